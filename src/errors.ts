@@ -1,0 +1,41 @@
+/**
+ * What went wrong, in the vocabulary of Connect's codes plus two that only HTTP can tell apart:
+ * `no_space` (disk or inodes used up) and `not_acceptable` (no encoding the client takes).
+ */
+export type ErrorKind =
+  | 'canceled'
+  | 'unknown'
+  | 'invalid_argument'
+  | 'deadline_exceeded'
+  | 'not_found'
+  | 'already_exists'
+  | 'permission_denied'
+  | 'resource_exhausted'
+  | 'failed_precondition'
+  | 'aborted'
+  | 'unimplemented'
+  | 'internal'
+  | 'unavailable'
+  | 'unauthenticated'
+  | 'no_space'
+  | 'not_acceptable'
+
+/**
+ * The one error class of the daemon: thrown where the failure is known, mapped once per protocol
+ * (`rpc/error-boundary.ts`, `http/error-response.ts`). The message is shown to the client as it stands.
+ */
+export class AppError extends Error {
+  readonly kind: ErrorKind
+
+  constructor(kind: ErrorKind, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'AppError'
+    this.kind = kind
+  }
+}
+
+/** The errno name (`ENOENT`) of a failed system call, or undefined for any other value. */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined
+}

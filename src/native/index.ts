@@ -1,0 +1,156 @@
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+/** Where the child stood when a start failed; the errno belongs to exactly this step. */
+export type SpawnStage = 'prepare' | 'clone' | 'session' | 'terminal' | 'stdio' | 'limits' | 'user' | 'chdir' | 'exec'
+
+/** What `spawn` needs. Strings are UTF-8; one that contains a NUL byte is refused with stage `prepare`, EINVAL. */
+export interface SpawnSpec {
+  /** Looked up in the PATH of `env` unless it contains a slash. */
+  readonly file: string
+  /** argv[1] and on; argv[0] is `file`. */
+  readonly args: readonly string[]
+  /** The whole environment, `NAME=value` each. */
+  readonly env: readonly string[]
+  /** Entered as the user, after privileges are dropped. */
+  readonly cwd: string
+  /** Become descriptors 0, 1 and 2; everything above is closed. The caller keeps and closes its own. */
+  readonly stdio: readonly [number, number, number]
+  /** Descriptor 0 becomes the controlling terminal of the new session. */
+  readonly terminal: boolean
+  /** Absent: the daemon's own user and groups stay. */
+  readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
+  /** RLIMIT_NOFILE soft limit. */
+  readonly noFile?: number
+  /** Best effort: /proc/self/oom_score_adj. */
+  readonly oomScoreAdj?: number
+  /** Best effort: absolute nice value. */
+  readonly nice?: number
+  /** Best effort: ioprio_set(2) value, class << 13 | level. */
+  readonly ioPriority?: number
+}
+
+/** A started process. The caller owns `pidfd` and closes it; the process is its session's leader. */
+export interface Spawned {
+  readonly pid: number
+  readonly pidfd: number
+}
+
+/** A start that failed. `code` is the errno's name (`ENOENT`), `errno` its number. No process is left behind. */
+export class SpawnFailure extends Error {
+  readonly stage: SpawnStage
+  readonly errno: number
+  readonly code: string
+  /** The pid that the failed child had, 0 if none was made. */
+  readonly pid: number
+
+  constructor(stage: SpawnStage, errno: number, code: string, pid: number) {
+    super(`${stage}: ${code}`)
+    this.name = 'SpawnFailure'
+    this.stage = stage
+    this.errno = errno
+    this.code = code
+    this.pid = pid
+  }
+}
+
+/** How a process ended: an exit code 0 to 255, or the signal that killed it. */
+export type ExitStatus =
+  | { readonly exitCode: number }
+  | { readonly signal: number; readonly coreDumped: boolean }
+
+/** Readiness of one descriptor, as poll(2) sees it. `close` ends it; the descriptor itself stays the caller's. */
+export interface Poll {
+  /** Calls back on the event loop while the descriptor is ready (level-triggered) or has hung up. */
+  start(): void
+  stop(): void
+  /** Idempotent. Must be called before the descriptor is closed. */
+  close(): void
+}
+
+interface SpawnResult {
+  readonly pid: number
+  readonly pidfd: number
+  readonly stage: SpawnStage | ''
+  readonly errno: number
+  readonly code: string
+}
+
+/** The functions of the addon (`*.cc` beside this file). It holds no policy. All failures come back as values or Errors with `code`. */
+interface Addon {
+  spawn(spec: SpawnSpec, done: (result: SpawnResult) => void): void
+  pipe(): [number, number]
+  openTerminal(columns: number, rows: number): [number, number]
+  resizeTerminal(fd: number, columns: number, rows: number): void
+  poll(fd: number, writable: boolean, ready: () => void): Poll
+  read(fd: number, buffer: Uint8Array, offset: number, length: number): number
+  write(fd: number, buffer: Uint8Array, offset: number, length: number): number
+  close(fd: number): void
+  setNonBlocking(fd: number): void
+  changeOwner(fd: number, uid: number, gid: number): void
+  pidfdOpen(pid: number): number
+  pidfdSignal(pidfd: number, signal: number): number
+  pidfdWait(pidfd: number): ExitStatus | undefined
+  waitOrphan(ours: readonly number[]): 'none' | 'ours' | number
+  setChildSubreaper(): void
+  noFileLimit(): [number, number]
+  setClock(seconds: number, nanoseconds: number): void
+  setTcpUserTimeout(fd: number, milliseconds: number): void
+}
+
+const inSource = import.meta.url.endsWith('.ts')
+const addonPath = fileURLToPath(new URL(inSource ? '../../dist/envd.node' : './envd.node', import.meta.url))
+/** The cast is the one place where the compiled addon meets its types. */
+const addon = createRequire(import.meta.url)(addonPath) as Addon
+
+/**
+ * Starts a program in a session of its own, off the event loop: clone(2) with CLONE_VM, CLONE_VFORK and CLONE_PIDFD on a
+ * thread of its own, so that neither the daemon's memory nor a slow exec delays anything. In the child every signal is at
+ * its default and none is blocked. Rejects with SpawnFailure.
+ */
+export function spawn(spec: SpawnSpec): Promise<Spawned> {
+  return new Promise((resolve, reject) => {
+    addon.spawn(spec, (result) => {
+      if (result.stage === '') resolve({ pid: result.pid, pidfd: result.pidfd })
+      else reject(new SpawnFailure(result.stage, result.errno, result.code, result.pid))
+    })
+  })
+}
+
+/** pipe2(2): [read end, write end], close-on-exec, blocking. */
+export const openPipe = addon.pipe
+/** A pseudo terminal with its size set: [master, slave], both close-on-exec, master non-blocking. Throws with `code`. */
+export const openTerminal = addon.openTerminal
+/** TIOCSWINSZ; sizes are truncated to 16 bits (contract D64). Throws with `code`. */
+export const resizeTerminal = addon.resizeTerminal
+/** Watches a descriptor for readability, or for writability. The callback must not throw. */
+export const poll = addon.poll
+/** read(2): the number of bytes, 0 at the end of file, or the negative errno (EIO of a hung-up terminal included). */
+export const read = addon.read
+/** write(2) without SIGPIPE: the number of bytes, or the negative errno. */
+export const write = addon.write
+/** close(2); failures are ignored, as the descriptor is gone either way on Linux. */
+export const close = addon.close
+/** Sets O_NONBLOCK. Throws with `code`. */
+export const setNonBlocking = addon.setNonBlocking
+/** fchown(2). Throws with `code`. */
+export const changeOwner = addon.changeOwner
+/** pidfd_open(2): a descriptor, or the negative errno (ESRCH: no such process). */
+export const pidfdOpen = addon.pidfdOpen
+/** pidfd_send_signal(2): 0, or the negative errno (ESRCH: it has ended and was reaped). */
+export const pidfdSignal = addon.pidfdSignal
+/** waitid(2) on a pidfd without blocking: reaps and returns the status, or undefined while it runs. Throws with `code`. */
+export const pidfdWait = addon.pidfdWait
+/**
+ * Reaps one ended child that is none of `ours` (for a daemon that is PID 1 or a subreaper). 'ours': one of ours waits to be
+ * reaped first; 'none': nothing to reap; else the pid that was reaped.
+ */
+export const waitOrphan = addon.waitOrphan
+/** prctl(PR_SET_CHILD_SUBREAPER): orphans below this process become its children. */
+export const setChildSubreaper = addon.setChildSubreaper
+/** RLIMIT_NOFILE: [soft, hard]; Infinity for no limit. */
+export const noFileLimit = addon.noFileLimit
+/** clock_settime(CLOCK_REALTIME). Throws with `code` (EPERM). */
+export const setClock = addon.setClock
+/** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */
+export const setTcpUserTimeout = addon.setTcpUserTimeout

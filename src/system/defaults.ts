@@ -1,0 +1,33 @@
+/** What `POST /init` and the flags set for every later call. One object for the whole daemon, made in `daemon.ts`. */
+export interface Defaults {
+  /** The user of calls that name none; empty: there is none. */
+  user: string
+  /** The directory of empty paths and of commands without cwd; undefined: the user's home. */
+  workdir: string | undefined
+  readonly env: EnvVars
+}
+
+/**
+ * The variables that every command gets (contract A14, A15, F13): internal ones, set by the daemon and never changed from
+ * outside, and the user's, replaced as a whole by `/init`.
+ */
+export class EnvVars {
+  readonly #internal = new Map<string, string>()
+  #user = new Map<string, string>()
+
+  /** Sets an internal variable; a user variable of that name is gone. */
+  setInternal(name: string, value: string): void {
+    this.#internal.set(name, value)
+    this.#user.delete(name)
+  }
+
+  /** Replaces all user variables; internal names among them are ignored. */
+  replaceUser(variables: Iterable<[string, string]>): void {
+    this.#user = new Map([...variables].filter(([name]) => !this.#internal.has(name)))
+  }
+
+  /** All variables, sorted by name. */
+  all(): Map<string, string> {
+    return new Map([...this.#internal, ...this.#user].sort(([a], [b]) => (a < b ? -1 : 1)))
+  }
+}
