@@ -10,7 +10,7 @@ type Values<F extends Record<string, FlagSpec>> = {
 
 /** The values of all flags, or what is wrong with the command line. */
 export type ParsedFlags<F extends Record<string, FlagSpec>> =
-  | { readonly ok: true; readonly values: Values<F> }
+  | { readonly ok: true; readonly values: Values<F>; readonly usage: string }
   | { readonly ok: false; readonly problem: string; readonly usage: string }
 
 const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True'])
@@ -45,7 +45,7 @@ export function parseFlags<F extends Record<string, FlagSpec>>(argv: readonly st
     values[name] = value
   }
   // Every name of F has got a value of its own type above.
-  return { ok: true, values: values as Values<F> }
+  return { ok: true, values: values as Values<F>, usage: usageOf(flags) }
 }
 
 function valueOf(spec: FlagSpec, text: string | undefined): boolean | number | string | undefined {
