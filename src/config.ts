@@ -37,10 +37,18 @@ export type Command =
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 const flags = {
-  address: { type: 'string', default: '::', help: 'listening address: an IP address, or "localhost" for loopback only' },
+  address: {
+    type: 'string',
+    default: '::',
+    help: 'listening address: an IP address, or "localhost" for loopback only',
+  },
   'cgroup-root': { type: 'string', default: '/sys/fs/cgroup', help: 'cgroup root directory' },
   commit: { type: 'bool', default: false, help: 'print the commit this was built from' },
-  'default-user': { type: 'string', default: '', help: 'user of calls that name none (default: root, or who runs the daemon)' },
+  'default-user': {
+    type: 'string',
+    default: '',
+    help: 'user of calls that name none (default: root, or who runs the daemon)',
+  },
   'default-workdir': { type: 'string', default: '', help: 'directory of commands and empty paths (default: the home)' },
   isnotfc: { type: 'bool', default: false, help: 'not in a Firecracker microVM: no metadata service, no log export' },
   'kill-on-exit': { type: 'bool', default: false, help: 'end every command when the daemon stops' },

@@ -40,7 +40,7 @@ export function parseFlags<F extends Record<string, FlagSpec>>(argv: readonly st
       if (i >= argv.length) return fail(`flag needs an argument: -${name}`)
       text = argv[i]
     }
-    const value = valueOf(spec, text)
+    const value = flagValue(spec, text)
     if (value === undefined) return fail(`invalid value "${text}" for flag -${name}: expected ${spec.type}`)
     values[name] = value
   }
@@ -48,7 +48,7 @@ export function parseFlags<F extends Record<string, FlagSpec>>(argv: readonly st
   return { ok: true, values: values as Values<F>, usage: usageOf(flags) }
 }
 
-function valueOf(spec: FlagSpec, text: string | undefined): boolean | number | string | undefined {
+function flagValue(spec: FlagSpec, text: string | undefined): boolean | number | string | undefined {
   if (spec.type === 'string') return text
   if (spec.type === 'int') return text !== undefined && /^[+-]?\d{1,15}$/.test(text) ? Number(text) : undefined
   if (text === undefined || TRUE.has(text)) return true

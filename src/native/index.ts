@@ -55,9 +55,7 @@ export class SpawnFailure extends Error {
 }
 
 /** How a process ended: an exit code 0 to 255, or the signal that killed it. */
-export type ExitStatus =
-  | { readonly exitCode: number }
-  | { readonly signal: number; readonly coreDumped: boolean }
+export type ExitStatus = { readonly exitCode: number } | { readonly signal: number; readonly coreDumped: boolean }
 
 /** Readiness of one descriptor, as poll(2) sees it. `close` ends it; the descriptor itself stays the caller's. */
 export interface Poll {
