@@ -1,0 +1,30 @@
+import type { Reporter, TestCase, TestModule, TestRunEndReason } from 'vitest/node'
+
+/** Counts the tests of the whole run, prints why some were skipped, and closes with `N passed, N failed`. */
+export default class ClosingLine implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[], reason: TestRunEndReason): void {
+    const tests = modules.flatMap((module) => [...module.children.allTests()])
+    const count = (state: string) => tests.filter((test) => test.result().state === state).length
+    const passed = count('passed')
+    const brokenModules = modules.filter((module) => module.errors().length > 0).length
+    const interrupted = count('pending')
+    const failed = count('failed') + brokenModules + errors.length + interrupted
+    const skipped = tests.filter((test) => test.result().state === 'skipped')
+    for (const line of skipReasons(skipped)) console.log(line)
+    if (errors.length > 0) console.log(`${errors.length} unhandled errors outside of tests`)
+    if (reason === 'interrupted') console.log('the run was interrupted')
+    console.log(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`)
+    if (passed === 0 || failed > 0 || reason === 'interrupted') process.exitCode = 1
+  }
+}
+
+/** One line for each reason, with the number of tests that it skipped. */
+function skipReasons(skipped: readonly TestCase[]): string[] {
+  const counts = new Map<string, number>()
+  for (const test of skipped) {
+    const result = test.result()
+    const reason = (result.state === 'skipped' && result.note) || test.fullName
+    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  }
+  return [...counts].map(([reason, count]) => `skipped ${count}: ${reason}`)
+}

@@ -1,0 +1,39 @@
+import { defineConfig } from 'vitest/config'
+
+/** As in `scripts/envd`: code under test runs with the flags of the daemon. */
+const execArgv = ['--js-base-64', '--max-semi-space-size=2']
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    execArgv,
+    watch: false,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    teardownTimeout: 10_000,
+    reporters: [['default', { summary: false }], './test/_util/reporter.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/e2e/**'],
+          sequence: { groupOrder: 0 },
+          maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          // Old SDKs know only port 49983, so one file at a time.
+          fileParallelism: false,
+          testTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+})
