@@ -1,0 +1,102 @@
+/** Checks what the linter cannot say: which part may import which, and how long a file may grow. Exit code 1 on a breach. */
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
+
+interface Import {
+  readonly file: string
+  /** `lib`, `process`, … for a file of a part; `errors.ts`, … for a file of `src` itself; `npm:fastify`; `node:fs`. */
+  readonly target: string
+  readonly typeOnly: boolean
+}
+
+/** Open to every part; they import nothing of the parts but `lib`. */
+const COMMON = ['errors.ts', 'config.ts', 'log.ts', 'version.ts', 'lib']
+/** A part imports itself, what stands here, and node's own modules. `main.ts` and `daemon.ts` build the whole: all. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  lib: [],
+  native: ['lib', 'errors.ts'],
+  system: [...COMMON, 'native'],
+  process: [...COMMON, 'system', 'native'],
+  filesystem: [...COMMON, 'system', 'native'],
+  rpc: [...COMMON, 'system', 'process', 'filesystem', 'gen'],
+  http: [...COMMON, 'system', 'process', 'filesystem', 'rpc', 'native'],
+  'errors.ts': [],
+  'version.ts': [],
+  'config.ts': ['lib'],
+  'log.ts': ['lib'],
+}
+/** The faces of a feature to the wire may also use these. */
+const FACE = /^(process|filesystem)\/(service|convert)\.ts$/
+const FACE_MAY_IMPORT = ['rpc', 'gen']
+/** The vocabulary of the protocol: in `rpc/` and in the faces. Every other package is used in one file. */
+const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']
+
+const MAX_LINES = 300
+const MANY_LINES = 200
+
+const sources = globSync('src/**/*.ts', { exclude: (name) => name.endsWith('.d.ts') }).sort()
+const tests = globSync('test/**/*.ts').sort()
+const imports = sources.flatMap(importsOf)
+const breaches = [...imports.flatMap(direction), ...packagesInSeveralFiles(), ...sources.flatMap(tooLong)]
+for (const line of tests.flatMap(tooLong)) console.log(`note: ${line}`)
+for (const line of breaches) console.error(line)
+const lengths = sources.map(lineCount).sort((a, b) => a - b)
+console.log(
+  `${sources.length} source files, median ${lengths[lengths.length >> 1] ?? 0} lines, ${breaches.length} breaches`,
+)
+process.exitCode = breaches.length > 0 ? 1 : 0
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(file, 'utf8')
+  const statements = text.matchAll(/^\s*(?:import|export)\s+(type\s)?(?:[\w*{}\s,$]+?\sfrom\s+)?'([^']+)'/gm)
+  return [...statements].map(([, type, name = '']) => ({
+    file,
+    target: targetOf(file, name),
+    typeOnly: type !== undefined,
+  }))
+}
+
+function targetOf(file: string, name: string): string {
+  if (name.startsWith('node:')) return name
+  if (name.startsWith('.')) return partOf(relative('.', resolve(dirname(file), name)))
+  return `npm:${name.split('/', name.startsWith('@') ? 2 : 1).join('/')}`
+}
+
+function partOf(file: string): string {
+  return relative('src', file).split('/', 1)[0] ?? ''
+}
+
+function direction({ file, target, typeOnly }: Import): string[] {
+  const part = partOf(file)
+  const inside = relative('src', file)
+  if (part === 'main.ts' || part === 'daemon.ts' || target.startsWith('node:') || target === part) return []
+  const face = FACE.test(inside)
+  if (target.startsWith('npm:')) {
+    const wrong = PROTOCOL_PACKAGES.includes(target) ? part !== 'rpc' && !face : part === 'lib' && !typeOnly
+    return wrong ? [`${file}: must not import ${target.slice(4)}`] : []
+  }
+  const allowed = [...(MAY_IMPORT[part] ?? []), ...(face ? FACE_MAY_IMPORT : [])]
+  return allowed.includes(target) ? [] : [`${file}: ${part} must not import ${target}`]
+}
+
+function packagesInSeveralFiles(): string[] {
+  const users = new Map<string, Set<string>>()
+  for (const { file, target, typeOnly } of imports) {
+    if (!target.startsWith('npm:') || typeOnly || PROTOCOL_PACKAGES.includes(target)) continue
+    users.set(target, (users.get(target) ?? new Set()).add(file))
+  }
+  return [...users]
+    .filter(([, files]) => files.size > 1)
+    .map(([target, files]) => `${target.slice(4)} is imported in ${files.size} files: ${[...files].join(', ')}`)
+}
+
+function lineCount(file: string): number {
+  return readFileSync(file, 'utf8').split('\n').length - 1
+}
+
+function tooLong(file: string): string[] {
+  const lines = lineCount(file)
+  if (lines > MAX_LINES) return [`${file}: ${lines} lines, at most ${MAX_LINES} are allowed`]
+  if (lines > MANY_LINES) console.log(`note: ${file}: ${lines} lines`)
+  return []
+}
