@@ -1,0 +1,12 @@
+// The module's entry. What each function does is documented in its typed face, index.ts.
+#include "registration.h"
+
+NAPI_MODULE_INIT() {
+  envd::register_spawn(env, exports);
+  envd::register_descriptors(env, exports);
+  envd::register_poll(env, exports);
+  envd::register_terminal(env, exports);
+  envd::register_pidfd(env, exports);
+  envd::register_system(env, exports);
+  return exports;
+}

@@ -1,0 +1,104 @@
+// Processes by descriptor: pidfd_open(2), pidfd_send_signal(2), waitid(2); and the reaping of processes that nobody waits for.
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "registration.h"
+#include "spawn.h"
+#include "values.h"
+
+namespace envd {
+
+namespace {
+
+// As linux/wait.h has it; glibc knows the name since 2.36.
+constexpr auto by_pidfd = static_cast<idtype_t>(3);
+
+napi_value pidfd_open_number(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int64_t pid = 0;
+  if (!get_arguments(env, info, arguments) || !to_integer(env, arguments.at[0], "pid", 1, INT32_MAX, pid)) return nullptr;
+  const long descriptor = syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0);
+  return from_integer(env, descriptor < 0 ? -errno : descriptor);
+}
+
+napi_value pidfd_signal(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int pidfd = -1;
+  int64_t signal = 0;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], pidfd)) return nullptr;
+  if (!to_integer(env, arguments.at[1], "signal", 0, INT32_MAX, signal)) return nullptr;
+  const long result = syscall(SYS_pidfd_send_signal, pidfd, static_cast<int>(signal), nullptr, 0);
+  return from_integer(env, result < 0 ? -errno : 0);
+}
+
+napi_value exit_status(napi_env env, const siginfo_t& info) {
+  napi_value status = nullptr;
+  napi_create_object(env, &status);
+  if (info.si_code == CLD_EXITED) {
+    napi_set_named_property(env, status, "exitCode", from_integer(env, info.si_status));
+  } else {
+    napi_set_named_property(env, status, "signal", from_integer(env, info.si_status));
+    napi_set_named_property(env, status, "coreDumped", from_boolean(env, info.si_code == CLD_DUMPED));
+  }
+  return status;
+}
+
+napi_value pidfd_wait(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int pidfd = -1;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], pidfd)) return nullptr;
+  siginfo_t child{};
+  if (waitid(by_pidfd, static_cast<id_t>(pidfd), &child, WEXITED | WNOHANG) < 0) return throw_errno(env, "waitid", errno);
+  // WNOHANG with nothing to report leaves the zeros.
+  return child.si_pid == 0 ? nullptr : exit_status(env, child);
+}
+
+bool contains(napi_env env, napi_value pids, pid_t pid, bool& found) {
+  uint32_t length = 0;
+  if (!array_length(env, pids, "ours", length)) return false;
+  found = false;
+  for (uint32_t index = 0; index < length && !found; index++) {
+    napi_value element = nullptr;
+    int64_t number = 0;
+    if (napi_get_element(env, pids, index, &element) != napi_ok) return false;
+    if (!to_integer(env, element, "pid", 0, INT32_MAX, number)) return false;
+    found = number == pid;
+  }
+  return true;
+}
+
+// Looks first and reaps by number afterwards. That is safe: the number cannot be used again before the reaping, and whoever
+// else might reap it is either this thread or a spawn, which may_be_starting answers for.
+napi_value wait_orphan(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  siginfo_t child{};
+  if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) < 0 && errno != ECHILD) return throw_errno(env, "waitid", errno);
+  bool ours = false;
+  if (!contains(env, arguments.at[0], child.si_pid, ours)) return nullptr;
+  if (child.si_pid == 0) return from_string(env, "none");
+  if (ours || may_be_starting(child.si_pid)) return from_string(env, "ours");
+  siginfo_t reaped{};
+  if (waitid(P_PID, static_cast<id_t>(child.si_pid), &reaped, WEXITED | WNOHANG) < 0) return throw_errno(env, "waitid", errno);
+  return from_integer(env, child.si_pid);
+}
+
+napi_value set_child_subreaper(napi_env env, napi_callback_info) {
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) return throw_errno(env, "prctl", errno);
+  return nullptr;
+}
+
+}  // namespace
+
+void register_pidfd(napi_env env, napi_value exports) {
+  export_function(env, exports, "pidfdOpen", pidfd_open_number);
+  export_function(env, exports, "pidfdSignal", pidfd_signal);
+  export_function(env, exports, "pidfdWait", pidfd_wait);
+  export_function(env, exports, "waitOrphan", wait_orphan);
+  export_function(env, exports, "setChildSubreaper", set_child_subreaper);
+}
+
+}  // namespace envd

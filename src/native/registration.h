@@ -1,0 +1,16 @@
+// The parts of the addon. Each .cc file offers one function that adds its functions to the addon's exports; addon.cc calls
+// them all. A new part needs a line here and a line there; scripts/build-native compiles every .cc file of this directory.
+#pragma once
+
+#include <node_api.h>
+
+namespace envd {
+
+void register_spawn(napi_env env, napi_value exports);
+void register_descriptors(napi_env env, napi_value exports);
+void register_poll(napi_env env, napi_value exports);
+void register_terminal(napi_env env, napi_value exports);
+void register_pidfd(napi_env env, napi_value exports);
+void register_system(napi_env env, napi_value exports);
+
+}  // namespace envd

@@ -1,0 +1,219 @@
+// spawn(spec, done): the daemon's half. Each spawn has a thread of its own rather than one of libuv's pool: CLONE_VFORK suspends
+// the calling thread until execve(2), which a slow disk or a frozen cgroup can delay for ever.
+#include "spawn.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <memory>
+#include <mutex>
+
+#include "registration.h"
+#include "spawn-spec.h"
+#include "values.h"
+
+namespace envd {
+
+namespace {
+
+// The thread calls little but clone(2); the child on its own stack little but syscall(2), plus a 2 KiB buffer.
+constexpr size_t thread_stack_bytes = 256 * 1024;
+constexpr size_t child_stack_bytes = 64 * 1024;
+constexpr size_t guard_bytes = 64 * 1024;
+
+constexpr const char* stage_names[] = {"",      "prepare", "clone", "session", "terminal",
+                                       "stdio", "limits",  "user",  "chdir",   "exec"};
+
+struct Spawn {
+  SpawnSpec spec;
+  napi_threadsafe_function done = nullptr;
+  pid_t pid = 0;
+  int pidfd = -1;
+  Stage failed_stage = Stage::none;
+  int failed_errno = 0;
+  Spawn* next = nullptr;
+};
+
+// The spawns not yet reported, for may_be_starting. Neither object has a destructor that could run under a live thread.
+std::mutex unreported_mutex;
+Spawn* unreported = nullptr;
+
+void add_unreported(Spawn* spawn) {
+  const std::lock_guard lock(unreported_mutex);
+  spawn->next = unreported;
+  unreported = spawn;
+}
+
+void free_spawn(Spawn* spawn) {
+  {
+    const std::lock_guard lock(unreported_mutex);
+    for (Spawn** at = &unreported; *at != nullptr; at = &(*at)->next) {
+      if (*at != spawn) continue;
+      *at = spawn->next;
+      break;
+    }
+  }
+  delete spawn;
+}
+
+// The daemon is going away: the process stays, nobody will ask for its status.
+void discard(Spawn* spawn) {
+  if (spawn->pidfd >= 0) close(spawn->pidfd);
+  free_spawn(spawn);
+}
+
+void set_failure(Spawn& spawn, Stage stage, int error) {
+  spawn.failed_stage = stage;
+  spawn.failed_errno = error;
+}
+
+// clone(2) puts the pidfd where CLONE_PARENT_SETTID would put the pid. Kernels and sandboxes that do not know CLONE_PIDFD
+// ignore it or answer EINVAL; the child cannot be reaped by anyone else before pidfd_open(2) is asked.
+pid_t clone_child(Spawn& spawn, char* stack_top) {
+  constexpr int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+  pid_t pid = clone(run_child, stack_top, flags | CLONE_PIDFD, &spawn.spec.plan, &spawn.pidfd);
+  if (pid < 0 && errno == EINVAL) pid = clone(run_child, stack_top, flags, &spawn.spec.plan);
+  return pid;
+}
+
+void reap(pid_t pid) {
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+void collect(Spawn& spawn) {
+  const ChildPlan& plan = spawn.spec.plan;
+  if (plan.failed_stage != Stage::none) {
+    reap(spawn.pid);
+    if (spawn.pidfd >= 0) close(spawn.pidfd);
+    spawn.pidfd = -1;
+    set_failure(spawn, plan.failed_stage, plan.failed_errno);
+    return;
+  }
+  if (spawn.pidfd >= 0) return;
+  spawn.pidfd = static_cast<int>(syscall(SYS_pidfd_open, spawn.pid, 0));
+  if (spawn.pidfd >= 0) return;
+  set_failure(spawn, Stage::clone, errno);
+  kill(spawn.pid, SIGKILL);
+  reap(spawn.pid);
+}
+
+void start(Spawn& spawn) {
+  constexpr size_t size = guard_bytes + child_stack_bytes;
+  void* stack = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) return set_failure(spawn, Stage::clone, errno);
+  // Stacks grow downwards: what stays inaccessible below turns an overflow into a fault instead of silent damage.
+  if (mprotect(static_cast<char*>(stack) + guard_bytes, child_stack_bytes, PROT_READ | PROT_WRITE) < 0) {
+    set_failure(spawn, Stage::clone, errno);
+  } else {
+    spawn.pid = clone_child(spawn, static_cast<char*>(stack) + size);
+    if (spawn.pid < 0) {
+      set_failure(spawn, Stage::clone, errno);
+      spawn.pid = 0;
+    } else {
+      collect(spawn);
+    }
+  }
+  munmap(stack, size);
+}
+
+// Hands the spawn over to the event loop, which frees it.
+void report(Spawn* spawn) {
+  napi_threadsafe_function done = spawn->done;
+  // Anything but success means that the environment is closing and that it has already let go of this thread.
+  if (napi_call_threadsafe_function(done, spawn, napi_tsfn_nonblocking) == napi_ok) {
+    napi_release_threadsafe_function(done, napi_tsfn_release);
+  } else {
+    discard(spawn);
+  }
+}
+
+void* spawn_thread(void* data) {
+  // Blocked by the system call rather than by pthread_sigmask(3), which spares the signals that glibc keeps for itself: the
+  // child must not run any handler before it has reset them.
+  const uint64_t all = ~uint64_t{0};
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all);
+  auto* spawn = static_cast<Spawn*>(data);
+  start(*spawn);
+  report(spawn);
+  return nullptr;
+}
+
+int start_thread(Spawn* spawn) {
+  pthread_attr_t attributes;
+  if (const int error = pthread_attr_init(&attributes); error != 0) return error;
+  pthread_attr_setstacksize(&attributes, thread_stack_bytes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t thread{};
+  const int error = pthread_create(&thread, &attributes, spawn_thread, spawn);
+  pthread_attr_destroy(&attributes);
+  return error;
+}
+
+napi_value result_of(napi_env env, const Spawn& spawn) {
+  napi_value result = nullptr;
+  napi_create_object(env, &result);
+  const bool failed = spawn.failed_stage != Stage::none;
+  const char* stage = stage_names[static_cast<size_t>(spawn.failed_stage)];
+  napi_set_named_property(env, result, "pid", from_integer(env, spawn.pid));
+  napi_set_named_property(env, result, "pidfd", from_integer(env, spawn.pidfd));
+  napi_set_named_property(env, result, "stage", from_string(env, stage));
+  napi_set_named_property(env, result, "errno", from_integer(env, spawn.failed_errno));
+  napi_set_named_property(env, result, "code", from_string(env, failed ? error_name(spawn.failed_errno) : ""));
+  return result;
+}
+
+// Runs on the event loop. No env: the environment closed with the call still in its queue.
+void deliver(napi_env env, napi_value done, void*, void* data) {
+  auto* spawn = static_cast<Spawn*>(data);
+  if (env == nullptr) return discard(spawn);
+  napi_value self = nullptr;
+  napi_value result = result_of(env, *spawn);
+  napi_get_undefined(env, &self);
+  if (napi_call_function(env, self, done, 1, &result, nullptr) != napi_ok) raise_pending_exception(env);
+  free_spawn(spawn);
+}
+
+napi_value spawn(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  auto owned = std::make_unique<Spawn>();
+  int error = 0;
+  if (!to_function(env, arguments.at[1], "done")) return nullptr;
+  if (!read_spawn_spec(env, arguments.at[0], owned->spec, error)) return nullptr;
+  if (napi_create_threadsafe_function(env, arguments.at[1], nullptr, from_string(env, "spawn"), 0, 1, nullptr, nullptr, nullptr,
+                                      deliver, &owned->done) != napi_ok) {
+    return throw_errno(env, "spawn", ENOMEM);
+  }
+  Spawn* spawn = owned.release();
+  add_unreported(spawn);
+  if (error != 0) {
+    set_failure(*spawn, Stage::prepare, error);
+    report(spawn);
+  } else if (error = start_thread(spawn); error != 0) {
+    set_failure(*spawn, Stage::clone, error);
+    report(spawn);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool may_be_starting(pid_t pid) {
+  const std::lock_guard lock(unreported_mutex);
+  for (const Spawn* spawn = unreported; spawn != nullptr; spawn = spawn->next) {
+    // A child that has not come round to writing its pid could be any.
+    const pid_t child = spawn->spec.plan.pid.load();
+    if (child == 0 || child == pid) return true;
+  }
+  return false;
+}
+
+void register_spawn(napi_env env, napi_value exports) { export_function(env, exports, "spawn", spawn); }
+
+}  // namespace envd

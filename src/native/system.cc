@@ -1,0 +1,64 @@
+// Settings of the process, the machine and of sockets that Node cannot reach: getrlimit(2), clock_settime(2), tcp(7).
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <cmath>
+
+#include "registration.h"
+#include "values.h"
+
+namespace envd {
+
+namespace {
+
+napi_value from_limit(napi_env env, rlim_t limit) {
+  napi_value result = nullptr;
+  napi_create_double(env, limit == RLIM_INFINITY ? INFINITY : static_cast<double>(limit), &result);
+  return result;
+}
+
+napi_value no_file_limit(napi_env env, napi_callback_info) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return throw_errno(env, "getrlimit", errno);
+  return from_pair(env, from_limit(env, limit.rlim_cur), from_limit(env, limit.rlim_max));
+}
+
+napi_value set_clock(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int64_t seconds = 0;
+  int64_t nanoseconds = 0;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  // 2^53 is where a JavaScript number stops being exact.
+  if (!to_integer(env, arguments.at[0], "seconds", 0, int64_t{1} << 53, seconds)) return nullptr;
+  if (!to_integer(env, arguments.at[1], "nanoseconds", 0, 999'999'999, nanoseconds)) return nullptr;
+  timespec now{};
+  now.tv_sec = seconds;
+  now.tv_nsec = nanoseconds;
+  if (clock_settime(CLOCK_REALTIME, &now) < 0) return throw_errno(env, "clock_settime", errno);
+  return nullptr;
+}
+
+napi_value set_tcp_user_timeout(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  int64_t milliseconds = 0;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  if (!to_integer(env, arguments.at[1], "milliseconds", 0, INT32_MAX, milliseconds)) return nullptr;
+  const auto value = static_cast<unsigned int>(milliseconds);
+  if (setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value) < 0) return throw_errno(env, "setsockopt", errno);
+  return nullptr;
+}
+
+}  // namespace
+
+void register_system(napi_env env, napi_value exports) {
+  export_function(env, exports, "noFileLimit", no_file_limit);
+  export_function(env, exports, "setClock", set_clock);
+  export_function(env, exports, "setTcpUserTimeout", set_tcp_user_timeout);
+}
+
+}  // namespace envd
