@@ -61,6 +61,14 @@ napi_value set_non_blocking(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value duplicate(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  return copy < 0 ? throw_errno(env, "fcntl", errno) : from_integer(env, copy);
+}
+
 napi_value change_owner(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int descriptor = -1;
@@ -80,6 +88,7 @@ void register_descriptors(napi_env env, napi_value exports) {
   export_function(env, exports, "write", write_bytes);
   export_function(env, exports, "close", close_descriptor);
   export_function(env, exports, "setNonBlocking", set_non_blocking);
+  export_function(env, exports, "duplicate", duplicate);
   export_function(env, exports, "changeOwner", change_owner);
 }
 

@@ -85,6 +85,7 @@ interface Addon {
   write(fd: number, buffer: Uint8Array, offset: number, length: number): number
   close(fd: number): void
   setNonBlocking(fd: number): void
+  duplicate(fd: number): number
   changeOwner(fd: number, uid: number, gid: number): void
   pidfdOpen(pid: number): number
   pidfdSignal(pidfd: number, signal: number): number
@@ -121,7 +122,11 @@ export const openPipe = addon.pipe
 export const openTerminal = addon.openTerminal
 /** TIOCSWINSZ; sizes are truncated to 16 bits (contract D64). Throws with `code`. */
 export const resizeTerminal = addon.resizeTerminal
-/** Watches a descriptor for readability, or for writability. The callback must not throw. */
+/**
+ * Watches a pipe, terminal, socket or pidfd for readability, or for writability; makes it non-blocking. A descriptor number can
+ * be watched once at a time (EEXIST): for a second watch of the same open file `duplicate` it. Keeps the event loop alive while
+ * started. What the callback throws becomes an uncaught exception. Throws with `code` (EPERM: a regular file).
+ */
 export const poll = addon.poll
 /** read(2): the number of bytes, 0 at the end of file, or the negative errno (EIO of a hung-up terminal included). */
 export const read = addon.read
@@ -131,6 +136,8 @@ export const write = addon.write
 export const close = addon.close
 /** Sets O_NONBLOCK. Throws with `code`. */
 export const setNonBlocking = addon.setNonBlocking
+/** fcntl(F_DUPFD_CLOEXEC): another descriptor of the same open file, so that it can be watched twice. Throws with `code`. */
+export const duplicate = addon.duplicate
 /** fchown(2). Throws with `code`. */
 export const changeOwner = addon.changeOwner
 /** pidfd_open(2): a descriptor, or the negative errno (ESRCH: no such process). */

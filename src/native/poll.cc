@@ -1,7 +1,4 @@
 // Readiness of descriptors on Node's own event loop: uv_poll_t of libuv.
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include "registration.h"
@@ -18,7 +15,6 @@ struct Watch {
   napi_ref self = nullptr;
   napi_ref ready = nullptr;
   napi_async_cleanup_hook_handle cleanup = nullptr;
-  int own_descriptor = -1;
   bool writable = false;
   bool started = false;
   bool closed = false;
@@ -56,7 +52,6 @@ void on_ready(uv_poll_t* handle, int status, int) {
 
 void on_closed(uv_handle_t* handle) {
   auto* watch = static_cast<Watch*>(handle->data);
-  if (watch->own_descriptor >= 0) close(watch->own_descriptor);
   napi_remove_async_cleanup_hook(watch->cleanup);
   delete watch;
 }
@@ -117,21 +112,10 @@ napi_value construct(napi_env env, napi_callback_info info) {
   return get_arguments(env, info, arguments) ? arguments.self : nullptr;
 }
 
-// libuv has one watcher per descriptor number. A terminal is read and written through one, so writers get a number of their own.
-int descriptor_for(Watch& watch, int descriptor) {
-  if (!watch.writable) return descriptor;
-  watch.own_descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-  return watch.own_descriptor < 0 ? -errno : watch.own_descriptor;
-}
-
 int open_watch(Watch& watch, int descriptor) {
   uv_loop_s* loop = nullptr;
   if (napi_get_uv_event_loop(watch.env, &loop) != napi_ok) return UV_EINVAL;
-  const int number = descriptor_for(watch, descriptor);
-  if (number < 0) return number;
-  const int status = uv_poll_init(loop, &watch.handle, number);
-  if (status < 0 && watch.own_descriptor >= 0) close(watch.own_descriptor);
-  return status;
+  return uv_poll_init(loop, &watch.handle, descriptor);
 }
 
 napi_value poll(napi_env env, napi_callback_info info) {
