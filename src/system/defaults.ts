@@ -7,6 +7,20 @@ export interface Defaults {
   readonly env: EnvVars
 }
 
+/** What the flags say about the defaults. */
+export interface DefaultsOptions {
+  readonly user: string
+  readonly workdir: string | undefined
+  readonly notFirecracker: boolean
+}
+
+/** The defaults at start-up: no variable but E2B_SANDBOX, whose value is that of the file of this name (contract A11, A14). */
+export function createDefaults({ user, workdir, notFirecracker }: DefaultsOptions): Defaults {
+  const env = new EnvVars()
+  env.setInternal('E2B_SANDBOX', String(!notFirecracker))
+  return { user, workdir, env }
+}
+
 /**
  * The variables that every command gets (contract A14, A15, F13): internal ones, set by the daemon and never changed from
  * outside, and the user's, replaced as a whole by `/init`.

@@ -1,0 +1,46 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+
+/** The access token of the sandbox, if one is set (contract A32, A36). Never logged, never in an environment. */
+export interface AccessToken {
+  readonly isSet: boolean
+  /** Replaces the token. Throws for an empty one: removing it must be meant. */
+  set(token: string): void
+  /** Removes the token; everything is open again. */
+  clear(): void
+  /** Whether the given text is the token, in a time that does not tell how much of it is right. False when none is set. */
+  matches(given: string | undefined): boolean
+  /** Lends the token to `use`, which must not keep it; undefined when none is set. */
+  withToken<T>(use: (token: string) => T): T | undefined
+}
+
+/** Makes an unset token. Its bytes are overwritten when it changes. */
+export function createAccessToken(): AccessToken {
+  let secret: Buffer | undefined
+  let digest: Buffer | undefined
+  const clear = () => {
+    secret?.fill(0)
+    digest?.fill(0)
+    secret = undefined
+    digest = undefined
+  }
+  return {
+    get isSet() {
+      return secret !== undefined
+    },
+    set: (token) => {
+      if (token === '') throw new Error('an access token must not be empty')
+      clear()
+      secret = Buffer.from(token)
+      digest = digestOf(secret)
+    },
+    clear,
+    matches: (given) =>
+      digest !== undefined && given !== undefined && timingSafeEqual(digest, digestOf(Buffer.from(given))),
+    withToken: (use) => (secret === undefined ? undefined : use(secret.toString())),
+  }
+}
+
+/** Digests have one length, so that comparing them tells nothing about the token's. */
+function digestOf(bytes: Buffer): Buffer {
+  return createHash('sha256').update(bytes).digest()
+}

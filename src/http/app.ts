@@ -1,0 +1,56 @@
+import type { RequestListener, Server } from 'node:http'
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { Log } from '../log.ts'
+import type { Users } from '../system/users.ts'
+import type { AccessToken } from './access-token.ts'
+import { checkAccessToken } from './auth.ts'
+import { checkBasicUser } from './basic-user.ts'
+import { applyCors } from './cors.ts'
+import { createErrorHandler } from './error-response.ts'
+import { answerUnrouted, sendNotFound } from './not-found.ts'
+import { pathOf } from './path.ts'
+
+/** What the app is made of. */
+export interface AppOptions {
+  readonly log: Log
+  readonly token: AccessToken
+  readonly users: Users
+  /** Takes the request handler, gives the server that Fastify may own (`Listener.serverFactory`). */
+  readonly serverFactory: (handler: RequestListener) => Server
+  /** Each registers the routes of one feature. Bodies arrive unread: a handler reads `request.raw`. */
+  readonly routes: readonly ((app: FastifyInstance) => void)[]
+}
+
+/**
+ * Builds the HTTP application: CORS, access token, Basic username, then the route, in this order and for every path
+ * (contract A17). It listens to nothing; the caller awaits `ready()` before it accepts connections, and `close()` at the end.
+ */
+export function buildApp(options: AppOptions): FastifyInstance {
+  const { log, token, users } = options
+  const handleError = createErrorHandler(log)
+  const app = fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    serverFactory: options.serverFactory,
+    frameworkErrors: (error, request, reply) => handleError(error, request, reply),
+    // The listener answers what is not a request: it knows what else is under way on the connection.
+    clientErrorHandler: () => {},
+  })
+  app.setErrorHandler(handleError)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
+    if (applyCors(request, reply)) return reply
+    checkAccessToken(request, token)
+    if (!(await checkBasicUser(request, reply, users))) return reply
+    if (pathOf(request.url).includes('%')) {
+      // No route has a character that needs an escape, and another spelling of a route is another path (contract A19).
+      sendNotFound(reply)
+      return reply
+    }
+  })
+  answerUnrouted(app)
+  for (const register of options.routes) app.register(async (scope) => register(scope))
+  return app
+}

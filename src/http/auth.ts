@@ -1,0 +1,21 @@
+import type { FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
+import type { AccessToken } from './access-token.ts'
+import { decodedPathOf } from './path.ts'
+
+/** Reachable without the header (contract A34): `/files` checks signatures, `/init` has token rules of its own. */
+const EXEMPT = new Set(['GET /health', 'GET /files', 'POST /files', 'POST /init'])
+
+/**
+ * Refuses a request without the sandbox's token in `X-Access-Token`, once a token is set (contract A32 to A34). Throws
+ * AppError `unauthenticated`. RPC paths, unknown paths and wrong methods are no exceptions.
+ */
+export function checkAccessToken(request: FastifyRequest, token: AccessToken): void {
+  if (!token.isSet || EXEMPT.has(`${request.method} ${decodedPathOf(request.url)}`)) return
+  const given = request.headers['x-access-token']
+  if (token.matches(typeof given === 'string' ? given : undefined)) return
+  throw new AppError(
+    'unauthenticated',
+    'unauthorized access, please provide a valid access token or method signing if supported',
+  )
+}

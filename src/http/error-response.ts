@@ -1,0 +1,63 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, type ErrorKind } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { errorBody } from './error-body.ts'
+import { pathOf } from './path.ts'
+
+const STATUS: Record<ErrorKind, number> = {
+  canceled: 499,
+  unknown: 500,
+  invalid_argument: 400,
+  deadline_exceeded: 504,
+  not_found: 404,
+  already_exists: 409,
+  permission_denied: 403,
+  resource_exhausted: 429,
+  failed_precondition: 400,
+  aborted: 409,
+  unimplemented: 501,
+  internal: 500,
+  unavailable: 503,
+  unauthenticated: 401,
+  no_space: 507,
+  not_acceptable: 406,
+}
+
+/** The HTTP status of an error kind (contract A27; 507 and 406 for what Connect has no code for). */
+export function statusOf(kind: ErrorKind): number {
+  return STATUS[kind]
+}
+
+/** Answers with a status and the JSON error body that clients read the message from. */
+export function sendError(reply: FastifyReply, status: number, message: string): void {
+  reply
+    .code(status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .header('x-content-type-options', 'nosniff')
+    .send(errorBody(status, message))
+}
+
+/**
+ * Makes Fastify's error handler, where every failure of an HTTP route ends: an AppError is shown as it is; Fastify's own
+ * refusals (a bad URL, an unreadable content type) keep their status; everything else is logged, once, and shown as
+ * "internal error". A connection whose client has left is only closed.
+ */
+export function createErrorHandler(log: Log): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void {
+  return (error, request, reply) => {
+    if (error instanceof AppError) return sendError(reply, statusOf(error.kind), error.message)
+    if (request.raw.destroyed || reply.raw.destroyed) return void reply.raw.destroy()
+    const status = clientFaultOf(error)
+    if (status !== undefined && error instanceof Error) return sendError(reply, status, error.message)
+    log.error(
+      { method: request.method, path: pathOf(request.url), error: error instanceof Error ? error.stack : typeof error },
+      'a request failed unexpectedly',
+    )
+    sendError(reply, 500, 'internal error')
+  }
+}
+
+function clientFaultOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('statusCode' in error)) return undefined
+  const status = error.statusCode
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined
+}

@@ -1,0 +1,81 @@
+import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { errorBody } from './error-body.ts'
+import { HEADERS_TIMEOUT } from './protocol.ts'
+
+/** Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first (contract A5). */
+export const KEEP_ALIVE_TIMEOUT = 640_000
+
+/** How often header timeouts are checked; they need no precision. */
+const CHECKING_INTERVAL = 10_000
+
+/** Bytes of all headers of a request: room for long signed URLs and for as much metadata as a file can hold (64 KiB). */
+const MAX_HEADER_SIZE = 128 * 1024
+
+/** One protocol's half of the listener: serves the connections that it is given. */
+export interface ProtocolServer {
+  /** Serves a connection whose first bytes wait to be read. */
+  take(socket: Socket): void
+  /** Ends the connections that are idle, each other one once its last answer is out, and refuses what is new. */
+  drain(): void
+}
+
+/** HTTP/1.1 for connections that were accepted elsewhere. `server` is what Fastify wants to own; it never listens. */
+export interface Http1 extends ProtocolServer {
+  readonly server: Server
+}
+
+/** Makes the HTTP/1.1 half: no limit on the duration of a request, its body or its answer, as all of them may be streams. */
+export function createHttp1(handler: RequestListener): Http1 {
+  const server = createServer({
+    requestTimeout: 0,
+    headersTimeout: HEADERS_TIMEOUT,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
+    connectionsCheckingInterval: CHECKING_INTERVAL,
+    maxHeaderSize: MAX_HEADER_SIZE,
+  })
+  const unanswered = new Map<Socket, number>()
+  let draining = false
+  server.on('request', (request, response) => {
+    const { socket } = request
+    unanswered.set(socket, (unanswered.get(socket) ?? 0) + 1)
+    if (draining) response.setHeader('connection', 'close')
+    response.once('close', () => {
+      const left = (unanswered.get(socket) ?? 1) - 1
+      unanswered.set(socket, left)
+      if (draining && left === 0) socket.destroySoon()
+    })
+  })
+  server.on('request', handler)
+  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
+    // The event's type says Duplex; connections of this server are always sockets.
+    const socket = stream as Socket
+    if (!socket.writable || unanswered.get(socket) !== 0) socket.destroy()
+    else refuse(socket, error.code)
+  })
+  // It never listens itself, and only this event starts its check of header timeouts.
+  server.emit('listening')
+  return {
+    server,
+    take: (socket) => {
+      unanswered.set(socket, 0)
+      socket.once('close', () => unanswered.delete(socket))
+      server.emit('connection', socket)
+    },
+    drain: () => {
+      draining = true
+      for (const [socket, count] of unanswered) if (count === 0) socket.destroySoon()
+    },
+  }
+}
+
+/** Answers what is not a request. Nothing of an earlier answer may be on its way. */
+function refuse(socket: Socket, code: string | undefined): void {
+  const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+  const reason = STATUS_CODES[status] ?? ''
+  const body = errorBody(status, reason.toLowerCase())
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+      `X-Content-Type-Options: nosniff\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

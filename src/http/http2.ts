@@ -1,0 +1,78 @@
+import type { RequestListener } from 'node:http'
+import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
+import { KEEP_ALIVE_TIMEOUT, type ProtocolServer } from './http1.ts'
+
+/** Calls at a time on one connection. A proxy in front may carry everything of a sandbox over a single one. */
+const MAX_CONCURRENT_STREAMS = 1000
+
+/** Bytes of one upload on their way: some 0.2 ms of a fast local connection. */
+const STREAM_WINDOW = 1024 * 1024
+
+/** Bytes of all uploads of a connection on their way, so that some may stall without stopping the others. */
+const SESSION_WINDOW = 16 * 1024 * 1024
+
+/**
+ * Mebibytes that Node may hold for one connection before it refuses new streams: 100 streams of output with a few
+ * messages of 64 KiB each in flight, in base64, take about 30.
+ */
+const MAX_SESSION_MEMORY = 128
+
+/** Bytes of all headers of a request, as in HTTP/1.1. */
+const MAX_HEADER_LIST_SIZE = 128 * 1024
+
+/**
+ * Streams that a client may reset at once, and per second: every call that is given up (a stopped watch, a closed
+ * terminal, a `head` on a log) is one, so storms of them are normal; Node's own limits are 1,000 and 33.
+ */
+const STREAM_RESETS = { streamResetBurst: 20_000, streamResetRate: 2_000 }
+
+/** Makes the HTTP/2 half (prior knowledge, without TLS), with the handler of the HTTP/1.1 half. */
+export function createHttp2(handler: RequestListener): ProtocolServer {
+  const server = createServer({
+    settings: {
+      maxConcurrentStreams: MAX_CONCURRENT_STREAMS,
+      initialWindowSize: STREAM_WINDOW,
+      maxHeaderListSize: MAX_HEADER_LIST_SIZE,
+    },
+    maxSessionMemory: MAX_SESSION_MEMORY,
+    ...STREAM_RESETS,
+  })
+  const sessions = new Set<ServerHttp2Session>()
+  let draining = false
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+    session.setLocalWindowSize(SESSION_WINDOW)
+    closeWhenIdle(session)
+    if (draining) session.close()
+  })
+  // HTTP/2 requests and responses of Node's compatibility layer offer what handlers use of those of HTTP/1.1.
+  server.on('request', handler as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void)
+  return {
+    take: (socket) => {
+      // HTTP/2 has no half-closed connections: one whose peer has gone must end as a whole.
+      socket.allowHalfOpen = false
+      server.emit('connection', socket)
+    },
+    drain: () => {
+      draining = true
+      for (const session of sessions) session.close()
+    },
+  }
+}
+
+/** Ends a session without a call for as long as an idle HTTP/1.1 connection may live; a silent call keeps it. */
+function closeWhenIdle(session: ServerHttp2Session): void {
+  let calls = 0
+  session.on('stream', (stream) => {
+    calls++
+    stream.once('close', () => {
+      calls--
+      session.setTimeout(KEEP_ALIVE_TIMEOUT)
+    })
+  })
+  session.setTimeout(KEEP_ALIVE_TIMEOUT)
+  session.on('timeout', () => {
+    if (calls === 0) session.close()
+  })
+}

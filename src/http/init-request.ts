@@ -1,0 +1,80 @@
+import { AppError } from '../errors.ts'
+import { parseRfc3339 } from '../lib/rfc3339.ts'
+
+/** What `POST /init` asks for; absent members are to stay as they are. */
+export interface InitRequest {
+  readonly accessToken: string | undefined
+  readonly envVars: ReadonlyMap<string, string> | undefined
+  readonly defaultUser: string | undefined
+  readonly defaultWorkdir: string | undefined
+  /** Nanoseconds since 1970. */
+  readonly timestamp: bigint | undefined
+}
+
+/**
+ * Reads the body of `POST /init` (contract F4): JSON, or nothing. Keys match in any case, unknown ones are ignored, `null`
+ * means absent. Throws AppError `invalid_argument` for everything else; its message never contains what was sent.
+ */
+export function parseInitRequest(body: Buffer): InitRequest {
+  const text = body.toString().trim()
+  const { value, escapedToken } = text === '' ? { value: null, escapedToken: false } : parseJson(text)
+  if (value !== null && (typeof value !== 'object' || Array.isArray(value))) throw invalid('the body must be an object')
+  const members = new Map(Object.entries(value ?? {}).map(([name, member]) => [name.toLowerCase(), member]))
+  const accessToken = stringOf(members, 'accessToken')
+  if (accessToken === '' || escapedToken) throw invalid('accessToken must not be empty or contain a backslash')
+  return {
+    accessToken,
+    envVars: envVarsOf(members.get('envvars')),
+    defaultUser: stringOf(members, 'defaultUser'),
+    defaultWorkdir: stringOf(members, 'defaultWorkdir'),
+    timestamp: timestampOf(stringOf(members, 'timestamp')),
+  }
+}
+
+/** What newer engines give a reviver as well: the text that a string, number or literal was written as. */
+type Reviver = (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) => unknown
+
+/** Parses, and tells whether the access token, a member of the outermost object, was written with escapes. */
+function parseJson(text: string): { readonly value: unknown; readonly escapedToken: boolean } {
+  const holders = new Set<unknown>()
+  const noteEscapes: Reviver = function (key, value, context) {
+    if (key.toLowerCase() === 'accesstoken' && context?.source?.includes('\\')) holders.add(this)
+    return value
+  }
+  try {
+    const value: unknown = text.includes('\\') ? JSON.parse(text, noteEscapes) : JSON.parse(text)
+    return { value, escapedToken: holders.has(value) }
+  } catch {
+    throw invalid('the body is not valid JSON')
+  }
+}
+
+function stringOf(members: ReadonlyMap<string, unknown>, name: string): string | undefined {
+  const value = members.get(name.toLowerCase()) ?? undefined
+  if (value !== undefined && typeof value !== 'string') throw invalid(`${name} must be a string`)
+  return value
+}
+
+function envVarsOf(value: unknown): ReadonlyMap<string, string> | undefined {
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'object' || Array.isArray(value)) throw invalid('envVars must be an object of strings')
+  const variables = new Map<string, string>()
+  for (const [name, text] of Object.entries(value)) {
+    if (typeof text !== 'string' && text !== null) throw invalid('envVars must be an object of strings')
+    // No command could be started with such an environment.
+    if (name.includes('\0') || text?.includes('\0')) throw invalid('envVars must not contain NUL')
+    variables.set(name, text ?? '')
+  }
+  return variables
+}
+
+function timestampOf(text: string | undefined): bigint | undefined {
+  if (text === undefined) return undefined
+  const timestamp = parseRfc3339(text)
+  if (timestamp === undefined) throw invalid('timestamp must be an RFC 3339 date and time')
+  return timestamp
+}
+
+function invalid(message: string): AppError {
+  return new AppError('invalid_argument', message)
+}

@@ -1,0 +1,106 @@
+import type { Server as HttpServer, RequestListener } from 'node:http'
+import type { Server, Socket } from 'node:net'
+import { errnoOf } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { bind, type Endpoint, portOf } from './bind.ts'
+import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
+import { createHttp2 } from './http2.ts'
+import { detectProtocol, type Protocol } from './protocol.ts'
+
+/** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
+export interface Listener {
+  /** For Fastify's option of that name: takes the handler, gives the HTTP/1.1 server, which never listens by itself. */
+  serverFactory(handler: RequestListener): HttpServer
+  /** Starts accepting connections; resolves with the port. `serverFactory` must have been called. Rejects as `bind` does. */
+  listen(endpoint: Endpoint): Promise<number>
+  /** Connections that are open now, whatever they do. */
+  readonly openConnections: number
+  /**
+   * Stops accepting, ends idle connections, tells HTTP/2 clients (GOAWAY) and lets running calls end; after `grace`
+   * milliseconds destroys what is left. Resolves once no connection is open. Calling it again changes nothing.
+   */
+  close(grace: number): Promise<void>
+}
+
+/** What a listener needs. */
+export interface ListenerOptions {
+  readonly log: Log
+  /** Sets TCP_USER_TIMEOUT in milliseconds on a descriptor (`native/index.ts`); without it the kernel's 15 minutes hold. */
+  readonly setUserTimeout?: ((fd: number, milliseconds: number) => void) | undefined
+}
+
+/**
+ * Milliseconds that sent data may stay unacknowledged. A peer that vanished (a restored snapshot, a lost network) must not
+ * hold its streams for the kernel's quarter of an hour; a network that is gone for a minute must not cost a connection.
+ */
+const USER_TIMEOUT = 120_000
+
+/** Makes the listener; nothing is opened before `listen`. */
+export function createListener(options: ListenerOptions): Listener {
+  const { log } = options
+  const connections = new Set<Socket>()
+  const undecided = new Set<Socket>()
+  let servers: Server[] = []
+  let protocols: (Record<Protocol, ProtocolServer> & { readonly http1: Http1 }) | undefined
+  let closed: Promise<void> | undefined
+
+  const accept = (socket: Socket) => {
+    connections.add(socket)
+    undecided.add(socket)
+    socket.once('close', () => {
+      connections.delete(socket)
+      undecided.delete(socket)
+    })
+    limitSilence(socket, options.setUserTimeout)
+    detectProtocol(socket, (protocol) => {
+      undecided.delete(socket)
+      protocols?.[protocol].take(socket)
+    })
+  }
+
+  const shutDown = async (grace: number) => {
+    const closing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
+    for (const socket of undecided) socket.destroy()
+    for (const protocol of Object.values(protocols ?? {})) protocol.drain()
+    const deadline = setTimeout(() => {
+      for (const socket of connections) socket.destroy()
+    }, grace)
+    await Promise.all(closing)
+    clearTimeout(deadline)
+    protocols?.http1.server.close()
+  }
+
+  return {
+    serverFactory: (handler) => {
+      const http1 = createHttp1(handler)
+      protocols = { http1, http2: createHttp2(handler) }
+      return http1.server
+    },
+    listen: async (endpoint) => {
+      servers = await bind(endpoint, accept)
+      for (const server of servers) {
+        server.on('error', (error) => log.error({ errno: errnoOf(error) }, 'accepting a connection failed'))
+      }
+      const [server] = servers
+      if (server === undefined) throw new Error('bind gives at least one server')
+      return portOf(server)
+    },
+    get openConnections() {
+      return connections.size
+    },
+    close: (grace) => {
+      closed ??= shutDown(grace)
+      return closed
+    },
+  }
+}
+
+/** Best effort: a connection that is already gone, or a socket without this option, needs no limit. */
+function limitSilence(socket: Socket, setUserTimeout: ListenerOptions['setUserTimeout']): void {
+  // Node keeps the descriptor in a field that its types do not know.
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } | null }
+  if (setUserTimeout === undefined || !handle) return
+  try {
+    setUserTimeout(handle.fd, USER_TIMEOUT)
+  } catch {}
+}

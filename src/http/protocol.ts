@@ -1,0 +1,38 @@
+import type { Socket } from 'node:net'
+
+/** What a connection speaks, told by its first bytes. */
+export type Protocol = 'http1' | 'http2'
+
+/**
+ * A connection must say within this many milliseconds what it speaks; the same for the headers of its first request.
+ * Long enough for any real client, short enough that silent ones do not pile up.
+ */
+export const HEADERS_TIMEOUT = 60_000
+
+/** "PRI": the HTTP/2 preface (RFC 9113, 3.4) starts so, and no HTTP/1.1 method does. */
+const PREFACE = Buffer.from('PRI')
+
+/**
+ * Reads the first bytes of a connection, at least one and at most three, decides, and puts them back before it calls
+ * `decided`. The socket is destroyed instead when it ends, fails or stays silent; this function leaves no listener behind
+ * except one for errors.
+ */
+export function detectProtocol(socket: Socket, decided: (protocol: Protocol) => void): void {
+  let seen: Buffer = Buffer.alloc(0)
+  const giveUp = () => socket.destroy()
+  const look = () => {
+    const chunk: Buffer | null = socket.read()
+    if (chunk === null) return
+    seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk])
+    const length = Math.min(seen.length, PREFACE.length)
+    const same = seen.compare(PREFACE, 0, length, 0, length) === 0
+    if (same && length < PREFACE.length) return
+    socket.off('readable', look).off('end', giveUp).off('timeout', giveUp)
+    socket.setTimeout(0)
+    socket.unshift(seen)
+    decided(same ? 'http2' : 'http1')
+  }
+  socket.on('error', giveUp)
+  socket.setTimeout(HEADERS_TIMEOUT)
+  socket.on('timeout', giveUp).on('end', giveUp).on('readable', look)
+}

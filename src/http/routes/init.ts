@@ -1,0 +1,32 @@
+import type { FastifyInstance } from 'fastify'
+import { VERSION } from '../../version.ts'
+import { clientGone } from '../client-gone.ts'
+import { parseInitRequest } from '../init-request.ts'
+import type { Initialization } from '../initialization.ts'
+import { readBody } from '../read-body.ts'
+
+/**
+ * Bytes of a body. Clients are promised no limit (contract F24: 3 MB of variables are taken), yet a body is held in memory
+ * several times over while it is read; the kernel takes at most a few MiB of variables for a command anyway.
+ */
+const MAX_BODY = 64 * 1024 * 1024
+
+/** `POST /init`: sets the access token, the clock, the variables and the defaults of all later calls (contract F). */
+export function initRoute(app: FastifyInstance, initialization: Initialization): void {
+  app.post('/init', {
+    onRequest: async (request, reply) => {
+      reply.header('x-envd-version', VERSION)
+      // The content type means nothing here (contract F4), and Fastify refuses a malformed one.
+      delete request.raw.headers['content-type']
+    },
+    handler: async (request, reply) => {
+      const signal = clientGone(reply.raw)
+      const body = await readBody(request.raw, MAX_BODY)
+      const parsed = parseInitRequest(body)
+      body.fill(0)
+      const outcome = await initialization.apply(parsed, signal)
+      if (!outcome.ok) return reply.code(401).header('content-type', 'text/plain; charset=utf-8').send(outcome.reason)
+      return reply.code(204).header('cache-control', 'no-store').send()
+    },
+  })
+}
