@@ -58,7 +58,7 @@ async function bindLoopback(port: number, accept: (socket: Socket) => void): Pro
 
 function listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Server> {
   const server = createServer({
-    // A client may close its side once the request is out; the answer still goes there.
+    // As Node's own HTTP server has it, which ends a connection whose client closes its side.
     allowHalfOpen: true,
     noDelay: true,
     keepAlive: true,

@@ -60,12 +60,14 @@ export function createListener(options: ListenerOptions): Listener {
 
   const shutDown = async (grace: number) => {
     const closing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
+    // A server counts a connection as closed a moment before the connection does.
+    const ending = [...connections].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
     for (const socket of undecided) socket.destroy()
     for (const protocol of Object.values(protocols ?? {})) protocol.drain()
     const deadline = setTimeout(() => {
       for (const socket of connections) socket.destroy()
     }, grace)
-    await Promise.all(closing)
+    await Promise.all([...closing, ...ending])
     clearTimeout(deadline)
     protocols?.http1.server.close()
   }

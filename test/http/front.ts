@@ -1,0 +1,131 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { expect } from 'vitest'
+import { type AccessToken, createAccessToken } from '../../src/http/access-token.ts'
+import { buildApp } from '../../src/http/app.ts'
+import { createInitialization, type Initialization } from '../../src/http/initialization.ts'
+import { createListener, type Listener } from '../../src/http/listener.ts'
+import { envsRoute } from '../../src/http/routes/envs.ts'
+import { healthRoute } from '../../src/http/routes/health.ts'
+import { initRoute } from '../../src/http/routes/init.ts'
+import { metricsRoute } from '../../src/http/routes/metrics.ts'
+import type { Log, LogFields } from '../../src/log.ts'
+import { createSampler, type Sampler } from '../../src/metrics/sample.ts'
+import { createClock } from '../../src/system/clock.ts'
+import { createDefaults, type Defaults } from '../../src/system/defaults.ts'
+import { createUsers } from '../../src/system/users.ts'
+
+export interface LogLine extends LogFields {
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly message: string
+}
+
+/** A log that keeps its lines. */
+export function recordingLog(): { readonly log: Log; readonly lines: LogLine[] } {
+  const lines: LogLine[] = []
+  const at = (level: LogLine['level']) => (fields: LogFields, message: string) => {
+    lines.push({ ...fields, level, message })
+  }
+  const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), named: () => log }
+  return { log, lines }
+}
+
+/** The listener and the app of a daemon, in this process. Disposing closes it and fails if a connection is left. */
+export interface Front extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly listener: Listener
+  readonly token: AccessToken
+  readonly defaults: Defaults
+  readonly initialization: Initialization
+  readonly logged: LogLine[]
+  /** Times in nanoseconds that the clock was set to. */
+  readonly clockSettings: bigint[]
+}
+
+export interface FrontOptions {
+  readonly address?: string
+  readonly port?: number
+  readonly sampler?: Sampler
+  /** Beside health, envs, metrics and init. */
+  readonly routes?: readonly ((app: FastifyInstance) => void)[]
+}
+
+/** Starts a front on a free port of 127.0.0.1. The machine's clock is never set. */
+export async function startFront(options: FrontOptions = {}): Promise<Front> {
+  const { log, lines } = recordingLog()
+  const token = createAccessToken()
+  const defaults = createDefaults({ user: 'root', workdir: undefined, notFirecracker: true })
+  const clockSettings: bigint[] = []
+  const setClock = (seconds: number, nanoseconds: number) => {
+    clockSettings.push(BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds))
+  }
+  const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
+  const sampler = options.sampler ?? createSampler()
+  const listener = createListener({ log })
+  const app = buildApp({
+    log,
+    token,
+    users: createUsers(),
+    serverFactory: listener.serverFactory,
+    routes: [
+      healthRoute,
+      (scope) => envsRoute(scope, defaults),
+      (scope) => metricsRoute(scope, { sampler, log }),
+      (scope) => initRoute(scope, initialization),
+      ...(options.routes ?? []),
+    ],
+  })
+  await app.ready()
+  const port = await listener.listen({ address: options.address ?? '127.0.0.1', port: options.port ?? 0 })
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    listener,
+    token,
+    defaults,
+    initialization,
+    logged: lines,
+    clockSettings,
+    async [Symbol.asyncDispose]() {
+      await listener.close(1000)
+      await app.close()
+      expect(listener.openConnections).toBe(0)
+    },
+  }
+}
+
+/** A TCP connection that writes what it is told and collects what comes. */
+export interface RawClient extends Disposable {
+  readonly socket: Socket
+  write(text: string | Uint8Array): void
+  /** All bytes so far, as latin1. */
+  received(): string
+  /** Resolves with all that came, once the other side has ended the connection. */
+  readonly closed: Promise<string>
+}
+
+export async function connectRaw(port: number, host = '127.0.0.1'): Promise<RawClient> {
+  const socket = connect({ port, host, allowHalfOpen: true })
+  let received = ''
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    received += text
+  })
+  socket.on('error', () => {})
+  const closed = new Promise<string>((resolve) => {
+    socket.once('end', () => resolve(received)).once('close', () => resolve(received))
+  })
+  await once(socket, 'connect')
+  return {
+    socket,
+    write: (text) => {
+      socket.write(text)
+    },
+    received: () => received,
+    closed,
+    [Symbol.dispose]: () => {
+      socket.destroy()
+    },
+  }
+}
