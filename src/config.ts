@@ -98,6 +98,11 @@ export function readConfig(argv: readonly string[], env: Readonly<Record<string,
   }
 }
 
+/** `readConfig` with this process's own environment: the one place where it is read. */
+export function readCommand(argv: readonly string[]): Command {
+  return readConfig(argv, process.env)
+}
+
 /** The daemon's PATH without what npm put in front of it: a command must not find the daemon's own tools. */
 function commandPath(env: Readonly<Record<string, string | undefined>>): string {
   const path = env['PATH'] ?? DEFAULT_PATH

@@ -1,0 +1,124 @@
+import { open } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import type { Config } from './config.ts'
+import { AppError } from './errors.ts'
+import { createFilesystemService } from './filesystem/service.ts'
+import { createAccessToken } from './http/access-token.ts'
+import { buildApp } from './http/app.ts'
+import { createInitialization } from './http/initialization.ts'
+import { createListener } from './http/listener.ts'
+import { composeRoutes } from './http/routes/compose.ts'
+import { envsRoute } from './http/routes/envs.ts'
+import { filesRoutes } from './http/routes/files.ts'
+import { healthRoute } from './http/routes/health.ts'
+import { initRoute } from './http/routes/init.ts'
+import { metricsRoute } from './http/routes/metrics.ts'
+import type { Log } from './log.ts'
+import { createSampler } from './metrics/sample.ts'
+import { setClock, setTcpUserTimeout } from './native/index.ts'
+import { endAll } from './process/end-all.ts'
+import { reapOrphans } from './process/orphans.ts'
+import { OutputWindow } from './process/output-window.ts'
+import { Registry } from './process/registry.ts'
+import { createProcessService } from './process/service.ts'
+import { SlabPool } from './process/slab-pool.ts'
+import { rpcRoutes } from './rpc/routes.ts'
+import { createClock } from './system/clock.ts'
+import { type Defaults, EnvVars } from './system/defaults.ts'
+import { writeRunDir } from './system/run-dir.ts'
+import { createUsers } from './system/users.ts'
+
+/** A daemon that listens. */
+export interface Daemon {
+  readonly port: number
+  /**
+   * Stops it: no new connections, every stream ended with `unavailable`, commands left to init or (with kill-on-exit)
+   * ended. Takes at most about 4 s; calling it again changes nothing.
+   */
+  close(): Promise<void>
+}
+
+/** What running calls have to end in once their streams were told. */
+const CLOSE_GRACE_MS = 1_500
+
+/** Builds every part, in the order in which they need each other, and listens last. Rejects with the listen error. */
+export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+  const stopping = new AbortController()
+  const defaults = initialDefaults(config)
+  const users = createUsers()
+  const token = createAccessToken()
+  const registry = new Registry()
+  const devNull = await open('/dev/null', 'r')
+  await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
+  tellPrivileges(log)
+
+  const process = createProcessService({
+    users,
+    defaults,
+    registry,
+    window: new OutputWindow(config.outputWindow),
+    pool: new SlabPool(),
+    path: config.path,
+    noFile: config.noFile,
+    readerStall: config.readerStall,
+    devNull: devNull.fd,
+    log: log.named('process'),
+  })
+  const files = { users, defaults, token, log: log.named('filesystem') }
+  const filesystem = createFilesystemService(files)
+  const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
+  const sampler = createSampler()
+  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
+  const app = buildApp({
+    log,
+    token,
+    users,
+    serverFactory: (handler) => listener.serverFactory(handler),
+    routes: [
+      healthRoute,
+      (scope) => metricsRoute(scope, { sampler, log }),
+      (scope) => envsRoute(scope, defaults),
+      (scope) => initRoute(scope, initialization),
+      filesRoutes(files),
+      composeRoutes(files),
+      rpcRoutes({ process, filesystem, log, shutdown: stopping.signal }),
+    ],
+  })
+  await app.ready()
+  const stopReaping = reapOrphans(registry, log)
+  const port = await listener.listen({ address: config.address, port: config.port })
+
+  const shutDown = async () => {
+    stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
+    const closed = listener.close(CLOSE_GRACE_MS)
+    if (config.killOnExit) await endAll(registry)
+    await closed
+    await app.close()
+    stopReaping()
+    await devNull.close()
+  }
+  let closed: Promise<void> | undefined
+  return {
+    port,
+    close: () => {
+      closed ??= shutDown()
+      return closed
+    },
+  }
+}
+
+/** The user that runs the daemon where it is not root, and the variable that tells programs where they are. */
+function initialDefaults(config: Config): Defaults {
+  const env = new EnvVars()
+  env.setInternal('E2B_SANDBOX', String(!config.notFirecracker))
+  const user = config.defaultUser || userInfo().username
+  return { user, workdir: config.defaultWorkdir, env }
+}
+
+function tellPrivileges(log: Log): void {
+  if (process.geteuid?.() === 0) return
+  log.warn(
+    { uid: process.geteuid?.() },
+    'not running as root: every command runs as this user, other users are refused',
+  )
+}

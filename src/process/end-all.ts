@@ -1,0 +1,22 @@
+import type { Registry } from './registry.ts'
+
+/** What commands have to end in after SIGTERM, before SIGKILL. */
+const TERM_GRACE_MS = 1_500
+
+/** And after SIGKILL, before the daemon goes without them. */
+const KILL_GRACE_MS = 500
+
+/** Ends every command and its session: SIGTERM, then SIGKILL for what is left. Returns when all have ended or time is up. */
+export async function endAll(registry: Registry): Promise<void> {
+  await signalAll(registry, 'SIGTERM', TERM_GRACE_MS)
+  await signalAll(registry, 'SIGKILL', KILL_GRACE_MS)
+}
+
+async function signalAll(registry: Registry, signal: 'SIGTERM' | 'SIGKILL', graceMs: number): Promise<void> {
+  const processes = registry.list()
+  if (processes.length === 0) return
+  const timeUp = AbortSignal.timeout(graceMs)
+  const done = Promise.all(processes.map((process) => process.signal(signal, timeUp).then(() => process.ended)))
+  const expired = new Promise<void>((resolve) => timeUp.addEventListener('abort', () => resolve(), { once: true }))
+  await Promise.race([done, expired])
+}

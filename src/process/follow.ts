@@ -1,0 +1,51 @@
+import type { End } from './exit-status.ts'
+import type { Chunk } from './output-log.ts'
+import type { OutputReader } from './output-reader.ts'
+import type { RunningProcess } from './process.ts'
+import type { Retained } from './registry.ts'
+
+/** One item of a process stream. Always start first, exactly one end last, unless the stream fails. */
+export type StreamItem<T> =
+  | { readonly kind: 'start'; readonly pid: number }
+  | { readonly kind: 'data'; readonly data: T }
+  | { readonly kind: 'keepalive' }
+  | { readonly kind: 'end'; readonly end: End }
+
+/** What a client follows: a live process through a reader of its own, or one that has ended. */
+export type Followed =
+  | { readonly process: RunningProcess; readonly reader: OutputReader }
+  | { readonly retained: Retained }
+
+/**
+ * The stream of a process as its reader gets it. `encode` makes what the stream carries of each chunk, at once. A
+ * keepalive follows every `keepalive` milliseconds without data. Closes the reader at the end; before that, aborting the
+ * signal that the reader was made with is enough.
+ */
+export async function* follow<T>(
+  followed: Followed,
+  keepalive: number,
+  encode: (chunk: Chunk) => T,
+): AsyncGenerator<StreamItem<T>, void, undefined> {
+  if ('retained' in followed) {
+    yield { kind: 'start', pid: followed.retained.pid }
+    yield { kind: 'end', end: followed.retained.end }
+    return
+  }
+  const { process, reader } = followed
+  try {
+    yield { kind: 'start', pid: process.pid }
+    for (;;) {
+      const state = await reader.readable(keepalive)
+      if (state === 'end') break
+      if (state === 'quiet') yield { kind: 'keepalive' }
+      else yield* taken(reader, encode)
+    }
+    yield { kind: 'end', end: await process.ended }
+  } finally {
+    reader.close()
+  }
+}
+
+function* taken<T>(reader: OutputReader, encode: (chunk: Chunk) => T): Generator<StreamItem<T>, void, undefined> {
+  for (let data = reader.take(encode); data !== undefined; data = reader.take(encode)) yield { kind: 'data', data }
+}

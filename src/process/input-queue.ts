@@ -1,0 +1,172 @@
+import { AppError } from '../errors.ts'
+import { errnoText } from '../lib/errno-text.ts'
+import { close, type Poll, poll, write } from '../native/index.ts'
+
+/** Bytes that may wait for one process to read them, over all calls; more are refused. */
+export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
+
+const EAGAIN = -11
+const EINTR = -4
+const EPIPE = -32
+
+/** One write, or (with `bytes` undefined) the close that follows all writes before it. */
+interface Entry {
+  readonly bytes: Uint8Array | undefined
+  written: number
+  readonly settle: (error?: unknown) => void
+}
+
+/**
+ * The input of one process: writes in the order of the calls, each answered when its last byte is in the kernel, waiting
+ * for a slow reader by poll(2), never by blocking. Owns its descriptor, which must be non-blocking: it is closed after a
+ * queued close, at the first write error, or by `destroy`; queued input is dropped with it and can reach no other file.
+ */
+export class InputQueue {
+  readonly #fd: number
+  readonly #poll: Poll
+  /** How the errors name the descriptor. */
+  readonly #name: 'stdin' | 'tty'
+  #entries: Entry[] = []
+  #queued = 0
+  #open = true
+  #closing = false
+
+  constructor(fd: number, name: 'stdin' | 'tty') {
+    this.#fd = fd
+    this.#name = name
+    this.#poll = poll(fd, true, () => this.#flush())
+  }
+
+  /** Bytes can still be written. */
+  get open(): boolean {
+    return this.#open && !this.#closing
+  }
+
+  /**
+   * Writes all of `bytes`. Aborting `signal` takes back what is not written yet. Fails with `internal` when the input is
+   * closed or nobody reads it any more (contract D50), with `resource_exhausted` beyond 16 MiB waiting.
+   */
+  write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    if (!this.open) return Promise.reject(this.#closedError())
+    if (this.#queued + bytes.length > MAX_QUEUED_BYTES) {
+      const text = `${this.#queued} bytes of input already wait for the process, at most ${MAX_QUEUED_BYTES} may`
+      return Promise.reject(new AppError('resource_exhausted', text))
+    }
+    return this.#enqueue(bytes, signal)
+  }
+
+  /** Closes after everything queued is written; resolves then. Idempotent. */
+  async close(signal: AbortSignal): Promise<void> {
+    if (!this.open) return
+    this.#closing = true
+    // A caller that goes away does not undo the close.
+    await Promise.race([this.#enqueue(undefined, new AbortController().signal), aborted(signal)])
+  }
+
+  /** Closes at once; waiting writes fail. Idempotent. */
+  destroy(): void {
+    if (!this.#open) return
+    this.#open = false
+    this.#poll.close()
+    close(this.#fd)
+    this.#failAll(() => this.#closedError())
+  }
+
+  #enqueue(bytes: Uint8Array | undefined, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const onAbort = () => {
+      this.#remove(entry)
+      entry.settle(signal.reason)
+    }
+    const settle = (error?: unknown) => {
+      signal.removeEventListener('abort', onAbort)
+      if (error === undefined) resolve()
+      else reject(error)
+    }
+    const entry: Entry = { bytes, written: 0, settle }
+    if (signal.aborted) {
+      settle(signal.reason)
+      return promise
+    }
+    signal.addEventListener('abort', onAbort)
+    this.#entries.push(entry)
+    this.#queued += bytes?.length ?? 0
+    if (this.#entries.length === 1) this.#flush()
+    return promise
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries = this.#entries.filter((other) => other !== entry)
+    this.#queued -= (entry.bytes?.length ?? 0) - entry.written
+    if (this.#entries.length === 0 && this.#open) this.#poll.stop()
+  }
+
+  #flush(): void {
+    let entry = this.#entries[0]
+    while (entry !== undefined) {
+      if (entry.bytes === undefined) {
+        this.#entries.shift()
+        this.destroy()
+        entry.settle()
+        return
+      }
+      const result = this.#writeSome(entry.bytes, entry)
+      if (result === 'wait') {
+        this.#poll.start()
+        return
+      }
+      if (result === 'failed') return
+      this.#entries.shift()
+      entry.settle()
+      entry = this.#entries[0]
+    }
+    this.#poll.stop()
+  }
+
+  #writeSome(bytes: Uint8Array, entry: Entry): 'all' | 'wait' | 'failed' {
+    while (entry.written < bytes.length) {
+      const length = write(this.#fd, bytes, entry.written, bytes.length - entry.written)
+      if (length === EAGAIN) return 'wait'
+      if (length === EINTR) continue
+      if (length < 0) {
+        this.#fail(length)
+        return 'failed'
+      }
+      entry.written += length
+      this.#queued -= length
+    }
+    return 'all'
+  }
+
+  #fail(errno: number): void {
+    const what = this.#name === 'tty' ? 'tty' : 'stdin: write |1'
+    const text = errnoText(errno === EPIPE ? 'EPIPE' : 'EIO')
+    const error = () => new AppError('internal', `error writing to ${what}: ${text}`)
+    this.#open = false
+    this.#poll.close()
+    close(this.#fd)
+    this.#failAll(error)
+  }
+
+  #failAll(error: () => AppError): void {
+    const entries = this.#entries
+    this.#entries = []
+    this.#queued = 0
+    for (const entry of entries) entry.settle(entry.bytes === undefined ? undefined : error())
+  }
+
+  #closedError(): AppError {
+    const text =
+      this.#name === 'tty'
+        ? 'error writing to tty: the terminal is closed'
+        : 'error writing to stdin: stdin not enabled or closed'
+    return new AppError('internal', text)
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}

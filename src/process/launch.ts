@@ -1,0 +1,199 @@
+import { stat } from 'node:fs/promises'
+import { AppError, errnoOf } from '../errors.ts'
+import { errnoText } from '../lib/errno-text.ts'
+import { type ExitStatus, type Spawned, type SpawnFailure, spawn } from '../native/index.ts'
+import type { Defaults } from '../system/defaults.ts'
+import { resolvePath } from '../system/paths.ts'
+import type { User, Users } from '../system/users.ts'
+import { checkConfig, commandLine, environmentOf } from './command.ts'
+import { InputQueue } from './input-queue.ts'
+import { OutputLog } from './output-log.ts'
+import type { OutputReader } from './output-reader.ts'
+import type { OutputWindow } from './output-window.ts'
+import type { Launched, ProcessConfig, TerminalSize } from './process.ts'
+import type { SlabPool } from './slab-pool.ts'
+import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts'
+
+/** What to start and as whom. */
+export interface LaunchRequest {
+  readonly config: ProcessConfig
+  readonly tag: string | undefined
+  readonly user: User
+  /** Present: in a terminal of that size. */
+  readonly terminal: TerminalSize | undefined
+  /** Without a terminal: a pipe, or end of file at once. */
+  readonly stdin: boolean
+  /** The starting client; its reader is there before the first byte. */
+  readonly signal: AbortSignal
+}
+
+/** What every start needs. */
+export interface LaunchDeps {
+  readonly users: Users
+  readonly defaults: Defaults
+  readonly window: OutputWindow
+  readonly pool: SlabPool
+  /** PATH of commands. */
+  readonly path: string
+  readonly noFile: number | undefined
+  readonly readerStall: number
+  /** An open descriptor of /dev/null. */
+  readonly devNull: number
+}
+
+/** Commands are the first to go when memory runs out, and yield to the daemon (contract D2). */
+const OOM_SCORE_ADJ = 100
+const NICE = 0
+/** ioprio_set(2): class best-effort, level 4. */
+const IO_PRIORITY = (2 << 13) | 4
+
+/** Exit codes of a shell for a program that is missing, or that cannot be run (contract D4). */
+const NOT_FOUND = 127
+const NOT_RUNNABLE = 126
+
+/**
+ * Starts a command in a session of its own. A program that cannot be run is no error: it "ran", said so on stderr and
+ * exited with 126 or 127, as under a shell (contract D4). Throws `invalid_argument` for what the request got wrong,
+ * `permission_denied` for another user where the daemon is not root, `resource_exhausted` where descriptors or processes
+ * ran out.
+ */
+export async function launch(
+  request: LaunchRequest,
+  deps: LaunchDeps,
+): Promise<{ launched: Launched; reader: OutputReader }> {
+  const { config, user } = request
+  checkConfig(config)
+  const cwd = resolvePath(config.cwd ?? '', user, deps.defaults.workdir)
+  const identity = await identityOf(user, deps.users)
+  const stdio = openStdio(request, identity)
+  const output = new OutputLog({ share: deps.window.share(), pool: deps.pool, stall: deps.readerStall })
+  const reader = output.reader(request.signal)
+  try {
+    const outcome = await run(request, { cwd, identity, stdio, deps })
+    stdio.closeChildEnds()
+    return { launched: toLaunched({ request, stdio, output, outcome, deps }), reader }
+  } catch (error) {
+    stdio.closeAll()
+    reader.close()
+    output.close()
+    throw error
+  }
+
+  function openStdio({ terminal, stdin }: LaunchRequest, owner: Owner): Stdio {
+    try {
+      return terminal === undefined ? openPipes(owner, stdin, deps.devNull) : openTerminalStdio(owner, terminal)
+    } catch (error) {
+      throw new AppError('resource_exhausted', `${startError(request)}: ${errnoText(errnoOf(error) ?? 'EIO')}`, {
+        cause: error,
+      })
+    }
+  }
+}
+
+type Identity = { readonly uid: number; readonly gid: number; readonly groups: readonly number[] } | undefined
+
+/** How the program is to be run as that user: undefined where the daemon is not root and runs it as itself. */
+async function identityOf(user: User, users: Users): Promise<Identity> {
+  const own = process.geteuid?.()
+  if (own === 0) return { uid: user.uid, gid: user.gid, groups: await users.groupsOf(user) }
+  if (user.uid === own) return undefined
+  throw new AppError(
+    'permission_denied',
+    `cannot run as user '${user.name}': the daemon does not run as root, but as uid ${own}`,
+  )
+}
+
+type Outcome = Spawned | { readonly pid: number; readonly text: string; readonly status: ExitStatus }
+
+interface RunContext {
+  readonly cwd: string
+  readonly identity: Identity
+  readonly stdio: Stdio
+  readonly deps: LaunchDeps
+}
+
+async function run(request: LaunchRequest, { cwd, identity, stdio, deps }: RunContext): Promise<Outcome> {
+  const { config, user } = request
+  const global = deps.defaults.env.all()
+  try {
+    return await spawn({
+      file: config.cmd,
+      args: config.args,
+      env: environmentOf({ path: deps.path, user, global, cwd, request: config.envs }),
+      cwd,
+      stdio: stdio.child,
+      terminal: stdio.terminal !== undefined,
+      oomScoreAdj: OOM_SCORE_ADJ,
+      nice: NICE,
+      ioPriority: IO_PRIORITY,
+      ...(identity === undefined ? {} : { user: identity }),
+      ...(deps.noFile === undefined ? {} : { noFile: deps.noFile }),
+    })
+  } catch (error) {
+    // `spawn` rejects with nothing else.
+    const failure = error as SpawnFailure
+    if (failure.stage === 'exec' && failure.code !== 'E2BIG' && failure.code !== 'ENOMEM')
+      return notRun(config, failure)
+    throw await startFailure(request, cwd, failure)
+  }
+}
+
+/** A program that is missing, a directory, not executable, or in no format the kernel knows. */
+function notRun(config: ProcessConfig, { code, pid }: SpawnFailure): Outcome {
+  const exitCode = code === 'ENOENT' || code === 'ENOTDIR' ? NOT_FOUND : NOT_RUNNABLE
+  return { pid, text: `${config.cmd}: ${errnoText(code)}\n`, status: { exitCode } }
+}
+
+async function startFailure(request: LaunchRequest, cwd: string, failure: SpawnFailure): Promise<AppError> {
+  const { code, stage } = failure
+  if (stage === 'chdir' && code === 'ENOENT' && !(await exists(cwd)))
+    return new AppError('invalid_argument', `cwd '${cwd}' does not exist`)
+  const step = stage === 'chdir' ? `chdir ${cwd}` : stage
+  const exhausted = stage === 'clone' || code === 'ENOMEM'
+  return new AppError(
+    exhausted ? 'resource_exhausted' : 'invalid_argument',
+    `${startError(request)}: ${step}: ${reason(failure)}`,
+  )
+}
+
+function reason({ code }: SpawnFailure): string {
+  return code === 'E2BIG'
+    ? `${errnoText(code)}: one argument or variable may take 128 KiB; pass more through a file or standard input`
+    : errnoText(code)
+}
+
+function startError({ config, terminal }: LaunchRequest): string {
+  if (terminal === undefined) return `error starting process '${commandLine(config)}'`
+  const { columns, rows } = terminal
+  return `error starting pty with command '${commandLine(config)}' in dir '${config.cwd ?? ''}' with '${columns}' cols and '${rows}' rows`
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+interface Parts {
+  readonly request: LaunchRequest
+  readonly stdio: Stdio
+  readonly output: OutputLog
+  readonly outcome: Outcome
+  readonly deps: LaunchDeps
+}
+
+function toLaunched({ request, stdio, output, outcome, deps }: Parts): Launched {
+  const { config, tag } = request
+  const common = { pid: outcome.pid, config, tag, output, pool: deps.pool }
+  if ('status' in outcome) {
+    const slab = deps.pool.withRoom(undefined)
+    const length = slab.memory.write(outcome.text)
+    stdio.closeDaemonEnds()
+    output.append(stdio.terminal === undefined ? 'stderr' : 'pty', slab.memory.subarray(0, length), slab)
+    return { ...common, pidfd: undefined, status: outcome.status, sources: [], input: undefined, terminal: undefined }
+  }
+  const input =
+    stdio.input === undefined ? undefined : new InputQueue(stdio.input, stdio.terminal === undefined ? 'stdin' : 'tty')
+  return { ...common, pidfd: outcome.pidfd, sources: stdio.sources, input, terminal: stdio.terminal }
+}

@@ -1,0 +1,162 @@
+import { OutputReader } from './output-reader.ts'
+import type { WindowShare } from './output-window.ts'
+import type { Slab, SlabPool } from './slab-pool.ts'
+
+/** Where output came from; a terminal has one stream only. */
+export type StreamName = 'stdout' | 'stderr' | 'pty'
+
+/** Output of one read(2), in the order in which it was read. */
+export interface Chunk {
+  readonly stream: StreamName
+  /** Valid until the chunk leaves the log: whoever takes a chunk copies what it needs before it yields. */
+  readonly bytes: Uint8Array
+  /** Position of the first byte in its stream. */
+  readonly offset: number
+  readonly slab: Slab
+  /** Readers that have yet to take it. */
+  pending: number
+  /** Encoded forms, one per codec, while other readers will want them too. */
+  frames: Map<string, Uint8Array> | undefined
+}
+
+/** What a chunk costs beside its bytes: objects and list entries. Bounds a window of one-byte chunks. */
+const CHUNK_OVERHEAD_BYTES = 256
+
+/** Unread bytes of the fastest reader at which reading pauses: enough to keep a socket busy, small beside the window. */
+const PAUSE_BYTES = 1024 * 1024
+
+/** How an OutputLog is made. */
+export interface OutputLogOptions {
+  readonly share: WindowShare
+  readonly pool: SlabPool
+  /** Milliseconds after which a reader that takes nothing, while output waits, is ended. */
+  readonly stall: number
+}
+
+/**
+ * The recent output of one process: a bounded window of chunks that any number of readers follow, each with a cursor.
+ * Nobody reads: the newest bytes stay, the process never waits. One reader: back-pressure, it gets every byte. Several:
+ * the fastest sets the pace; one that falls out of the window is ended and told how much it missed.
+ */
+export class OutputLog {
+  readonly #options: OutputLogOptions
+  readonly #readers = new Set<OutputReader>()
+  readonly #offsets: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
+  /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`. */
+  #chunks: Chunk[] = []
+  #base = 0
+  #first = 0
+  #cost = 0
+  #bytes = 0
+  #firstByte = 0
+  #closed = false
+  /** Called when `full` may have changed; set by whoever reads the descriptors. */
+  onFlow: () => void = () => {}
+
+  constructor(options: OutputLogOptions) {
+    this.#options = options
+  }
+
+  /** Bytes seen so far on one stream. */
+  offset(stream: StreamName): number {
+    return this.#offsets[stream]
+  }
+
+  /** Every reader is so far behind that reading more must wait. Never, without readers. */
+  get full(): boolean {
+    if (this.#readers.size === 0) return false
+    const limit = Math.min(PAUSE_BYTES, this.#options.share.bytes)
+    for (const reader of this.#readers) if (this.#bytes - reader.position < limit) return false
+    return true
+  }
+
+  /** No more output will come. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Takes over one hold on the slab that `bytes` lies in. */
+  append(stream: StreamName, bytes: Uint8Array, slab: Slab): void {
+    const offset = this.#offsets[stream]
+    this.#chunks.push({ stream, bytes, offset, slab, pending: this.#readers.size, frames: undefined })
+    this.#offsets[stream] = offset + bytes.length
+    this.#bytes += bytes.length
+    this.#cost += bytes.length + CHUNK_OVERHEAD_BYTES
+    this.#trim()
+    for (const reader of this.#readers) reader.notify()
+  }
+
+  /** Ends the output: readers take what is left and then see the end. Gives the window's share back once nobody reads. */
+  close(): void {
+    this.#closed = true
+    for (const reader of this.#readers) reader.notify()
+    if (this.#readers.size === 0) this.#release()
+  }
+
+  /** A reader of everything from now on. It is closed when `signal` aborts, with its reason, or by its owner. */
+  reader(signal: AbortSignal): OutputReader {
+    const reader = new OutputReader(this, { seq: this.#end, position: this.#bytes, stall: this.#options.stall })
+    this.#readers.add(reader)
+    if (signal.aborted) reader.close(signal.reason)
+    else signal.addEventListener('abort', () => reader.close(signal.reason), { once: true, signal: reader.signal })
+    this.onFlow()
+    return reader
+  }
+
+  /** For readers: the chunk with this number, undefined while it is not there yet, 'gone' when it left the window. */
+  at(seq: number): Chunk | 'gone' | undefined {
+    return seq < this.#first ? 'gone' : this.#chunks[seq - this.#base]
+  }
+
+  /** For readers: total bytes of all streams so far. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** For readers: this one took a chunk, so the window may move and reading may go on. */
+  advanced(): void {
+    this.#trim()
+    this.onFlow()
+  }
+
+  /** For readers: this one is gone. */
+  left(reader: OutputReader): void {
+    this.#readers.delete(reader)
+    if (this.#closed && this.#readers.size === 0) this.#release()
+    else this.advanced()
+  }
+
+  get #end(): number {
+    return this.#base + this.#chunks.length
+  }
+
+  /** Drops the oldest chunks beyond the window, but none that the fastest reader has yet to take. */
+  #trim(): void {
+    const allowed = this.#options.share.bytes
+    if (this.#cost <= allowed) return
+    let keep = this.#readers.size === 0 ? this.#end : 0
+    for (const reader of this.#readers) keep = Math.max(keep, reader.seq)
+    while (this.#cost > allowed && this.#first < keep) this.#drop()
+    if (this.#first - this.#base > 1024) {
+      this.#chunks = this.#chunks.slice(this.#first - this.#base)
+      this.#base = this.#first
+    }
+  }
+
+  #drop(): void {
+    const chunk = this.#chunks[this.#first - this.#base]
+    this.#first++
+    if (chunk === undefined) return
+    chunk.frames = undefined
+    this.#cost -= chunk.bytes.length + CHUNK_OVERHEAD_BYTES
+    this.#firstByte += chunk.bytes.length
+    this.#options.pool.release(chunk.slab)
+  }
+
+  #release(): void {
+    while (this.#first < this.#end) this.#drop()
+    this.#chunks = []
+    this.#base = this.#first
+    this.#options.share.release()
+  }
+}

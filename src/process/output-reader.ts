@@ -1,0 +1,119 @@
+import { AppError } from '../errors.ts'
+import type { Chunk, OutputLog } from './output-log.ts'
+
+/**
+ * A cursor on an OutputLog. One owner takes chunks one after the other; a reader that is too slow fails with
+ * `resource_exhausted` and the number of bytes that it missed, and holds up nobody from then on.
+ */
+export class OutputReader {
+  readonly #log: OutputLog
+  readonly #over = new AbortController()
+  readonly #stall: number
+  /** Number of the next chunk. */
+  seq: number
+  /** Bytes of all streams before the next chunk. */
+  position: number
+  #wake: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  /** Made by `OutputLog.reader` only. */
+  constructor(log: OutputLog, start: { seq: number; position: number; stall: number }) {
+    this.#log = log
+    this.seq = start.seq
+    this.position = start.position
+    this.#stall = start.stall
+  }
+
+  /** Aborts when the reader is closed, or ended for being too slow (then with the AppError as its reason). */
+  get signal(): AbortSignal {
+    return this.#over.signal
+  }
+
+  /**
+   * Hands the next chunk to `use`, which copies what it needs: the chunk's memory may be written again once it returns.
+   * Undefined when there is none at the moment. Throws what ended the reader.
+   */
+  take<T>(use: (chunk: Chunk) => T): T | undefined {
+    this.signal.throwIfAborted()
+    const chunk = this.#log.at(this.seq)
+    if (chunk === undefined) return undefined
+    if (chunk === 'gone') {
+      this.#end(this.#missed('it fell too far behind'))
+      this.signal.throwIfAborted()
+      return undefined
+    }
+    this.seq++
+    this.position += chunk.bytes.length
+    chunk.pending--
+    const used = use(chunk)
+    this.#watch()
+    this.#log.advanced()
+    return used
+  }
+
+  /**
+   * Waits until there is something to take ('output'), all was taken and no more will come ('end'), or nothing happened
+   * for `quiet` milliseconds ('quiet'). Throws what ended the reader.
+   */
+  async readable(quiet: number): Promise<'output' | 'end' | 'quiet'> {
+    while (this.#log.at(this.seq) === undefined) {
+      this.signal.throwIfAborted()
+      if (this.#log.closed) return 'end'
+      if (!(await this.#woken(quiet))) return 'quiet'
+    }
+    return 'output'
+  }
+
+  /** For the log: there is something new. */
+  notify(): void {
+    if (this.#wake !== undefined) {
+      this.#wake()
+    } else if (this.#timer === undefined) this.#watch()
+  }
+
+  /** The owner goes, or `reason` ends the reader: whoever waits or takes from now on gets it thrown. Idempotent. */
+  close(reason?: unknown): void {
+    this.#end(reason)
+  }
+
+  /** True when the log or the end of the reader woke it, false after `quiet` milliseconds. */
+  #woken(quiet: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settle = (woken: boolean) => {
+        clearTimeout(timer)
+        this.#wake = undefined
+        resolve(woken)
+      }
+      const timer = setTimeout(() => settle(false), quiet)
+      timer.unref()
+      this.#wake = () => settle(true)
+    })
+  }
+
+  /** (Re)starts the clock that runs while output waits and nobody takes it. */
+  #watch(): void {
+    if (this.#log.at(this.seq) === undefined) {
+      clearTimeout(this.#timer)
+      this.#timer = undefined
+    } else if (this.#timer === undefined) {
+      this.#timer = setTimeout(() => this.#end(this.#missed('it took no output for too long')), this.#stall)
+      this.#timer.unref()
+    } else this.#timer.refresh()
+  }
+
+  #missed(why: string): AppError {
+    const bytes = this.#log.bytes - this.position
+    return new AppError(
+      'resource_exhausted',
+      `the stream was ended because ${why}: ${bytes} bytes of output were missed`,
+    )
+  }
+
+  #end(reason: unknown): void {
+    if (this.signal.aborted) return
+    clearTimeout(this.#timer)
+    this.#over.abort(reason)
+    this.#log.left(this)
+    this.#wake?.()
+  }
+}

@@ -1,0 +1,195 @@
+import { AppError } from '../errors.ts'
+import { close, type ExitStatus, type Poll, pidfdWait, poll, resizeTerminal } from '../native/index.ts'
+import { type End, endOf } from './exit-status.ts'
+import type { InputQueue } from './input-queue.ts'
+import type { OutputLog, StreamName } from './output-log.ts'
+import { Pump } from './pump.ts'
+import type { SlabPool } from './slab-pool.ts'
+import { signalSession } from './terminate.ts'
+
+/** What was asked for, as `List` gives it back. */
+export interface ProcessConfig {
+  readonly cmd: string
+  readonly args: readonly string[]
+  readonly envs: Readonly<Record<string, string>>
+  readonly cwd: string | undefined
+}
+
+/** A terminal's size in characters; truncated to 16 bits by the kernel's interface. */
+export interface TerminalSize {
+  readonly columns: number
+  readonly rows: number
+}
+
+/** What `launch.ts` hands over; the process owns all descriptors in it. */
+export interface Launched {
+  readonly pid: number
+  readonly config: ProcessConfig
+  readonly tag: string | undefined
+  /** Undefined: the program could not be run, and `status` says how the attempt ended. */
+  readonly pidfd: number | undefined
+  readonly status?: ExitStatus
+  readonly output: OutputLog
+  readonly pool: SlabPool
+  readonly sources: readonly { readonly fd: number; readonly stream: StreamName }[]
+  readonly input: InputQueue | undefined
+  /** Master of the terminal, for its size; it is one of the descriptors in `sources`. */
+  readonly terminal: number | undefined
+}
+
+/**
+ * After the leader is gone, a pipe that a background child holds open is given this long without a byte before the end
+ * is told. Long enough for a child that still flushes, short enough for a caller that waits.
+ */
+const QUIET_MS = 1000
+
+/**
+ * One started command. Its life: running, exited (the leader is gone, output may still come), ended (told). It ends by
+ * itself only; a client that leaves changes nothing.
+ */
+export class RunningProcess {
+  readonly pid: number
+  readonly config: ProcessConfig
+  readonly tag: string | undefined
+  readonly output: OutputLog
+  /** Resolves, never rejects, when the process has ended and all its output is in the log, just before the log closes. */
+  readonly ended: Promise<End>
+  readonly #launched: Launched
+  readonly #pumps: readonly Pump[]
+  readonly #exit: Poll | undefined
+  readonly #settle: (end: End) => void
+  #status: ExitStatus | undefined
+  #killed = false
+  #over = false
+  #quiet: NodeJS.Timeout | undefined
+
+  /** @param beforeEnd runs when the end is known, before any reader can see it: the registry takes the process out. */
+  constructor(launched: Launched, beforeEnd: (process: RunningProcess, end: End) => void) {
+    this.#launched = launched
+    this.pid = launched.pid
+    this.config = launched.config
+    this.tag = launched.tag
+    this.output = launched.output
+    const { promise, resolve } = Promise.withResolvers<End>()
+    this.ended = promise
+    this.#settle = (end) => {
+      beforeEnd(this, end)
+      resolve(end)
+    }
+    const handlers = { onData: () => this.#quiet?.refresh(), onEnd: () => this.#pumpEnded() }
+    const { output, pool, pidfd } = launched
+    this.#pumps = launched.sources.map(({ fd, stream }) => new Pump({ fd, stream, log: output, pool, ...handlers }))
+    output.onFlow = () => {
+      for (const pump of this.#pumps) pump.flow()
+    }
+    if (pidfd === undefined) {
+      this.#exit = undefined
+      setImmediate(() => this.#exited(launched.status ?? { exitCode: 127 }))
+    } else {
+      this.#exit = poll(pidfd, false, () => this.#reap(pidfd))
+      this.#exit.start()
+    }
+  }
+
+  /** How it ended, or undefined while it lives. */
+  get end(): End | undefined {
+    return this.#over && this.#status !== undefined ? endOf(this.#status) : undefined
+  }
+
+  /** It runs in a terminal. */
+  get hasTerminal(): boolean {
+    return this.#launched.terminal !== undefined
+  }
+
+  /** Writes to its pipe or terminal, whole and in order of the calls; errors as contract D50. */
+  async write(kind: 'stdin' | 'pty', bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    if (kind === 'stdin' && this.hasTerminal)
+      throw new AppError(
+        'internal',
+        'error writing to stdin: tty assigned to process — input should be written to the pty, not the stdin',
+      )
+    if (kind === 'pty' && !this.hasTerminal)
+      throw new AppError(
+        'internal',
+        'error writing to tty: tty not assigned to process — input should be written to the stdin, not the tty',
+      )
+    const { input } = this.#launched
+    if (input === undefined) throw new AppError('internal', 'error writing to stdin: stdin not enabled or closed')
+    await input.write(bytes, signal)
+  }
+
+  /** Closes its standard input once everything queued is written; a terminal has none to close (contract D55). */
+  async closeStdin(signal: AbortSignal): Promise<void> {
+    if (this.hasTerminal)
+      throw new AppError(
+        'unknown',
+        'error closing stdin: cannot close stdin for PTY process — send Ctrl+D (0x04) instead',
+      )
+    await this.#launched.input?.close(signal)
+  }
+
+  /** Changes the size of its terminal; `internal` without one (contract D63). After the terminal is gone: nothing. */
+  resize(size: TerminalSize): void {
+    const { terminal } = this.#launched
+    if (terminal === undefined) throw new AppError('internal', 'error resizing tty: tty not assigned to process')
+    if (this.#pumps.some((pump) => !pump.ended)) resizeTerminal(terminal, size.columns, size.rows)
+  }
+
+  /**
+   * Signals its session (see `signalSession`). Resolves when all are signalled, which says nothing about their end. A
+   * process that has exited meanwhile is no error (contract D58).
+   */
+  async signal(signal: 'SIGTERM' | 'SIGKILL', abort: AbortSignal): Promise<void> {
+    this.#killed = true
+    const pidfd = this.#status === undefined ? this.#launched.pidfd : undefined
+    await signalSession({ pid: this.pid, pidfd }, signal, abort)
+    if (this.#status !== undefined) this.#settleOutput()
+  }
+
+  /** Tells the end now, whatever output may still come: another process has got this pid. */
+  supersede(): void {
+    if (this.#status !== undefined) this.#finish()
+  }
+
+  #reap(pidfd: number): void {
+    if (this.#status !== undefined) return
+    const status = pidfdWait(pidfd)
+    if (status === undefined) return
+    this.#exit?.close()
+    close(pidfd)
+    this.#exited(status)
+  }
+
+  #exited(status: ExitStatus): void {
+    this.#status = status
+    this.#launched.input?.destroy()
+    this.#settleOutput()
+  }
+
+  /** After the exit: ends at once when all output is in, else waits for the rest or for silence. */
+  #settleOutput(): void {
+    if (this.#over) return
+    if (this.#killed) for (const pump of this.#pumps) pump.drain()
+    if (this.#killed || this.#pumps.every((pump) => pump.ended)) this.#finish()
+    else this.#quiet ??= setTimeout(() => this.#silent(), QUIET_MS)
+  }
+
+  #pumpEnded(): void {
+    if (this.#status !== undefined && this.#pumps.every((pump) => pump.ended)) this.#finish()
+  }
+
+  #silent(): void {
+    // A full log is no silence: the readers have yet to make room.
+    if (this.output.full) this.#quiet?.refresh()
+    else this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#over || this.#status === undefined) return
+    this.#over = true
+    clearTimeout(this.#quiet)
+    for (const pump of this.#pumps) if (!pump.ended) pump.discard()
+    this.#settle(endOf(this.#status))
+    this.output.close()
+  }
+}

@@ -1,0 +1,118 @@
+import { close, type Poll, poll, read } from '../native/index.ts'
+import type { OutputLog, StreamName } from './output-log.ts'
+import { SLAB_BYTES, type Slab, type SlabPool } from './slab-pool.ts'
+
+/** What a pump reads and where it puts it. It owns `fd`, which must be non-blocking. */
+export interface PumpOptions {
+  readonly fd: number
+  readonly stream: StreamName
+  readonly log: OutputLog
+  readonly pool: SlabPool
+  /** Something was read. */
+  readonly onData: () => void
+  /** End of file, hang-up or a read error: nothing more will come. Called once, at most. */
+  readonly onEnd: () => void
+}
+
+/** `read` returns negative error numbers; these two are no end of file. */
+const AGAIN = new Set([-11, -4])
+
+/** A pipe holds at most 1 MiB (pipe(7)): what comes after that many reads was written later, by somebody else. */
+const MAX_DRAIN_READS = 256
+
+/** Where bytes go that nobody may see any more. Shared: its content means nothing. */
+const discarded = Buffer.allocUnsafeSlow(SLAB_BYTES)
+
+/**
+ * Moves what one descriptor gives into an OutputLog: one read per readiness event, so that no descriptor starves the
+ * event loop, and none at all while the log is full. End of file, EIO of a hung-up terminal included, closes the descriptor.
+ */
+export class Pump {
+  readonly #options: PumpOptions
+  readonly #poll: Poll
+  #slab: Slab | undefined
+  #polling = false
+  #discarding = false
+  #ended = false
+
+  constructor(options: PumpOptions) {
+    this.#options = options
+    this.#poll = poll(options.fd, false, () => this.#ready())
+    this.flow()
+  }
+
+  /** The descriptor gave its last byte and is closed. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Starts or stops reading, as the log has room or not. */
+  flow(): void {
+    if (this.#ended) return
+    const wanted = this.#discarding || !this.#options.log.full
+    if (wanted === this.#polling) return
+    this.#polling = wanted
+    if (wanted) this.#poll.start()
+    else this.#poll.stop()
+  }
+
+  /** Reads what is there now, even into a full log, and returns when the descriptor is empty or has ended. */
+  drain(): void {
+    for (let reads = 0; reads < MAX_DRAIN_READS && !this.#ended; reads++) if (this.#read() !== 'more') return
+  }
+
+  /** From now on output is read and dropped, so that whoever still writes is neither blocked nor killed by SIGPIPE. */
+  discard(): void {
+    this.#discarding = true
+    this.#dropSlab()
+    this.flow()
+  }
+
+  /** Closes the descriptor without a call to `onEnd`. Idempotent. */
+  close(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#poll.close()
+    close(this.#options.fd)
+    this.#dropSlab()
+  }
+
+  #ready(): void {
+    if (!this.#ended) this.#read()
+  }
+
+  #read(): 'more' | 'empty' | 'end' {
+    const length = this.#discarding ? this.#readDiscarded() : this.#readIntoLog()
+    if (AGAIN.has(length)) return 'empty'
+    if (length <= 0) {
+      this.close()
+      this.#options.onEnd()
+      return 'end'
+    }
+    this.#options.onData()
+    this.flow()
+    return 'more'
+  }
+
+  #readDiscarded(): number {
+    return read(this.#options.fd, discarded, 0, discarded.length)
+  }
+
+  #readIntoLog(): number {
+    const { fd, log, pool, stream } = this.#options
+    const slab = pool.withRoom(this.#slab)
+    this.#slab = slab
+    const start = slab.used
+    const length = read(fd, slab.memory, start, SLAB_BYTES - start)
+    if (length <= 0) return length
+    slab.used += length
+    slab.chunks++
+    log.append(stream, slab.memory.subarray(start, start + length), slab)
+    return length
+  }
+
+  #dropSlab(): void {
+    if (this.#slab !== undefined) this.#options.pool.release(this.#slab)
+    this.#slab = undefined
+  }
+}

@@ -1,0 +1,85 @@
+import { AppError } from '../errors.ts'
+import type { End } from './exit-status.ts'
+import type { RunningProcess } from './process.ts'
+
+/** Which process a call means: by pid, or by the tag of its start. */
+export type Selector = { readonly pid: number } | { readonly tag: string }
+
+/** A process that has ended, kept for a late Connect. */
+export interface Retained {
+  readonly pid: number
+  readonly tag: string | undefined
+  readonly end: End
+}
+
+/** How long an exit is kept at least (contract D34), while there are no more than `MAX_RETAINED`. */
+const RETAIN_MS = 30_000
+
+/** Exits kept; a small object each. Beyond it the oldest go: nobody starts that many and then asks for the first. */
+const MAX_RETAINED = 1000
+
+/** Live processes at a time. The kernel's own limit (pid_max, open files) is met before on an ordinary machine. */
+export const MAX_PROCESSES = 16_384
+
+/** The live processes and the recent exits. Tags need not be unique: the newest live one is meant (contract D46). */
+export class Registry {
+  /** In order of start. */
+  readonly #live = new Map<number, RunningProcess>()
+  /** In order of exit. */
+  #retained: (Retained & { readonly until: number })[] = []
+
+  /** Takes in a process that was just started, before its pid is told to anybody. Older entries of its pid or tag go. */
+  add(process: RunningProcess): void {
+    this.#live.get(process.pid)?.supersede()
+    this.#live.set(process.pid, process)
+    const replaced = (old: Retained) =>
+      old.pid === process.pid || (process.tag !== undefined && old.tag === process.tag)
+    this.#retained = this.#retained.filter((old) => !replaced(old))
+  }
+
+  /** Moves a process to the recent exits; must come before any reader can see its end (contract D37). */
+  retire(process: RunningProcess, end: End): void {
+    if (this.#live.get(process.pid) !== process) return
+    this.#live.delete(process.pid)
+    this.#expire()
+    if (this.#retained.length >= MAX_RETAINED) this.#retained.shift()
+    this.#retained.push({ pid: process.pid, tag: process.tag, end, until: performance.now() + RETAIN_MS })
+  }
+
+  /** All live processes, oldest first. */
+  list(): RunningProcess[] {
+    return [...this.#live.values()]
+  }
+
+  /** Number of live processes. */
+  get size(): number {
+    return this.#live.size
+  }
+
+  /** The live process, or an AppError `not_found`. */
+  find(selector: Selector): RunningProcess {
+    return this.#findLive(selector) ?? notFound(selector)
+  }
+
+  /** The live process, a recent exit, or an AppError `not_found`. */
+  findOrRetained(selector: Selector): RunningProcess | Retained {
+    this.#expire()
+    const matches = (old: Retained) => ('pid' in selector ? old.pid === selector.pid : old.tag === selector.tag)
+    return this.#findLive(selector) ?? this.#retained.findLast(matches) ?? notFound(selector)
+  }
+
+  #findLive(selector: Selector): RunningProcess | undefined {
+    if ('pid' in selector) return this.#live.get(selector.pid)
+    return this.list().findLast(({ tag }) => tag === selector.tag)
+  }
+
+  #expire(): void {
+    const now = performance.now()
+    while ((this.#retained[0]?.until ?? now) < now) this.#retained.shift()
+  }
+}
+
+function notFound(selector: Selector): never {
+  const which = 'pid' in selector ? `pid ${selector.pid}` : `tag ${selector.tag}`
+  throw new AppError('not_found', `process with ${which} not found`)
+}

@@ -1,0 +1,139 @@
+import { AppError } from '../errors.ts'
+import type {
+  CloseStdinRequest,
+  ConnectRequest,
+  SendInputRequest,
+  SendSignalRequest,
+  StartRequest,
+  StreamInputRequest,
+  UpdateRequest,
+} from '../gen/process/process_pb.js'
+import { Signal } from '../gen/process/process_pb.js'
+import { after } from '../lib/timers.ts'
+import type { Log } from '../log.ts'
+import type { Caller, StreamCaller } from '../rpc/caller.ts'
+import { selectUser } from '../system/paths.ts'
+import { toConfig, toInfo, toInput, toSelector, toSize } from './convert.ts'
+import type { Followed } from './follow.ts'
+import { type LaunchDeps, launch } from './launch.ts'
+import { RunningProcess } from './process.ts'
+import { MAX_PROCESSES, type Registry } from './registry.ts'
+
+/** What the process service works with. */
+export interface ProcessServiceDeps extends LaunchDeps {
+  readonly registry: Registry
+  readonly log: Log
+}
+
+/** The calls of `process.Process`, free of any protocol: requests in, replies or a process to follow out; AppErrors. */
+export type ProcessService = ReturnType<typeof createProcessService>
+
+/** Makes the service; the registry it is given outlives it and is emptied by whoever stops the daemon. */
+export function createProcessService(deps: ProcessServiceDeps) {
+  const { registry, log } = deps
+  return {
+    /** Every live process. */
+    list: () => ({ processes: registry.list().map(toInfo) }),
+
+    /** A process of the caller's own, or a recent exit; what a reader gets begins now (contract D27, D34). */
+    async connect(request: ConnectRequest, caller: StreamCaller): Promise<Followed> {
+      const found = registry.findOrRetained(toSelector(request.process))
+      if (!(found instanceof RunningProcess)) return { retained: found }
+      return { process: found, reader: found.output.reader(caller.signal) }
+    },
+
+    /** Starts a command. Its life does not depend on the caller's, but the caller's deadline is its own as well. */
+    start: (request: StartRequest, caller: StreamCaller) => start(request, caller, deps),
+
+    /** Changes what can be changed while it runs: the size of its terminal. */
+    async update(request: UpdateRequest) {
+      const process = registry.find(toSelector(request.process))
+      if (request.pty?.size !== undefined) process.resize(toSize(request.pty))
+      return {}
+    },
+
+    /** Writes every input of the stream, in order; the first failure ends it (contract D52, D53). */
+    async streamInput(requests: AsyncIterable<StreamInputRequest>, caller: Caller) {
+      let process: RunningProcess | undefined
+      for await (const { event } of requests) {
+        if (event.case === undefined) throw new AppError('unimplemented', 'invalid event type <nil>')
+        if (event.case === 'start') process = registry.find(toSelector(event.value.process))
+        if (event.case !== 'data') continue
+        if (process === undefined)
+          throw new AppError('failed_precondition', 'input came before the start event that names the process')
+        const { kind, bytes } = toInput(event.value.input)
+        await process.write(kind, bytes, caller.signal)
+      }
+      return {}
+    },
+
+    /** Writes one input and answers when all of it is written. */
+    async sendInput(request: SendInputRequest, caller: Caller) {
+      const process = registry.find(toSelector(request.process))
+      const { kind, bytes } = toInput(request.input)
+      await process.write(kind, bytes, caller.signal)
+      return {}
+    },
+
+    /** Signals the session; the answer says that the signal is sent, not that it had an effect (contract D57). */
+    async sendSignal(request: SendSignalRequest, caller: Caller) {
+      const process = registry.find(toSelector(request.process))
+      if (request.signal !== Signal.SIGTERM && request.signal !== Signal.SIGKILL) {
+        const name = request.signal === Signal.UNSPECIFIED ? 'SIGNAL_UNSPECIFIED' : request.signal
+        throw new AppError('unimplemented', `invalid signal: ${name}`)
+      }
+      await process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', caller.signal)
+      log.info({ pid: process.pid, signal: Signal[request.signal] }, 'process signalled')
+      return {}
+    },
+
+    /** End of file for a process that reads a pipe; a second time is no error (contract D55). */
+    async closeStdin(request: CloseStdinRequest, caller: Caller) {
+      await registry.find(toSelector(request.process)).closeStdin(caller.signal)
+      return {}
+    },
+  }
+}
+
+async function start(request: StartRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Followed> {
+  const { registry, log, users, defaults } = deps
+  if (registry.size >= MAX_PROCESSES) throw new AppError('resource_exhausted', `${MAX_PROCESSES} processes run already`)
+  const user = await selectUser(users, caller.user, defaults.user)
+  const config = toConfig(request.process)
+  const terminal = request.pty === undefined ? undefined : toSize(request.pty)
+  const wanted = { config, tag: request.tag, user, terminal, stdin: request.stdin ?? true, signal: caller.signal }
+  const started = performance.now()
+  const { launched, reader } = await launch(wanted, deps)
+  const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
+  registry.add(process)
+  log.info(
+    { pid: process.pid, user: user.name, args: config.args.length, terminal: terminal !== undefined },
+    'process_start',
+  )
+  endAtDeadline(process, caller, log)
+  void process.ended.then(({ status }) => {
+    const bytes = (stream: 'stdout' | 'stderr' | 'pty') => process.output.offset(stream)
+    const sizes = { stdout_bytes: bytes('stdout'), stderr_bytes: bytes('stderr'), pty_bytes: bytes('pty') }
+    log.info(
+      { pid: process.pid, process_result: status, ms: Math.round(performance.now() - started), ...sizes },
+      'process_end',
+    )
+  })
+  return { process, reader }
+}
+
+/** How much later than the starting stream the command ends, so that its client is told of the deadline, not of the kill. */
+const DEADLINE_MARGIN_MS = 10
+
+/** The deadline of the starting call is the command's own: it holds when the client has long gone (contract D22). */
+function endAtDeadline(process: RunningProcess, { deadline }: StreamCaller, log: Log): void {
+  if (deadline === undefined) return
+  const kill = () => {
+    log.info({ pid: process.pid }, 'process reached its deadline')
+    process.signal('SIGKILL', new AbortController().signal).catch((error) => {
+      log.error({ pid: process.pid, error: String(error) }, 'process could not be killed at its deadline')
+    })
+  }
+  const cancel = after(deadline - performance.now() + DEADLINE_MARGIN_MS, kill)
+  void process.ended.then(cancel)
+}

@@ -1,0 +1,87 @@
+import { changeOwner, close, duplicate, openPipe, openTerminal, setNonBlocking } from '../native/index.ts'
+import type { StreamName } from './output-log.ts'
+import type { TerminalSize } from './process.ts'
+
+/** Descriptors of a command: what the child gets, and the daemon's ends of them. */
+export interface Stdio {
+  /** For descriptors 0, 1, 2 of the child; closed by `closeChildEnds` after the start. */
+  readonly child: readonly [number, number, number]
+  readonly sources: readonly { readonly fd: number; readonly stream: StreamName }[]
+  /** Where input is written; undefined: the child reads end of file. */
+  readonly input: number | undefined
+  /** Master of the terminal, also in `sources`. */
+  readonly terminal: number | undefined
+  closeChildEnds(): void
+  /** For a program that could not be run: nobody will use the daemon's ends. */
+  closeDaemonEnds(): void
+  /** Closes everything, for a start that failed. */
+  closeAll(): void
+}
+
+/** Who owns pipes and terminals; undefined leaves them with the daemon's user. */
+export type Owner = { readonly uid: number; readonly gid: number } | undefined
+
+/**
+ * Three pipes; without `stdin` the child reads from `devNull` instead. They belong to the user, who can then open
+ * /dev/stdin, /dev/stdout and /dev/stderr again by name. Throws with `code` (EMFILE) and leaves nothing open.
+ */
+export function openPipes(owner: Owner, stdin: boolean, devNull: number): Stdio {
+  const opened: number[] = []
+  const pipe = (): [number, number] => {
+    const ends = openPipe()
+    opened.push(...ends)
+    if (owner !== undefined) changeOwner(ends[0], owner.uid, owner.gid)
+    return ends
+  }
+  const closeAll = () => closeEach(opened)
+  try {
+    const input = stdin ? pipe() : undefined
+    const [out, childOut] = pipe()
+    const [err, childErr] = pipe()
+    for (const fd of [input?.[1], out, err]) if (fd !== undefined) setNonBlocking(fd)
+    return {
+      child: [input?.[0] ?? devNull, childOut, childErr],
+      sources: [
+        { fd: out, stream: 'stdout' },
+        { fd: err, stream: 'stderr' },
+      ],
+      input: input?.[1],
+      terminal: undefined,
+      closeChildEnds: () => closeEach([input?.[0], childOut, childErr]),
+      closeDaemonEnds: () => closeEach([input?.[1], out, err]),
+      closeAll,
+    }
+  } catch (error) {
+    closeAll()
+    throw error
+  }
+}
+
+/** A terminal of that size, owned by the user (contract D65). Throws with `code` and leaves nothing open. */
+export function openTerminalStdio(owner: Owner, size: TerminalSize): Stdio {
+  const [master, slave] = openTerminal(size.columns, size.rows)
+  const opened = [master, slave]
+  const closeAll = () => closeEach(opened)
+  try {
+    if (owner !== undefined) changeOwner(slave, owner.uid, owner.gid)
+    // A second descriptor, since each is watched for one direction.
+    const input = duplicate(master)
+    opened.push(input)
+    return {
+      child: [slave, slave, slave],
+      sources: [{ fd: master, stream: 'pty' }],
+      input,
+      terminal: master,
+      closeChildEnds: () => close(slave),
+      closeDaemonEnds: () => closeEach([master, input]),
+      closeAll,
+    }
+  } catch (error) {
+    closeAll()
+    throw error
+  }
+}
+
+function closeEach(fds: readonly (number | undefined)[]): void {
+  for (const fd of fds) if (fd !== undefined) close(fd)
+}

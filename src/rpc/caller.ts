@@ -1,0 +1,16 @@
+/** Who calls, and how long the answer is wanted: everything a feature needs to know about a request. */
+export interface Caller {
+  /** User name of the Basic authorization; undefined: none was sent, the default user is meant. */
+  readonly user: string | undefined
+  /** Aborts when the client leaves, its deadline passes or the daemon stops; its reason is the AppError to answer with. */
+  readonly signal: AbortSignal
+  readonly userAgent: string
+}
+
+/** A caller of a server stream. */
+export interface StreamCaller extends Caller {
+  /** Milliseconds between keepalives while nothing else is sent. */
+  readonly keepalive: number
+  /** When the call's time is over, on the clock of performance.now(); undefined: no limit. */
+  readonly deadline: number | undefined
+}

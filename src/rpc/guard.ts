@@ -1,0 +1,60 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
+import { parseTimeout } from './deadline.ts'
+
+/** What a method takes and gives, as far as its content types differ. */
+export type MethodKind = 'unary' | 'stream'
+
+const GRPC = ['application/grpc', 'application/grpc+proto', 'application/grpc+json']
+const GRPC_WEB = ['application/grpc-web', 'application/grpc-web+proto', 'application/grpc-web+json']
+
+const accepted: Record<MethodKind, readonly string[]> = {
+  unary: [...GRPC, ...GRPC_WEB, 'application/json', 'application/proto'],
+  stream: ['application/connect+json', 'application/connect+proto', ...GRPC, ...GRPC_WEB],
+}
+
+/** Longest timeout that a timer of the library takes. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
+
+/**
+ * Answers what is no call: 405 for other methods than POST, 415 for content types that the method does not take (contract
+ * A22). Returns whether the request may go on.
+ */
+export function isCall(request: FastifyRequest, reply: FastifyReply, kind: MethodKind): boolean {
+  if (request.method !== 'POST') {
+    reply.code(405).header('allow', 'POST').send()
+    return false
+  }
+  const contentType = mediaType(request.headers['content-type'])
+  if (accepted[kind].includes(contentType)) return true
+  reply.code(415).header('accept-post', accepted[kind].join(', ')).send()
+  return false
+}
+
+/** A content type without its parameters, in small letters. */
+export function mediaType(header: string | undefined): string {
+  return (header ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+}
+
+/**
+ * Rewrites the timeout header into what the library understands the way this daemon does (`parseTimeout`), and takes
+ * compression off gRPC streams. Throws `invalid_argument` for a header that is no timeout.
+ */
+export function normaliseHeaders(request: FastifyRequest, kind: MethodKind): void {
+  const { headers } = request.raw
+  const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
+  if (timeout === undefined) delete headers['connect-timeout-ms']
+  else headers['connect-timeout-ms'] = String(Math.min(timeout, MAX_TIMEOUT_MS))
+  if (kind === 'stream') delete headers['grpc-accept-encoding']
+}
+
+/** The compression of a request's messages must be one that is known; contract A25. */
+export function checkEncoding(encoding: string | undefined): void {
+  if (encoding !== undefined && encoding !== '' && encoding !== 'identity' && encoding !== 'gzip')
+    throw new AppError('unimplemented', `unknown compression "${encoding}": supported encodings are gzip`)
+}
+
+/** The value of a header that a client may have sent more than once. */
+export function singleHeader(value: string | readonly string[] | undefined): string | undefined {
+  return typeof value === 'object' ? value[0] : value
+}

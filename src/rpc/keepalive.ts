@@ -1,0 +1,11 @@
+/** Seconds between keepalives when the client asks for none, or for something that is no number of seconds (contract D20). */
+const DEFAULT_SECONDS = 90
+
+/** A day: longer would not keep any connection alive, and must not overflow a timer (contract D76). */
+const MAX_SECONDS = 86_400
+
+/** Milliseconds of a `Keepalive-Ping-Interval` header. */
+export function keepaliveInterval(header: string | undefined): number {
+  const seconds = /^\+?\d+$/.test(header ?? '') ? Number(header) : 0
+  return Math.min(seconds > 0 ? seconds : DEFAULT_SECONDS, MAX_SECONDS) * 1000
+}

@@ -1,0 +1,70 @@
+import { create, toBinary, toJson } from '@bufbuild/protobuf'
+import { StartResponseSchema } from '../gen/process/process_pb.js'
+import { toEvent } from '../process/convert.ts'
+import type { StreamItem } from '../process/follow.ts'
+import type { Chunk, StreamName } from '../process/output-log.ts'
+import { envelope } from './envelope.ts'
+
+/** How a Connect stream carries its messages. */
+export type Codec = 'json' | 'proto'
+
+/**
+ * The frame of one chunk of output. It is made once per codec, also for many readers: handing bytes straight into a frame
+ * is several times as fast as building a message and letting the library encode it.
+ */
+export function chunkFrame(chunk: Chunk, codec: Codec): Uint8Array {
+  const known = chunk.frames?.get(codec)
+  if (known !== undefined) return known
+  const frame = codec === 'json' ? jsonFrame(chunk) : protoFrame(chunk)
+  if (chunk.pending > 0) {
+    chunk.frames ??= new Map()
+    chunk.frames.set(codec, frame)
+  }
+  return frame
+}
+
+/** The frame of any item of a process stream; Start and Connect have the same response but for its name. */
+export function itemFrame(item: StreamItem<Uint8Array>, codec: Codec): Uint8Array {
+  if (item.kind === 'data') return item.data
+  const message = create(StartResponseSchema, { event: toEvent(item) })
+  const json = () => Buffer.from(JSON.stringify(toJson(StartResponseSchema, message)))
+  const bytes = codec === 'json' ? json() : toBinary(StartResponseSchema, message)
+  return envelope(0, bytes.length, (frame, offset) => frame.set(bytes, offset))
+}
+
+function jsonFrame({ stream, bytes }: Chunk): Uint8Array {
+  const before = `{"event":{"data":{"${stream}":"`
+  const after = '"}}}'
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
+  return envelope(0, before.length + text.length + after.length, (frame, offset) => {
+    frame.write(before, offset, 'latin1')
+    frame.write(text, offset + before.length, 'latin1')
+    frame.write(after, offset + before.length + text.length, 'latin1')
+  })
+}
+
+/** Field numbers of DataEvent's streams. */
+const fields: Record<StreamName, number> = { stdout: 1, stderr: 2, pty: 3 }
+
+/** `event` (1) of the response, `data` (2) of ProcessEvent, the stream of DataEvent: each a length-delimited field. */
+function protoFrame({ stream, bytes }: Chunk): Uint8Array {
+  const inner = [tag(fields[stream]), ...varint(bytes.length)]
+  const middle = [tag(2), ...varint(inner.length + bytes.length)]
+  const outer = [tag(1), ...varint(middle.length + inner.length + bytes.length)]
+  const head = [...outer, ...middle, ...inner]
+  return envelope(0, head.length + bytes.length, (frame, offset) => {
+    frame.set(head, offset)
+    frame.set(bytes, offset + head.length)
+  })
+}
+
+function tag(field: number): number {
+  return (field << 3) | 2
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = []
+  let rest = value
+  for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128)
+  return [...bytes, rest]
+}

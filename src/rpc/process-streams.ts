@@ -1,0 +1,34 @@
+import { ConnectRequestSchema, StartRequestSchema } from '../gen/process/process_pb.js'
+import { type Followed, follow } from '../process/follow.ts'
+import type { ProcessService } from '../process/service.ts'
+import type { StreamCaller } from './caller.ts'
+import { type Codec, chunkFrame, itemFrame } from './process-frames.ts'
+import type { OpenStream, StreamMethod } from './stream-route.ts'
+
+/** Start and Connect as `serveStream` runs them. */
+export function processStreams(service: ProcessService): StreamMethod[] {
+  const start: StreamMethod<typeof StartRequestSchema> = {
+    name: 'process.Process/Start',
+    input: StartRequestSchema,
+    open: async (request, caller, codec) => openStream(await service.start(request, caller), caller, codec),
+  }
+  const connect: StreamMethod<typeof ConnectRequestSchema> = {
+    name: 'process.Process/Connect',
+    input: ConnectRequestSchema,
+    open: async (request, caller, codec) => openStream(await service.connect(request, caller), caller, codec),
+  }
+  return [start, connect]
+}
+
+/** An exit that was kept waits for nobody. */
+const never = new AbortController().signal
+
+function openStream(followed: Followed, caller: StreamCaller, codec: Codec): OpenStream {
+  const ended = 'reader' in followed ? followed.reader.signal : never
+  return { frames: framesOf(followed, caller, codec), ended }
+}
+
+async function* framesOf(followed: Followed, caller: StreamCaller, codec: Codec): AsyncGenerator<Uint8Array, void> {
+  for await (const item of follow(followed, caller.keepalive, (chunk) => chunkFrame(chunk, codec)))
+    yield itemFrame(item, codec)
+}

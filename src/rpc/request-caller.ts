@@ -1,0 +1,20 @@
+import type { HandlerContext } from '@connectrpc/connect'
+import { basicUsername } from '../http/basic-user.ts'
+import type { Caller, StreamCaller } from './caller.ts'
+import { keepaliveInterval } from './keepalive.ts'
+
+/** The caller of a call that the library serves. */
+export function callerOf({ requestHeader, signal }: HandlerContext): Caller {
+  const user = basicUsername(requestHeader.get('authorization') ?? undefined)
+  return { user, signal, userAgent: requestHeader.get('user-agent') ?? '' }
+}
+
+/** The same for a server stream. */
+export function streamCallerOf(context: HandlerContext): StreamCaller {
+  const left = context.timeoutMs()
+  return {
+    ...callerOf(context),
+    keepalive: keepaliveInterval(context.requestHeader.get('keepalive-ping-interval') ?? undefined),
+    deadline: left === undefined ? undefined : performance.now() + left,
+  }
+}

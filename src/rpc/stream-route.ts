@@ -1,0 +1,145 @@
+import { type DescMessage, fromBinary, fromJsonString, type MessageShape } from '@bufbuild/protobuf'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
+import { basicUsername } from '../http/basic-user.ts'
+import type { Log } from '../log.ts'
+import type { StreamCaller } from './caller.ts'
+import { abortAt, parseTimeout } from './deadline.ts'
+import { endOfStream, readOnlyMessage } from './envelope.ts'
+import { logCall, toConnectError, wireError } from './error-boundary.ts'
+import { checkEncoding, mediaType, singleHeader } from './guard.ts'
+import { keepaliveInterval } from './keepalive.ts'
+import type { Codec } from './process-frames.ts'
+import { endWith, type RawResponse, writeFrames } from './stream-writer.ts'
+
+/** A stream that is under way. */
+export interface OpenStream {
+  /** Envelopes, ready to be sent. A failure ends the stream with its error. */
+  readonly frames: AsyncIterable<Uint8Array>
+  /** Aborts when the stream must end even though its client does not read. */
+  readonly ended: AbortSignal
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** A server-streaming method that is served here, not by the library: its frames are made without messages. */
+export interface StreamMethod<I extends DescMessage = DescMessage> {
+  /** `package.Service/Method`. */
+  readonly name: string
+  readonly input: I
+  open(request: MessageShape<I>, caller: StreamCaller, codec: Codec): Promise<OpenStream>
+}
+
+/** What every stream needs. */
+export interface StreamDeps {
+  readonly log: Log
+  /** Aborts, with an AppError, when the daemon stops. */
+  readonly shutdown: AbortSignal
+}
+
+/** The codec of a content type that `serveStream` takes, undefined for all others. */
+export function streamCodec(contentType: string | undefined): Codec | undefined {
+  const type = mediaType(contentType)
+  if (type === 'application/connect+json') return 'json'
+  return type === 'application/connect+proto' ? 'proto' : undefined
+}
+
+/**
+ * Serves one call of a streaming method in the Connect protocol, over either HTTP version. Every failure travels in the
+ * last frame (contract D13), and there always is a last frame, unless the client has gone.
+ */
+export async function serveStream(
+  method: StreamMethod,
+  codec: Codec,
+  http: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  deps: StreamDeps,
+): Promise<void> {
+  const started = performance.now()
+  const response: RawResponse = http.reply.raw
+  http.reply.hijack()
+  const over = new AbortController()
+  const detach = abortWithClient(response, over, deps.shutdown)
+  try {
+    await run(method, { codec, request: http.request, response, over, started })
+    endWith(response, endOfStream())
+    logCall(deps.log, { method: method.name, code: 'ok', started })
+  } catch (error) {
+    const known = wireError(toConnectError(error, over.signal, deps.log))
+    writeHead(response, codec)
+    endWith(response, endOfStream(known))
+    logCall(deps.log, { method: method.name, code: known.code, started })
+  } finally {
+    detach()
+  }
+}
+
+interface Call {
+  readonly codec: Codec
+  readonly request: FastifyRequest
+  readonly response: RawResponse
+  readonly over: AbortController
+  readonly started: number
+}
+
+async function run(method: StreamMethod, call: Call): Promise<void> {
+  const { headers } = call.request
+  const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
+  const deadline = timeout === undefined ? undefined : call.started + timeout
+  const cancel = abortAt(deadline, call.over)
+  try {
+    const caller = {
+      user: basicUsername(headers.authorization),
+      userAgent: headers['user-agent'] ?? '',
+      signal: call.over.signal,
+      keepalive: keepaliveInterval(singleHeader(headers['keepalive-ping-interval'])),
+      deadline,
+    }
+    const stream = await method.open(await readMessage(method, call), caller, call.codec)
+    writeHead(call.response, call.codec, stream.headers)
+    await writeFrames(call.response, stream.frames, stream.ended)
+  } finally {
+    cancel()
+  }
+}
+
+async function readMessage(method: StreamMethod, { request, codec }: Call): Promise<MessageShape<DescMessage>> {
+  const version = singleHeader(request.headers['connect-protocol-version'])
+  if (version !== undefined && version !== '1')
+    throw new AppError('invalid_argument', `Connect-Protocol-Version must be "1": got "${version}"`)
+  const encoding = singleHeader(request.headers['connect-content-encoding'])
+  checkEncoding(encoding)
+  const bytes = await readOnlyMessage(request.raw, encoding)
+  try {
+    if (codec === 'proto') return fromBinary(method.input, bytes)
+    return fromJsonString(method.input, bytes.length === 0 ? '{}' : bytes.toString(), { ignoreUnknownFields: true })
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'malformed'
+    throw new AppError('invalid_argument', `unmarshal message: ${why}`, { cause: error })
+  }
+}
+
+function writeHead(response: RawResponse, codec: Codec, headers: Readonly<Record<string, string>> = {}): void {
+  if (response.headersSent || response.destroyed) return
+  response.writeHead(200, {
+    'content-type': `application/connect+${codec}`,
+    'connect-accept-encoding': 'gzip',
+    // Proxies must hand on every frame at once, and as it is.
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no',
+    ...headers,
+  })
+}
+
+/** Aborts `over` when the client goes before the response is sent, or the daemon stops. Returns what undoes it. */
+function abortWithClient(response: RawResponse, over: AbortController, shutdown: AbortSignal): () => void {
+  const onClose = () => over.abort(new AppError('canceled', 'the client has gone'))
+  const onShutdown = () => over.abort(shutdown.reason)
+  response.on('error', onClose)
+  response.once('close', onClose)
+  shutdown.addEventListener('abort', onShutdown)
+  if (shutdown.aborted) onShutdown()
+  if (response.destroyed) onClose()
+  return () => {
+    response.off('close', onClose)
+    shutdown.removeEventListener('abort', onShutdown)
+  }
+}

@@ -1,0 +1,49 @@
+import type { Config } from './config.ts'
+import { startDaemon } from './daemon.ts'
+import { createLog, type Log } from './log.ts'
+
+/**
+ * Runs the daemon until SIGTERM or SIGINT and stops it then. Returns false when it could not listen.
+ * @param lastResort milliseconds after the signal at which the process exits whatever still runs.
+ */
+export async function serve(config: Config, lastResort: number): Promise<boolean> {
+  const log = createLog(config.verbose)
+  surviveSurprises(log)
+  const stopped = signalled()
+  try {
+    const daemon = await startDaemon(config, log)
+    process.stdout.write(`listening on http://${host(config.address)}:${daemon.port}\n`)
+    log.info({ signal: await stopped }, 'stopping')
+    setTimeout(() => process.exit(), lastResort).unref()
+    await daemon.close()
+    return true
+  } catch (error) {
+    process.stderr.write(`server stopped: ${error instanceof Error ? error.message : error}\n`)
+    return false
+  }
+}
+
+/**
+ * A failure outside any call is a bug, told as an error; but ending the daemon for it would take every running command's
+ * output along, which costs its users far more.
+ */
+function surviveSurprises(log: Log): void {
+  const tell = (kind: string) => (error: unknown) => {
+    log.error(
+      { kind, error: error instanceof Error ? error.stack : typeof error },
+      'unexpected failure outside any call',
+    )
+  }
+  process.on('uncaughtException', tell('exception'))
+  process.on('unhandledRejection', tell('rejection'))
+}
+
+function signalled(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+  })
+}
+
+function host(address: string): string {
+  return address.includes(':') ? `[${address}]` : address
+}
