@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { inNamespace } from '../_util/namespace.ts'
+import { useDaemon } from './sdk.ts'
+
+useDaemon()
+
+interface Result {
+  readonly name: string
+  readonly outcome: 'passed' | 'failed' | 'skipped'
+  readonly detail: string
+}
+
+const suite = fileURLToPath(new URL('./python/suite.py', import.meta.url))
+const environments = fileURLToPath(new URL('../../.cache/python/', import.meta.url))
+const names = [...readFileSync(suite, 'utf8').matchAll(/^def (test_\w+)/gm)].map((match) => match[1] ?? '')
+/** The whole suite takes a few seconds; past this it hangs. */
+const SUITE_LIMIT_MS = 120_000
+
+describe.each(['latest', '1.5'])('the Python SDK, %s', (environment) => {
+  const results = new Map<string, Result>()
+  let crash = ''
+  const missing = unavailable(environment)
+
+  beforeAll(async () => {
+    if (missing !== undefined || !inNamespace) return
+    const run = promisify(execFile)(`${environments}${environment}/bin/python`, [suite], { timeout: SUITE_LIMIT_MS })
+    const { stdout, stderr } = await run.catch((error: { stdout: string; stderr: string }) => error)
+    crash = stderr
+    for (const line of stdout.split('\n').filter((text) => text.startsWith('{'))) {
+      // Written by suite.py, one object of this shape per line.
+      const result = JSON.parse(line) as Result
+      results.set(result.name, result)
+    }
+  }, SUITE_LIMIT_MS + 5_000)
+
+  test.for(names)('%s', (name, context) => {
+    if (missing !== undefined) context.skip(`no Python SDK ${environment}: ${missing}`)
+    const result = results.get(name)
+    if (result?.outcome === 'skipped')
+      context.skip(`the Python SDK ${environment} has no such feature: ${result.detail}`)
+    expect(result, crash).toMatchObject({ outcome: 'passed', detail: '' })
+  })
+})
+
+function unavailable(environment: string): string | undefined {
+  if (existsSync(`${environments}${environment}/installed.txt`)) return undefined
+  const reason = `${environments}${environment}.unavailable`
+  return existsSync(reason) ? readFileSync(reason, 'utf8').trim() : 'scripts/python-environments was not run'
+}
