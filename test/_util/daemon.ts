@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** A daemon of its own process, as a user starts it. Disposing stops it and fails if it had ended by itself. */
+/** A daemon of its own process, as a user starts it. Disposing stops it and fails if it had ended by itself or logged a failure outside any call. */
 export interface Daemon extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, without a slash at the end. */
   readonly url: string
@@ -67,7 +67,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     async [Symbol.asyncDispose]() {
       const crashed = !asked && (child.exitCode !== null || child.signalCode !== null)
       const code = await stop()
-      if (crashed || code !== 0) throw new Error(`the daemon ended with ${code}\n${output.stdout}\n${output.stderr}`)
+      const surprised = output.stdout.includes('unexpected failure outside any call')
+      if (crashed || surprised || code !== 0) throw new Error(`the daemon ended with ${code}\n${output.stdout}\n${output.stderr}`)
     },
   }
 }
