@@ -68,7 +68,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       const crashed = !asked && (child.exitCode !== null || child.signalCode !== null)
       const code = await stop()
       const surprised = output.stdout.includes('unexpected failure outside any call')
-      if (crashed || surprised || code !== 0) throw new Error(`the daemon ended with ${code}\n${output.stdout}\n${output.stderr}`)
+      if (crashed || surprised || code !== 0)
+        throw new Error(`the daemon ended with ${code}\n${output.stdout}\n${output.stderr}`)
     },
   }
 }
