@@ -95,6 +95,10 @@ interface Addon {
   noFileLimit(): [number, number]
   setClock(seconds: number, nanoseconds: number): void
   setTcpUserTimeout(fd: number, milliseconds: number): void
+  readEntry(path: Uint8Array, prefix: string): Promise<Buffer>
+  readEntries(path: Uint8Array, prefix: string, limit: number): Promise<Buffer>
+  replaceAttributes(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
+  copyAttributes(from: number, to: number): Promise<Buffer>
 }
 
 const inSource = import.meta.url.endsWith('.ts')
@@ -159,3 +163,24 @@ export const noFileLimit = addon.noFileLimit
 export const setClock = addon.setClock
 /** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */
 export const setTcpUserTimeout = addon.setTcpUserTimeout
+/**
+ * lstat(2) of a path with the target of a link and the extended attributes whose names begin with `prefix`, packed for
+ * `unpackEntries` (native/entries.ts), under the empty name. On the thread pool. Rejects with `code`; throws EINVAL for a NUL byte.
+ */
+export const readEntry = addon.readEntry
+/**
+ * The same for all entries of a directory, in byte order of their names; entries that vanish meanwhile are left out. Rejects
+ * with `code`: EOVERFLOW for more than `limit`.
+ */
+export const readEntries = addon.readEntries
+/**
+ * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin with
+ * `prefix`, and gives those that are there then, packed for `unpackAttributes`. On the thread pool: the descriptor must stay
+ * open until it settles. Rejects with `code` (ENOTSUP, ENOSPC, EDQUOT).
+ */
+export const replaceAttributes = addon.replaceAttributes
+/**
+ * Copies all extended attributes from one open file to another, access control lists and capabilities included; those that the
+ * target refuses are left out. Gives nothing. Both descriptors must stay open until it settles. Rejects with `code`.
+ */
+export const copyAttributes = addon.copyAttributes

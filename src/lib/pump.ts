@@ -1,0 +1,91 @@
+import type { Readable } from 'node:stream'
+
+/** Takes the bytes that `pump` moves. Chunks belong to the sink once written. */
+export interface Sink {
+  /** Takes one chunk; a promise asks the source to wait until it is settled. A rejection ends the transfer. */
+  write(chunk: Buffer): Promise<void> | undefined
+  /** All chunks were written; resolves once everything has arrived where it belongs. */
+  end(): Promise<void>
+}
+
+/** How long a source may stay silent, and what ends a transfer from outside. */
+export interface PumpOptions {
+  readonly signal?: AbortSignal
+  /** Milliseconds without a byte, while the sink waits for one, after which the transfer fails; undefined: for ever. */
+  readonly idleMs?: number | undefined
+}
+
+/** The source ended before its end: a connection that was cut, a body shorter than announced. */
+export class CutShort extends Error {
+  constructor(options?: ErrorOptions) {
+    super('unexpected EOF', options)
+    this.name = 'CutShort'
+  }
+}
+
+/** No byte came within the time allowed. */
+export class Stalled extends Error {
+  constructor(milliseconds: number) {
+    super(`no data for ${milliseconds / 1000} s`)
+    this.name = 'Stalled'
+  }
+}
+
+/**
+ * Moves everything from a source into a sink, with back-pressure. Rejects with CutShort when the source closes before
+ * its end or fails, with Stalled, with the signal's reason, or with the sink's error. The source is left paused and open then, so that
+ * a request can still be answered; what becomes of it is the caller's.
+ */
+export async function pump(source: Readable, sink: Sink, { signal, idleMs }: PumpOptions = {}): Promise<void> {
+  signal?.throwIfAborted()
+  const cleanup = new AbortController()
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const flow = idleTimer(idleMs, reject)
+      const onData = (chunk: Buffer) => {
+        const wait = sink.write(chunk)
+        if (wait === undefined) return flow.touch()
+        flow.stop()
+        source.pause()
+        wait.then(() => {
+          if (cleanup.signal.aborted) return
+          flow.touch()
+          source.resume()
+        }, reject)
+      }
+      const onAbort = () => reject(signal?.reason)
+      const onError = (error: Error) => reject(new CutShort({ cause: error }))
+      const onClose = () => (source.readableEnded ? undefined : reject(new CutShort()))
+      cleanup.signal.addEventListener('abort', () => {
+        flow.stop()
+        source.pause()
+        source.off('data', onData).off('end', resolve).off('close', onClose)
+        signal?.removeEventListener('abort', onAbort)
+      })
+      signal?.addEventListener('abort', onAbort, { once: true })
+      // The error listener stays: a late error of the source must not end the daemon.
+      source.on('error', onError).on('close', onClose).on('end', resolve)
+      if (source.destroyed && !source.readableEnded) return onClose()
+      flow.touch()
+      source.on('data', onData)
+    })
+  } finally {
+    cleanup.abort()
+  }
+  await sink.end()
+}
+
+function idleTimer(milliseconds: number | undefined, fail: (error: Stalled) => void) {
+  if (milliseconds === undefined) return { touch: () => {}, stop: () => {} }
+  let timer: NodeJS.Timeout | undefined
+  return {
+    touch: () => {
+      if (timer !== undefined) timer.refresh()
+      else timer = setTimeout(() => fail(new Stalled(milliseconds)), milliseconds)
+    },
+    stop: () => {
+      clearTimeout(timer)
+      timer = undefined
+    },
+  }
+}

@@ -1,0 +1,150 @@
+// Extended attributes, which Node has no functions for: flistxattr(2), fgetxattr(2), fsetxattr(2), fremovexattr(2).
+#include "attributes.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "job.h"
+#include "registration.h"
+#include "values.h"
+
+namespace envd {
+
+namespace {
+
+// The kernel gives at most 64 KiB of names (XATTR_LIST_MAX).
+constexpr size_t max_list_bytes = 65536;
+// Reading a value races with whoever writes it; a few tries are enough.
+constexpr int max_tries = 4;
+
+// The names that begin with a prefix. False with errno set.
+bool attribute_names(const Subject& subject, std::string_view prefix, std::vector<std::string>& names) {
+  char small[1024];
+  std::string large;
+  char* buffer = small;
+  ssize_t length = subject.list(small, sizeof small);
+  if (length < 0 && errno == ERANGE) {
+    large.resize(max_list_bytes);
+    buffer = large.data();
+    length = subject.list(buffer, large.size());
+  }
+  if (length < 0) return false;
+  for (const char* at = buffer; at < buffer + length; at += strlen(at) + 1) {
+    if (std::string_view(at).substr(0, prefix.size()) == prefix) names.emplace_back(at);
+  }
+  std::sort(names.begin(), names.end());
+  return true;
+}
+
+bool attribute_value(const Subject& subject, const std::string& name, std::string& value) {
+  for (int i = 0; i < max_tries; i++) {
+    const ssize_t size = subject.get(name.c_str(), nullptr, 0);
+    if (size < 0) return false;
+    value.resize(static_cast<size_t>(size));
+    if (size == 0) return true;
+    const ssize_t length = subject.get(name.c_str(), value.data(), value.size());
+    if (length >= 0) {
+      value.resize(static_cast<size_t>(length));
+      return true;
+    }
+    if (errno != ERANGE) return false;
+  }
+  return false;
+}
+
+struct ReplaceAttributes : Job {
+  int descriptor = -1;
+  std::string prefix;
+  // Name and value in turn, names without the prefix.
+  std::vector<std::string> pairs;
+
+  bool is_wanted(const std::string& name) const {
+    for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+      if (name.compare(prefix.size(), std::string::npos, pairs[i]) == 0) return true;
+    }
+    return false;
+  }
+
+  void run() override {
+    const Subject subject{descriptor, nullptr};
+    std::vector<std::string> names;
+    if (!attribute_names(subject, prefix, names)) return fail("flistxattr", errno);
+    for (const std::string& name : names) {
+      if (!is_wanted(name) && fremovexattr(descriptor, name.c_str()) < 0 && errno != ENODATA) return fail("fremovexattr", errno);
+    }
+    for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+      const std::string name = prefix + pairs[i];
+      const std::string& value = pairs[i + 1];
+      if (fsetxattr(descriptor, name.c_str(), value.data(), value.size(), 0) < 0) return fail("fsetxattr", errno);
+    }
+    put_attributes(result, subject, prefix);
+  }
+};
+
+struct CopyAttributes : Job {
+  int from = -1;
+  int to = -1;
+
+  // Kinds that the target does not take, or that need rights we lack, are left out.
+  static bool is_refusal(int number) { return number == ENOTSUP || number == EPERM || number == EACCES || number == EINVAL; }
+
+  void run() override {
+    const Subject subject{from, nullptr};
+    std::vector<std::string> names;
+    if (!attribute_names(subject, "", names)) {
+      if (!is_refusal(errno)) fail("flistxattr", errno);
+      return;
+    }
+    std::string value;
+    for (const std::string& name : names) {
+      if (!attribute_value(subject, name, value)) continue;
+      if (fsetxattr(to, name.c_str(), value.data(), value.size(), 0) < 0 && !is_refusal(errno)) return fail("fsetxattr", errno);
+    }
+  }
+};
+
+napi_value replace_attributes(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<ReplaceAttributes>();
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->descriptor)) return nullptr;
+  if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
+  if (!to_strings(env, arguments.at[2], "pairs", job->pairs)) return nullptr;
+  return start_job(env, std::move(job), "replaceAttributes");
+}
+
+napi_value copy_attributes(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<CopyAttributes>();
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->from)) return nullptr;
+  if (!to_descriptor(env, arguments.at[1], job->to)) return nullptr;
+  return start_job(env, std::move(job), "copyAttributes");
+}
+
+}  // namespace
+
+bool put_attributes(std::string& out, const Subject& subject, std::string_view prefix) {
+  std::vector<std::string> names;
+  const bool known = attribute_names(subject, prefix, names);
+  const size_t count_at = out.size();
+  put_integer(out, 0, 4);
+  uint32_t count = 0;
+  std::string value;
+  for (const std::string& name : names) {
+    if (!attribute_value(subject, name, value)) continue;
+    put_text(out, std::string_view(name).substr(prefix.size()));
+    put_text(out, value);
+    count++;
+  }
+  for (size_t i = 0; i < 4; i++) out[count_at + i] = static_cast<char>(count >> (8 * i));
+  return known;
+}
+
+void register_attributes(napi_env env, napi_value exports) {
+  export_function(env, exports, "replaceAttributes", replace_attributes);
+  export_function(env, exports, "copyAttributes", copy_attributes);
+}
+
+}  // namespace envd

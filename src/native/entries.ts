@@ -1,0 +1,72 @@
+/** The facts about one directory entry, from lstat(2). */
+export interface RawEntry {
+  /** As on disk; not necessarily UTF-8. */
+  readonly name: Buffer
+  /** st_mode. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly size: bigint
+  readonly modifiedSeconds: bigint
+  readonly modifiedNanoseconds: number
+  /** Set for symbolic links: where they lead, or that they lead nowhere. */
+  readonly link: 'broken' | { readonly mode: number; readonly path: Buffer } | undefined
+  /** Extended attributes, without their prefix; of a link's target. */
+  readonly attributes: readonly (readonly [Buffer, Buffer])[]
+}
+
+const BROKEN_LINK = 2
+const NO_ATTRIBUTES: readonly (readonly [Buffer, Buffer])[] = []
+
+/** Reads what `readEntry` and `readEntries` have packed, one entry at a time; views into `packed`. */
+export function* unpackEntries(packed: Buffer): Generator<RawEntry> {
+  const cursor = { packed, at: 0 }
+  while (cursor.at < packed.length) {
+    const name = takeText(cursor)
+    const fixed = cursor.at
+    cursor.at += 33
+    const linkState = packed.readUInt8(fixed + 32)
+    yield {
+      name,
+      mode: packed.readUInt32LE(fixed),
+      uid: packed.readUInt32LE(fixed + 4),
+      gid: packed.readUInt32LE(fixed + 8),
+      size: packed.readBigInt64LE(fixed + 12),
+      modifiedSeconds: packed.readBigInt64LE(fixed + 20),
+      modifiedNanoseconds: packed.readUInt32LE(fixed + 28),
+      link: linkState === 0 ? undefined : linkState === BROKEN_LINK ? 'broken' : takeLink(cursor),
+      attributes: takeAttributes(cursor),
+    }
+  }
+}
+
+/** Reads what `replaceAttributes` has packed. */
+export function unpackAttributes(packed: Buffer): readonly (readonly [Buffer, Buffer])[] {
+  return takeAttributes({ packed, at: 0 })
+}
+
+interface Cursor {
+  readonly packed: Buffer
+  at: number
+}
+
+function takeInteger(cursor: Cursor): number {
+  cursor.at += 4
+  return cursor.packed.readUInt32LE(cursor.at - 4)
+}
+
+function takeText(cursor: Cursor): Buffer {
+  const length = takeInteger(cursor)
+  cursor.at += length
+  return cursor.packed.subarray(cursor.at - length, cursor.at)
+}
+
+function takeLink(cursor: Cursor): { readonly mode: number; readonly path: Buffer } {
+  return { mode: takeInteger(cursor), path: takeText(cursor) }
+}
+
+function takeAttributes(cursor: Cursor): readonly (readonly [Buffer, Buffer])[] {
+  const count = takeInteger(cursor)
+  if (count === 0) return NO_ATTRIBUTES
+  return Array.from({ length: count }, () => [takeText(cursor), takeText(cursor)] as const)
+}

@@ -1,0 +1,155 @@
+// The facts about files that clients ask for, those about all entries of a directory in one piece of work: lstat(2), the
+// target of a link, extended attributes. Results come back as packed bytes, which native/entries.ts reads.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attributes.h"
+#include "job.h"
+#include "registration.h"
+#include "values.h"
+
+namespace envd {
+
+namespace {
+
+// Appends the facts about one entry. False: it is not there (any more).
+bool put_entry(std::string& out, int directory, const std::string& name, const std::string& path, std::string_view prefix) {
+  struct stat status {};
+  if (fstatat(directory, directory == AT_FDCWD ? path.c_str() : name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  struct stat target {};
+  char* real = nullptr;
+  const bool is_link = S_ISLNK(status.st_mode);
+  if (is_link && stat(path.c_str(), &target) == 0) real = realpath(path.c_str(), nullptr);
+  put_text(out, name);
+  put_integer(out, status.st_mode, 4);
+  put_integer(out, status.st_uid, 4);
+  put_integer(out, status.st_gid, 4);
+  put_integer(out, static_cast<uint64_t>(status.st_size), 8);
+  put_integer(out, static_cast<uint64_t>(status.st_mtim.tv_sec), 8);
+  put_integer(out, static_cast<uint64_t>(status.st_mtim.tv_nsec), 4);
+  put_integer(out, is_link ? (real == nullptr ? 2 : 1) : 0, 1);
+  if (real != nullptr) {
+    put_integer(out, target.st_mode, 4);
+    put_text(out, real);
+    free(real);
+  }
+  // Only files and directories have attributes of the `user.` kind.
+  const mode_t mode = is_link ? target.st_mode : status.st_mode;
+  if (S_ISREG(mode) || S_ISDIR(mode)) put_attributes(out, Subject{-1, path.c_str()}, prefix);
+  else put_integer(out, 0, 4);
+  return true;
+}
+
+struct ReadEntry : Job {
+  std::string path;
+  std::string prefix;
+
+  void run() override {
+    if (!put_entry(result, AT_FDCWD, "", path, prefix)) fail("lstat", errno);
+  }
+};
+
+struct ReadEntries : Job {
+  std::string path;
+  std::string prefix;
+  size_t limit = 0;
+
+  void run() override {
+    const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) return fail("open", errno);
+    DIR* directory = fdopendir(descriptor);
+    if (directory == nullptr) {
+      fail("fdopendir", errno);
+      close(descriptor);
+      return;
+    }
+    std::vector<std::string> names;
+    if (read_names(directory, names)) put_entries(descriptor, names);
+    closedir(directory);
+  }
+
+  bool read_names(DIR* directory, std::vector<std::string>& names) {
+    for (;;) {
+      errno = 0;
+      const dirent* entry = readdir(directory);
+      if (entry == nullptr) break;
+      if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+      if (names.size() >= limit) {
+        fail("readdir", EOVERFLOW);
+        return false;
+      }
+      names.emplace_back(entry->d_name);
+    }
+    if (errno != 0) {
+      fail("readdir", errno);
+      return false;
+    }
+    std::sort(names.begin(), names.end());
+    return true;
+  }
+
+  void put_entries(int descriptor, const std::vector<std::string>& names) {
+    std::string full = path;
+    if (full.empty() || full.back() != '/') full.push_back('/');
+    const size_t base = full.size();
+    for (const std::string& name : names) {
+      full.resize(base);
+      full.append(name);
+      put_entry(result, descriptor, name, full, prefix);
+    }
+  }
+};
+
+// A path: all bytes of a Uint8Array, with no NUL among them.
+bool to_path(napi_env env, napi_value value, std::string& result) {
+  napi_typedarray_type type = napi_int8_array;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "path must be a Uint8Array");
+    return false;
+  }
+  result.assign(static_cast<const char*>(data), data == nullptr ? 0 : length);
+  if (result.find('\0') == std::string::npos) return true;
+  throw_errno(env, "path", EINVAL);
+  return false;
+}
+
+napi_value read_entry(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<ReadEntry>();
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
+  return start_job(env, std::move(job), "readEntry");
+}
+
+napi_value read_entries(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<ReadEntries>();
+  int64_t limit = 0;
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
+  if (!to_integer(env, arguments.at[2], "limit", 0, INT32_MAX, limit)) return nullptr;
+  job->limit = static_cast<size_t>(limit);
+  return start_job(env, std::move(job), "readEntries");
+}
+
+}  // namespace
+
+void register_files(napi_env env, napi_value exports) {
+  export_function(env, exports, "readEntry", read_entry);
+  export_function(env, exports, "readEntries", read_entries);
+}
+
+}  // namespace envd

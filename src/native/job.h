@@ -1,0 +1,40 @@
+// Work on the thread pool whose outcome settles a promise.
+#pragma once
+
+#include <node_api.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace envd {
+
+// One piece of work on the thread pool. `run` may not touch JavaScript.
+struct Job {
+  virtual ~Job() = default;
+  virtual void run() = 0;
+
+  napi_async_work work = nullptr;
+  napi_deferred deferred = nullptr;
+  // The call that failed, and its errno; 0: none did.
+  const char* call = "";
+  int error = 0;
+  // The packed result.
+  std::string result;
+
+  void fail(const char* name, int number) {
+    call = name;
+    error = number;
+  }
+};
+
+// Queues a job and gives its promise: of a Buffer with the packed result, or of an Error with `code`.
+napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name);
+
+// Little-endian, `bytes` long.
+void put_integer(std::string& out, uint64_t value, size_t bytes);
+// Four bytes of length, then the bytes.
+void put_text(std::string& out, std::string_view text);
+
+}  // namespace envd
