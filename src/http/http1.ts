@@ -1,13 +1,12 @@
 import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { errorBody } from './error-body.ts'
-import { HEADERS_TIMEOUT } from './protocol.ts'
 
 /** Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first (contract A5). */
 export const KEEP_ALIVE_TIMEOUT = 640_000
 
-/** How often header timeouts are checked; they need no precision. */
-const CHECKING_INTERVAL = 10_000
+/** Header timeouts need no precision: they are checked so many times in their length. */
+const CHECKS = 6
 
 /** Bytes of all headers of a request: room for long signed URLs and for as much metadata as a file can hold (64 KiB). */
 const MAX_HEADER_SIZE = 128 * 1024
@@ -25,13 +24,20 @@ export interface Http1 extends ProtocolServer {
   readonly server: Server
 }
 
+/** How connections are served. */
+export interface HttpOptions {
+  readonly handler: RequestListener
+  /** Milliseconds that the headers of a request, or the first words of HTTP/2, may take. */
+  readonly headersTimeout: number
+}
+
 /** Makes the HTTP/1.1 half: no limit on the duration of a request, its body or its answer, as all of them may be streams. */
-export function createHttp1(handler: RequestListener): Http1 {
+export function createHttp1({ handler, headersTimeout }: HttpOptions): Http1 {
   const server = createServer({
     requestTimeout: 0,
-    headersTimeout: HEADERS_TIMEOUT,
+    headersTimeout,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
-    connectionsCheckingInterval: CHECKING_INTERVAL,
+    connectionsCheckingInterval: headersTimeout / CHECKS,
     maxHeaderSize: MAX_HEADER_SIZE,
   })
   const unanswered = new Map<Socket, number>()

@@ -1,6 +1,5 @@
-import type { RequestListener } from 'node:http'
 import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
-import { KEEP_ALIVE_TIMEOUT, type ProtocolServer } from './http1.ts'
+import { type HttpOptions, KEEP_ALIVE_TIMEOUT, type ProtocolServer } from './http1.ts'
 
 /** Calls at a time on one connection. A proxy in front may carry everything of a sandbox over a single one. */
 const MAX_CONCURRENT_STREAMS = 1000
@@ -27,7 +26,7 @@ const MAX_HEADER_LIST_SIZE = 128 * 1024
 const STREAM_RESETS = { streamResetBurst: 20_000, streamResetRate: 2_000 }
 
 /** Makes the HTTP/2 half (prior knowledge, without TLS), with the handler of the HTTP/1.1 half. */
-export function createHttp2(handler: RequestListener): ProtocolServer {
+export function createHttp2({ handler, headersTimeout }: HttpOptions): ProtocolServer {
   const server = createServer({
     settings: {
       maxConcurrentStreams: MAX_CONCURRENT_STREAMS,
@@ -43,7 +42,7 @@ export function createHttp2(handler: RequestListener): ProtocolServer {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
     session.setLocalWindowSize(SESSION_WINDOW)
-    closeWhenIdle(session)
+    closeWhenIdle(session, headersTimeout)
     if (draining) session.close()
   })
   // HTTP/2 requests and responses of Node's compatibility layer offer what handlers use of those of HTTP/1.1.
@@ -61,9 +60,18 @@ export function createHttp2(handler: RequestListener): ProtocolServer {
   }
 }
 
-/** Ends a session without a call for as long as an idle HTTP/1.1 connection may live; a silent call keeps it. */
-function closeWhenIdle(session: ServerHttp2Session): void {
+/**
+ * Ends a session that never says its settings as early as headers that never end, and one without a call as late as an
+ * idle HTTP/1.1 connection; a silent call keeps it.
+ */
+function closeWhenIdle(session: ServerHttp2Session, headersTimeout: number): void {
+  let greeted = false
   let calls = 0
+  session.setTimeout(headersTimeout)
+  session.once('remoteSettings', () => {
+    greeted = true
+    session.setTimeout(KEEP_ALIVE_TIMEOUT)
+  })
   session.on('stream', (stream) => {
     calls++
     stream.once('close', () => {
@@ -71,8 +79,8 @@ function closeWhenIdle(session: ServerHttp2Session): void {
       session.setTimeout(KEEP_ALIVE_TIMEOUT)
     })
   })
-  session.setTimeout(KEEP_ALIVE_TIMEOUT)
   session.on('timeout', () => {
-    if (calls === 0) session.close()
+    if (!greeted) session.destroy()
+    else if (calls === 0) session.close()
   })
 }

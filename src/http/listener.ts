@@ -27,7 +27,12 @@ export interface ListenerOptions {
   readonly log: Log
   /** Sets TCP_USER_TIMEOUT in milliseconds on a descriptor (`native/index.ts`); without it the kernel's 15 minutes hold. */
   readonly setUserTimeout?: ((fd: number, milliseconds: number) => void) | undefined
+  /** Milliseconds in which a connection must say what it speaks, and then its first headers; default 60,000. */
+  readonly headersTimeout?: number
 }
+
+/** Long enough for any real client, short enough that silent ones do not pile up. */
+const HEADERS_TIMEOUT = 60_000
 
 /**
  * Milliseconds that sent data may stay unacknowledged. A peer that vanished (a restored snapshot, a lost network) must not
@@ -37,7 +42,7 @@ const USER_TIMEOUT = 120_000
 
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
-  const { log } = options
+  const { log, headersTimeout = HEADERS_TIMEOUT } = options
   const connections = new Set<Socket>()
   const undecided = new Set<Socket>()
   let servers: Server[] = []
@@ -52,9 +57,12 @@ export function createListener(options: ListenerOptions): Listener {
       undecided.delete(socket)
     })
     limitSilence(socket, options.setUserTimeout)
-    detectProtocol(socket, (protocol) => {
-      undecided.delete(socket)
-      protocols?.[protocol].take(socket)
+    detectProtocol(socket, {
+      timeout: headersTimeout,
+      decided: (protocol) => {
+        undecided.delete(socket)
+        protocols?.[protocol].take(socket)
+      },
     })
   }
 
@@ -74,8 +82,9 @@ export function createListener(options: ListenerOptions): Listener {
 
   return {
     serverFactory: (handler) => {
-      const http1 = createHttp1(handler)
-      protocols = { http1, http2: createHttp2(handler) }
+      const how = { handler, headersTimeout }
+      const http1 = createHttp1(how)
+      protocols = { http1, http2: createHttp2(how) }
       return http1.server
     },
     listen: async (endpoint) => {

@@ -3,21 +3,22 @@ import type { Socket } from 'node:net'
 /** What a connection speaks, told by its first bytes. */
 export type Protocol = 'http1' | 'http2'
 
-/**
- * A connection must say within this many milliseconds what it speaks; the same for the headers of its first request.
- * Long enough for any real client, short enough that silent ones do not pile up.
- */
-export const HEADERS_TIMEOUT = 60_000
-
 /** "PRI": the HTTP/2 preface (RFC 9113, 3.4) starts so, and no HTTP/1.1 method does. */
 const PREFACE = Buffer.from('PRI')
+
+/** What becomes of a connection whose protocol is not known yet. */
+export interface Detection {
+  /** Milliseconds without a byte after which it is dropped. */
+  readonly timeout: number
+  decided(protocol: Protocol): void
+}
 
 /**
  * Reads the first bytes of a connection, at least one and at most three, decides, and puts them back before it calls
  * `decided`. The socket is destroyed instead when it ends, fails or stays silent; this function leaves no listener behind
  * except one for errors.
  */
-export function detectProtocol(socket: Socket, decided: (protocol: Protocol) => void): void {
+export function detectProtocol(socket: Socket, { timeout, decided }: Detection): void {
   let seen: Buffer = Buffer.alloc(0)
   const giveUp = () => socket.destroy()
   const look = () => {
@@ -33,6 +34,6 @@ export function detectProtocol(socket: Socket, decided: (protocol: Protocol) => 
     decided(same ? 'http2' : 'http1')
   }
   socket.on('error', giveUp)
-  socket.setTimeout(HEADERS_TIMEOUT)
+  socket.setTimeout(timeout)
   socket.on('timeout', giveUp).on('end', giveUp).on('readable', look)
 }

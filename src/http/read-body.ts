@@ -11,8 +11,12 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
   return new Promise((resolve, reject) => {
     request.on('data', (chunk: Buffer) => {
       length += chunk.length
-      if (length <= limit) chunks.push(chunk)
-      else reject(new AppError('invalid_argument', `the body is larger than ${limit} bytes`))
+      if (length <= limit) {
+        chunks.push(chunk)
+        return
+      }
+      chunks.length = 0
+      reject(new AppError('invalid_argument', `the body is larger than ${limit} bytes`))
     })
     request.on('end', () => resolve(Buffer.concat(chunks)))
     const leave = () => reject(new AppError('unavailable', 'the client is gone'))

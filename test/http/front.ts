@@ -5,7 +5,7 @@ import { expect } from 'vitest'
 import { type AccessToken, createAccessToken } from '../../src/http/access-token.ts'
 import { buildApp } from '../../src/http/app.ts'
 import { createInitialization, type Initialization } from '../../src/http/initialization.ts'
-import { createListener, type Listener } from '../../src/http/listener.ts'
+import { createListener, type Listener, type ListenerOptions } from '../../src/http/listener.ts'
 import { envsRoute } from '../../src/http/routes/envs.ts'
 import { healthRoute } from '../../src/http/routes/health.ts'
 import { initRoute } from '../../src/http/routes/init.ts'
@@ -48,6 +48,7 @@ export interface FrontOptions {
   readonly address?: string
   readonly port?: number
   readonly sampler?: Sampler
+  readonly listening?: Omit<ListenerOptions, 'log'>
   /** Beside health, envs, metrics and init. */
   readonly routes?: readonly ((app: FastifyInstance) => void)[]
 }
@@ -63,7 +64,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
   }
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
   const sampler = options.sampler ?? createSampler()
-  const listener = createListener({ log })
+  const listener = createListener({ log, ...options.listening })
   const app = buildApp({
     log,
     token,
