@@ -90,6 +90,7 @@ export function createListener(options: ListenerOptions): Listener {
     listen: async (endpoint) => {
       servers = await bind(endpoint, accept)
       for (const server of servers) {
+        server.once('drop', () => log.warn({}, 'connections beyond the limit are dropped'))
         server.on('error', (error) => log.error({ errno: errnoOf(error) }, 'accepting a connection failed'))
       }
       const [server] = servers
