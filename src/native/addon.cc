@@ -10,5 +10,6 @@ NAPI_MODULE_INIT() {
   envd::register_system(env, exports);
   envd::register_files(env, exports);
   envd::register_attributes(env, exports);
+  envd::register_remove(env, exports);
   return exports;
 }

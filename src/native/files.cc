@@ -111,21 +111,6 @@ struct ReadEntries : Job {
   }
 };
 
-// A path: all bytes of a Uint8Array, with no NUL among them.
-bool to_path(napi_env env, napi_value value, std::string& result) {
-  napi_typedarray_type type = napi_int8_array;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "path must be a Uint8Array");
-    return false;
-  }
-  result.assign(static_cast<const char*>(data), data == nullptr ? 0 : length);
-  if (result.find('\0') == std::string::npos) return true;
-  throw_errno(env, "path", EINVAL);
-  return false;
-}
-
 napi_value read_entry(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<ReadEntry>();

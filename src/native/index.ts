@@ -99,6 +99,7 @@ interface Addon {
   readEntries(path: Uint8Array, prefix: string, limit: number): Promise<Buffer>
   replaceAttributes(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
   copyAttributes(from: number, to: number): Promise<Buffer>
+  removeTree(path: Uint8Array): Promise<Buffer>
 }
 
 const inSource = import.meta.url.endsWith('.ts')
@@ -184,3 +185,8 @@ export const replaceAttributes = addon.replaceAttributes
  * target refuses are left out. Gives nothing. Both descriptors must stay open until it settles. Rejects with `code`.
  */
 export const copyAttributes = addon.copyAttributes
+/**
+ * Deletes a path and everything below it, never through a link; a missing one is no error. Goes on after a failure, and then
+ * rejects with the first one's `code`. On the thread pool. Gives nothing.
+ */
+export const removeTree = addon.removeTree

@@ -106,6 +106,20 @@ bool to_bytes(napi_env env, const napi_value (&buffer_offset_length)[3], Bytes& 
   return true;
 }
 
+bool to_path(napi_env env, napi_value value, std::string& result) {
+  napi_typedarray_type type = napi_int8_array;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "path must be a Uint8Array");
+    return false;
+  }
+  result.assign(static_cast<const char*>(data), data == nullptr ? 0 : length);
+  if (result.find('\0') == std::string::npos) return true;
+  throw_errno(env, "path", EINVAL);
+  return false;
+}
+
 bool is_undefined(napi_env env, napi_value value) {
   napi_valuetype type = napi_undefined;
   return napi_typeof(env, value, &type) == napi_ok && type == napi_undefined;

@@ -37,6 +37,8 @@ bool to_string(napi_env env, napi_value value, const char* name, std::string& re
 bool to_strings(napi_env env, napi_value value, const char* name, std::vector<std::string>& result);
 // `length` bytes from `offset` of a Uint8Array; both must lie within it.
 bool to_bytes(napi_env env, const napi_value (&buffer_offset_length)[3], Bytes& result);
+// A path: all bytes of a Uint8Array; one with a NUL byte is refused with EINVAL.
+bool to_path(napi_env env, napi_value value, std::string& result);
 bool array_length(napi_env env, napi_value value, const char* name, uint32_t& result);
 
 bool is_undefined(napi_env env, napi_value value);

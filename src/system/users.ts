@@ -1,3 +1,5 @@
+import { readFile, stat } from 'node:fs/promises'
+
 /** One line of /etc/passwd. */
 export interface User {
   readonly name: string
@@ -16,4 +18,104 @@ export interface Users {
   groupNameOf(gid: number): Promise<string>
   /** Primary group first, then every group that lists the user (contract D7); a failed lookup leaves the primary group. */
   groupsOf(user: User): Promise<number[]>
+}
+
+interface Group {
+  readonly name: string
+  readonly gid: number
+  readonly members: readonly string[]
+}
+
+interface PasswdTable {
+  readonly byName: ReadonlyMap<string, User>
+  readonly nameOf: ReadonlyMap<number, string>
+}
+
+interface GroupTable {
+  readonly groups: readonly Group[]
+  readonly nameOf: ReadonlyMap<number, string>
+}
+
+/**
+ * Reads users and groups from the two files. They are parsed once and checked by stat(2) at every call, so that a user
+ * added a moment ago is found. A missing file counts as empty; any other failure rejects with the system error.
+ */
+export function createUsers({ passwd = '/etc/passwd', group = '/etc/group' } = {}): Users {
+  const users = cachedFile(passwd, parsePasswd)
+  const groups = cachedFile(group, parseGroups)
+  return {
+    find: async (name) => (await users()).byName.get(name),
+    nameOf: async (uid) => (await users()).nameOf.get(uid) ?? String(uid),
+    groupNameOf: async (gid) => (await groups()).nameOf.get(gid) ?? String(gid),
+    groupsOf: async (user) => {
+      const table = await groups().catch(() => undefined)
+      const listed = table?.groups.filter((entry) => entry.members.includes(user.name)) ?? []
+      return [...new Set([user.gid, ...listed.map((entry) => entry.gid)])]
+    },
+  }
+}
+
+function cachedFile<T>(path: string, parse: (text: string) => T): () => Promise<T> {
+  let cached: { readonly version: string; readonly value: Promise<T> } | undefined
+  return async () => {
+    const version = await versionOf(path)
+    if (cached?.version !== version) {
+      const value = version === '' ? Promise.resolve(parse('')) : readFile(path, 'utf8').then(parse)
+      const entry = { version, value }
+      cached = entry
+      value.catch(() => {
+        if (cached === entry) cached = undefined
+      })
+    }
+    return cached.value
+  }
+}
+
+/** Changes whenever the file does; empty when there is none. */
+async function versionOf(path: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
+    return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
+    throw error
+  }
+}
+
+/** passwd(5). Of several lines with one name or number the first counts, as in getpwnam(3). */
+function parsePasswd(text: string): PasswdTable {
+  const byName = new Map<string, User>()
+  const nameOf = new Map<number, string>()
+  for (const [name = '', , uidText, gidText, , home = ''] of fieldsOf(text)) {
+    const uid = idOf(uidText)
+    const gid = idOf(gidText)
+    if (name === '' || uid === undefined || gid === undefined) continue
+    if (!byName.has(name)) byName.set(name, { name, uid, gid, home: home || '/' })
+    if (!nameOf.has(uid)) nameOf.set(uid, name)
+  }
+  return { byName, nameOf }
+}
+
+/** group(5). */
+function parseGroups(text: string): GroupTable {
+  const groups: Group[] = []
+  const nameOf = new Map<number, string>()
+  for (const [name = '', , gidText, members = ''] of fieldsOf(text)) {
+    const gid = idOf(gidText)
+    if (name === '' || gid === undefined) continue
+    groups.push({ name, gid, members: members.split(',').map((member) => member.trim()) })
+    if (!nameOf.has(gid)) nameOf.set(gid, name)
+  }
+  return { groups, nameOf }
+}
+
+function fieldsOf(text: string): string[][] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '' && !/^[#+-]/.test(line))
+    .map((line) => line.split(':'))
+}
+
+function idOf(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 ? Number(text) : undefined
 }

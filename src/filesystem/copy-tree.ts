@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto'
+import { constants, type Stats } from 'node:fs'
+import {
+  type FileHandle,
+  lchown,
+  lstat,
+  lutimes,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  symlink,
+} from 'node:fs/promises'
+import { posix } from 'node:path'
+import { AppError } from '../errors.ts'
+import { cleanPath } from '../lib/clean-path.ts'
+import { copyAttributes, removeTree } from '../native/index.ts'
+
+/** One read and one write; enough to make their overhead disappear. */
+const COPY_BYTES = 1024 * 1024
+const ZEROS = Buffer.alloc(COPY_BYTES)
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const READ_DIRECTORY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+/** Nobody else may look into what is not complete. */
+const PRIVATE_FILE = 0o600
+const PRIVATE_DIRECTORY = 0o700
+
+/** A move between filesystems. Both paths are absolute. */
+export interface MoveAcross {
+  readonly source: string
+  readonly destination: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * Moves a tree to another filesystem: copies it beside the destination with owners, modes, times, attributes, links and holes,
+ * renames the copy over the destination, and deletes the source. A failure before the renaming leaves the source complete
+ * and no copy behind. Sockets, pipes and devices cannot be moved. Rejects with AppError or the system error.
+ */
+export async function moveAcross({ source, destination, signal }: MoveAcross): Promise<void> {
+  const target = cleanPath(destination)
+  const [realSource, realParent] = await Promise.all([realParentOf(source), realpath(posix.dirname(target))])
+  if (`${realParent}/`.startsWith(`${realSource}/`)) {
+    throw new AppError('internal', `error renaming: rename ${source} ${destination}: invalid argument`)
+  }
+  const copy = `${target}.e2b-move.${randomUUID({ disableEntropyCache: true })}.tmp`
+  try {
+    await copyEntry(Buffer.from(cleanPath(source)), Buffer.from(copy), signal)
+    await rename(copy, target)
+  } catch (error) {
+    await removeTree(Buffer.from(copy)).catch(() => {})
+    throw error
+  }
+  await removeTree(Buffer.from(cleanPath(source)))
+}
+
+/** The path with all links on the way resolved, but not one at its end. */
+async function realParentOf(path: string): Promise<string> {
+  const clean = cleanPath(path)
+  return posix.join(await realpath(posix.dirname(clean)), posix.basename(clean))
+}
+
+async function copyEntry(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const stats = await lstat(from)
+  if (stats.isDirectory()) return copyDirectory(from, to, signal)
+  if (stats.isFile()) return copyFile(from, to, signal)
+  if (stats.isSymbolicLink()) return copyLink(from, to, stats)
+  throw new AppError('internal', `cannot move a socket, pipe or device to another filesystem: ${from}`)
+}
+
+/** Entries are reached through the open directories, so that a link in their place leads nowhere else. */
+async function copyDirectory(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
+  await using source = await open(from, READ_DIRECTORY)
+  await mkdir(to, PRIVATE_DIRECTORY)
+  await using target = await open(to, READ_DIRECTORY)
+  for (const name of await readdir(at(source, Buffer.from('.')), { encoding: 'buffer' })) {
+    await copyEntry(at(source, name), at(target, name), signal)
+  }
+  await copyFacts(source, target)
+}
+
+function at(directory: FileHandle, name: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`/proc/self/fd/${directory.fd}/`), name])
+}
+
+async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
+  await using source = await open(from, READ)
+  await using target = await open(to, CREATE, PRIVATE_FILE)
+  const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
+  let position = 0
+  for (;;) {
+    signal.throwIfAborted()
+    const { bytesRead } = await source.read(buffer, 0, COPY_BYTES, position)
+    if (bytesRead === 0) break
+    await writeUnlessZero(target, buffer.subarray(0, bytesRead), position)
+    position += bytesRead
+  }
+  await target.truncate(position)
+  await copyFacts(source, target)
+}
+
+async function writeUnlessZero(target: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  if (bytes.equals(ZEROS.subarray(0, bytes.length))) return
+  for (let done = 0; done < bytes.length; ) {
+    done += (await target.write(bytes, done, bytes.length - done, position + done)).bytesWritten
+  }
+}
+
+/** Owner first: changing it clears bits of the mode. Times last. */
+async function copyFacts(source: FileHandle, target: FileHandle): Promise<void> {
+  const { uid, gid, mode, atimeMs, mtimeMs } = await source.stat()
+  await target.chown(uid, gid)
+  await copyAttributes(source.fd, target.fd)
+  await target.chmod(mode & 0o7777)
+  await target.utimes(atimeMs / 1000, mtimeMs / 1000)
+}
+
+async function copyLink(from: Buffer, to: Buffer, { uid, gid, atimeMs, mtimeMs }: Stats): Promise<void> {
+  await symlink(await readlink(from, { encoding: 'buffer' }), to)
+  await lchown(to, uid, gid)
+  await lutimes(to, atimeMs / 1000, mtimeMs / 1000)
+}

@@ -1,0 +1,47 @@
+import { mkdir, stat } from 'node:fs/promises'
+import { posix } from 'node:path'
+import { fileErrno } from './failure.ts'
+import { giveDirectoryTo, type Owner } from './ownership.ts'
+
+const DIRECTORY_MODE = 0o755
+
+/** Something that is no directory stands where one is needed. */
+export class NotADirectory extends Error {
+  constructor(path: string) {
+    super(`path is a file: ${path}`)
+    this.name = 'NotADirectory'
+  }
+}
+
+/**
+ * Makes a directory and its missing parents, one level at a time, 0755 less the umask, and gives those that it made to
+ * their owner; existing ones stay as they are, and others may make the same ones meanwhile (contract B38, C14).
+ * @param path absolute and clean.
+ * @returns whether `path` itself was made here.
+ * Rejects with NotADirectory, or with the system error.
+ */
+export async function ensureDirectory(path: string, owner: Owner): Promise<boolean> {
+  if (await isDirectory(path)) return false
+  const parent = posix.dirname(path)
+  if (parent !== path) await ensureDirectory(parent, owner)
+  try {
+    await mkdir(path, DIRECTORY_MODE)
+  } catch (error) {
+    if (fileErrno(error) === 'EEXIST' && (await isDirectory(path))) return false
+    throw error
+  }
+  await giveDirectoryTo(path, owner)
+  return true
+}
+
+/** Follows links. False: nothing is there. Rejects with NotADirectory or with the system error. */
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    if ((await stat(path)).isDirectory()) return true
+  } catch (error) {
+    // A file further up is found, and named, when its own level is looked at.
+    if (fileErrno(error) === 'ENOENT' || fileErrno(error) === 'ENOTDIR') return false
+    throw error
+  }
+  throw new NotADirectory(path)
+}

@@ -1,0 +1,79 @@
+import { constants } from 'node:fs'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { type EntryInfoSchema, FileType } from '../gen/filesystem/filesystem_pb.js'
+import { baseName } from '../lib/clean-path.ts'
+import { type RawEntry, unpackEntries } from '../native/entries.ts'
+import { readEntry } from '../native/index.ts'
+import type { Users } from '../system/users.ts'
+import { METADATA_PREFIX, metadataFrom } from './metadata.ts'
+
+/** What clients are told about an entry. */
+export type EntryInfo = MessageInitShape<typeof EntryInfoSchema>
+
+/** Letters of Go's FileMode, in its order, for the kinds and bits of a mode. A character device is also a device. */
+const LETTERS: readonly (readonly [string, (mode: number) => boolean])[] = [
+  ['d', (mode) => isKind(mode, constants.S_IFDIR)],
+  ['L', (mode) => isKind(mode, constants.S_IFLNK)],
+  ['D', (mode) => isKind(mode, constants.S_IFBLK) || isKind(mode, constants.S_IFCHR)],
+  ['p', (mode) => isKind(mode, constants.S_IFIFO)],
+  ['S', (mode) => isKind(mode, constants.S_IFSOCK)],
+  ['u', (mode) => (mode & 0o4000) !== 0],
+  ['g', (mode) => (mode & 0o2000) !== 0],
+  ['c', (mode) => isKind(mode, constants.S_IFCHR)],
+  ['t', (mode) => (mode & 0o1000) !== 0],
+]
+
+const PERMISSIONS = 'rwxrwxrwx'
+
+function isKind(mode: number, kind: number): boolean {
+  return (mode & constants.S_IFMT) === kind
+}
+
+/** A mode as Go writes it (contract C10): a letter for each special bit, or `-`, then `rwx` three times. */
+export function modeText(mode: number): string {
+  const letters = LETTERS.filter(([, holds]) => holds(mode)).map(([letter]) => letter)
+  const bits = [...PERMISSIONS].map((letter, index) => ((mode >> (8 - index)) & 1 ? letter : '-'))
+  return (letters.join('') || '-') + bits.join('')
+}
+
+/**
+ * Looks at one path, without following a link at its end (contract C7 to C12). Rejects with the system error of lstat(2).
+ * @param path absolute; the entry carries it as it is.
+ */
+export async function readEntryInfo(path: string, users: Users): Promise<EntryInfo> {
+  const [raw] = unpackEntries(await readEntry(Buffer.from(path), METADATA_PREFIX))
+  if (raw === undefined) throw new Error('no entry')
+  const [owner, group] = await Promise.all([users.nameOf(raw.uid), users.groupNameOf(raw.gid)])
+  return toEntryInfo(raw, { path, name: baseName(path), owner, group })
+}
+
+/** What an entry is called; names that are not UTF-8 have got U+FFFD in them. */
+export interface EntryNames {
+  readonly path: string
+  readonly name: string
+  readonly owner: string
+  readonly group: string
+}
+
+/** The facts in the words of the protocol. */
+export function toEntryInfo(raw: RawEntry, names: EntryNames): EntryInfo {
+  const { link } = raw
+  const isLink = link !== undefined
+  const targetMode = link === 'broken' ? 0 : (link?.mode ?? raw.mode)
+  const metadata = metadataFrom(raw.attributes)
+  return {
+    ...names,
+    type: typeOf(targetMode),
+    size: raw.size,
+    mode: targetMode & 0o777,
+    permissions: modeText(raw.mode),
+    modifiedTime: { seconds: raw.modifiedSeconds, nanos: raw.modifiedNanoseconds },
+    ...(isLink ? { symlinkTarget: link === 'broken' ? names.path : link.path.toString() } : {}),
+    ...(metadata.size > 0 ? { metadata: Object.fromEntries(metadata) } : {}),
+  }
+}
+
+function typeOf(mode: number): FileType {
+  if (isKind(mode, constants.S_IFREG)) return FileType.FILE
+  return isKind(mode, constants.S_IFDIR) ? FileType.DIRECTORY : FileType.UNSPECIFIED
+}

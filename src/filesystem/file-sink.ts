@@ -1,0 +1,67 @@
+import type { FileHandle } from 'node:fs/promises'
+import type { Sink } from '../lib/pump.ts'
+
+/** Bytes and chunks that wait while a write is under way. 1 MiB keeps the disk busy; the number bounds tiny chunks. */
+const MAX_QUEUED_BYTES = 1024 * 1024
+const MAX_QUEUED_CHUNKS = 1024
+
+/** A file sink, and what it has written so far. */
+export interface FileSink extends Sink {
+  /** Resolves when no write is under way, also after a failure: before this the descriptor must not be closed. */
+  settled(): Promise<void>
+}
+
+/**
+ * Writes chunks to an open file from its current position on, several at once (writev(2)). Failures reject the promise
+ * of the next `write` or of `end`. Does not close the file.
+ */
+export function createFileSink(handle: FileHandle): FileSink {
+  let queue: Buffer[] = []
+  let queuedBytes = 0
+  let writing: Promise<void> | undefined
+  let failed: { readonly error: unknown } | undefined
+  let room = Promise.withResolvers<void>()
+
+  const drain = async (): Promise<void> => {
+    try {
+      while (queue.length > 0) {
+        const batch = queue
+        queue = []
+        queuedBytes = 0
+        room.resolve()
+        room = Promise.withResolvers<void>()
+        await writeAll(handle, batch)
+      }
+    } catch (error) {
+      failed = { error }
+      room.promise.catch(() => {})
+      room.reject(error)
+    }
+    writing = undefined
+  }
+  return {
+    write: (chunk) => {
+      if (failed !== undefined) return Promise.reject(failed.error)
+      queue.push(chunk)
+      queuedBytes += chunk.length
+      writing ??= drain()
+      return queuedBytes >= MAX_QUEUED_BYTES || queue.length >= MAX_QUEUED_CHUNKS ? room.promise : undefined
+    },
+    end: async () => {
+      await writing
+      if (failed !== undefined) throw failed.error
+    },
+    settled: async () => {
+      queue = []
+      await writing
+    },
+  }
+}
+
+async function writeAll(handle: FileHandle, batch: Buffer[]): Promise<void> {
+  const total = batch.reduce((sum, chunk) => sum + chunk.length, 0)
+  let { bytesWritten } = await handle.writev(batch)
+  if (bytesWritten === total) return
+  const rest = Buffer.concat(batch)
+  while (bytesWritten < total) bytesWritten += (await handle.write(rest, bytesWritten)).bytesWritten
+}

@@ -1,0 +1,81 @@
+import type { FileHandle } from 'node:fs/promises'
+import { AppError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { unpackAttributes } from '../native/entries.ts'
+import { replaceAttributes } from '../native/index.ts'
+import { fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
+
+/** Names and values that a client keeps with a file, as extended attributes (contract B47). */
+export type Metadata = ReadonlyMap<string, string>
+
+/** In front of every name, on disk. */
+export const METADATA_PREFIX = 'user.e2b.'
+
+/** 255 bytes is the kernel's limit of a name (xattr(7)), less the prefix. */
+const MAX_KEY_BYTES = 246
+/** ext4 keeps all attributes of a file in one block. */
+const MAX_TOTAL_BYTES = 4096
+
+/**
+ * Checks metadata against the limits of contract B47. Keys and values are given with one character per byte.
+ * Throws AppError invalid_argument.
+ */
+export function checkMetadata(metadata: Metadata): void {
+  let total = 0
+  for (const [key, value] of metadata) {
+    if (key.length > MAX_KEY_BYTES) throw invalid(`metadata key "${key}" exceeds ${MAX_KEY_BYTES} bytes`)
+    checkPrintable(`metadata key "${key}"`, key)
+    checkPrintable(`metadata value for key "${key}"`, value)
+    total += METADATA_PREFIX.length + key.length + value.length
+  }
+  if (total > MAX_TOTAL_BYTES) throw invalid(`total metadata size ${total} exceeds ${MAX_TOTAL_BYTES} bytes`)
+}
+
+function checkPrintable(what: string, text: string): void {
+  const offset = text.search(/[^ -~]/)
+  if (offset < 0) return
+  const byte = text.charCodeAt(offset).toString(16).padStart(2, '0')
+  throw invalid(`${what} contains non-printable-ASCII byte 0x${byte} at offset ${offset}`)
+}
+
+function invalid(problem: string): AppError {
+  return new AppError('invalid_argument', `invalid metadata: ${problem}`)
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Metadata from what is on disk; entries that are not UTF-8 are left out (contract B50). */
+export function metadataFrom(attributes: readonly (readonly [Buffer, Buffer])[]): Metadata {
+  const metadata = new Map<string, string>()
+  for (const [key, value] of attributes) {
+    try {
+      metadata.set(utf8.decode(key), utf8.decode(value))
+    } catch {}
+  }
+  return metadata
+}
+
+/**
+ * Replaces the whole metadata of an open file and reads it back; other attributes stay (contract B48 to B50). A filesystem
+ * without attributes is only logged. Rejects with AppError no_space or internal.
+ */
+export async function replaceMetadata(handle: FileHandle, metadata: Metadata, log: Log): Promise<Metadata> {
+  try {
+    const packed = await replaceAttributes(handle.fd, METADATA_PREFIX, [...metadata].flat())
+    return metadataFrom(unpackAttributes(packed))
+  } catch (error) {
+    if (isOutOfSpace(error)) {
+      throw new AppError('no_space', `not enough space for file metadata: ${reasonOf(error)}`, { cause: error })
+    }
+    if (!isUnsupported(error)) {
+      throw new AppError('internal', `error writing file metadata: ${reasonOf(error)}`, { cause: error })
+    }
+    if (metadata.size > 0) log.warn({ keys: metadata.size }, 'file metadata is not supported by this filesystem')
+    return new Map()
+  }
+}
+
+/** EPERM and EACCES: kernel files and some network filesystems, which have no attributes of ours anyway. */
+function isUnsupported(error: unknown): boolean {
+  return ['ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'ENOSYS'].includes(fileErrno(error) ?? '')
+}

@@ -1,0 +1,116 @@
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import { Dicer } from '@fastify/busboy'
+import { pump, type Sink } from '../lib/pump.ts'
+
+/** Header lines of one part that are read; forms have two or three. */
+const MAX_HEADER_PAIRS = 64
+/** Bytes of one part's header: a file name of PATH_MAX bytes, escaped three times over, and room to spare. */
+const MAX_HEADER_BYTES = 16 * 1024
+/** Parts that were parsed but not yet taken: a chunk may hold hundreds of tiny ones. */
+const MAX_WAITING_PARTS = 16
+/** Bytes that wait in front of the parser, and bytes of one part that are parsed ahead of their reader. */
+const BUFFER_BYTES = 256 * 1024
+
+/** One part of a form. */
+export interface Part {
+  /** Content-Disposition, one character per byte; empty where there is none. */
+  readonly disposition: string
+  readonly body: Readable
+}
+
+type OnPart = (part: Part, signal: AbortSignal) => Promise<void>
+
+/** How a form is received. */
+export interface MultipartOptions {
+  readonly boundary: string
+  /** Called for one part after the other; must read the body to its end (or `resume` it), or reject. The signal ends it. */
+  readonly onPart: OnPart
+  readonly signal: AbortSignal
+  readonly idleMs: number
+}
+
+/** A body that is not the form it claims to be. */
+export class MalformedForm extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause })
+    this.name = 'MalformedForm'
+  }
+}
+
+/**
+ * Reads a multipart body (RFC 2046 5.1) and hands out its parts in order, with back-pressure and in constant memory. There is no
+ * limit on sizes or on the number of parts. Rejects with what `onPart` rejected with, with MalformedForm, or as `pump` does.
+ */
+export async function receiveMultipart(source: Readable, options: MultipartOptions): Promise<void> {
+  const parser = new Dicer({
+    boundary: options.boundary,
+    maxHeaderPairs: MAX_HEADER_PAIRS,
+    // The types lack these options, which the parser has.
+    ...({ maxHeaderSize: MAX_HEADER_BYTES, partHwm: BUFFER_BYTES, highWaterMark: BUFFER_BYTES } as object),
+  })
+  const failed = Promise.withResolvers<never>()
+  failed.promise.catch(() => {})
+  const cancel = new AbortController()
+  const parts = partQueue((part) => options.onPart(part, cancel.signal), failed.reject)
+  parser.on('part', (body: Readable) => {
+    // Each failure of a body is the parser's as well.
+    body.on('error', () => {})
+    body.on('header', (header: Record<string, string[]>) =>
+      parts.add({ disposition: header['content-disposition']?.[0] ?? '', body }),
+    )
+  })
+  parser.on('error', (error: Error) => failed.reject(new MalformedForm(error)))
+  try {
+    await pump(source, parserSink(parser, parts, failed.promise), options)
+  } catch (error) {
+    cancel.abort(error)
+    await parts.done().catch(() => {})
+    throw error
+  } finally {
+    parser.destroy()
+  }
+}
+
+interface PartQueue {
+  add(part: Part): void
+  /** Resolves when all parts were taken. */
+  readonly done: () => Promise<void>
+  /** Set while too many wait. */
+  readonly full: () => Promise<void> | undefined
+}
+
+function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown) => void): PartQueue {
+  let waiting = 0
+  let last = Promise.resolve()
+  return {
+    add: (part) => {
+      waiting++
+      last = last.then(async () => {
+        await onPart(part)
+        waiting--
+      })
+      last.catch(fail)
+    },
+    done: () => last,
+    full: () => (waiting > MAX_WAITING_PARTS ? last : undefined),
+  }
+}
+
+function parserSink(parser: Dicer, parts: PartQueue, failed: Promise<never>): Sink {
+  return {
+    write: (chunk) => {
+      const drained = parser.write(chunk) ? undefined : once(parser, 'drain')
+      const full = parts.full()
+      if (drained === undefined && full === undefined) return undefined
+      return Promise.race([failed, Promise.all([drained, full])]).then(() => {})
+    },
+    end: async () => {
+      const finished = Promise.withResolvers<void>()
+      parser.on('finish', finished.resolve)
+      parser.end()
+      await Promise.race([failed, finished.promise])
+      await Promise.race([failed, parts.done()])
+    },
+  }
+}

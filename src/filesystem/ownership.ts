@@ -1,0 +1,55 @@
+import { constants } from 'node:fs'
+import { type FileHandle, open, statfs } from 'node:fs/promises'
+import { AppError } from '../errors.ts'
+import type { User } from '../system/users.ts'
+import { fileErrno } from './failure.ts'
+
+/** Who owns what is created. */
+export type Owner = Pick<User, 'name' | 'uid' | 'gid'>
+
+/** Magic numbers (statfs(2)) of filesystems made by the kernel, whose files have owners that cannot be changed. */
+const KERNEL_FILESYSTEMS = new Set([
+  0x9fa0, // proc
+  0x62656572, // sysfs
+  0x27e0eb, // cgroup
+  0x63677270, // cgroup2
+  0x64626720, // debugfs
+  0x74726163, // tracefs
+  0x73636673, // securityfs
+  0xcafe4a11, // bpf
+  0x62656570, // configfs
+])
+
+/**
+ * Gives an open file to its owner (fchown(2)). Does nothing where owners are the kernel's matter, or where a daemon that is not root
+ * writes a file that is not its own. Rejects with permission_denied when a daemon that is not root should act for another user.
+ */
+export async function giveTo(handle: FileHandle, owner: Owner): Promise<void> {
+  try {
+    await handle.chown(owner.uid, owner.gid)
+  } catch (error) {
+    if (fileErrno(error) === 'EPERM' || fileErrno(error) === 'EACCES') {
+      const daemon = process.geteuid?.()
+      if (daemon !== 0 && daemon === owner.uid) return
+      if (daemon !== 0) {
+        throw new AppError('permission_denied', `cannot act for user '${owner.name}': the daemon does not run as root`)
+      }
+    }
+    if (!(await isKernelFile(handle))) throw error
+  }
+}
+
+async function isKernelFile(handle: FileHandle): Promise<boolean> {
+  const { type } = await statfs(`/proc/self/fd/${handle.fd}`)
+  return KERNEL_FILESYSTEMS.has(type)
+}
+
+/**
+ * Gives a directory that was just made to its owner. One that was swapped for a link or for somebody else's directory
+ * meanwhile is left alone.
+ */
+export async function giveDirectoryTo(path: string, owner: Owner): Promise<void> {
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+  await using handle = await open(path, flags)
+  if ((await handle.stat()).uid === process.geteuid?.()) await giveTo(handle, owner)
+}

@@ -1,0 +1,94 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { AppError } from '../errors.ts'
+import type {
+  ListDirRequest,
+  ListDirResponseSchema,
+  MakeDirRequest,
+  MakeDirResponseSchema,
+  MoveRequest,
+  MoveResponseSchema,
+  RemoveRequest,
+  RemoveResponseSchema,
+  StatRequest,
+  StatResponseSchema,
+} from '../gen/filesystem/filesystem_pb.js'
+import type { Log } from '../log.ts'
+import type { Caller } from '../rpc/caller.ts'
+import type { Defaults } from '../system/defaults.ts'
+import { resolvePath, selectUser } from '../system/paths.ts'
+import type { User, Users } from '../system/users.ts'
+import { type EntryInfo, readEntryInfo } from './entry.ts'
+import { failure, fileErrno } from './failure.ts'
+import { listDirectory } from './list.ts'
+import { movePath } from './move.ts'
+import { makeDirectory, removePath } from './mutations.ts'
+
+/** The calls of `filesystem.Filesystem` that need no watching. Each rejects with AppError. */
+export interface FilesystemService {
+  stat(request: StatRequest, caller: Caller): Promise<MessageInitShape<typeof StatResponseSchema>>
+  makeDir(request: MakeDirRequest, caller: Caller): Promise<MessageInitShape<typeof MakeDirResponseSchema>>
+  move(request: MoveRequest, caller: Caller): Promise<MessageInitShape<typeof MoveResponseSchema>>
+  listDir(request: ListDirRequest, caller: Caller): Promise<MessageInitShape<typeof ListDirResponseSchema>>
+  remove(request: RemoveRequest, caller: Caller): Promise<MessageInitShape<typeof RemoveResponseSchema>>
+}
+
+/** What the service needs. */
+export interface FilesystemDeps {
+  readonly users: Users
+  readonly defaults: Pick<Defaults, 'user' | 'workdir'>
+  readonly log: Log
+}
+
+/**
+ * Makes the service (contract C1 to C25). It acts with the daemon's own rights; the caller's user decides only on home
+ * directory and ownership (contract A43).
+ */
+export function createFilesystemService({ users, defaults }: FilesystemDeps): FilesystemService {
+  const userOf = (caller: Caller) => selectUser(users, caller.user, defaults.user)
+  const resolve = (path: string, user: User) => resolvePath(path, user, defaults.workdir)
+  return {
+    async stat(request, caller) {
+      const path = resolve(request.path, await userOf(caller))
+      return { entry: await entryOf(path, users) }
+    },
+    async makeDir(request, caller) {
+      const user = await userOf(caller)
+      const path = resolve(request.path, user)
+      await makeDirectory(path, user)
+      return { entry: await entryOf(path, users) }
+    },
+    async move(request, caller) {
+      const owner = await userOf(caller)
+      refuseEmpty(request.source, 'source')
+      const destination = resolve(request.destination, owner)
+      await movePath({ source: resolve(request.source, owner), destination, owner, signal: caller.signal })
+      return { entry: await entryOf(destination, users) }
+    },
+    async listDir(request, caller) {
+      const path = resolve(request.path, await userOf(caller))
+      const depth = Math.max(1, request.depth)
+      return { entries: await listDirectory({ path, depth, users, signal: caller.signal }) }
+    },
+    async remove(request, caller) {
+      const user = await userOf(caller)
+      refuseEmpty(request.path, 'path')
+      await removePath(resolve(request.path, user))
+      return {}
+    },
+  }
+}
+
+/** Empty means the home elsewhere; it must not be lost by a variable that was not set (contract C19). */
+function refuseEmpty(path: string, field: string): void {
+  if (path === '') throw new AppError('invalid_argument', `${field} must not be empty`)
+}
+
+async function entryOf(path: string, users: Users): Promise<EntryInfo> {
+  try {
+    return await readEntryInfo(path, users)
+  } catch (error) {
+    const reason = failure('lstat', path, error)
+    if (fileErrno(error) === 'ENOENT') throw new AppError('not_found', `file not found: ${reason}`, { cause: error })
+    throw new AppError('internal', `error getting file info: ${reason}`, { cause: error })
+  }
+}

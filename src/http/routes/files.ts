@@ -1,0 +1,105 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type ContentTypes, createContentTypes } from '../../filesystem/content-types.ts'
+import { checkMetadata } from '../../filesystem/metadata.ts'
+import type { Log } from '../../log.ts'
+import type { Defaults } from '../../system/defaults.ts'
+import type { Users } from '../../system/users.ts'
+import type { AccessToken } from '../access-token.ts'
+import { bodyEncodingOf, withDecodedBody } from '../decoded-body.ts'
+import { discardRest } from '../discard-rest.ts'
+import { type FileQuery, readFileQuery } from '../file-query.ts'
+import { fileUserName, findFileUser, resolveFilePath } from '../file-user.ts'
+import { metadataOf } from '../metadata-headers.ts'
+import { receiveUpload } from '../receive-upload.ts'
+import { sendFile } from '../send-file.ts'
+import { checkFileAccess } from '../signature.ts'
+
+/** What the file routes need. */
+export interface FilesDeps {
+  readonly users: Users
+  readonly defaults: Pick<Defaults, 'user' | 'workdir'>
+  readonly token: AccessToken
+  readonly log: Log
+  /** Milliseconds without a byte after which an upload fails; default 60,000. */
+  readonly uploadIdleMs?: number
+}
+
+/** Slower than any pause of a working connection, sooner than a person gives up. */
+const UPLOAD_IDLE_MS = 60_000
+
+/**
+ * `GET /files` and `POST /files` (contract B4 to B50): downloads and uploads of any size, in constant memory. Expects an app that
+ * leaves bodies unread.
+ */
+export function filesRoutes(deps: FilesDeps): (app: FastifyInstance) => void {
+  const contentTypes = createContentTypes()
+  return (app) => {
+    app.get('/files', { exposeHeadRoute: false }, (request, reply) => download(request, reply, { deps, contentTypes }))
+    app.post('/files', async (request, reply) => {
+      try {
+        return await upload(request, reply, deps)
+      } finally {
+        discardRest(request.raw)
+      }
+    })
+  }
+}
+
+async function download(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { deps, contentTypes }: { readonly deps: FilesDeps; readonly contentTypes: ContentTypes },
+): Promise<FastifyReply> {
+  const query = readFileQuery(request.url)
+  checkAccess(request, query, { deps, operation: 'read' })
+  const user = await findFileUser(deps.users, fileUserName(query.username, deps.defaults.user))
+  const what = `error expanding and resolving path '${query.path ?? ''}'`
+  const path = resolveFilePath(query.path ?? '', { user, workdir: deps.defaults.workdir, what })
+  return sendFile(request, reply, { path, contentTypes })
+}
+
+async function upload(request: FastifyRequest, reply: FastifyReply, deps: FilesDeps): Promise<FastifyReply> {
+  const query = readFileQuery(request.url)
+  const signed = checkAccess(request, query, { deps, operation: 'write' })
+  const userName = fileUserName(query.username, deps.defaults.user)
+  const encoding = bodyEncodingOf(request.headers['content-encoding'])
+  const user = await findFileUser(deps.users, userName)
+  const metadata = metadataOf(request.raw.rawHeaders)
+  checkMetadata(metadata)
+  const idleMs = deps.uploadIdleMs ?? UPLOAD_IDLE_MS
+  const what = 'error resolving path'
+  const stored = await withDecodedBody(request.raw, { encoding, idleMs }, ({ stream, signal }) =>
+    receiveUpload(stream, {
+      contentType: request.headers['content-type'],
+      path: query.path,
+      signed,
+      resolve: (path) => resolveFilePath(path, { user, workdir: deps.defaults.workdir, what }),
+      target: { owner: user, metadata, announcedBytes: announcedBytes(request), log: deps.log },
+      signal,
+      idleMs,
+    }),
+  )
+  return reply.header('content-type', 'application/json').send(JSON.stringify(stored))
+}
+
+function checkAccess(
+  request: FastifyRequest,
+  query: FileQuery,
+  { deps, operation }: { readonly deps: FilesDeps; readonly operation: 'read' | 'write' },
+): boolean {
+  const header = request.headers['x-access-token']
+  const signed = {
+    operation,
+    path: query.path ?? '',
+    username: query.username ?? '',
+    signature: query.signature,
+    expiration: query.signatureExpiration,
+    header: typeof header === 'string' ? header : header?.[0],
+  }
+  return checkFileAccess(deps.token, signed, Math.floor(Date.now() / 1000))
+}
+
+function announcedBytes(request: FastifyRequest): number | undefined {
+  const length = Number(request.headers['content-length'])
+  return Number.isSafeInteger(length) && length > 0 ? length : undefined
+}
