@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { parseFlags } from './lib/flags.ts'
 
 /** Everything that can be set from outside, validated; read once, by `main.ts`. Tests build it with `readConfig`. */
@@ -73,6 +74,9 @@ export function readConfig(argv: readonly string[], env: Readonly<Record<string,
   if (given.commit) return { kind: 'commit' }
   const problems = [
     given.port >= 0 && given.port <= 65535 ? '' : `port must be 0 to 65535, got ${given.port}`,
+    given.address === 'localhost' || isIP(given.address) !== 0
+      ? ''
+      : `address must be an IP address or localhost, got ${given.address}`,
     given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
     given['reader-stall'] > 0 ? '' : `reader-stall must be positive, got ${given['reader-stall']}`,
   ].filter((text) => text !== '')

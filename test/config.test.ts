@@ -50,11 +50,11 @@ test('A3 an unknown flag gives the problem and the usage', () => {
 })
 
 test('all values out of range are reported at once', () => {
-  const command = readConfig(['-port=65536', '-reader-stall=0', '-output-window=-1'], {})
+  const command = readConfig(['-port=65536', '-address=*', '-reader-stall=0', '-output-window=-1'], {})
   expect(command).toMatchObject({
     kind: 'usage',
     problem:
-      'port must be 0 to 65535, got 65536; output-window must not be negative, got -1; reader-stall must be positive, got 0',
+      'port must be 0 to 65535, got 65536; address must be an IP address or localhost, got *; output-window must not be negative, got -1; reader-stall must be positive, got 0',
   })
 })
 
