@@ -98,6 +98,9 @@ function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown)
 }
 
 function parserSink(parser: Dicer, parts: PartQueue, failed: Promise<never>): Sink {
+  // The parser finishes with the closing boundary, which may come well before the end of the body.
+  const finished = Promise.withResolvers<void>()
+  parser.on('finish', finished.resolve)
   return {
     write: (chunk) => {
       const drained = parser.write(chunk) ? undefined : once(parser, 'drain')
@@ -106,8 +109,6 @@ function parserSink(parser: Dicer, parts: PartQueue, failed: Promise<never>): Si
       return Promise.race([failed, Promise.all([drained, full])]).then(() => {})
     },
     end: async () => {
-      const finished = Promise.withResolvers<void>()
-      parser.on('finish', finished.resolve)
       parser.end()
       await Promise.race([failed, finished.promise])
       await Promise.race([failed, parts.done()])
