@@ -21,9 +21,16 @@ const MAX_HEADER_LIST_SIZE = 128 * 1024
 
 /**
  * Streams that a client may reset at once, and per second: every call that is given up (a stopped watch, a closed
- * terminal, a `head` on a log) is one, so storms of them are normal; Node's own limits are 1,000 and 33.
+ * terminal, a `head` on a log) is one, so storms of them are normal, and one proxy may carry those of all clients. This is
+ * more than one connection can bring in at full speed; Node's own limits are 1,000 and 33.
  */
-const STREAM_RESETS = { streamResetBurst: 20_000, streamResetRate: 2_000 }
+const STREAM_RESETS = { streamResetBurst: 100_000, streamResetRate: 50_000 }
+
+/**
+ * Calls beyond the limit that are refused in a row before the whole connection, and every call on it, is given up. Calls
+ * that were reset count until they are torn down, so a storm of resets comes with refusals; Node's own number is 100.
+ */
+const MAX_REJECTED_STREAMS = 100_000
 
 /** Makes the HTTP/2 half (prior knowledge, without TLS), with the handler of the HTTP/1.1 half. */
 export function createHttp2({ handler, headersTimeout }: HttpOptions): ProtocolServer {
@@ -34,6 +41,7 @@ export function createHttp2({ handler, headersTimeout }: HttpOptions): ProtocolS
       maxHeaderListSize: MAX_HEADER_LIST_SIZE,
     },
     maxSessionMemory: MAX_SESSION_MEMORY,
+    maxSessionRejectedStreams: MAX_REJECTED_STREAMS,
     ...STREAM_RESETS,
   })
   const sessions = new Set<ServerHttp2Session>()

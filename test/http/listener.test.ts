@@ -200,6 +200,11 @@ test('a storm of aborted calls leaves an HTTP/2 connection usable', async () => 
     await Promise.all(streams.map((stream) => once(stream, 'response')))
     for (const stream of streams) stream.on('error', () => {}).close(8)
   }
+  for (let i = 0; i < 100; i++) {
+    const streams = Array.from({ length: 100 }, () => session.request({ ':path': '/slow' }).on('error', () => {}))
+    for (const stream of streams) stream.close(8)
+    await Promise.all(streams.map((stream) => stream.closed || once(stream, 'close')))
+  }
   expect(await status(session, '/health')).toBe(204)
   session.close()
 })
