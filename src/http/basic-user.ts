@@ -31,8 +31,12 @@ const GRPC_UNAUTHENTICATED = '16'
 function refuse(contentType: string, reply: FastifyReply, message: string): void {
   const error = JSON.stringify({ code: 'unauthenticated', message })
   if (contentType.startsWith('application/grpc')) {
-    reply.header('grpc-status', GRPC_UNAUTHENTICATED).header('grpc-message', encodeURIComponent(message))
-    reply.code(200).type(contentType).send()
+    // A response of headers alone: over HTTP/2 they must end the stream themselves, which only an end without a body does.
+    reply.hijack()
+    reply.raw.setHeader('content-type', contentType)
+    reply.raw.setHeader('grpc-status', GRPC_UNAUTHENTICATED)
+    reply.raw.setHeader('grpc-message', encodeURIComponent(message))
+    reply.raw.end()
   } else if (contentType.startsWith('application/connect+')) {
     reply
       .code(200)

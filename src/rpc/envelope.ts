@@ -1,10 +1,6 @@
 import type { Readable } from 'node:stream'
-import { promisify } from 'node:util'
-import { gunzip } from 'node:zlib'
 import { AppError } from '../errors.ts'
-
-/** Largest request message: room for the largest environment and for 16 MiB of input in base64, far below memory. */
-export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+import { gunzipped, MAX_MESSAGE_BYTES, readWhole } from './request-body.ts'
 
 const HEADER_BYTES = 5
 const COMPRESSED = 1
@@ -12,10 +8,14 @@ const END_OF_STREAM = 2
 
 /**
  * Reads the request of a server-streaming call in the Connect protocol: exactly one enveloped message, uncompressed or
- * gzip as `encoding` says. Errors as contract A25, A26; `resource_exhausted` above 64 MiB.
+ * gzip as `encoding` says. Errors as contract A25, A26; `resource_exhausted` above 64 MiB; the reason of `signal` when it aborts.
  */
-export async function readOnlyMessage(body: Readable, encoding: string | undefined): Promise<Buffer> {
-  const bytes = await readBounded(body)
+export async function readOnlyMessage(
+  body: Readable,
+  encoding: string | undefined,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const bytes = await readWhole(body, MAX_MESSAGE_BYTES + HEADER_BYTES, signal)
   if (bytes.length === 0) throw new AppError('unimplemented', 'unary request has zero messages')
   if (bytes.length < HEADER_BYTES) throw truncated(`${bytes.length} bytes of an envelope's header`)
   const flags = bytes.readUInt8(0)
@@ -42,28 +42,10 @@ export function endOfStream(error?: { readonly code: string; readonly message: s
   return envelope(END_OF_STREAM, text.length, (frame, offset) => text.copy(frame, offset))
 }
 
-async function readBounded(body: Readable): Promise<Buffer> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const part of body as AsyncIterable<Buffer>) {
-    size += part.length
-    if (size > MAX_MESSAGE_BYTES + HEADER_BYTES)
-      throw new AppError('resource_exhausted', `message is larger than the limit of ${MAX_MESSAGE_BYTES} bytes`)
-    parts.push(part)
-  }
-  return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
-}
-
 async function uncompress(message: Buffer, encoding: string | undefined): Promise<Buffer> {
   if (encoding === undefined || encoding === 'identity')
     throw new AppError('invalid_argument', 'received a compressed message without a Connect-Content-Encoding')
-  try {
-    return await promisify(gunzip)(message, { maxOutputLength: MAX_MESSAGE_BYTES })
-  } catch (error) {
-    throw new AppError('invalid_argument', 'the gzip message cannot be read, or is larger than the limit', {
-      cause: error,
-    })
-  }
+  return gunzipped(message)
 }
 
 function truncated(what: string): AppError {

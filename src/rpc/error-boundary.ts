@@ -1,4 +1,5 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect'
+import { codeToHttpStatus } from '@connectrpc/connect/protocol-connect'
 import { AppError, type ErrorKind } from '../errors.ts'
 import type { Log } from '../log.ts'
 
@@ -39,6 +40,11 @@ export function toConnectError(error: unknown, signal: AbortSignal, log: Log): C
 /** The error as a Connect body or end-of-stream frame has it. */
 export function wireError(error: ConnectError): { readonly code: string; readonly message: string } {
   return { code: codeName(error.code), message: error.rawMessage }
+}
+
+/** The HTTP status of a unary call that failed (contract A27). */
+export function httpStatus(error: ConnectError): number {
+  return codeToHttpStatus(error.code)
 }
 
 /** A code as the wire spells it: `not_found`. */

@@ -48,6 +48,12 @@ export function normaliseHeaders(request: FastifyRequest, kind: MethodKind): voi
   if (kind === 'stream') delete headers['grpc-accept-encoding']
 }
 
+/** Throws `invalid_argument` for another version of the protocol than the one there is; none at all is that one. */
+export function checkVersion(version: string | undefined): void {
+  if (version !== undefined && version !== '1')
+    throw new AppError('invalid_argument', `Connect-Protocol-Version must be "1": got "${version}"`)
+}
+
 /** The compression of a request's messages must be one that is known; contract A25. */
 export function checkEncoding(encoding: string | undefined): void {
   if (encoding !== undefined && encoding !== '' && encoding !== 'identity' && encoding !== 'gzip')

@@ -43,6 +43,13 @@ export const legacyClients: Interceptor = (next) => async (request) => {
   return response
 }
 
+/** Reduces an answer to a unary call in place if it must be; gives whether it was. */
+export function reducedFor(userAgent: string, service: string, answer: Message): boolean {
+  if (service !== Filesystem.typeName || !isLegacy(userAgent)) return false
+  reduce(answer)
+  return true
+}
+
 /** Takes what old clients do not know out of one answer of the Filesystem service, in place. */
 export function reduce(message: Message): void {
   switch (message.$typeName) {

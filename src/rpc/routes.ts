@@ -8,13 +8,15 @@ import { Process } from '../gen/process/process_pb.js'
 import { statusOf } from '../http/error-response.ts'
 import { pathOf } from '../http/path.ts'
 import type { ProcessService } from '../process/service.ts'
-import { MAX_MESSAGE_BYTES } from './envelope.ts'
 import { errorBoundary } from './error-boundary.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import { legacyClients } from './legacy.ts'
 import { processStreams } from './process-streams.ts'
+import { MAX_MESSAGE_BYTES } from './request-body.ts'
 import { addServices } from './services.ts'
 import { type StreamDeps, serveStream, streamCodec } from './stream-route.ts'
+import { unaryMethods } from './unary-methods.ts'
+import { serveUnary, unaryCodec } from './unary-route.ts'
 
 /** The services behind the RPC routes, and what every stream needs. */
 export interface RpcDeps extends StreamDeps {
@@ -23,20 +25,24 @@ export interface RpcDeps extends StreamDeps {
 }
 
 /**
- * The RPC routes, as a part of the app: Connect, gRPC and gRPC-Web. The library serves everything but server streams in
- * the Connect protocol, which carry the bulk of the bytes and are served by `stream-route.ts`.
+ * The RPC routes, as a part of the app: Connect, gRPC and gRPC-Web. Unary calls and server streams in the Connect protocol,
+ * which nearly all calls are, are served by `unary-route.ts` and `stream-route.ts`; everything else by the library.
  */
 export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   const kinds = methodKinds()
   const streams = new Map(processStreams(deps.process).map((method) => [`/${method.name}`, method]))
+  const unaries = new Map(unaryMethods(deps).map((method) => [`/${method.name}`, method]))
   const intercept = async (request: FastifyRequest, reply: FastifyReply) => {
     const path = pathOf(request.url)
     const kind = kinds.get(path) ?? 'unary'
     if (!isCall(request, reply, kind)) return reply
-    const method = streams.get(path)
-    const codec = method === undefined ? undefined : streamCodec(request.headers['content-type'])
-    if (method === undefined || codec === undefined) return normalised(request, reply, kind)
-    await serveStream(method, codec, { request, reply }, deps)
+    const contentType = request.headers['content-type']
+    const [unary, unaryForm] = [unaries.get(path), unaryCodec(contentType)]
+    const [stream, streamForm] = [streams.get(path), streamCodec(contentType)]
+    if (unary !== undefined && unaryForm !== undefined) await serveUnary(unary, unaryForm, { request, reply }, deps)
+    else if (stream !== undefined && streamForm !== undefined)
+      await serveStream(stream, streamForm, { request, reply }, deps)
+    else return normalised(request, reply, kind)
     return reply
   }
   return (app) => {

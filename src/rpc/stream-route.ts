@@ -1,15 +1,16 @@
-import { type DescMessage, fromBinary, fromJsonString, type MessageShape } from '@bufbuild/protobuf'
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { AppError } from '../errors.ts'
 import { basicUsername } from '../http/basic-user.ts'
 import type { Log } from '../log.ts'
 import type { StreamCaller } from './caller.ts'
+import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
 import { endOfStream, readOnlyMessage } from './envelope.ts'
 import { logCall, toConnectError, wireError } from './error-boundary.ts'
-import { checkEncoding, mediaType, singleHeader } from './guard.ts'
+import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { keepaliveInterval } from './keepalive.ts'
 import type { Codec } from './process-frames.ts'
+import { decodeMessage } from './request-body.ts'
 import { endWith, type RawResponse, writeFrames } from './stream-writer.ts'
 
 /** A stream that is under way. */
@@ -101,20 +102,11 @@ async function run(method: StreamMethod, call: Call): Promise<void> {
   }
 }
 
-async function readMessage(method: StreamMethod, { request, codec }: Call): Promise<MessageShape<DescMessage>> {
-  const version = singleHeader(request.headers['connect-protocol-version'])
-  if (version !== undefined && version !== '1')
-    throw new AppError('invalid_argument', `Connect-Protocol-Version must be "1": got "${version}"`)
+async function readMessage(method: StreamMethod, { request, codec, over }: Call): Promise<MessageShape<DescMessage>> {
+  checkVersion(singleHeader(request.headers['connect-protocol-version']))
   const encoding = singleHeader(request.headers['connect-content-encoding'])
   checkEncoding(encoding)
-  const bytes = await readOnlyMessage(request.raw, encoding)
-  try {
-    if (codec === 'proto') return fromBinary(method.input, bytes)
-    return fromJsonString(method.input, bytes.length === 0 ? '{}' : bytes.toString(), { ignoreUnknownFields: true })
-  } catch (error) {
-    const why = error instanceof Error ? error.message : 'malformed'
-    throw new AppError('invalid_argument', `unmarshal message: ${why}`, { cause: error })
-  }
+  return decodeMessage(method.input, await readOnlyMessage(request.raw, encoding, over.signal), codec)
 }
 
 function writeHead(response: RawResponse, codec: Codec, headers: Readonly<Record<string, string>> = {}): void {
@@ -127,19 +119,4 @@ function writeHead(response: RawResponse, codec: Codec, headers: Readonly<Record
     'x-accel-buffering': 'no',
     ...headers,
   })
-}
-
-/** Aborts `over` when the client goes before the response is sent, or the daemon stops. Returns what undoes it. */
-function abortWithClient(response: RawResponse, over: AbortController, shutdown: AbortSignal): () => void {
-  const onClose = () => over.abort(new AppError('canceled', 'the client has gone'))
-  const onShutdown = () => over.abort(shutdown.reason)
-  response.on('error', onClose)
-  response.once('close', onClose)
-  shutdown.addEventListener('abort', onShutdown)
-  if (shutdown.aborted) onShutdown()
-  if (response.destroyed) onClose()
-  return () => {
-    response.off('close', onClose)
-    shutdown.removeEventListener('abort', onShutdown)
-  }
 }

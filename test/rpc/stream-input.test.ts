@@ -1,16 +1,8 @@
 import { request } from 'node:http'
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
-import {
-  call,
-  enveloped,
-  envelopes,
-  type ProcessMessage,
-  type Stream,
-  type StreamEnd,
-  start,
-  transcript,
-} from '../_util/rpc.ts'
+import { call, enveloped, type ProcessMessage, type Stream, type StreamEnd, start, transcript } from '../_util/rpc.ts'
+import { framesOf } from './frames.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
@@ -38,10 +30,7 @@ async function streamInput(
 }
 
 async function decode(body: Buffer): Promise<{ replies: unknown[]; end: StreamEnd }> {
-  const whole = async function* () {
-    yield body
-  }
-  const frames = (await Array.fromAsync(envelopes(whole()))).map(({ flags, payload }) => ({
+  const frames = (await framesOf(body)).map(({ flags, payload }) => ({
     flags,
     value: JSON.parse(String(payload)),
   }))

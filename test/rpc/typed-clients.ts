@@ -1,6 +1,7 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type Client, createClient, type Transport } from '@connectrpc/connect'
 import { Filesystem } from '../../src/gen/filesystem/filesystem_pb.js'
-import { Process, type ProcessEvent } from '../../src/gen/process/process_pb.js'
+import { Process, type ProcessEvent, type StreamInputRequestSchema } from '../../src/gen/process/process_pb.js'
 
 /** Clients of both services over one transport. */
 export interface Clients {
@@ -27,13 +28,14 @@ export async function heard(responses: AsyncIterable<{ event?: ProcessEvent | un
   let pid: number | undefined
   let status: string | undefined
   for await (const { event } of responses) {
-    const { case: kind, value } = event?.event ?? {}
-    if (status !== undefined) throw new Error(`${kind} after the end`)
-    if ((pid === undefined) !== (kind === 'start')) throw new Error(`${kind} out of place`)
-    if (kind === 'start') pid = value.pid
-    if (kind === 'end') status = value.status
-    if (kind === 'data' && value.output.case !== undefined)
-      output[value.output.case] += Buffer.from(value.output.value).toString('latin1')
+    if (event === undefined) throw new Error('a message without an event')
+    const told = event.event
+    if (status !== undefined) throw new Error(`${told.case} after the end`)
+    if ((pid === undefined) !== (told.case === 'start')) throw new Error(`${told.case} out of place`)
+    if (told.case === 'start') pid = told.value.pid
+    if (told.case === 'end') status = told.value.status
+    if (told.case === 'data' && told.value.output.case !== undefined)
+      output[told.value.output.case] += Buffer.from(told.value.output.value).toString('latin1')
   }
   if (pid === undefined) throw new Error('no start event')
   return { pid, ...output, status }
@@ -65,7 +67,7 @@ export async function tourOfProcesses({ process }: Clients, streamInput: boolean
   const listed = (await process.list({})).processes.filter((one) => one.pid === cat.pid)
   await process.sendInput({ process: select(cat.pid), input: { input: { case: 'stdin', value: bytes('one\n') } } })
   if (streamInput) {
-    const messages = async function* () {
+    const messages = async function* (): AsyncGenerator<MessageInitShape<typeof StreamInputRequestSchema>> {
       yield { event: { case: 'start' as const, value: { process: select(cat.pid) } } }
       yield { event: { case: 'keepalive' as const, value: {} } }
       for (const text of ['two\n', 'three\n'])

@@ -1,0 +1,22 @@
+import type { FilesystemService } from '../filesystem/service.ts'
+import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
+import { Process } from '../gen/process/process_pb.js'
+import type { ProcessService } from '../process/service.ts'
+import { type UnaryMethod, unaryMethod } from './unary-route.ts'
+
+/** The unary calls of both services, as `serveUnary` runs them. What is not here is left to the library. */
+export function unaryMethods(services: { process: ProcessService; filesystem: FilesystemService }): UnaryMethod[] {
+  const { process, filesystem } = services
+  return [
+    unaryMethod(Process.method.list, () => process.list()),
+    unaryMethod(Process.method.update, (request) => process.update(request)),
+    unaryMethod(Process.method.sendInput, process.sendInput),
+    unaryMethod(Process.method.sendSignal, process.sendSignal),
+    unaryMethod(Process.method.closeStdin, process.closeStdin),
+    unaryMethod(Filesystem.method.stat, filesystem.stat),
+    unaryMethod(Filesystem.method.makeDir, filesystem.makeDir),
+    unaryMethod(Filesystem.method.move, filesystem.move),
+    unaryMethod(Filesystem.method.listDir, filesystem.listDir),
+    unaryMethod(Filesystem.method.remove, filesystem.remove),
+  ]
+}

@@ -1,0 +1,136 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+  toJson,
+} from '@bufbuild/protobuf'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { basicUsername } from '../http/basic-user.ts'
+import type { Caller } from './caller.ts'
+import { abortWithClient } from './client-signal.ts'
+import { abortAt, parseTimeout } from './deadline.ts'
+import { httpStatus, logCall, toConnectError, wireError } from './error-boundary.ts'
+import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
+import { LEGACY_HEADER, reducedFor } from './legacy.ts'
+import type { Codec } from './process-frames.ts'
+import { decodeMessage, gunzipped, MAX_MESSAGE_BYTES, readWhole } from './request-body.ts'
+import type { StreamDeps } from './stream-route.ts'
+
+/** A unary method, ready to be called with bytes. */
+export interface UnaryMethod {
+  /** `package.Service/Method`. */
+  readonly name: string
+  /** Decodes, calls, encodes. Rejects with AppError. */
+  call(request: Buffer, codec: Codec, caller: Caller): Promise<UnaryAnswer>
+}
+
+interface UnaryAnswer {
+  readonly body: Buffer
+  /** The answer was reduced for an old client. */
+  readonly legacy: boolean
+}
+
+/** Makes a UnaryMethod of a method's description and the function that answers it. */
+export function unaryMethod<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  run: (request: MessageShape<I>, caller: Caller) => MessageInitShape<O> | Promise<MessageInitShape<O>>,
+): UnaryMethod {
+  return {
+    name: `${method.parent.typeName}/${method.name}`,
+    async call(request, codec, caller) {
+      const answer = create(method.output, await run(decodeMessage(method.input, request, codec), caller))
+      const legacy = reducedFor(caller.userAgent, method.parent.typeName, answer)
+      return { body: encoded(method.output, answer, codec), legacy }
+    },
+  }
+}
+
+function encoded<O extends DescMessage>(schema: O, message: MessageShape<O>, codec: Codec): Buffer {
+  if (codec === 'json') return Buffer.from(JSON.stringify(toJson(schema, message)))
+  const { buffer, byteOffset, length } = toBinary(schema, message)
+  return Buffer.from(buffer, byteOffset, length)
+}
+
+/** The codec of a content type that `serveUnary` takes, undefined for all others. */
+export function unaryCodec(contentType: string | undefined): Codec | undefined {
+  const type = mediaType(contentType)
+  if (type === 'application/json') return 'json'
+  return type === 'application/proto' ? 'proto' : undefined
+}
+
+/** Below this gzip costs more than it saves. */
+const MIN_GZIP_BYTES = 1024
+
+/** An Accept-Encoding that names gzip, with no weight or one above 0 (RFC 9110 12.5.3). */
+const ACCEPTS_GZIP = /(?:^|,)\s*gzip\s*(?:;\s*q=(?:0\.0*[1-9]\d*|1(?:\.0*)?)\s*)?(?:,|$)/i
+
+/** Serves one unary call in the Connect protocol (contract A22 to A27). */
+export async function serveUnary(
+  method: UnaryMethod,
+  codec: Codec,
+  http: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  deps: StreamDeps,
+): Promise<void> {
+  const { request, reply } = http
+  const started = performance.now()
+  const over = new AbortController()
+  const detach = abortWithClient(reply.raw, over, deps.shutdown)
+  try {
+    const { body, legacy } = await answer(method, codec, { request, over, started })
+    if (legacy) reply.header(LEGACY_HEADER, 'true')
+    await send(reply.type(`application/${codec}`), request, body)
+    logCall(deps.log, { method: method.name, code: 'ok', started })
+  } catch (error) {
+    const known = toConnectError(error, over.signal, deps.log)
+    const body = Buffer.from(JSON.stringify(wireError(known)))
+    await send(reply.code(httpStatus(known)).type('application/json'), request, body)
+    logCall(deps.log, { method: method.name, code: wireError(known).code, started })
+  } finally {
+    detach()
+  }
+}
+
+interface Call {
+  readonly request: FastifyRequest
+  readonly over: AbortController
+  readonly started: number
+}
+
+async function answer(method: UnaryMethod, codec: Codec, { request, over, started }: Call): Promise<UnaryAnswer> {
+  const { headers } = request
+  checkVersion(singleHeader(headers['connect-protocol-version']))
+  const encoding = headers['content-encoding']
+  checkEncoding(encoding)
+  const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
+  const cancel = abortAt(timeout === undefined ? undefined : started + timeout, over)
+  try {
+    const { signal } = over
+    const bytes = await readWhole(request.raw, MAX_MESSAGE_BYTES, signal)
+    const message = encoding === 'gzip' ? await gunzipped(bytes) : bytes
+    const caller = { user: basicUsername(headers.authorization), userAgent: headers['user-agent'] ?? '', signal }
+    return await unlessAborted(method.call(message, codec, caller), signal)
+  } finally {
+    cancel()
+  }
+}
+
+/** The result, or the signal's reason if that comes first: some calls cannot be stopped, but their client need not wait. */
+function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    result.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+async function send(reply: FastifyReply, request: FastifyRequest, body: Buffer): Promise<void> {
+  if (!ACCEPTS_GZIP.test(singleHeader(request.headers['accept-encoding']) ?? '') || body.length < MIN_GZIP_BYTES)
+    return void reply.send(body)
+  reply.header('content-encoding', 'gzip').send(await promisify(gzip)(body))
+}
