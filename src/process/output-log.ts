@@ -42,8 +42,8 @@ export class OutputLog {
   readonly #options: OutputLogOptions
   readonly #readers = new Set<OutputReader>()
   readonly #offsets: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
-  /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`. */
-  #chunks: Chunk[] = []
+  /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of chunks that have left the window. */
+  #chunks: (Chunk | undefined)[] = []
   #base = 0
   #first = 0
   #cost = 0
@@ -144,9 +144,12 @@ export class OutputLog {
   }
 
   #drop(): void {
-    const chunk = this.#chunks[this.#first - this.#base]
+    const slot = this.#first - this.#base
+    const chunk = this.#chunks[slot]
     this.#first++
     if (chunk === undefined) return
+    // Held any longer, each chunk would outlive the young generation, and the heap grow by megabytes.
+    this.#chunks[slot] = undefined
     chunk.frames = undefined
     this.#cost -= chunk.bytes.length + CHUNK_OVERHEAD_BYTES
     this.#firstByte += chunk.bytes.length
