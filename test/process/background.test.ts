@@ -1,0 +1,157 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
+import { shell, start, transcript } from '../_util/rpc.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+import { connect, kill, list, sendSignal } from './calls.ts'
+import { dataOf, outputUntil, startedPid } from './following.ts'
+import { alive, descriptors, writtenBytes } from './proc.ts'
+import { sharedDaemon } from './shared-daemon.ts'
+
+const daemon = sharedDaemon()
+const pty = { cols: 80, rows: 24 }
+
+/** Runs a shell command that prints the pid of its background job first. */
+async function withJob(command: string, options = {}) {
+  const before = performance.now()
+  const { stdout, pty: output, end, pid } = await shell(daemon.url, command, options)
+  const text = Buffer.concat([stdout, output]).toString()
+  return { job: Number.parseInt(text, 10), text, end, pid, milliseconds: performance.now() - before }
+}
+
+describe.concurrent('after the leader has exited', () => {
+  test('D18 a silent job that holds the pipe delays the end by the grace only, and lives on', async () => {
+    const { job, text, end, pid, milliseconds } = await withJob('sleep 300 & echo $!; echo hi')
+    expect(text).toContain('hi\n')
+    expect(end).toMatchObject({ status: 'exit status 0' })
+    expect(milliseconds).toBeGreaterThan(900)
+    expect(milliseconds).toBeLessThan(5000)
+    expect((await list(daemon.url)).some((process) => process.pid === pid)).toBe(false)
+    expect(await alive(job)).toBe(true)
+    process.kill(job)
+  })
+
+  test('D18 a job with its output elsewhere delays nothing', async () => {
+    const { job, milliseconds } = await withJob('sleep 300 >/dev/null 2>&1 & echo $!')
+    expect(milliseconds).toBeLessThan(900)
+    process.kill(job)
+  })
+
+  test('D18 the process stays in the list while its output is waited for', async () => {
+    const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'sleep 300 & echo $!'] })
+    const pid = await startedPid(stream)
+    const job = Number(await outputUntil(stream, '\n'))
+    expect((await list(daemon.url)).some((process) => process.pid === pid)).toBe(true)
+    await stream.rest()
+    process.kill(job)
+  })
+
+  test('D18 a chatty job keeps the stream until it is silent', async () => {
+    const { text, end } = await withJob('(for i in 1 2 3 4 5 6 7 8; do sleep 0.3; echo "tick $i"; done) & echo $!')
+    expect(text.match(/tick/g)).toHaveLength(8)
+    expect(end).toMatchObject({ status: 'exit status 0' })
+  })
+
+  test('D18 a job that writes after the end is neither killed nor blocked', async () => {
+    await using directory = await makeTmpDir()
+    const go = join(directory.path, 'go')
+    const done = join(directory.path, 'done')
+    const script = `until [ -e ${go} ]; do sleep 0.05; done; head -c 3000000 /dev/zero; echo late >&2; echo $? > ${done}`
+    const { text } = await withJob(`(${script}) & echo $!`)
+    await writeFile(go, '')
+    await vi.waitFor(async () => expect(await readFile(done, 'utf8')).toBe('0\n'), { timeout: 10_000 })
+    expect(text).toMatch(/^\d+\n$/)
+  })
+
+  test('D61 SIGKILL ends the stream at once, though a job in another session holds the pipe', async () => {
+    const stream = await start(daemon.url, '/bin/sh', {
+      args: ['-c', 'setsid sh -c "echo \\$\\$; exec sleep 300" & wait'],
+    })
+    const pid = await startedPid(stream)
+    const job = Number(await outputUntil(stream, '\n'))
+    await kill(daemon.url, { pid })
+    const before = performance.now()
+    expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: 'signal: killed' })
+    expect(performance.now() - before).toBeLessThan(900)
+    expect(await alive(job)).toBe(true)
+    process.kill(job)
+  })
+
+  test('D61 SIGTERM does the same', async () => {
+    const stream = await start(daemon.url, '/bin/sh', {
+      args: ['-c', 'setsid sh -c "echo \\$\\$; exec sleep 300" & wait'],
+    })
+    const pid = await startedPid(stream)
+    const job = Number(await outputUntil(stream, '\n'))
+    await sendSignal(daemon.url, { pid }, 'SIGNAL_SIGTERM')
+    const before = performance.now()
+    expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: 'signal: terminated' })
+    expect(performance.now() - before).toBeLessThan(900)
+    process.kill(job)
+  })
+
+  test('D61 SIGKILL for a leader that has exited already ends the wait for its jobs', async () => {
+    const args = ['-c', '(trap "" HUP; while sleep 0.1; do echo tick; done) & echo $!']
+    const stream = await start(daemon.url, '/bin/sh', { args })
+    const pid = await startedPid(stream)
+    const job = Number.parseInt(await outputUntil(stream, 'tick\ntick\n'), 10)
+    await vi.waitUntil(async () => !(await alive(pid)), { timeout: 10_000 })
+    expect((await kill(daemon.url, { pid })).status).toBe(200)
+    expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: 'exit status 0' })
+    expect(await alive(job)).toBe(true)
+    process.kill(job)
+  })
+
+  test('D61 what was written before a SIGKILL is delivered, also to a reader that had stopped', async () => {
+    const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'exec head -c 200000000 /dev/zero'] })
+    const pid = await startedPid(stream)
+    let written = 0
+    const stuck = async () => {
+      const before = written
+      written = await writtenBytes(pid)
+      return written > 100_000 && written === before
+    }
+    await vi.waitUntil(stuck, { interval: 200, timeout: 10_000 })
+    await kill(daemon.url, { pid })
+    const { messages } = await stream.rest()
+    expect(messages.at(-1)?.event.end).toMatchObject({ status: 'signal: killed' })
+    const received = messages.reduce((sum, message) => sum + dataOf(message).length, 0)
+    // Three of the bytes went to /proc/self/oom_score_adj, before the program was there.
+    expect(received).toBeGreaterThanOrEqual(written - 3)
+  })
+
+  test('D68 in a terminal a job that minds the hang-up ends with the leader, at once', async () => {
+    const { job, milliseconds } = await withJob('sleep 300 & echo $!', { pty })
+    expect(milliseconds).toBeLessThan(900)
+    await vi.waitUntil(async () => !(await alive(job)), { timeout: 10_000 })
+  })
+
+  test('D68 in a terminal a job that ignores the hang-up lives on, and the end comes', async () => {
+    const { job, text, end, milliseconds } = await withJob('trap "" HUP; sleep 300 & echo $!; echo hi', { pty })
+    expect(text).toContain('hi\r\n')
+    expect(end).toMatchObject({ status: 'exit status 0' })
+    expect(milliseconds).toBeLessThan(5000)
+    expect(await alive(job)).toBe(true)
+    process.kill(job)
+  })
+
+  test('D34 a Connect during the grace is told the end as well', async () => {
+    const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'sleep 300 & echo $!; exit 4'] })
+    const pid = await startedPid(stream)
+    const job = Number(await outputUntil(stream, '\n'))
+    await vi.waitUntil(async () => !(await alive(pid)), { timeout: 10_000 })
+    const late = await transcript(await connect(daemon.url, { pid }))
+    expect(late.end).toMatchObject({ exitCode: 4 })
+    await stream.rest()
+    process.kill(job)
+  })
+})
+
+test('D18 no descriptor is left of any of them', async () => {
+  const before = await descriptors(daemon.pid)
+  for (let i = 0; i < 5; i++) {
+    const { job } = await withJob('sleep 300 & echo $!; exec sleep 0')
+    process.kill(job)
+  }
+  await vi.waitUntil(async () => (await descriptors(daemon.pid)) <= before, { timeout: 10_000 })
+})
