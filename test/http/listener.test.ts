@@ -13,6 +13,9 @@ import { connectRaw, startFront } from './front.ts'
 const GET = 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'
 const ANSWER = 'HTTP/1.1 204 No Content\r\n'
 
+/** For what takes a busy machine more than the second that a poll has otherwise. */
+const SOON = { timeout: 15_000 }
+
 /** `/slow` answers its first part at once and the rest when `finish` is called. */
 function slowRoute(): { route: (app: FastifyInstance) => void; readonly begun: () => number; finish: () => void } {
   const open: (() => void)[] = []
@@ -200,13 +203,14 @@ test('a storm of aborted calls leaves an HTTP/2 connection usable', async () => 
     await Promise.all(streams.map((stream) => once(stream, 'response')))
     for (const stream of streams) stream.on('error', () => {}).close(8)
   }
-  for (let i = 0; i < 100; i++) {
-    const streams = Array.from({ length: 100 }, () => session.request({ ':path': '/slow' }).on('error', () => {}))
-    for (const stream of streams) stream.close(8)
-    await Promise.all(streams.map((stream) => stream.closed || once(stream, 'close')))
+  for (let i = 0; i < 10; i++) {
+    const burst = Array.from({ length: 500 }, () => session.request({ ':path': '/slow' }).on('error', () => {}))
+    const torn = Promise.all(burst.map((stream) => once(stream, 'close')))
+    for (const stream of burst) stream.close(8)
+    await torn
   }
   // A new call may be refused until the aborted ones are torn down; the connection lives on.
-  await expect.poll(() => status(session, '/health').catch(() => 'refused')).toBe(204)
+  await expect.poll(() => status(session, '/health').catch(() => 'refused'), SOON).toBe(204)
   session.close()
 })
 
