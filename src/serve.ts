@@ -38,9 +38,10 @@ function surviveSurprises(log: Log): void {
   process.on('unhandledRejection', tell('rejection'))
 }
 
+/** The first signal to stop. Later ones change nothing: npm and terminals send the same one more than once. */
 function signalled(): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal))
   })
 }
 
