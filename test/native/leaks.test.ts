@@ -19,10 +19,15 @@ async function startMany(count: number): Promise<void> {
 }
 
 const listed = (path: string) => readdirSync(path).length
-const children = () =>
-  readdirSync('/proc/self/task').flatMap((id) =>
-    readFileSync(`/proc/self/task/${id}/children`, 'utf8').split(' ').filter(Boolean),
-  )
+function childrenOf(thread: string): string[] {
+  try {
+    return readFileSync(`/proc/self/task/${thread}/children`, 'utf8').split(' ').filter(Boolean)
+  } catch {
+    // The thread has ended since it was listed; another one has its children now.
+    return []
+  }
+}
+const children = () => readdirSync('/proc/self/task').flatMap(childrenOf)
 const mappings = () => readFileSync('/proc/self/maps', 'utf8').split('\n').length
 
 test('1,000 starts, of which some fail, leave no descriptor, thread, mapping or process behind', async () => {
