@@ -32,6 +32,8 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           sequence: { groupOrder: 1 },
+          // What an SDK needs to take the daemon of this machine for a sandbox.
+          env: { E2B_DEBUG: 'true', E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
       },
     ],
