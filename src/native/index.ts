@@ -110,7 +110,8 @@ const addon = createRequire(import.meta.url)(addonPath) as Addon
 /**
  * Starts a program in a session of its own, off the event loop: clone(2) with CLONE_VM, CLONE_VFORK and CLONE_PIDFD on a
  * thread of its own, so that neither the daemon's memory nor a slow exec delays anything. In the child every signal is at
- * its default and none is blocked. Rejects with SpawnFailure.
+ * its default and none is blocked. Rejects with SpawnFailure, or with a TypeError for a spec of wrong types. A start as another
+ * user leaves the daemon undumpable for the rest of its life (PR_SET_DUMPABLE in prctl(2)), which keeps that user from tracing.
  */
 export function spawn(spec: SpawnSpec): Promise<Spawned> {
   return new Promise((resolve, reject) => {
@@ -153,7 +154,8 @@ export const pidfdSignal = addon.pidfdSignal
 export const pidfdWait = addon.pidfdWait
 /**
  * Reaps one ended child that is none of `ours` (for a daemon that is PID 1 or a subreaper). 'ours': one of ours waits to be
- * reaped first; 'none': nothing to reap; else the pid that was reaped.
+ * reaped first; 'none': nothing to reap; else the pid that was reaped. `ours` must name every child that somebody waits for,
+ * those of node:child_process included; what `spawn` has not yet resolved with counts as ours by itself.
  */
 export const waitOrphan = addon.waitOrphan
 /** prctl(PR_SET_CHILD_SUBREAPER): orphans below this process become its children. */
