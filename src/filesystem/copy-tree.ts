@@ -17,6 +17,7 @@ import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import { copyAttributes, removeTree } from '../native/index.ts'
+import { writeWhole } from './write-whole.ts'
 
 /** One read and one write; enough to make their overhead disappear. */
 const COPY_BYTES = 1024 * 1024
@@ -97,18 +98,13 @@ async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<
     signal.throwIfAborted()
     const { bytesRead } = await source.read(buffer, 0, COPY_BYTES, position)
     if (bytesRead === 0) break
-    await writeUnlessZero(target, buffer.subarray(0, bytesRead), position)
+    const bytes = buffer.subarray(0, bytesRead)
+    // Zeros stay a hole.
+    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await writeWhole(target, bytes, position)
     position += bytesRead
   }
   await target.truncate(position)
   await copyFacts(source, target)
-}
-
-async function writeUnlessZero(target: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  if (bytes.equals(ZEROS.subarray(0, bytes.length))) return
-  for (let done = 0; done < bytes.length; ) {
-    done += (await target.write(bytes, done, bytes.length - done, position + done)).bytesWritten
-  }
 }
 
 /** Owner first: changing it clears bits of the mode. Times last. */

@@ -1,11 +1,8 @@
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
-import { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
 import { failure, fileErrno } from './failure.ts'
 
-/** Bytes of one read: large enough that the thread pool's overhead disappears, small enough for many downloads at once. */
-const READ_BYTES = 512 * 1024
 /** Read on opening: the whole of most files, and enough to tell whether the size can be trusted. */
 const HEAD_BYTES = 64 * 1024
 
@@ -15,7 +12,7 @@ const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 /** makedev(1, 3): `/dev/null`, the one device that may be read, because nothing comes of it. */
 const NULL_DEVICE = 0x103
 
-/** An open file. Whoever has it closes it, or reads `stream` to its end or destroys it. */
+/** An open file; whoever has it closes it. */
 export interface Download {
   /** Bytes; undefined where the filesystem does not know, as in /proc. */
   readonly size: number | undefined
@@ -23,13 +20,9 @@ export interface Download {
   readonly modified: number
   /** The first bytes, up to 64 KiB; all of them if `size` is not larger. */
   readonly head: Buffer
-  /** `length` bytes from `start` on; errors if the file ends before. Closes the file at its end. */
-  range(start: number, length: number): Readable
-  /** The same as chunks, for one piece of several; the file stays open. */
-  bytes(start: number, length: number): AsyncIterable<Buffer>
-  /** Everything, to the end of the file. Closes it then. */
-  whole(): Readable
-  /** Idempotent; streams that are under way end with an error. */
+  /** read(2) at a position, or, for null, from where the last such read stopped, at first behind `head`. 0: the end. */
+  read(buffer: Buffer, position: number | null): Promise<number>
+  /** Idempotent; waits for reads that are under way. */
   close(): Promise<void>
 }
 
@@ -80,7 +73,7 @@ async function readHead(handle: FileHandle, size: number): Promise<{ head: Buffe
   const buffer = Buffer.allocUnsafe(size > 0 && size < HEAD_BYTES ? size + 1 : HEAD_BYTES)
   let filled = 0
   while (filled < buffer.length) {
-    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, filled)
+    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, null)
     if (bytesRead === 0) return { head: buffer.subarray(0, filled), ended: true }
     filled += bytesRead
     if (size > 0 && filled >= HEAD_BYTES) break
@@ -94,65 +87,13 @@ function sizeOf(stats: Stats, head: Buffer, ended: boolean): number | undefined 
 }
 
 function toDownload(handle: FileHandle, facts: Pick<Download, 'head' | 'size' | 'modified'>): Download {
-  const { head } = facts
   let closing: Promise<void> | undefined
-  const close = () => {
-    closing ??= handle.close()
-    return closing
-  }
-  const reader = (start: number, length: number | undefined): NextChunk =>
-    length !== undefined && start + length <= head.length
-      ? fromMemory(head.subarray(start, start + length))
-      : fromFile(handle, start, length)
   return {
     ...facts,
-    range: (start, length) => toStream(reader(start, length), close),
-    bytes: (start, length) => toIterable(reader(start, length)),
-    whole: () => toStream(reader(0, facts.size), close),
-    close,
-  }
-}
-
-/** Gives one chunk after the other, and null at the end. */
-type NextChunk = () => Promise<Buffer | null>
-
-function fromMemory(bytes: Buffer): NextChunk {
-  let rest: Buffer | null = bytes.length > 0 ? bytes : null
-  return async () => {
-    const chunk = rest
-    rest = null
-    return chunk
-  }
-}
-
-/** A length of undefined means to the end. */
-function fromFile(handle: FileHandle, start: number, length: number | undefined): NextChunk {
-  let position = start
-  let left = length ?? Number.POSITIVE_INFINITY
-  return async () => {
-    if (left === 0) return null
-    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, left))
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
-    if (bytesRead === 0 && length !== undefined) throw new Error('the file became shorter while it was read')
-    position += bytesRead
-    left -= bytesRead
-    return bytesRead === 0 ? null : buffer.subarray(0, bytesRead)
-  }
-}
-
-function toStream(next: NextChunk, close: () => Promise<void>): Readable {
-  return new Readable({
-    highWaterMark: READ_BYTES,
-    read() {
-      next().then(
-        (chunk) => this.push(chunk),
-        (error: Error) => this.destroy(error),
-      )
+    read: async (buffer, position) => (await handle.read(buffer, 0, buffer.length, position)).bytesRead,
+    close: () => {
+      closing ??= handle.close()
+      return closing
     },
-    destroy: (error, done) => void close().then(() => done(error), done),
-  })
-}
-
-async function* toIterable(next: NextChunk): AsyncGenerator<Buffer> {
-  for (let chunk = await next(); chunk !== null; chunk = await next()) yield chunk
+  }
 }

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { Sink } from '../lib/pump.ts'
+import { writeWhole } from './write-whole.ts'
 
 /** Bytes and chunks that wait while a write is under way. 1 MiB keeps the disk busy; the number bounds tiny chunks. */
 const MAX_QUEUED_BYTES = 1024 * 1024
@@ -12,7 +13,7 @@ export interface FileSink extends Sink {
 }
 
 /**
- * Writes chunks to an open file from its current position on, several at once (writev(2)). Failures reject the promise
+ * Writes chunks, which must be used no more, to an open file from its current position on, several at once (writev(2)). Failures reject the promise
  * of the next `write` or of `end`. Does not close the file.
  */
 export function createFileSink(handle: FileHandle): FileSink {
@@ -31,6 +32,7 @@ export function createFileSink(handle: FileHandle): FileSink {
         room.resolve()
         room = Promise.withResolvers<void>()
         await writeAll(handle, batch)
+        for (const chunk of batch) free(chunk)
       }
     } catch (error) {
       failed = { error }
@@ -60,8 +62,16 @@ export function createFileSink(handle: FileHandle): FileSink {
 
 async function writeAll(handle: FileHandle, batch: Buffer[]): Promise<void> {
   const total = batch.reduce((sum, chunk) => sum + chunk.length, 0)
-  let { bytesWritten } = await handle.writev(batch)
+  const { bytesWritten } = await handle.writev(batch)
   if (bytesWritten === total) return
-  const rest = Buffer.concat(batch)
-  while (bytesWritten < total) bytesWritten += (await handle.write(rest, bytesWritten)).bytesWritten
+  await writeWhole(handle, Buffer.concat(batch).subarray(bytesWritten), null)
+}
+
+/**
+ * Frees a chunk's memory at once if it is the chunk's alone. Left to the garbage collector, some 70 MB of written chunks pile up
+ * in a fast upload, and it runs at half the speed.
+ */
+function free(chunk: Buffer): void {
+  const memory = chunk.buffer
+  if (memory instanceof ArrayBuffer && memory.byteLength === chunk.byteLength) memory.transfer(0)
 }

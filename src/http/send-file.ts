@@ -1,14 +1,15 @@
-import { pipeline, type Readable } from 'node:stream'
 import { constants, createGzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ContentTypes } from '../filesystem/content-types.ts'
 import { checkDownload, type Download, openDownload } from '../filesystem/download.ts'
+import { type Piece, transmit } from '../filesystem/transmit.ts'
 import { baseName } from '../lib/clean-path.ts'
 import { sniffContentType } from '../lib/sniff-content-type.ts'
+import type { Log } from '../log.ts'
 import { chooseEncoding } from './accept-encoding.ts'
 import { judgeConditions, rangeHolds } from './conditions.ts'
 import { inlineDisposition } from './content-disposition.ts'
-import { sendRanges } from './multipart-ranges.ts'
+import { multipartRanges } from './multipart-ranges.ts'
 import { contentRange, parseRange } from './range.ts'
 
 /** Compression is for the way to the client, not for keeping: the fastest level, three times as fast as the default. */
@@ -19,6 +20,16 @@ export interface FileToSend {
   /** Absolute. */
   readonly path: string
   readonly contentTypes: ContentTypes
+  readonly log: Log
+}
+
+/** What is sent of an open file, once headers are decided. */
+interface Body {
+  readonly download: Download
+  /** Bytes; undefined where only the end tells. */
+  readonly length: number | undefined
+  readonly pieces: readonly Piece[]
+  readonly log: Log
 }
 
 /**
@@ -30,55 +41,59 @@ export async function sendFile(request: FastifyRequest, reply: FastifyReply, fil
   const { headers } = request
   const identityOnly = ['range', 'if-modified-since', 'if-none-match', 'if-range'].some((name) => headers[name])
   const encoding = chooseEncoding(headers['accept-encoding'], { identityOnly })
+  const byName = await file.contentTypes.of(file.path)
   const download = await openDownload(file.path)
-  try {
-    const byName = await file.contentTypes.of(file.path)
-    reply.header('content-disposition', inlineDisposition(baseName(file.path))).header('vary', 'Accept-Encoding')
-    // Clients know an empty file by `Content-Length: 0`, which a compressed one does not have.
-    if (encoding === 'gzip' && download.size !== 0) {
-      return reply
-        .type(byName ?? 'application/octet-stream')
-        .header('content-encoding', 'gzip')
-        .send(compressed(download))
-    }
-    return await sendIdentity(request, reply, { download, type: byName ?? sniffContentType(download.head) })
-  } catch (error) {
-    await download.close()
-    throw error
+  reply.header('content-disposition', inlineDisposition(baseName(file.path))).header('vary', 'Accept-Encoding')
+  const body = wholeBody(download, file.log)
+  // Clients know an empty file by `Content-Length: 0`, which a compressed one does not have.
+  if (encoding === 'gzip' && download.size !== 0) {
+    reply.header('content-type', byName ?? 'application/octet-stream').header('content-encoding', 'gzip')
+    return sendCompressed(reply, body)
   }
-}
-
-async function sendIdentity(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { download, type }: { readonly download: Download; readonly type: string },
-): Promise<FastifyReply> {
-  const { size, modified } = download
-  if (modified > 0) reply.header('last-modified', new Date(modified * 1000).toUTCString())
-  const condition = judgeConditions(request.headers, modified)
+  const type = byName ?? sniffContentType(download.head)
+  if (download.modified > 0) reply.header('last-modified', new Date(download.modified * 1000).toUTCString())
+  const condition = judgeConditions(headers, download.modified)
   if (condition !== 'proceed') {
     await download.close()
     return reply.code(condition === 'failed' ? 412 : 304).send()
   }
-  if (size === undefined) return reply.type(type).send(download.whole())
-  const header = rangeHolds(request.headers, modified) ? request.headers.range : undefined
-  const range = parseRange(header, size)
-  switch (range.kind) {
+  const range = rangeHolds(headers, download.modified) ? headers.range : undefined
+  return sendIdentity(reply, { body, type, range })
+}
+
+function wholeBody(download: Download, log: Log): Body {
+  const { head, size } = download
+  const inMemory = size === undefined || size === head.length
+  const pieces: Piece[] = inMemory ? [head] : [{ start: 0, length: size }]
+  if (size === undefined) pieces.push('rest')
+  return { download, length: size, pieces, log }
+}
+
+async function sendIdentity(
+  reply: FastifyReply,
+  { body, type, range }: { readonly body: Body; readonly type: string; readonly range: string | undefined },
+): Promise<FastifyReply> {
+  const size = body.length
+  const typed = (text: string) => reply.header('content-type', text)
+  if (size === undefined) return sendBody(typed(type), body)
+  const choice = parseRange(range, size)
+  switch (choice.kind) {
     case 'whole':
-      reply.type(type).header('accept-ranges', 'bytes').header('content-length', size)
-      return reply.send(download.range(0, size))
+      return sendBody(typed(type).header('accept-ranges', 'bytes'), body)
     case 'parts': {
-      const [first, ...others] = range.parts
       reply.code(206).header('accept-ranges', 'bytes')
-      if (first === undefined || others.length > 0)
-        return sendRanges(reply, { download, type, size, parts: range.parts })
-      reply.type(type).header('content-range', contentRange(first, size)).header('content-length', first.length)
-      return reply.send(download.range(first.start, first.length))
+      const [first, ...others] = choice.parts
+      if (first === undefined || others.length > 0) {
+        const { type: multipart, length, pieces } = multipartRanges(choice.parts, { type, size })
+        return sendBody(typed(multipart), { ...body, length, pieces })
+      }
+      typed(type).header('content-range', contentRange(first, size))
+      return sendBody(reply, { ...body, length: first.length, pieces: [first] })
     }
     case 'beyond':
     case 'malformed':
-      await download.close()
-      return refuseRange(reply, range.kind === 'beyond' ? size : undefined)
+      await body.download.close()
+      return refuseRange(reply, choice.kind === 'beyond' ? size : undefined)
   }
 }
 
@@ -87,12 +102,46 @@ function refuseRange(reply: FastifyReply, size: number | undefined): FastifyRepl
   if (size !== undefined) reply.header('content-range', `bytes */${size}`)
   return reply
     .code(416)
-    .type('text/plain; charset=utf-8')
+    .header('content-type', 'text/plain; charset=utf-8')
     .header('x-content-type-options', 'nosniff')
     .send(size === undefined ? 'invalid range\n' : 'invalid range: failed to overlap\n')
 }
 
-function compressed(download: Download): Readable {
-  // Errors of both end at the reply, which is destroyed with the last stream.
-  return pipeline(download.whole(), createGzip(GZIP), () => {})
+/** Writes to the response itself, which tells when a buffer may be used again. */
+function sendBody(reply: FastifyReply, { download, length, pieces, log }: Body): FastifyReply {
+  if (length !== undefined) reply.header('content-length', length)
+  reply.hijack()
+  const { raw } = reply
+  raw.statusCode = reply.statusCode
+  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
+  transmit(download, pieces, raw)
+    .then(
+      () => raw.end(),
+      (error: unknown) => {
+        logBroken(log, error)
+        raw.destroy()
+      },
+    )
+    .finally(() => download.close())
+    .catch(() => {})
+  return reply
+}
+
+function sendCompressed(reply: FastifyReply, { download, pieces, log }: Body): FastifyReply {
+  const gzip = createGzip(GZIP)
+  transmit(download, pieces, gzip)
+    .then(
+      () => gzip.end(),
+      (error: Error) => {
+        logBroken(log, error)
+        gzip.destroy(error)
+      },
+    )
+    .finally(() => download.close())
+    .catch(() => {})
+  return reply.send(gzip)
+}
+
+function logBroken(log: Log, error: unknown): void {
+  log.debug({ reason: error instanceof Error ? error.message : typeof error }, 'a download broke off')
 }

@@ -55,7 +55,7 @@ async function download(
   const user = await findFileUser(deps.users, fileUserName(query.username, deps.defaults.user))
   const what = `error expanding and resolving path '${query.path ?? ''}'`
   const path = resolveFilePath(query.path ?? '', { user, workdir: deps.defaults.workdir, what })
-  return sendFile(request, reply, { path, contentTypes })
+  return sendFile(request, reply, { path, contentTypes, log: deps.log })
 }
 
 async function upload(request: FastifyRequest, reply: FastifyReply, deps: FilesDeps): Promise<FastifyReply> {
