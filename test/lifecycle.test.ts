@@ -231,6 +231,14 @@ test('A9 a run directory that cannot be written is told, and the daemon goes on'
   await expect.poll(() => daemon.stdout() + daemon.stderr()).toContain('ENOTDIR')
 })
 
+test('A6 the run directory is there before anything is answered', async () => {
+  await using dir = await makeTmpDir()
+  const runDir = join(dir.path, 'run')
+  await using daemon = await startDaemon({ args: ['-run-dir', runDir] })
+  expect(await readFile(join(runDir, '.E2B_SANDBOX'), 'utf8')).toBe('true')
+  expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+})
+
 test.each([
   ['true', []],
   ['false', ['-isnotfc']],

@@ -183,7 +183,7 @@ test('A24 64-bit numbers are strings', async () => {
   expect(answer.body).toMatchObject({ entry: { name: 'five', type: 'FILE_TYPE_FILE', size: '5' } })
 })
 
-test.each([
+const badStreams: [string, Buffer, string, string | undefined][] = [
   ['no message', Buffer.alloc(0), 'unimplemented', 'unary request has zero messages'],
   ['only an end frame', enveloped(Buffer.from('{}'), 2), 'unimplemented', 'unary request has zero messages'],
   [
@@ -195,7 +195,9 @@ test.each([
   ['half a header', Buffer.from([0, 0, 0]), 'invalid_argument', undefined],
   ['half a message', enveloped(Buffer.from('{"process":{}}')).subarray(0, 12), 'invalid_argument', undefined],
   ['a length without a message', Buffer.from([0, 0xff, 0xff, 0xff, 0xff]), 'invalid_argument', undefined],
-])('A26 a stream request with %s fails in its last frame', async (_, body, code, message) => {
+]
+
+test.each(badStreams)('A26 a stream request with %s fails in its last frame', async (_, body, code, message) => {
   const { status, error } = await startError(body)
   expect({ status, code: error.code }).toEqual({ status: 200, code })
   if (message !== undefined) expect(error.message).toBe(message)
