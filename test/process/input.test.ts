@@ -1,0 +1,224 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
+import { type Answer, call, type ProcessMessage, type RunOptions, type Stream, start } from '../_util/rpc.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+import { closeStdin, type Input, kill, list, sendInput } from './calls.ts'
+import { dataOf, inParallel, outputUntil, startedPid } from './following.ts'
+import { sharedDaemon } from './shared-daemon.ts'
+
+const daemon = sharedDaemon()
+const MB = 1_000_000
+const pty = { cols: 80, rows: 24 }
+
+async function startShell(command: string, options: RunOptions = {}) {
+  const stream = await start(daemon.url, '/bin/sh', { args: ['-c', command], ...options })
+  return { stream, pid: await startedPid(stream) }
+}
+
+async function rest(stream: Stream<ProcessMessage>): Promise<string> {
+  return Buffer.concat((await stream.rest()).messages.map(dataOf)).toString()
+}
+
+/** A process that reads nothing until the file `go` is there; then it counts its input. */
+async function lateReader(directory: string) {
+  const file = join(directory, 'go')
+  const { stream, pid } = await startShell(`until [ -e ${file} ]; do sleep 0.02; done; wc -c`)
+  return { stream, pid, go: () => writeFile(file, '') }
+}
+
+function accepted({ status, body }: Answer): void {
+  expect({ status, body }).toEqual({ status: 200, body: {} })
+}
+
+test('D49 D55 5 MB in one call, then the end of input, are counted exactly', async () => {
+  const stream = await start(daemon.url, 'wc', { args: ['-c'] })
+  const pid = await startedPid(stream)
+  accepted(await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(5 * MB, 'x') }))
+  accepted(await closeStdin(daemon.url, { pid }))
+  expect(await rest(stream)).toBe('5000000\n')
+})
+
+test('D49 input is bytes, and empty input is fine', async () => {
+  const stream = await start(daemon.url, 'od', { args: ['-An', '-tx1'] })
+  const pid = await startedPid(stream)
+  accepted(await sendInput(daemon.url, { pid }, { stdin: Buffer.from([0, 1, 2, 0xff]) }))
+  accepted(await sendInput(daemon.url, { pid }, { stdin: '' }))
+  accepted(await sendInput(daemon.url, { pid }, { stdin: Buffer.from([4, 0x0d, 0x0a]) }))
+  accepted(await closeStdin(daemon.url, { pid }))
+  expect(await rest(stream)).toBe(' 00 01 02 ff 04 0d 0a\n')
+})
+
+test('D51 inputs of concurrent calls do not mix', async () => {
+  const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'tr -s A-T'] })
+  const pid = await startedPid(stream)
+  const letters = Array.from('ABCDEFGHIJKLMNOPQRST')
+  const answers = Promise.all(
+    letters.map((letter) => sendInput(daemon.url, { pid }, { stdin: letter.repeat(200_000) })),
+  )
+  for (const answer of await answers) accepted(answer)
+  accepted(await closeStdin(daemon.url, { pid }))
+  expect(Array.from(await rest(stream)).sort()).toEqual(letters)
+})
+
+test('D51 inputs queue in the order of the calls, and the end of input comes after them', async () => {
+  await using directory = await makeTmpDir()
+  const { stream, pid, go } = await lateReader(directory.path)
+  // As much as a pipe holds, so that nothing of the next can be written.
+  accepted(await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(65_536) }))
+  const patient = async () => {
+    for (;;) {
+      const answer = await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(4 * MB) })
+      if (answer.status !== 429) return answer
+    }
+  }
+  const sent = [patient(), patient(), patient(), patient()]
+  // With all four waiting, one more is refused; before that it takes the place of one for a moment.
+  const allWait = async () => {
+    const headers = { 'connect-timeout-ms': '100' }
+    return (await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(MB) }, { headers })).status === 429
+  }
+  await vi.waitUntil(allWait, { timeout: 10_000 })
+  const closing = closeStdin(daemon.url, { pid })
+  await go()
+  for (const answer of await Promise.all([...sent, closing])) accepted(answer)
+  expect(await rest(stream)).toBe(`${65_536 + 16 * MB}\n`)
+})
+
+test('D51 a blocked input is taken back when its client goes, and the next ones are written', async () => {
+  await using directory = await makeTmpDir()
+  const { stream, pid, go } = await lateReader(directory.path)
+  const controller = new AbortController()
+  const blocked = sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(MB) }, { signal: controller.signal })
+  const short = sendInput(
+    daemon.url,
+    { pid },
+    { stdin: Buffer.alloc(MB) },
+    { headers: { 'connect-timeout-ms': '300' } },
+  )
+  const answer = await short
+  expect(answer.body).toEqual({ code: 'deadline_exceeded', message: 'context deadline exceeded' })
+  controller.abort()
+  await expect(blocked).rejects.toThrow()
+  const tail = sendInput(daemon.url, { pid }, { stdin: 'tail' })
+  await go()
+  accepted(await tail)
+  accepted(await closeStdin(daemon.url, { pid }))
+  // What a pipe holds was written before the first client went.
+  expect(await rest(stream)).toBe(`${65_536 + 4}\n`)
+})
+
+test('D51 more than 16 MiB waiting are refused, and nothing of what waits is lost', async () => {
+  await using directory = await makeTmpDir()
+  const { stream, pid, go } = await lateReader(directory.path)
+  // As much as a pipe holds, so that no more can be written.
+  accepted(await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(65_536) }))
+  const sent = [1, 2, 3, 4].map(() => sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(5 * MB) }))
+  expect((await Promise.race(sent)).body).toMatchObject({ code: 'resource_exhausted' })
+  const small = sendInput(daemon.url, { pid }, { stdin: 'small' })
+  await go()
+  expect((await Promise.all(sent)).map(({ status }) => status).sort()).toEqual([200, 200, 200, 429])
+  accepted(await small)
+  accepted(await closeStdin(daemon.url, { pid }))
+  expect(await rest(stream)).toBe(`${65_536 + 15 * MB + 5}\n`)
+})
+
+test('D51 while an input is blocked everything else works, and a kill frees it', async () => {
+  const { stream, pid } = await startShell('sleep 300')
+  const blocked = sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(MB) })
+  const closing = closeStdin(daemon.url, { pid })
+  expect((await list(daemon.url)).some((process) => process.pid === pid)).toBe(true)
+  accepted(await kill(daemon.url, { pid }))
+  expect((await blocked).body).toMatchObject({
+    code: 'internal',
+    message: expect.stringMatching(/^error writing to stdin: (write \|1: broken pipe|stdin not enabled or closed)$/),
+  })
+  const { body } = await closing
+  expect([{}, expect.objectContaining({ code: 'not_found' })]).toContainEqual(body)
+  await stream.rest()
+})
+
+describe('D50 refused inputs', () => {
+  const toPty = 'error writing to stdin: tty assigned to process — input should be written to the pty, not the stdin'
+  const toPipe = 'error writing to tty: tty not assigned to process — input should be written to the stdin, not the tty'
+  const closed = 'error writing to stdin: stdin not enabled or closed'
+
+  test.each([
+    { what: 'stdin to a terminal', options: { pty }, input: { stdin: 'x' } satisfies Input, message: toPty },
+    { what: 'pty to a pipe', options: {}, input: { pty: 'x' } satisfies Input, message: toPipe },
+    { what: 'stdin that is off', options: { stdin: false }, input: { stdin: 'x' } satisfies Input, message: closed },
+  ])('D50 $what', async ({ options, input, message }) => {
+    const { stream, pid } = await startShell('sleep 300', options)
+    const { status, body } = await sendInput(daemon.url, { pid }, input)
+    expect(status).toBe(500)
+    expect(body).toEqual({ code: 'internal', message })
+    await kill(daemon.url, { pid })
+    await stream.rest()
+  })
+
+  test('D50 stdin that was closed', async () => {
+    const { stream, pid } = await startShell('cat; sleep 300')
+    accepted(await closeStdin(daemon.url, { pid }))
+    const { body } = await sendInput(daemon.url, { pid }, { stdin: 'x' })
+    expect(body).toEqual({ code: 'internal', message: closed })
+    await kill(daemon.url, { pid })
+    await stream.rest()
+  })
+
+  test('D50 stdin that nobody reads any more', async () => {
+    const { stream, pid } = await startShell('exec 0<&-; echo closed; sleep 300')
+    await outputUntil(stream, 'closed')
+    const { body } = await sendInput(daemon.url, { pid }, { stdin: 'x' })
+    expect(body).toEqual({ code: 'internal', message: 'error writing to stdin: write |1: broken pipe' })
+    await kill(daemon.url, { pid })
+    await stream.rest()
+  })
+
+  test.each([{}, { input: {} }])('D50 no input at all: %j', async (input) => {
+    const { stream, pid } = await startShell('sleep 300')
+    const { status, body } = await call(daemon.url, 'process.Process/SendInput', { process: { pid }, ...input })
+    expect(status).toBe(501)
+    expect(body).toEqual({ code: 'unimplemented', message: 'invalid input type <nil>' })
+    await kill(daemon.url, { pid })
+    await stream.rest()
+  })
+})
+
+describe('D55 CloseStdin', () => {
+  test.each([{ stdin: true }, { stdin: false }])(
+    'D55 closing twice is no error, with stdin: $stdin',
+    async (options) => {
+      const { stream, pid } = await startShell('cat; sleep 300', options)
+      accepted(await closeStdin(daemon.url, { pid }))
+      accepted(await closeStdin(daemon.url, { pid }))
+      await kill(daemon.url, { pid })
+      await stream.rest()
+    },
+  )
+
+  test('D55 a terminal has none to close', async () => {
+    const { stream, pid } = await startShell('sleep 300', { pty })
+    const { status, body } = await closeStdin(daemon.url, { pid })
+    expect(status).toBe(500)
+    expect(body).toEqual({
+      code: 'unknown',
+      message: 'error closing stdin: cannot close stdin for PTY process — send Ctrl+D (0x04) instead',
+    })
+    await kill(daemon.url, { pid })
+    await stream.rest()
+  })
+
+  test('D55 a close that races with writes loses nothing that was accepted', async () => {
+    await inParallel(40, 8, async () => {
+      const stream = await start(daemon.url, 'wc', { args: ['-c'] })
+      const pid = await startedPid(stream)
+      const [sent, , late] = await Promise.all([
+        sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(300_000) }),
+        closeStdin(daemon.url, { pid }),
+        sendInput(daemon.url, { pid }, { stdin: 'x' }),
+      ])
+      const written = (sent.status === 200 ? 300_000 : 0) + (late.status === 200 ? 1 : 0)
+      expect(Number(await rest(stream))).toBe(written)
+    })
+  })
+})
