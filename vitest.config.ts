@@ -30,7 +30,7 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           // Old SDKs know only port 49983, so one file at a time.
           fileParallelism: false,
-          testTimeout: 60_000,
+          testTimeout: 20_000,
           sequence: { groupOrder: 1 },
           // What an SDK needs to take the daemon of this machine for a sandbox.
           env: { E2B_DEBUG: 'true', E2B_API_KEY: `e2b_${'0'.repeat(40)}` },

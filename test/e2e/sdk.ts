@@ -31,7 +31,8 @@ export const sdks: readonly Sdk[] = Object.entries(PACKAGES).map(([version, name
   load: async () => (await import(/* @vite-ignore */ name)) as Module,
 }))
 
-function ordinal(version: string): number {
+/** A version `1.2.3` as a number that grows with it. */
+export function ordinal(version: string): number {
   const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number)
   return (major * 1000 + minor) * 1000 + patch
 }

@@ -1,8 +1,8 @@
 """Drives the daemon on port 49983 with the Python SDK of this environment.
 
-Prints one JSON line per test: {"name", "outcome": "passed" | "failed" | "skipped", "detail"}.
+The arguments name the tests to run. Prints one JSON line per test: {"name", "outcome": "passed" | "failed", "detail"}.
+A comment `# since 1.2.3` above a test tells the first release that has what the test uses.
 """
-import inspect
 import json
 import sys
 import threading
@@ -15,15 +15,6 @@ from e2b import Sandbox
 
 VERSION = tuple(int(part) for part in version('e2b').split('.')[:3])
 NEW = VERSION >= (2, 0, 0)
-
-
-class Skipped(Exception):
-    pass
-
-
-def since(*wanted):
-    if VERSION < wanted:
-        raise Skipped('since ' + '.'.join(map(str, wanted)))
 
 
 def create():
@@ -91,16 +82,16 @@ def test_standard_input(sandbox):
     assert handle.wait().stdout == 'got wörld\n'
 
 
+# since 2.13.3
 def test_close_standard_input(sandbox):
-    since(2, 13, 3)
     handle = sandbox.commands.run('wc -c', background=True, stdin=True)
     sandbox.commands.send_stdin(handle.pid, 'hello')
     sandbox.commands.close_stdin(handle.pid)
     assert handle.wait().stdout.strip() == '5'
 
 
+# since 2.63.0
 def test_stream_input(sandbox):
-    since(2, 63, 0)
     handle = sandbox.commands.run('md5sum', background=True, stdin=True)
     sandbox.commands.stream_input(handle.pid, (b'x' * 1000 for _ in range(1000)))
     sandbox.commands.close_stdin(handle.pid)
@@ -149,8 +140,8 @@ def test_terminal(sandbox):
     assert not reader.is_alive()
 
 
+# since 2.9.0
 def test_terminal_second_client(sandbox):
-    since(2, 9, 0)
     terminal = sandbox.pty.create(e2b.PtySize(rows=24, cols=80), timeout=0)
     other = create().pty.connect(terminal.pid)
     screen = bytearray()
@@ -176,7 +167,6 @@ def test_write_and_read(sandbox):
 
 
 def test_several_files(sandbox):
-    since(1, 2, 0)
     path = new_directory(sandbox)
     files = [{'path': f'{path}/a', 'data': 'A'}, {'path': f'{path}/d/"b"', 'data': b'B'}]
     written = sandbox.files.write_files(files) if NEW else sandbox.files.write(files)
@@ -184,8 +174,8 @@ def test_several_files(sandbox):
     assert [sandbox.files.read(file['path']) for file in files] == ['A', 'B']
 
 
+# since 2.20.2
 def test_raw_and_compressed(sandbox):
-    since(2, 20, 2)
     path = new_directory(sandbox)
     content = bytes(range(256)) * 1000
     sandbox.files.write(f'{path}/raw', content, use_octet_stream=True)
@@ -194,8 +184,8 @@ def test_raw_and_compressed(sandbox):
     assert bytes(sandbox.files.read(f'{path}/packed', format='bytes')) == content
 
 
+# since 2.28.0
 def test_metadata(sandbox):
-    since(2, 28, 0)
     path = new_directory(sandbox) + '/m'
     sandbox.files.write(path, 'x', metadata={'author': 'me'})
     assert sandbox.files.get_info(path).metadata == {'author': 'me'}
@@ -238,14 +228,10 @@ def test_running(sandbox):
 
 def main():
     sandbox = create()
-    for name, function in inspect.getmembers(sys.modules[__name__], inspect.isfunction):
-        if not name.startswith('test_'):
-            continue
+    for name in sys.argv[1:]:
         outcome, detail = 'passed', ''
         try:
-            function(sandbox)
-        except Skipped as reason:
-            outcome, detail = 'skipped', str(reason)
+            globals()[name](sandbox)
         except Exception:
             outcome, detail = 'failed', traceback.format_exc()
         print(json.dumps({'name': name, 'outcome': outcome, 'detail': detail}), flush=True)
