@@ -83,17 +83,22 @@ interface PartQueue {
 function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown) => void): PartQueue {
   let waiting = 0
   let last = Promise.resolve()
+  let room = Promise.withResolvers<void>()
   return {
     add: (part) => {
       waiting++
       last = last.then(async () => {
         await onPart(part)
         waiting--
+        if (waiting > MAX_WAITING_PARTS) return
+        room.resolve()
+        room = Promise.withResolvers<void>()
       })
       last.catch(fail)
     },
     done: () => last,
-    full: () => (waiting > MAX_WAITING_PARTS ? last : undefined),
+    // Not until all are taken: the last one may still need what comes.
+    full: () => (waiting > MAX_WAITING_PARTS ? room.promise : undefined),
   }
 }
 

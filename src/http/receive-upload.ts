@@ -31,11 +31,15 @@ const FORM_TYPES = new Set(['multipart/form-data', 'multipart/mixed'])
  * stored before a failure stay. Rejects with AppError.
  */
 export async function receiveUpload(body: Readable, upload: Upload): Promise<StoredFile[]> {
-  const contentType = upload.contentType ?? ''
-  const mediaType = parseMediaType(contentType)
+  const mediaType = parseMediaType(upload.contentType ?? '')
   if (mediaType?.type === 'application/octet-stream') return [await receiveRaw(body, upload)]
   if (mediaType?.type.startsWith('multipart/')) return receiveForm(body, mediaType, upload)
-  throw new AppError(
+  throw unsupportedType(upload.contentType)
+}
+
+/** The refusal of a body that is neither octets nor a form, with the type as it was sent. */
+export function unsupportedType(contentType = ''): AppError {
+  return new AppError(
     'invalid_argument',
     `unsupported content type: ${contentType}, expected multipart/form-data or application/octet-stream`,
   )

@@ -42,16 +42,23 @@ export async function pump(source: Readable, sink: Sink, { signal, idleMs }: Pum
   try {
     await new Promise<void>((resolve, reject) => {
       const flow = idleTimer(idleMs, reject)
+      // A source that is empty may end while it is paused.
+      let waiting: Promise<void> = Promise.resolve()
       const onData = (chunk: Buffer) => {
         const wait = sink.write(chunk)
         if (wait === undefined) return flow.touch()
         flow.stop()
         source.pause()
-        wait.then(() => {
+        waiting = wait.then(() => {
           if (cleanup.signal.aborted) return
           flow.touch()
           source.resume()
-        }, reject)
+        })
+        waiting.catch(reject)
+      }
+      const onEnd = () => {
+        flow.stop()
+        waiting.then(resolve, reject)
       }
       const onAbort = () => reject(signal?.reason)
       const onError = (error: Error) => reject(new CutShort({ cause: error }))
@@ -59,12 +66,12 @@ export async function pump(source: Readable, sink: Sink, { signal, idleMs }: Pum
       cleanup.signal.addEventListener('abort', () => {
         flow.stop()
         source.pause()
-        source.off('data', onData).off('end', resolve).off('close', onClose)
+        source.off('data', onData).off('end', onEnd).off('close', onClose)
         signal?.removeEventListener('abort', onAbort)
       })
       signal?.addEventListener('abort', onAbort, { once: true })
       // The error listener stays: a late error of the source must not end the daemon.
-      source.on('error', onError).on('close', onClose).on('end', resolve)
+      source.on('error', onError).on('close', onClose).on('end', onEnd)
       if (source.destroyed && !source.readableEnded) return onClose()
       flow.touch()
       source.on('data', onData)
