@@ -100,6 +100,9 @@ interface Addon {
   replaceAttributes(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
   copyAttributes(from: number, to: number): Promise<Buffer>
   removeTree(path: Uint8Array): Promise<Buffer>
+  openInotify(): number
+  watchTree(instance: number, path: Uint8Array, mask: number, recursive: boolean): Promise<Buffer>
+  removeWatch(instance: number, watch: number): number
 }
 
 const inSource = import.meta.url.endsWith('.ts')
@@ -192,3 +195,13 @@ export const copyAttributes = addon.copyAttributes
  * rejects with the first one's `code`. On the thread pool. Gives nothing.
  */
 export const removeTree = addon.removeTree
+/** inotify_init1(2): a close-on-exec, non-blocking instance. Throws with `code` (EMFILE: fs.inotify.max_user_instances). */
+export const openInotify = addon.openInotify
+/**
+ * inotify_add_watch(2) on a directory and, if recursive, on every directory below it, each watched before it is read; links
+ * are followed at the root only, and what vanishes or is closed to the daemon below it is passed over. Packed for
+ * `unpackTree` (native/watched-tree.ts). On the thread pool. Failures are in the result, with what was watched until then.
+ */
+export const watchTree = addon.watchTree
+/** inotify_rm_watch(2): 0, or the negative errno (EINVAL: the kernel has dropped it already). */
+export const removeWatch = addon.removeWatch

@@ -15,5 +15,6 @@ void register_system(napi_env env, napi_value exports);
 void register_files(napi_env env, napi_value exports);
 void register_attributes(napi_env env, napi_value exports);
 void register_remove(napi_env env, napi_value exports);
+void register_watches(napi_env env, napi_value exports);
 
 }  // namespace envd

@@ -1,0 +1,35 @@
+/** A directory that `watchTree` has put a watch on. */
+export interface WatchedDirectory {
+  /** Path below the root, a slash after each name, one character per byte; empty for the root. */
+  readonly path: string
+  readonly watch: number
+  /** The entries that were there: `d` (directory) or `f` and the name, a NUL after each; one character per byte. */
+  readonly names: Buffer
+}
+
+/** What `watchTree` has packed. */
+export interface WatchedTree {
+  /** Parents before their children. */
+  readonly directories: readonly WatchedDirectory[]
+  /** Errno name of what ended the walk; undefined: all is watched. */
+  readonly failure: string | undefined
+}
+
+/** Reads what `watchTree` has packed; the names are views into `packed`. */
+export function unpackTree(packed: Buffer): WatchedTree {
+  let at = 0
+  const text = (): Buffer => {
+    const length = packed.readUInt32LE(at)
+    at += 4 + length
+    return packed.subarray(at - length, at)
+  }
+  const failure = text().toString('latin1')
+  const directories: WatchedDirectory[] = []
+  while (at < packed.length) {
+    const path = text().toString('latin1')
+    const watch = packed.readInt32LE(at)
+    at += 4
+    directories.push({ path, watch, names: text() })
+  }
+  return { directories, failure: failure === '' ? undefined : failure }
+}
