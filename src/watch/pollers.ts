@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto'
+import { AppError } from '../errors.ts'
+import { ChangeBuffer } from './change-buffer.ts'
+import type { Change } from './tree.ts'
+import type { Watcher } from './watcher.ts'
+
+/** A watcher that nobody polls for so long belongs to a client that has forgotten it. */
+const IDLE_MS = 24 * 60 * 60 * 1000
+
+/** How often forgotten watchers are looked for. */
+const SWEEP_MS = 60 * 60 * 1000
+
+/** Polled watchers at a time. Each may hold 65,536 changes, so that clients in a loop must not make them without end. */
+const MAX_POLLERS = 1_000
+
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789'
+const ID_LENGTH = 20
+
+interface Poller {
+  readonly watcher: Watcher
+  readonly buffer: ChangeBuffer
+  readonly context: PollContext
+  polled: number
+}
+
+/** What the creator of a watcher wants to have back with every poll. */
+export interface PollContext {
+  /** The watched path, as the client named it. */
+  readonly path: string
+  readonly includeEntry: boolean
+}
+
+/** The watchers that clients poll. They live until they are removed, or were not polled for a day (contract C40). */
+export class Pollers {
+  readonly #pollers = new Map<string, Poller>()
+  #opening = 0
+  readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
+
+  /** Number of watchers. */
+  get size(): number {
+    return this.#pollers.size
+  }
+
+  /** Opens a watcher into a buffer of its own and gives its id. Rejects with what `open` rejects with, or `resource_exhausted`. */
+  async add(context: PollContext, open: (buffer: ChangeBuffer) => Promise<Watcher>): Promise<string> {
+    if (this.#pollers.size + this.#opening >= MAX_POLLERS)
+      throw new AppError('resource_exhausted', `${MAX_POLLERS} watchers exist already: remove some`)
+    this.#opening++
+    try {
+      const buffer = new ChangeBuffer()
+      const watcher = await open(buffer)
+      const id = createId()
+      this.#pollers.set(id, { watcher, buffer, context, polled: performance.now() })
+      return id
+    } finally {
+      this.#opening--
+    }
+  }
+
+  /**
+   * Everything that has changed until now, in order. Throws AppError: `not_found` for an unknown id, `resource_exhausted` once after
+   * changes were lost, and why the watching ended, once all changes before that were taken.
+   */
+  async poll(id: string): Promise<PollContext & { readonly changes: readonly Change[] }> {
+    const poller = this.#find(id)
+    poller.polled = performance.now()
+    await poller.watcher.settled()
+    const changes = poller.buffer.take()
+    if (changes.length === 0 && poller.buffer.ended !== undefined) throw poller.buffer.ended
+    return { ...poller.context, changes }
+  }
+
+  /** Ends a watcher. Throws `not_found` for an unknown id. */
+  remove(id: string): void {
+    this.#find(id).watcher.close()
+    this.#pollers.delete(id)
+  }
+
+  /** Ends all watchers. */
+  close(): void {
+    clearInterval(this.#sweeper)
+    for (const { watcher } of this.#pollers.values()) watcher.close()
+    this.#pollers.clear()
+  }
+
+  #find(id: string): Poller {
+    const poller = this.#pollers.get(id)
+    if (poller === undefined) throw new AppError('not_found', `watcher with id ${id} not found`)
+    return poller
+  }
+
+  #sweep(): void {
+    for (const [id, { polled }] of this.#pollers) if (performance.now() - polled > IDLE_MS) this.remove(id)
+  }
+}
+
+/** `w` and 20 small letters or digits (contract C40), from fresh entropy: clones of a snapshot must not repeat each other's. */
+function createId(): string {
+  const characters = Array.from(randomBytes(ID_LENGTH), (byte) => ALPHABET[byte % ALPHABET.length])
+  return `w${characters.join('')}`
+}

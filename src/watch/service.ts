@@ -1,0 +1,139 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { AppError } from '../errors.ts'
+import type { EntryInfo } from '../filesystem/entry.ts'
+import {
+  type CreateWatcherRequest,
+  EventType,
+  type FilesystemEventSchema,
+  type GetWatcherEventsRequest,
+  type RemoveWatcherRequest,
+  type WatchDirRequest,
+} from '../gen/filesystem/filesystem_pb.js'
+import { cleanPath } from '../lib/clean-path.ts'
+import type { Caller, StreamCaller } from '../rpc/caller.ts'
+import type { Defaults } from '../system/defaults.ts'
+import { resolvePath, selectUser } from '../system/paths.ts'
+import type { Users } from '../system/users.ts'
+import { ChangeBuffer } from './change-buffer.ts'
+import type { Inotify } from './inotify.ts'
+import type { Pollers } from './pollers.ts'
+import type { Change } from './tree.ts'
+import { openWatcher, type WatchOptions } from './watcher.ts'
+
+/** One item of a watch stream. Start comes first, when everything is armed. */
+export type WatchItem =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'event'; readonly event: FilesystemEvent }
+  | { readonly kind: 'keepalive' }
+
+/** A change as clients are told of it. */
+export type FilesystemEvent = MessageInitShape<typeof FilesystemEventSchema>
+
+/** A watch stream that is open. */
+export interface WatchStream {
+  readonly items: AsyncGenerator<WatchItem, void>
+  /** Aborts when the stream must end although its client does not read. */
+  readonly ended: AbortSignal
+}
+
+/** What the service needs. */
+export interface WatchServiceDeps {
+  readonly users: Users
+  readonly defaults: Pick<Defaults, 'user' | 'workdir'>
+  readonly inotify: Inotify
+  readonly pollers: Pollers
+  /** Looks at a path; rejects when it is not there. */
+  readonly readEntry: (path: string) => Promise<EntryInfo>
+}
+
+/** The watching calls of `filesystem.Filesystem`. Each rejects with AppError. */
+export type WatchService = ReturnType<typeof createWatchService>
+
+/** Makes the service. Streams end with their callers; pollers live on until whoever made `pollers` closes it. */
+export function createWatchService(deps: WatchServiceDeps) {
+  const { inotify, pollers } = deps
+  return {
+    /** Watches for one stream, which gets what happens from now on (contract C27). */
+    async watchDir(request: WatchDirRequest, caller: StreamCaller): Promise<WatchStream> {
+      const options = await optionsOf(request, caller, deps)
+      const ended = new AbortController()
+      const buffer = new ChangeBuffer(() => ended.abort())
+      const watcher = await openWatcher(inotify, options, buffer)
+      const end = () => {
+        watcher.close()
+        ended.abort()
+      }
+      caller.signal.addEventListener('abort', end, { once: true })
+      if (caller.signal.aborted) end()
+      const describe = describer(options.path, request.includeEntry, deps)
+      return { items: follow({ buffer, caller, describe, end }), ended: ended.signal }
+    },
+
+    /** Starts a watcher that outlives the call (contract C40). */
+    async createWatcher(request: CreateWatcherRequest, caller: Caller) {
+      const options = await optionsOf(request, caller, deps)
+      const context = { path: options.path, includeEntry: request.includeEntry }
+      return { watcherId: await pollers.add(context, (buffer) => openWatcher(inotify, options, buffer)) }
+    },
+
+    /** Everything since the last poll (contract C41). */
+    async getWatcherEvents({ watcherId }: GetWatcherEventsRequest) {
+      const { changes, path, includeEntry } = await pollers.poll(watcherId)
+      const describe = describer(path, includeEntry, deps)
+      const events: FilesystemEvent[] = []
+      for (const change of changes) events.push(await describe(change))
+      return { events }
+    },
+
+    /** Ends a watcher. */
+    async removeWatcher({ watcherId }: RemoveWatcherRequest) {
+      pollers.remove(watcherId)
+      return {}
+    },
+  }
+}
+
+async function optionsOf(
+  request: WatchDirRequest | CreateWatcherRequest,
+  caller: Caller,
+  { users, defaults }: WatchServiceDeps,
+): Promise<WatchOptions> {
+  const user = await selectUser(users, caller.user, defaults.user)
+  const path = cleanPath(resolvePath(request.path, user, defaults.workdir))
+  return { path, recursive: request.recursive, allowNetworkMounts: request.allowNetworkMounts }
+}
+
+type Describe = (change: Change) => FilesystemEvent | Promise<FilesystemEvent>
+
+/** Events with a look at the entry where there can be one; without it when it is gone already (contract C39). */
+function describer(root: string, includeEntry: boolean, { readEntry }: WatchServiceDeps): Describe {
+  if (!includeEntry) return (change) => change
+  return async (change) => {
+    if (change.type === EventType.REMOVE || change.type === EventType.RENAME) return change
+    const path = cleanPath(`${root}/${change.name}`)
+    const entry = await readEntry(path).catch(() => undefined)
+    return entry === undefined ? change : { ...change, entry }
+  }
+}
+
+interface Following {
+  readonly buffer: ChangeBuffer
+  readonly caller: StreamCaller
+  readonly describe: Describe
+  readonly end: () => void
+}
+
+async function* follow({ buffer, caller, describe, end }: Following): AsyncGenerator<WatchItem, void> {
+  try {
+    yield { kind: 'start' }
+    for (;;) {
+      if (!(await buffer.waiting(caller.keepalive, caller.signal))) yield { kind: 'keepalive' }
+      for (const change of buffer.take()) yield { kind: 'event', event: await describe(change) }
+      const over: AppError | undefined = buffer.ended
+      if (over !== undefined && !buffer.hasChanges) throw over
+    }
+  } finally {
+    caller.signal.removeEventListener('abort', end)
+    end()
+  }
+}

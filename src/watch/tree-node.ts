@@ -1,0 +1,79 @@
+import type { Listener } from './inotify.ts'
+import type { RawEvent } from './inotify-event.ts'
+
+/** Takes the events of a node's directory. */
+export type NodeSink = (node: TreeNode, event: RawEvent) => void
+
+/** What a node is made of. */
+export interface NodeInit {
+  readonly watch: number
+  /** As `watchTree` packs them. */
+  readonly names: Buffer
+  readonly sink: NodeSink
+  readonly name: string
+  readonly parent: TreeNode | undefined
+}
+
+/** One watched directory in the tree of one watcher. Names are one character per byte. */
+export class TreeNode implements Listener {
+  readonly watch: number
+  /** Its children that are watched directories themselves. */
+  readonly children = new Map<string, TreeNode>()
+  /** Number of the last event that may speak of what the node's list of entries had in it when it was made. */
+  settled = Number.POSITIVE_INFINITY
+  name: string
+  parent: TreeNode | undefined
+  /** It has left the tree: what is still said about it means nothing. */
+  dropped = false
+  readonly #sink: NodeSink
+  /** Taken apart when it is first needed: most directories never change. */
+  #packed: Buffer | undefined
+  #entries = new Map<string, boolean>()
+
+  constructor(init: NodeInit) {
+    this.watch = init.watch
+    this.name = init.name
+    this.parent = init.parent
+    this.#packed = init.names
+    this.#sink = init.sink
+  }
+
+  /** Known entries: name, and whether it is a directory. */
+  get entries(): Map<string, boolean> {
+    if (this.#packed !== undefined) {
+      this.#entries = unpackNames(this.#packed)
+      this.#packed = undefined
+    }
+    return this.#entries
+  }
+
+  /** Path from the root to an entry of this directory, or to itself (empty for the root). */
+  pathOf(entry = ''): string {
+    let path = entry
+    for (let node: TreeNode = this; node.parent !== undefined; node = node.parent)
+      path = path === '' ? node.name : `${node.name}/${path}`
+    return path
+  }
+
+  notify(event: RawEvent): void {
+    this.#sink(this, event)
+  }
+
+  /** This node and all below it. */
+  *walk(): Generator<TreeNode> {
+    yield this
+    for (const child of this.children.values()) yield* child.walk()
+  }
+}
+
+/** The entries of a block of names: each `d` or `f`, the name, a NUL. */
+export function unpackNames(packed: Buffer): Map<string, boolean> {
+  const entries = new Map<string, boolean>()
+  const text = packed.toString('latin1')
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf('\0', at)
+    entries.set(text.slice(at + 1, end), text[at] === 'd')
+    at = end + 1
+  }
+  return entries
+}

@@ -1,0 +1,35 @@
+import type { ChangeBuffer } from './change-buffer.ts'
+import type { Inotify } from './inotify.ts'
+import { WatchTree } from './tree.ts'
+import { findTarget } from './watch-target.ts'
+
+/** What a client wants to watch. */
+export interface WatchOptions {
+  /** Absolute. */
+  readonly path: string
+  readonly recursive: boolean
+  readonly allowNetworkMounts: boolean
+}
+
+/** A directory that is being watched. */
+export interface Watcher {
+  /** Resolves when every change that has happened so far is in the buffer. */
+  settled(): Promise<void>
+  /** Idempotent; nothing reaches the buffer afterwards. */
+  close(): void
+}
+
+/** Watches for one client. Resolves when everything is armed; rejects with AppError and leaves nothing behind. */
+export async function openWatcher(inotify: Inotify, options: WatchOptions, buffer: ChangeBuffer): Promise<Watcher> {
+  const target = await findTarget(options.path, options.allowNetworkMounts)
+  const tree = new WatchTree({
+    inotify,
+    path: target.real,
+    shown: options.path,
+    recursive: options.recursive,
+    onChange: (change) => buffer.push(change),
+    onEnd: (error) => buffer.end(error),
+  })
+  await tree.start()
+  return tree
+}

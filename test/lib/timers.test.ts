@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest'
+import { after } from '../../src/lib/timers.ts'
+
+test('calls back after the delay, and not once it was cancelled', async () => {
+  const fired: string[] = []
+  const cancel = after(10, () => fired.push('cancelled'))
+  cancel()
+  await new Promise<void>((resolve) => after(30, resolve))
+  expect(fired).toEqual([])
+})
+
+test('a delay beyond what setTimeout takes does not fire at once', async () => {
+  let fired = false
+  const cancel = after(2 ** 31 + 1000, () => {
+    fired = true
+  })
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  cancel()
+  expect(fired).toBe(false)
+})
