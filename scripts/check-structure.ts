@@ -11,7 +11,7 @@ interface Import {
 
 /** Open to every part; they import nothing of the parts but `lib`. */
 const COMMON = ['errors.ts', 'config.ts', 'log.ts', 'version.ts', 'lib']
-/** A part imports itself, what stands here, and node's own modules. `main.ts` and `daemon.ts` build the whole: all. */
+/** A part imports itself, what stands here, and node's own modules. What stands in ENTRY builds the whole. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: [],
   native: ['lib', 'errors.ts'],
@@ -19,15 +19,18 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   process: [...COMMON, 'system', 'native'],
   filesystem: [...COMMON, 'system', 'native'],
   metrics: [...COMMON, 'system', 'native'],
-  rpc: [...COMMON, 'system', 'process', 'filesystem', 'gen'],
-  http: [...COMMON, 'system', 'process', 'filesystem', 'metrics', 'rpc', 'native'],
+  metrics: [...COMMON, 'system', 'native'],
+  watch: [...COMMON, 'system', 'native', 'filesystem', 'gen'],
+  http: [...COMMON, 'system', 'process', 'filesystem', 'metrics', 'native'],
+  rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'http', 'gen'],
   'errors.ts': [],
   'version.ts': [],
   'config.ts': ['lib'],
   'log.ts': ['lib'],
 }
+const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts']
 /** The faces of a feature to the wire may also use these. */
-const FACE = /^(process|filesystem)\/(service|convert)\.ts$/
+const FACE = /^(process|filesystem|watch)\/(service|convert|entry)\.ts$/
 const FACE_MAY_IMPORT = ['rpc', 'gen']
 /** The vocabulary of the protocol: in `rpc/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']
@@ -70,7 +73,7 @@ function partOf(file: string): string {
 function direction({ file, target, typeOnly }: Import): string[] {
   const part = partOf(file)
   const inside = relative('src', file)
-  if (part === 'main.ts' || part === 'daemon.ts' || target.startsWith('node:') || target === part) return []
+  if (ENTRY.includes(part) || target.startsWith('node:') || target === part) return []
   const face = FACE.test(inside)
   if (target.startsWith('npm:')) {
     const wrong = PROTOCOL_PACKAGES.includes(target) ? part !== 'rpc' && !face : part === 'lib' && !typeOnly
