@@ -19,7 +19,6 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   process: [...COMMON, 'system', 'native'],
   filesystem: [...COMMON, 'system', 'native'],
   metrics: [...COMMON, 'system', 'native'],
-  metrics: [...COMMON, 'system', 'native'],
   watch: [...COMMON, 'system', 'native', 'filesystem', 'gen'],
   http: [...COMMON, 'system', 'process', 'filesystem', 'metrics', 'native'],
   rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'http', 'gen'],
