@@ -2,11 +2,12 @@ import { open } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
+import { readEntryInfo } from './filesystem/entry.ts'
 import { createFilesystemService } from './filesystem/service.ts'
 import { createAccessToken } from './http/access-token.ts'
 import { buildApp } from './http/app.ts'
 import { createInitialization } from './http/initialization.ts'
-import { createListener } from './http/listener.ts'
+import { createListener, type Listener } from './http/listener.ts'
 import { composeRoutes } from './http/routes/compose.ts'
 import { envsRoute } from './http/routes/envs.ts'
 import { filesRoutes } from './http/routes/files.ts'
@@ -24,9 +25,12 @@ import { createProcessService } from './process/service.ts'
 import { SlabPool } from './process/slab-pool.ts'
 import { rpcRoutes } from './rpc/routes.ts'
 import { createClock } from './system/clock.ts'
-import { type Defaults, EnvVars } from './system/defaults.ts'
+import { createDefaults } from './system/defaults.ts'
 import { writeRunDir } from './system/run-dir.ts'
 import { createUsers } from './system/users.ts'
+import { Inotify } from './watch/inotify.ts'
+import { Pollers } from './watch/pollers.ts'
+import { createWatchService } from './watch/service.ts'
 
 /** A daemon that listens. */
 export interface Daemon {
@@ -44,14 +48,50 @@ const CLOSE_GRACE_MS = 1_500
 /** Builds every part, in the order in which they need each other, and listens last. Rejects with the listen error. */
 export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const stopping = new AbortController()
-  const defaults = initialDefaults(config)
+  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
+  const { app, registry, release } = await build(config, { log, listener, shutdown: stopping.signal })
+  await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
+  tellPrivileges(log)
+  await app.ready()
+  const stopReaping = reapOrphans(registry, log)
+  const port = await listener.listen({ address: config.address, port: config.port })
+
+  const shutDown = async () => {
+    stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
+    const closed = listener.close(CLOSE_GRACE_MS)
+    if (config.killOnExit) await endAll(registry)
+    await closed
+    await app.close()
+    stopReaping()
+    await release()
+  }
+  let closed: Promise<void> | undefined
+  return {
+    port,
+    close: () => {
+      closed ??= shutDown()
+      return closed
+    },
+  }
+}
+
+interface Frame {
+  readonly log: Log
+  readonly listener: Listener
+  readonly shutdown: AbortSignal
+}
+
+/** The features and the app in front of them. `release` gives back what they hold. */
+async function build(config: Config, { log, listener, shutdown }: Frame) {
+  const user = config.defaultUser || userInfo().username
+  const defaults = createDefaults({ user, workdir: config.defaultWorkdir, notFirecracker: config.notFirecracker })
   const users = createUsers()
   const token = createAccessToken()
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
-  await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
-  tellPrivileges(log)
-
+  const pollers = new Pollers()
+  const files = { users, defaults, token, log: log.named('filesystem') }
+  const inotify = new Inotify(files.log)
   const process = createProcessService({
     users,
     defaults,
@@ -64,11 +104,10 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     devNull: devNull.fd,
     log: log.named('process'),
   })
-  const files = { users, defaults, token, log: log.named('filesystem') }
-  const filesystem = createFilesystemService(files)
+  const readEntry = (path: string) => readEntryInfo(path, users)
+  const watch = createWatchService({ users, defaults, inotify, pollers, readEntry })
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
   const sampler = createSampler()
-  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
   const app = buildApp({
     log,
     token,
@@ -81,38 +120,15 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       (scope) => initRoute(scope, initialization),
       filesRoutes(files),
       composeRoutes(files),
-      rpcRoutes({ process, filesystem, log, shutdown: stopping.signal }),
+      rpcRoutes({ process, filesystem: createFilesystemService(files), watch, log, shutdown }),
     ],
   })
-  await app.ready()
-  const stopReaping = reapOrphans(registry, log)
-  const port = await listener.listen({ address: config.address, port: config.port })
-
-  const shutDown = async () => {
-    stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
-    const closed = listener.close(CLOSE_GRACE_MS)
-    if (config.killOnExit) await endAll(registry)
-    await closed
-    await app.close()
-    stopReaping()
+  const release = async () => {
+    pollers.close()
+    inotify.close()
     await devNull.close()
   }
-  let closed: Promise<void> | undefined
-  return {
-    port,
-    close: () => {
-      closed ??= shutDown()
-      return closed
-    },
-  }
-}
-
-/** The user that runs the daemon where it is not root, and the variable that tells programs where they are. */
-function initialDefaults(config: Config): Defaults {
-  const env = new EnvVars()
-  env.setInternal('E2B_SANDBOX', String(!config.notFirecracker))
-  const user = config.defaultUser || userInfo().username
-  return { user, workdir: config.defaultWorkdir, env }
+  return { app, registry, release }
 }
 
 function tellPrivileges(log: Log): void {

@@ -100,9 +100,11 @@ async function openForWriting(path: string, owner: User): Promise<FileHandle> {
     throw openError(path, error)
   })
   try {
-    checkRegular(await handle.stat(), path)
+    const stats = await handle.stat()
+    checkRegular(stats, path)
     await giveTo(handle, owner)
-    await handle.truncate(0)
+    // Watchers are told of every truncation as of a write, and a new file is written once (contract C29).
+    if (stats.size > 0) await handle.truncate(0)
     return handle
   } catch (error) {
     await handle.close()

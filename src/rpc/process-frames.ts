@@ -1,12 +1,10 @@
-import { create, toBinary, toJson } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 import { StartResponseSchema } from '../gen/process/process_pb.js'
 import { toEvent } from '../process/convert.ts'
 import type { StreamItem } from '../process/follow.ts'
 import type { Chunk, StreamName } from '../process/output-log.ts'
 import { envelope } from './envelope.ts'
-
-/** How a Connect stream carries its messages. */
-export type Codec = 'json' | 'proto'
+import { type Codec, messageFrame } from './message-frame.ts'
 
 /**
  * The frame of one chunk of output. It is made once per codec, also for many readers: handing bytes straight into a frame
@@ -27,9 +25,7 @@ export function chunkFrame(chunk: Chunk, codec: Codec): Uint8Array {
 export function itemFrame(item: StreamItem<Uint8Array>, codec: Codec): Uint8Array {
   if (item.kind === 'data') return item.data
   const message = create(StartResponseSchema, { event: toEvent(item) })
-  const json = () => Buffer.from(JSON.stringify(toJson(StartResponseSchema, message)))
-  const bytes = codec === 'json' ? json() : toBinary(StartResponseSchema, message)
-  return envelope(0, bytes.length, (frame, offset) => frame.set(bytes, offset))
+  return messageFrame(StartResponseSchema, message, codec)
 }
 
 function jsonFrame({ stream, bytes }: Chunk): Uint8Array {

@@ -2,7 +2,8 @@ import { ConnectRequestSchema, StartRequestSchema } from '../gen/process/process
 import { type Followed, follow } from '../process/follow.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { StreamCaller } from './caller.ts'
-import { type Codec, chunkFrame, itemFrame } from './process-frames.ts'
+import type { Codec } from './message-frame.ts'
+import { chunkFrame, itemFrame } from './process-frames.ts'
 import type { OpenStream, StreamMethod } from './stream-route.ts'
 
 /** Start and Connect as `serveStream` runs them. */

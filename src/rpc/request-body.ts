@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { type DescMessage, fromBinary, fromJsonString, type MessageShape } from '@bufbuild/protobuf'
 import { AppError } from '../errors.ts'
-import type { Codec } from './process-frames.ts'
+import type { Codec } from './message-frame.ts'
 
 /** Largest request message: room for the largest environment and for 16 MiB of input in base64, far below memory. */
 export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024

@@ -8,20 +8,23 @@ import { Process } from '../gen/process/process_pb.js'
 import { statusOf } from '../http/error-response.ts'
 import { pathOf } from '../http/path.ts'
 import type { ProcessService } from '../process/service.ts'
+import type { WatchService } from '../watch/service.ts'
 import { errorBoundary } from './error-boundary.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import { legacyClients } from './legacy.ts'
 import { processStreams } from './process-streams.ts'
 import { MAX_MESSAGE_BYTES } from './request-body.ts'
 import { addServices } from './services.ts'
-import { type StreamDeps, serveStream, streamCodec } from './stream-route.ts'
+import { type StreamDeps, type StreamMethod, serveStream, streamCodec } from './stream-route.ts'
 import { unaryMethods } from './unary-methods.ts'
 import { serveUnary, unaryCodec } from './unary-route.ts'
+import { watchStream } from './watch-stream.ts'
 
 /** The services behind the RPC routes, and what every stream needs. */
 export interface RpcDeps extends StreamDeps {
   readonly process: ProcessService
   readonly filesystem: FilesystemService
+  readonly watch: WatchService
 }
 
 /**
@@ -30,7 +33,8 @@ export interface RpcDeps extends StreamDeps {
  */
 export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   const kinds = methodKinds()
-  const streams = new Map(processStreams(deps.process).map((method) => [`/${method.name}`, method]))
+  const methods: StreamMethod[] = [...processStreams(deps.process), watchStream(deps.watch)]
+  const streams = new Map(methods.map((method) => [`/${method.name}`, method]))
   const unaries = new Map(unaryMethods(deps).map((method) => [`/${method.name}`, method]))
   const intercept = async (request: FastifyRequest, reply: FastifyReply) => {
     const path = pathOf(request.url)

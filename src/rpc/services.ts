@@ -1,22 +1,23 @@
 import { create } from '@bufbuild/protobuf'
 import type { ConnectRouter, ServiceImpl } from '@connectrpc/connect'
-import { AppError } from '../errors.ts'
 import type { FilesystemService } from '../filesystem/service.ts'
-import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
+import { Filesystem, WatchDirResponseSchema } from '../gen/filesystem/filesystem_pb.js'
 import { ConnectResponseSchema, Process, StartResponseSchema } from '../gen/process/process_pb.js'
 import { toEvent } from '../process/convert.ts'
 import { type Followed, follow } from '../process/follow.ts'
 import type { Chunk } from '../process/output-log.ts'
 import type { ProcessService } from '../process/service.ts'
+import type { WatchService } from '../watch/service.ts'
 import { callerOf, streamCallerOf } from './request-caller.ts'
+import { toWatchResponse } from './watch-stream.ts'
 
 /** Puts the services on the library's router: all unary calls, and streams in gRPC and gRPC-Web. */
 export function addServices(
   router: ConnectRouter,
-  services: { process: ProcessService; filesystem: FilesystemService },
+  services: { process: ProcessService; filesystem: FilesystemService; watch: WatchService },
 ): void {
   router.service(Process, processCalls(services.process))
-  router.service(Filesystem, filesystemCalls(services.filesystem))
+  router.service(Filesystem, filesystemCalls(services))
 }
 
 function processCalls(service: ProcessService): ServiceImpl<typeof Process> {
@@ -49,23 +50,23 @@ function copyOf({ stream, bytes }: Chunk) {
   return { stream, bytes: Uint8Array.from(bytes) }
 }
 
-function filesystemCalls(service: FilesystemService): ServiceImpl<typeof Filesystem> {
+function filesystemCalls(services: {
+  filesystem: FilesystemService
+  watch: WatchService
+}): ServiceImpl<typeof Filesystem> {
+  const { filesystem, watch } = services
   return {
-    stat: (request, context) => service.stat(request, callerOf(context)),
-    makeDir: (request, context) => service.makeDir(request, callerOf(context)),
-    move: (request, context) => service.move(request, callerOf(context)),
-    listDir: (request, context) => service.listDir(request, callerOf(context)),
-    remove: (request, context) => service.remove(request, callerOf(context)),
-    // biome-ignore lint/correctness/useYield: there is nothing to yield before the first error
-    async *watchDir() {
-      throw notYet()
+    stat: (request, context) => filesystem.stat(request, callerOf(context)),
+    makeDir: (request, context) => filesystem.makeDir(request, callerOf(context)),
+    move: (request, context) => filesystem.move(request, callerOf(context)),
+    listDir: (request, context) => filesystem.listDir(request, callerOf(context)),
+    remove: (request, context) => filesystem.remove(request, callerOf(context)),
+    async *watchDir(request, context) {
+      const { items } = await watch.watchDir(request, streamCallerOf(context))
+      for await (const item of items) yield create(WatchDirResponseSchema, toWatchResponse(item))
     },
-    createWatcher: () => Promise.reject(notYet()),
-    getWatcherEvents: () => Promise.reject(notYet()),
-    removeWatcher: () => Promise.reject(notYet()),
+    createWatcher: (request, context) => watch.createWatcher(request, callerOf(context)),
+    getWatcherEvents: (request) => watch.getWatcherEvents(request),
+    removeWatcher: (request) => watch.removeWatcher(request),
   }
-}
-
-function notYet(): AppError {
-  return new AppError('unimplemented', 'this version of the daemon does not watch directories')
 }

@@ -9,7 +9,7 @@ import { endOfStream, readOnlyMessage } from './envelope.ts'
 import { logCall, toConnectError, wireError } from './error-boundary.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { keepaliveInterval } from './keepalive.ts'
-import type { Codec } from './process-frames.ts'
+import type { Codec } from './message-frame.ts'
 import { decodeMessage } from './request-body.ts'
 import { endWith, type RawResponse, writeFrames } from './stream-writer.ts'
 

@@ -2,11 +2,16 @@ import type { FilesystemService } from '../filesystem/service.ts'
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
 import { Process } from '../gen/process/process_pb.js'
 import type { ProcessService } from '../process/service.ts'
+import type { WatchService } from '../watch/service.ts'
 import { type UnaryMethod, unaryMethod } from './unary-route.ts'
 
 /** The unary calls of both services, as `serveUnary` runs them. What is not here is left to the library. */
-export function unaryMethods(services: { process: ProcessService; filesystem: FilesystemService }): UnaryMethod[] {
-  const { process, filesystem } = services
+export function unaryMethods(services: {
+  process: ProcessService
+  filesystem: FilesystemService
+  watch: WatchService
+}): UnaryMethod[] {
+  const { process, filesystem, watch } = services
   return [
     unaryMethod(Process.method.list, () => process.list()),
     unaryMethod(Process.method.update, (request) => process.update(request)),
@@ -18,5 +23,8 @@ export function unaryMethods(services: { process: ProcessService; filesystem: Fi
     unaryMethod(Filesystem.method.move, filesystem.move),
     unaryMethod(Filesystem.method.listDir, filesystem.listDir),
     unaryMethod(Filesystem.method.remove, filesystem.remove),
+    unaryMethod(Filesystem.method.createWatcher, watch.createWatcher),
+    unaryMethod(Filesystem.method.getWatcherEvents, watch.getWatcherEvents),
+    unaryMethod(Filesystem.method.removeWatcher, watch.removeWatcher),
   ]
 }

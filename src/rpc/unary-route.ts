@@ -6,8 +6,6 @@ import {
   type DescMethodUnary,
   type MessageInitShape,
   type MessageShape,
-  toBinary,
-  toJson,
 } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
@@ -17,7 +15,7 @@ import { abortAt, parseTimeout } from './deadline.ts'
 import { httpStatus, logCall, toConnectError, wireError } from './error-boundary.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { LEGACY_HEADER, reducedFor } from './legacy.ts'
-import type { Codec } from './process-frames.ts'
+import { type Codec, encodeMessage } from './message-frame.ts'
 import { decodeMessage, gunzipped, MAX_MESSAGE_BYTES, readWhole } from './request-body.ts'
 import type { StreamDeps } from './stream-route.ts'
 
@@ -45,15 +43,9 @@ export function unaryMethod<I extends DescMessage, O extends DescMessage>(
     async call(request, codec, caller) {
       const answer = create(method.output, await run(decodeMessage(method.input, request, codec), caller))
       const legacy = reducedFor(caller.userAgent, method.parent.typeName, answer)
-      return { body: encoded(method.output, answer, codec), legacy }
+      return { body: encodeMessage(method.output, answer, codec), legacy }
     },
   }
-}
-
-function encoded<O extends DescMessage>(schema: O, message: MessageShape<O>, codec: Codec): Buffer {
-  if (codec === 'json') return Buffer.from(JSON.stringify(toJson(schema, message)))
-  const { buffer, byteOffset, length } = toBinary(schema, message)
-  return Buffer.from(buffer, byteOffset, length)
 }
 
 /** The codec of a content type that `serveUnary` takes, undefined for all others. */

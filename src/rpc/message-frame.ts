@@ -1,0 +1,18 @@
+import { type DescMessage, type MessageShape, toBinary, toJson } from '@bufbuild/protobuf'
+import { envelope } from './envelope.ts'
+
+/** How a Connect stream or call carries its messages. */
+export type Codec = 'json' | 'proto'
+
+/** A message as it travels, without an envelope. */
+export function encodeMessage<O extends DescMessage>(schema: O, message: MessageShape<O>, codec: Codec): Buffer {
+  if (codec === 'json') return Buffer.from(JSON.stringify(toJson(schema, message)))
+  const { buffer, byteOffset, length } = toBinary(schema, message)
+  return Buffer.from(buffer, byteOffset, length)
+}
+
+/** A message in its envelope. */
+export function messageFrame<O extends DescMessage>(schema: O, message: MessageShape<O>, codec: Codec): Buffer {
+  const bytes = encodeMessage(schema, message, codec)
+  return envelope(0, bytes.length, (frame, offset) => bytes.copy(frame, offset))
+}
