@@ -1,5 +1,11 @@
 import type { RequestListener, Server } from 'node:http'
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+  fastify,
+} from 'fastify'
 import type { Log } from '../log.ts'
 import type { Users } from '../system/users.ts'
 import type { AccessToken } from './access-token.ts'
@@ -21,6 +27,17 @@ export interface AppOptions {
   readonly routes: readonly ((app: FastifyInstance) => void)[]
 }
 
+type SchemaCompilers = NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>
+
+/**
+ * No route has a schema, and Fastify's own compilers, which it would load nevertheless, are a third of a megabyte of code. The
+ * cast: their types name properties of that code.
+ */
+const noSchemas = {
+  buildValidator: () => () => () => true,
+  buildSerializer: () => () => JSON.stringify,
+} as unknown as SchemaCompilers
+
 /**
  * Builds the HTTP application: CORS, access token, Basic username, then the route, in this order and for every path
  * (contract A17). It listens to nothing; the caller awaits `ready()` before it accepts connections, and `close()` at the end.
@@ -33,6 +50,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     exposeHeadRoutes: false,
     return503OnClosing: false,
     serverFactory: options.serverFactory,
+    schemaController: { compilersFactory: noSchemas },
     frameworkErrors: (error, request, reply) => handleError(error, request, reply),
     // The listener answers what is not a request: it knows what else is under way on the connection.
     clientErrorHandler: () => {},

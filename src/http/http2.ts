@@ -1,4 +1,10 @@
-import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
+import {
+  createServer,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, type ProtocolServer } from './http1.ts'
 
 /** Calls at a time on one connection. A proxy in front may carry everything of a sandbox over a single one. */
@@ -32,8 +38,36 @@ const STREAM_RESETS = { streamResetBurst: 100_000, streamResetRate: 50_000 }
  */
 const MAX_REJECTED_STREAMS = 100_000
 
-/** Makes the HTTP/2 half (prior knowledge, without TLS), with the handler of the HTTP/1.1 half. */
-export function createHttp2({ handler, headersTimeout }: HttpOptions): ProtocolServer {
+/**
+ * Makes the HTTP/2 half (prior knowledge, without TLS), with the handler of the HTTP/1.1 half. The server itself is made for
+ * the first connection: most daemons never see one, and node's HTTP/2 takes 9 MB.
+ */
+export function createHttp2(options: HttpOptions): ProtocolServer {
+  const sessions = new Set<ServerHttp2Session>()
+  let draining = false
+  const onSession = (session: ServerHttp2Session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+    session.setLocalWindowSize(SESSION_WINDOW)
+    closeWhenIdle(session, options.headersTimeout)
+    if (draining) session.close()
+  }
+  let server: Http2Server | undefined
+  return {
+    take: (socket) => {
+      // HTTP/2 has no half-closed connections: one whose peer has gone must end as a whole.
+      socket.allowHalfOpen = false
+      server ??= makeServer(options, onSession)
+      server.emit('connection', socket)
+    },
+    drain: () => {
+      draining = true
+      for (const session of sessions) session.close()
+    },
+  }
+}
+
+function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Session) => void): Http2Server {
   const server = createServer({
     settings: {
       maxConcurrentStreams: MAX_CONCURRENT_STREAMS,
@@ -44,28 +78,10 @@ export function createHttp2({ handler, headersTimeout }: HttpOptions): ProtocolS
     maxSessionRejectedStreams: MAX_REJECTED_STREAMS,
     ...STREAM_RESETS,
   })
-  const sessions = new Set<ServerHttp2Session>()
-  let draining = false
-  server.on('session', (session) => {
-    sessions.add(session)
-    session.once('close', () => sessions.delete(session))
-    session.setLocalWindowSize(SESSION_WINDOW)
-    closeWhenIdle(session, headersTimeout)
-    if (draining) session.close()
-  })
+  server.on('session', onSession)
   // HTTP/2 requests and responses of Node's compatibility layer offer what handlers use of those of HTTP/1.1.
   server.on('request', handler as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void)
-  return {
-    take: (socket) => {
-      // HTTP/2 has no half-closed connections: one whose peer has gone must end as a whole.
-      socket.allowHalfOpen = false
-      server.emit('connection', socket)
-    },
-    drain: () => {
-      draining = true
-      for (const session of sessions) session.close()
-    },
-  }
+  return server
 }
 
 /**
