@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { Dicer } from '@fastify/busboy'
 import { pump, type Sink } from '../lib/pump.ts'
 
@@ -9,7 +8,7 @@ const MAX_HEADER_PAIRS = 64
 const MAX_HEADER_BYTES = 16 * 1024
 /** Parts that were parsed but not yet taken: a chunk may hold hundreds of tiny ones. */
 const MAX_WAITING_PARTS = 16
-/** Bytes that wait in front of the parser, and bytes of one part that are parsed ahead of their reader. */
+/** Bytes of one part that are parsed ahead of their reader. */
 const BUFFER_BYTES = 256 * 1024
 
 /** One part of a form. */
@@ -46,17 +45,17 @@ export async function receiveMultipart(source: Readable, options: MultipartOptio
   const parser = new Dicer({
     boundary: options.boundary,
     maxHeaderPairs: MAX_HEADER_PAIRS,
-    // The types lack these options, which the parser has.
-    ...({ maxHeaderSize: MAX_HEADER_BYTES, partHwm: BUFFER_BYTES, highWaterMark: BUFFER_BYTES } as object),
+    // The types lack these options, which the parser has. It never holds a part back: where the last part of a chunk is full
+    // and ends, it would wait for ever.
+    ...({ maxHeaderSize: MAX_HEADER_BYTES, partHwm: Number.MAX_SAFE_INTEGER } as object),
   })
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => {})
   const cancel = new AbortController()
   const parts = partQueue((part) => options.onPart(part, cancel.signal), failed.reject)
-  parser.on('part', (body: Readable) => {
-    // Each failure of a body is the parser's as well.
-    body.on('error', () => {})
-    body.on('header', (header: Record<string, string[]>) =>
+  parser.on('part', (raw: Readable) => {
+    const body = parts.buffer(raw)
+    raw.on('header', (header: Record<string, string[]>) =>
       parts.add({ disposition: header['content-disposition']?.[0] ?? '', body }),
     )
   })
@@ -73,32 +72,55 @@ export async function receiveMultipart(source: Readable, options: MultipartOptio
 }
 
 interface PartQueue {
-  add(part: Part): void
+  /** What a parsed part's body is read from. */
+  readonly buffer: (raw: Readable) => Readable
+  readonly add: (part: Part) => void
   /** Resolves when all parts were taken. */
   readonly done: () => Promise<void>
-  /** Set while too many wait. */
+  /** Set while nothing more should be parsed: too many parts wait, or the body of one is full. */
   readonly full: () => Promise<void> | undefined
 }
 
 function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown) => void): PartQueue {
   let waiting = 0
   let last = Promise.resolve()
+  let fullBody: Readable | undefined
   let room = Promise.withResolvers<void>()
+  const isFull = () => waiting > MAX_WAITING_PARTS || fullBody !== undefined
+  const look = () => {
+    if (isFull()) return
+    room.resolve()
+    room = Promise.withResolvers<void>()
+  }
   return {
+    buffer: (raw) => {
+      const free = () => {
+        if (fullBody !== body) return
+        fullBody = undefined
+        look()
+      }
+      const body: Readable = new Readable({ highWaterMark: BUFFER_BYTES, read: free })
+      // An error of the body is one of the parser, too.
+      body.on('close', free).on('error', () => {})
+      raw.on('error', (error) => body.destroy(error))
+      raw.on('end', () => body.push(null))
+      raw.on('data', (chunk: Buffer) => {
+        if (!body.push(chunk)) fullBody = body
+      })
+      return body
+    },
     add: (part) => {
       waiting++
       last = last.then(async () => {
         await onPart(part)
         waiting--
-        if (waiting > MAX_WAITING_PARTS) return
-        room.resolve()
-        room = Promise.withResolvers<void>()
+        look()
       })
       last.catch(fail)
     },
     done: () => last,
     // Not until all are taken: the last one may still need what comes.
-    full: () => (waiting > MAX_WAITING_PARTS ? room.promise : undefined),
+    full: () => (isFull() ? room.promise : undefined),
   }
 }
 
@@ -108,10 +130,10 @@ function parserSink(parser: Dicer, parts: PartQueue, failed: Promise<never>): Si
   parser.on('finish', finished.resolve)
   return {
     write: (chunk) => {
-      const drained = parser.write(chunk) ? undefined : once(parser, 'drain')
+      // Takes the chunk at once, as it never holds a part back.
+      parser.write(chunk)
       const full = parts.full()
-      if (drained === undefined && full === undefined) return undefined
-      return Promise.race([failed, Promise.all([drained, full])]).then(() => {})
+      return full && Promise.race([failed, full])
     },
     end: async () => {
       parser.end()
