@@ -1,4 +1,4 @@
-import { readCommand } from './config.ts'
+import { type Config, readCommand } from './config.ts'
 import { VERSION } from './version.ts'
 
 /** The commit this was built from; put in by the build, absent when the sources run directly. */
@@ -22,9 +22,12 @@ switch (command.kind) {
     process.stderr.write(command.problem === '' ? `${command.text}\n` : `${command.problem}\n${command.text}\n`)
     process.exitCode = command.problem === '' ? 0 : USAGE_EXIT
     break
-  case 'run': {
-    // Only here, so that -version answers without loading the server.
-    const { serve } = await import('./serve.ts')
-    process.exitCode = (await serve(command.config, LAST_RESORT_MS)) ? 0 : FAILURE_EXIT
-  }
+  case 'run':
+    void run(command.config)
+}
+
+async function run(config: Config): Promise<void> {
+  // Only here, so that -version answers without loading the server.
+  const { serve } = await import('./serve.ts')
+  process.exitCode = (await serve(config, LAST_RESORT_MS)) ? 0 : FAILURE_EXIT
 }
