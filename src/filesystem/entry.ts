@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
-import type { MessageInitShape } from '@bufbuild/protobuf'
-import { type EntryInfoSchema, FileType } from '../gen/filesystem/filesystem_pb.js'
+import { create, type MessageShape } from '@bufbuild/protobuf'
+import { EntryInfoSchema, FileType } from '../gen/filesystem/filesystem_pb.js'
 import { baseName } from '../lib/clean-path.ts'
 import { type RawEntry, unpackEntries } from '../native/entries.ts'
 import { readEntry } from '../native/index.ts'
@@ -8,7 +8,7 @@ import type { Users } from '../system/users.ts'
 import { METADATA_PREFIX, metadataFrom } from './metadata.ts'
 
 /** What clients are told about an entry. */
-export type EntryInfo = MessageInitShape<typeof EntryInfoSchema>
+export type EntryInfo = MessageShape<typeof EntryInfoSchema>
 
 /** Letters of Go's FileMode, in its order, for the kinds and bits of a mode. A character device is also a device. */
 const LETTERS: readonly (readonly [string, (mode: number) => boolean])[] = [
@@ -61,7 +61,7 @@ export function toEntryInfo(raw: RawEntry, names: EntryNames): EntryInfo {
   const isLink = link !== undefined
   const targetMode = link === 'broken' ? 0 : (link?.mode ?? raw.mode)
   const metadata = metadataFrom(raw.attributes)
-  return {
+  return create(EntryInfoSchema, {
     ...names,
     type: typeOf(targetMode),
     size: raw.size,
@@ -70,7 +70,7 @@ export function toEntryInfo(raw: RawEntry, names: EntryNames): EntryInfo {
     modifiedTime: { seconds: raw.modifiedSeconds, nanos: raw.modifiedNanoseconds },
     ...(isLink ? { symlinkTarget: link === 'broken' ? names.path : link.path.toString() } : {}),
     ...(metadata.size > 0 ? { metadata: Object.fromEntries(metadata) } : {}),
-  }
+  })
 }
 
 function typeOf(mode: number): FileType {

@@ -11,10 +11,10 @@ import { failure, fileErrno } from './failure.ts'
 import { METADATA_PREFIX } from './metadata.ts'
 
 /**
- * Entries of one response: it is one message, and as JSON each entry takes some 300 bytes of the 512 MiB that a
- * JavaScript string can hold.
+ * Entries of one response, which is one message in memory: about 2 KiB each until it is sent, so that the largest listing takes
+ * 500 MB. Without a limit one call could use up the sandbox's memory, and end every command with the daemon.
  */
-const MAX_ENTRIES = 1_000_000
+const MAX_ENTRIES = 250_000
 /** Entries that are converted before other work gets a turn; about 2 ms. */
 const BATCH = 1_000
 
@@ -39,9 +39,9 @@ export async function listDirectory(options: ListOptions): Promise<EntryInfo[]> 
   const walk = {
     ...options,
     maxEntries: options.maxEntries ?? MAX_ENTRIES,
-    entries: [],
-    owners: new Map(),
-    groups: new Map(),
+    entries: [] as EntryInfo[],
+    owners: new Map<number, string>(),
+    groups: new Map<number, string>(),
   }
   const shown = cleanPath(options.path)
   try {

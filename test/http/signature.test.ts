@@ -41,6 +41,10 @@ test('B5 a header alone decides, unless it is empty', () => {
   expect(check({ header: '', signature: good })).toBe(true)
 })
 
+test('B12 a colon in the path is signed as it stands', () => {
+  expect(check({ path: 'a:read', signature: sign(`a:read:read:user:${TOKEN}`) })).toBe(true)
+})
+
 test('B6 neither header nor signature is refused', () => {
   expect(() => check({})).toThrow(refused('missing signature query parameter'))
 })

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { type FilesFront, failed, startFilesFront } from '../files-front.ts'
+
+test('F4 a form that is cut in a part is refused, with the connection still up', async () => {
+  await using files = await startFilesFront()
+  const body = form([['file', 'a', 'complete']]).slice(0, -8)
+  expect(await postForm(files, {}, body)).toMatchObject({ status: 400 })
+  await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
+})
+
+test('B33 a form of another kind, without boundary or broken is a bad request', async () => {
+  await using files = await startFilesFront()
+  const post = (type: string, body: string) => files.post('', body, { 'content-type': type })
+  const whole = form([['file', join(files.dir, 'a'), 'x']])
+  expect((await post('multipart/mixed; boundary=x', whole)).status).toBe(200)
+  const parsing = 'error parsing multipart form:'
+  expect(await post('multipart/related; boundary=x', whole)).toMatchObject(
+    failed(400, `${parsing} request Content-Type isn't multipart/form-data`),
+  )
+  for (const type of ['multipart/form-data', 'multipart/form-data; boundary=']) {
+    expect(await post(type, whole)).toMatchObject(failed(400, `${parsing} no multipart boundary param in Content-Type`))
+  }
+  for (const body of ['', 'garbage', '--y--', whole.slice(0, 20), whole.slice(0, -20)]) {
+    const answer = await post('multipart/form-data; boundary=x', body)
+    expect(answer.status).toBe(400)
+    expect(answer.text).toContain('error reading form: ')
+  }
+  expect((await post('multipart/form-data; boundary="x"', whole)).status).toBe(200)
+})
+
+test('B34 only parts called file are stored', async () => {
+  await using files = await startFilesFront()
+  const path = join(files.dir, 'a')
+  const mixed = form([
+    ['field', undefined, 'text'],
+    ['files', join(files.dir, 'no'), 'x'],
+    ['file', path, 'yes'],
+    ['File', join(files.dir, 'no'), 'x'],
+  ])
+  expect(JSON.parse((await postForm(files, {}, mixed)).text)).toEqual([{ name: 'a', path, type: 'file' }])
+  expect(await readdir(files.dir)).not.toContain('no')
+  expect(await postForm(files, {}, form([['other', 'x', 'x']]))).toMatchObject({ status: 200, text: '[]' })
+  expect(await postForm(files, {}, '--x--\r\n')).toMatchObject({ status: 200, text: '[]' })
+})
+
+test('B35 F8 parts go where their file names say, directories and all', async () => {
+  await using files = await startFilesFront()
+  const { home } = files.people.ann
+  const names = [`${files.dir}/deep/er/c.txt`, 'rel/d.txt', '../up.txt', '~/tilde', '日本/😀.txt', 'q%22uote', 'sp ace']
+  const body = form(names.map((name) => ['file', name, `content of ${name}`]))
+  const stored = JSON.parse((await postForm(files, {}, body)).text).map((file: { path: string }) => file.path)
+  const resolved = ['rel/d.txt', '../up.txt', 'tilde', '日本/😀.txt', 'q"uote', 'sp ace'].map((name) =>
+    join(home, name),
+  )
+  expect(stored).toEqual([names[0], ...resolved])
+  expect(await readFile(join(home, 'q"uote'), 'utf8')).toBe('content of q%22uote')
+})
+
+test('B35 a path in the query beats file names, and needs none', async () => {
+  await using files = await startFilesFront()
+  const path = join(files.dir, 'f')
+  for (const name of ['blob', undefined, '']) {
+    const answer = await postForm(files, { path }, form([['file', name, `by ${name}`]]))
+    expect(JSON.parse(answer.text)).toEqual([{ name: 'f', path, type: 'file' }])
+    expect(await readFile(path, 'utf8')).toBe(`by ${name}`)
+  }
+  expect(await postForm(files, {}, form([['file', undefined, 'x']]))).toMatchObject(
+    failed(400, 'error getting multipart custom part file name: filename not found in Content-Disposition header'),
+  )
+})
+
+test('B36 two parts for one path are refused, with what was stored before', async () => {
+  await using files = await startFilesFront()
+  const at = (name: string) => join(files.dir, name)
+  const text = (path: string) =>
+    `you cannot upload multiple files to the same path '${path}' in one upload request, only the first specified file was uploaded`
+  const twice = form([
+    ['file', at('a'), '1'],
+    ['file', at('a'), '2'],
+  ])
+  expect(await postForm(files, {}, twice)).toMatchObject(failed(400, text(at('a'))))
+  expect(await readFile(at('a'), 'utf8')).toBe('1')
+  for (const others of [['b'], ['b', 'c']]) {
+    const parts = form([...others, 'a', './a'].map((name) => ['file', `${files.dir}/${name}`, name]))
+    const list = others.map(at).join(', ')
+    expect(await postForm(files, {}, parts)).toMatchObject(
+      failed(400, `${text(`${files.dir}/./a`)}, also the following files were uploaded: ${list}`),
+    )
+  }
+})
+
+test('B33 F8 a thousand small parts and one large one arrive in order', async () => {
+  await using files = await startFilesFront()
+  const large = 'large\r\n--y \r\n-\r\n--\r no boundary '.repeat(100_000)
+  const parts: FormPart[] = Array.from({ length: 1000 }, (_, i) => ['file', join(files.dir, 'many', String(i)), `${i}`])
+  const answer = await postForm(files, {}, form([...parts, ['file', join(files.dir, 'large'), large]]))
+  expect(JSON.parse(answer.text).map((file: { name: string }) => file.name)).toEqual([
+    ...parts.map((_, i) => String(i)),
+    'large',
+  ])
+  expect((await readFile(join(files.dir, 'large'), 'utf8')) === large).toBe(true)
+  expect(await readFile(join(files.dir, 'many/999'), 'utf8')).toBe('999')
+})
+
+test('B11 a signature lets no form name its own files', async () => {
+  await using files = await startFilesFront()
+  files.front.token.set('secret')
+  const sign = (path: string) =>
+    `v1_${createHash('sha256').update(`${path}:write::secret`).digest('base64').replaceAll('=', '')}`
+  const body = form([['file', join(files.dir, 'any'), 'x']])
+  expect(await postForm(files, { signature: sign('') }, body)).toMatchObject(
+    failed(400, 'path query parameter is required for signed upload'),
+  )
+  const path = join(files.dir, 'one')
+  expect((await postForm(files, { path, signature: sign(path) }, body)).status).toBe(200)
+  expect(await readdir(files.dir)).not.toContain('any')
+})
+
+type FormPart = readonly [name: string, filename: string | undefined, content: string]
+
+function form(parts: readonly FormPart[]): string {
+  const texts = parts.map(([name, filename, content]) => {
+    const file = filename === undefined ? '' : `; filename="${filename}"`
+    return `--x\r\nContent-Disposition: form-data; name="${name}"${file}\r\n\r\n${content}\r\n`
+  })
+  return `${texts.join('')}--x--\r\n`
+}
+
+function postForm(files: FilesFront, query: Record<string, string>, body: string) {
+  return files.post(query, body, { 'content-type': 'multipart/form-data; boundary=x' })
+}
+
+async function openFilesBelow(dir: string): Promise<number> {
+  const descriptors = await readdir('/proc/self/fd')
+  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return targets.filter((target) => target.startsWith(`${dir}/`)).length
+}

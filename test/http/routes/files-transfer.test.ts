@@ -1,0 +1,116 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { sendWhole } from '../../_util/http.ts'
+import { OCTETS, startFilesFront } from '../files-front.ts'
+import { connectRaw } from '../front.ts'
+
+test('B45 an upload that is under way can be seen in the file itself', async () => {
+  await using files = await startFilesFront()
+  const path = join(files.dir, 'f')
+  using client = await connectRaw(files.front.port)
+  client.write(head(path, 'content-length: 10'))
+  client.write('12345')
+  await expect.poll(() => readFile(path, 'utf8').catch(() => '')).toBe('12345')
+  client.write('67890')
+  await expect.poll(() => client.received()).toContain('200 OK')
+  expect(await readFile(path, 'utf8')).toBe('1234567890')
+})
+
+test('F4 a connection that breaks in an upload is no success, and leaves no file open', async () => {
+  await using files = await startFilesFront()
+  const bodies = ['content-length: 10', 'transfer-encoding: chunked']
+  for (const [i, framing] of bodies.entries()) {
+    const path = join(files.dir, `f${i}`)
+    const client = await connectRaw(files.front.port)
+    client.write(head(path, framing))
+    client.write(framing.startsWith('t') ? '5\r\n12345\r\n' : '12345')
+    await expect.poll(() => readFile(path, 'utf8').catch(() => '')).toBe('12345')
+    client.socket.resetAndDestroy()
+    await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
+    expect(client.received()).toBe('')
+  }
+})
+
+test('F2 an upload without a byte for too long fails, a slow one does not', async () => {
+  await using files = await startFilesFront({ uploadIdleMs: 300 })
+  for (const type of ['application/octet-stream', 'multipart/form-data; boundary=x']) {
+    using client = await connectRaw(files.front.port)
+    client.write(head(join(files.dir, 'f'), 'content-length: 10', type))
+    await expect.poll(() => client.received(), { timeout: 5_000 }).toMatch(/^HTTP\/1\.1 504 .*no data for 0.3 s/s)
+  }
+  using slow = await connectRaw(files.front.port)
+  slow.write(head(join(files.dir, 'g'), 'content-length: 6'))
+  for (const letter of 'slowly') {
+    slow.write(letter)
+    await expect.poll(() => readFile(join(files.dir, 'g'), 'utf8').catch(() => '')).toContain(letter)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  await expect.poll(() => slow.received()).toContain('200 OK')
+})
+
+test('F1 an upload to a client that sends faster than the disk takes costs no memory', async () => {
+  await using files = await startFilesFront()
+  const before = process.memoryUsage().arrayBuffers
+  let peak = 0
+  const timer = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage().arrayBuffers - before)
+  }, 5)
+  const path = join(files.dir, 'f')
+  execFileSync('sh', ['-c', `head -c 200000000 /dev/urandom > ${path}.source`])
+  const url = `${files.front.url}/files?path=${path}`
+  const curl = spawn('curl', [
+    '-s',
+    '-H',
+    'content-type: application/octet-stream',
+    '-T',
+    `${path}.source`,
+    '-X',
+    'POST',
+    url,
+  ])
+  const [code] = await new Promise<[number]>((resolve) => curl.on('close', (status) => resolve([status ?? 1])))
+  clearInterval(timer)
+  expect(code).toBe(0)
+  execFileSync('cmp', [path, `${path}.source`])
+  expect(peak).toBeLessThan(20 * 1024 * 1024)
+})
+
+test('F3 F17 any bytes and none at all arrive as they are, over both versions of HTTP', async () => {
+  await using files = await startFilesFront()
+  const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 256))
+  const path = join(files.dir, 'f')
+  for (const http2 of [false, true]) {
+    for (const body of [bytes, Buffer.from('\ufeffBOM'), Buffer.alloc(0)]) {
+      const url = `${files.front.url}/files?path=${path}`
+      const answer = await sendWhole(url, { method: 'POST', headers: OCTETS, body, http2 })
+      expect(answer.status).toBe(200)
+      expect((await readFile(path)).equals(body)).toBe(true)
+    }
+  }
+})
+
+test('F11 an early answer to a body that is still being sent can be read, and the connection goes on', async () => {
+  await using files = await startFilesFront()
+  using client = await connectRaw(files.front.port)
+  const size = 8 * 1024 * 1024
+  client.write(head(files.dir, `content-length: ${size}`))
+  await expect.poll(() => client.received()).toContain('path is a directory')
+  client.write(Buffer.alloc(size))
+  client.write(head(join(files.dir, 'next'), 'content-length: 2'))
+  client.write('ok')
+  await expect.poll(() => client.received()).toContain('200 OK')
+  expect(await readFile(join(files.dir, 'next'), 'utf8')).toBe('ok')
+})
+
+function head(path: string, framing: string, type = 'application/octet-stream'): string {
+  const target = `/files?path=${encodeURIComponent(path)}`
+  return `POST ${target} HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\n${framing}\r\n\r\n`
+}
+
+async function openFilesBelow(dir: string): Promise<number> {
+  const descriptors = await readdir('/proc/self/fd')
+  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return targets.filter((target) => target.startsWith(`${dir}/`)).length
+}
