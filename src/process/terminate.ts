@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { access, readdir, readFile } from 'node:fs/promises'
 import { close, pidfdOpen, pidfdSignal } from '../native/index.ts'
 
 /** Leader of a session; without a pidfd it is gone already, and only the rest of the session is signalled. */
@@ -33,6 +33,8 @@ export async function signalSession(
   const passes = signal === 'SIGKILL' ? MAX_PASSES : 1
   const signalled = new Set<number>()
   for (let pass = 0; pass < passes && !abort.aborted; pass++) {
+    // The kernel gives the number of a session to nobody while it has members: if somebody has it now, nobody is left.
+    if (leader.pidfd === undefined && (await exists(leader.pid))) return
     const found = (await sessionMembers(leader.pid, abort)).filter((pid) => pid !== leader.pid && !signalled.has(pid))
     const reached = await Promise.all(found.map((pid) => signalMember(pid, leader.pid, numbers[signal])))
     for (const pid of found) signalled.add(pid)
@@ -71,6 +73,13 @@ async function sessionOf(pid: number): Promise<number | undefined> {
   // The name in field 2 may contain anything, also spaces and brackets.
   const [state, , , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return session === undefined || state === 'Z' || state === 'X' ? undefined : Number(session)
+}
+
+async function exists(pid: number): Promise<boolean> {
+  return access(`/proc/${pid}`).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function ignoresHangUp(pid: number): Promise<boolean> {

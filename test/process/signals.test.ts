@@ -1,6 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { needsNamespace } from '../_util/namespace.ts'
 import { call, start, transcript } from '../_util/rpc.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { kill, sendSignal } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
@@ -156,6 +160,30 @@ test('D60 a stopped session is killed too', async () => {
   await kill(daemon.url, { pid })
   await stream.rest()
   await gone(job)
+})
+
+test('D60 who got the number of an exited leader is not signalled for it, nor is its session', async (context) => {
+  needsNamespace(context)
+  await using directory = await makeTmpDir()
+  const file = join(directory.path, 'pids')
+  const { stream, pid } = await startShell("setsid sh -c 'while sleep 0.1; do echo tick; done' & echo $!")
+  const [job = 0] = await numbers(stream, 1)
+  await gone(pid)
+  const reuse = async () => {
+    await writeFile('/proc/sys/kernel/ns_last_pid', String(pid - 1))
+    const child = spawn('/bin/sh', ['-c', `sleep 300 & echo $! > ${file}; wait`], { detached: true, stdio: 'ignore' })
+    if (child.pid === pid) return child
+    child.kill()
+    return undefined
+  }
+  const stranger = await vi.waitUntil(reuse, { interval: 1, timeout: 10_000 })
+  const member = await vi.waitUntil(async () => Number(await readFile(file, 'utf8').catch(() => '')), { timeout: 5000 })
+  expect((await kill(daemon.url, { pid })).status).toBe(200)
+  expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: 'exit status 0' })
+  expect(await alive(pid)).toBe(true)
+  expect(await alive(member)).toBe(true)
+  for (const each of [job, member]) process.kill(each)
+  stranger.kill()
 })
 
 test('D57 a normal exit kills nobody', async () => {
