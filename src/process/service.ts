@@ -76,13 +76,14 @@ export function createProcessService(deps: ProcessServiceDeps) {
     },
 
     /** Signals the session; the answer says that the signal is sent, not that it had an effect (contract D57). */
-    async sendSignal(request: SendSignalRequest, caller: Caller) {
+    async sendSignal(request: SendSignalRequest) {
       const process = registry.find(toSelector(request.process))
       if (request.signal !== Signal.SIGTERM && request.signal !== Signal.SIGKILL) {
         const name = request.signal === Signal.UNSPECIFIED ? 'SIGNAL_UNSPECIFIED' : request.signal
         throw new AppError('unimplemented', `invalid signal: ${name}`)
       }
-      await process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', caller.signal)
+      // A caller that goes away must not leave half a session behind.
+      await process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', new AbortController().signal)
       log.info({ pid: process.pid, signal: Signal[request.signal] }, 'process signalled')
       return {}
     },

@@ -36,7 +36,7 @@ function processCalls(service: ProcessService): ServiceImpl<typeof Process> {
     update: (request) => service.update(request),
     streamInput: (requests, context) => service.streamInput(requests, callerOf(context)),
     sendInput: (request, context) => service.sendInput(request, callerOf(context)),
-    sendSignal: (request, context) => service.sendSignal(request, callerOf(context)),
+    sendSignal: (request) => service.sendSignal(request),
     closeStdin: (request, context) => service.closeStdin(request, callerOf(context)),
   }
 }

@@ -186,6 +186,22 @@ test('D60 who got the number of an exited leader is not signalled for it, nor is
   stranger.kill()
 })
 
+test('D57 a kill is carried out to the end, though its client no longer waits', async () => {
+  const { stream, pid } = await startShell('for i in $(seq 200); do sleep 300 & done; echo up; wait')
+  await outputUntil(stream, 'up')
+  const members = await sessionOf(pid)
+  expect(members.length).toBeGreaterThan(200)
+  const ended = stream.rest()
+  const headers = { 'connect-timeout-ms': '1' }
+  const killed = async () => {
+    await call(daemon.url, 'process.Process/SendSignal', { process: { pid }, signal: 9 }, { headers })
+    return !(await alive(pid))
+  }
+  await vi.waitUntil(killed, { interval: 1, timeout: 5000 })
+  await ended
+  await vi.waitUntil(async () => (await sessionOf(pid)).length === 0, { timeout: 5000 })
+})
+
 test('D57 a normal exit kills nobody', async () => {
   const said = await transcript(
     await start(daemon.url, '/bin/sh', { args: ['-c', 'sleep 300 >/dev/null 2>&1 & echo $!'] }),
