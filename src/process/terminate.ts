@@ -35,21 +35,48 @@ export async function signalSession(
   for (let pass = 0; pass < passes && !abort.aborted; pass++) {
     // The kernel gives the number of a session to nobody while it has members: if somebody has it now, nobody is left.
     if (leader.pidfd === undefined && (await exists(leader.pid))) return
-    const found = (await sessionMembers(leader.pid, abort)).filter((pid) => pid !== leader.pid && !signalled.has(pid))
+    const members = (await sessions()).get(leader.pid) ?? []
+    const found = members.filter((pid) => pid !== leader.pid && !signalled.has(pid))
     const reached = await Promise.all(found.map((pid) => signalMember(pid, leader.pid, numbers[signal])))
     for (const pid of found) signalled.add(pid)
     if (!reached.includes(true)) return
   }
 }
 
-/** Pids in the session of `sid`, the leader's included. Empty where /proc cannot be read. */
-async function sessionMembers(sid: number, abort: AbortSignal): Promise<number[]> {
+/** Live processes by their session. */
+type Sessions = ReadonlyMap<number, readonly number[]>
+
+let running: Promise<Sessions> | undefined
+let following: Promise<Sessions> | undefined
+
+/** A pass over /proc that begins now or later. Who asks during one shares the next: many kills at a time cost two passes. */
+function sessions(): Promise<Sessions> {
+  if (running !== undefined) {
+    following ??= running.then(() => {
+      following = undefined
+      return sessions()
+    })
+    return following
+  }
+  running = readSessions().finally(() => {
+    running = undefined
+  })
+  return running
+}
+
+/** Empty where /proc cannot be read. */
+async function readSessions(): Promise<Sessions> {
   const names = await readdir('/proc').catch(() => [])
   const pids = names.filter((name) => /^\d+$/.test(name)).map(Number)
-  const members: number[] = []
+  const members = new Map<number, number[]>()
   const look = async (): Promise<void> => {
-    for (let pid = pids.pop(); pid !== undefined && !abort.aborted; pid = pids.pop())
-      if ((await sessionOf(pid)) === sid) members.push(pid)
+    for (let pid = pids.pop(); pid !== undefined; pid = pids.pop()) {
+      const session = await sessionOf(pid)
+      if (session === undefined) continue
+      const known = members.get(session)
+      if (known === undefined) members.set(session, [pid])
+      else known.push(pid)
+    }
   }
   await Promise.all(Array.from({ length: PARALLEL_READS }, look))
   return members

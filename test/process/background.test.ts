@@ -149,9 +149,7 @@ describe.concurrent('after the leader has exited', () => {
 
 test('D18 no descriptor is left of any of them', async () => {
   const before = await descriptors(daemon.pid)
-  for (let i = 0; i < 5; i++) {
-    const { job } = await withJob('sleep 300 & echo $!; exec sleep 0')
-    process.kill(job)
-  }
+  const jobs = await Promise.all([1, 2, 3, 4, 5].map(() => withJob('sleep 300 & echo $!; exec sleep 0')))
+  for (const { job } of jobs) process.kill(job)
   await vi.waitUntil(async () => (await descriptors(daemon.pid)) <= before, { timeout: 10_000 })
 })

@@ -16,6 +16,11 @@ test('D43 as process 1 the daemon reaps what is left behind, and no end of a com
   const child = spawn('unshare', ['--fork', '--pid', '--mount-proc', '--kill-child', launcher, ...flags], {
     stdio: ['ignore', 'pipe', 'ignore'],
   })
+  context.onTestFinished(async () => {
+    // unshare(1) takes no notice of SIGTERM; --kill-child ends the rest with it.
+    child.kill('SIGKILL')
+    await once(child, 'close')
+  })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text
@@ -30,7 +35,4 @@ test('D43 as process 1 the daemon reaps what is left behind, and no end of a com
     (await shell(url, 'cat /proc/[0-9]*/stat | cut -d" " -f3')).stdout.toString().includes('Z')
   await vi.waitUntil(async () => !(await zombies()), { timeout: 5000 })
   expect(output).not.toContain('unexpected failure')
-  // unshare(1) takes no notice of SIGTERM; --kill-child ends the rest with it.
-  child.kill('SIGKILL')
-  await once(child, 'close')
 })

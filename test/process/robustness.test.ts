@@ -76,6 +76,7 @@ describe('many at a time', () => {
     }
     expect(await list(own.url)).toEqual([])
     await vi.waitUntil(async () => (await descriptors(own.pid)) <= before.descriptors, { timeout: 10_000 })
+    // The thread pool has grown to its size meanwhile.
     await vi.waitUntil(async () => (await threads(own.pid)) <= before.threads + 16, { timeout: 10_000 })
   })
 
