@@ -107,7 +107,7 @@ async function append(handle: FileHandle, path: string): Promise<void> {
     for (;;) {
       const bytes = await source.read(buffer, position)
       if (bytes === 0) return
-      await writeWhole(handle, buffer.subarray(0, bytes), null)
+      await writeWhole(handle.fd, buffer.subarray(0, bytes), null)
       position += bytes
     }
   } finally {

@@ -100,7 +100,7 @@ async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<
     if (bytesRead === 0) break
     const bytes = buffer.subarray(0, bytesRead)
     // Zeros stay a hole.
-    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await writeWhole(target, bytes, position)
+    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await writeWhole(target.fd, bytes, position)
     position += bytesRead
   }
   await target.truncate(position)

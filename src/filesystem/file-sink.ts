@@ -1,10 +1,13 @@
-import type { FileHandle } from 'node:fs/promises'
+import { writev } from 'node:fs'
+import { promisify } from 'node:util'
 import type { Sink } from '../lib/pump.ts'
 import { writeWhole } from './write-whole.ts'
 
 /** Bytes and chunks that wait while a write is under way. 1 MiB keeps the disk busy; the number bounds tiny chunks. */
 const MAX_QUEUED_BYTES = 1024 * 1024
 const MAX_QUEUED_CHUNKS = 1024
+
+const writeOnce = promisify(writev)
 
 /** A file sink, and what it has written so far. */
 export interface FileSink extends Sink {
@@ -16,7 +19,7 @@ export interface FileSink extends Sink {
  * Writes chunks, which must be used no more, to an open file from its current position on, several at once (writev(2)). Failures reject the promise
  * of the next `write` or of `end`. Does not close the file.
  */
-export function createFileSink(handle: FileHandle): FileSink {
+export function createFileSink(fd: number): FileSink {
   let queue: Buffer[] = []
   let queuedBytes = 0
   let writing: Promise<void> | undefined
@@ -31,7 +34,7 @@ export function createFileSink(handle: FileHandle): FileSink {
         queuedBytes = 0
         room.resolve()
         room = Promise.withResolvers<void>()
-        await writeAll(handle, batch)
+        await writeAll(fd, batch)
         for (const chunk of batch) free(chunk)
       }
     } catch (error) {
@@ -60,11 +63,11 @@ export function createFileSink(handle: FileHandle): FileSink {
   }
 }
 
-async function writeAll(handle: FileHandle, batch: Buffer[]): Promise<void> {
+async function writeAll(fd: number, batch: Buffer[]): Promise<void> {
   const total = batch.reduce((sum, chunk) => sum + chunk.length, 0)
-  const { bytesWritten } = await handle.writev(batch)
+  const { bytesWritten } = await writeOnce(fd, batch)
   if (bytesWritten === total) return
-  await writeWhole(handle, Buffer.concat(batch).subarray(bytesWritten), null)
+  await writeWhole(fd, Buffer.concat(batch).subarray(bytesWritten), null)
 }
 
 /**

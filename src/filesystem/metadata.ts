@@ -1,8 +1,7 @@
-import type { FileHandle } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { unpackAttributes } from '../native/entries.ts'
-import { replaceAttributes } from '../native/index.ts'
+import { finishFile } from '../native/index.ts'
 import { fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 
 /** Names and values that a client keeps with a file, as extended attributes (contract B47). */
@@ -56,19 +55,24 @@ export function metadataFrom(attributes: readonly (readonly [Buffer, Buffer])[])
 }
 
 /**
- * Replaces the whole metadata of an open file and reads it back; other attributes stay (contract B48 to B50). A filesystem
- * without attributes is only logged. Rejects with AppError no_space or internal.
+ * Replaces the whole metadata of an open file, closes it, and gives the metadata that it has then; other attributes stay (contract
+ * B48 to B50). A filesystem without attributes is only logged. Rejects with AppError no_space or internal; the file is
+ * closed then as well.
  */
-export async function replaceMetadata(handle: FileHandle, metadata: Metadata, log: Log): Promise<Metadata> {
+export async function finishWithMetadata(fd: number, metadata: Metadata, log: Log): Promise<Metadata> {
   try {
-    const packed = await replaceAttributes(handle.fd, METADATA_PREFIX, [...metadata].flat())
-    return metadataFrom(unpackAttributes(packed))
+    return metadataFrom(unpackAttributes(await finishFile(fd, METADATA_PREFIX, [...metadata].flat())))
   } catch (error) {
+    const closing = error instanceof Error && 'syscall' in error && error.syscall === 'close'
     if (isOutOfSpace(error)) {
-      throw new AppError('no_space', `not enough space for file metadata: ${reasonOf(error)}`, { cause: error })
+      const what = closing
+        ? 'not enough disk space available'
+        : `not enough space for file metadata: ${reasonOf(error)}`
+      throw new AppError('no_space', what, { cause: error })
     }
-    if (!isUnsupported(error)) {
-      throw new AppError('internal', `error writing file metadata: ${reasonOf(error)}`, { cause: error })
+    if (closing || !isUnsupported(error)) {
+      const what = closing ? 'error writing file' : 'error writing file metadata'
+      throw new AppError('internal', `${what}: ${reasonOf(error)}`, { cause: error })
     }
     if (metadata.size > 0) log.warn({ keys: metadata.size }, 'file metadata is not supported by this filesystem')
     return new Map()

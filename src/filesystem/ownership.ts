@@ -20,28 +20,30 @@ const KERNEL_FILESYSTEMS = new Set([
   0x62656570, // configfs
 ])
 
-/**
- * Gives an open file to its owner (fchown(2)). Does nothing where owners are the kernel's matter, or where a daemon that is not root
- * writes a file that is not its own. Rejects with permission_denied when a daemon that is not root should act for another user.
- */
+/** Gives an open file to its owner (fchown(2)), or rejects as `forgiveOwner` does. */
 export async function giveTo(handle: FileHandle, owner: Owner): Promise<void> {
   try {
     await handle.chown(owner.uid, owner.gid)
   } catch (error) {
-    if (fileErrno(error) === 'EPERM' || fileErrno(error) === 'EACCES') {
-      const daemon = process.geteuid?.()
-      if (daemon !== 0 && daemon === owner.uid) return
-      if (daemon !== 0) {
-        throw new AppError('permission_denied', `cannot act for user '${owner.name}': the daemon does not run as root`)
-      }
-    }
-    if (!(await isKernelFile(handle))) throw error
+    await forgiveOwner(handle.fd, owner, error)
   }
 }
 
-async function isKernelFile(handle: FileHandle): Promise<boolean> {
-  const { type } = await statfs(`/proc/self/fd/${handle.fd}`)
-  return KERNEL_FILESYSTEMS.has(type)
+/**
+ * Judges why an open file could not be given to its owner. Resolves where owners are the kernel's matter, or where a daemon that
+ * is not root writes a file that is not its own. Rejects with permission_denied when a daemon that is not root should
+ * act for another user, else with the error itself.
+ */
+export async function forgiveOwner(fd: number, owner: Owner, error: unknown): Promise<void> {
+  if (fileErrno(error) === 'EPERM' || fileErrno(error) === 'EACCES') {
+    const daemon = process.geteuid?.()
+    if (daemon !== 0 && daemon === owner.uid) return
+    if (daemon !== 0) {
+      throw new AppError('permission_denied', `cannot act for user '${owner.name}': the daemon does not run as root`)
+    }
+  }
+  const { type } = await statfs(`/proc/self/fd/${fd}`)
+  if (!KERNEL_FILESYSTEMS.has(type)) throw error
 }
 
 /**

@@ -1,17 +1,19 @@
-import { constants, type Stats } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { close, constants, ftruncate } from 'node:fs'
 import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { CutShort, pump, Stalled } from '../lib/pump.ts'
 import type { Log } from '../log.ts'
+import { unpackOpened } from '../native/entries.ts'
+import { openToWrite } from '../native/index.ts'
 import type { User } from '../system/users.ts'
 import { ensureDirectory } from './directories.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { createFileSink } from './file-sink.ts'
-import { type Metadata, replaceMetadata } from './metadata.ts'
-import { giveTo } from './ownership.ts'
+import { finishWithMetadata, type Metadata } from './metadata.ts'
+import { forgiveOwner } from './ownership.ts'
 
 /** A file that was stored, as `POST /files` reports it (contract B37). */
 export interface StoredFile {
@@ -34,10 +36,8 @@ export interface UploadTarget {
   readonly log: Log
 }
 
-/** O_NONBLOCK: a FIFO that takes the file's place meanwhile must not stop the thread (pitfall F14). */
-const WRITE = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY
-const CREATE = WRITE | constants.O_CREAT
-const FILE_MODE = 0o666
+const closeFile = promisify(close)
+const emptyFile = promisify(ftruncate)
 
 /**
  * Writes a stream into a file, in place: an existing file keeps inode, links and mode, and is given to the owner before it is
@@ -45,88 +45,71 @@ const FILE_MODE = 0o666
  * AppError: invalid_argument (directory, not a regular file), no_space, deadline_exceeded (no data), canceled or internal.
  */
 export async function storeFile(source: Readable, target: UploadTarget): Promise<StoredFile> {
-  const path = await writablePath(target)
-  await using handle = await openForWriting(path, target.owner)
-  await fill(handle, source, target)
-  const metadata = await replaceMetadata(handle, target.metadata, target.log)
+  const fd = await openTarget(target)
+  await fill(fd, source, target)
+  const metadata = await finishWithMetadata(fd, target.metadata, target.log)
   const stored = { name: baseName(target.path), path: target.path, type: 'file' } as const
   return metadata.size === 0 ? stored : { ...stored, metadata: Object.fromEntries(metadata) }
 }
 
-/** Checks what stands at the path and makes its directory. Gives the path to open. */
-async function writablePath({ path, owner }: UploadTarget): Promise<string> {
+/** Makes parent directories where they are missing; a path that leads through what is not there is cleaned (contract B41). */
+async function openTarget({ path, owner }: UploadTarget): Promise<number> {
   if (path.endsWith('/')) throw isDirectory(path)
-  const existing = await statOf(path)
-  if (existing !== undefined) {
-    checkRegular(existing, path)
-    return path
-  }
+  const isMissing = (error: unknown) => fileErrno(error) === 'ENOENT' || fileErrno(error) === 'ENOTDIR'
   const clean = cleanPath(path)
   try {
-    await ensureDirectory(posix.dirname(clean), owner)
+    return await openEmpty(path, owner)
   } catch (error) {
-    throw new AppError(
-      isOutOfSpace(error) ? 'no_space' : 'internal',
-      `error ensuring directories: ${reasonText(error)}`,
-      {
-        cause: error,
-      },
-    )
+    if (!isMissing(error)) throw openError(path, error)
   }
-  return path === clean || (await statOf(posix.dirname(path))) !== undefined ? path : clean
-}
-
-async function statOf(path: string): Promise<Stats | undefined> {
+  await ensureParent(clean, owner)
   try {
-    return await stat(path)
+    return await openEmpty(path, owner)
   } catch (error) {
-    if (fileErrno(error) === 'ENOENT' || fileErrno(error) === 'ENOTDIR') return undefined
-    throw new AppError('internal', `error getting file info: ${failure('stat', path, error)}`, { cause: error })
+    if (path === clean || !isMissing(error)) throw openError(path, error)
+  }
+  return openEmpty(clean, owner).catch((error: unknown) => {
+    throw openError(path, error)
+  })
+}
+
+async function ensureParent(path: string, owner: User): Promise<void> {
+  try {
+    await ensureDirectory(posix.dirname(path), owner)
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
+    throw new AppError(kind, `error ensuring directories: ${reasonText(error)}`, { cause: error })
   }
 }
 
-function checkRegular(stats: Stats, path: string): void {
-  if (stats.isDirectory()) throw isDirectory(path)
-  if (!stats.isFile()) throw new AppError('invalid_argument', `path is not a regular file: ${path}`)
+/** Gives the descriptor of the emptied file. Rejects with AppError or the system error. */
+async function openEmpty(path: string, owner: User): Promise<number> {
+  const { fd, mode, ownerError } = unpackOpened(await openToWrite(Buffer.from(path), owner.uid, owner.gid))
+  if (fd === undefined) {
+    if ((mode & constants.S_IFMT) === constants.S_IFDIR) throw isDirectory(path)
+    throw new AppError('invalid_argument', `path is not a regular file: ${path}`)
+  }
+  if (ownerError === '') return fd
+  try {
+    await forgiveOwner(fd, owner, Object.assign(new Error('fchown'), { code: ownerError }))
+    await emptyFile(fd, 0)
+    return fd
+  } catch (error) {
+    await closeFile(fd)
+    throw error
+  }
 }
 
 function isDirectory(path: string): AppError {
   return new AppError('invalid_argument', `path is a directory: ${path}`)
 }
 
-/** Opens, checks what was opened, gives it to the owner, and only then empties it. */
-async function openForWriting(path: string, owner: User): Promise<FileHandle> {
-  const handle = await openOrCreate(path).catch((error: unknown) => {
-    throw openError(path, error)
-  })
-  try {
-    const stats = await handle.stat()
-    checkRegular(stats, path)
-    await giveTo(handle, owner)
-    // Watchers are told of every truncation as of a write, and a new file is written once (contract C29).
-    if (stats.size > 0) await handle.truncate(0)
-    return handle
-  } catch (error) {
-    await handle.close()
-    if (error instanceof AppError) throw error
-    throw openError(path, error)
-  }
-}
-
-/**
- * An existing file is opened without O_CREAT, which the kernel refuses even to root for somebody else's file in a
- * world-writable directory (fs.protected_regular).
- */
-async function openOrCreate(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, WRITE)
-  } catch (error) {
-    if (fileErrno(error) !== 'ENOENT') throw error
-  }
-  return await open(path, CREATE, FILE_MODE)
-}
-
 function openError(path: string, error: unknown): AppError {
+  if (error instanceof AppError) return error
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'stat') {
+    return new AppError('internal', `error getting file info: ${failure('stat', path, error)}`, { cause: error })
+  }
   const reason = failure('open', path, error)
   if (isOutOfSpace(error)) return new AppError('no_space', `not enough inodes available: ${reason}`, { cause: error })
   if (fileErrno(error) === 'EISDIR') return isDirectory(path)
@@ -134,14 +117,15 @@ function openError(path: string, error: unknown): AppError {
   return new AppError('internal', `error opening file: ${reason}`, { cause: error })
 }
 
-async function fill(handle: FileHandle, source: Readable, target: UploadTarget): Promise<void> {
-  const sink = createFileSink(handle)
+/** Closes the file after a failure, and only then. */
+async function fill(fd: number, source: Readable, target: UploadTarget): Promise<void> {
+  const sink = createFileSink(fd)
   try {
     await pump(source, sink, { signal: target.signal, idleMs: target.idleMs })
   } catch (error) {
-    throw writeError(error, target)
-  } finally {
     await sink.settled()
+    await closeFile(fd).catch(() => {})
+    throw writeError(error, target)
   }
 }
 

@@ -1,9 +1,12 @@
-import type { FileHandle } from 'node:fs/promises'
+import { write } from 'node:fs'
+import { promisify } from 'node:util'
+
+const writeOnce = promisify(write)
 
 /** Writes all bytes, however many calls it takes, at a position or, for null, at the current one. Rejects with the system error. */
-export async function writeWhole(handle: FileHandle, bytes: Buffer, position: number | null): Promise<void> {
+export async function writeWhole(fd: number, bytes: Buffer, position: number | null): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const at = position === null ? null : position + done
-    done += (await handle.write(bytes, done, bytes.length - done, at)).bytesWritten
+    done += (await writeOnce(fd, bytes, done, bytes.length - done, at)).bytesWritten
   }
 }

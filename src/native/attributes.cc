@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <vector>
@@ -55,7 +56,7 @@ bool attribute_value(const Subject& subject, const std::string& name, std::strin
   return false;
 }
 
-struct ReplaceAttributes : Job {
+struct FinishFile : Job {
   int descriptor = -1;
   std::string prefix;
   // Name and value in turn, names without the prefix.
@@ -69,6 +70,11 @@ struct ReplaceAttributes : Job {
   }
 
   void run() override {
+    replace();
+    if (close(descriptor) < 0 && error == 0) fail("close", errno);
+  }
+
+  void replace() {
     const Subject subject{descriptor, nullptr};
     std::vector<std::string> names;
     if (!attribute_names(subject, prefix, names)) return fail("flistxattr", errno);
@@ -106,13 +112,13 @@ struct CopyAttributes : Job {
   }
 };
 
-napi_value replace_attributes(napi_env env, napi_callback_info info) {
+napi_value finish_file(napi_env env, napi_callback_info info) {
   Arguments arguments;
-  auto job = std::make_unique<ReplaceAttributes>();
+  auto job = std::make_unique<FinishFile>();
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->descriptor)) return nullptr;
   if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
   if (!to_strings(env, arguments.at[2], "pairs", job->pairs)) return nullptr;
-  return start_job(env, std::move(job), "replaceAttributes");
+  return start_job(env, std::move(job), "finishFile");
 }
 
 napi_value copy_attributes(napi_env env, napi_callback_info info) {
@@ -143,7 +149,7 @@ bool put_attributes(std::string& out, const Subject& subject, std::string_view p
 }
 
 void register_attributes(napi_env env, napi_value exports) {
-  export_function(env, exports, "replaceAttributes", replace_attributes);
+  export_function(env, exports, "finishFile", finish_file);
   export_function(env, exports, "copyAttributes", copy_attributes);
 }
 

@@ -40,7 +40,24 @@ export function* unpackEntries(packed: Buffer): Generator<RawEntry> {
   }
 }
 
-/** Reads what `replaceAttributes` has packed. */
+/** What `openToWrite` found. */
+export interface Opened {
+  /** The caller closes it. Undefined: `mode` is not that of a regular file, and nothing was opened. */
+  readonly fd: number | undefined
+  /** st_mode. */
+  readonly mode: number
+  /** Why the file could not be given to its owner (`EPERM`); empty: it was. */
+  readonly ownerError: string
+}
+
+/** Reads what `openToWrite` has packed. */
+export function unpackOpened(packed: Buffer): Opened {
+  const fd = packed.readInt32LE(0)
+  const cursor = { packed, at: 8 }
+  return { fd: fd < 0 ? undefined : fd, mode: packed.readUInt32LE(4), ownerError: takeText(cursor).toString() }
+}
+
+/** Reads what `finishFile` has packed. */
 export function unpackAttributes(packed: Buffer): readonly (readonly [Buffer, Buffer])[] {
   return takeAttributes({ packed, at: 0 })
 }

@@ -97,7 +97,8 @@ interface Addon {
   setTcpUserTimeout(fd: number, milliseconds: number): void
   readEntry(path: Uint8Array, prefix: string): Promise<Buffer>
   readEntries(path: Uint8Array, prefix: string, limit: number): Promise<Buffer>
-  replaceAttributes(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
+  openToWrite(path: Uint8Array, uid: number, gid: number): Promise<Buffer>
+  finishFile(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
   copyAttributes(from: number, to: number): Promise<Buffer>
   removeTree(path: Uint8Array): Promise<Buffer>
   openInotify(): number
@@ -180,11 +181,17 @@ export const readEntry = addon.readEntry
  */
 export const readEntries = addon.readEntries
 /**
- * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin with
- * `prefix`, and gives those that are there then, packed for `unpackAttributes`. On the thread pool: the descriptor must stay
- * open until it settles. Rejects with `code` (ENOTSUP, ENOSPC, EDQUOT).
+ * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, follows links, gives
+ * it to the owner by fchown(2), and then empties it. What is no regular file is not opened. The result is packed for
+ * `unpackOpened`: with an owner error the file is open, but not emptied. Rejects with `code` and `syscall`. On the thread pool.
  */
-export const replaceAttributes = addon.replaceAttributes
+export const openToWrite = addon.openToWrite
+/**
+ * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin with
+ * `prefix`, and gives those that are there then, packed for `unpackAttributes`. Closes the descriptor in any case. On the
+ * thread pool. Rejects with `code` and `syscall` (ENOTSUP, ENOSPC, EDQUOT).
+ */
+export const finishFile = addon.finishFile
 /**
  * Copies all extended attributes from one open file to another, access control lists and capabilities included; those that the
  * target refuses are left out. Gives nothing. Both descriptors must stay open until it settles. Rejects with `code`.

@@ -15,6 +15,7 @@ void complete(napi_env env, napi_status, void* data) {
     napi_value code = from_string(env, error_name(job->error));
     napi_value text = from_string(env, message.c_str());
     napi_create_error(env, code, text, &value);
+    napi_set_named_property(env, value, "syscall", from_string(env, job->call));
     napi_reject_deferred(env, job->deferred, value);
   } else {
     auto* bytes = new std::string(std::move(job->result));

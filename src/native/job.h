@@ -29,7 +29,7 @@ struct Job {
   }
 };
 
-// Queues a job and gives its promise: of a Buffer with the packed result, or of an Error with `code`.
+// Queues a job and gives its promise: of a Buffer with the packed result, or of an Error with `code` and `syscall`.
 napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name);
 
 // Little-endian, `bytes` long.

@@ -15,6 +15,7 @@ void register_system(napi_env env, napi_value exports);
 void register_files(napi_env env, napi_value exports);
 void register_attributes(napi_env env, napi_value exports);
 void register_remove(napi_env env, napi_value exports);
+void register_write_file(napi_env env, napi_value exports);
 void register_watches(napi_env env, napi_value exports);
 
 }  // namespace envd
