@@ -161,7 +161,10 @@ test('D73 commands outlive the daemon unless it is told otherwise, and are ended
     const stream = await start(own.url, 'sleep', { args: ['300'] })
     const pid = await startedPid(stream)
     const ended = stream.rest()
+    const asked = performance.now()
     expect(await own.stop()).toBe(0)
+    // Far below the 4.5 s after which it would go anyway.
+    expect(performance.now() - asked).toBeLessThan(3000)
     const { messages, end } = await ended
     if (lives) expect(end.error?.code).toBe('unavailable')
     else expect(end.error?.code ?? messages.at(-1)?.event.end?.status).toMatch(/^(unavailable|signal: terminated)$/)
