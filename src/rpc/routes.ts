@@ -1,31 +1,17 @@
-import { fastifyConnectPlugin } from '@connectrpc/connect-fastify'
-import { compressionGzip } from '@connectrpc/connect-node'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import type { FilesystemService } from '../filesystem/service.ts'
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
 import { Process } from '../gen/process/process_pb.js'
 import { statusOf } from '../http/error-response.ts'
 import { pathOf } from '../http/path.ts'
-import type { ProcessService } from '../process/service.ts'
-import type { WatchService } from '../watch/service.ts'
-import { errorBoundary } from './error-boundary.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
-import { legacyClients } from './legacy.ts'
+import type { LibraryHandler } from './library.ts'
 import { processStreams } from './process-streams.ts'
-import { MAX_MESSAGE_BYTES } from './request-body.ts'
-import { addServices } from './services.ts'
-import { type StreamDeps, type StreamMethod, serveStream, streamCodec } from './stream-route.ts'
+import type { RpcDeps } from './services.ts'
+import { type StreamMethod, serveStream, streamCodec } from './stream-route.ts'
 import { unaryMethods } from './unary-methods.ts'
 import { serveUnary, unaryCodec } from './unary-route.ts'
 import { watchStream } from './watch-stream.ts'
-
-/** The services behind the RPC routes, and what every stream needs. */
-export interface RpcDeps extends StreamDeps {
-  readonly process: ProcessService
-  readonly filesystem: FilesystemService
-  readonly watch: WatchService
-}
 
 /**
  * The RPC routes, as a part of the app: Connect, gRPC and gRPC-Web. Unary calls and server streams in the Connect protocol,
@@ -36,7 +22,7 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   const methods: StreamMethod[] = [...processStreams(deps.process), watchStream(deps.watch)]
   const streams = new Map(methods.map((method) => [`/${method.name}`, method]))
   const unaries = new Map(unaryMethods(deps).map((method) => [`/${method.name}`, method]))
-  const intercept = async (request: FastifyRequest, reply: FastifyReply) => {
+  const handle = async (request: FastifyRequest, reply: FastifyReply) => {
     const path = pathOf(request.url)
     const kind = kinds.get(path) ?? 'unary'
     if (!isCall(request, reply, kind)) return reply
@@ -46,19 +32,16 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
     if (unary !== undefined && unaryForm !== undefined) await serveUnary(unary, unaryForm, { request, reply }, deps)
     else if (stream !== undefined && streamForm !== undefined)
       await serveStream(stream, streamForm, { request, reply }, deps)
-    else return normalised(request, reply, kind)
+    else if (normalise(request, reply, kind)) await (await loadLibrary()).get(path)?.(request, reply)
     return reply
   }
+  let library: Promise<ReadonlyMap<string, LibraryHandler>> | undefined
+  const loadLibrary = () => {
+    library ??= import('./library.ts').then(({ libraryHandlers }) => libraryHandlers(deps))
+    return library
+  }
   return (app) => {
-    app.addHook('preHandler', intercept)
-    app.register(fastifyConnectPlugin, {
-      routes: (router) => addServices(router, deps),
-      interceptors: [errorBoundary(deps.log), legacyClients],
-      acceptCompression: [compressionGzip],
-      readMaxBytes: MAX_MESSAGE_BYTES,
-      jsonOptions: { ignoreUnknownFields: true },
-      shutdownSignal: deps.shutdown,
-    })
+    for (const path of kinds.keys()) app.all(path, handle)
   }
 }
 
@@ -72,14 +55,15 @@ function methodKinds(): Map<string, MethodKind> {
   )
 }
 
-/** Answers a header that is no timeout; a unary call has its error in the body. */
-function normalised(request: FastifyRequest, reply: FastifyReply, kind: MethodKind): FastifyReply | undefined {
+/** Whether the headers are fit for the library; if not, the call has got its answer. */
+function normalise(request: FastifyRequest, reply: FastifyReply, kind: MethodKind): boolean {
   try {
     normaliseHeaders(request, kind)
-    return undefined
+    return true
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     const body = JSON.stringify({ code: error.kind, message: error.message })
-    return reply.code(statusOf(error.kind)).header('content-type', 'application/json').send(body)
+    reply.code(statusOf(error.kind)).header('content-type', 'application/json').send(body)
+    return false
   }
 }

@@ -9,13 +9,18 @@ import type { Chunk } from '../process/output-log.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { WatchService } from '../watch/service.ts'
 import { callerOf, streamCallerOf } from './request-caller.ts'
+import type { StreamDeps } from './stream-route.ts'
 import { toWatchResponse } from './watch-stream.ts'
 
+/** The services behind the RPC routes, and what every stream needs. */
+export interface RpcDeps extends StreamDeps {
+  readonly process: ProcessService
+  readonly filesystem: FilesystemService
+  readonly watch: WatchService
+}
+
 /** Puts the services on the library's router: all unary calls, and streams in gRPC and gRPC-Web. */
-export function addServices(
-  router: ConnectRouter,
-  services: { process: ProcessService; filesystem: FilesystemService; watch: WatchService },
-): void {
+export function addServices(router: ConnectRouter, services: RpcDeps): void {
   router.service(Process, processCalls(services.process))
   router.service(Filesystem, filesystemCalls(services))
 }

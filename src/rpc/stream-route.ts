@@ -2,11 +2,11 @@ import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
 import type { Log } from '../log.ts'
+import { logCall, toAppError, wireError } from './call-error.ts'
 import type { StreamCaller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
 import { endOfStream, readOnlyMessage } from './envelope.ts'
-import { logCall, toConnectError, wireError } from './error-boundary.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { keepaliveInterval } from './keepalive.ts'
 import type { Codec } from './message-frame.ts'
@@ -64,7 +64,7 @@ export async function serveStream(
     endWith(response, endOfStream())
     logCall(deps.log, { method: method.name, code: 'ok', started })
   } catch (error) {
-    const known = wireError(toConnectError(error, over.signal, deps.log))
+    const known = wireError(toAppError(error, over.signal, deps.log))
     writeHead(response, codec)
     endWith(response, endOfStream(known))
     logCall(deps.log, { method: method.name, code: known.code, started })

@@ -9,10 +9,10 @@ import {
 } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
+import { httpStatus, logCall, toAppError, wireError } from './call-error.ts'
 import type { Caller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
-import { httpStatus, logCall, toConnectError, wireError } from './error-boundary.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { LEGACY_HEADER, reducedFor } from './legacy.ts'
 import { type Codec, encodeMessage } from './message-frame.ts'
@@ -78,7 +78,7 @@ export async function serveUnary(
     await send(reply.type(`application/${codec}`), request, body)
     logCall(deps.log, { method: method.name, code: 'ok', started })
   } catch (error) {
-    const known = toConnectError(error, over.signal, deps.log)
+    const known = toAppError(error, over.signal, deps.log)
     const body = Buffer.from(JSON.stringify(wireError(known)))
     await send(reply.code(httpStatus(known)).type('application/json'), request, body)
     logCall(deps.log, { method: method.name, code: wireError(known).code, started })

@@ -1,0 +1,45 @@
+import { AppError, type ErrorKind } from '../errors.ts'
+import { statusOf } from '../http/error-response.ts'
+import type { Log } from '../log.ts'
+
+/** An error in the words of Connect, as a unary body or the last frame of a stream has it. */
+export interface WireError {
+  readonly code: string
+  readonly message: string
+}
+
+/**
+ * What the client of an RPC is told: AppErrors as they are; whatever came up because the call was over, as the reason for
+ * that; everything else is logged, once, and shown as "internal error".
+ */
+export function toAppError(error: unknown, signal: AbortSignal, log: Log): AppError {
+  if (error instanceof AppError) return error
+  if (signal.aborted && signal.reason !== error) return toAppError(signal.reason, signal, log)
+  if (signal.aborted) return new AppError('canceled', 'the call was canceled')
+  log.error({ error: error instanceof Error ? error.stack : typeof error }, 'an rpc failed unexpectedly')
+  return new AppError('internal', 'internal error')
+}
+
+/** The error with a code that Connect has. */
+export function wireError({ kind, message }: AppError): WireError {
+  return { code: codeOf(kind), message }
+}
+
+/** The HTTP status of a unary call that failed (contract A27). */
+export function httpStatus({ kind }: AppError): number {
+  return statusOf(codeOf(kind))
+}
+
+function codeOf(kind: ErrorKind): Exclude<ErrorKind, 'no_space' | 'not_acceptable'> {
+  if (kind === 'no_space') return 'resource_exhausted'
+  return kind === 'not_acceptable' ? 'invalid_argument' : kind
+}
+
+/** One line per call, without anything of its content. `started` is on the clock of performance.now(). */
+export function logCall(
+  log: Log,
+  call: { readonly method: string; readonly code: string; readonly started: number },
+): void {
+  const ms = Math.round((performance.now() - call.started) * 1000) / 1000
+  log.debug({ method: call.method, code: call.code, ms }, 'rpc')
+}
