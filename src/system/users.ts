@@ -45,8 +45,8 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group' } = {
   const groups = cachedFile(group, parseGroups)
   return {
     find: async (name) => (await users()).byName.get(name),
-    nameOf: async (uid) => (await users()).nameOf.get(uid) ?? String(uid),
-    groupNameOf: async (gid) => (await groups()).nameOf.get(gid) ?? String(gid),
+    nameOf: (uid) => nameIn(users, uid),
+    groupNameOf: (gid) => nameIn(groups, gid),
     groupsOf: async (user) => {
       const table = await groups().catch(() => undefined)
       const listed = table?.groups.filter((entry) => entry.members.includes(user.name)) ?? []
@@ -55,9 +55,25 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group' } = {
   }
 }
 
-function cachedFile<T>(path: string, parse: (text: string) => T): () => Promise<T> {
+/** Gives the parsed file, no older than this many milliseconds. */
+type CachedFile<T> = (maxAgeMs?: number) => Promise<T>
+
+/**
+ * For names that only describe an owner. A trip to the thread pool costs more than all else that is done for a small file, and
+ * a call has just made one for its user.
+ */
+const NAME_AGE_MS = 100
+
+async function nameIn(file: CachedFile<{ readonly nameOf: ReadonlyMap<number, string> }>, id: number): Promise<string> {
+  return (await file(NAME_AGE_MS)).nameOf.get(id) ?? (await file()).nameOf.get(id) ?? String(id)
+}
+
+function cachedFile<T>(path: string, parse: (text: string) => T): CachedFile<T> {
   let cached: { readonly version: string; readonly value: Promise<T> } | undefined
-  return async () => {
+  let checkedAt = Number.NEGATIVE_INFINITY
+  return async (maxAgeMs = 0) => {
+    const now = performance.now()
+    if (cached !== undefined && now - checkedAt < maxAgeMs) return cached.value
     const version = await versionOf(path)
     if (cached?.version !== version) {
       const value = version === '' ? Promise.resolve(parse('')) : readFile(path, 'utf8').then(parse)
@@ -67,6 +83,7 @@ function cachedFile<T>(path: string, parse: (text: string) => T): () => Promise<
         if (cached === entry) cached = undefined
       })
     }
+    checkedAt = now
     return cached.value
   }
 }

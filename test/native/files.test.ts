@@ -1,0 +1,121 @@
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
+import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { unpackAttributes, unpackEntries, unpackOpened } from '../../src/native/entries.ts'
+import { copyAttributes, finishFile, openToWrite, readEntries, readEntry, removeTree } from '../../src/native/index.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+
+const PREFIX = 'user.test.'
+const me = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+const bytes = (path: string) => Buffer.from(path)
+const failure = (code: string, syscall: string) => expect.objectContaining({ code, syscall })
+
+async function entryOf(path: string) {
+  const [entry] = unpackEntries(await readEntry(bytes(path), PREFIX))
+  if (entry === undefined) throw new Error('no entry')
+  return entry
+}
+
+test('an entry is what lstat says', async () => {
+  await using dir = await makeTmpDir()
+  const path = join(dir.path, 'f')
+  await writeFile(path, 'abc')
+  const status = statSync(path, { bigint: true })
+  expect(await entryOf(path)).toMatchObject({
+    mode: Number(status.mode),
+    uid: me.uid,
+    size: 3n,
+    modifiedSeconds: status.mtimeNs / 1_000_000_000n,
+    modifiedNanoseconds: Number(status.mtimeNs % 1_000_000_000n),
+    link: undefined,
+    attributes: [],
+  })
+  await expect(readEntry(bytes(join(dir.path, 'no')), PREFIX)).rejects.toEqual(failure('ENOENT', 'lstat'))
+  expect(() => readEntry(bytes('a\0b'), PREFIX)).toThrow(expect.objectContaining({ code: 'EINVAL' }))
+  // @ts-expect-error a string is no path
+  expect(() => readEntry('/tmp', PREFIX)).toThrow(TypeError)
+})
+
+test('entries come in byte order, with names of any bytes and where links lead', async () => {
+  await using dir = await makeTmpDir()
+  const odd = Buffer.from([0xff, 0x41])
+  await writeFile(Buffer.concat([bytes(`${dir.path}/`), odd]), '')
+  await writeFile(join(dir.path, 'b'), '')
+  await symlink('b', join(dir.path, 'to-b'))
+  await symlink('nowhere', join(dir.path, 'broken'))
+  const entries = [...unpackEntries(await readEntries(bytes(dir.path), PREFIX, 10))]
+  expect(entries.map((entry) => entry.name)).toEqual([bytes('b'), bytes('broken'), bytes('to-b'), odd])
+  expect(entries[1]?.link).toBe('broken')
+  expect(entries[2]?.link).toEqual({ mode: statSync(join(dir.path, 'b')).mode, path: bytes(join(dir.path, 'b')) })
+})
+
+test('a directory with more entries than allowed is refused, a file is none', async () => {
+  await using dir = await makeTmpDir()
+  for (const name of ['a', 'b', 'c']) await writeFile(join(dir.path, name), '')
+  await expect(readEntries(bytes(dir.path), PREFIX, 2)).rejects.toEqual(failure('EOVERFLOW', 'readdir'))
+  expect([...unpackEntries(await readEntries(bytes(dir.path), PREFIX, 3))]).toHaveLength(3)
+  await expect(readEntries(bytes(join(dir.path, 'a')), PREFIX, 2)).rejects.toEqual(failure('ENOTDIR', 'open'))
+})
+
+test('a file is made or emptied, and given to its owner', async () => {
+  await using dir = await makeTmpDir()
+  const path = join(dir.path, 'f')
+  for (const _ of ['made', 'emptied']) {
+    const opened = unpackOpened(await openToWrite(bytes(path), me.uid, me.gid))
+    expect(opened).toEqual({ fd: expect.any(Number), mode: (await stat(path)).mode, ownerError: '' })
+    expect(readFileSync(path, 'utf8')).toBe('')
+    await writeFile(path, 'content')
+    if (opened.fd !== undefined) closeSync(opened.fd)
+  }
+})
+
+test('what is no regular file is not opened', async () => {
+  await using dir = await makeTmpDir()
+  const opened = unpackOpened(await openToWrite(bytes(dir.path), me.uid, me.gid))
+  expect(opened).toEqual({ fd: undefined, mode: (await stat(dir.path)).mode, ownerError: '' })
+  const missing = openToWrite(bytes(join(dir.path, 'no/f')), me.uid, me.gid)
+  await expect(missing).rejects.toEqual(failure('ENOENT', 'open'))
+})
+
+test('attributes of a prefix are replaced, others stay, and all can be copied', async () => {
+  await using dir = await makeTmpDir()
+  const path = join(dir.path, 'f')
+  const finish = (prefix: string, pairs: string[]) => finishFile(openSync(path, 'w'), prefix, pairs)
+  const read = async (prefix: string) =>
+    unpackAttributes(await finish(prefix, [])).map(([name, value]) => [name.toString(), value.toString()])
+  await finish('user.other.', ['x', 'kept'])
+  expect(unpackAttributes(await finish(PREFIX, ['a', '1', 'b', '']))).toEqual([
+    [bytes('a'), bytes('1')],
+    [bytes('b'), bytes('')],
+  ])
+  expect(unpackAttributes(await finish(PREFIX, ['b', '2']))).toEqual([[bytes('b'), bytes('2')]])
+  const [from, to] = [openSync(path, 'r'), openSync(join(dir.path, 'copy'), 'w')]
+  await copyAttributes(from, to)
+  closeSync(from)
+  closeSync(to)
+  const [copy] = unpackEntries(await readEntry(bytes(join(dir.path, 'copy')), 'user.'))
+  expect(copy?.attributes.map(([name]) => name.toString())).toEqual(['other.x', 'test.b'])
+  expect(await read(PREFIX)).toEqual([])
+})
+
+test('a finished file is closed, also after a failure', async () => {
+  await using dir = await makeTmpDir()
+  const fd = openSync(join(dir.path, 'f'), 'w')
+  await expect(finishFile(fd, 'bad.', ['a', 'b'])).rejects.toEqual(failure('EOPNOTSUPP', 'fsetxattr'))
+  expect(() => closeSync(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+})
+
+test('a tree is removed without following links', async () => {
+  await using dir = await makeTmpDir()
+  const at = (name: string) => join(dir.path, name)
+  await mkdir(at('keep'))
+  await writeFile(at('keep/f'), '')
+  await mkdir(at('tree/a/b'), { recursive: true })
+  await symlink(at('keep'), at('tree/a/link'))
+  await removeTree(bytes(at('tree')))
+  await removeTree(bytes(at('tree')))
+  expect(await readdir(dir.path)).toEqual(['keep'])
+  expect(await readdir(at('keep'))).toEqual(['f'])
+  await expect(removeTree(bytes(at('keep/f/x')))).rejects.toEqual(failure('ENOTDIR', 'unlinkat'))
+})
