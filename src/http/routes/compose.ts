@@ -4,6 +4,7 @@ import { composeFiles } from '../../filesystem/compose.ts'
 import { pump } from '../../lib/pump.ts'
 import type { Defaults } from '../../system/defaults.ts'
 import type { Users } from '../../system/users.ts'
+import { discardRest } from '../discard-rest.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../file-user.ts'
 
 /** What the compose route needs. */
@@ -55,6 +56,7 @@ async function readBody(request: FastifyRequest): Promise<string> {
   try {
     await pump(request.raw, sink, { idleMs: BODY_IDLE_MS })
   } catch (error) {
+    discardRest(request.raw)
     if (error instanceof AppError) throw error
     throw invalid(error instanceof Error ? error.message : 'unreadable')
   }

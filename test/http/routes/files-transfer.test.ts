@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { readdir, readFile, readlink } from 'node:fs/promises'
+import { connect } from 'node:http2'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { sendWhole } from '../../_util/http.ts'
@@ -31,6 +32,19 @@ test('F4 a connection that breaks in an upload is no success, and leaves no file
     await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
     expect(client.received()).toBe('')
   }
+})
+
+test('F4 an upload over HTTP/2 that is given up leaves no file open', async () => {
+  await using files = await startFilesFront()
+  const path = join(files.dir, 'f')
+  const session = connect(files.front.url)
+  session.on('error', () => {})
+  const stream = session.request({ ':method': 'POST', ':path': `/files?path=${path}`, ...OCTETS })
+  stream.on('error', () => {})
+  stream.write('12345')
+  await expect.poll(() => readFile(path, 'utf8').catch(() => '')).toBe('12345')
+  session.destroy()
+  await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
 })
 
 test('F2 an upload without a byte for too long fails, a slow one does not', async () => {
