@@ -20,16 +20,16 @@ export interface Call {
 
 /** Plain HTTP/1.1 over kept connections, with nothing in between: what is measured is the daemon, as far as possible. */
 export class Client {
-  readonly #url: URL
+  readonly url: URL
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 256 })
 
   constructor(url: string) {
-    this.#url = new URL(url)
+    this.url = new URL(url)
   }
 
   /** One exchange. Rejects unless the status is one of success. */
   send({ method, path, headers = {}, body, onData }: Call): Promise<Answer> {
-    const { hostname: host, port } = this.#url
+    const { hostname: host, port } = this.url
     return new Promise((resolve, reject) => {
       const outgoing = request({ agent: this.#agent, host, port, method, path, headers }, (response) => {
         const pieces: Buffer[] = []
@@ -80,7 +80,8 @@ export class Client {
   }
 }
 
-function enveloped(message: Buffer): Buffer {
+/** A message of a Connect stream in its envelope. */
+export function enveloped(message: Buffer): Buffer {
   const head = Buffer.alloc(5)
   head.writeUInt32BE(message.length, 1)
   return Buffer.concat([head, message])

@@ -10,8 +10,9 @@ import { outputBinary, outputJson, outputLines } from './output.ts'
 import { bestOf, printTable, writeResults } from './report.ts'
 import { health, list, metrics, stat } from './requests.ts'
 import { spawnLatency } from './spawn.ts'
-import { idle, peak, startUp, watching } from './start.ts'
+import { idle, peak, startUp } from './start.ts'
 import { makeTarget } from './target.ts'
+import { watching } from './watch.ts'
 
 /** In this order: idle comes before anything has been done, the peak after everything but the largest files. */
 const measures: readonly Measure[] = [

@@ -45,15 +45,3 @@ export const peak: Measure = {
     return [pid === undefined ? lower(name, undefined, 44, OWN_ONLY) : lower(name, memoryOf(pid, 'VmHWM'), 44)]
   },
 }
-
-/** Watching is not there yet; its figures are. */
-export const watching: Measure = {
-  name: 'watch',
-  async run() {
-    const note = 'later issue'
-    return [
-      lower('recursive watch of 5,050 directories, ms until start', undefined, 95, note),
-      lower('watch event p50, ms', undefined, 0.27, note),
-    ]
-  },
-}
