@@ -18,6 +18,8 @@ import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts
 export interface LaunchRequest {
   readonly config: ProcessConfig
   readonly tag: string | undefined
+  /** See `Launched.replay`. */
+  readonly replay: boolean
   readonly user: User
   /** Present: in a terminal of that size. */
   readonly terminal: TerminalSize | undefined
@@ -184,8 +186,8 @@ interface Parts {
 }
 
 function toLaunched({ request, stdio, output, outcome, deps }: Parts): Launched {
-  const { config, tag } = request
-  const common = { pid: outcome.pid, config, tag, output, pool: deps.pool }
+  const { config, tag, replay } = request
+  const common = { pid: outcome.pid, config, tag, replay, output, pool: deps.pool }
   if ('status' in outcome) {
     const slab = deps.pool.withRoom(undefined)
     const length = slab.memory.write(outcome.text)

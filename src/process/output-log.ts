@@ -52,6 +52,8 @@ export class OutputLog {
   #closed = false
   /** Called when `full` may have changed; set by whoever reads the descriptors. */
   onFlow: () => void = () => {}
+  /** Called once, when all output is in and still kept; set by whoever wants to look at it then. */
+  onClose: () => void = () => {}
 
   constructor(options: OutputLogOptions) {
     this.#options = options
@@ -88,19 +90,39 @@ export class OutputLog {
 
   /** Ends the output: readers take what is left and then see the end. Gives the window's share back once nobody reads. */
   close(): void {
+    if (!this.#closed) this.onClose()
     this.#closed = true
     for (const reader of this.#readers) reader.notify()
     if (this.#readers.size === 0) this.#release()
   }
 
-  /** A reader of everything from now on. It is closed when `signal` aborts, with its reason, or by its owner. */
-  reader(signal: AbortSignal): OutputReader {
-    const reader = new OutputReader(this, { seq: this.#end, position: this.#bytes, stall: this.#options.stall })
+  /**
+   * A reader of everything from now on, or from the oldest output that is kept. It is closed when `signal` aborts, with
+   * its reason, or by its owner.
+   */
+  reader(signal: AbortSignal, from: 'now' | 'oldest' = 'now'): OutputReader {
+    const start =
+      from === 'now' ? { seq: this.#end, position: this.#bytes } : { seq: this.#first, position: this.#firstByte }
+    for (const chunk of this.#kept(start.seq)) chunk.pending++
+    const reader = new OutputReader(this, { ...start, stall: this.#options.stall })
     this.#readers.add(reader)
+    reader.notify()
     if (signal.aborted) reader.close(signal.reason)
     else signal.addEventListener('abort', () => reader.close(signal.reason), { once: true, signal: reader.signal })
     this.onFlow()
     return reader
+  }
+
+  /** A copy of the newest output of all streams, in the order of its arrival: at most `length` bytes, as far as it is kept. */
+  tail(length: number): Buffer {
+    const parts: Uint8Array[] = []
+    let missing = length
+    for (let seq = this.#end - 1; seq >= this.#first && missing > 0; seq--) {
+      const bytes = this.#chunks[seq - this.#base]?.bytes.subarray(-missing) ?? new Uint8Array()
+      parts.unshift(bytes)
+      missing -= bytes.length
+    }
+    return Buffer.concat(parts)
   }
 
   /** For readers: the chunk with this number, undefined while it is not there yet, 'gone' when it left the window. */
@@ -124,6 +146,11 @@ export class OutputLog {
     this.#readers.delete(reader)
     if (this.#closed && this.#readers.size === 0) this.#release()
     else this.advanced()
+  }
+
+  /** The chunks from this number on. */
+  #kept(seq: number): Chunk[] {
+    return this.#chunks.slice(seq - this.#base).filter((chunk) => chunk !== undefined)
   }
 
   get #end(): number {

@@ -5,7 +5,7 @@ import type { InputQueue } from './input-queue.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { Pump } from './pump.ts'
 import type { SlabPool } from './slab-pool.ts'
-import { signalSession } from './terminate.ts'
+import { sessionExists, signalSession } from './terminate.ts'
 
 /** What was asked for, as `List` gives it back. */
 export interface ProcessConfig {
@@ -26,6 +26,8 @@ export interface Launched {
   readonly pid: number
   readonly config: ProcessConfig
   readonly tag: string | undefined
+  /** Who connects later gets the output that is kept first, not only what comes from then on. */
+  readonly replay: boolean
   /** Undefined: the program could not be run, and `status` says how the attempt ended. */
   readonly pidfd: number | undefined
   readonly status?: ExitStatus
@@ -96,6 +98,11 @@ export class RunningProcess {
     return this.#over && this.#status !== undefined ? endOf(this.#status) : undefined
   }
 
+  /** See `Launched.replay`. */
+  get replay(): boolean {
+    return this.#launched.replay
+  }
+
   /** It runs in a terminal. */
   get hasTerminal(): boolean {
     return this.#launched.terminal !== undefined
@@ -144,6 +151,12 @@ export class RunningProcess {
     const pidfd = this.#status === undefined ? this.#launched.pidfd : undefined
     await signalSession({ pid: this.pid, pidfd }, signal, abort)
     if (this.#status !== undefined) this.#settleOutput()
+  }
+
+  /** Whether anybody of its session is there at the moment, the leader included; zombies do not count. */
+  hasSession(): Promise<boolean> {
+    const pidfd = this.#status === undefined ? this.#launched.pidfd : undefined
+    return sessionExists({ pid: this.pid, pidfd })
   }
 
   /** Tells the end now, whatever output may still come: another process has got this pid. */

@@ -15,7 +15,8 @@ import type { Caller, StreamCaller } from '../rpc/caller.ts'
 import { selectUser } from '../system/paths.ts'
 import { toConfig, toInfo, toInput, toSelector, toSize } from './convert.ts'
 import type { Followed } from './follow.ts'
-import { type LaunchDeps, launch } from './launch.ts'
+import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
+import type { OutputReader } from './output-reader.ts'
 import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
 
@@ -23,6 +24,15 @@ import { MAX_PROCESSES, type Registry } from './registry.ts'
 export interface ProcessServiceDeps extends LaunchDeps {
   readonly registry: Registry
   readonly log: Log
+}
+
+/** What to start; as whom, the caller says. */
+export type CommandRequest = Omit<LaunchRequest, 'user' | 'signal'>
+
+/** A process that was just started, and a reader that was there before its first byte. */
+export interface Running {
+  readonly process: RunningProcess
+  readonly reader: OutputReader
 }
 
 /** The calls of `process.Process`, free of any protocol: requests in, replies or a process to follow out; AppErrors. */
@@ -35,15 +45,25 @@ export function createProcessService(deps: ProcessServiceDeps) {
     /** Every live process. */
     list: () => ({ processes: registry.list().map(toInfo) }),
 
-    /** A process of the caller's own, or a recent exit; what a reader gets begins now (contract D27, D34). */
+    /**
+     * A process of the caller's own, or a recent exit; what a reader gets begins now (contract D27, D34), or for a process
+     * that is replayed with the oldest output that is kept.
+     */
     async connect(request: ConnectRequest, caller: StreamCaller): Promise<Followed> {
       const found = registry.findOrRetained(toSelector(request.process))
       if (!(found instanceof RunningProcess)) return { retained: found }
-      return { process: found, reader: found.output.reader(caller.signal) }
+      return { process: found, reader: found.output.reader(caller.signal, found.replay ? 'oldest' : 'now') }
     },
 
     /** Starts a command. Its life does not depend on the caller's, but the caller's deadline is its own as well. */
-    start: (request: StartRequest, caller: StreamCaller) => start(request, caller, deps),
+    async start(request: StartRequest, caller: StreamCaller): Promise<Followed> {
+      const { tag, stdin = true } = request
+      const terminal = request.pty === undefined ? undefined : toSize(request.pty)
+      return start({ config: toConfig(request.process), tag, terminal, stdin, replay: false }, caller, deps)
+    },
+
+    /** The same for the daemon itself, which has no message. The reader is the caller's to close. */
+    run: (command: CommandRequest, caller: StreamCaller) => start(command, caller, deps),
 
     /** Changes what can be changed while it runs: the size of its terminal. */
     async update(request: UpdateRequest) {
@@ -96,15 +116,13 @@ export function createProcessService(deps: ProcessServiceDeps) {
   }
 }
 
-async function start(request: StartRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Followed> {
+async function start(command: CommandRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Running> {
   const { registry, log, users, defaults } = deps
   if (registry.size >= MAX_PROCESSES) throw new AppError('resource_exhausted', `${MAX_PROCESSES} processes run already`)
   const user = await selectUser(users, caller.user, defaults.user)
-  const config = toConfig(request.process)
-  const terminal = request.pty === undefined ? undefined : toSize(request.pty)
-  const wanted = { config, tag: request.tag, user, terminal, stdin: request.stdin ?? true, signal: caller.signal }
+  const { config, terminal } = command
   const started = performance.now()
-  const { launched, reader } = await launch(wanted, deps)
+  const { launched, reader } = await launch({ ...command, user, signal: caller.signal }, deps)
   const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
   registry.add(process)
   log.info(

@@ -43,6 +43,12 @@ export async function signalSession(
   }
 }
 
+/** Whether the session has a live process. */
+export async function sessionExists(leader: SessionLeader): Promise<boolean> {
+  if (leader.pidfd === undefined && (await exists(leader.pid))) return false
+  return (await sessions()).has(leader.pid)
+}
+
 /** Live processes by their session. */
 type Sessions = ReadonlyMap<number, readonly number[]>
 
