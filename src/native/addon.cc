@@ -13,5 +13,6 @@ NAPI_MODULE_INIT() {
   envd::register_remove(env, exports);
   envd::register_write_file(env, exports);
   envd::register_watches(env, exports);
+  envd::register_listening(env, exports);
   return exports;
 }

@@ -104,6 +104,7 @@ interface Addon {
   openInotify(): number
   watchTree(instance: number, path: Uint8Array, mask: number, recursive: boolean): Promise<Buffer>
   removeWatch(instance: number, watch: number): number
+  listeningSockets(limit: number): Promise<Buffer>
 }
 
 const inSource = import.meta.url.endsWith('.ts')
@@ -212,3 +213,9 @@ export const openInotify = addon.openInotify
 export const watchTree = addon.watchTree
 /** inotify_rm_watch(2): 0, or the negative errno (EINVAL: the kernel has dropped it already). */
 export const removeWatch = addon.removeWatch
+/**
+ * The TCP sockets that listen in this network namespace, at most `limit`, packed for `unpackListening` (native/listening.ts). On
+ * the thread pool. Rejects with `code` where the kernel lacks sock_diag(7) (ENOENT, EPROTONOSUPPORT, EOPNOTSUPP) or it is forbidden.
+ * While sockets come and go, one of a long listing may be left out.
+ */
+export const listeningSockets = addon.listeningSockets
