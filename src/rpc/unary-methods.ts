@@ -1,8 +1,10 @@
+import type { EntryInfo } from '../filesystem/entry.ts'
 import type { FilesystemService } from '../filesystem/service.ts'
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
 import { Process } from '../gen/process/process_pb.js'
 import type { ProcessService } from '../process/service.ts'
-import type { WatchService } from '../watch/service.ts'
+import type { FilesystemEvent, WatchService } from '../watch/service.ts'
+import { listMethod } from './list-method.ts'
 import { type UnaryMethod, unaryMethod } from './unary-route.ts'
 
 /** The unary calls of both services, as `serveUnary` runs them. What is not here is left to the library. */
@@ -21,10 +23,18 @@ export function unaryMethods(services: {
     unaryMethod(Filesystem.method.stat, filesystem.stat),
     unaryMethod(Filesystem.method.makeDir, filesystem.makeDir),
     unaryMethod(Filesystem.method.move, filesystem.move),
-    unaryMethod(Filesystem.method.listDir, filesystem.listDir),
+    listMethod(
+      Filesystem.method.listDir,
+      { name: 'entries', wrap: (entries: readonly EntryInfo[]) => ({ entries: [...entries] }) },
+      async (request, caller) => (await filesystem.listDir(request, caller)).entries ?? [],
+    ),
     unaryMethod(Filesystem.method.remove, filesystem.remove),
     unaryMethod(Filesystem.method.createWatcher, watch.createWatcher),
-    unaryMethod(Filesystem.method.getWatcherEvents, watch.getWatcherEvents),
+    listMethod(
+      Filesystem.method.getWatcherEvents,
+      { name: 'events', wrap: (events: readonly FilesystemEvent[]) => ({ events: [...events] }) },
+      async (request) => (await watch.getWatcherEvents(request)).events,
+    ),
     unaryMethod(Filesystem.method.removeWatcher, watch.removeWatcher),
   ]
 }
