@@ -1,5 +1,8 @@
-import { expect, test } from 'vitest'
-import { type Config, readConfig } from '../src/config.ts'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { type Config, configSchema, readConfig } from '../src/config.ts'
+import { makeTmpDir } from './_util/tmp-dir.ts'
 
 function configOf(argv: readonly string[], env: Record<string, string> = {}): Config {
   const command = readConfig(argv, env)
@@ -23,6 +26,17 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     runDir: '/run/e2b',
     path: '/bin',
     noFile: undefined,
+    supervisor: {
+      startCommand: undefined,
+      readyCommand: undefined,
+      user: undefined,
+      workdir: undefined,
+      env: {},
+      restart: 'never',
+      readyTimeout: 600_000,
+      readyAttemptTimeout: 180_000,
+      afterInit: true,
+    },
   })
 })
 
@@ -69,4 +83,112 @@ test('the limit of open files that the launcher found is taken if it is a number
   expect(configOf([], { ENVD_NOFILE: '1024' }).noFile).toBe(1024)
   for (const text of ['', 'unlimited', '0', '-1', '1e3'])
     expect(configOf([], { ENVD_NOFILE: text }).noFile).toBeUndefined()
+})
+
+describe('start and ready commands', () => {
+  test('come from flags, else from the environment', () => {
+    const env = { ENVD_START_CMD: 'from env', ENVD_READY_CMD: 'probe' }
+    expect(configOf([], env).supervisor).toMatchObject({ startCommand: 'from env', readyCommand: 'probe' })
+    const argv = '-start-cmd=serve -start-user=user -start-workdir=/srv -restart=always -ready-timeout=5'.split(' ')
+    expect(
+      configOf([...argv, '-start-env', 'A=1', '-start-env', 'B=x=y', '-start-env', 'A=2'], env).supervisor,
+    ).toEqual({
+      startCommand: 'serve',
+      readyCommand: 'probe',
+      user: 'user',
+      workdir: '/srv',
+      env: { A: '2', B: 'x=y' },
+      restart: 'always',
+      readyTimeout: 5000,
+      readyAttemptTimeout: 180_000,
+      afterInit: false,
+    })
+  })
+
+  test.each([
+    [[], true],
+    [['-isnotfc'], false],
+    [['-start-user', 'user'], false],
+    [['-default-user', 'user'], false],
+    [['-start-env', 'A=1'], false],
+    [['-start-workdir', '/srv'], true],
+  ])('with the flags %j they wait for the first /init: %j', (argv, afterInit) => {
+    expect(configOf(argv).supervisor.afterInit).toBe(afterInit)
+  })
+
+  test('what is out of range is told by its name', () => {
+    const problem = (...argv: string[]) => readConfig(argv, {})
+    expect(problem('-restart=sometimes')).toMatchObject({
+      problem: 'invalid value "sometimes" for flag -restart: expected never, on-failure, always',
+    })
+    expect(problem('-start-env=novalue')).toHaveProperty('problem', expect.stringContaining('expected NAME=value'))
+    expect(problem('-ready-timeout=0', '-ready-attempt-timeout=86401')).toMatchObject({
+      problem: 'ready-timeout must be 1 to 86400, got 0; ready-attempt-timeout must be 1 to 86400, got 86401',
+    })
+  })
+})
+
+describe('the file that -config names', () => {
+  /** What comes of a file with this content. */
+  async function commandOf(content: unknown, argv: readonly string[] = [], env: Record<string, string> = {}) {
+    await using dir = await makeTmpDir()
+    const path = join(dir.path, 'envd.json')
+    await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content))
+    const command = readConfig(['-config', path, ...argv], env)
+    return command.kind === 'usage' ? command.problem.replace(path, 'FILE') : command
+  }
+
+  test('sets any flag by its name; environment and command line win over it', async () => {
+    const file = {
+      $schema: './config.schema.json',
+      port: 8080,
+      verbose: true,
+      'start-cmd': 'file',
+      'ready-cmd': 'file',
+      'start-user': 'file',
+      'start-env': { FILE: '1', BOTH: '1' },
+    }
+    const argv = ['-start-user', 'flag', '-start-env', 'BOTH=2', '-verbose=false']
+    expect(await commandOf(file, argv, { ENVD_READY_CMD: 'env' })).toMatchObject({
+      config: {
+        port: 8080,
+        verbose: false,
+        supervisor: {
+          startCommand: 'file',
+          readyCommand: 'env',
+          user: 'flag',
+          env: { FILE: '1', BOTH: '2' },
+        },
+      },
+    })
+  })
+
+  test.each([
+    ['{"port": 80', /^config file FILE: not JSON: /],
+    ['[]', 'config file FILE: must be an object, got a list'],
+    [{ 'strat-cmd': 'x' }, 'config file FILE: unknown key "strat-cmd"'],
+    [{ config: 'other.json' }, 'config file FILE: unknown key "config"'],
+    [{ port: '80' }, 'config file FILE: key "port" must be an integer, got a string'],
+    [{ port: 1.5 }, 'config file FILE: key "port" must be an integer, got the number 1.5'],
+    [{ port: 65536 }, 'port must be 0 to 65535, got 65536'],
+    [{ verbose: 'yes' }, 'config file FILE: key "verbose" must be true or false, got a string'],
+    [{ 'start-cmd': ['a'] }, 'config file FILE: key "start-cmd" must be a string, got a list'],
+    [{ restart: 'no' }, 'config file FILE: key "restart" must be one of never, on-failure, always, got "no"'],
+    [{ 'start-env': 'A=1' }, 'config file FILE: key "start-env" must be an object of strings, got a string'],
+    [{ 'start-env': { A: 1 } }, 'config file FILE: key "start-env.A" must be a string, got the number 1'],
+    [{ 'start-env': { 'A=B': '1' } }, 'start-env: "A=B" is no name of a variable'],
+    [{ port: null, x: 1 }, 'config file FILE: key "port" must be an integer, got null; unknown key "x"'],
+  ])('%j is refused with the name of the key', async (content, problem) => {
+    expect(await commandOf(content)).toEqual(typeof problem === 'string' ? problem : expect.stringMatching(problem))
+  })
+
+  test('that cannot be read is refused with its path', () => {
+    const command = readConfig(['-config', '/nowhere/envd.json'], {})
+    expect(command).toHaveProperty('problem', expect.stringMatching(/^config file \/nowhere\/envd.json: ENOENT/))
+  })
+
+  test('is described by scripts/config.schema.json (written by scripts/config-schema)', async () => {
+    const path = new URL('../scripts/config.schema.json', import.meta.url)
+    expect(JSON.parse(await readFile(path, 'utf8'))).toEqual(JSON.parse(JSON.stringify(configSchema())))
+  })
 })

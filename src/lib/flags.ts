@@ -2,15 +2,30 @@
 export type FlagSpec =
   | { readonly type: 'bool'; readonly default: boolean; readonly help: string }
   | { readonly type: 'int'; readonly default: number; readonly help: string }
-  | { readonly type: 'string'; readonly default: string; readonly help: string }
+  /** With `choices`, one of these and nothing else. */
+  | { readonly type: 'string'; readonly default: string; readonly help: string; readonly choices?: readonly string[] }
+  /** `NAME=value`, as often as wanted; of a name the last one counts. */
+  | { readonly type: 'map'; readonly default: Readonly<Record<string, string>>; readonly help: string }
 
-type Values<F extends Record<string, FlagSpec>> = {
-  [K in keyof F]: F[K]['type'] extends 'bool' ? boolean : F[K]['type'] extends 'int' ? number : string
-}
+/** A flag's value: a boolean, an integer, a text, or texts by name. */
+export type FlagValue = boolean | number | string | Readonly<Record<string, string>>
+
+type ValueOf<S extends FlagSpec> = S extends { readonly type: 'bool' }
+  ? boolean
+  : S extends { readonly type: 'int' }
+    ? number
+    : S extends { readonly type: 'map' }
+      ? Readonly<Record<string, string>>
+      : S extends { readonly choices: readonly (infer C)[] }
+        ? C
+        : string
+
+/** The value of each flag of a table. */
+export type FlagValues<F extends Record<string, FlagSpec>> = { [K in keyof F]: ValueOf<F[K]> }
 
 /** The values of all flags, or what is wrong with the command line. */
 export type ParsedFlags<F extends Record<string, FlagSpec>> =
-  | { readonly ok: true; readonly values: Values<F>; readonly usage: string }
+  | { readonly ok: true; readonly values: FlagValues<F>; readonly usage: string }
   | { readonly ok: false; readonly problem: string; readonly usage: string }
 
 const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True'])
@@ -19,10 +34,15 @@ const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False'])
 /**
  * Parses flags as Go's flag package does: one dash or two, `-name=value` or `-name value`, a bool takes its value only
  * after `=`, and the first word that is no flag ends the flags (contract A1).
+ * @param preset values that were set elsewhere, of the flags' own types: the command line wins, a map's names one by one.
  */
-export function parseFlags<F extends Record<string, FlagSpec>>(argv: readonly string[], flags: F): ParsedFlags<F> {
-  const values: Record<string, boolean | number | string> = {}
-  for (const [name, spec] of Object.entries(flags)) values[name] = spec.default
+export function parseFlags<F extends Record<string, FlagSpec>>(
+  argv: readonly string[],
+  flags: F,
+  preset: Readonly<Record<string, FlagValue>> = {},
+): ParsedFlags<F> {
+  const values: Record<string, FlagValue> = {}
+  for (const [name, spec] of Object.entries(flags)) values[name] = preset[name] ?? spec.default
   const fail = (problem: string): ParsedFlags<F> => ({ ok: false, problem, usage: usageOf(flags) })
   for (let i = 0; i < argv.length; i++) {
     const match = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(argv[i] ?? '')
@@ -41,24 +61,48 @@ export function parseFlags<F extends Record<string, FlagSpec>>(argv: readonly st
       text = argv[i]
     }
     const value = flagValue(spec, text)
-    if (value === undefined) return fail(`invalid value "${text}" for flag -${name}: expected ${spec.type}`)
-    values[name] = value
+    if (value === undefined) return fail(`invalid value "${text}" for flag -${name}: expected ${expectation(spec)}`)
+    values[name] = merged(values[name], value)
   }
   // Every name of F has got a value of its own type above.
-  return { ok: true, values: values as Values<F>, usage: usageOf(flags) }
+  return { ok: true, values: values as FlagValues<F>, usage: usageOf(flags) }
 }
 
-function flagValue(spec: FlagSpec, text: string | undefined): boolean | number | string | undefined {
-  if (spec.type === 'string') return text
-  if (spec.type === 'int') return text !== undefined && /^[+-]?\d{1,15}$/.test(text) ? Number(text) : undefined
-  if (text === undefined || TRUE.has(text)) return true
-  return FALSE.has(text) ? false : undefined
+function merged(before: FlagValue | undefined, value: FlagValue): FlagValue {
+  return typeof before === 'object' && typeof value === 'object' ? { ...before, ...value } : value
+}
+
+function flagValue(spec: FlagSpec, text: string | undefined): FlagValue | undefined {
+  switch (spec.type) {
+    case 'string':
+      return text !== undefined && spec.choices?.includes(text) === false ? undefined : text
+    case 'map':
+      return namedValue(text ?? '')
+    case 'int':
+      return text !== undefined && /^[+-]?\d{1,15}$/.test(text) ? Number(text) : undefined
+    case 'bool':
+      if (text === undefined || TRUE.has(text)) return true
+      return FALSE.has(text) ? false : undefined
+  }
+}
+
+function namedValue(text: string): Record<string, string> | undefined {
+  const at = text.indexOf('=')
+  // A computed key, unlike an assignment, also makes a property of the name __proto__.
+  return at < 1 ? undefined : { [text.slice(0, at)]: text.slice(at + 1) }
+}
+
+function expectation(spec: FlagSpec): string {
+  if (spec.type === 'map') return 'NAME=value'
+  return spec.type === 'string' && spec.choices !== undefined ? spec.choices.join(', ') : spec.type
 }
 
 function usageOf(flags: Record<string, FlagSpec>): string {
   const line = ([name, spec]: [string, FlagSpec]) => {
-    const standard = spec.default === '' || spec.default === false ? '' : ` (default ${spec.default})`
-    return `  -${name}${spec.type === 'bool' ? '' : ` ${spec.type}`}\n    \t${spec.help}${standard}`
+    const plain = spec.default === '' || spec.default === false || spec.type === 'map'
+    const standard = plain ? '' : ` (default ${spec.default})`
+    const kind = spec.type === 'bool' ? '' : ` ${spec.type === 'map' ? 'NAME=value' : spec.type}`
+    return `  -${name}${kind}\n    \t${spec.help}${standard}`
   }
   return ['Usage of envd:', ...Object.entries(flags).map(line)].join('\n')
 }

@@ -5,9 +5,11 @@ const flags = {
   on: { type: 'bool', default: false, help: 'a switch' },
   count: { type: 'int', default: 7, help: 'a number' },
   name: { type: 'string', default: '', help: 'a text' },
+  kind: { type: 'string', default: 'a', choices: ['a', 'b'], help: 'a choice' },
+  set: { type: 'map', default: {}, help: 'texts by name' },
 } as const
 
-const valid: [string[], { on?: boolean; count?: number; name?: string }][] = [
+const valid: [string[], { on?: boolean; count?: number; name?: string; kind?: string; set?: object }][] = [
   [[], {}],
   [['-on'], { on: true }],
   [['--on'], { on: true }],
@@ -21,6 +23,9 @@ const valid: [string[], { on?: boolean; count?: number; name?: string }][] = [
   [['-on', 'word', '-count', '3'], { on: true }],
   [['-on', '--', '-count', '3'], { on: true }],
   [['-', '-on'], {}],
+  [['-kind', 'b'], { kind: 'b' }],
+  [['-set', 'A=1', '-set=B=x=y', '-set', 'C='], { set: { A: '1', B: 'x=y', C: '' } }],
+  [['-set', '__proto__=1', '-set', 'A=1', '-set', 'A=2'], { set: { ['__proto__']: '1', A: '2' } }],
   [['', '-on'], {}],
 ]
 
@@ -38,6 +43,9 @@ const invalid: [string[], string][] = [
   [['-count', 'x'], 'invalid value "x" for flag -count: expected int'],
   [['-count='], 'invalid value "" for flag -count: expected int'],
   [['-count', '1.5'], 'invalid value "1.5" for flag -count: expected int'],
+  [['-kind', 'c'], 'invalid value "c" for flag -kind: expected a, b'],
+  [['-set', 'A'], 'invalid value "A" for flag -set: expected NAME=value'],
+  [['-set', '=1'], 'invalid value "=1" for flag -set: expected NAME=value'],
   [['-name'], 'flag needs an argument: -name'],
   [['-help'], ''],
 ]
@@ -46,4 +54,11 @@ test.each(invalid)('A3 the flags %j are refused: %s', (argv, problem) => {
   const parsed = parseFlags(argv, flags)
   expect(parsed).toMatchObject({ ok: false, problem })
   expect(parsed.usage).toContain('  -count int\n    \ta number (default 7)')
+})
+
+test('what is preset counts where the command line is silent, and name by name in a map', () => {
+  const preset = { count: 3, name: 'preset', set: { A: '1', B: '1' } }
+  expect(parseFlags(['-name', 'given', '-set', 'B=2'], flags, preset)).toMatchObject({
+    values: { count: 3, name: 'given', set: { A: '1', B: '2' } },
+  })
 })
