@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { describe, expect, test, vi } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { call, type ProcessMessage, type Stream, shell, start, transcript } from '../_util/rpc.ts'
@@ -126,6 +128,33 @@ describe('many at a time', () => {
     await kill(own.url, { pid })
     await stream.rest()
   })
+})
+
+test('D72 without descriptors a start is refused, and all works again when some are free', async () => {
+  await using own = await startDaemon()
+  await shell(own.url, 'true')
+  const limit = (await descriptors(own.pid)) + 40
+  await promisify(execFile)('prlimit', ['--pid', String(own.pid), `--nofile=${limit}`])
+  const streams: Stream<ProcessMessage>[] = []
+  const pids: number[] = []
+  const refused = async (index: number) => {
+    const stream = await start(own.url, 'sleep', { args: ['300'], ...(index % 2 === 0 ? {} : { pty }) })
+    const { value, done } = await stream.messages.next()
+    if (done) return value.error
+    pids.push(value.event.start?.pid ?? 0)
+    streams.push(stream)
+    return undefined
+  }
+  let error: Awaited<ReturnType<typeof refused>>
+  for (let index = 0; error === undefined; index++) error = await refused(index)
+  expect(error).toMatchObject({
+    code: 'resource_exhausted',
+    message: expect.stringMatching(/^error starting .*too many open files$/),
+  })
+  expect((await list(own.url)).map(({ pid }) => pid)).toEqual(pids)
+  for (const pid of pids) await kill(own.url, { pid })
+  for (const stream of streams) await stream.rest()
+  expect((await shell(own.url, 'echo again')).stdout.toString()).toBe('again\n')
 })
 
 test('D70 every process has a line at its start and one at its end, with sizes and without content', async () => {
