@@ -29,7 +29,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts']
 /** The faces of a feature to the wire may also use these. */
-const FACE = /^(process|filesystem|watch)\/(service|convert|entry)\.ts$/
+const FACE = /^(process|filesystem|watch|metrics)\/(service|convert|entry)\.ts$/
 const FACE_MAY_IMPORT = ['rpc', 'gen']
 /** The vocabulary of the protocol: in `rpc/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

@@ -15,7 +15,11 @@ import { healthRoute } from './http/routes/health.ts'
 import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import type { Log } from './log.ts'
-import { createSampler } from './metrics/sample.ts'
+import { createCallCounts } from './metrics/calls.ts'
+import { MACHINE } from './metrics/hierarchy.ts'
+import { openMachine } from './metrics/machine.ts'
+import { Sampler } from './metrics/sampler.ts'
+import { createMetricsService } from './metrics/service.ts'
 import { setClock, setTcpUserTimeout } from './native/index.ts'
 import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
@@ -49,14 +53,17 @@ const CLOSE_GRACE_MS = 1_500
 export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
-  const { app, registry, release } = await build(config, { log, listener, shutdown: stopping.signal })
+  const { app, registry, sampler, release } = await build(config, { log, listener, shutdown: stopping.signal })
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await app.ready()
+  await sampler.start()
   const stopReaping = reapOrphans(registry, log)
   const port = await listener.listen({ address: config.address, port: config.port })
 
   const shutDown = async () => {
+    // Before the streams end, so that those who watch get the last sample.
+    await sampler.stop()
     stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
     const closed = listener.close(CLOSE_GRACE_MS)
     if (config.killOnExit) await endAll(registry)
@@ -107,7 +114,17 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const readEntry = (path: string) => readEntryInfo(path, users)
   const watch = createWatchService({ users, defaults, inotify, pollers, readEntry })
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
-  const sampler = createSampler()
+  const calls = createCallCounts()
+  const sampler = new Sampler({
+    machine: openMachine(MACHINE),
+    activity: () => ({
+      commands: registry.size,
+      watchers: pollers.size,
+      watchEventsDropped: 0,
+      watchOverflows: inotify.overflows,
+    }),
+    log: log.named('metrics'),
+  })
   const app = buildApp({
     log,
     token,
@@ -115,12 +132,24 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     serverFactory: (handler) => listener.serverFactory(handler),
     routes: [
       healthRoute,
-      (scope) => metricsRoute(scope, { sampler, log }),
+      (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
-      (scope) => initRoute(scope, initialization),
+      (scope) => {
+        // The clock may have been set, after a pause as a rule.
+        scope.addHook('onResponse', async (_, reply) => (reply.statusCode < 300 ? sampler.sampleNow() : undefined))
+        initRoute(scope, initialization)
+      },
       filesRoutes(files),
       composeRoutes(files),
-      rpcRoutes({ process, filesystem: createFilesystemService(files), watch, log, shutdown }),
+      rpcRoutes({
+        process,
+        filesystem: createFilesystemService(files),
+        watch,
+        metrics: createMetricsService({ sampler }),
+        log,
+        countCall: calls.add,
+        shutdown,
+      }),
     ],
   })
   const release = async () => {
@@ -128,7 +157,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     inotify.close()
     await devNull.close()
   }
-  return { app, registry, release }
+  return { app, registry, sampler, release }
 }
 
 function tellPrivileges(log: Log): void {

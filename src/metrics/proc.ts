@@ -1,4 +1,4 @@
-/** Time that all CPUs together have spent since boot, in the kernel's ticks. */
+/** Time that all CPUs together have spent since some moment, in any unit (the kernel's ticks in /proc/stat). */
 export interface CpuTimes {
   readonly total: number
   readonly busy: number
@@ -51,4 +51,23 @@ export function parseMemory(meminfo: string): Memory {
   if (total === undefined) throw new Error('/proc/meminfo has no MemTotal')
   const available = bytes.get('MemAvailable') ?? of('MemFree') + of('Buffers') + of('Cached')
   return { total, used: total - available, cache: of('Cached') + of('SReclaimable') }
+}
+
+/** Ticks of a second in /proc/stat: USER_HZ, which is 100 on every architecture that Node runs on (time(7)). */
+export const TICKS_PER_SECOND = 100
+
+/** The load averages over 1, 5 and 15 minutes (proc_loadavg(5)); zeros if the text is none. */
+export function parseLoad(loadavg: string): readonly [number, number, number] {
+  const [one = 0, five = 0, fifteen = 0] = /^([\d.]+) ([\d.]+) ([\d.]+)/.exec(loadavg)?.slice(1).map(Number) ?? []
+  return [one, five, fifteen]
+}
+
+/** Bytes resident, of a /proc/pid/status; 0 if it does not say. */
+export function parseResident(status: string): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024
+}
+
+/** One figure of a file of `name value` lines, as /proc/vmstat and many files of a cgroup are; 0 if it has none of the name. */
+export function namedFigure(text: string, name: string): number {
+  return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0)
 }

@@ -1,69 +1,128 @@
-import { readFile, statfs } from 'node:fs/promises'
-import { busyPercent, type CpuTimes, countCpus, parseCpuTimes, parseMemory } from './proc.ts'
+import type { Readings } from './machine.ts'
+import { busyPercent } from './proc.ts'
+
+/** The state of the sandbox at one moment, numbers only. Sizes in bytes; the fields of `metrics.Sample`, where their meaning stands. */
+export interface Sample {
+  /** Milliseconds since 1970, by the wall clock. */
+  readonly time: number
+  readonly cpuCount: number
+  readonly cpuLimit: number
+  readonly cpuUsedPct: number
+  readonly cpuSeconds: number
+  /** 1 if the figures of CPU are a cgroup's, 0 if they are the machine's. */
+  readonly cpuFromGroup: number
+  readonly memTotal: number
+  readonly memUsed: number
+  readonly memCache: number
+  /** 1 if the figures of memory are a cgroup's, 0 if they are the machine's. */
+  readonly memFromGroup: number
+  readonly oomKills: number
+  readonly diskUsed: number
+  readonly diskTotal: number
+  readonly load1: number
+  readonly load5: number
+  readonly load15: number
+  readonly processCount: number
+  readonly watcherCount: number
+  readonly commandCount: number
+  readonly watchEventsDropped: number
+  readonly watchOverflows: number
+  readonly daemonMemory: number
+  /** Seconds since the daemon started. */
+  readonly uptime: number
+}
+
+/** What the daemon itself is doing. */
+export interface Activity {
+  /** Directory watchers that are open. */
+  readonly watchers: number
+  /** Commands and terminals that run. */
+  readonly commands: number
+  /** File events dropped since the start because a client did not take them. */
+  readonly watchEventsDropped: number
+  /** Overflows of the kernel's queue of file events since the start. */
+  readonly watchOverflows: number
+}
+
+/** Makes a sample. The CPU share is that between the two readings. */
+export function toSample(before: Readings, now: Readings, activity: Activity): Sample {
+  const [load1, load5, load15] = now.load
+  return {
+    time: Date.now(),
+    cpuCount: now.cpuCount,
+    cpuLimit: now.cpuLimit,
+    cpuUsedPct: usedPercent(before, now),
+    cpuSeconds: now.cpuSeconds,
+    cpuFromGroup: now.cpuGroup === undefined ? 0 : 1,
+    memTotal: now.memory.total,
+    memUsed: now.memory.used,
+    memCache: now.memory.cache,
+    memFromGroup: now.memoryGroup === undefined ? 0 : 1,
+    oomKills: now.memory.oomKills,
+    diskUsed: now.diskUsed,
+    diskTotal: now.diskTotal,
+    load1,
+    load5,
+    load15,
+    processCount: now.processes,
+    watcherCount: activity.watchers,
+    commandCount: activity.commands,
+    watchEventsDropped: activity.watchEventsDropped,
+    watchOverflows: activity.watchOverflows,
+    daemonMemory: now.resident,
+    uptime: process.uptime(),
+  }
+}
+
+/** A sample of zeros: the names of the fields, for the history. */
+export const NO_SAMPLE: Sample = {
+  time: 0,
+  cpuCount: 0,
+  cpuLimit: 0,
+  cpuUsedPct: 0,
+  cpuSeconds: 0,
+  cpuFromGroup: 0,
+  memTotal: 0,
+  memUsed: 0,
+  memCache: 0,
+  memFromGroup: 0,
+  oomKills: 0,
+  diskUsed: 0,
+  diskTotal: 0,
+  load1: 0,
+  load5: 0,
+  load15: 0,
+  processCount: 0,
+  watcherCount: 0,
+  commandCount: 0,
+  watchEventsDropped: 0,
+  watchOverflows: 0,
+  daemonMemory: 0,
+  uptime: 0,
+}
 
 const MIB = 2 ** 20
 
-/** The state of the machine at one moment, in the order and with the names that clients get (contract E1). Sizes in bytes. */
-export interface Sample {
-  /** Unix seconds by the wall clock. */
-  readonly ts: number
-  readonly cpu_count: number
-  readonly cpu_used_pct: number
-  readonly mem_total_mib: number
-  readonly mem_used_mib: number
-  readonly mem_total: number
-  readonly mem_used: number
-  readonly mem_cache: number
-  readonly disk_used: number
-  readonly disk_total: number
-}
-
-/** Takes samples; the CPU share is that of the time since the sample before, or since `createSampler`. */
-export interface Sampler {
-  /** Rejects when a source cannot be read or makes no sense. */
-  take(): Promise<Sample>
-}
-
-/** Where the figures come from; other places are for tests. */
-export interface Sources {
-  readonly proc: string
-  readonly disk: string
-}
-
-/** Makes a sampler of the whole machine, as its kernel shows it (contract E8), and starts the first window of CPU time. */
-export function createSampler(sources: Sources = { proc: '/proc', disk: '/' }): Sampler {
-  let previous: CpuTimes | undefined
-  const started = readFile(`${sources.proc}/stat`, 'latin1').then(
-    (stat) => {
-      previous ??= parseCpuTimes(stat)
-    },
-    () => {},
-  )
-  return {
-    take: async () => {
-      await started
-      const [stat, meminfo, cpuinfo, disk] = await Promise.all([
-        readFile(`${sources.proc}/stat`, 'latin1'),
-        readFile(`${sources.proc}/meminfo`, 'latin1'),
-        readFile(`${sources.proc}/cpuinfo`, 'latin1'),
-        statfs(sources.disk, { bigint: true }),
-      ])
-      const cpu = parseCpuTimes(stat)
-      const before = previous ?? cpu
-      previous = cpu
-      const memory = parseMemory(meminfo)
-      return {
-        ts: Math.floor(Date.now() / 1000),
-        cpu_count: countCpus(cpuinfo, stat),
-        cpu_used_pct: busyPercent(before, cpu),
-        mem_total_mib: Math.floor(memory.total / MIB),
-        mem_used_mib: Math.floor(memory.used / MIB),
-        mem_total: memory.total,
-        mem_used: memory.used,
-        mem_cache: memory.cache,
-        disk_used: Number((disk.blocks - disk.bavail) * disk.bsize),
-        disk_total: Number(disk.blocks * disk.bsize),
-      }
-    },
+/** The body of `GET /metrics`: these keys in this order, all of them numbers (contract E1, E2, E5). */
+export function toMetricsJson(sample: Sample): string {
+  const body = {
+    ts: Math.floor(sample.time / 1000),
+    cpu_count: sample.cpuCount,
+    cpu_used_pct: sample.cpuUsedPct,
+    mem_total_mib: Math.floor(sample.memTotal / MIB),
+    mem_used_mib: Math.floor(sample.memUsed / MIB),
+    mem_total: sample.memTotal,
+    mem_used: sample.memUsed,
+    mem_cache: sample.memCache,
+    disk_used: sample.diskUsed,
+    disk_total: sample.diskTotal,
   }
+  return `${JSON.stringify(body)}\n`
+}
+
+/** In a cgroup, of the time that its limit allows; readings under different limits have only the machine's times in common. */
+function usedPercent(before: Readings, now: Readings): number {
+  if (now.cpuGroup === undefined || now.cpuGroup !== before.cpuGroup) return busyPercent(before.cpuTimes, now.cpuTimes)
+  const allowed = ((now.at - before.at) / 1000) * now.cpuLimit
+  return busyPercent({ busy: before.cpuSeconds, total: 0 }, { busy: now.cpuSeconds, total: allowed })
 }

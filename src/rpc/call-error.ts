@@ -1,6 +1,7 @@
 import { AppError, type ErrorKind } from '../errors.ts'
 import { statusOf } from '../http/error-response.ts'
 import type { Log } from '../log.ts'
+import type { FinishedCall } from '../metrics/calls.ts'
 
 /** An error in the words of Connect, as a unary body or the last frame of a stream has it. */
 export interface WireError {
@@ -35,11 +36,18 @@ function codeOf(kind: ErrorKind): Exclude<ErrorKind, 'no_space' | 'not_acceptabl
   return kind === 'not_acceptable' ? 'invalid_argument' : kind
 }
 
-/** One line per call, without anything of its content. `started` is on the clock of performance.now(). */
+/** Where calls that are over are told. */
+export interface CallReport {
+  readonly log: Log
+  readonly countCall: (call: FinishedCall) => void
+}
+
+/** Counts a call, and logs one line without anything of its content. `started` is on the clock of performance.now(). */
 export function logCall(
-  log: Log,
-  call: { readonly method: string; readonly code: string; readonly started: number },
+  { log, countCall }: CallReport,
+  { method, code, started }: { readonly method: string; readonly code: string; readonly started: number },
 ): void {
-  const ms = Math.round((performance.now() - call.started) * 1000) / 1000
-  log.debug({ method: call.method, code: call.code, ms }, 'rpc')
+  const milliseconds = performance.now() - started
+  countCall({ method, code, seconds: milliseconds / 1000 })
+  log.debug({ method, code, ms: Math.round(milliseconds * 1000) / 1000 }, 'rpc')
 }

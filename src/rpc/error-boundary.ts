@@ -1,6 +1,6 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect'
 import type { Log } from '../log.ts'
-import { logCall, toAppError, wireError } from './call-error.ts'
+import { type CallReport, logCall, toAppError, wireError } from './call-error.ts'
 
 /** The library's number of a code by its name on the wire: `not_found`. */
 const codes = new Map(
@@ -22,26 +22,26 @@ function toConnectError(error: unknown, signal: AbortSignal, log: Log): ConnectE
 }
 
 /** Puts every RPC that the library serves behind `toConnectError`, the items of its response stream included, and logs it. */
-export function errorBoundary(log: Log): Interceptor {
+export function errorBoundary(report: CallReport): Interceptor {
   return (next) => async (request) => {
     const started = performance.now()
     const method = `${request.service.typeName}/${request.method.name}`
     const fail = (error: unknown) => {
-      const known = toConnectError(error, request.signal, log)
-      logCall(log, { method, code: wireName(Code[known.code] ?? 'Unknown'), started })
+      const known = toConnectError(error, request.signal, report.log)
+      logCall(report, { method, code: wireName(Code[known.code] ?? 'Unknown'), started })
       return known
     }
     try {
       const response = await next(request)
       if (!response.stream) {
-        logCall(log, { method, code: 'ok', started })
+        logCall(report, { method, code: 'ok', started })
         return response
       }
       const messages = response.message
       const guarded = async function* () {
         try {
           yield* messages
-          logCall(log, { method, code: 'ok', started })
+          logCall(report, { method, code: 'ok', started })
         } catch (error) {
           throw fail(error)
         }

@@ -24,7 +24,7 @@ export function libraryHandlers(deps: RpcDeps): ReadonlyMap<string, LibraryHandl
     recorder as unknown as FastifyInstance,
     {
       routes: (router) => addServices(router, deps),
-      interceptors: [errorBoundary(deps.log), legacyClients],
+      interceptors: [errorBoundary(deps), legacyClients],
       acceptCompression: [compressionGzip],
       readMaxBytes: MAX_MESSAGE_BYTES,
       jsonOptions: { ignoreUnknownFields: true },

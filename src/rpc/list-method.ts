@@ -12,13 +12,15 @@ import { type Codec, encodeMessage } from './message-frame.ts'
 import { decodeMessage } from './request-body.ts'
 import type { UnaryMethod } from './unary-route.ts'
 
-/** Items that are encoded before other work gets a turn; about 1 ms. */
+/** Entries or events that are encoded before other work gets a turn; about 1 ms. */
 const BATCH = 500
 
 /** Gives the one list that makes up an answer, and an answer with another list in it. */
 export interface ListField<O extends DescMessage, T> {
   /** Name of the field in JSON. */
   readonly name: string
+  /** Items that are encoded before other work gets a turn. Default: 500, which are small. */
+  readonly batch?: number
   wrap(items: readonly T[]): MessageInitShape<O>
 }
 
@@ -35,12 +37,13 @@ export function listMethod<I extends DescMessage, O extends DescMessage, T>(
     name: `${method.parent.typeName}/${method.name}`,
     async call(request, codec, caller) {
       const items = await run(decodeMessage(method.input, request, codec), caller)
+      const batch = field.batch ?? BATCH
       const parts: Buffer[] = []
       let legacy = false
-      for (let from = 0; from === 0 || from < items.length; from += BATCH) {
+      for (let from = 0; from === 0 || from < items.length; from += batch) {
         if (from > 0) await setImmediate()
         caller.signal.throwIfAborted()
-        const message = create(method.output, field.wrap(items.slice(from, from + BATCH)))
+        const message = create(method.output, field.wrap(items.slice(from, from + batch)))
         legacy = reducedFor(caller.userAgent, method.parent.typeName, message)
         parts.push(encodeMessage(method.output, message, codec))
       }

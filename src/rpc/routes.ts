@@ -1,11 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
+import { Metrics } from '../gen/metrics/metrics_pb.js'
 import { Process } from '../gen/process/process_pb.js'
 import { statusOf } from '../http/error-response.ts'
 import { pathOf } from '../http/path.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import type { LibraryHandler } from './library.ts'
+import { metricsMethods } from './metrics-calls.ts'
+import { metricsStream } from './metrics-stream.ts'
 import { processStreams } from './process-streams.ts'
 import type { RpcDeps } from './services.ts'
 import { type StreamMethod, serveStream, streamCodec } from './stream-route.ts'
@@ -19,9 +22,15 @@ import { watchStream } from './watch-stream.ts'
  */
 export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   const kinds = methodKinds()
-  const methods: StreamMethod[] = [...processStreams(deps.process), watchStream(deps.watch)]
+  const methods: StreamMethod[] = [
+    ...processStreams(deps.process),
+    watchStream(deps.watch),
+    metricsStream(deps.metrics),
+  ]
   const streams = new Map(methods.map((method) => [`/${method.name}`, method]))
-  const unaries = new Map(unaryMethods(deps).map((method) => [`/${method.name}`, method]))
+  const unaries = new Map(
+    [...unaryMethods(deps), ...metricsMethods(deps.metrics)].map((method) => [`/${method.name}`, method]),
+  )
   const handle = async (request: FastifyRequest, reply: FastifyReply) => {
     const path = pathOf(request.url)
     const kind = kinds.get(path) ?? 'unary'
@@ -46,7 +55,7 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
 }
 
 function methodKinds(): Map<string, MethodKind> {
-  const methods = [Process, Filesystem].flatMap((service) => service.methods)
+  const methods = [Process, Filesystem, Metrics].flatMap((service) => service.methods)
   return new Map(
     methods.map(({ parent, name, methodKind }) => [
       `/${parent.typeName}/${name}`,

@@ -1,8 +1,7 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
-import type { Log } from '../log.ts'
-import { logCall, toAppError, wireError } from './call-error.ts'
+import { type CallReport, logCall, toAppError, wireError } from './call-error.ts'
 import type { StreamCaller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
@@ -31,8 +30,7 @@ export interface StreamMethod<I extends DescMessage = DescMessage> {
 }
 
 /** What every stream needs. */
-export interface StreamDeps {
-  readonly log: Log
+export interface StreamDeps extends CallReport {
   /** Aborts, with an AppError, when the daemon stops. */
   readonly shutdown: AbortSignal
 }
@@ -62,12 +60,12 @@ export async function serveStream(
   try {
     await run(method, { codec, request: http.request, response, over, started })
     endWith(response, endOfStream())
-    logCall(deps.log, { method: method.name, code: 'ok', started })
+    logCall(deps, { method: method.name, code: 'ok', started })
   } catch (error) {
     const known = wireError(toAppError(error, over.signal, deps.log))
     writeHead(response, codec)
     endWith(response, endOfStream(known))
-    logCall(deps.log, { method: method.name, code: known.code, started })
+    logCall(deps, { method: method.name, code: known.code, started })
   } finally {
     detach()
   }

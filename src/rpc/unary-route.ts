@@ -76,12 +76,12 @@ export async function serveUnary(
     const { body, legacy } = await answer(method, codec, { request, over, started })
     if (legacy) reply.header(LEGACY_HEADER, 'true')
     await send(reply.type(`application/${codec}`), request, body)
-    logCall(deps.log, { method: method.name, code: 'ok', started })
+    logCall(deps, { method: method.name, code: 'ok', started })
   } catch (error) {
     const known = toAppError(error, over.signal, deps.log)
     const body = Buffer.from(JSON.stringify(wireError(known)))
     await send(reply.code(httpStatus(known)).type('application/json'), request, body)
-    logCall(deps.log, { method: method.name, code: wireError(known).code, started })
+    logCall(deps, { method: method.name, code: wireError(known).code, started })
   } finally {
     detach()
   }

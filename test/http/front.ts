@@ -11,7 +11,10 @@ import { healthRoute } from '../../src/http/routes/health.ts'
 import { initRoute } from '../../src/http/routes/init.ts'
 import { metricsRoute } from '../../src/http/routes/metrics.ts'
 import type { Log, LogFields } from '../../src/log.ts'
-import { createSampler, type Sampler } from '../../src/metrics/sample.ts'
+import { createCallCounts } from '../../src/metrics/calls.ts'
+import { MACHINE, type Sources } from '../../src/metrics/hierarchy.ts'
+import { openMachine } from '../../src/metrics/machine.ts'
+import { Sampler } from '../../src/metrics/sampler.ts'
 import { createClock } from '../../src/system/clock.ts'
 import { createDefaults, type Defaults } from '../../src/system/defaults.ts'
 import { createUsers } from '../../src/system/users.ts'
@@ -47,7 +50,8 @@ export interface Front extends AsyncDisposable {
 export interface FrontOptions {
   readonly address?: string
   readonly port?: number
-  readonly sampler?: Sampler
+  /** Where the metrics come from. */
+  readonly sources?: Sources
   readonly listening?: Omit<ListenerOptions, 'log'>
   /** Beside health, envs, metrics and init. */
   readonly routes?: readonly ((app: FastifyInstance) => void)[]
@@ -63,7 +67,11 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     clockSettings.push(BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds))
   }
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
-  const sampler = options.sampler ?? createSampler()
+  const sampler = new Sampler({
+    machine: openMachine(options.sources ?? MACHINE),
+    activity: () => ({ commands: 0, watchers: 0, watchEventsDropped: 0, watchOverflows: 0 }),
+    log,
+  })
   const listener = createListener({ log, ...options.listening })
   const app = buildApp({
     log,
@@ -73,12 +81,13 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     routes: [
       healthRoute,
       (scope) => envsRoute(scope, defaults),
-      (scope) => metricsRoute(scope, { sampler, log }),
+      (scope) => metricsRoute(scope, { sampler, calls: createCallCounts() }),
       (scope) => initRoute(scope, initialization),
       ...(options.routes ?? []),
     ],
   })
   await app.ready()
+  await sampler.start()
   const port = await listener.listen({ address: options.address ?? '127.0.0.1', port: options.port ?? 0 })
   return {
     url: `http://127.0.0.1:${port}`,
@@ -92,6 +101,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     async [Symbol.asyncDispose]() {
       await listener.close(1000)
       await app.close()
+      await sampler.stop()
       expect(listener.openConnections).toBe(0)
     },
   }

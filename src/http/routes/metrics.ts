@@ -1,18 +1,51 @@
 import type { FastifyInstance } from 'fastify'
-import { errnoOf } from '../../errors.ts'
-import type { Log } from '../../log.ts'
-import type { Sampler } from '../../metrics/sample.ts'
+import { AppError } from '../../errors.ts'
+import type { CallCounts } from '../../metrics/calls.ts'
+import { OPENMETRICS_TYPE, toOpenMetrics } from '../../metrics/openmetrics.ts'
+import { type Sample, toMetricsJson } from '../../metrics/sample.ts'
+import { VERSION } from '../../version.ts'
 
-/** `GET /metrics` (contract B2, E): one sample of the machine; 500 without a body when a source fails. */
-export function metricsRoute(app: FastifyInstance, { sampler, log }: { sampler: Sampler; log: Log }): void {
-  app.get('/metrics', async (_request, reply) => {
+/** What the route tells. */
+export interface MetricsRouteOptions {
+  /** The latest sample; throws AppError while there is none. It was logged why. */
+  readonly sampler: { latest(): Sample }
+  readonly calls: Pick<CallCounts, 'methods'>
+}
+
+/**
+ * `GET /metrics` (contract B2, E): the latest sample as JSON, or, for who asks with `?format=openmetrics` or
+ * `Accept: application/openmetrics-text`, as OpenMetrics text; 500 without a body while a source fails. Nothing is read for it.
+ */
+export function metricsRoute(app: FastifyInstance, { sampler, calls }: MetricsRouteOptions): void {
+  app.get<{ Querystring: Record<string, unknown> }>('/metrics', async (request, reply) => {
     reply.header('cache-control', 'no-store')
-    try {
-      const sample = await sampler.take()
-      return reply.header('content-type', 'application/json').send(Buffer.from(`${JSON.stringify(sample)}\n`))
-    } catch (error) {
-      log.error({ errno: errnoOf(error), error: error instanceof Error ? error.message : typeof error }, 'no metrics')
-      return reply.code(500).send()
-    }
+    const open = wantsOpenMetrics(request.query['format'], request.headers.accept)
+    const sample = latest(sampler)
+    if (sample === undefined) return reply.code(500).send()
+    const [type, text] = open
+      ? [OPENMETRICS_TYPE, await toOpenMetrics(sample, { version: VERSION, methods: calls.methods })]
+      : ['application/json', toMetricsJson(sample)]
+    return reply.header('content-type', type).send(Buffer.from(text))
   })
+}
+
+function latest(sampler: { latest(): Sample }): Sample | undefined {
+  try {
+    return sampler.latest()
+  } catch (error) {
+    if (error instanceof AppError) return undefined
+    throw error
+  }
+}
+
+/** An accepted media range of that type with a weight above 0 (RFC 9110 12.5.1). */
+const OPENMETRICS_RANGE =
+  /(?:^|,)\s*application\/openmetrics-text\s*(?!(?:;[^,]*)?;\s*q=0(?:\.0*)?\s*(?:[;,]|$))(?:[;,]|$)/i
+
+/** @throws AppError `invalid_argument` for a format that there is not. */
+function wantsOpenMetrics(format: unknown, accept: string | undefined): boolean {
+  if (format === 'openmetrics' || format === 'json') return format === 'openmetrics'
+  if (format !== undefined && format !== '')
+    throw new AppError('invalid_argument', 'format must be json or openmetrics')
+  return OPENMETRICS_RANGE.test(accept ?? '')
 }

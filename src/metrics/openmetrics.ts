@@ -1,0 +1,135 @@
+import type { Metric, OpenMetricsContentType } from 'prom-client'
+import Registry from 'prom-client/lib/registry.js'
+import { LATENCY_BOUNDS, type MethodCalls } from './calls.ts'
+import type { Sample } from './sample.ts'
+
+/** The content type of `toOpenMetrics`. */
+export const OPENMETRICS_TYPE: OpenMetricsContentType = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
+
+/** One metric, as the writer takes it. */
+interface Family {
+  /** A counter's without `_total`. */
+  readonly name: string
+  readonly help: string
+  readonly type: 'gauge' | 'counter' | 'histogram'
+  readonly values: readonly Value[]
+}
+
+interface Value {
+  readonly value: number
+  readonly labels: Readonly<Record<string, string | number>>
+  /** Default: the family's. */
+  readonly metricName?: string
+}
+
+/** What is told beside the latest sample. */
+export interface Told {
+  readonly version: string
+  readonly methods: ReadonlyMap<string, MethodCalls>
+}
+
+/** The latest sample and the RPCs so far as OpenMetrics text (OpenMetrics 1.0), with names as Prometheus has them. */
+export function toOpenMetrics(sample: Sample, told: Told): Promise<string> {
+  const registry = new Registry<OpenMetricsContentType>()
+  registry.setContentType(OPENMETRICS_TYPE)
+  for (const family of [...sampleFamilies(sample), buildInfo(told.version), ...callFamilies(told.methods)]) {
+    const metric = { ...family, get: async () => family }
+    // The writer asks nothing else of a metric.
+    registry.registerMetric(metric as unknown as Metric)
+  }
+  return registry.metrics()
+}
+
+function sampleFamilies(sample: Sample): Family[] {
+  const gauge = (name: string, help: string, value: number): Family => single('gauge', { name, help, value })
+  const counter = (name: string, help: string, value: number): Family => single('counter', { name, help, value })
+  return [
+    gauge('envd_sample_timestamp_seconds', 'When the sample was taken, in seconds since 1970.', sample.time / 1000),
+    gauge('envd_cpus', 'CPUs that can be used; a whole number unless a cgroup sets a limit.', sample.cpuLimit),
+    gauge('envd_cpu_used_ratio', 'Share of the CPUs used in the last two seconds, 0 to 1.', sample.cpuUsedPct / 100),
+    counter('envd_cpu_seconds', 'CPU time used since the machine or the cgroup began.', sample.cpuSeconds),
+    gauge('envd_memory_size_bytes', 'Memory there is, or the limit of the cgroup.', sample.memTotal),
+    gauge('envd_memory_used_bytes', 'Memory in use that cannot be reclaimed.', sample.memUsed),
+    gauge('envd_memory_cache_bytes', 'Memory of file cache and reclaimable kernel memory.', sample.memCache),
+    counter('envd_oom_kills', 'Processes killed for want of memory.', sample.oomKills),
+    gauge('envd_disk_size_bytes', 'Size of the root file system.', sample.diskTotal),
+    gauge('envd_disk_used_bytes', 'Bytes of the root file system in use or reserved.', sample.diskUsed),
+    gauge('envd_load1', 'Load average over 1 minute.', sample.load1),
+    gauge('envd_load5', 'Load average over 5 minutes.', sample.load5),
+    gauge('envd_load15', 'Load average over 15 minutes.', sample.load15),
+    gauge('envd_processes', 'Processes that the daemon can see.', sample.processCount),
+    gauge('envd_commands', 'Commands and terminals that run under the daemon.', sample.commandCount),
+    gauge('envd_watchers', 'Directory watchers that are open.', sample.watcherCount),
+    counter('envd_watch_dropped_events', 'File events that slow clients have lost.', sample.watchEventsDropped),
+    counter('envd_watch_overflows', 'Overflows of the kernel queue of file events.', sample.watchOverflows),
+    gauge('process_resident_memory_bytes', 'Resident memory of the daemon.', sample.daemonMemory),
+    gauge('envd_uptime_seconds', 'Time since the daemon started.', sample.uptime),
+    sources(sample),
+  ]
+}
+
+function single(
+  type: 'gauge' | 'counter',
+  { name, help, value }: { readonly name: string; readonly help: string; readonly value: number },
+): Family {
+  return { name, help, type, values: [{ value, labels: {} }] }
+}
+
+function sources({ cpuFromGroup, memFromGroup }: Sample): Family {
+  const of = (resource: string, fromGroup: number): Value => ({
+    value: 1,
+    labels: { resource, source: fromGroup === 1 ? 'cgroup' : 'host' },
+  })
+  return {
+    name: 'envd_resource_source',
+    help: 'Whose figures are told: those of the whole machine, or of the cgroup whose limit is in force.',
+    type: 'gauge',
+    values: [of('cpu', cpuFromGroup), of('memory', memFromGroup)],
+  }
+}
+
+function buildInfo(version: string): Family {
+  const help = 'The version that the daemon is compatible with.'
+  return { name: 'envd_build_info', help, type: 'gauge', values: [{ value: 1, labels: { version } }] }
+}
+
+function callFamilies(methods: ReadonlyMap<string, MethodCalls>): Family[] {
+  const calls = [...methods]
+  return [
+    {
+      name: 'envd_rpc_requests',
+      help: 'RPCs that are over, failed ones included.',
+      type: 'counter',
+      values: calls.map(([method, { count }]) => ({ value: count, labels: { method } })),
+    },
+    {
+      name: 'envd_rpc_errors',
+      help: 'RPCs that failed, by the code of the error.',
+      type: 'counter',
+      values: calls.flatMap(([method, { errors }]) =>
+        [...errors].map(([code, value]) => ({ value, labels: { method, code } })),
+      ),
+    },
+    {
+      name: 'envd_rpc_duration_seconds',
+      help: 'How long RPCs took; a stream lasts until its end.',
+      type: 'histogram',
+      values: calls.flatMap(([method, counts]) => histogram(method, counts)),
+    },
+  ]
+}
+
+function histogram(method: string, { count, seconds, within }: MethodCalls): Value[] {
+  const name = 'envd_rpc_duration_seconds'
+  const bucket = (le: number | string, value: number) => ({
+    metricName: `${name}_bucket`,
+    value,
+    labels: { method, le: String(le) },
+  })
+  return [
+    ...LATENCY_BOUNDS.map((bound, at) => bucket(bound, within[at] ?? 0)),
+    bucket('+Inf', count),
+    { metricName: `${name}_sum`, value: seconds, labels: { method } },
+    { metricName: `${name}_count`, value: count, labels: { method } },
+  ]
+}
