@@ -31,7 +31,7 @@ async function pidBehind(tag: string): Promise<number> {
 test('D43 D44 every live process is listed as it was asked for, and nobody else', async () => {
   expect(await list(daemon.url)).toEqual([])
   const envs = { SECRET: 'in clear', EMPTY: '' }
-  const full = await cat({ args: ['-', '-u'], envs, cwd: '~/../tmp/.', tag: 'tagged' })
+  const full = await cat({ args: ['-', '-u'], envs, cwd: '/usr/../tmp/.', tag: 'tagged' })
   const bare = await cat()
   const empty = await cat({ cwd: '', tag: '' })
   const system = await cat({ tag: '_system' })
@@ -39,7 +39,7 @@ test('D43 D44 every live process is listed as it was asked for, and nobody else'
   expect(listed).toHaveLength(4)
   expect(listed).toEqual(
     expect.arrayContaining([
-      { config: { cmd: 'cat', args: ['-', '-u'], envs, cwd: '~/../tmp/.' }, pid: full, tag: 'tagged' },
+      { config: { cmd: 'cat', args: ['-', '-u'], envs, cwd: '/usr/../tmp/.' }, pid: full, tag: 'tagged' },
       { config: { cmd: 'cat' }, pid: bare },
       { config: { cmd: 'cat', cwd: '' }, pid: empty, tag: '' },
       { config: { cmd: 'cat' }, pid: system, tag: '_system' },

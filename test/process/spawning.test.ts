@@ -49,7 +49,7 @@ test.each([
 
 test('D4 a missing command "runs" and ends with 127', async () => {
   for (const command of ['no-such-command', './no-such-command', '/no/such/command']) {
-    const { pid, stdout, stderr, end } = await transcript(await start(daemon.url, command))
+    const { pid, stdout, stderr, end } = await transcript(await start(daemon.url, command, { envs: { PATH: '/bin' } }))
     expect(pid).toBeGreaterThan(0)
     expect(stdout).toHaveLength(0)
     expect(stderr.toString()).toBe(`${command}: no such file or directory\n`)
@@ -69,7 +69,9 @@ test('D4 a file that is not executable, and a directory, end with 126', async ()
 })
 
 test('D4 a missing command in a terminal says so in the terminal', async () => {
-  const { pty: output, end } = await transcript(await start(daemon.url, 'no-such-command', { pty }))
+  const { pty: output, end } = await transcript(
+    await start(daemon.url, 'no-such-command', { pty, envs: { PATH: '/bin' } }),
+  )
   expect(output.toString()).toContain('no-such-command: no such file or directory')
   expect(end).toMatchObject({ exitCode: 127 })
 })
