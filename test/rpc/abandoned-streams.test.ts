@@ -1,10 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { Agent, type ClientRequest, request } from 'node:http'
 import { type ClientHttp2Session, connect } from 'node:http2'
+import { createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node'
 import { expect, test } from 'vitest'
 import { call, enveloped, type ProcessMessage, type Stream, start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { sharedDaemon } from './shared-daemon.ts'
+import { clientsOf } from './typed-clients.ts'
 
 const daemon = sharedDaemon()
 
@@ -106,6 +108,41 @@ test.each([
       await expect.poll(() => written(pid)).toBeGreaterThan(before + 5_000_000)
       await call(url, 'process.Process/SendSignal', { process: { pid }, signal: 9 })
     }
+  },
+)
+
+test.each([
+  ['gRPC', () => createGrpcTransport({ baseUrl: daemon().url })],
+  ['gRPC-Web', () => createGrpcWebTransport({ baseUrl: daemon().url, httpVersion: '1.1' })],
+])(
+  'D21 D28 abandoned streams of %s leave no reader behind, whether they wait or are waited for',
+  async (_, transport) => {
+    await using dir = await makeTmpDir()
+    const { url } = daemon()
+    const script = `while read line; do head -c 5000000 /dev/zero; echo "$line" >> ${dir.path}/written; done`
+    const owner = await start(url, 'sh', { args: ['-c', script] })
+    const pid = await pidOf(owner)
+    owner.close()
+    const { process } = clientsOf(transport())
+    const write = () => call(url, 'process.Process/SendInput', { process: { pid }, input: { stdin: 'eQo=' } })
+    const abandon = async (index: number) => {
+      const controller = new AbortController()
+      const responses = process.connect(
+        { process: { selector: { case: 'pid', value: pid } } },
+        { signal: controller.signal },
+      )
+      const iterator = responses[Symbol.asyncIterator]()
+      await iterator.next()
+      if (index % 50 === 0) await write()
+      controller.abort()
+      await iterator.next().catch(() => {})
+    }
+    await repeat(200, 10, abandon)
+    const lines = async () => (await readFile(`${dir.path}/written`, 'utf8').catch(() => '')).split('\n').length - 1
+    await expect.poll(lines).toBe(4)
+    await write()
+    await expect.poll(lines).toBe(5)
+    await call(url, 'process.Process/SendSignal', { process: { pid }, signal: 9 })
   },
 )
 
