@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest'
-import { busyPercent, countCpus, parseCpuTimes, parseMemory } from '../../src/metrics/proc.ts'
+import {
+  busyPercent,
+  countCpus,
+  namedFigure,
+  parseCpuTimes,
+  parseLoad,
+  parseMemory,
+  parseResident,
+} from '../../src/metrics/proc.ts'
 
 const STAT = `cpu  100 20 30 1000 50 5 7 8 60 3
 cpu0 50 10 15 500 25 2 3 4 30 1
@@ -55,4 +63,16 @@ test('E5 without MemAvailable, free memory and caches stand in for it', () => {
   const old = MEMINFO.replace(/MemAvailable.*\n/, '')
   expect(parseMemory(old)).toMatchObject({ used: (8000000 - 1000000 - 200000 - 3000000) * 1024 })
   expect(() => parseMemory('MemFree: 1 kB\n')).toThrow('MemTotal')
+})
+
+test('the load and resident memory are what the kernel says, zero where it says nothing', () => {
+  expect(parseLoad('0.20 0.18 12.05 1/80 11206\n')).toEqual([0.2, 0.18, 12.05])
+  expect(parseLoad('')).toEqual([0, 0, 0])
+  expect(parseResident('VmHWM:\t  200 kB\nVmRSS:\t  100 kB\n')).toBe(102_400)
+  expect(parseResident('')).toBe(0)
+})
+
+test('a named figure is that of the whole name', () => {
+  expect(namedFigure('oom 1\noom_kill 2\noom_kill_x 3\n', 'oom_kill')).toBe(2)
+  expect(namedFigure('oom 1\n', 'kill')).toBe(0)
 })
