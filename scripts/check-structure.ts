@@ -20,8 +20,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   filesystem: [...COMMON, 'system', 'native'],
   metrics: [...COMMON, 'system', 'native'],
   watch: [...COMMON, 'system', 'native', 'filesystem', 'gen'],
+  platform: [...COMMON, 'system', 'native'],
   http: [...COMMON, 'system', 'process', 'filesystem', 'metrics', 'native'],
-  rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'http', 'gen'],
+  rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'platform', 'http', 'gen'],
   'errors.ts': [],
   'version.ts': [],
   'config.ts': ['lib'],
@@ -29,7 +30,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts']
 /** The faces of a feature to the wire may also use these. */
-const FACE = /^(process|filesystem|watch|metrics)\/(service|convert|entry)\.ts$/
+const FACE = /^(process|filesystem|watch|metrics|platform\/ports)\/(service|convert|entry)\.ts$/
 const FACE_MAY_IMPORT = ['rpc', 'gen']
 /** The vocabulary of the protocol: in `rpc/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

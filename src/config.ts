@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP, SocketAddress } from 'node:net'
 import { flagFileSchema, readFlagFile } from './lib/flag-file.ts'
 import { type FlagValues, parseFlags } from './lib/flags.ts'
 
@@ -28,6 +28,16 @@ export interface Config {
   /** Soft limit of open files for commands; undefined: as the daemon's. */
   readonly noFile: number | undefined
   readonly supervisor: SupervisorConfig
+  /** Where ports that are bound to loopback become reachable; undefined: nowhere. */
+  readonly forward: ForwardConfig | undefined
+}
+
+/** The forwarding address. */
+export interface ForwardConfig {
+  /** IPv4 or IPv6, in its usual form. */
+  readonly address: string
+  /** It was asked for; if not, it is used where an interface has it. */
+  readonly explicit: boolean
 }
 
 /** The start and ready commands; both are scripts for a login shell. */
@@ -60,6 +70,9 @@ export type Command =
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
+/** Where the platform's proxy looks for the ports of a sandbox (contract G2). */
+const DEFAULT_FORWARD_ADDRESS = '169.254.0.21'
+
 const RESTART_MODES = ['never', 'on-failure', 'always'] as const
 
 /** A day: longer is a mistake, and must not overflow a timer. */
@@ -80,6 +93,11 @@ const flags = {
     help: 'user of calls that name none (default: root, or who runs the daemon)',
   },
   'default-workdir': { type: 'string', default: '', help: 'directory of commands and empty paths (default: the home)' },
+  'forward-address': {
+    type: 'string',
+    default: '',
+    help: 'address on which ports bound to loopback become reachable, or "off" (default: 169.254.0.21 where an interface has it)',
+  },
   isnotfc: { type: 'bool', default: false, help: 'not in a Firecracker microVM: no metadata service, no log export' },
   'kill-on-exit': { type: 'bool', default: false, help: 'end every command when the daemon stops' },
   'no-cgroups': { type: 'bool', default: false, help: 'do not use cgroups' },
@@ -173,6 +191,7 @@ function problemsOf(given: Given): string[] {
     given.address === 'localhost' || isIP(given.address) !== 0
       ? ''
       : `address must be an IP address or localhost, got ${given.address}`,
+    forwardProblem(given['forward-address']),
     given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
     given['reader-stall'] > 0 ? '' : `reader-stall must be positive, got ${given['reader-stall']}`,
     seconds('ready-timeout'),
@@ -198,7 +217,29 @@ function toConfig(given: Given, env: Environment): Config {
     path: commandPath(env),
     noFile: positiveInteger(env['ENVD_NOFILE']),
     supervisor: toSupervisorConfig(given),
+    forward: toForwardConfig(given['forward-address']),
   }
+}
+
+/** Forwards listen beside the listeners that they stand for, so their address must be another one. */
+function forwardProblem(given: string): string {
+  const family = isIP(given)
+  if (given === '' || given === 'off') return ''
+  if (family === 0) return `forward-address must be an IP address or off, got ${given}`
+  const address = canonical(given)
+  const unfit = ['0.0.0.0', '127.0.0.1', '::', '::1'].includes(address) || address.startsWith('::ffff:')
+  return unfit ? `forward-address must be the address of an interface other than loopback, got ${given}` : ''
+}
+
+function toForwardConfig(given: string): ForwardConfig | undefined {
+  if (given === 'off') return undefined
+  if (given === '') return { address: DEFAULT_FORWARD_ADDRESS, explicit: false }
+  return { address: canonical(given), explicit: true }
+}
+
+/** An IP address as the system writes it. */
+function canonical(address: string): string {
+  return new SocketAddress({ address, family: isIP(address) === 6 ? 'ipv6' : 'ipv4' }).address
 }
 
 function toSupervisorConfig(given: Given): SupervisorConfig {

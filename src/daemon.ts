@@ -20,7 +20,11 @@ import { MACHINE } from './metrics/hierarchy.ts'
 import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
-import { setClock, setTcpUserTimeout } from './native/index.ts'
+import { listeningSockets, setClock, setTcpUserTimeout } from './native/index.ts'
+import { Forwards } from './platform/ports/forwards.ts'
+import { PortTable } from './platform/ports/port-table.ts'
+import { socketReader } from './platform/ports/read-sockets.ts'
+import { createPortsService } from './platform/ports/service.ts'
 import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
 import { OutputWindow } from './process/output-window.ts'
@@ -31,7 +35,7 @@ import { rpcRoutes } from './rpc/routes.ts'
 import { createClock } from './system/clock.ts'
 import { createDefaults } from './system/defaults.ts'
 import { writeRunDir } from './system/run-dir.ts'
-import { createUsers } from './system/users.ts'
+import { createUsers, type Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
 import { Pollers } from './watch/pollers.ts'
 import { createWatchService } from './watch/service.ts'
@@ -53,13 +57,14 @@ const CLOSE_GRACE_MS = 1_500
 export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
-  const { app, registry, sampler, release } = await build(config, { log, listener, shutdown: stopping.signal })
+  const { app, registry, sampler, ports, release } = await build(config, { log, listener, shutdown: stopping.signal })
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await app.ready()
   await sampler.start()
   const stopReaping = reapOrphans(registry, log)
   const port = await listener.listen({ address: config.address, port: config.port })
+  ports.start(port)
 
   const shutDown = async () => {
     // Before the streams end, so that those who watch get the last sample.
@@ -115,16 +120,8 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const watch = createWatchService({ users, defaults, inotify, pollers, readEntry })
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
   const calls = createCallCounts()
-  const sampler = new Sampler({
-    machine: openMachine(MACHINE),
-    activity: () => ({
-      commands: registry.size,
-      watchers: pollers.size,
-      watchEventsDropped: 0,
-      watchOverflows: inotify.overflows,
-    }),
-    log: log.named('metrics'),
-  })
+  const sampler = buildSampler({ registry, pollers, inotify, log: log.named('metrics') })
+  const ports = buildPorts(config, users, log.named('port-forwarder'))
   const app = buildApp({
     log,
     token,
@@ -146,6 +143,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
         filesystem: createFilesystemService(files),
         watch,
         metrics: createMetricsService({ sampler }),
+        ports: createPortsService(ports),
         log,
         countCall: calls.add,
         shutdown,
@@ -153,11 +151,34 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     ],
   })
   const release = async () => {
+    await ports.close()
     pollers.close()
     inotify.close()
     await devNull.close()
   }
-  return { app, registry, sampler, release }
+  return { app, registry, sampler, ports, release }
+}
+
+interface Observed {
+  readonly registry: Registry
+  readonly pollers: Pollers
+  readonly inotify: Inotify
+  readonly log: Log
+}
+
+function buildSampler({ registry, pollers, inotify, log }: Observed): Sampler {
+  const activity = () => ({
+    commands: registry.size,
+    watchers: pollers.size,
+    watchEventsDropped: 0,
+    watchOverflows: inotify.overflows,
+  })
+  return new Sampler({ machine: openMachine(MACHINE), activity, log })
+}
+
+function buildPorts(config: Config, users: Users, log: Log): PortTable {
+  const readSockets = socketReader({ diag: listeningSockets, procNet: '/proc/net' })
+  return new PortTable({ readSockets, forwards: new Forwards(config.forward, log), users, log })
 }
 
 function tellPrivileges(log: Log): void {

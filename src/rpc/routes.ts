@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
 import { Metrics } from '../gen/metrics/metrics_pb.js'
+import { Ports } from '../gen/ports/ports_pb.js'
 import { Process } from '../gen/process/process_pb.js'
 import { statusOf } from '../http/error-response.ts'
 import { pathOf } from '../http/path.ts'
@@ -9,6 +10,8 @@ import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import type { LibraryHandler } from './library.ts'
 import { metricsMethods } from './metrics-calls.ts'
 import { metricsStream } from './metrics-stream.ts'
+import { portsMethods } from './ports-calls.ts'
+import { portsStream } from './ports-stream.ts'
 import { processStreams } from './process-streams.ts'
 import type { RpcDeps } from './services.ts'
 import { type StreamMethod, serveStream, streamCodec } from './stream-route.ts'
@@ -26,10 +29,14 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
     ...processStreams(deps.process),
     watchStream(deps.watch),
     metricsStream(deps.metrics),
+    portsStream(deps.ports),
   ]
   const streams = new Map(methods.map((method) => [`/${method.name}`, method]))
   const unaries = new Map(
-    [...unaryMethods(deps), ...metricsMethods(deps.metrics)].map((method) => [`/${method.name}`, method]),
+    [...unaryMethods(deps), ...metricsMethods(deps.metrics), ...portsMethods(deps.ports)].map((method) => [
+      `/${method.name}`,
+      method,
+    ]),
   )
   const handle = async (request: FastifyRequest, reply: FastifyReply) => {
     const path = pathOf(request.url)
@@ -55,7 +62,7 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
 }
 
 function methodKinds(): Map<string, MethodKind> {
-  const methods = [Process, Filesystem, Metrics].flatMap((service) => service.methods)
+  const methods = [Process, Filesystem, Metrics, Ports].flatMap((service) => service.methods)
   return new Map(
     methods.map(({ parent, name, methodKind }) => [
       `/${parent.typeName}/${name}`,

@@ -3,14 +3,17 @@ import type { ConnectRouter, ServiceImpl } from '@connectrpc/connect'
 import type { FilesystemService } from '../filesystem/service.ts'
 import { Filesystem, WatchDirResponseSchema } from '../gen/filesystem/filesystem_pb.js'
 import { Metrics } from '../gen/metrics/metrics_pb.js'
+import { Ports } from '../gen/ports/ports_pb.js'
 import { ConnectResponseSchema, Process, StartResponseSchema } from '../gen/process/process_pb.js'
 import type { MetricsService } from '../metrics/service.ts'
+import type { PortsService } from '../platform/ports/service.ts'
 import { toEvent } from '../process/convert.ts'
 import { type Followed, follow } from '../process/follow.ts'
 import type { Chunk } from '../process/output-log.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { WatchService } from '../watch/service.ts'
 import { metricsCalls } from './metrics-calls.ts'
+import { portsCalls } from './ports-calls.ts'
 import { callerOf, streamCallerOf } from './request-caller.ts'
 import type { StreamDeps } from './stream-route.ts'
 import { toWatchResponse } from './watch-stream.ts'
@@ -21,6 +24,7 @@ export interface RpcDeps extends StreamDeps {
   readonly filesystem: FilesystemService
   readonly watch: WatchService
   readonly metrics: MetricsService
+  readonly ports: PortsService
 }
 
 /** Puts the services on the library's router: all unary calls, and streams in gRPC and gRPC-Web. */
@@ -28,6 +32,7 @@ export function addServices(router: ConnectRouter, services: RpcDeps): void {
   router.service(Process, processCalls(services.process))
   router.service(Filesystem, filesystemCalls(services))
   router.service(Metrics, metricsCalls(services.metrics))
+  router.service(Ports, portsCalls(services.ports))
 }
 
 function processCalls(service: ProcessService): ServiceImpl<typeof Process> {

@@ -60,7 +60,7 @@ export declare type WatchResponse = Message<"ports.WatchResponse"> & {
    */
   event: {
     /**
-     * All listeners; once, at the beginning.
+     * All listeners; at the beginning and never again.
      *
      * @generated from field: ports.WatchResponse.Snapshot snapshot = 1;
      */
@@ -113,6 +113,13 @@ export declare type WatchResponse_Snapshot = Message<"ports.WatchResponse.Snapsh
    * @generated from field: repeated ports.Listener listeners = 1;
    */
   listeners: Listener[];
+
+  /**
+   * There are so many that another snapshot message follows with the next of them.
+   *
+   * @generated from field: bool more = 2;
+   */
+  more: boolean;
 };
 
 /**

@@ -1,0 +1,126 @@
+import { open, opendir, readdir, readFile, readlink } from 'node:fs/promises'
+import { basename } from 'node:path'
+
+/** A process that holds a socket. */
+export interface Owner {
+  readonly pid: number
+  /** The descriptor's number, as in /proc/<pid>/fd. */
+  readonly fd: string
+  /** File name of the program as in argument 0, or the name of the process; empty: it ended meanwhile. */
+  readonly command: string
+}
+
+/** Bounds of a search. */
+export interface SearchOptions {
+  /** Milliseconds after which it gives what it has found. */
+  readonly limitMs: number
+  readonly signal: AbortSignal
+}
+
+const PROC = '/proc'
+
+/** Links read at a time: more would fill the thread pool's queue while a file waits to be served. */
+const LINKS_AT_ONCE = 64
+
+/** Generations to climb from a process that holds a socket to the one that opened it; servers that fork need one or two. */
+const MAX_GENERATIONS = 16
+
+/** Of a command line; the name of a program is at its beginning. */
+const MAX_ARGUMENT_BYTES = 4_096
+
+/**
+ * Looks through all processes, the youngest first, until every socket (by inode) has its owner: of a family that shares a
+ * socket under one number the eldest. What the daemon may not see is not found. Never rejects.
+ */
+export async function findOwners(inodes: ReadonlySet<string>, options: SearchOptions): Promise<Map<string, Owner>> {
+  const found = new Map<string, Owner>()
+  const due = performance.now() + options.limitMs
+  const over = () => found.size === inodes.size || options.signal.aborted || performance.now() > due
+  for (const pid of await processes()) {
+    if (over()) break
+    for await (const [fd, inode] of socketsOf(pid, over)) {
+      if (inodes.has(inode) && !found.has(inode)) found.set(inode, await describe(await eldest({ pid, fd }, inode)))
+    }
+  }
+  return found
+}
+
+/** Whether the process still has that socket open. */
+export async function stillHolds({ pid, fd }: Pick<Owner, 'pid' | 'fd'>, inode: string): Promise<boolean> {
+  return (await socketAt(pid, fd)) === inode
+}
+
+async function processes(): Promise<number[]> {
+  const names = await readdir(PROC).catch(() => [])
+  return names
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => b - a)
+}
+
+/** [descriptor, inode] of a process's sockets; of none for one that has ended or is closed to the daemon. */
+async function* socketsOf(pid: number, over: () => boolean): AsyncGenerator<[string, string], void> {
+  try {
+    let names: string[] = []
+    for await (const { name } of await opendir(`${PROC}/${pid}/fd`, { bufferSize: LINKS_AT_ONCE })) {
+      names.push(name)
+      if (names.length < LINKS_AT_ONCE) continue
+      yield* socketsAmong(pid, names)
+      names = []
+      if (over()) return
+    }
+    yield* socketsAmong(pid, names)
+  } catch {
+    // It has ended, or is not ours to see.
+  }
+}
+
+async function* socketsAmong(pid: number, names: readonly string[]): AsyncGenerator<[string, string], void> {
+  const inodes = await Promise.all(names.map((fd) => socketAt(pid, fd)))
+  for (const [index, fd] of names.entries()) {
+    const inode = inodes[index]
+    if (inode !== undefined) yield [fd, inode]
+  }
+}
+
+/** The inode of the socket under a descriptor; undefined if there is none. */
+async function socketAt(pid: number, fd: string): Promise<string | undefined> {
+  const link = await readlink(`${PROC}/${pid}/fd/${fd}`).catch(() => '')
+  return /^socket:\[(\d+)\]$/.exec(link)?.[1]
+}
+
+/** A server that forks leaves its children the socket under the same number; one that is handed a socket gets another. */
+async function eldest({ pid, fd }: Pick<Owner, 'pid' | 'fd'>, inode: string): Promise<Pick<Owner, 'pid' | 'fd'>> {
+  let holder = pid
+  for (let i = 0; i < MAX_GENERATIONS; i++) {
+    const parent = await parentOf(holder)
+    if (parent === undefined || !(await stillHolds({ pid: parent, fd }, inode))) break
+    holder = parent
+  }
+  return { pid: holder, fd }
+}
+
+/** Fields of proc_pid_stat(5); the name of the process may contain anything. */
+async function parentOf(pid: number): Promise<number | undefined> {
+  const stat = await readFile(`${PROC}/${pid}/stat`, 'latin1').catch(() => '')
+  const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  return parent > 0 ? parent : undefined
+}
+
+async function describe({ pid, fd }: Pick<Owner, 'pid' | 'fd'>): Promise<Owner> {
+  const argument = await firstArgument(pid).catch(() => '')
+  // A process that shows its state there (`nginx: master process …`) has its plain name in comm.
+  if (argument !== '' && !argument.includes(' ')) return { pid, fd, command: basename(argument) }
+  const name = await readFile(`${PROC}/${pid}/comm`, 'utf8').catch(() => '')
+  return { pid, fd, command: name.trimEnd() }
+}
+
+async function firstArgument(pid: number): Promise<string> {
+  const file = await open(`${PROC}/${pid}/cmdline`)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_ARGUMENT_BYTES), 0, MAX_ARGUMENT_BYTES, 0)
+    return buffer.toString('utf8', 0, bytesRead).split('\0', 1)[0] ?? ''
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,39 @@
+/** A value that others wait to see replaced. */
+export class Published<T> {
+  #value: T
+  readonly #waiting = new Set<() => void>()
+
+  constructor(value: T) {
+    this.#value = value
+  }
+
+  get value(): T {
+    return this.#value
+  }
+
+  /** Replaces it and wakes all who wait. */
+  set(value: T): void {
+    this.#value = value
+    for (const wake of [...this.#waiting]) wake()
+  }
+
+  /** True once the value is another one than `known`; false after `milliseconds`. Rejects with the signal's reason. */
+  changed(known: T, milliseconds: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', onAbort)
+        this.#waiting.delete(onChange)
+        finish()
+      }
+      const onAbort = () => settle(() => reject(signal.reason))
+      const onChange = () => settle(() => resolve(true))
+      const timer = setTimeout(() => settle(() => resolve(false)), milliseconds)
+      timer.unref()
+      this.#waiting.add(onChange)
+      signal.addEventListener('abort', onAbort)
+      if (signal.aborted) onAbort()
+      else if (this.#value !== known) onChange()
+    })
+  }
+}
