@@ -27,6 +27,27 @@ async function run(args: readonly string[], uid?: number): Promise<{ code: numbe
   return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }
 }
 
+/** A daemon that is started in another way than `startDaemon` does; gives its address. Killed if the test leaves it behind. */
+async function launched(file: string, args: readonly string[]) {
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'ignore'], env: { PATH: process.env['PATH'] ?? '' } })
+  const ended = once(child, 'close')
+  let output = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once('close', () => reject(new Error(`it ended: ${output}`)))
+    child.stdout.on('data', (text) => {
+      output += text
+      const address = /listening on (http:\/\/[\d.:]+)\n/.exec(output)?.[1]
+      if (address !== undefined) resolve(address)
+    })
+  })
+  const stop = async () => {
+    child.kill('SIGTERM')
+    const [code] = await ended
+    return code
+  }
+  return { url, stdout: child.stdout, stop, [Symbol.asyncDispose]: async () => void child.kill('SIGKILL') }
+}
+
 async function pidOf(stream: Stream<ProcessMessage>): Promise<number> {
   return (await stream.next()).event.start?.pid ?? 0
 }
@@ -285,22 +306,11 @@ test('D2 limits, signals and umask of the daemon are not those of a command', as
 
 test('A7 an ignored signal of whoever starts the daemon does not reach commands', async () => {
   await using dir = await makeTmpDir()
-  const child = spawn(
-    'sh',
-    ['-c', `trap '' INT QUIT; exec ${LAUNCHER} -port 0 -address 127.0.0.1 -kill-on-exit -run-dir ${dir.path}`],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { PATH: process.env['PATH'] ?? '' },
-    },
-  )
-  const ended = once(child, 'close')
-  child.stdout.setEncoding('utf8')
-  const [line] = await once(child.stdout, 'data')
-  const url = /http:\/\/\S+/.exec(line)?.[0] ?? ''
-  const { end } = await shell(url, 'kill -INT $$; sleep 5')
+  const command = `trap '' INT QUIT; exec ${LAUNCHER} -port 0 -address 127.0.0.1 -kill-on-exit -run-dir ${dir.path}`
+  await using daemon = await launched('sh', ['-c', command])
+  const { end } = await shell(daemon.url, 'kill -INT $$; sleep 5')
   expect(end?.status).toBe('signal: interrupt')
-  child.kill('SIGTERM')
-  expect((await ended)[0]).toBe(0)
+  expect(await daemon.stop()).toBe(0)
 })
 
 test('A7 a second SIGTERM changes nothing', async () => {
@@ -315,15 +325,9 @@ test('A7 a second SIGTERM changes nothing', async () => {
 
 test('A28 the daemon goes on when nobody reads its log any more', async () => {
   await using dir = await makeTmpDir()
-  const child = spawn(LAUNCHER, ['-port', '0', '-address', '127.0.0.1', '-run-dir', dir.path, '-verbose'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-    env: { PATH: process.env['PATH'] ?? '' },
-  })
-  const ended = once(child, 'close')
-  const [first] = await once(child.stdout, 'data')
-  const url = /http:\/\/[\d.:]+/.exec(String(first))?.[0] ?? ''
-  child.stdout.destroy()
-  for (let i = 0; i < 50; i++) expect((await call(url, 'process.Process/List', {})).status).toBe(200)
-  child.kill('SIGTERM')
-  expect((await ended)[0]).toBe(0)
+  const args = ['-port', '0', '-address', '127.0.0.1', '-run-dir', dir.path, '-verbose']
+  await using daemon = await launched(LAUNCHER, args)
+  daemon.stdout.destroy()
+  for (let i = 0; i < 50; i++) expect((await call(daemon.url, 'process.Process/List', {})).status).toBe(200)
+  expect(await daemon.stop()).toBe(0)
 })

@@ -31,11 +31,15 @@ export async function launch(dir: string): Promise<Launched> {
   const started = performance.now()
   const args = ['-port', '0', '-address', '127.0.0.1', '-run-dir', join(dir, 'run'), '-isnotfc', '-kill-on-exit']
   const child = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  child.once('exit', (code) => child.stdout.destroy(new Error(`the daemon ended with ${code}`)))
-  const [line] = await once(child.stdout, 'data')
-  const url = /http:\/\/\S+/.exec(String(line))?.[0]
-  if (url === undefined) throw new Error(`no address: ${line}`)
-  child.stdout.resume()
+  let output = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`the daemon ended with ${code}: ${output}`)))
+    child.stdout.on('data', (text) => {
+      output += text
+      const address = /listening on (http:\/\/\S+)\n/.exec(output)?.[1]
+      if (address !== undefined) resolve(address)
+    })
+  })
   return { child, url, milliseconds: performance.now() - started }
 }
 
