@@ -52,6 +52,8 @@ export interface FrontOptions {
   readonly port?: number
   /** Where the metrics come from. */
   readonly sources?: Sources
+  /** Milliseconds between samples. */
+  readonly period?: number
   readonly listening?: Omit<ListenerOptions, 'log'>
   /** Beside health, envs, metrics and init. */
   readonly routes?: readonly ((app: FastifyInstance) => void)[]
@@ -71,6 +73,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     machine: openMachine(options.sources ?? MACHINE),
     activity: () => ({ commands: 0, watchers: 0, watchEventsDropped: 0, watchOverflows: 0 }),
     log,
+    ...(options.period === undefined ? {} : { period: options.period }),
   })
   const listener = createListener({ log, ...options.listening })
   const app = buildApp({

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { expect, test } from 'vitest'
-import { createSampler } from '../../../src/metrics/sample.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { startFront } from '../front.ts'
 
@@ -37,9 +36,55 @@ test('E2 E3 E5 E6 E8 metrics are those of the machine that the kernel shows', as
   expect(sample.disk_used).toBeLessThanOrEqual(sample.disk_total)
 })
 
-test('E7 a source that cannot be read makes metrics 500 without a body', async () => {
-  const sampler = createSampler({ proc: '/nonexistent', disk: '/' })
-  await using front = await startFront({ sampler })
+test('E7 a source that cannot be read makes metrics 500 without a body, in either format', async () => {
+  await using front = await startFront({ sources: { proc: '/nonexistent', root: '', disk: '/' } })
   expect(await sendWhole(`${front.url}/metrics`)).toMatchObject({ status: 500, text: '' })
+  expect(await sendWhole(`${front.url}/metrics?format=openmetrics`)).toMatchObject({ status: 500, text: '' })
   expect(front.logged).toMatchObject([{ level: 'error', errno: 'ENOENT' }])
+})
+
+test('E4 metrics are the same for everybody who asks within two seconds, as asking measures nothing', async () => {
+  await using front = await startFront({ period: 1_000_000_000 })
+  const answers = await Promise.all(Array.from({ length: 5 }, () => sendWhole(`${front.url}/metrics`)))
+  expect(new Set(answers.map(({ text }) => text)).size).toBe(1)
+})
+
+const PROMETHEUS =
+  'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1'
+const negotiations = [
+  { query: '', accept: '', open: false },
+  { query: '', accept: '*/*', open: false },
+  { query: '', accept: 'application/json', open: false },
+  { query: '', accept: 'text/plain', open: false },
+  { query: '', accept: 'application/openmetrics-text', open: true },
+  { query: '', accept: 'text/plain;q=0.1, Application/OpenMetrics-Text ; version=1.0.0', open: true },
+  { query: '', accept: 'application/openmetrics-text;q=0, */*', open: false },
+  { query: '', accept: 'application/openmetrics-text;version=1.0.0;q=0.0', open: false },
+  { query: '', accept: 'application/openmetrics-texts', open: false },
+  { query: '', accept: PROMETHEUS, open: true },
+  { query: '?format=json', accept: PROMETHEUS, open: false },
+  { query: '?format=openmetrics', accept: 'application/json', open: true },
+]
+
+test.each(negotiations)('metrics with query "$query" and Accept "$accept": OpenMetrics $open', async (row) => {
+  await using front = await startFront()
+  const headers = row.accept === '' ? {} : { accept: row.accept }
+  const answer = await sendWhole(`${front.url}/metrics${row.query}`, { headers })
+  expect(answer).toMatchObject({ status: 200, headers: { 'cache-control': 'no-store' } })
+  expect(answer.headers['content-type']).toBe(
+    row.open ? 'application/openmetrics-text; version=1.0.0; charset=utf-8' : 'application/json',
+  )
+  if (row.open) expect(answer.text).toMatch(/\n# EOF\n$/)
+  else expect(Object.keys(JSON.parse(answer.text))).toEqual(KEYS)
+})
+
+test('a format that there is not is refused', async () => {
+  await using front = await startFront()
+  for (const query of ['format=xml', 'format=json&format=openmetrics']) {
+    const { status, text } = await sendWhole(`${front.url}/metrics?${query}`)
+    expect({ status, body: JSON.parse(text) }).toEqual({
+      status: 400,
+      body: { code: 400, message: 'format must be json or openmetrics' },
+    })
+  }
 })
