@@ -21,8 +21,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   metrics: [...COMMON, 'system', 'native'],
   watch: [...COMMON, 'system', 'native', 'filesystem', 'gen'],
   platform: [...COMMON, 'system', 'native'],
+  supervisor: [...COMMON, 'process'],
   http: [...COMMON, 'system', 'process', 'filesystem', 'metrics', 'native'],
-  rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'platform', 'http', 'gen'],
+  rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'platform', 'supervisor', 'http', 'gen'],
   'errors.ts': [],
   'version.ts': [],
   'config.ts': ['lib'],
@@ -30,7 +31,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts']
 /** The faces of a feature to the wire may also use these. */
-const FACE = /^(process|filesystem|watch|metrics|platform\/ports)\/(service|convert|entry)\.ts$/
+const FACE = /^(process|filesystem|watch|metrics|supervisor|platform\/ports)\/(service|convert|entry)\.ts$/
 const FACE_MAY_IMPORT = ['rpc', 'gen']
 /** The vocabulary of the protocol: in `rpc/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

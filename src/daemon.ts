@@ -14,6 +14,7 @@ import { filesRoutes } from './http/routes/files.ts'
 import { healthRoute } from './http/routes/health.ts'
 import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
+import { readyRoute } from './http/routes/ready.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
@@ -32,6 +33,9 @@ import { Registry } from './process/registry.ts'
 import { createProcessService } from './process/service.ts'
 import { SlabPool } from './process/slab-pool.ts'
 import { rpcRoutes } from './rpc/routes.ts'
+import { createSupervisorService } from './supervisor/service.ts'
+import { type SupervisorDeps, supervisorOptions } from './supervisor/settings.ts'
+import { Supervisor } from './supervisor/supervisor.ts'
 import { createClock } from './system/clock.ts'
 import { createDefaults } from './system/defaults.ts'
 import { writeRunDir } from './system/run-dir.ts'
@@ -57,7 +61,8 @@ const CLOSE_GRACE_MS = 1_500
 export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
-  const { app, registry, sampler, ports, release } = await build(config, { log, listener, shutdown: stopping.signal })
+  const parts = await build(config, { log, listener, shutdown: stopping.signal })
+  const { app, registry, sampler, ports, supervisor, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await app.ready()
@@ -65,8 +70,10 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const stopReaping = reapOrphans(registry, log)
   const port = await listener.listen({ address: config.address, port: config.port })
   ports.start(port)
+  supervisor.begin()
 
   const shutDown = async () => {
+    supervisor.close()
     // Before the streams end, so that those who watch get the last sample.
     await sampler.stop()
     stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
@@ -119,6 +126,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const readEntry = (path: string) => readEntryInfo(path, users)
   const watch = createWatchService({ users, defaults, inotify, pollers, readEntry })
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
+  const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })
   const calls = createCallCounts()
   const sampler = buildSampler({ registry, pollers, inotify, log: log.named('metrics') })
   const ports = buildPorts(config, users, log.named('port-forwarder'))
@@ -129,6 +137,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     serverFactory: (handler) => listener.serverFactory(handler),
     routes: [
       healthRoute,
+      (scope) => readyRoute(scope, supervisor),
       (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
       (scope) => {
@@ -144,6 +153,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
         watch,
         metrics: createMetricsService({ sampler }),
         ports: createPortsService(ports),
+        supervisor: createSupervisorService(supervisor),
         log,
         countCall: calls.add,
         shutdown,
@@ -156,7 +166,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     inotify.close()
     await devNull.close()
   }
-  return { app, registry, sampler, ports, release }
+  return { app, registry, sampler, ports, supervisor, release }
 }
 
 interface Observed {
@@ -179,6 +189,10 @@ function buildSampler({ registry, pollers, inotify, log }: Observed): Sampler {
 function buildPorts(config: Config, users: Users, log: Log): PortTable {
   const readSockets = socketReader({ diag: listeningSockets, procNet: '/proc/net' })
   return new PortTable({ readSockets, forwards: new Forwards(config.forward, log), users, log })
+}
+
+function buildSupervisor(deps: SupervisorDeps): Supervisor {
+  return new Supervisor(supervisorOptions({ ...deps, log: deps.log.named('supervisor') }))
 }
 
 function tellPrivileges(log: Log): void {

@@ -11,6 +11,8 @@ export type InitOutcome = { readonly ok: true } | { readonly ok: false; readonly
 export interface Initialization {
   /** Whether a call has succeeded yet (contract F22). */
   readonly initialized: boolean
+  /** Resolves when the first call has succeeded. */
+  readonly first: Promise<void>
   /** Applies one request at a time, wholly or not at all. Rejects with the signal's reason while it waits for its turn. */
   apply(request: InitRequest, signal: AbortSignal): Promise<InitOutcome>
 }
@@ -25,12 +27,14 @@ export interface InitializationOptions {
 /** Makes the state of a daemon that was not initialised yet. */
 export function createInitialization(options: InitializationOptions): Initialization {
   const lock = createLock()
+  const first = Promise.withResolvers<void>()
   let initialized = false
   let newest = 0n
   const applyNow = (request: InitRequest): InitOutcome => {
     const reason = refusalOf(options.token, request.accessToken)
     if (reason !== undefined) return { ok: false, reason }
     initialized = true
+    first.resolve()
     const { timestamp } = request
     if (timestamp !== undefined && timestamp < newest) return { ok: true }
     if (timestamp !== undefined) {
@@ -45,6 +49,7 @@ export function createInitialization(options: InitializationOptions): Initializa
     get initialized() {
       return initialized
     },
+    first: first.promise,
     apply: async (request, signal) => {
       const release = await lock.acquire(signal)
       try {

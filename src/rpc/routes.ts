@@ -4,6 +4,7 @@ import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
 import { Metrics } from '../gen/metrics/metrics_pb.js'
 import { Ports } from '../gen/ports/ports_pb.js'
 import { Process } from '../gen/process/process_pb.js'
+import { Supervisor } from '../gen/supervisor/supervisor_pb.js'
 import { statusOf } from '../http/error-response.ts'
 import { pathOf } from '../http/path.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
@@ -15,6 +16,7 @@ import { portsStream } from './ports-stream.ts'
 import { processStreams } from './process-streams.ts'
 import type { RpcDeps } from './services.ts'
 import { type StreamMethod, serveStream, streamCodec } from './stream-route.ts'
+import { supervisorMethods, supervisorStream } from './supervisor-calls.ts'
 import { unaryMethods } from './unary-methods.ts'
 import { serveUnary, unaryCodec } from './unary-route.ts'
 import { watchStream } from './watch-stream.ts'
@@ -30,13 +32,16 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
     watchStream(deps.watch),
     metricsStream(deps.metrics),
     portsStream(deps.ports),
+    supervisorStream(deps.supervisor),
   ]
   const streams = new Map(methods.map((method) => [`/${method.name}`, method]))
   const unaries = new Map(
-    [...unaryMethods(deps), ...metricsMethods(deps.metrics), ...portsMethods(deps.ports)].map((method) => [
-      `/${method.name}`,
-      method,
-    ]),
+    [
+      ...unaryMethods(deps),
+      ...metricsMethods(deps.metrics),
+      ...portsMethods(deps.ports),
+      ...supervisorMethods(deps.supervisor),
+    ].map((method) => [`/${method.name}`, method]),
   )
   const handle = async (request: FastifyRequest, reply: FastifyReply) => {
     const path = pathOf(request.url)
@@ -62,7 +67,7 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
 }
 
 function methodKinds(): Map<string, MethodKind> {
-  const methods = [Process, Filesystem, Metrics, Ports].flatMap((service) => service.methods)
+  const methods = [Process, Filesystem, Metrics, Ports, Supervisor].flatMap((service) => service.methods)
   return new Map(
     methods.map(({ parent, name, methodKind }) => [
       `/${parent.typeName}/${name}`,

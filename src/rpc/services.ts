@@ -5,17 +5,20 @@ import { Filesystem, WatchDirResponseSchema } from '../gen/filesystem/filesystem
 import { Metrics } from '../gen/metrics/metrics_pb.js'
 import { Ports } from '../gen/ports/ports_pb.js'
 import { ConnectResponseSchema, Process, StartResponseSchema } from '../gen/process/process_pb.js'
+import { Supervisor } from '../gen/supervisor/supervisor_pb.js'
 import type { MetricsService } from '../metrics/service.ts'
 import type { PortsService } from '../platform/ports/service.ts'
 import { toEvent } from '../process/convert.ts'
 import { type Followed, follow } from '../process/follow.ts'
 import type { Chunk } from '../process/output-log.ts'
 import type { ProcessService } from '../process/service.ts'
+import type { SupervisorService } from '../supervisor/service.ts'
 import type { WatchService } from '../watch/service.ts'
 import { metricsCalls } from './metrics-calls.ts'
 import { portsCalls } from './ports-calls.ts'
 import { callerOf, streamCallerOf } from './request-caller.ts'
 import type { StreamDeps } from './stream-route.ts'
+import { supervisorCalls } from './supervisor-calls.ts'
 import { toWatchResponse } from './watch-stream.ts'
 
 /** The services behind the RPC routes, and what every stream needs. */
@@ -24,6 +27,7 @@ export interface RpcDeps extends StreamDeps {
   readonly filesystem: FilesystemService
   readonly watch: WatchService
   readonly metrics: MetricsService
+  readonly supervisor: SupervisorService
   readonly ports: PortsService
 }
 
@@ -33,6 +37,7 @@ export function addServices(router: ConnectRouter, services: RpcDeps): void {
   router.service(Filesystem, filesystemCalls(services))
   router.service(Metrics, metricsCalls(services.metrics))
   router.service(Ports, portsCalls(services.ports))
+  router.service(Supervisor, supervisorCalls(services.supervisor))
 }
 
 function processCalls(service: ProcessService): ServiceImpl<typeof Process> {

@@ -1,0 +1,50 @@
+import type { ErrorKind } from '../errors.ts'
+
+/** A failed attempt of the ready command: what became of it, and the last that it wrote. */
+export interface FailedAttempt {
+  /** `exit status 7`, `signal: killed`, `took longer than 180 s`, or why it could not be started. */
+  readonly status: string
+  readonly output: Buffer
+}
+
+/** Why the start command does not run, or is not wanted any more. `output` is the last that it wrote. */
+export type Cause =
+  | { readonly kind: 'exit'; readonly code: number; readonly output: Buffer }
+  | { readonly kind: 'signal'; readonly signal: string; readonly output: Buffer }
+  | { readonly kind: 'out of memory'; readonly output: Buffer }
+  | { readonly kind: 'not started'; readonly error: ErrorKind; readonly message: string }
+  | { readonly kind: 'not ready'; readonly attempt: FailedAttempt }
+  | { readonly kind: 'requested' }
+
+/** The cause in one line, for people. */
+export function causeText(cause: Cause): string {
+  switch (cause.kind) {
+    case 'exit':
+      return `start command exited with ${cause.code}`
+    case 'signal':
+      return `start command ended by signal: ${cause.signal}`
+    case 'out of memory':
+      return 'start command killed: out of memory'
+    case 'not started':
+      return `start command could not be started: ${cause.message}`
+    case 'not ready':
+      return `ready command failing: ${cause.attempt.status}`
+    case 'requested':
+      return 'stopped on request'
+  }
+}
+
+/** The last output of the command that `causeText` names. */
+export function causeOutput(cause: Cause): Buffer {
+  switch (cause.kind) {
+    case 'exit':
+    case 'signal':
+    case 'out of memory':
+      return cause.output
+    case 'not ready':
+      return cause.attempt.output
+    case 'not started':
+    case 'requested':
+      return Buffer.alloc(0)
+  }
+}

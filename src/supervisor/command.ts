@@ -1,0 +1,54 @@
+import type { End } from '../process/exit-status.ts'
+import type { RunningProcess } from '../process/process.ts'
+import type { ProcessService } from '../process/service.ts'
+import { findShell } from './shell.ts'
+
+/** As whom, where and with which variables commands run; undefined: as the defaults are when it starts. */
+export interface CommandDeps {
+  readonly processes: Pick<ProcessService, 'run'>
+  readonly shells: readonly string[]
+  readonly user: string | undefined
+  readonly workdir: string | undefined
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** A script for a login shell, and how it shows. */
+export interface CommandSpec {
+  readonly script: string
+  /** In `List`. */
+  readonly tag: string
+  /** An open standard input, and output that whoever connects gets from its beginning; else end of file, and no replay. */
+  readonly interactive: boolean
+}
+
+/** A command that was started. It is not ended by anything but itself and `signal`. */
+export interface Command {
+  readonly process: RunningProcess
+  /** Never rejects. */
+  readonly ended: Promise<End>
+  /** The last 4 KiB that it wrote, stdout and stderr as they came; also after its end. */
+  output(): Buffer
+}
+
+/** What a reason shows of a command's output: a stack trace, not a log. */
+const TAIL_BYTES = 4096
+
+/**
+ * Runs the script as the platform runs those of a template (contract K11, K16): `/bin/bash -l -c`, else `/bin/sh -l -c`, in
+ * a session of its own. Nobody reads its output, so it is never held up. Rejects with AppError as `Start` does.
+ */
+export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<Command> {
+  const { script, tag, interactive } = spec
+  const config = { cmd: await findShell(deps.shells), args: ['-l', '-c', script], envs: deps.env, cwd: deps.workdir }
+  const nobody = new AbortController().signal
+  const { process, reader } = await deps.processes.run(
+    { config, tag, terminal: undefined, stdin: interactive, replay: interactive },
+    { user: deps.user, signal: nobody, userAgent: '', keepalive: 0, deadline: undefined },
+  )
+  let last: Buffer | undefined
+  process.output.onClose = () => {
+    last = process.output.tail(TAIL_BYTES)
+  }
+  reader.close()
+  return { process, ended: process.ended, output: () => last ?? process.output.tail(TAIL_BYTES) }
+}

@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** Where the kernel tells of kills for lack of memory. */
+export interface OomOptions {
+  /** Where cgroup v2 is mounted; v1: where its `memory` directory is. */
+  readonly cgroupRoot: string
+  /** Default: /proc. */
+  readonly proc?: string
+}
+
+/** Counts the processes that the kernel killed for lack of memory. */
+export interface OomCounter {
+  /** So far, in the cgroup that the count began in; undefined where nobody tells. */
+  count(): Promise<number | undefined>
+}
+
+/**
+ * The counter of the cgroup that a process is in at the moment: `memory.events` (cgroup v2, cgroups below included) or
+ * `memory.oom_control` (v1). In the root cgroup, which has neither, the count of the whole machine in /proc/vmstat.
+ */
+export async function oomCounterOf(pid: number, { cgroupRoot, proc = '/proc' }: OomOptions): Promise<OomCounter> {
+  const lines = (await textOf(join(proc, String(pid), 'cgroup'))).split('\n').map((line) => line.split(':'))
+  const pathOf = (wanted: (controllers: string) => boolean) =>
+    lines
+      .find(([, controllers]) => controllers !== undefined && wanted(controllers))
+      ?.slice(2)
+      .join(':')
+  const v1 = pathOf((controllers) => controllers.split(',').includes('memory'))
+  const v2 = pathOf((controllers) => controllers === '')
+  const files = [
+    v1 === undefined ? undefined : join(cgroupRoot, 'memory', v1, 'memory.oom_control'),
+    v2 === undefined ? undefined : join(cgroupRoot, v2, 'memory.events'),
+    join(proc, 'vmstat'),
+  ]
+  for (const file of files) {
+    if (file === undefined) continue
+    if ((await countIn(file)) !== undefined) return { count: () => countIn(file) }
+  }
+  return { count: async () => undefined }
+}
+
+/** The line `oom_kill N`, which all three files have. */
+async function countIn(file: string): Promise<number | undefined> {
+  const text = /^oom_kill (\d+)$/m.exec(await textOf(file))?.[1]
+  return text === undefined ? undefined : Number(text)
+}
+
+function textOf(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch(() => '')
+}

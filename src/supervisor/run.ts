@@ -1,0 +1,134 @@
+import { AppError } from '../errors.ts'
+import type { End } from '../process/exit-status.ts'
+import type { Cause, FailedAttempt } from './cause.ts'
+import { type Command, type CommandDeps, runCommand } from './command.ts'
+import { type Event, isGoodEnd, type Rules } from './machine.ts'
+import { type OomCounter, type OomOptions, oomCounterOf } from './oom.ts'
+import { attempt, type ReadyOptions, untilReady } from './ready-loop.ts'
+import { stopSession } from './stop.ts'
+
+/** What one run of the start command and its ready command needs. */
+export interface RunOptions {
+  readonly startCommand: string | undefined
+  readonly ready: ReadyOptions
+  /** The ready command tells something: it was given, not made up. */
+  readonly readyTells: boolean
+  readonly commands: CommandDeps
+  readonly rules: Rules
+  readonly oom: OomOptions
+  /** The start command has its pid. */
+  readonly onStarted: () => void
+  /** What happens, as it happens; nothing comes after `abandon`. */
+  readonly onEvent: (event: Event) => void
+}
+
+/** The tag of the start command in `List` (user documents: "tag used for identifying special commands"). */
+const TAG = 'start'
+
+/** Exit code of a shell whose child was killed by SIGKILL. */
+const CHILD_KILLED = 137
+
+/** One life of the start command, with its ready command beside it. */
+export class Run {
+  readonly #options: RunOptions
+  /** Aborts when nobody wants to hear of it any more; the start command itself is not touched by that. */
+  readonly #abandoned = new AbortController()
+  #command: Command | undefined
+  #alive = false
+  #ready = false
+  readonly #started: Promise<void>
+  #stopped: Promise<void> | undefined
+
+  /** Starts both at once; the ready command waits until the start command runs. */
+  constructor(options: RunOptions) {
+    this.#options = options
+    this.#started = this.#start()
+  }
+
+  /** Of the start command, while it runs. */
+  get pid(): number | undefined {
+    return this.#alive ? this.#command?.process.pid : undefined
+  }
+
+  /** Ends the ready command and tells nothing any more. Idempotent. */
+  abandon(): void {
+    this.#abandoned.abort(new AppError('canceled', 'the run is over'))
+  }
+
+  /**
+   * Abandons the run and ends the start command's session (`stopSession`), also what the command left behind when it ended by
+   * itself. Never rejects; a second call joins the first.
+   */
+  stop(): Promise<void> {
+    this.abandon()
+    this.#stopped ??= this.#started.then(async () => {
+      if (this.#command !== undefined) await stopSession(this.#command.process, this.#options.rules.timing.stopGrace)
+    })
+    return this.#stopped
+  }
+
+  #tell(event: Event): void {
+    if (!this.#abandoned.signal.aborted) this.#options.onEvent(event)
+  }
+
+  async #start(): Promise<void> {
+    const { startCommand: script, commands, oom } = this.#options
+    if (script !== undefined) {
+      try {
+        this.#command = await runCommand({ script, tag: TAG, interactive: true }, commands)
+      } catch (error) {
+        this.#tell({ kind: 'ended', cause: notStarted(error), stillReady: false })
+        return
+      }
+      this.#alive = true
+      if (!this.#abandoned.signal.aborted) this.#options.onStarted()
+      void this.#follow(this.#command, await oomCounterOf(this.#command.process.pid, oom))
+    }
+    void this.#awaitReady()
+  }
+
+  async #awaitReady(): Promise<void> {
+    const { signal } = this.#abandoned
+    try {
+      const onFailed = (attempt: FailedAttempt) => this.#tell({ kind: 'attempt failed', attempt })
+      const failed = await untilReady(this.#options.ready, signal, onFailed)
+      this.#ready = failed === undefined
+      this.#tell(failed === undefined ? { kind: 'ready' } : { kind: 'not ready', attempt: failed })
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
+  }
+
+  async #follow(command: Command, killed: OomCounter): Promise<void> {
+    const before = await killed.count()
+    const end = await command.ended
+    const after = await killed.count()
+    this.#alive = false
+    const outOfMemory = after !== undefined && before !== undefined && after > before
+    const cause = causeOf(end, outOfMemory, command.output())
+    this.#tell({ kind: 'ended', cause, stillReady: await this.#isStillReady(cause) })
+  }
+
+  /** A command that went into the background exits well, and what it left there may be what is to be ready. */
+  async #isStillReady(cause: Cause): Promise<boolean> {
+    const { ready, readyTells, rules } = this.#options
+    const { signal } = this.#abandoned
+    if (!this.#ready || !readyTells || signal.aborted || !isGoodEnd(cause, rules)) return false
+    return attempt(ready, signal).then(
+      (failed) => failed === undefined,
+      () => false,
+    )
+  }
+}
+
+function notStarted(error: unknown): Cause {
+  if (error instanceof AppError) return { kind: 'not started', error: error.kind, message: error.message }
+  return { kind: 'not started', error: 'internal', message: String(error) }
+}
+
+function causeOf(end: End, outOfMemory: boolean, output: Buffer): Cause {
+  if (outOfMemory && (end.status === 'signal: killed' || end.exitCode === CHILD_KILLED))
+    return { kind: 'out of memory', output }
+  if (end.exited) return { kind: 'exit', code: end.exitCode, output }
+  return { kind: 'signal', signal: end.status.replace(/^signal: /, ''), output }
+}

@@ -1,0 +1,57 @@
+import { type Cause, causeOutput, causeText } from './cause.ts'
+import type { State } from './machine.ts'
+import type { Timing } from './timing.ts'
+
+/** What is told of the supervisor at one moment. */
+export interface Status {
+  readonly state: State['name']
+  /** Grows by 1 with every status that watchers are told. */
+  readonly sequence: number
+  /** When it came into this state: milliseconds since 1970. */
+  readonly since: number
+  /** One line for people. */
+  readonly reason: string
+  readonly cause: Cause | undefined
+  /** Of the start command, while it runs. */
+  readonly pid: number | undefined
+  /** Since the daemon came up. */
+  readonly restarts: number
+  /** When it is started again, in milliseconds since 1970; while it is backing off. */
+  readonly nextStart: number | undefined
+  /** The last that the command wrote which `reason` names. */
+  readonly output: Buffer
+}
+
+/** The state in one line, for people. It says nothing of the commands but how they ended. */
+export function reasonOf(state: State, timing: Timing): string {
+  switch (state.name) {
+    case 'waiting':
+      return 'waiting for the first /init'
+    case 'starting':
+      return state.attempt === undefined ? 'starting' : `ready command failing: ${state.attempt.status}`
+    case 'ready':
+    case 'stopping':
+      return state.name
+    case 'backing off':
+      return `${causeText(state.cause)}; it is started again after ${state.delay / 1000} s`
+    case 'failed':
+      return state.givenUp ? `${causeText(state.cause)}; ${tooOften(timing)}` : causeText(state.cause)
+    case 'stopped':
+      return causeText(state.cause)
+  }
+}
+
+function tooOften({ breakerRestarts, breakerWindow }: Timing): string {
+  return `given up after ${breakerRestarts} restarts within ${breakerWindow / 1000} s`
+}
+
+/** Why it is in this state, if it is one that has a cause. */
+export function causeOfState(state: State): Cause | undefined {
+  return 'cause' in state ? state.cause : undefined
+}
+
+/** The last output of the command that `reasonOf` names. */
+export function outputOf(state: State): Buffer {
+  if ('cause' in state) return causeOutput(state.cause)
+  return state.name === 'starting' && state.attempt !== undefined ? state.attempt.output : Buffer.alloc(0)
+}

@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { unlessAborted } from '../lib/unless-aborted.ts'
+import type { RunningProcess } from '../process/process.ts'
+
+/** First and longest pause between two looks at who is left: the kernel tells the end of a leader, not of a session. */
+const FIRST_LOOK_MS = 20
+const MAX_LOOK_MS = 500
+
+/** After SIGKILL a process that hangs in the kernel is waited for this long. */
+const KILL_GRACE_MS = 2_000
+
+/**
+ * Ends a command with its session: SIGTERM, and SIGKILL for what is left after `grace` milliseconds. Resolves when nobody is
+ * left, or 2 s after SIGKILL. What ignores SIGHUP is left alone, as by every kill.
+ */
+export async function stopSession(process: RunningProcess, grace: number): Promise<void> {
+  if (!(await process.hasSession())) return
+  if (await endsWithin(process, 'SIGTERM', grace)) return
+  await endsWithin(process, 'SIGKILL', KILL_GRACE_MS)
+}
+
+async function endsWithin(process: RunningProcess, signal: 'SIGTERM' | 'SIGKILL', time: number): Promise<boolean> {
+  const timeUp = AbortSignal.timeout(time)
+  try {
+    await process.signal(signal, timeUp)
+    await unlessAborted(process.ended, timeUp)
+    for (let pause = FIRST_LOOK_MS; await process.hasSession(); pause = Math.min(pause * 2, MAX_LOOK_MS))
+      await sleep(pause, undefined, { signal: timeUp, ref: false })
+    return true
+  } catch (error) {
+    if (timeUp.aborted) return false
+    throw error
+  }
+}

@@ -1,0 +1,192 @@
+import { AppError } from '../errors.ts'
+import { after } from '../lib/timers.ts'
+import { unlessAborted } from '../lib/unless-aborted.ts'
+import type { Log } from '../log.ts'
+import { type Event, type Machine, type State, transition } from './machine.ts'
+import { NO_RESTARTS } from './restarts.ts'
+import { Run, type RunOptions } from './run.ts'
+import { causeOfState, outputOf, reasonOf, type Status } from './status.ts'
+import { type Watcher, Watchers } from './watchers.ts'
+
+/** What a supervisor works with. */
+export interface SupervisorOptions extends Omit<RunOptions, 'onStarted' | 'onEvent'> {
+  /** Neither a start nor a ready command was given: ready at once and for good. */
+  readonly idle: boolean
+  /** Resolves when the commands may start: at once, or after the first `/init`. */
+  readonly mayStart: Promise<void>
+  readonly log: Log
+}
+
+/** How long a stop can be waited for without a word; the wait is looked at anew then. */
+const MAX_STOP_MS = 60_000
+
+/**
+ * Keeps the start command as it is wanted: drives the machine of `machine.ts` with what happens, and does what each state asks
+ * for. There is one run at a time.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #watchers = new Watchers()
+  #machine: Machine
+  #run: Run | undefined
+  /** Aborts when the present state is left. */
+  #left = new AbortController()
+  #sequence = 0
+  #since = Date.now()
+  #restarts = 0
+  #closed = false
+
+  /** Starts nothing before `begin`. */
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    const state: State = options.idle ? { name: 'ready', since: performance.now() } : { name: 'waiting' }
+    this.#machine = { state, restarts: NO_RESTARTS }
+  }
+
+  /** From now on the commands start as soon as they may. */
+  begin(): void {
+    if (this.#options.idle) return
+    const { signal } = this.#left
+    unlessAborted(this.#options.mayStart, signal).then(
+      () => this.#happened({ kind: 'begin' }),
+      () => {},
+    )
+  }
+
+  /** How it is at the moment. */
+  get status(): Status {
+    const { state } = this.#machine
+    return {
+      state: state.name,
+      sequence: this.#sequence,
+      since: this.#since,
+      reason: reasonOf(state, this.#options.rules.timing),
+      cause: causeOfState(state),
+      pid: this.#run?.pid,
+      restarts: this.#restarts,
+      nextStart: state.name === 'backing off' ? this.#since + state.delay : undefined,
+      output: outputOf(state),
+    }
+  }
+
+  /** Every status from now on; the caller closes the watcher. */
+  watch(): Watcher {
+    return this.#watchers.add()
+  }
+
+  /** Starts the start command again. Throws `failed_precondition` when none is configured, or it runs or is about to. */
+  start(): void {
+    this.#mustHaveCommand()
+    const { state } = this.#machine
+    const startable = state.name === 'backing off' || state.name === 'stopped' || state.name === 'failed'
+    if (!startable) throw new AppError('failed_precondition', `the start command is ${state.name}`)
+    if (this.#run?.pid !== undefined) throw new AppError('failed_precondition', 'the start command still runs')
+    this.#happened({ kind: 'begin' })
+  }
+
+  /** Ends the start command and resolves when it is over; a second call joins the first. Rejects with the signal's reason. */
+  async stop(signal: AbortSignal): Promise<void> {
+    this.#mustHaveCommand()
+    const watcher = this.watch()
+    try {
+      this.#happened({ kind: 'stop' })
+      while (this.#machine.state.name === 'stopping') await watcher.next(MAX_STOP_MS, signal)
+    } finally {
+      watcher.close()
+    }
+  }
+
+  /** Starts nothing any more and ends an attempt of the ready command; the start command is left as it is. Idempotent. */
+  close(): void {
+    this.#closed = true
+    this.#left.abort()
+    this.#run?.abandon()
+  }
+
+  #mustHaveCommand(): void {
+    if (this.#options.startCommand === undefined)
+      throw new AppError('failed_precondition', 'no start command is configured')
+  }
+
+  #happened(event: Event): void {
+    if (this.#closed) return
+    const { rules } = this.#options
+    const { state: before } = this.#machine
+    this.#machine = transition(this.#machine, event, { ...rules, now: performance.now(), random: Math.random() })
+    const { state } = this.#machine
+    if (state.name !== before.name) {
+      this.#since = Date.now()
+      this.#left.abort()
+      this.#left = new AbortController()
+      this.#enter(state, this.#left.signal)
+      logState(this.#options.log, this.status)
+    } else if (reasonOf(state, rules.timing) === reasonOf(before, rules.timing)) return
+    this.#changed()
+  }
+
+  /** Does what the state asks for. What it starts is told of through events, and ends in silence once `left` aborts. */
+  #enter(state: State, left: AbortSignal): void {
+    switch (state.name) {
+      case 'starting':
+        void this.#launch(left)
+        return
+      case 'backing off':
+        // What the command left behind may hold its port.
+        void this.#run?.stop()
+        this.#restartAfter(state.delay, left)
+        return
+      case 'stopping':
+        void this.#end(left)
+        return
+      case 'failed':
+      case 'stopped':
+        this.#run?.abandon()
+        return
+      case 'waiting':
+      case 'ready':
+        return
+    }
+  }
+
+  async #launch(left: AbortSignal): Promise<void> {
+    await this.#run?.stop()
+    if (left.aborted) return
+    this.#run = new Run({
+      ...this.#options,
+      onStarted: () => this.#changed(),
+      onEvent: (event) => this.#happened(event),
+    })
+  }
+
+  #restartAfter(delay: number, left: AbortSignal): void {
+    const cancel = after(delay, () => {
+      this.#restarts++
+      this.#happened({ kind: 'begin' })
+    })
+    left.addEventListener('abort', cancel, { once: true })
+  }
+
+  async #end(left: AbortSignal): Promise<void> {
+    await this.#run?.stop()
+    if (!left.aborted) this.#happened({ kind: 'gone' })
+  }
+
+  #changed(): void {
+    this.#sequence++
+    this.#watchers.tell(this.status)
+  }
+}
+
+/** One line for each change: how, not what, as a command may contain a secret. A command's end is told without -verbose, too. */
+function logState(log: Log, { state, cause, restarts }: Status): void {
+  const level = cause === undefined || cause.kind === 'requested' ? 'info' : 'warn'
+  const fields = {
+    state,
+    cause: cause?.kind,
+    exit_code: cause?.kind === 'exit' ? cause.code : undefined,
+    signal: cause?.kind === 'signal' ? cause.signal : undefined,
+    error: cause?.kind === 'not started' ? cause.error : undefined,
+    restarts,
+  }
+  log[level](fields, `start command: ${state}`)
+}

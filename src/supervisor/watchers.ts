@@ -1,0 +1,63 @@
+import { AppError } from '../errors.ts'
+import type { Status } from './status.ts'
+
+/** Statuses that wait for a watcher. A restart makes three or four, and there are at most ten in five minutes. */
+const MAX_WAITING = 256
+
+/** What one watcher has yet to take. Made by `Watchers.add`. */
+export interface Watcher {
+  /**
+   * The next status, or undefined after `quiet` milliseconds without one. Rejects with the signal's reason when that aborts,
+   * with `resource_exhausted` when the watcher was too slow. One call at a time.
+   */
+  next(quiet: number, signal: AbortSignal): Promise<Status | undefined>
+  /** Takes it off the list. Idempotent. */
+  close(): void
+}
+
+/** Who is told of every status. */
+export class Watchers {
+  readonly #all = new Set<(status: Status) => void>()
+
+  /** A watcher of everything from now on. */
+  add(): Watcher {
+    const waiting: Status[] = []
+    let missed = false
+    let wake = () => {}
+    const put = (status: Status) => {
+      if (waiting.length < MAX_WAITING) waiting.push(status)
+      else missed = true
+      wake()
+    }
+    this.#all.add(put)
+    const next = async (quiet: number, signal: AbortSignal) => {
+      signal.throwIfAborted()
+      if (waiting.length === 0 && !missed) await woken(quiet, signal, (waker) => (wake = waker))
+      signal.throwIfAborted()
+      if (waiting.length === 0 && missed)
+        throw new AppError('resource_exhausted', 'the stream was ended because it fell too far behind')
+      return waiting.shift()
+    }
+    return { next, close: () => this.#all.delete(put) }
+  }
+
+  /** Tells everybody. */
+  tell(status: Status): void {
+    for (const put of this.#all) put(status)
+  }
+}
+
+/** Resolves when `wake` was called that `onWaker` gets, after `quiet` milliseconds, or when the signal aborts. */
+function woken(quiet: number, signal: AbortSignal, onWaker: (wake: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', settle)
+      resolve()
+    }
+    const timer = setTimeout(settle, quiet)
+    timer.unref()
+    signal.addEventListener('abort', settle, { once: true })
+    onWaker(settle)
+  })
+}
