@@ -1,7 +1,16 @@
-import type { Reporter, TestCase, TestModule, TestRunEndReason } from 'vitest/node'
+import type { Reporter, TestCase, TestModule, TestRunEndReason, Vitest } from 'vitest/node'
+
+/** A process that a test left behind may hold the runner's pipes open, and then the runner never ends by itself. */
+const LEFTOVER_LIMIT_MS = 20_000
 
 /** Counts the tests of the whole run, prints why some were skipped, and closes with `N passed, N failed`. */
 export default class ClosingLine implements Reporter {
+  #watching = false
+
+  onInit(vitest: Vitest): void {
+    this.#watching = vitest.config.watch
+  }
+
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[], reason: TestRunEndReason): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()])
     const count = (state: string) => tests.filter((test) => test.result().state === state).length
@@ -14,8 +23,14 @@ export default class ClosingLine implements Reporter {
     if (errors.length > 0) console.log(`${errors.length} unhandled errors outside of tests`)
     if (reason === 'interrupted') console.log('the run was interrupted')
     console.log(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`)
+    if (!this.#watching) setTimeout(endAnyway, LEFTOVER_LIMIT_MS).unref()
     if (passed === 0 || failed > 0 || reason === 'interrupted') process.exitCode = 1
   }
+}
+
+function endAnyway(): void {
+  console.error('a process that a test left behind keeps the run from ending')
+  process.exit(1)
 }
 
 /** One line for each reason, with the number of tests that it skipped. */
