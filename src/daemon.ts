@@ -41,6 +41,7 @@ import { createDefaults } from './system/defaults.ts'
 import { writeRunDir } from './system/run-dir.ts'
 import { createUsers, type Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
+import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
 import { Pollers } from './watch/pollers.ts'
 import { createWatchService } from './watch/service.ts'
 
@@ -110,7 +111,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const devNull = await open('/dev/null', 'r')
   const pollers = new Pollers()
   const files = { users, defaults, token, log: log.named('filesystem') }
-  const inotify = new Inotify(files.log)
+  const inotify = new Inotify({ log: files.log, ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
   const process = createProcessService({
     users,
     defaults,

@@ -102,8 +102,16 @@ interface Addon {
   copyAttributes(from: number, to: number): Promise<Buffer>
   removeTree(path: Uint8Array): Promise<Buffer>
   openInotify(): number
-  watchTree(instance: number, path: Uint8Array, mask: number, recursive: boolean): Promise<Buffer>
+  watchTree(
+    instance: number,
+    root: Uint8Array,
+    start: Uint8Array,
+    mask: number,
+    recursive: boolean,
+    identity: string,
+  ): Promise<Buffer>
   removeWatch(instance: number, watch: number): number
+  waitingBytes(fd: number): number
   listeningSockets(limit: number): Promise<Buffer>
 }
 
@@ -190,7 +198,7 @@ export const openToWrite = addon.openToWrite
 /**
  * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin with
  * `prefix`, and gives those that are there then, packed for `unpackAttributes`. Closes the descriptor in any case. On the
- * thread pool. Rejects with `code` and `syscall` (ENOTSUP, ENOSPC, EDQUOT).
+ * thread pool. Rejects with `code` and `syscall` (EOPNOTSUPP, ENOSPC, EDQUOT).
  */
 export const finishFile = addon.finishFile
 /**
@@ -206,13 +214,17 @@ export const removeTree = addon.removeTree
 /** inotify_init1(2): a close-on-exec, non-blocking instance. Throws with `code` (EMFILE: fs.inotify.max_user_instances). */
 export const openInotify = addon.openInotify
 /**
- * inotify_add_watch(2) on a directory and, if recursive, on every directory below it, each watched before it is read; links
- * are followed at the root only, and what vanishes or is closed to the daemon below it is passed over. Packed for
- * `unpackTree` (native/watched-tree.ts). On the thread pool. Failures are in the result, with what was watched until then.
+ * inotify_add_watch(2) on the directory `start` below `root` (empty: the root itself) and, if recursive, on every directory below
+ * it, each watched before it is read. Links are followed in `root` only; what vanishes, is broken or closed to the daemon below it is
+ * passed over, as are file systems of the kernel's own (proc, sysfs, cgroup). `identity`: what an earlier call gave for that root, which fails with
+ * ESTALE if it is another one now; empty: none is expected. Packed for `unpackTree` (native/watched-tree.ts). On the
+ * thread pool. Failures are in the result, with what was watched until then.
  */
 export const watchTree = addon.watchTree
 /** inotify_rm_watch(2): 0, or the negative errno (EINVAL: the kernel has dropped it already). */
 export const removeWatch = addon.removeWatch
+/** FIONREAD: bytes that wait to be read, or the negative errno. */
+export const waitingBytes = addon.waitingBytes
 /**
  * The TCP sockets that listen in this network namespace, at most `limit`, packed for `unpackListening` (native/listening.ts). On
  * the thread pool. Rejects with `code` where the kernel lacks sock_diag(7) (ENOENT, EPROTONOSUPPORT, EOPNOTSUPP) or it is forbidden.

@@ -1,6 +1,6 @@
 /** A directory that `watchTree` has put a watch on. */
 export interface WatchedDirectory {
-  /** Path below the root, a slash after each name, one character per byte; empty for the root. */
+  /** Path below where the walk began, a slash after each name, one character per byte; empty for the first. */
   readonly path: string
   readonly watch: number
   /** The entries that were there: `d` (directory) or `f` and the name, a NUL after each; one character per byte. */
@@ -9,10 +9,12 @@ export interface WatchedDirectory {
 
 /** What `watchTree` has packed. */
 export interface WatchedTree {
-  /** Parents before their children. */
-  readonly directories: readonly WatchedDirectory[]
+  /** Parents before their children; to be read once. */
+  readonly directories: Iterable<WatchedDirectory>
   /** Errno name of what ended the walk; undefined: all is watched. */
   readonly failure: string | undefined
+  /** Tells the root from any other directory; empty if it could not be opened. */
+  readonly identity: string
 }
 
 /** Reads what `watchTree` has packed; the names are views into `packed`. */
@@ -24,12 +26,14 @@ export function unpackTree(packed: Buffer): WatchedTree {
     return packed.subarray(at - length, at)
   }
   const failure = text().toString('latin1')
-  const directories: WatchedDirectory[] = []
-  while (at < packed.length) {
-    const path = text().toString('latin1')
-    const watch = packed.readInt32LE(at)
-    at += 4
-    directories.push({ path, watch, names: text() })
+  const identity = text().toString('latin1')
+  const directories = function* (): Generator<WatchedDirectory> {
+    while (at < packed.length) {
+      const path = text().toString('latin1')
+      const watch = packed.readInt32LE(at)
+      at += 4
+      yield { path, watch, names: text() }
+    }
   }
-  return { directories, failure: failure === '' ? undefined : failure }
+  return { directories: directories(), failure: failure === '' ? undefined : failure, identity }
 }

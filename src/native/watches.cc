@@ -3,12 +3,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "job.h"
@@ -19,75 +24,164 @@ namespace envd {
 
 namespace {
 
-constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK;
 
-// What was gone or closed to us when its turn came is no failure of the tree around it.
-bool is_passed_over(int error) {
-  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EACCES || error == EPERM || error == ENAMETOOLONG ||
-         error == ESTALE;
+// Bytes of a packed tree, 20 million short names: a buffer of more would not fit into a small sandbox.
+constexpr size_t max_result = 512 << 20;
+
+// A directory that is gone, closed to us or broken when its turn comes is no failure of the tree around it; a limit is.
+bool is_failure(int error) {
+  return error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM || error == EOVERFLOW;
 }
+
+// Filesystems of the kernel's own, which tell of no changes and may have millions of directories.
+bool is_kernel_filesystem(int descriptor) {
+  struct statfs status {};
+  if (fstatfs(descriptor, &status) != 0) return false;
+  switch (static_cast<unsigned long>(status.f_type)) {
+    case PROC_SUPER_MAGIC:
+    case SYSFS_MAGIC:
+    case CGROUP_SUPER_MAGIC:
+    case CGROUP2_SUPER_MAGIC:
+    case DEBUGFS_MAGIC:
+    case TRACEFS_MAGIC:
+    case SECURITYFS_MAGIC:
+    case BPF_FS_MAGIC:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The layout that getdents64(2) fills; glibc gives no directory reading without an allocation for each directory.
+struct Dirent {
+  uint64_t inode;
+  int64_t offset;
+  uint16_t length;
+  uint8_t type;
+  char name[];
+};
+
+// A directory whose children are yet to be watched.
+struct Open {
+  int descriptor;
+  dev_t device;
+  // Relative to where the walk began, with a slash at its end; empty there.
+  std::string relative;
+  std::vector<std::string> children;
+};
 
 struct WatchTree : Job {
   int instance = -1;
   std::string root;
+  // Where the walk begins, below the root.
+  std::string start;
+  // What the root has to be, as `identity` gives it; empty: anything.
+  std::string expected;
   uint32_t mask = 0;
   bool recursive = false;
-  int failure = 0;
-  // Relative to the root, each with a slash at its end; the last one is next.
-  std::vector<std::string> waiting{""};
+
+  std::string identity;
+  std::string directories;
+  std::vector<Open> path;
+  alignas(Dirent) char buffer[64 * 1024];
 
   void run() override {
-    std::string directories;
-    while (!waiting.empty() && failure == 0) {
-      const std::string relative = std::move(waiting.back());
-      waiting.pop_back();
-      const int error = add_directory(directories, relative);
-      if (error == 0 || (!relative.empty() && is_passed_over(error))) continue;
-      failure = error;
+    int failure = add_start();
+    while (failure == 0 && !path.empty()) {
+      Open& parent = path.back();
+      if (parent.children.empty()) {
+        close(parent.descriptor);
+        path.pop_back();
+        continue;
+      }
+      const std::string name = std::move(parent.children.back());
+      parent.children.pop_back();
+      const int error = add_directory(parent.descriptor, name, parent.relative + name + "/", parent.device);
+      if (is_failure(error)) failure = error;
     }
+    for (const Open& left : path) close(left.descriptor);
     put_text(result, failure == 0 ? "" : error_name(failure));
+    put_text(result, identity);
     result.append(directories);
   }
 
-  // Watches first and reads afterwards, so that an entry made meanwhile shows up in the events, in the list, or in both. The
-  // watch is set through the open descriptor: it cannot be on another directory than the one that is read.
-  int add_directory(std::string& out, const std::string& relative) {
-    const std::string path = root + "/" + relative;
-    const int descriptor = open(path.c_str(), relative.empty() ? directory_flags & ~O_NOFOLLOW : directory_flags);
+  int add_start() {
+    const int descriptor = open(root.c_str(), directory_flags);
     if (descriptor < 0) return errno;
+    struct stat status {};
+    if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
+    identity = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+    if (!expected.empty() && expected != identity) return fail_with(descriptor, ESTALE);
+    if (start.empty()) return add_open(descriptor, "", status.st_dev);
+    const int error = add_directory(descriptor, start, "", status.st_dev);
+    close(descriptor);
+    // It is told as a tree without directories: what has happened to it, the events say.
+    return is_failure(error) ? error : 0;
+  }
+
+  int add_directory(int parent, const std::string& name, std::string relative, dev_t device) {
+    const int descriptor = openat(parent, name.c_str(), directory_flags | O_NOFOLLOW);
+    if (descriptor < 0) return errno;
+    struct stat status {};
+    if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
+    if (status.st_dev != device && is_kernel_filesystem(descriptor)) return fail_with(descriptor, ENOENT);
+    return add_open(descriptor, std::move(relative), status.st_dev);
+  }
+
+  // Watches first and reads afterwards, so that an entry made meanwhile shows up in the events, in the list, or in both. The
+  // watch is set through the open descriptor: it cannot be on another directory than the one that is read. Takes the descriptor.
+  int add_open(int descriptor, std::string relative, dev_t device) {
     const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
     const int watch = inotify_add_watch(instance, link.c_str(), mask | IN_ONLYDIR);
-    DIR* directory = watch < 0 ? nullptr : fdopendir(descriptor);
-    if (directory == nullptr) {
-      const int error = errno;
-      close(descriptor);
-      return error;
-    }
-    put_text(out, relative);
-    put_integer(out, static_cast<uint64_t>(watch), 4);
-    put_names(out, directory, relative);
-    closedir(directory);
-    return 0;
+    if (watch < 0) return fail_with(descriptor, errno);
+    put_text(directories, relative);
+    put_integer(directories, static_cast<uint64_t>(watch), 4);
+    Open opened{descriptor, device, std::move(relative), {}};
+    if (const int error = read_names(opened); error != 0) return fail_with(descriptor, error);
+    if (opened.children.empty()) close(descriptor);
+    else path.push_back(std::move(opened));
+    return directories.size() > max_result ? EOVERFLOW : 0;
   }
 
   // One block: `d` for a directory or `f` for anything else, the name and a NUL, for each entry.
-  void put_names(std::string& out, DIR* directory, const std::string& relative) {
+  int read_names(Open& directory) {
     std::string names;
-    while (const dirent* entry = readdir(directory)) {
-      if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-      const bool is_directory = is_directory_entry(dirfd(directory), *entry);
-      names.push_back(is_directory ? 'd' : 'f');
-      names.append(entry->d_name);
-      names.push_back('\0');
-      if (is_directory && recursive) waiting.push_back(relative + entry->d_name + "/");
+    int error = 0;
+    for (;;) {
+      const long length = syscall(SYS_getdents64, directory.descriptor, buffer, sizeof buffer);
+      // One that was removed meanwhile has no entries.
+      if (length < 0 && errno != ENOENT) error = errno;
+      if (length <= 0 || names.size() > max_result) break;
+      for (long at = 0; at < length;) {
+        const auto* entry = reinterpret_cast<const Dirent*>(buffer + at);
+        at += entry->length;
+        put_name(names, directory, *entry);
+      }
     }
-    put_text(out, names);
+    put_text(directories, names);
+    return error;
   }
 
-  static bool is_directory_entry(int directory, const dirent& entry) {
-    if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
+  void put_name(std::string& names, Open& directory, const Dirent& entry) const {
+    const std::string_view name(entry.name);
+    if (name == "." || name == "..") return;
+    const bool is_directory = is_directory_entry(directory.descriptor, entry);
+    names.push_back(is_directory ? 'd' : 'f');
+    names.append(name);
+    names.push_back('\0');
+    if (is_directory && recursive) directory.children.emplace_back(name);
+  }
+
+  static bool is_directory_entry(int directory, const Dirent& entry) {
+    if (entry.type != DT_UNKNOWN) return entry.type == DT_DIR;
     struct stat status {};
-    return fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+    return fstatat(directory, entry.name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+  }
+
+  static int fail_with(int descriptor, int error) {
+    close(descriptor);
+    return error;
   }
 };
 
@@ -101,8 +195,10 @@ napi_value watch_tree(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<WatchTree>();
   int64_t mask = 0;
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->instance)) return nullptr;
-  if (!to_path(env, arguments.at[1], job->root) || !to_integer(env, arguments.at[2], "mask", 0, UINT32_MAX, mask)) return nullptr;
-  if (!to_boolean(env, arguments.at[3], "recursive", job->recursive)) return nullptr;
+  if (!to_path(env, arguments.at[1], job->root) || !to_path(env, arguments.at[2], job->start)) return nullptr;
+  if (!to_integer(env, arguments.at[3], "mask", 0, UINT32_MAX, mask)) return nullptr;
+  if (!to_boolean(env, arguments.at[4], "recursive", job->recursive)) return nullptr;
+  if (!to_string(env, arguments.at[5], "identity", job->expected)) return nullptr;
   job->mask = static_cast<uint32_t>(mask);
   return start_job(env, std::move(job), "watchTree");
 }
@@ -116,12 +212,21 @@ napi_value remove_watch(napi_env env, napi_callback_info info) {
   return from_integer(env, inotify_rm_watch(instance, static_cast<int>(watch)) < 0 ? -errno : 0);
 }
 
+napi_value waiting_bytes(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  int bytes = 0;
+  return from_integer(env, ioctl(descriptor, FIONREAD, &bytes) < 0 ? -errno : bytes);
+}
+
 }  // namespace
 
 void register_watches(napi_env env, napi_value exports) {
   export_function(env, exports, "openInotify", open_inotify);
   export_function(env, exports, "watchTree", watch_tree);
   export_function(env, exports, "removeWatch", remove_watch);
+  export_function(env, exports, "waitingBytes", waiting_bytes);
 }
 
 }  // namespace envd

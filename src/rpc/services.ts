@@ -82,8 +82,9 @@ function filesystemCalls(services: {
     listDir: (request, context) => filesystem.listDir(request, callerOf(context)),
     remove: (request, context) => filesystem.remove(request, callerOf(context)),
     async *watchDir(request, context) {
-      const { items } = await watch.watchDir(request, streamCallerOf(context))
-      for await (const item of items) yield create(WatchDirResponseSchema, toWatchResponse(item))
+      const { batches } = await watch.watchDir(request, streamCallerOf(context))
+      for await (const items of batches)
+        for (const item of items) yield create(WatchDirResponseSchema, toWatchResponse(item))
     },
     createWatcher: (request, context) => watch.createWatcher(request, callerOf(context)),
     getWatcherEvents: (request) => watch.getWatcherEvents(request),

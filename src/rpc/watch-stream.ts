@@ -11,24 +11,30 @@ export function watchStream(service: WatchService): StreamMethod<typeof WatchDir
     name: 'filesystem.Filesystem/WatchDir',
     input: WatchDirRequestSchema,
     async open(request, caller, codec) {
-      const { items, ended } = await service.watchDir(request, caller)
+      const { batches, ended } = await service.watchDir(request, caller)
       const legacy = isLegacy(caller.userAgent)
       const headers = legacy ? { [LEGACY_HEADER]: 'true' } : {}
-      return { frames: framesOf(items, codec, legacy), ended, headers }
+      return { frames: framesOf(batches, codec, legacy), ended, headers }
     },
   }
 }
 
+/** One piece of bytes for each batch. */
 async function* framesOf(
-  items: AsyncIterable<WatchItem>,
+  batches: AsyncIterable<readonly WatchItem[]>,
   codec: Codec,
   legacy: boolean,
 ): AsyncGenerator<Uint8Array, void> {
-  for await (const item of items) {
-    const message = create(WatchDirResponseSchema, toWatchResponse(item))
-    if (legacy) reduce(message)
-    yield messageFrame(WatchDirResponseSchema, message, codec)
+  for await (const items of batches) {
+    const frames = items.map((item) => frameOf(item, codec, legacy))
+    yield frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames)
   }
+}
+
+function frameOf(item: WatchItem, codec: Codec, legacy: boolean): Buffer {
+  const message = create(WatchDirResponseSchema, toWatchResponse(item))
+  if (legacy) reduce(message)
+  return messageFrame(WatchDirResponseSchema, message, codec)
 }
 
 /** The wire's message of a watch item. */

@@ -1,28 +1,37 @@
 import { AppError } from '../errors.ts'
-import type { Change } from './tree.ts'
+import type { Change } from './change.ts'
 
 /** Changes that wait for one client; a client further behind is told how many it has missed. Some 10 MB with long names. */
 export const MAX_BUFFERED_CHANGES = 65_536
 
+/** How a buffer is made. */
+export interface BufferOptions {
+  /** Changes that are kept at most; default: 65,536. */
+  readonly limit?: number
+  /** Called when changes begin to be lost. */
+  readonly onLoss?: () => void
+}
+
 /** The changes that one client has yet to take, and how its watching ended. */
 export class ChangeBuffer {
+  readonly #limit: number
+  readonly #onLoss: () => void
   #changes: Change[] = []
-  /** Index of the oldest change that was not dropped. */
+  /** Index of the oldest change that was neither taken nor dropped. */
   #head = 0
   #lost = 0
   #end: AppError | undefined
   #wake: (() => void) | undefined
-  readonly #onLoss: () => void
 
-  /** @param onLoss called when changes begin to be lost. */
-  constructor(onLoss: () => void = () => {}) {
+  constructor({ limit = MAX_BUFFERED_CHANGES, onLoss = () => {} }: BufferOptions = {}) {
+    this.#limit = limit
     this.#onLoss = onLoss
   }
 
   /** Adds a change; the oldest one goes when there are too many. */
   push(change: Change): void {
     this.#changes.push(change)
-    if (this.#changes.length - this.#head > MAX_BUFFERED_CHANGES) this.#dropOldest()
+    if (this.length > this.#limit) this.#dropOldest()
     this.#wake?.()
   }
 
@@ -37,31 +46,33 @@ export class ChangeBuffer {
     return this.#end
   }
 
-  /** There are changes to take. */
-  get hasChanges(): boolean {
-    return this.#changes.length > 0
+  /** Number of changes to take. */
+  get length(): number {
+    return this.#changes.length - this.#head
   }
 
-  /** Takes all changes. Throws once after some were lost, `resource_exhausted` with their number; the next call goes on. */
-  take(): Change[] {
+  /** Takes the oldest changes, `most` at most. Throws `resource_exhausted` with the number of all that were missed once some were lost. */
+  take(most: number): Change[] {
+    if (this.#lost > 0) throw this.#exhausted(this.#lost + this.length)
+    const taken = this.#changes.slice(this.#head, this.#head + most)
+    this.#head += taken.length
+    this.#cut()
+    return taken
+  }
+
+  /** Takes all changes. Throws `resource_exhausted` once after some were lost, with their number; the next call goes on. */
+  drain(): Change[] {
     if (this.#lost > 0) {
       const lost = this.#lost
       this.#lost = 0
-      throw new AppError(
-        'resource_exhausted',
-        `${lost} file events were lost: at most ${MAX_BUFFERED_CHANGES} are kept for a client`,
-      )
+      throw this.#exhausted(lost)
     }
-    const changes = this.#changes.slice(this.#head)
-    this.#changes = []
-    this.#head = 0
-    return changes
+    return this.take(this.length)
   }
 
   /** True once there is something to take or the end; false when `milliseconds` have passed without. Rejects with the signal's reason. */
   waiting(milliseconds: number, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const ready = () => this.hasChanges || this.#end !== undefined
       const settle = (finish: () => void) => {
         clearTimeout(timer)
         signal.removeEventListener('abort', onAbort)
@@ -74,15 +85,27 @@ export class ChangeBuffer {
       this.#wake = () => settle(() => resolve(true))
       signal.addEventListener('abort', onAbort)
       if (signal.aborted) onAbort()
-      else if (ready()) this.#wake()
+      else if (this.length > 0 || this.#end !== undefined) this.#wake()
     })
+  }
+
+  #exhausted(missed: number): AppError {
+    return new AppError(
+      'resource_exhausted',
+      `${missed} file events were missed: more than ${this.#limit} were waiting to be taken`,
+    )
   }
 
   #dropOldest(): void {
     this.#head++
-    if (this.#lost === 0) this.#onLoss()
     this.#lost++
-    if (this.#head < MAX_BUFFERED_CHANGES) return
+    if (this.#lost === 1) this.#onLoss()
+    this.#cut()
+  }
+
+  /** Lets go of what was taken or dropped, seldom enough to cost nothing. */
+  #cut(): void {
+    if (this.#head < this.#limit && this.#head < this.#changes.length) return
     this.#changes = this.#changes.slice(this.#head)
     this.#head = 0
   }

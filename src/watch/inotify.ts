@@ -1,9 +1,12 @@
-import { AppError, errnoOf } from '../errors.ts'
-import { errnoText } from '../lib/errno-text.ts'
+import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { close, openInotify, type Poll, poll, read, removeWatch, watchTree } from '../native/index.ts'
+import { close, openInotify, type Poll, poll, read, removeWatch, waitingBytes, watchTree } from '../native/index.ts'
 import { unpackTree, type WatchedDirectory } from '../native/watched-tree.ts'
+import { armError } from './arm-error.ts'
+import { type Arming, HeldEvents } from './held-events.ts'
 import { IN, parseEvents, type RawEvent, WATCH_MASK } from './inotify-event.ts'
+import { Milestones } from './milestones.ts'
+import { createTurns } from './turns.ts'
 
 /** What has to do with one watched directory: a node in the tree of a watcher. */
 export interface Listener {
@@ -16,16 +19,46 @@ export interface OverflowListener {
   overflowed(seq: number): void
 }
 
+/** Which directories to watch. */
+export interface ArmRequest {
+  /** Real path, as bytes. */
+  readonly root: Uint8Array
+  /** Path of the directory below the root, as bytes; empty: the root itself. */
+  readonly start: Uint8Array
+  /** With all that is below it. */
+  readonly recursive: boolean
+  /** Tells the root from another directory that has taken its place; empty: any will do. */
+  readonly identity: string
+  /** The root as the client named it, for messages. */
+  readonly shown: string
+}
+
+/** Directories that were just watched. */
+export interface Armed {
+  /** Parents before children; to be read once. None at all: it was gone when its turn came. */
+  readonly directories: Iterable<WatchedDirectory>
+  /** For the next request below the same root. */
+  readonly identity: string
+  /** Adds a listener to one of them, which gets at once what has happened there since before it was armed. */
+  claim(watch: number, listener: Listener): void
+  /** All that are wanted were claimed. `lost`: too much happened meanwhile, the directories must be compared with the disk. */
+  done(): { readonly lost: boolean }
+}
+
 /** One read: about a thousand events, a millisecond to take apart and hand out. */
 const READ_BYTES = 32 * 1024
 
 /** Reads before other work gets a turn. */
 const READS_PER_TURN = 2
 
-/** Events held for listeners that are still to come, while directories are being armed; past it those must compare with the disk. */
-const MAX_HELD = 65_536
-
 const EAGAIN = -11
+
+/** What the instance needs. */
+export interface InotifyOptions {
+  readonly log: Log
+  /** The instance is opened after it has settled: the kernel's limits are read then. It never rejects. */
+  readonly ready?: Promise<void>
+}
 
 /**
  * The daemon's one inotify instance. Directories are watched once, however many watchers want them, and released when the
@@ -33,21 +66,23 @@ const EAGAIN = -11
  */
 export class Inotify {
   readonly #log: Log
+  readonly #ready: Promise<void>
   readonly #byWatch = new Map<number, Set<Listener>>()
   readonly #overflowListeners = new Set<OverflowListener>()
-  /** All events since the oldest arming under way began. */
-  #held: RawEvent[] = []
-  #heldLost = false
+  readonly #held = new HeldEvents()
   /** Watches without listeners, to be removed once nothing is being armed. */
   readonly #removable = new Set<number>()
-  #arming = 0
+  #removing = false
   #instance: { readonly fd: number; readonly poll: Poll; readonly buffer: Buffer } | undefined
   #seq = 0
-  #caughtUp: (() => void)[] = []
+  /** Bytes that were read so far. */
+  #position = 0
+  readonly #handedOut = new Milestones()
   #overflows = 0
 
-  constructor(log: Log) {
+  constructor({ log, ready }: InotifyOptions) {
     this.#log = log
+    this.#ready = ready ?? Promise.resolve()
   }
 
   /** How often the kernel's queue has overflowed. */
@@ -62,25 +97,30 @@ export class Inotify {
 
   /**
    * Watches a directory and, if recursive, all below it. The caller claims those that it wants, then calls `done`, which
-   * releases the others. Rejects with the AppError for a root that cannot be watched, or when the
-   * kernel's limits are reached; everything of this call is undone then.
-   * @param path real path, as bytes.
+   * releases the others. Rejects with AppError: not_found for a root that is not there, or not the same any more, internal for one that
+   * cannot be watched, resource_exhausted when the kernel's limits are reached; everything of this call is undone then.
    */
-  async arm(path: Uint8Array, recursive: boolean): Promise<Armed> {
-    const { fd } = this.#open()
-    this.#arming++
-    const since = this.#seq
+  async arm({ root, start, recursive, identity, shown }: ArmRequest): Promise<Armed> {
+    await this.#ready
+    const { fd } = this.#open(shown)
+    const arming = this.#held.begin(this.#seq)
     try {
-      const tree = unpackTree(await watchTree(fd, path, WATCH_MASK, recursive))
-      for (const { watch } of tree.directories) if (!this.#byWatch.has(watch)) this.#removable.add(watch)
-      if (tree.failure !== undefined) throw armError(tree.failure)
+      const tree = unpackTree(await watchTree(fd, root, start, WATCH_MASK, recursive, identity))
+      if (tree.failure !== undefined) {
+        for (const { watch } of tree.directories) this.#mayRemove(watch)
+        throw armError(tree.failure, shown)
+      }
       return {
-        directories: tree.directories,
-        claim: (watch, listener) => this.#claim(watch, listener, since),
-        done: () => this.#armed(),
+        directories: this.#offered(tree.directories),
+        identity: tree.identity,
+        claim: (watch, listener) => this.#claim(watch, listener, arming),
+        done: () => {
+          this.#end(arming)
+          return { lost: arming.lost }
+        },
       }
     } catch (error) {
-      this.#armed()
+      this.#end(arming)
       throw error
     }
   }
@@ -90,7 +130,7 @@ export class Inotify {
     const listeners = this.#byWatch.get(watch)
     if (listeners?.delete(listener) !== true || listeners.size > 0) return
     this.#byWatch.delete(watch)
-    this.#removable.add(watch)
+    this.#mayRemove(watch)
     this.#removeUnused()
   }
 
@@ -100,15 +140,13 @@ export class Inotify {
     return () => this.#overflowListeners.delete(listener)
   }
 
-  /**
-   * Resolves with the number of the last event when everything that has happened so far was handed to the listeners.
-   */
-  caughtUp(): Promise<number> {
-    if (this.#instance === undefined) return Promise.resolve(this.#seq)
-    return new Promise((resolve) => {
-      this.#caughtUp.push(() => resolve(this.#seq))
-      setImmediate(() => this.#readSome())
-    })
+  /** Resolves with the number of the last event when everything that has happened until this call was handed to the listeners. */
+  async caughtUp(): Promise<number> {
+    const waiting = this.#instance === undefined ? 0 : waitingBytes(this.#instance.fd)
+    if (waiting <= 0) return this.#seq
+    setImmediate(() => this.#readSome())
+    await this.#handedOut.wait(this.#position + waiting)
+    return this.#seq
   }
 
   /** Ends everything; listeners hear nothing more. */
@@ -117,10 +155,10 @@ export class Inotify {
     this.#instance.poll.close()
     close(this.#instance.fd)
     this.#instance = undefined
-    this.#tellCaughtUp()
+    this.#handedOut.reached(Number.POSITIVE_INFINITY)
   }
 
-  #open(): { readonly fd: number } {
+  #open(shown: string): { readonly fd: number } {
     if (this.#instance !== undefined) return this.#instance
     try {
       const fd = openInotify()
@@ -129,33 +167,52 @@ export class Inotify {
       this.#instance = { fd, poll: watch, buffer: Buffer.allocUnsafeSlow(READ_BYTES) }
       return this.#instance
     } catch (error) {
-      throw armError(errnoOf(error) ?? 'EIO')
+      throw armError(errnoOf(error) ?? 'EIO', shown)
     }
   }
 
-  #claim(watch: number, listener: Listener, since: number): void {
+  /** The same directories; each may be removed again unless it is claimed. */
+  *#offered(directories: Iterable<WatchedDirectory>): Generator<WatchedDirectory> {
+    for (const directory of directories) {
+      this.#mayRemove(directory.watch)
+      yield directory
+    }
+  }
+
+  #claim(watch: number, listener: Listener, arming: Arming): void {
     this.#removable.delete(watch)
     const listeners = this.#byWatch.get(watch)
     if (listeners === undefined) this.#byWatch.set(watch, new Set([listener]))
     else listeners.add(listener)
-    for (const event of this.#held) if (event.watch === watch && event.seq > since) listener.notify(event)
+    for (const event of this.#held.of(watch, arming)) listener.notify(event)
   }
 
-  #armed(): { readonly lost: boolean } {
-    const lost = this.#heldLost
-    this.#arming--
-    if (this.#arming === 0) {
-      this.#held = []
-      this.#heldLost = false
-    }
+  #mayRemove(watch: number): void {
+    if (!this.#byWatch.has(watch)) this.#removable.add(watch)
+  }
+
+  #end(arming: Arming): void {
+    this.#held.end(arming)
     this.#removeUnused()
-    return { lost }
   }
 
   #removeUnused(): void {
-    if (this.#arming > 0 || this.#instance === undefined) return
-    for (const watch of this.#removable) removeWatch(this.#instance.fd, watch)
-    this.#removable.clear()
+    if (this.#removing || this.#held.active || this.#removable.size === 0) return
+    this.#removing = true
+    void this.#removeSome()
+  }
+
+  /** Not while anything is armed: a watch that is removed now may just have been given out again. */
+  async #removeSome(): Promise<void> {
+    const turns = createTurns()
+    for (const watch of this.#removable) {
+      if (this.#held.active || this.#instance === undefined) break
+      this.#removable.delete(watch)
+      removeWatch(this.#instance.fd, watch)
+      const wait = turns.next()
+      if (wait !== undefined) await wait
+    }
+    this.#removing = false
   }
 
   #readSome(): void {
@@ -164,35 +221,25 @@ export class Inotify {
       const length = read(fd, buffer, 0, buffer.length)
       if (length <= 0) {
         if (length !== EAGAIN) this.#log.error({ errno: -length }, 'reading file events failed')
-        this.#tellCaughtUp()
+        this.#handedOut.reached(Number.POSITIVE_INFINITY)
         return
       }
       const events = parseEvents(buffer, length, this.#seq + 1)
       this.#seq += events.length
       for (const event of events) this.#dispatch(event)
+      this.#position += length
+      this.#handedOut.reached(this.#position)
     }
-    if (this.#caughtUp.length > 0) setImmediate(() => this.#readSome())
-  }
-
-  #tellCaughtUp(): void {
-    const waiting = this.#caughtUp
-    this.#caughtUp = []
-    for (const resolve of waiting) resolve()
+    if (this.#handedOut.awaited) setImmediate(() => this.#readSome())
   }
 
   #dispatch(event: RawEvent): void {
     if ((event.mask & IN.Q_OVERFLOW) !== 0) this.#overflow(event.seq)
-    if (this.#arming > 0) this.#hold(event)
-    for (const listener of [...(this.#byWatch.get(event.watch) ?? [])]) listener.notify(event)
+    this.#held.hold(event)
+    const listeners = this.#byWatch.get(event.watch)
+    if (listeners?.size === 1) for (const listener of listeners) listener.notify(event)
+    else if (listeners !== undefined) for (const listener of [...listeners]) listener.notify(event)
     if ((event.mask & IN.IGNORED) !== 0) this.#byWatch.delete(event.watch)
-  }
-
-  #hold(event: RawEvent): void {
-    if (this.#held.length < MAX_HELD) this.#held.push(event)
-    else {
-      this.#held = []
-      this.#heldLost = true
-    }
   }
 
   #overflow(seq: number): void {
@@ -203,29 +250,4 @@ export class Inotify {
     )
     for (const listener of [...this.#overflowListeners]) listener.overflowed(seq)
   }
-}
-
-/** Directories that were just watched. */
-export interface Armed {
-  /** Parents before children. */
-  readonly directories: readonly WatchedDirectory[]
-  /** Adds a listener to one of them, which gets at once what has happened there since before it was armed. */
-  claim(watch: number, listener: Listener): void
-  /** All that are wanted were claimed. `lost`: too much happened meanwhile, the directories must be compared with the disk. */
-  done(): { readonly lost: boolean }
-}
-
-function armError(errno: string): AppError {
-  if (errno === 'ENOSPC')
-    return new AppError(
-      'resource_exhausted',
-      'no more directories can be watched: the limit is sysctl fs.inotify.max_user_watches',
-    )
-  if (errno === 'EMFILE' || errno === 'ENFILE')
-    return new AppError(
-      'resource_exhausted',
-      'no directory can be watched: the limit is sysctl fs.inotify.max_user_instances, or of open files',
-    )
-  if (errno === 'ENOENT') return new AppError('not_found', 'the watched directory does not exist any more')
-  return new AppError('internal', `error watching directory: ${errnoText(errno)}`)
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { AppError } from '../errors.ts'
+import type { Change } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
-import type { Change } from './tree.ts'
 import type { Watcher } from './watcher.ts'
 
 /** A watcher that nobody polls for so long belongs to a client that has forgotten it. */
@@ -15,6 +15,18 @@ const MAX_POLLERS = 1_000
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789'
 const ID_LENGTH = 20
+
+/** What bounds the watchers; the defaults are in parentheses. */
+export interface PollerLimits {
+  /** Watchers at a time (1,000). */
+  readonly pollers?: number
+  /** Changes that each keeps (65,536). */
+  readonly changes?: number
+  /** Milliseconds without a poll after which one is removed (a day). */
+  readonly idle?: number
+  /** Milliseconds between looks for such (an hour). */
+  readonly sweep?: number
+}
 
 interface Poller {
   readonly watcher: Watcher
@@ -33,8 +45,17 @@ export interface PollContext {
 /** The watchers that clients poll. They live until they are removed, or were not polled for a day (contract C40). */
 export class Pollers {
   readonly #pollers = new Map<string, Poller>()
+  readonly #limits: PollerLimits
+  readonly #max: number
   #opening = 0
-  readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
+  #closed = false
+  readonly #sweeper: NodeJS.Timeout
+
+  constructor(limits: PollerLimits = {}) {
+    this.#limits = limits
+    this.#max = limits.pollers ?? MAX_POLLERS
+    this.#sweeper = setInterval(() => this.#sweep(), limits.sweep ?? SWEEP_MS).unref()
+  }
 
   /** Number of watchers. */
   get size(): number {
@@ -43,12 +64,14 @@ export class Pollers {
 
   /** Opens a watcher into a buffer of its own and gives its id. Rejects with what `open` rejects with, or `resource_exhausted`. */
   async add(context: PollContext, open: (buffer: ChangeBuffer) => Promise<Watcher>): Promise<string> {
-    if (this.#pollers.size + this.#opening >= MAX_POLLERS)
-      throw new AppError('resource_exhausted', `${MAX_POLLERS} watchers exist already: remove some`)
+    if (this.#pollers.size + this.#opening >= this.#max)
+      throw new AppError('resource_exhausted', `there are ${this.#max} watchers already: remove some first`)
     this.#opening++
     try {
-      const buffer = new ChangeBuffer()
+      const { changes: limit } = this.#limits
+      const buffer = new ChangeBuffer(limit === undefined ? {} : { limit })
       const watcher = await open(buffer)
+      if (this.#closed) watcher.close()
       const id = createId()
       this.#pollers.set(id, { watcher, buffer, context, polled: performance.now() })
       return id
@@ -65,7 +88,7 @@ export class Pollers {
     const poller = this.#find(id)
     poller.polled = performance.now()
     await poller.watcher.settled()
-    const changes = poller.buffer.take()
+    const changes = poller.buffer.drain()
     if (changes.length === 0 && poller.buffer.ended !== undefined) throw poller.buffer.ended
     return { ...poller.context, changes }
   }
@@ -78,6 +101,7 @@ export class Pollers {
 
   /** Ends all watchers. */
   close(): void {
+    this.#closed = true
     clearInterval(this.#sweeper)
     for (const { watcher } of this.#pollers.values()) watcher.close()
     this.#pollers.clear()
@@ -90,7 +114,8 @@ export class Pollers {
   }
 
   #sweep(): void {
-    for (const [id, { polled }] of this.#pollers) if (performance.now() - polled > IDLE_MS) this.remove(id)
+    const idle = this.#limits.idle ?? IDLE_MS
+    for (const [id, { polled }] of this.#pollers) if (performance.now() - polled > idle) this.remove(id)
   }
 }
 

@@ -14,10 +14,11 @@ import type { Caller, StreamCaller } from '../rpc/caller.ts'
 import type { Defaults } from '../system/defaults.ts'
 import { resolvePath, selectUser } from '../system/paths.ts'
 import type { Users } from '../system/users.ts'
+import type { Change } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
 import type { Inotify } from './inotify.ts'
 import type { Pollers } from './pollers.ts'
-import type { Change } from './tree.ts'
+import { createTurns } from './turns.ts'
 import { openWatcher, type WatchOptions } from './watcher.ts'
 
 /** One item of a watch stream. Start comes first, when everything is armed. */
@@ -31,10 +32,14 @@ export type FilesystemEvent = MessageInitShape<typeof FilesystemEventSchema>
 
 /** A watch stream that is open. */
 export interface WatchStream {
-  readonly items: AsyncGenerator<WatchItem, void>
+  /** In pieces of some hundred items at most. */
+  readonly batches: AsyncGenerator<readonly WatchItem[], void>
   /** Aborts when the stream must end although its client does not read. */
   readonly ended: AbortSignal
 }
+
+/** Changes that are looked at and sent together. */
+const BATCH = 256
 
 /** What the service needs. */
 export interface WatchServiceDeps {
@@ -57,7 +62,7 @@ export function createWatchService(deps: WatchServiceDeps) {
     async watchDir(request: WatchDirRequest, caller: StreamCaller): Promise<WatchStream> {
       const options = await optionsOf(request, caller, deps)
       const ended = new AbortController()
-      const buffer = new ChangeBuffer(() => ended.abort())
+      const buffer = new ChangeBuffer({ onLoss: () => ended.abort() })
       const watcher = await openWatcher(inotify, options, buffer)
       const end = () => {
         watcher.close()
@@ -66,7 +71,7 @@ export function createWatchService(deps: WatchServiceDeps) {
       caller.signal.addEventListener('abort', end, { once: true })
       if (caller.signal.aborted) end()
       const describe = describer(options.path, request.includeEntry, deps)
-      return { items: follow({ buffer, caller, describe, end }), ended: ended.signal }
+      return { batches: follow({ buffer, caller, describe, end }), ended: ended.signal }
     },
 
     /** Starts a watcher that outlives the call (contract C40). */
@@ -81,7 +86,7 @@ export function createWatchService(deps: WatchServiceDeps) {
       const { changes, path, includeEntry } = await pollers.poll(watcherId)
       const describe = describer(path, includeEntry, deps)
       const events: FilesystemEvent[] = []
-      for (const change of changes) events.push(await describe(change))
+      for (let at = 0; at < changes.length; at += BATCH) events.push(...(await describe(changes.slice(at, at + BATCH))))
       return { events }
     },
 
@@ -103,17 +108,17 @@ async function optionsOf(
   return { path, recursive: request.recursive, allowNetworkMounts: request.allowNetworkMounts }
 }
 
-type Describe = (change: Change) => FilesystemEvent | Promise<FilesystemEvent>
+type Describe = (changes: readonly Change[]) => Promise<readonly FilesystemEvent[]>
 
 /** Events with a look at the entry where there can be one; without it when it is gone already (contract C39). */
 function describer(root: string, includeEntry: boolean, { readEntry }: WatchServiceDeps): Describe {
-  if (!includeEntry) return (change) => change
-  return async (change) => {
+  if (!includeEntry) return async (changes) => changes
+  const describe = async (change: Change): Promise<FilesystemEvent> => {
     if (change.type === EventType.REMOVE || change.type === EventType.RENAME) return change
-    const path = cleanPath(`${root}/${change.name}`)
-    const entry = await readEntry(path).catch(() => undefined)
+    const entry = await readEntry(cleanPath(`${root}/${change.name}`)).catch(() => undefined)
     return entry === undefined ? change : { ...change, entry }
   }
+  return (changes) => Promise.all(changes.map(describe))
 }
 
 interface Following {
@@ -123,14 +128,19 @@ interface Following {
   readonly end: () => void
 }
 
-async function* follow({ buffer, caller, describe, end }: Following): AsyncGenerator<WatchItem, void> {
+async function* follow({ buffer, caller, describe, end }: Following): AsyncGenerator<readonly WatchItem[], void> {
+  const turns = createTurns()
   try {
-    yield { kind: 'start' }
+    yield [{ kind: 'start' }]
     for (;;) {
-      if (!(await buffer.waiting(caller.keepalive, caller.signal))) yield { kind: 'keepalive' }
-      for (const change of buffer.take()) yield { kind: 'event', event: await describe(change) }
+      if (!(await buffer.waiting(caller.keepalive, caller.signal))) yield [{ kind: 'keepalive' }]
+      const events = await describe(buffer.take(BATCH))
+      if (events.length > 0) yield events.map((event) => ({ kind: 'event', event }))
       const over: AppError | undefined = buffer.ended
-      if (over !== undefined && !buffer.hasChanges) throw over
+      if (over !== undefined && buffer.length === 0) throw over
+      // A client that takes everything at once must not keep others from their turn.
+      const wait = turns.next()
+      if (wait !== undefined) await wait
     }
   } finally {
     caller.signal.removeEventListener('abort', end)

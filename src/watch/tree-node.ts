@@ -4,6 +4,12 @@ import type { RawEvent } from './inotify-event.ts'
 /** Takes the events of a node's directory. */
 export type NodeSink = (node: TreeNode, event: RawEvent) => void
 
+/** When the directories of one arming were read. */
+export interface Settlement {
+  /** Number of the last event that may speak of what the lists of entries had in them then. */
+  seq: number
+}
+
 /** What a node is made of. */
 export interface NodeInit {
   readonly watch: number
@@ -12,6 +18,7 @@ export interface NodeInit {
   readonly sink: NodeSink
   readonly name: string
   readonly parent: TreeNode | undefined
+  readonly settlement: Settlement
 }
 
 /** One watched directory in the tree of one watcher. Names are one character per byte. */
@@ -19,16 +26,15 @@ export class TreeNode implements Listener {
   readonly watch: number
   /** Its children that are watched directories themselves. */
   readonly children = new Map<string, TreeNode>()
-  /** Number of the last event that may speak of what the node's list of entries had in it when it was made. */
-  settled = Number.POSITIVE_INFINITY
   name: string
   parent: TreeNode | undefined
-  /** It has left the tree: what is still said about it means nothing. */
+  /** It has left the tree, and all below it with it. */
   dropped = false
+  readonly #settlement: Settlement
   readonly #sink: NodeSink
   /** Taken apart when it is first needed: most directories never change. */
   #packed: Buffer | undefined
-  #entries = new Map<string, boolean>()
+  #entries: Map<string, boolean> | undefined
 
   constructor(init: NodeInit) {
     this.watch = init.watch
@@ -36,15 +42,25 @@ export class TreeNode implements Listener {
     this.parent = init.parent
     this.#packed = init.names
     this.#sink = init.sink
+    this.#settlement = init.settlement
   }
 
   /** Known entries: name, and whether it is a directory. */
   get entries(): Map<string, boolean> {
-    if (this.#packed !== undefined) {
-      this.#entries = unpackNames(this.#packed)
-      this.#packed = undefined
-    }
+    this.#entries ??= unpackNames(this.#packed ?? Buffer.alloc(0))
+    this.#packed = undefined
     return this.#entries
+  }
+
+  /** Events up to this number may be in the list of entries already, and the directory may be another one than they mean. */
+  get settled(): number {
+    return this.#settlement.seq
+  }
+
+  /** What is said about it means nothing any more. */
+  get isDropped(): boolean {
+    for (let node: TreeNode | undefined = this; node !== undefined; node = node.parent) if (node.dropped) return true
+    return false
   }
 
   /** Path from the root to an entry of this directory, or to itself (empty for the root). */
@@ -61,8 +77,11 @@ export class TreeNode implements Listener {
 
   /** This node and all below it. */
   *walk(): Generator<TreeNode> {
-    yield this
-    for (const child of this.children.values()) yield* child.walk()
+    const waiting: TreeNode[] = [this]
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      yield node
+      for (const child of node.children.values()) waiting.push(child)
+    }
   }
 }
 

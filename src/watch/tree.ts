@@ -1,18 +1,15 @@
-import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
-import type { WatchedDirectory } from '../native/watched-tree.ts'
+import { type Change, toChange, typesOf } from './change.ts'
+import { tellDifferences, tellRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
-import type { Armed, Inotify } from './inotify.ts'
+import { growBranch } from './grow.ts'
+import type { Inotify } from './inotify.ts'
 import { IN, type RawEvent } from './inotify-event.ts'
-import { TreeNode } from './tree-node.ts'
-
-/** A change below the watched directory. */
-export interface Change {
-  /** Relative to the watched directory, `.` for itself. */
-  readonly name: string
-  readonly type: EventType
-}
+import { Milestones } from './milestones.ts'
+import { Renames } from './renames.ts'
+import type { NodeSink, TreeNode } from './tree-node.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 /** What a tree needs. */
 export interface TreeOptions {
@@ -27,39 +24,32 @@ export interface TreeOptions {
   readonly onEnd: (error: AppError) => void
 }
 
-/** Kernel bits and what clients are told for them, in the order in which one event with several is told (contract C28). */
-const kinds: readonly (readonly [number, EventType])[] = [
-  [IN.CREATE | IN.MOVED_TO, EventType.CREATE],
-  [IN.MOVED_FROM | IN.MOVE_SELF, EventType.RENAME],
-  [IN.ATTRIB, EventType.CHMOD],
-  [IN.MODIFY, EventType.WRITE],
-  [IN.DELETE | IN.DELETE_SELF, EventType.REMOVE],
-]
-
-/** Events handled before other work gets a turn; about 2 ms. */
-const EVENTS_PER_TURN = 1_000
-
 /**
  * What one watcher sees: a tree of watched directories that follows what happens to them. Events are handled one after the
  * other, in the kernel's order; one that has to wait (a new directory is armed, the second half of a rename may still
  * come) holds up the rest of its tree, and no other.
+ *
+ * A directory is armed by its path, after the event that told of it: by then the path may mean another one. The events that
+ * made it so have come until the arming was settled, and each of them has what it concerns dropped or armed anew.
  */
 export class WatchTree {
   readonly #options: TreeOptions
   readonly #forgetOverflow: () => void
   #root: TreeNode | undefined
+  #identity = ''
   readonly #queue = new EventQueue()
   #working = false
   #over = false
-  /** Directories that were renamed, by cookie, until their new name comes. */
-  readonly #moving = new Map<number, TreeNode>()
+  readonly #handled = new Milestones()
+  readonly #renames: Renames
+  readonly #sink: NodeSink = (node, event) => this.#push({ kind: 'event', seq: event.seq, node, event })
 
   /** Nothing is watched before `start`. */
   constructor(options: TreeOptions) {
+    const { inotify } = options
     this.#options = options
-    this.#forgetOverflow = options.inotify.onOverflow({
-      overflowed: (seq) => this.#push({ kind: 'rescan', event: { seq } }),
-    })
+    this.#renames = new Renames({ inotify, queue: this.#queue, drop: (node) => this.#drop(node) })
+    this.#forgetOverflow = inotify.onOverflow({ overflowed: (seq) => this.#push({ kind: 'rescan', seq }) })
   }
 
   /** Arms everything. Rejects with AppError, with nothing left behind. */
@@ -71,26 +61,44 @@ export class WatchTree {
       this.close()
       throw error
     }
-    if (this.#over) this.#drop(this.#root)
-    this.#working = false
+    if (this.#over && this.#root !== undefined) this.#drop(this.#root)
     void this.#work()
   }
 
-  /** Resolves when every change that has happened so far was told. */
+  /** Resolves when every change that has happened until this call was told. */
   async settled(): Promise<void> {
-    await this.#options.inotify.caughtUp()
-    while (this.#working || this.#queue.length > 0) await setImmediate()
+    const seq = await this.#options.inotify.caughtUp()
+    if (this.#working && !this.#over) await this.#handled.wait(seq)
   }
 
-  /** Releases everything. Idempotent. */
+  /**
+   * A directory has appeared without an event: made by another machine.
+   * @param path one character per byte. False if the tree does not reach there.
+   */
+  async appeared(path: string): Promise<boolean> {
+    const slash = path.lastIndexOf('/')
+    const node = this.#find(path.slice(0, Math.max(slash, 0)))
+    const seq = await this.#options.inotify.caughtUp()
+    if (node === undefined || node.isDropped) return false
+    node.notify({ seq, watch: node.watch, mask: IN.CREATE | IN.ISDIR, cookie: 0, name: path.slice(slash + 1) })
+    return true
+  }
+
+  /** Releases everything; nothing is told any more. Idempotent. */
   close(): void {
     if (this.#over) return
     this.#over = true
     this.#queue.clear()
     this.#forgetOverflow()
     if (this.#root !== undefined) this.#drop(this.#root)
-    for (const node of this.#moving.values()) this.#drop(node)
-    this.#moving.clear()
+    this.#renames.clear()
+    this.#handled.reached(Number.POSITIVE_INFINITY)
+  }
+
+  #find(path: string): TreeNode | undefined {
+    let node = this.#root
+    for (const name of path.split('/')) if (name !== '') node = node?.children.get(name)
+    return node
   }
 
   #push(item: QueueItem): void {
@@ -101,195 +109,192 @@ export class WatchTree {
 
   async #work(): Promise<void> {
     this.#working = true
+    const turns = createTurns()
     try {
-      let handled = 0
       for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
-        const wait = item.kind === 'rescan' ? this.#rescan() : this.#handle(item.node, item.event)
+        this.#handled.reached(item.seq - 1)
+        const wait = this.#handleItem(item, turns)
         if (wait !== undefined) await wait
-        if (++handled % EVENTS_PER_TURN === 0) await setImmediate()
+        const turn = turns.next()
+        if (turn !== undefined) await turn
       }
     } catch (error) {
-      this.#end(error)
+      this.#end(
+        error instanceof AppError
+          ? error
+          : new AppError('internal', `watching ${this.#options.shown} failed`, { cause: error }),
+      )
     } finally {
       this.#working = false
+      this.#handled.reached(Number.POSITIVE_INFINITY)
     }
   }
 
-  #end(error: unknown): void {
+  #end(error: AppError): void {
     if (this.#over) return
     this.close()
-    this.#options.onEnd(
-      error instanceof AppError ? error : new AppError('internal', 'watching failed', { cause: error }),
-    )
+    this.#options.onEnd(error)
   }
 
   #tell(type: EventType, path: string): void {
-    this.#options.onChange({ name: path === '' ? '.' : Buffer.from(path, 'latin1').toString(), type })
+    if (!this.#over) this.#options.onChange(toChange(type, path))
   }
 
-  #handle(node: TreeNode, event: RawEvent): Promise<void> | undefined {
-    if (node.dropped) return undefined
-    if (event.name === '') return this.#handleSelf(node, event)
-    const { name, mask, seq } = event
+  #handleItem(item: QueueItem, turns: Turns): Promise<void> | void {
+    if (item.kind === 'event') return this.#handle(item.node, item.event, turns)
+    if (item.kind === 'rescan') return this.#rescan(turns)
+    return this.#end(item.error)
+  }
+
+  #handle(node: TreeNode, event: RawEvent, turns: Turns): Promise<void> | void {
+    const { name, mask, seq, cookie } = event
+    if (node.isDropped) return this.#renames.forget(cookie)
+    if (name === '') return this.#handleSelf(node, event)
     const known = node.entries.has(name)
     const appears = (mask & (IN.CREATE | IN.MOVED_TO)) !== 0
     const goes = (mask & (IN.DELETE | IN.MOVED_FROM)) !== 0
     // The list of entries was read after this happened, and what it says was or will be told.
-    if (seq <= node.settled && ((appears && known) || (goes && !known))) return undefined
+    if (seq <= node.settled && ((appears && known) || (goes && !known))) return this.#renames.forget(cookie)
     const path = node.pathOf(name)
-    for (const [bits, type] of kinds) if ((mask & bits) !== 0) this.#tell(type, path)
+    for (const type of typesOf(mask)) this.#tell(type, path)
     const isDirectory = (mask & IN.ISDIR) !== 0
     if (appears) node.entries.set(name, isDirectory)
     if (goes) node.entries.delete(name)
     if (!isDirectory || !this.#options.recursive) return undefined
-    if (appears) return this.#appeared(node, event)
+    if (appears) return this.#appeared(node, event, turns)
     return goes ? this.#gone(node, event) : undefined
   }
 
   /** What happens to a directory itself is told by its parent; only the root has none. */
-  #handleSelf(node: TreeNode, { mask }: RawEvent): undefined {
-    if (node !== this.#root) return undefined
-    for (const [bits, type] of kinds) if ((mask & bits) !== 0) this.#tell(type, '')
-    if ((mask & (IN.DELETE_SELF | IN.MOVE_SELF | IN.UNMOUNT | IN.IGNORED)) === 0) return undefined
+  #handleSelf(node: TreeNode, { mask, seq }: RawEvent): void {
+    // The directory that the mount has covered is not watched yet.
+    if (node !== this.#root && (mask & IN.UNMOUNT) !== 0) this.#push({ kind: 'rescan', seq })
+    if (node !== this.#root) return
+    for (const type of typesOf(mask)) this.#tell(type, '')
+    if ((mask & (IN.DELETE_SELF | IN.MOVE_SELF | IN.UNMOUNT | IN.IGNORED)) === 0) return
     const what = (mask & IN.MOVE_SELF) !== 0 ? 'moved' : (mask & IN.UNMOUNT) !== 0 ? 'unmounted' : 'removed'
     this.#end(new AppError('not_found', `the watched directory ${this.#options.shown} was ${what}`))
-    return undefined
   }
 
-  #appeared(parent: TreeNode, { name, cookie, mask }: RawEvent): Promise<void> | undefined {
+  async #appeared(parent: TreeNode, event: RawEvent, turns: Turns): Promise<void> {
+    const { name, cookie, mask, seq } = event
     const replaced = parent.children.get(name)
     if (replaced !== undefined) this.#drop(replaced)
-    const moved = (mask & IN.MOVED_TO) !== 0 ? this.#moving.get(cookie) : undefined
-    if (moved === undefined) return this.#appearedNew(parent, name)
-    this.#moving.delete(cookie)
-    moved.name = name
-    moved.parent = parent
-    parent.children.set(name, moved)
-    this.#tellContents(moved)
-    return undefined
-  }
-
-  async #appearedNew(parent: TreeNode, name: string): Promise<void> {
-    try {
-      const node = await this.#adopt(name, parent)
-      if (this.#over) return this.#drop(node)
-      this.#tellContents(node)
-    } catch (error) {
-      // It is gone again already, which its own events tell.
-      if (!(error instanceof AppError) || error.kind === 'resource_exhausted') throw error
+    const moved = (mask & IN.MOVED_TO) === 0 ? undefined : this.#renames.finish(cookie)
+    if (moved === undefined) {
+      const node = await this.#adoptBelow(name, parent)
+      if (node !== undefined) await this.#tellContents(node, undefined, turns)
+    } else {
+      moved.name = name
+      moved.parent = parent
+      parent.children.set(name, moved)
+      await this.#tellContents(moved, seq, turns)
     }
+    // The two may have been exchanged (RENAME_EXCHANGE in rename(2)), which looks like two renames one after the other.
+    if (replaced !== undefined) this.#push({ kind: 'rescan', seq: await this.#options.inotify.caughtUp() })
   }
 
-  /** Everything in a directory that has just appeared is new as well (contract C31). */
-  #tellContents(node: TreeNode): void {
-    for (const name of node.entries.keys()) {
+  /**
+   * Everything in a directory that has just appeared is new as well (contract C31). Of a directory that was renamed, those are
+   * armed again of which it is not sure that they were armed under the old name, before the rename.
+   */
+  async #tellContents(node: TreeNode, renamed: number | undefined, turns: Turns): Promise<void> {
+    for (const [name, isDirectory] of node.entries) {
       this.#tell(EventType.CREATE, node.pathOf(name))
-      const child = node.children.get(name)
-      if (child !== undefined) this.#tellContents(child)
+      if (isDirectory && this.#options.recursive) await this.#tellChild(node, name, renamed, turns)
+      const wait = turns.next()
+      if (wait !== undefined) await wait
+      if (this.#over) return
     }
   }
 
-  /** A directory was removed, or renamed: where to, a later event tells, if it is still in the tree. */
-  #gone(parent: TreeNode, { name, mask, cookie }: RawEvent): Promise<void> | undefined {
+  async #tellChild(node: TreeNode, name: string, renamed: number | undefined, turns: Turns): Promise<void> {
+    const child = node.children.get(name)
+    if (renamed === undefined || (child !== undefined && child.settled < renamed)) {
+      if (child !== undefined) await this.#tellContents(child, renamed, turns)
+      return
+    }
+    if (child !== undefined) this.#drop(child)
+    const fresh = await this.#adoptBelow(name, node)
+    if (fresh !== undefined) await this.#tellContents(fresh, undefined, turns)
+  }
+
+  /** A directory was removed, or renamed: where to, a later event tells, if it is still in the tree (contract C34, C38). */
+  #gone(parent: TreeNode, { name, mask, cookie, seq }: RawEvent): Promise<void> | undefined {
     const node = parent.children.get(name)
     if (node === undefined) return undefined
     parent.children.delete(name)
-    if ((mask & IN.MOVED_FROM) === 0) {
+    if ((mask & IN.MOVED_FROM) === 0 || seq <= node.settled) {
       this.#drop(node)
       return undefined
     }
-    this.#moving.set(cookie, node)
-    return this.#isArriving(cookie) ? undefined : this.#awaitArrival(cookie, node)
+    return this.#renames.begin(cookie, node)
   }
 
-  /** The kernel puts both halves into the queue together, so that the second is there once the queue was read. */
-  async #awaitArrival(cookie: number, node: TreeNode): Promise<void> {
-    await this.#options.inotify.caughtUp()
-    if (this.#isArriving(cookie) || this.#over) return
-    this.#moving.delete(cookie)
-    this.#drop(node)
-  }
-
-  #isArriving(cookie: number): boolean {
-    return this.#queue.some((event) => event.cookie === cookie && (event.mask & IN.MOVED_TO) !== 0)
+  /** Arms a directory that an event has told of. Undefined: it is gone already, which its own events tell. */
+  async #adoptBelow(name: string, parent: TreeNode): Promise<TreeNode | undefined> {
+    try {
+      const node = await this.#adopt(name, parent)
+      if (node !== undefined && this.#over) this.#drop(node)
+      return this.#over ? undefined : node
+    } catch (error) {
+      if (!(error instanceof AppError) || error.kind !== 'not_found') throw error
+      // The root is not where it was. Its own events tell that better, if there are any.
+      this.#push({ kind: 'end', seq: await this.#options.inotify.caughtUp(), error })
+      return undefined
+    }
   }
 
   /** Arms a directory and what is below it, and hangs it into the tree under that name. */
-  async #adopt(name: string, parent: TreeNode | undefined): Promise<TreeNode> {
-    const { inotify, recursive } = this.#options
-    const armed = await inotify.arm(this.#bytesOf(parent?.pathOf(name) ?? ''), recursive)
-    const nodes = this.#grow(armed, name, parent)
-    const { lost } = armed.done()
-    const settled = await inotify.caughtUp()
-    for (const node of nodes.values()) node.settled = settled
-    if (lost) this.#push({ kind: 'rescan', event: { seq: settled } })
-    const top = nodes.get('')
-    if (top === undefined)
-      throw new AppError('not_found', `the watched directory ${this.#options.shown} does not exist any more`)
-    return top
-  }
-
-  #grow(armed: Armed, name: string, parent: TreeNode | undefined): Map<string, TreeNode> {
-    const nodes = new Map<string, TreeNode>()
-    for (const directory of armed.directories) {
-      const { own, above } = split(directory.path)
-      const into = directory.path === '' ? parent : nodes.get(above)
-      if (into === undefined && directory.path !== '') continue
-      const node = this.#createNode(directory, directory.path === '' ? name : own, into)
-      nodes.set(directory.path, node)
-      armed.claim(directory.watch, node)
+  async #adopt(name: string, parent: TreeNode | undefined): Promise<TreeNode | undefined> {
+    const { inotify, path: root, shown, recursive } = this.#options
+    const start = Buffer.from(parent?.pathOf(name) ?? '', 'latin1')
+    const armed = await inotify.arm({ root, start, recursive, identity: this.#identity, shown })
+    this.#identity = armed.identity
+    const settlement = { seq: Number.POSITIVE_INFINITY }
+    let lost = false
+    try {
+      return await growBranch(armed, { name, parent, sink: this.#sink, settlement })
+    } finally {
+      lost = armed.done().lost
+      settlement.seq = await inotify.caughtUp()
+      if (lost) this.#push({ kind: 'rescan', seq: settlement.seq })
     }
-    return nodes
-  }
-
-  #createNode({ watch, names }: WatchedDirectory, name: string, parent: TreeNode | undefined): TreeNode {
-    const node = new TreeNode({
-      watch,
-      names,
-      name,
-      parent,
-      sink: (at, event) => this.#push({ kind: 'event', node: at, event }),
-    })
-    parent?.children.set(name, node)
-    return node
-  }
-
-  #bytesOf(path: string): Buffer {
-    return Buffer.concat([this.#options.path, Buffer.from(path === '' ? '' : `/${path}`, 'latin1')])
   }
 
   #drop(node: TreeNode): void {
-    for (const each of node.walk()) {
-      each.dropped = true
-      this.#options.inotify.release(each.watch, each)
-    }
+    node.dropped = true
     if (node.parent?.children.get(node.name) === node) node.parent.children.delete(node.name)
+    void this.#release(node)
+  }
+
+  async #release(node: TreeNode): Promise<void> {
+    const turns = createTurns()
+    for (const each of node.walk()) {
+      this.#options.inotify.release(each.watch, each)
+      const wait = turns.next()
+      if (wait !== undefined) await wait
+    }
   }
 
   /** Events were lost: everything is armed again, and what differs from what was known is told (contract C36). */
-  async #rescan(): Promise<void> {
+  async #rescan(turns: Turns): Promise<void> {
     const before = this.#root
     if (before === undefined) return
-    const after = await this.#adopt('', undefined)
-    this.#root = after
-    if (this.#over) return this.#drop(after)
-    this.#compare(before, after)
-    this.#drop(before)
-  }
-
-  #compare(before: TreeNode | undefined, after: TreeNode): void {
-    const known = before?.entries ?? new Map<string, boolean>()
-    for (const name of known.keys()) if (!after.entries.has(name)) this.#tell(EventType.REMOVE, after.pathOf(name))
-    for (const name of after.entries.keys()) {
-      if (!known.has(name)) this.#tell(EventType.CREATE, after.pathOf(name))
-      const child = after.children.get(name)
-      if (child !== undefined) this.#compare(before?.children.get(name), child)
+    this.#renames.clear()
+    const telling = { tell: (type: EventType, path: string) => this.#tell(type, path), turns }
+    try {
+      const after = await this.#adopt('', undefined)
+      this.#root = after
+      this.#drop(before)
+      if (after === undefined) return
+      if (this.#over) return this.#drop(after)
+      await tellDifferences(before, after, telling)
+    } catch (error) {
+      if (!(error instanceof AppError) || error.kind !== 'not_found') throw error
+      await tellRemoved(before, telling)
+      this.#tell(EventType.REMOVE, '')
+      throw error
     }
   }
-}
-
-/** `a/b/` into its last name and the path of what it is in, with a slash at the end unless that is the root. */
-function split(path: string): { readonly own: string; readonly above: string } {
-  const slash = path.lastIndexOf('/', path.length - 2)
-  return { own: path.slice(slash + 1, -1), above: path.slice(0, slash + 1) }
 }

@@ -1,6 +1,6 @@
 import { realpath, stat, statfs } from 'node:fs/promises'
-import { AppError, errnoOf } from '../errors.ts'
-import { errnoText } from '../lib/errno-text.ts'
+import { AppError } from '../errors.ts'
+import { failure, fileErrno } from '../filesystem/failure.ts'
 
 /** f_type of statfs(2) for filesystems whose changes are made by other machines or programs (contract C26). */
 const NETWORK_FILESYSTEMS = new Map([
@@ -38,8 +38,10 @@ export async function findTarget(path: string, allowNetwork: boolean): Promise<W
 }
 
 function statError(path: string, error: unknown): AppError {
-  const reason = `stat ${path}: ${errnoText(errnoOf(error) ?? 'EIO')}`
-  if (errnoOf(error) === 'ENOENT')
-    return new AppError('not_found', `path ${path} not found: ${reason}`, { cause: error })
+  const reason = failure('stat', path, error)
+  const errno = fileErrno(error)
+  if (errno === 'ENOENT') return new AppError('not_found', `path ${path} not found: ${reason}`, { cause: error })
+  // Only a path with a NUL byte gives it.
+  if (errno === 'EINVAL') return new AppError('invalid_argument', reason, { cause: error })
   return new AppError('internal', `error getting file info of ${path}: ${reason}`, { cause: error })
 }

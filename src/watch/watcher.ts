@@ -1,5 +1,6 @@
 import type { ChangeBuffer } from './change-buffer.ts'
 import type { Inotify } from './inotify.ts'
+import { openNetworkWatcher } from './network-watcher.ts'
 import { WatchTree } from './tree.ts'
 import { findTarget } from './watch-target.ts'
 
@@ -21,10 +22,11 @@ export interface Watcher {
 
 /** Watches for one client. Resolves when everything is armed; rejects with AppError and leaves nothing behind. */
 export async function openWatcher(inotify: Inotify, options: WatchOptions, buffer: ChangeBuffer): Promise<Watcher> {
-  const target = await findTarget(options.path, options.allowNetworkMounts)
+  const { real, network } = await findTarget(options.path, options.allowNetworkMounts)
+  if (network) return openNetworkWatcher({ real, inotify, options }, buffer)
   const tree = new WatchTree({
     inotify,
-    path: target.real,
+    path: real,
     shown: options.path,
     recursive: options.recursive,
     onChange: (change) => buffer.push(change),

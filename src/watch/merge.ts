@@ -1,0 +1,155 @@
+import type { Stats } from 'node:fs'
+import { lstat } from 'node:fs/promises'
+import { AppError } from '../errors.ts'
+import { EventType } from '../gen/filesystem/filesystem_pb.js'
+import type { Change } from './change.ts'
+
+/** Changes that wait for a look at their file; past it the watcher ends. As many as a client's buffer takes. */
+const MAX_WAITING = 65_536
+
+/** What merging needs. */
+export interface MergeOptions {
+  /** The watched directory, absolute. */
+  readonly path: string
+  readonly onChange: (change: Change) => void
+  readonly onEnd: (error: AppError) => void
+  /** Resolves when every change that the kernel knows of was given to `local`. */
+  readonly settled: () => Promise<void>
+  /** A directory is there that the kernel did not tell of; true if its contents will be given to `local`. */
+  readonly onDirectory: (name: string) => Promise<boolean>
+}
+
+/**
+ * Makes one sequence of changes out of two sources: what the kernel tells of this machine, and files at which a look is worth
+ * while. It knows how each file looked when clients were last told of it, so that nobody is told twice. Names are relative.
+ */
+export class Merge {
+  readonly #options: MergeOptions
+  /** What files looked like when they were last told of. */
+  readonly #known = new Map<string, string>()
+  /** Names that the kernel has told of while looks were under way, and when. */
+  readonly #touched = new Map<string, number>()
+  #clock = 0
+  #looks = 0
+  #waiting = 0
+  #last: Promise<void> = Promise.resolve()
+  #over = false
+
+  constructor(options: MergeOptions) {
+    this.#options = options
+  }
+
+  /** A change that the kernel has told of. It is told after a look at the file, so that a later change is not taken for this one. */
+  local(change: Change): void {
+    void this.#enqueue(async () => {
+      const { name, type } = change
+      if (type === EventType.REMOVE || type === EventType.RENAME) this.#forget(name)
+      else this.#remember(name, await this.#look(name))
+      if (this.#looks > 0) this.#touched.set(name, ++this.#clock)
+      this.#tell(change)
+    })
+  }
+
+  /** What is there before anything is told. */
+  async begin(name: string): Promise<void> {
+    this.#remember(name, await this.#look(name))
+  }
+
+  /** Something may have happened to a file. Resolves when what did was told. */
+  async notice(name: string): Promise<void> {
+    const began = ++this.#clock
+    this.#looks++
+    try {
+      const seen = await this.#look(name)
+      // What this machine did until the look is told first.
+      await this.#options.settled()
+      await this.#enqueue(async () => {
+        if ((this.#touched.get(name) ?? 0) < began) await this.#compare(name, seen)
+      })
+    } finally {
+      this.#looks--
+      if (this.#looks === 0) this.#touched.clear()
+    }
+  }
+
+  /** Resolves when everything that came until this call was told. */
+  settled(): Promise<void> {
+    return this.#last
+  }
+
+  /** Tells nothing more. */
+  close(): void {
+    this.#over = true
+  }
+
+  async #compare(name: string, seen: string | undefined): Promise<void> {
+    const known = this.#known.get(name)
+    if (seen === known) return
+    if (name === '') return this.#removed()
+    if (seen === undefined) {
+      this.#forget(name)
+      this.#tell({ name, type: EventType.REMOVE })
+    } else if (known !== undefined && (seen === DIRECTORY) === (known === DIRECTORY)) {
+      this.#remember(name, seen)
+      this.#tell({ name, type: EventType.WRITE })
+    } else if ((await this.#look(name)) !== undefined) await this.#appeared(name, seen)
+  }
+
+  async #appeared(name: string, seen: string): Promise<void> {
+    if (seen === DIRECTORY && (await this.#options.onDirectory(name))) return
+    this.#remember(name, seen)
+    this.#tell({ name, type: EventType.CREATE })
+  }
+
+  #removed(): void {
+    this.#tell({ name: '.', type: EventType.REMOVE })
+    this.#end(new AppError('not_found', `the watched directory ${this.#options.path} was removed`))
+  }
+
+  #end(error: AppError): void {
+    if (this.#over) return
+    this.#over = true
+    this.#options.onEnd(error)
+  }
+
+  #tell(change: Change): void {
+    if (!this.#over) this.#options.onChange(change)
+  }
+
+  #remember(name: string, seen: string | undefined): void {
+    if (seen !== undefined) this.#known.set(name, seen)
+  }
+
+  /** A name, and all below it if it was a directory. */
+  #forget(name: string): void {
+    if (this.#known.get(name) === DIRECTORY)
+      for (const other of this.#known.keys()) if (other.startsWith(`${name}/`)) this.#known.delete(other)
+    this.#known.delete(name)
+  }
+
+  async #look(name: string): Promise<string | undefined> {
+    return lstat(`${this.#options.path}/${name}`).then(signature, () => undefined)
+  }
+
+  #enqueue(job: () => Promise<void>): Promise<void> {
+    if (this.#over) return this.#last
+    if (this.#waiting >= MAX_WAITING) {
+      this.#over = true
+      this.#options.onEnd(
+        new AppError('resource_exhausted', `more than ${MAX_WAITING} changes of a network mount wait`),
+      )
+    }
+    this.#waiting++
+    this.#last = this.#last.then(job).finally(() => {
+      this.#waiting--
+    })
+    return this.#last
+  }
+}
+
+/** What is said of a directory changes with its entries, which are told of themselves. */
+const DIRECTORY = 'directory'
+
+function signature(stats: Stats): string {
+  return stats.isDirectory() ? DIRECTORY : `${stats.ino} ${stats.size} ${stats.mtimeMs}`
+}
