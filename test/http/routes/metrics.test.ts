@@ -23,7 +23,8 @@ test('B2 E1 metrics are one JSON object of numbers in a fixed order, and a newli
 })
 
 test('E2 E3 E5 E6 E8 metrics are those of the machine that the kernel shows', async () => {
-  await using front = await startFront()
+  // Without cgroups, in case that the tests run in a container with limits.
+  await using front = await startFront({ sources: { proc: '/proc', root: '/nonexistent', disk: '/' } })
   const sample = JSON.parse((await sendWhole(`${front.url}/metrics`)).text)
   expect(Math.abs(sample.ts - Date.now() / 1000)).toBeLessThan(60)
   expect(sample.cpu_count).toBeGreaterThanOrEqual(availableParallelism())
