@@ -17,26 +17,26 @@ export interface Connections {
 export const MAX_CONNECTIONS = 2_048
 
 /** Makes the list of connections. The log gets a line when the limit is met, and again only after half of them were gone. */
-export function createConnections(log: Log): Connections {
+export function createConnections(log: Log, limit = MAX_CONNECTIONS): Connections {
   const open = new Set<Socket>()
   let full = false
   const keep = (socket: Socket) => {
     open.add(socket)
     socket.once('close', () => {
       open.delete(socket)
-      if (open.size <= MAX_CONNECTIONS) full = false
+      if (open.size <= limit) full = false
     })
   }
   const refuse = (client: Socket) => {
     client.on('error', () => {})
     client.resetAndDestroy()
-    if (!full) log.warn({ limit: MAX_CONNECTIONS }, 'too many connections to forwarded ports: more are reset')
+    if (!full) log.warn({ limit }, 'too many connections to forwarded ports: more are reset')
     full = true
   }
   return {
     carry: (client, target) => {
       // Each is two sockets.
-      if (open.size >= 2 * MAX_CONNECTIONS) return refuse(client)
+      if (open.size >= 2 * limit) return refuse(client)
       keep(client)
       keep(relay(client, target))
     },
