@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { type Answer, call, type ProcessMessage, type RunOptions, type Stream, start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { closeStdin, type Input, kill, list, sendInput } from './calls.ts'
+import { closeStdin, type Input, kill, list, type Selector, sendInput } from './calls.ts'
 import { dataOf, inParallel, outputUntil, startedPid } from './following.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 
@@ -29,6 +29,14 @@ async function lateReader(directory: string) {
 
 function accepted({ status, body }: Answer): void {
   expect({ status, body }).toEqual({ status: 200, body: {} })
+}
+
+/** Sends input until it is not refused for what else waits at the moment. */
+async function patiently(process: Selector, stdin: Buffer, signal?: AbortSignal): Promise<Answer> {
+  for (;;) {
+    const answer = await sendInput(daemon.url, process, { stdin }, signal === undefined ? {} : { signal })
+    if (answer.status !== 429) return answer
+  }
 }
 
 test('D49 D55 5 MB in one call, then the end of input, are counted exactly', async () => {
@@ -66,12 +74,7 @@ test('D51 inputs queue in the order of the calls, and the end of input comes aft
   const { stream, pid, go } = await lateReader(directory.path)
   // As much as a pipe holds, so that nothing of the next can be written.
   accepted(await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(65_536) }))
-  const patient = async () => {
-    for (;;) {
-      const answer = await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(4 * MB) })
-      if (answer.status !== 429) return answer
-    }
-  }
+  const patient = () => patiently({ pid }, Buffer.alloc(4 * MB))
   const sent = [patient(), patient(), patient(), patient()]
   // With all four waiting, one more is refused; before that it takes the place of one for a moment.
   const allWait = async () => {
@@ -88,23 +91,31 @@ test('D51 inputs queue in the order of the calls, and the end of input comes aft
 test('D51 a blocked input is taken back when its client goes, and the next ones are written', async () => {
   await using directory = await makeTmpDir()
   const { stream, pid, go } = await lateReader(directory.path)
+  // As much as a pipe holds, so that nothing of the next can be written.
+  accepted(await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(65_536) }))
   const controller = new AbortController()
-  const blocked = sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(MB) }, { signal: controller.signal })
-  const short = sendInput(
-    daemon.url,
-    { pid },
-    { stdin: Buffer.alloc(MB) },
-    { headers: { 'connect-timeout-ms': '300' } },
-  )
-  const answer = await short
-  expect(answer.body).toEqual({ code: 'deadline_exceeded', message: 'context deadline exceeded' })
+  const blocked = patiently({ pid }, Buffer.alloc(15 * MB), controller.signal)
+  blocked.catch(() => {})
+  // Refused while the first one waits as well; alone it waits until its deadline.
+  const second = async () => {
+    const headers = { 'connect-timeout-ms': '100' }
+    return sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(2 * MB) }, { headers })
+  }
+  await vi.waitUntil(async () => (await second()).status === 429, { timeout: 10_000 })
   controller.abort()
   await expect(blocked).rejects.toThrow()
+  const { body } = await vi.waitUntil(
+    async () => {
+      const answer = await second()
+      return answer.status === 429 ? undefined : answer
+    },
+    { timeout: 10_000 },
+  )
+  expect(body).toEqual({ code: 'deadline_exceeded', message: 'context deadline exceeded' })
   const tail = sendInput(daemon.url, { pid }, { stdin: 'tail' })
   await go()
   accepted(await tail)
   accepted(await closeStdin(daemon.url, { pid }))
-  // What a pipe holds was written before the first client went.
   expect(await rest(stream)).toBe(`${65_536 + 4}\n`)
 })
 

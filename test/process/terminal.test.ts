@@ -168,8 +168,10 @@ describe('line discipline', () => {
   })
 
   test('D65 an interactive shell that runs one command does not hang, with and without a terminal', async () => {
+    // Without the start-up files of whoever runs the test.
+    const envs = { HOME: '/' }
     for (const options of [{ pty }, {}, { stdin: false }]) {
-      const stream = await start(daemon.url, '/bin/bash', { args: ['-ic', 'echo hi'], ...options })
+      const stream = await start(daemon.url, '/bin/bash', { args: ['-ic', 'echo hi'], envs, ...options })
       const { stdout, pty: output, end } = await transcript(stream)
       expect(Buffer.concat([stdout, output]).toString()).toContain('hi')
       expect(end).toMatchObject({ status: 'exit status 0' })

@@ -25,7 +25,7 @@ describe.each([
 ])('another user, with $how', ({ options }) => {
   test('D7 the command has uid, gid and all groups of its user', async (context) => {
     needsNamespace(context)
-    const { stdout } = await promisify(execFile)('su', ['-', 'user', '-c', 'id -u; id -g; id -G'])
+    const { stdout } = await promisify(execFile)('su', ['user', '-c', 'id -u; id -g; id -G'])
     const sorted = (text: string) => text.split('\n').map((line) => line.split(' ').sort().join(' '))
     expect(sorted(await printed('id -u; id -g; id -G', options))).toEqual(sorted(stdout))
     expect((await printed('id -G', options)).trim().split(' ').length).toBeGreaterThan(2)
@@ -33,7 +33,7 @@ describe.each([
 
   test('D7 root keeps no more than its own groups either', async (context) => {
     needsNamespace(context)
-    const { stdout } = await promisify(execFile)('su', ['-', 'root', '-c', 'id -u; id -G'])
+    const { stdout } = await promisify(execFile)('su', ['root', '-c', 'id -u; id -G'])
     expect(await printed('id -u; id -G', { ...options, headers: asUser('root') })).toBe(stdout)
   })
 
