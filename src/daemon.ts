@@ -43,7 +43,7 @@ import { createUsers, type Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
 import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
 import { Pollers } from './watch/pollers.ts'
-import { createWatchService } from './watch/service.ts'
+import { createWatchService, type WatchService } from './watch/service.ts'
 
 /** A daemon that listens. */
 export interface Daemon {
@@ -129,7 +129,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
   const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })
   const calls = createCallCounts()
-  const sampler = buildSampler({ registry, pollers, inotify, log: log.named('metrics') })
+  const sampler = buildSampler({ registry, watch, inotify, log: log.named('metrics') })
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const app = buildApp({
     log,
@@ -172,18 +172,16 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
 
 interface Observed {
   readonly registry: Registry
-  readonly pollers: Pollers
+  readonly watch: WatchService
   readonly inotify: Inotify
   readonly log: Log
 }
 
-function buildSampler({ registry, pollers, inotify, log }: Observed): Sampler {
-  const activity = () => ({
-    commands: registry.size,
-    watchers: pollers.size,
-    watchEventsDropped: 0,
-    watchOverflows: inotify.overflows,
-  })
+function buildSampler({ registry, watch, inotify, log }: Observed): Sampler {
+  const activity = () => {
+    const { watchers, dropped } = watch.activity()
+    return { commands: registry.size, watchers, watchEventsDropped: dropped, watchOverflows: inotify.overflows }
+  }
   return new Sampler({ machine: openMachine(MACHINE), activity, log })
 }
 

@@ -10,12 +10,15 @@ export interface BufferOptions {
   readonly limit?: number
   /** Called when changes begin to be lost. */
   readonly onLoss?: () => void
+  /** Called for each change that is lost. */
+  readonly onDrop?: () => void
 }
 
 /** The changes that one client has yet to take, and how its watching ended. */
 export class ChangeBuffer {
   readonly #limit: number
   readonly #onLoss: () => void
+  readonly #onDrop: () => void
   #changes: Change[] = []
   /** Index of the oldest change that was neither taken nor dropped. */
   #head = 0
@@ -23,9 +26,10 @@ export class ChangeBuffer {
   #end: AppError | undefined
   #wake: (() => void) | undefined
 
-  constructor({ limit = MAX_BUFFERED_CHANGES, onLoss = () => {} }: BufferOptions = {}) {
+  constructor({ limit = MAX_BUFFERED_CHANGES, onLoss = () => {}, onDrop = () => {} }: BufferOptions = {}) {
     this.#limit = limit
     this.#onLoss = onLoss
+    this.#onDrop = onDrop
   }
 
   /** Adds a change; the oldest one goes when there are too many. */
@@ -99,6 +103,7 @@ export class ChangeBuffer {
   #dropOldest(): void {
     this.#head++
     this.#lost++
+    this.#onDrop()
     if (this.#lost === 1) this.#onLoss()
     this.#cut()
   }

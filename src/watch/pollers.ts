@@ -49,6 +49,7 @@ export class Pollers {
   readonly #max: number
   #opening = 0
   #closed = false
+  #dropped = 0
   readonly #sweeper: NodeJS.Timeout
 
   constructor(limits: PollerLimits = {}) {
@@ -62,6 +63,11 @@ export class Pollers {
     return this.#pollers.size
   }
 
+  /** Changes that all watchers so far have dropped because they were not polled in time. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
   /** Opens a watcher into a buffer of its own and gives its id. Rejects with what `open` rejects with, or `resource_exhausted`. */
   async add(context: PollContext, open: (buffer: ChangeBuffer) => Promise<Watcher>): Promise<string> {
     if (this.#pollers.size + this.#opening >= this.#max)
@@ -69,7 +75,10 @@ export class Pollers {
     this.#opening++
     try {
       const { changes: limit } = this.#limits
-      const buffer = new ChangeBuffer(limit === undefined ? {} : { limit })
+      const onDrop = () => {
+        this.#dropped++
+      }
+      const buffer = new ChangeBuffer(limit === undefined ? { onDrop } : { limit, onDrop })
       const watcher = await open(buffer)
       if (this.#closed) watcher.close()
       const id = createId()

@@ -57,14 +57,21 @@ export type WatchService = ReturnType<typeof createWatchService>
 /** Makes the service. Streams end with their callers; pollers live on until whoever made `pollers` closes it. */
 export function createWatchService(deps: WatchServiceDeps) {
   const { inotify, pollers } = deps
+  const open = new Set<ChangeBuffer>()
+  let dropped = 0
   return {
+    /** Watchers that are open, streamed and polled, and the events that slow clients have lost so far. */
+    activity: () => ({ watchers: open.size + pollers.size, dropped: dropped + pollers.dropped }),
+
     /** Watches for one stream, which gets what happens from now on (contract C27). */
     async watchDir(request: WatchDirRequest, caller: StreamCaller): Promise<WatchStream> {
       const options = await optionsOf(request, caller, deps)
       const ended = new AbortController()
-      const buffer = new ChangeBuffer({ onLoss: () => ended.abort() })
+      const buffer = new ChangeBuffer({ onLoss: () => ended.abort(), onDrop: () => dropped++ })
       const watcher = await openWatcher(inotify, options, buffer)
+      open.add(buffer)
       const end = () => {
+        open.delete(buffer)
         watcher.close()
         ended.abort()
       }

@@ -1,10 +1,11 @@
 import { createClient } from '@connectrpc/connect'
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node'
-import { describe, expect, test } from 'vitest'
+import { describe, type ExpectStatic, expect, test } from 'vitest'
 import { Metrics, Source } from '../../src/gen/metrics/metrics_pb.js'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { call, open, start } from '../_util/rpc.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { sharedDaemon } from '../rpc/shared-daemon.ts'
 
 const daemon = sharedDaemon()
@@ -15,6 +16,7 @@ interface JsonSample {
   readonly memTotal: string
   readonly uptime: number
   readonly commandCount?: number
+  readonly watcherCount?: number
 }
 interface WatchMessage {
   readonly sample?: JsonSample
@@ -36,14 +38,38 @@ async function list(url: string, request: Record<string, unknown>): Promise<Json
 }
 
 /** Waits until that many samples were taken. */
-async function untilSamples(url: string, count: number): Promise<JsonSample[]> {
+async function untilSamples(expect: ExpectStatic, url: string, count: number): Promise<JsonSample[]> {
   await expect.poll(async () => (await list(url, {})).length, { timeout: 20_000 }).toBeGreaterThanOrEqual(count)
   return list(url, {})
 }
 
+test.each(['connect', 'grpc'])('a typed client over %s gets samples with every figure', async (protocol) => {
+  const { url } = daemon()
+  const transport =
+    protocol === 'grpc'
+      ? createGrpcTransport({ baseUrl: url })
+      : createConnectTransport({ baseUrl: url, httpVersion: '2' })
+  const client = createClient(Metrics, transport)
+  const { sample } = await client.get({})
+  expect(sample?.memTotal).toBeGreaterThan(sample?.memUsed ?? 0n)
+  expect(sample?.diskTotal).toBeGreaterThan(0n)
+  expect(sample?.daemonMemory).toBeGreaterThan(20_000_000n)
+  expect(sample?.processCount).toBeGreaterThan(1)
+  expect([Source.HOST, Source.CGROUP]).toContain(sample?.memSource)
+  expect([Source.HOST, Source.CGROUP]).toContain(sample?.cpuSource)
+  const { samples } = await client.list({ limit: 1 })
+  expect(samples.length).toBe(1)
+  const over = new AbortController()
+  for await (const { event } of client.watch({}, { signal: over.signal })) {
+    expect(event.case).toBe('sample')
+    break
+  }
+  over.abort()
+})
+
 // Most of these wait for the next sample, which they may do together.
 describe.concurrent('the Metrics service', () => {
-  test('Get tells the latest sample, the same as GET /metrics', async () => {
+  test('Get tells the latest sample, the same as GET /metrics', async ({ expect }) => {
     const { url } = daemon()
     await expect
       .poll(async () => {
@@ -57,33 +83,9 @@ describe.concurrent('the Metrics service', () => {
       .toBe(true)
   })
 
-  test.each(['connect', 'grpc'])('a typed client over %s gets samples with every figure', async (protocol) => {
+  test('List gives the samples of a range, oldest first; a limit keeps the newest', async ({ expect }) => {
     const { url } = daemon()
-    const transport =
-      protocol === 'grpc'
-        ? createGrpcTransport({ baseUrl: url })
-        : createConnectTransport({ baseUrl: url, httpVersion: '2' })
-    const client = createClient(Metrics, transport)
-    const { sample } = await client.get({})
-    expect(sample?.memTotal).toBeGreaterThan(sample?.memUsed ?? 0n)
-    expect(sample?.diskTotal).toBeGreaterThan(0n)
-    expect(sample?.daemonMemory).toBeGreaterThan(20_000_000n)
-    expect(sample?.processCount).toBeGreaterThan(1)
-    expect([Source.HOST, Source.CGROUP]).toContain(sample?.memSource)
-    expect([Source.HOST, Source.CGROUP]).toContain(sample?.cpuSource)
-    const { samples } = await client.list({ limit: 1 })
-    expect(samples.length).toBe(1)
-    const over = new AbortController()
-    for await (const { event } of client.watch({}, { signal: over.signal })) {
-      expect(event.case).toBe('sample')
-      break
-    }
-    over.abort()
-  })
-
-  test('List gives the samples of a range, oldest first; a limit keeps the newest', async () => {
-    const { url } = daemon()
-    const all = await untilSamples(url, 3)
+    const all = await untilSamples(expect, url, 3)
     const times = all.map(({ timestamp }) => timestamp)
     expect(times).toEqual(times.toSorted())
     const [first = '', second = ''] = times
@@ -99,7 +101,7 @@ describe.concurrent('the Metrics service', () => {
     })
   })
 
-  test('Watch begins with the latest sample, then sends each new one', async () => {
+  test('Watch begins with the latest sample, then sends each new one', async ({ expect }) => {
     const { url } = daemon()
     const latest = await get(url)
     const stream = await open<WatchMessage>(url, 'metrics.Metrics/Watch', {})
@@ -110,9 +112,9 @@ describe.concurrent('the Metrics service', () => {
     expect(uptimes).toEqual([...new Set(uptimes)].toSorted((a, b) => a - b))
   })
 
-  test('Watch from a time replays what is kept and goes on without a gap or a repetition', async () => {
+  test('Watch from a time replays what is kept and goes on without a gap or a repetition', async ({ expect }) => {
     const { url } = daemon()
-    const all = await untilSamples(url, 3)
+    const all = await untilSamples(expect, url, 3)
     const from = all[1]?.timestamp ?? ''
     const stream = await open<WatchMessage>(url, 'metrics.Metrics/Watch', { from })
     const seen: (string | undefined)[] = []
@@ -128,7 +130,7 @@ describe.concurrent('the Metrics service', () => {
     stream.close()
   })
 
-  test('what the daemon is doing is part of each sample', async () => {
+  test('what the daemon is doing is part of each sample', async ({ expect }) => {
     const { url } = daemon()
     const stream = await start(url, 'sleep', { args: ['1000'], stdin: false })
     const { event } = await stream.next()
@@ -137,7 +139,22 @@ describe.concurrent('the Metrics service', () => {
     await stream.rest()
   })
 
-  test('a POST /init is followed by a sample of its own, by the clock that it has set', async () => {
+  test('watchers count while they are open', async ({ expect }) => {
+    const { url } = daemon()
+    await using dir = await makeTmpDir()
+    const { body } = await call(url, 'filesystem.Filesystem/CreateWatcher', { path: dir.path })
+    // What this method answers.
+    const { watcherId } = body as { watcherId: string }
+    const stream = await open(url, 'filesystem.Filesystem/WatchDir', { path: dir.path })
+    await stream.next()
+    const watchers = async () => (await get(url)).watcherCount ?? 0
+    await expect.poll(watchers, { timeout: 10_000 }).toBe(2)
+    stream.close()
+    await call(url, 'filesystem.Filesystem/RemoveWatcher', { watcherId })
+    await expect.poll(watchers, { timeout: 10_000 }).toBe(0)
+  })
+
+  test('a POST /init is followed by a sample of its own, by the clock that it has set', async ({ expect }) => {
     const { url } = daemon()
     const stream = await open<WatchMessage>(url, 'metrics.Metrics/Watch', {})
     const uptimes = [(await stream.next()).sample?.uptime ?? 0]
@@ -150,7 +167,7 @@ describe.concurrent('the Metrics service', () => {
     expect((uptimes.at(-1) ?? 0) - (uptimes[0] ?? 0)).toBeLessThan(10)
   })
 
-  test('at the end of the daemon a Watch gets the last sample, then unavailable', async () => {
+  test('at the end of the daemon a Watch gets the last sample, then unavailable', async ({ expect }) => {
     await using own = await startDaemon()
     const stream = await open<WatchMessage>(own.url, 'metrics.Metrics/Watch', {})
     const first = (await stream.next()).sample?.uptime ?? 0
@@ -161,13 +178,13 @@ describe.concurrent('the Metrics service', () => {
     expect(end.error).toEqual({ code: 'unavailable', message: 'the daemon is stopping' })
   })
 
-  test('samples go on after the daemon stood still', async () => {
+  test('samples go on after the daemon stood still', async ({ expect }) => {
     await using own = await startDaemon()
-    await untilSamples(own.url, 2)
+    await untilSamples(expect, own.url, 2)
     process.kill(own.pid, 'SIGSTOP')
     await new Promise((resolve) => setTimeout(resolve, 2500))
     process.kill(own.pid, 'SIGCONT')
     const { length } = await list(own.url, {})
-    await untilSamples(own.url, length + 1)
+    await untilSamples(expect, own.url, length + 1)
   })
 })
