@@ -45,6 +45,7 @@ export class Forwards {
     for (const port of [...this.#open.keys(), ...this.#failures.keys()]) if (!targets.has(port)) this.#drop(port)
     let missing = false
     for (const [port, target] of targets) {
+      if (this.#closed) return
       const forward = this.#open.get(port)
       if (forward?.listening) forward.target = target
       else if (missing) this.#failures.set(port, absence(this.#where))

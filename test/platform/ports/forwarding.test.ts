@@ -70,7 +70,7 @@ test.each([
   expect(listener).not.toHaveProperty('forwarded')
 })
 
-test('G3 the forward of a listener that dies is gone, and connections that were open end naturally', async () => {
+test('G3 K30 the forward of a listener that dies is gone: connections are refused, as a proxy has to see it', async () => {
   await using puppet = await startPuppet('p')
   const port = await puppet.listen('127.0.0.1')
   await expect.poll(() => received(HERE, port), SOON).toBe('from p\n')
