@@ -157,10 +157,11 @@ test('D28 a single reader that takes nothing for too long is told so, and the pr
 
 test('D29 with no reader a chatty process is never blocked and takes no memory', async () => {
   await using own = await startDaemon()
-  const stream = await start(own.url, 'yes')
+  // The reader leaves before there is anything to read.
+  const stream = await start(own.url, '/bin/sh', { args: ['-c', 'read line; exec yes'] })
   const pid = await startedPid(stream)
-  await outputUntil(stream, 'y')
   stream.close()
+  await sendInput(own.url, { pid }, { stdin: 'go\n' })
   const ticks = 20
   let written = await writtenBytes(pid)
   await vi.waitUntil(async () => (await writtenBytes(pid)) - written > 100_000_000, { timeout: 10_000 })
