@@ -26,6 +26,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     runDir: '/run/e2b',
     path: '/bin',
     noFile: undefined,
+    forward: { address: '169.254.0.21', explicit: false },
     supervisor: {
       startCommand: undefined,
       readyCommand: undefined,

@@ -153,7 +153,7 @@ export class RunningProcess {
     if (this.#status !== undefined) this.#settleOutput()
   }
 
-  /** Whether anybody of its session is there at the moment, the leader included; zombies do not count. */
+  /** Whether `signal` would reach anybody at the moment: itself, or one that it left behind. */
   hasSession(): Promise<boolean> {
     const pidfd = this.#status === undefined ? this.#launched.pidfd : undefined
     return sessionExists({ pid: this.pid, pidfd })

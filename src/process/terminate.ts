@@ -43,10 +43,12 @@ export async function signalSession(
   }
 }
 
-/** Whether the session has a live process. */
+/** Whether a signal to the session would reach anybody. */
 export async function sessionExists(leader: SessionLeader): Promise<boolean> {
   if (leader.pidfd === undefined && (await exists(leader.pid))) return false
-  return (await sessions()).has(leader.pid)
+  for (const pid of (await sessions()).get(leader.pid) ?? [])
+    if (pid === leader.pid || !(await ignoresHangUp(pid))) return true
+  return false
 }
 
 /** Live processes by their session. */

@@ -1,0 +1,54 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { oomCounterOf } from '../../src/supervisor/oom.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+
+const PID = 42
+
+/** What the counter says of a machine with these files, before and after one of them is written anew. */
+async function countsOf(
+  files: Readonly<Record<string, string>>,
+  changed: readonly [string, string],
+): Promise<(number | undefined)[]> {
+  await using dir = await makeTmpDir()
+  const write = async (name: string, text: string) => {
+    const path = join(dir.path, name)
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, text)
+  }
+  for (const [name, text] of Object.entries(files)) await write(name, text)
+  const counter = await oomCounterOf(PID, { cgroupRoot: join(dir.path, 'cgroup'), proc: join(dir.path, 'proc') })
+  const before = await counter.count()
+  await write(...changed)
+  return [before, await counter.count()]
+}
+
+const vmstat = 'nr_free_pages 5\noom_kill 100\n'
+
+test('cgroup v2: memory.events of the cgroup of the process', async () => {
+  const files = {
+    'proc/42/cgroup': '0::/user/a:b\n',
+    'cgroup/user/a:b/memory.events': 'low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\noom_group_kill 7\n',
+    'proc/vmstat': vmstat,
+  }
+  expect(await countsOf(files, ['cgroup/user/a:b/memory.events', 'oom_kill 3\n'])).toEqual([2, 3])
+})
+
+test('cgroup v1: memory.oom_control', async () => {
+  const files = {
+    'proc/42/cgroup': '5:cpu,cpuacct:/\n4:memory:/box\n0::/\n',
+    'cgroup/memory/box/memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 0\n',
+    'proc/vmstat': vmstat,
+  }
+  expect(await countsOf(files, ['cgroup/memory/box/memory.oom_control', 'oom_kill 1\n'])).toEqual([0, 1])
+})
+
+test('the root cgroup: /proc/vmstat', async () => {
+  const files = { 'proc/42/cgroup': '0::/\n', 'proc/vmstat': vmstat }
+  expect(await countsOf(files, ['proc/vmstat', 'oom_kill 101\n'])).toEqual([100, 101])
+})
+
+test('a process that is gone and a machine without counters: nobody tells', async () => {
+  expect(await countsOf({}, ['proc/other', ''])).toEqual([undefined, undefined])
+})

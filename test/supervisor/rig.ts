@@ -1,0 +1,154 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { type RestartMode, readConfig, type SupervisorConfig } from '../../src/config.ts'
+import type { Log, LogFields } from '../../src/log.ts'
+import { endAll } from '../../src/process/end-all.ts'
+import { OutputWindow } from '../../src/process/output-window.ts'
+import { Registry } from '../../src/process/registry.ts'
+import { createProcessService, type ProcessService } from '../../src/process/service.ts'
+import { SlabPool } from '../../src/process/slab-pool.ts'
+import { supervisorOptions } from '../../src/supervisor/settings.ts'
+import type { Status } from '../../src/supervisor/status.ts'
+import { Supervisor } from '../../src/supervisor/supervisor.ts'
+import type { Timing } from '../../src/supervisor/timing.ts'
+import { createDefaults } from '../../src/system/defaults.ts'
+import { createUsers } from '../../src/system/users.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+
+/** A hundredth of the product's pace. */
+export const FAST: Partial<Timing> = {
+  readyTimeout: 20_000,
+  attemptTimeout: 10_000,
+  firstPause: 1,
+  maxPause: 20,
+  firstBackOff: 10,
+  maxBackOff: 300,
+  healthy: 600,
+  breakerWindow: 60_000,
+  stopGrace: 500,
+}
+
+export interface RigOptions extends Partial<SupervisorConfig> {
+  readonly restart?: RestartMode
+  readonly pace?: Partial<Timing>
+  /** Default: now. */
+  readonly initialized?: Promise<void>
+  readonly cgroupRoot?: string
+}
+
+/** A supervisor with real processes, in the test's own process. Disposing ends all of them. */
+export interface Rig extends AsyncDisposable {
+  readonly supervisor: Supervisor
+  readonly processes: ProcessService
+  /** A directory that commands may write to. */
+  readonly dir: string
+  /** Every status since `begin`. */
+  readonly history: readonly Status[]
+  readonly logged: readonly { readonly level: string; readonly fields: LogFields; readonly message: string }[]
+  /** Waits for a status in this state after those that were awaited before; throws if another final one comes. */
+  reaches(state: Status['state']): Promise<Status>
+}
+
+/** Begins at once. Commands run in `dir`, which is their home as well: no profile of the machine's user slows them down. */
+export async function createRig(options: RigOptions = {}): Promise<Rig> {
+  const { pace, initialized = Promise.resolve(), cgroupRoot = '/nowhere', ...given } = options
+  const dir = await makeTmpDir()
+  const devNull = await open('/dev/null', 'r')
+  const registry = new Registry()
+  const { log, logged } = recording()
+  const processes = createService(registry, devNull, log)
+  const config = { ...plainConfig(), workdir: dir.path, ...given, env: { HOME: dir.path, ...given.env } }
+  const supervisor = new Supervisor(
+    supervisorOptions({
+      config: { supervisor: config, cgroupRoot },
+      processes,
+      initialized,
+      log,
+      pace: { ...FAST, ...pace },
+    }),
+  )
+  const over = new AbortController()
+  const history: Status[] = []
+  const collecting = collect(supervisor, history, over.signal)
+  supervisor.begin()
+  let seen = 0
+  const reaches = async (state: Status['state']) => {
+    for (;;) {
+      for (; seen < history.length; seen++) {
+        const status = history[seen]
+        if (status?.state !== state) continue
+        seen++
+        return status
+      }
+      await collecting.next()
+    }
+  }
+  return {
+    supervisor,
+    processes,
+    dir: dir.path,
+    history,
+    logged,
+    reaches,
+    async [Symbol.asyncDispose]() {
+      supervisor.close()
+      over.abort()
+      await endAll(registry)
+      await devNull.close()
+      await dir[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function plainConfig(): SupervisorConfig {
+  const command = readConfig(['-isnotfc'], {})
+  if (command.kind !== 'run') throw new Error('no configuration')
+  return command.config.supervisor
+}
+
+function createService(registry: Registry, devNull: FileHandle, log: Log): ProcessService {
+  return createProcessService({
+    users: createUsers(),
+    defaults: createDefaults({ user: userInfo().username, workdir: undefined, notFirecracker: true }),
+    registry,
+    window: new OutputWindow(32 * 1024 * 1024),
+    pool: new SlabPool(),
+    path: process.env['PATH'] ?? '/usr/bin:/bin',
+    noFile: undefined,
+    readerStall: 60_000,
+    devNull: devNull.fd,
+    log,
+  })
+}
+
+function recording() {
+  const logged: { level: string; fields: LogFields; message: string }[] = []
+  const at = (level: string) => (fields: LogFields, message: string) => {
+    logged.push({ level, fields, message })
+  }
+  const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), named: () => log }
+  return { log, logged }
+}
+
+/** Adds every status to `history`; `next` resolves when there is one more. */
+function collect(supervisor: Supervisor, history: Status[], signal: AbortSignal): { next(): Promise<void> } {
+  const watcher = supervisor.watch()
+  let more = Promise.withResolvers<void>()
+  const run = async () => {
+    for (;;) {
+      const status = await watcher.next(60_000, signal)
+      if (status === undefined) continue
+      history.push(status)
+      more.resolve()
+      more = Promise.withResolvers<void>()
+    }
+  }
+  run().catch(() => watcher.close())
+  return { next: () => more.promise }
+}
+
+/** The path of a file in the rig's directory. */
+export function fileIn(rig: Rig, name: string): string {
+  return join(rig.dir, name)
+}
