@@ -111,13 +111,20 @@ struct WatchTree : Job {
     if (descriptor < 0) return errno;
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
-    identity = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+    identity = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" + birth_of(descriptor);
     if (!expected.empty() && expected != identity) return fail_with(descriptor, ESTALE);
     if (start.empty()) return add_open(descriptor, "", status.st_dev);
     const int error = add_directory(descriptor, start, "", status.st_dev);
     close(descriptor);
     // It is told as a tree without directories: what has happened to it, the events say.
     return is_failure(error) ? error : 0;
+  }
+
+  // A removed directory's inode number is soon given to another one. Empty where the file system does not know.
+  static std::string birth_of(int descriptor) {
+    struct statx status {};
+    if (statx(descriptor, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0 || (status.stx_mask & STATX_BTIME) == 0) return "";
+    return std::to_string(status.stx_btime.tv_sec) + "." + std::to_string(status.stx_btime.tv_nsec);
   }
 
   int add_directory(int parent, const std::string& name, std::string relative, dev_t device) {

@@ -71,6 +71,13 @@ export class TreeNode implements Listener {
     return path
   }
 
+  /** The directory at a path below this one; empty: itself. */
+  find(path: string): TreeNode | undefined {
+    let node: TreeNode | undefined = this
+    for (const name of path.split('/')) if (name !== '') node = node?.children.get(name)
+    return node
+  }
+
   notify(event: RawEvent): void {
     this.#sink(this, event)
   }

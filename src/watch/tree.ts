@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
+import { armError } from './arm-error.ts'
 import { type Change, toChange, typesOf } from './change.ts'
 import { tellDifferences, tellRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
@@ -77,7 +78,7 @@ export class WatchTree {
    */
   async appeared(path: string): Promise<boolean> {
     const slash = path.lastIndexOf('/')
-    const node = this.#find(path.slice(0, Math.max(slash, 0)))
+    const node = this.#root?.find(path.slice(0, Math.max(slash, 0)))
     const seq = await this.#options.inotify.caughtUp()
     if (node === undefined || node.isDropped) return false
     node.notify({ seq, watch: node.watch, mask: IN.CREATE | IN.ISDIR, cookie: 0, name: path.slice(slash + 1) })
@@ -93,12 +94,6 @@ export class WatchTree {
     if (this.#root !== undefined) this.#drop(this.#root)
     this.#renames.clear()
     this.#handled.reached(Number.POSITIVE_INFINITY)
-  }
-
-  #find(path: string): TreeNode | undefined {
-    let node = this.#root
-    for (const name of path.split('/')) if (name !== '') node = node?.children.get(name)
-    return node
   }
 
   #push(item: QueueItem): void {
@@ -289,6 +284,8 @@ export class WatchTree {
       this.#drop(before)
       if (after === undefined) return
       if (this.#over) return this.#drop(after)
+      // A directory that is watched keeps its watch.
+      if (after.watch !== before.watch) throw armError('ESTALE', this.#options.shown)
       await tellDifferences(before, after, telling)
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'not_found') throw error
