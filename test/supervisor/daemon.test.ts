@@ -1,5 +1,4 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createClient } from '@connectrpc/connect'
@@ -13,6 +12,7 @@ import { call, open } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { connect, list } from '../process/calls.ts'
 import { outputUntil, startedPid } from '../process/following.ts'
+import { freePort } from './free-port.ts'
 
 const SERVICE = fileURLToPath(new URL('fixtures/counter-service.ts', import.meta.url))
 
@@ -26,14 +26,6 @@ async function workDir(): Promise<string> {
 /** A daemon whose commands run in `dir`, their home as well: no profile of the machine's user slows them down. */
 function startIn(dir: string, args: readonly string[]): Promise<Daemon> {
   return startDaemon({ args: ['-isnotfc', '-start-workdir', dir, '-start-env', `HOME=${dir}`, ...args] })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 async function ready(url: string, headers: Record<string, string> = {}) {

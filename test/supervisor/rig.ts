@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { type RestartMode, readConfig, type SupervisorConfig } from '../../src/config.ts'
@@ -151,4 +151,12 @@ function collect(supervisor: Supervisor, history: Status[], signal: AbortSignal)
 /** The path of a file in the rig's directory. */
 export function fileIn(rig: Rig, name: string): string {
   return join(rig.dir, name)
+}
+
+/** A script's beginning that counts its runs in the file `runs`; `${COUNT} 2 ]` is true from the third run on. */
+export const COUNT = 'echo run >> runs; [ $(wc -l < runs) -gt'
+
+/** How often a script with `COUNT` was run in that directory. */
+export async function runsOf(dir: string): Promise<number> {
+  return (await readFile(join(dir, 'runs'), 'utf8')).split('\n').length - 1
 }
