@@ -48,6 +48,9 @@ export interface Machine {
 /** Readings between two looks at the limits of cgroups: half a minute, as they can be changed while the daemon runs. */
 const READINGS_PER_LOOK = 15
 
+/** Readings for which a count of processes holds: ten seconds. Listing /proc costs as much as all other sources together. */
+const READINGS_PER_COUNT = 5
+
 /** Reads /proc, the root file system and, where their limits are in force, cgroups. The caller closes it. */
 export function openMachine(sources: Sources): Machine {
   const host = openHost(sources)
@@ -86,12 +89,13 @@ function openHost({ proc }: Sources) {
   const needed = [file('stat'), file('meminfo')]
   const extra = [file('loadavg'), file('self/status'), file('vmstat')]
   const cpus = cpuCounter(proc)
+  const processes = processCounter(proc)
   return {
     read: async () => {
-      const [[stat = '', meminfo = ''], [load = '', status = '', vmstat = ''], names] = await Promise.all([
+      const [[stat = '', meminfo = ''], [load = '', status = '', vmstat = ''], count] = await Promise.all([
         Promise.all(needed.map((source) => source.read())),
         Promise.all(extra.map(readOrNothing)),
-        readdir(proc),
+        processes(),
       ])
       return {
         cpuTimes: parseCpuTimes(stat),
@@ -99,7 +103,7 @@ function openHost({ proc }: Sources) {
         memory: { ...parseMemory(meminfo), oomKills: namedFigure(vmstat, 'oom_kill') },
         load: parseLoad(load),
         resident: parseResident(status),
-        processes: names.filter((name) => /^\d+$/.test(name)).length,
+        processes: count,
       }
     },
     close: async () => {
@@ -121,6 +125,17 @@ function cpuCounter(proc: string): (stat: string) => Promise<number> {
     if (known?.online !== online)
       known = { online, count: countCpus(await readFile(`${proc}/cpuinfo`, 'latin1'), stat) }
     return known.count
+  }
+}
+
+function processCounter(proc: string): () => Promise<number> {
+  let count = 0
+  let left = 0
+  return async () => {
+    if (left-- > 0) return count
+    left = READINGS_PER_COUNT - 1
+    count = (await readdir(proc)).filter((name) => /^\d+$/.test(name)).length
+    return count
   }
 }
 

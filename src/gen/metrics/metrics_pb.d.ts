@@ -258,7 +258,7 @@ export declare type Sample = Message<"metrics.Sample"> & {
   load15m: number;
 
   /**
-   * Processes that the daemon can see.
+   * Processes that the daemon can see, counted every ten seconds.
    *
    * @generated from field: uint32 process_count = 17;
    */
