@@ -87,8 +87,7 @@ export class Merge {
     if (seen === known) return
     if (name === '') return this.#removed()
     if (seen === undefined) {
-      this.#forget(name)
-      this.#tell({ name, type: EventType.REMOVE })
+      for (const gone of this.#forget(name)) this.#tell({ name: gone, type: EventType.REMOVE })
     } else if (known !== undefined && (seen === DIRECTORY) === (known === DIRECTORY)) {
       this.#remember(name, seen)
       this.#tell({ name, type: EventType.WRITE })
@@ -120,11 +119,19 @@ export class Merge {
     if (seen !== undefined) this.#known.set(name, seen)
   }
 
-  /** A name, and all below it if it was a directory. */
-  #forget(name: string): void {
-    if (this.#known.get(name) === DIRECTORY)
-      for (const other of this.#known.keys()) if (other.startsWith(`${name}/`)) this.#known.delete(other)
-    this.#known.delete(name)
+  /** A name, and all below it if it was a directory; gives what was forgotten, the deepest first. */
+  #forget(name: string): string[] {
+    const forgotten = this.#known.get(name) === DIRECTORY ? this.#below(name) : []
+    forgotten.push(name)
+    for (const each of forgotten) this.#known.delete(each)
+    return forgotten
+  }
+
+  #below(name: string): string[] {
+    return [...this.#known.keys()]
+      .filter((other) => other.startsWith(`${name}/`))
+      .sort()
+      .reverse()
   }
 
   async #look(name: string): Promise<string | undefined> {

@@ -54,9 +54,7 @@ test('two watchers share the watches of the kernel, and each hears everything un
 
 test('C27 what happens right after the start is told, 1,000 times', async () => {
   await using tmp = await makeTmpDir()
-  await using base = await watchDirectory('/proc/self/fd/../..', { recursive: false }).catch(() =>
-    watchDirectory(tmp.path),
-  )
+  await using base = await watchDirectory(tmp.path, { recursive: false })
   for (let i = 0; i < 1_000; i++) {
     const dir = `${tmp.path}/${i}`
     await mkdir(`${dir}/in`, { recursive: true })
