@@ -13,6 +13,7 @@ import { spawnLatency } from './spawn.ts'
 import { idle, peak, startUp } from './start.ts'
 import { makeTarget } from './target.ts'
 import { watching } from './watch.ts'
+import { watchTree } from './watch-tree.ts'
 
 /** In this order: idle comes before anything has been done, the peak after everything but the largest files. */
 const measures: readonly Measure[] = [
@@ -32,6 +33,7 @@ const measures: readonly Measure[] = [
   list,
   keyPress,
   watching,
+  watchTree,
   peak,
   bigFile,
   spawnLatency,
