@@ -27,9 +27,14 @@ export async function readOnlyMessage(
   return (flags & COMPRESSED) === 0 ? message : uncompress(message, encoding)
 }
 
-/** One envelope: flags, length, payload of `length` bytes written by `fill` at the given offset. */
-export function envelope(flags: number, length: number, fill: (frame: Buffer, offset: number) => void): Buffer {
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + length)
+/** One envelope: flags, length, payload of `length` bytes written by `fill` at the given offset, in memory from `allocate`. */
+export function envelope(
+  flags: number,
+  length: number,
+  fill: (frame: Buffer, offset: number) => void,
+  allocate: (length: number) => Buffer = Buffer.allocUnsafe,
+): Buffer {
+  const frame = allocate(HEADER_BYTES + length)
   frame.writeUInt8(flags, 0)
   frame.writeUInt32BE(length, 1)
   fill(frame, HEADER_BYTES)

@@ -4,22 +4,26 @@ import { toEvent } from '../process/convert.ts'
 import type { StreamItem } from '../process/follow.ts'
 import type { Chunk, StreamName } from '../process/output-log.ts'
 import { envelope } from './envelope.ts'
+import type { FramePool } from './frame-pool.ts'
 import { type Codec, messageFrame } from './message-frame.ts'
 
 /**
  * The frame of one chunk of output. It is made once per codec, also for many readers: handing bytes straight into a frame
- * is several times as fast as building a message and letting the library encode it.
+ * is several times as fast as building a message and letting the library encode it. The frame of the last reader comes from
+ * `pool`, which wants it back once it is sent.
  */
-export function chunkFrame(chunk: Chunk, codec: Codec): Uint8Array {
+export function chunkFrame(chunk: Chunk, codec: Codec, pool: FramePool): Uint8Array {
   const known = chunk.frames?.get(codec)
   if (known !== undefined) return known
-  const frame = codec === 'json' ? jsonFrame(chunk) : protoFrame(chunk)
-  if (chunk.pending > 0) {
-    chunk.frames ??= new Map()
-    chunk.frames.set(codec, frame)
-  }
+  const encode = codec === 'json' ? jsonFrame : protoFrame
+  if (chunk.pending === 0) return encode(chunk, (length) => pool.take(length))
+  const frame = encode(chunk, Buffer.allocUnsafe)
+  chunk.frames ??= new Map()
+  chunk.frames.set(codec, frame)
   return frame
 }
+
+type Allocate = (length: number) => Buffer
 
 /** The frame of any item of a process stream; Start and Connect have the same response but for its name. */
 export function itemFrame(item: StreamItem<Uint8Array>, codec: Codec): Uint8Array {
@@ -28,30 +32,32 @@ export function itemFrame(item: StreamItem<Uint8Array>, codec: Codec): Uint8Arra
   return messageFrame(StartResponseSchema, message, codec)
 }
 
-function jsonFrame({ stream, bytes }: Chunk): Uint8Array {
+function jsonFrame({ stream, bytes }: Chunk, allocate: Allocate): Uint8Array {
   const before = `{"event":{"data":{"${stream}":"`
   const after = '"}}}'
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
-  return envelope(0, before.length + text.length + after.length, (frame, offset) => {
+  const fill = (frame: Buffer, offset: number) => {
     frame.write(before, offset, 'latin1')
     frame.write(text, offset + before.length, 'latin1')
     frame.write(after, offset + before.length + text.length, 'latin1')
-  })
+  }
+  return envelope(0, before.length + text.length + after.length, fill, allocate)
 }
 
 /** Field numbers of DataEvent's streams. */
 const fields: Record<StreamName, number> = { stdout: 1, stderr: 2, pty: 3 }
 
 /** `event` (1) of the response, `data` (2) of ProcessEvent, the stream of DataEvent: each a length-delimited field. */
-function protoFrame({ stream, bytes }: Chunk): Uint8Array {
+function protoFrame({ stream, bytes }: Chunk, allocate: Allocate): Uint8Array {
   const inner = [tag(fields[stream]), ...varint(bytes.length)]
   const middle = [tag(2), ...varint(inner.length + bytes.length)]
   const outer = [tag(1), ...varint(middle.length + inner.length + bytes.length)]
   const head = [...outer, ...middle, ...inner]
-  return envelope(0, head.length + bytes.length, (frame, offset) => {
+  const fill = (frame: Buffer, offset: number) => {
     frame.set(head, offset)
     frame.set(bytes, offset + head.length)
-  })
+  }
+  return envelope(0, head.length + bytes.length, fill, allocate)
 }
 
 function tag(field: number): number {

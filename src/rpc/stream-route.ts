@@ -19,6 +19,8 @@ export interface OpenStream {
   /** Aborts when the stream must end even though its client does not read. */
   readonly ended: AbortSignal
   readonly headers?: Readonly<Record<string, string>>
+  /** Told of every frame that was sent. */
+  readonly sent?: (frame: Uint8Array) => void
 }
 
 /** A server-streaming method that is served here, not by the library: its frames are made without messages. */
@@ -94,7 +96,7 @@ async function run(method: StreamMethod, call: Call): Promise<void> {
     }
     const stream = await method.open(await readMessage(method, call), caller, call.codec)
     writeHead(call.response, call.codec, stream.headers)
-    await writeFrames(call.response, stream.frames, stream.ended)
+    await writeFrames(call.response, stream.frames, { signal: stream.ended, sent: stream.sent })
   } finally {
     cancel()
   }

@@ -3,22 +3,33 @@ import type { ServerResponse } from 'node:http'
 /** A response of either HTTP version: over HTTP/2 it is Node's compatible class, which has all that is used here. */
 export type RawResponse = ServerResponse
 
+/** How frames are written. */
+export interface WriteOptions {
+  /** Aborts when nobody waits for more: the client left, or its stream was ended from the other side. */
+  readonly signal: AbortSignal
+  /** The kernel has the frame; its memory may be written again. Not called for frames that were never sent. */
+  readonly sent?: ((frame: Uint8Array) => void) | undefined
+}
+
 /** After a stream was ended, its client has this long to take what is left; then the connection is given up. */
 const LINGER_MS = 60_000
 
 /**
  * Writes frames as the client takes them: the next is asked for only when the last one fits. Returns when all are written
- * or `signal` has aborted; never throws for a client that is gone. The caller ends the response.
- * @param signal aborts when nobody waits for more: the client left, or its stream was ended from the other side.
+ * or the signal has aborted; never throws for a client that is gone. The caller ends the response.
  */
 export async function writeFrames(
   response: RawResponse,
   frames: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
+  options: WriteOptions,
 ): Promise<void> {
+  const { signal, sent } = options
   for await (const frame of frames) {
     if (response.destroyed) return
-    if (!response.write(frame)) await drained(response, signal)
+    const fits = response.write(frame, (error) => {
+      if (!error) sent?.(frame)
+    })
+    if (!fits) await drained(response, signal)
   }
 }
 
