@@ -13,6 +13,7 @@ const LIMIT_MS = 60_000
 
 test.for(['latest', '1.5'])(
   'C28 C40 C41 the Python SDK, %s, polls events and streams them',
+  { timeout: LIMIT_MS + 5_000 },
   async (environment, context) => {
     const python = `${environments}${environment}/bin/python`
     if (!existsSync(python)) context.skip(`no Python SDK ${environment}: see ${environments}${environment}.unavailable`)
@@ -26,5 +27,4 @@ test.for(['latest', '1.5'])(
       { name: 'test_streaming', outcome: 'passed', detail: '' },
     ])
   },
-  LIMIT_MS + 5_000,
 )

@@ -18,7 +18,9 @@ async function toldFor(command: string, recursive = false): Promise<string[]> {
   await writeFile(`${tmp.path}/outside/foreign`, 'foreign')
   await using watching = await watchDirectory(root, { recursive })
   await sh(command, root)
-  return watching.told()
+  const told = await watching.told()
+  expect(watching.buffer.ended).toBeUndefined()
+  return told
 }
 
 test.each([
