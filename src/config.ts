@@ -25,6 +25,8 @@ export interface Config {
   readonly runDir: string
   /** PATH of commands. */
   readonly path: string
+  /** Home of the daemon's own user where /etc/passwd does not know it. */
+  readonly home: string
   /** Soft limit of open files for commands; undefined: as the daemon's. */
   readonly noFile: number | undefined
   readonly supervisor: SupervisorConfig
@@ -215,6 +217,7 @@ function toConfig(given: Given, env: Environment): Config {
     readerStall: given['reader-stall'] * 1000,
     runDir: given['run-dir'],
     path: commandPath(env),
+    home: env['HOME'] || '/',
     noFile: positiveInteger(env['ENVD_NOFILE']),
     supervisor: toSupervisorConfig(given),
     forward: toForwardConfig(given['forward-address']),

@@ -1,5 +1,4 @@
 import { open } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
@@ -38,6 +37,7 @@ import { type SupervisorDeps, supervisorOptions } from './supervisor/settings.ts
 import { Supervisor } from './supervisor/supervisor.ts'
 import { createClock } from './system/clock.ts'
 import { createDefaults } from './system/defaults.ts'
+import { ownName, ownUser } from './system/own-user.ts'
 import { writeRunDir } from './system/run-dir.ts'
 import { createUsers, type Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
@@ -103,9 +103,10 @@ interface Frame {
 
 /** The features and the app in front of them. `release` gives back what they hold. */
 async function build(config: Config, { log, listener, shutdown }: Frame) {
-  const user = config.defaultUser || userInfo().username
+  const own = ownUser(config.home)
+  const users = createUsers({ own })
+  const user = config.defaultUser || (await ownName(users, own))
   const defaults = createDefaults({ user, workdir: config.defaultWorkdir, notFirecracker: config.notFirecracker })
-  const users = createUsers()
   const token = createAccessToken()
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')

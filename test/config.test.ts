@@ -25,6 +25,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     readerStall: 60_000,
     runDir: '/run/e2b',
     path: '/bin',
+    home: '/',
     noFile: undefined,
     forward: { address: '169.254.0.21', explicit: false },
     supervisor: {

@@ -8,8 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { startDaemon } from './_util/daemon.ts'
 import { sendWhole } from './_util/http.ts'
-import { needsRoot } from './_util/namespace.ts'
-import { asUser, call, enveloped, type ProcessMessage, type Stream, shell, start, transcript } from './_util/rpc.ts'
+import { call, enveloped, type ProcessMessage, type Stream, shell, start, transcript } from './_util/rpc.ts'
 import { makeTmpDir } from './_util/tmp-dir.ts'
 
 const LAUNCHER = fileURLToPath(new URL('../scripts/envd', import.meta.url))
@@ -222,26 +221,6 @@ test('A4 another daemon takes the port at once, also with connections left over'
   expect(await first.stop()).toBe(0)
   await using second = await startDaemon({ port: first.port })
   expect(String((await shell(second.url, 'echo again')).stdout)).toBe('again\n')
-})
-
-test('A8 not as root it says so once, runs commands as itself and refuses other users', async (context) => {
-  needsRoot(context)
-  await using dir = await makeTmpDir()
-  await using daemon = await startDaemon({ uid: 65534, args: ['-run-dir', join(dir.path, 'run')] })
-  const own = await shell(daemon.url, 'id -u; echo $HOME $USER; touch /root/x 2>/dev/null || echo refused', {
-    cwd: '/',
-  })
-  expect(String(own.stdout).split('\n')[0]).toBe('65534')
-  expect(String(own.stdout)).toContain('refused')
-  const named = await shell(daemon.url, 'id -un', { headers: asUser('nobody'), cwd: '/' })
-  expect(String(named.stdout)).toBe('nobody\n')
-  const other = await start(daemon.url, 'true', { headers: asUser('root') })
-  expect((await other.rest()).end.error).toEqual({
-    code: 'permission_denied',
-    message: "cannot run as user 'root': the daemon does not run as root, but as uid 65534",
-  })
-  await expect.poll(() => daemon.stdout()).toContain('not running as root')
-  expect(daemon.stdout().match(/not running as root/g)).toHaveLength(1)
 })
 
 test('A9 a run directory that cannot be written is told, and the daemon goes on', async () => {

@@ -36,15 +36,23 @@ interface GroupTable {
   readonly nameOf: ReadonlyMap<number, string>
 }
 
+/** Where users come from. */
+export interface UsersOptions {
+  readonly passwd?: string
+  readonly group?: string
+  /** Found under its name where the file does not have it: containers run programs as users that no file knows. */
+  readonly own?: User
+}
+
 /**
  * Reads users and groups from the two files. They are parsed once and checked by stat(2) at every call, so that a user
  * added a moment ago is found. A missing file counts as empty; any other failure rejects with the system error.
  */
-export function createUsers({ passwd = '/etc/passwd', group = '/etc/group' } = {}): Users {
+export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own }: UsersOptions = {}): Users {
   const users = cachedFile(passwd, parsePasswd)
   const groups = cachedFile(group, parseGroups)
   return {
-    find: async (name) => (await users()).byName.get(name),
+    find: async (name) => (await users()).byName.get(name) ?? (name === own?.name ? own : undefined),
     nameOf: (uid) => nameIn(users, uid),
     groupNameOf: (gid) => nameIn(groups, gid),
     groupsOf: async (user) => {

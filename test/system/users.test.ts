@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { appendFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { ownName } from '../../src/system/own-user.ts'
 import { createUsers } from '../../src/system/users.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
@@ -73,4 +74,26 @@ test('D7 groups equal those that su gives', async (context) => {
     expect(groups?.[0]).toBe(expected[0])
     expect(groups?.toSorted()).toEqual(expected.toSorted())
   }
+})
+
+test('A38 the daemon finds the user it runs as where no file knows it', async () => {
+  await using files = await makeFiles('ann:x:1000:1001::/home/ann:/bin/bash\n', '')
+  const own = { name: '54321', uid: 54321, gid: 54321, home: '/work' }
+  const users = createUsers({ passwd: files.passwd, group: files.group, own })
+  expect(await users.find('54321')).toEqual(own)
+  expect(await users.groupsOf(own)).toEqual([54321])
+  expect(await ownName(users, own)).toBe('54321')
+  expect(await users.find('54322')).toBeUndefined()
+})
+
+test('A38 the name in the file comes before the number', async () => {
+  await using files = await makeFiles('ann:x:1000:1001::/home/ann:/bin/bash\n', '')
+  const own = { name: '1000', uid: 1000, gid: 1001, home: '/work' }
+  expect(await ownName(createUsers({ passwd: files.passwd, group: files.group, own }), own)).toBe('ann')
+})
+
+test('A38 root is root without any file', async () => {
+  await using files = await makeFiles('', '')
+  const own = { name: 'root', uid: 0, gid: 0, home: '/' }
+  expect(await ownName(createUsers({ passwd: files.passwd, group: files.group, own }), own)).toBe('root')
 })
