@@ -120,12 +120,22 @@ type Describe = (changes: readonly Change[]) => Promise<readonly FilesystemEvent
 /** Events with a look at the entry where there can be one; without it when it is gone already (contract C39). */
 function describer(root: string, includeEntry: boolean, { readEntry }: WatchServiceDeps): Describe {
   if (!includeEntry) return async (changes) => changes
-  const describe = async (change: Change): Promise<FilesystemEvent> => {
-    if (change.type === EventType.REMOVE || change.type === EventType.RENAME) return change
-    const entry = await readEntry(cleanPath(`${root}/${change.name}`)).catch(() => undefined)
-    return entry === undefined ? change : { ...change, entry }
+  return (changes) => {
+    // Most changes of one moment are of few files.
+    const looks = new Map<string, Promise<EntryInfo | undefined>>()
+    const look = (name: string) => {
+      const begun = looks.get(name) ?? readEntry(cleanPath(`${root}/${name}`)).catch(() => undefined)
+      looks.set(name, begun)
+      return begun
+    }
+    return Promise.all(
+      changes.map(async (change): Promise<FilesystemEvent> => {
+        if (change.type === EventType.REMOVE || change.type === EventType.RENAME) return change
+        const entry = await look(change.name)
+        return entry === undefined ? change : { ...change, entry }
+      }),
+    )
   }
-  return (changes) => Promise.all(changes.map(describe))
 }
 
 interface Following {
