@@ -1,15 +1,15 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { asUser, type RunOptions, shell, start, transcript } from '../_util/rpc.ts'
+import { self } from '../_util/self.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 
-const { username, homedir } = userInfo()
+const { name: username, home: homedir } = await self()
 const PATH = '/usr/local/bin:/usr/bin:/bin'
 /** SECRET stands for everything in the daemon's own environment that is nobody's business. */
 const env = { PATH, SECRET: 'of the daemon', LANG: 'de_DE.UTF-8', TERM: 'vt100', SHELL: '/bin/zsh' }

@@ -1,5 +1,4 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { type RestartMode, readConfig, type SupervisorConfig } from '../../src/config.ts'
 import type { Log, LogFields } from '../../src/log.ts'
@@ -14,6 +13,7 @@ import { Supervisor } from '../../src/supervisor/supervisor.ts'
 import type { Timing } from '../../src/supervisor/timing.ts'
 import { createDefaults } from '../../src/system/defaults.ts'
 import { createUsers } from '../../src/system/users.ts'
+import { self } from '../_util/self.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 /** A hundredth of the product's pace. */
@@ -101,6 +101,8 @@ export async function createRig(options: RigOptions = {}): Promise<Rig> {
   }
 }
 
+const own = await self()
+
 function plainConfig(): SupervisorConfig {
   const command = readConfig(['-isnotfc'], {})
   if (command.kind !== 'run') throw new Error('no configuration')
@@ -109,8 +111,8 @@ function plainConfig(): SupervisorConfig {
 
 function createService(registry: Registry, devNull: FileHandle, log: Log): ProcessService {
   return createProcessService({
-    users: createUsers(),
-    defaults: createDefaults({ user: userInfo().username, workdir: undefined, notFirecracker: true }),
+    users: createUsers({ own }),
+    defaults: createDefaults({ user: own.name, workdir: undefined, notFirecracker: true }),
     registry,
     window: new OutputWindow(32 * 1024 * 1024),
     pool: new SlabPool(),
