@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
+import { IN } from './inotify-event.ts'
 
 /** What clients are told when directories cannot be watched, by the name of the errno. `path`: as the client named it. */
 export function armError(errno: string, path: string): AppError {
@@ -22,6 +23,13 @@ export function armError(errno: string, path: string): AppError {
     default:
       return new AppError('internal', `error watching ${path}: ${errnoText(errno)}`)
   }
+}
+
+/** Why a watched directory tells no more after an event of its own; undefined: it goes on. `path`: as the client named it. */
+export function goneError(mask: number, path: string): AppError | undefined {
+  if ((mask & (IN.DELETE_SELF | IN.MOVE_SELF | IN.UNMOUNT | IN.IGNORED)) === 0) return undefined
+  const what = (mask & IN.MOVE_SELF) !== 0 ? 'moved' : (mask & IN.UNMOUNT) !== 0 ? 'unmounted' : 'removed'
+  return new AppError('not_found', `the watched directory ${path} was ${what}`)
 }
 
 function exhausted(message: string): AppError {

@@ -1,4 +1,4 @@
-import type { Armed } from './inotify.ts'
+import type { Armed, Inotify } from './inotify.ts'
 import { type NodeSink, type Settlement, TreeNode } from './tree-node.ts'
 import { createTurns } from './turns.ts'
 
@@ -30,6 +30,16 @@ export async function growBranch(armed: Armed, options: GrowOptions): Promise<Tr
     if (wait !== undefined) await wait
   }
   return line[0]
+}
+
+/** Takes all listeners of a branch off. */
+export async function releaseBranch(inotify: Inotify, branch: TreeNode): Promise<void> {
+  const turns = createTurns()
+  for (const node of branch.walk()) {
+    inotify.release(node.watch, node)
+    const wait = turns.next()
+    if (wait !== undefined) await wait
+  }
 }
 
 function depthOf(path: string): number {

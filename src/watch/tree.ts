@@ -1,10 +1,10 @@
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
-import { armError } from './arm-error.ts'
+import { armError, goneError } from './arm-error.ts'
 import { type Change, toChange, typesOf } from './change.ts'
-import { tellDifferences, tellRemoved } from './differences.ts'
+import { type Telling, tellDifferences, tellRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
-import { growBranch } from './grow.ts'
+import { growBranch, releaseBranch } from './grow.ts'
 import type { Inotify } from './inotify.ts'
 import { IN, type RawEvent } from './inotify-event.ts'
 import { Milestones } from './milestones.ts'
@@ -114,19 +114,16 @@ export class WatchTree {
         if (turn !== undefined) await turn
       }
     } catch (error) {
-      this.#end(
-        error instanceof AppError
-          ? error
-          : new AppError('internal', `watching ${this.#options.shown} failed`, { cause: error }),
-      )
+      const message = `watching ${this.#options.shown} failed`
+      this.#end(error instanceof AppError ? error : new AppError('internal', message, { cause: error }))
     } finally {
       this.#working = false
       this.#handled.reached(Number.POSITIVE_INFINITY)
     }
   }
 
-  #end(error: AppError): void {
-    if (this.#over) return
+  #end(error: AppError | undefined): void {
+    if (this.#over || error === undefined) return
     this.close()
     this.#options.onEnd(error)
   }
@@ -135,10 +132,13 @@ export class WatchTree {
     if (!this.#over) this.#options.onChange(toChange(type, path))
   }
 
+  #telling(turns: Turns): Telling {
+    return { tell: (type, path) => this.#tell(type, path), turns }
+  }
+
   #handleItem(item: QueueItem, turns: Turns): Promise<void> | void {
     if (item.kind === 'event') return this.#handle(item.node, item.event, turns)
-    if (item.kind === 'rescan') return this.#rescan(turns)
-    return this.#end(item.error)
+    return item.kind === 'rescan' ? this.#rescan(turns) : this.#end(item.error)
   }
 
   #handle(node: TreeNode, event: RawEvent, turns: Turns): Promise<void> | void {
@@ -149,7 +149,10 @@ export class WatchTree {
     const appears = (mask & (IN.CREATE | IN.MOVED_TO)) !== 0
     const goes = (mask & (IN.DELETE | IN.MOVED_FROM)) !== 0
     // The list of entries was read after this happened, and what it says was or will be told.
-    if (seq <= node.settled && ((appears && known) || (goes && !known))) return this.#renames.forget(cookie)
+    if (seq <= node.settled && ((appears && known) || (goes && !known))) {
+      this.#renames.forget(cookie)
+      return (mask & IN.MOVED_TO) === 0 ? undefined : this.#verify(node, event, turns)
+    }
     const path = node.pathOf(name)
     for (const type of typesOf(mask)) this.#tell(type, path)
     const isDirectory = (mask & IN.ISDIR) !== 0
@@ -166,9 +169,7 @@ export class WatchTree {
     if (node !== this.#root && (mask & IN.UNMOUNT) !== 0) this.#push({ kind: 'rescan', seq })
     if (node !== this.#root) return
     for (const type of typesOf(mask)) this.#tell(type, '')
-    if ((mask & (IN.DELETE_SELF | IN.MOVE_SELF | IN.UNMOUNT | IN.IGNORED)) === 0) return
-    const what = (mask & IN.MOVE_SELF) !== 0 ? 'moved' : (mask & IN.UNMOUNT) !== 0 ? 'unmounted' : 'removed'
-    this.#end(new AppError('not_found', `the watched directory ${this.#options.shown} was ${what}`))
+    this.#end(goneError(mask, this.#options.shown))
   }
 
   async #appeared(parent: TreeNode, event: RawEvent, turns: Turns): Promise<void> {
@@ -187,6 +188,15 @@ export class WatchTree {
     }
     // The two may have been exchanged (RENAME_EXCHANGE in rename(2)), which looks like two renames one after the other.
     if (replaced !== undefined) this.#push({ kind: 'rescan', seq: await this.#options.inotify.caughtUp() })
+  }
+
+  /** A directory was renamed to a name that was known: to the one that is watched there, or after that over it, which was empty. */
+  async #verify(parent: TreeNode, { name, mask }: RawEvent, turns: Turns): Promise<void> {
+    const before = parent.children.get(name)
+    if ((mask & IN.ISDIR) === 0 || !this.#options.recursive) return
+    const after = await this.#adoptBelow(name, parent)
+    if (before !== undefined) this.#drop(before)
+    if (after !== undefined) await tellDifferences(before, after, this.#telling(turns))
   }
 
   /**
@@ -260,16 +270,7 @@ export class WatchTree {
   #drop(node: TreeNode): void {
     node.dropped = true
     if (node.parent?.children.get(node.name) === node) node.parent.children.delete(node.name)
-    void this.#release(node)
-  }
-
-  async #release(node: TreeNode): Promise<void> {
-    const turns = createTurns()
-    for (const each of node.walk()) {
-      this.#options.inotify.release(each.watch, each)
-      const wait = turns.next()
-      if (wait !== undefined) await wait
-    }
+    void releaseBranch(this.#options.inotify, node)
   }
 
   /** Events were lost: everything is armed again, and what differs from what was known is told (contract C36). */
@@ -277,7 +278,7 @@ export class WatchTree {
     const before = this.#root
     if (before === undefined) return
     this.#renames.clear()
-    const telling = { tell: (type: EventType, path: string) => this.#tell(type, path), turns }
+    const telling = this.#telling(turns)
     try {
       const after = await this.#adopt('', undefined)
       this.#root = after
