@@ -9,6 +9,7 @@ import {
 } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
+import { unlessAborted } from '../lib/unless-aborted.ts'
 import { httpStatus, logCall, toAppError, wireError } from './call-error.ts'
 import type { Caller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
@@ -109,16 +110,6 @@ async function answer(method: UnaryMethod, codec: Codec, { request, over, starte
   } finally {
     cancel()
   }
-}
-
-/** The result, or the signal's reason if that comes first: some calls cannot be stopped, but their client need not wait. */
-function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    if (signal.aborted) abort()
-    result.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 async function send(reply: FastifyReply, request: FastifyRequest, body: Buffer): Promise<void> {
