@@ -12,3 +12,10 @@ export function needsNamespace(context: TestContext): void {
 export function needsRoot(context: TestContext): void {
   if (process.getuid?.() !== 0) context.skip('needs root')
 }
+
+/** Skips the test, with the reason, unless /sys/fs/cgroup is a cgroup2 of the namespace's own. */
+export function needsCgroups(context: TestContext): void {
+  needsNamespace(context)
+  const reason = process.env['ENVD_TEST_NO_CGROUP']
+  if (reason !== undefined) context.skip(reason)
+}

@@ -20,6 +20,14 @@ const LAYOUTS = [
       ['cpu.max', '50000 100000'],
     ],
   },
+  // Where scripts/in-namespace mounts them.
+  {
+    directories: ['/cgroup1/memory', '/cgroup1/cpu', '/cgroup1/cpuacct'],
+    limits: [
+      ['memory.limit_in_bytes', String(256 * MIB)],
+      ['cpu.cfs_quota_us', '50000'],
+    ],
+  },
   {
     directories: ['/sys/fs/cgroup/memory', '/sys/fs/cgroup/cpu', '/sys/fs/cgroup/cpuacct'],
     limits: [
