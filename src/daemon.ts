@@ -20,7 +20,7 @@ import { MACHINE } from './metrics/hierarchy.ts'
 import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
-import { listeningSockets, setClock, setTcpUserTimeout } from './native/index.ts'
+import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
 import { socketReader } from './platform/ports/read-sockets.ts'
@@ -61,7 +61,7 @@ const CLOSE_GRACE_MS = 1_500
 /** Builds every part, in the order in which they need each other, and listens last. Rejects with the listen error. */
 export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const stopping = new AbortController()
-  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
+  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout, peers: { askPeer, receivedSegments } })
   const parts = await build(config, { log, listener, shutdown: stopping.signal })
   const { app, registry, sampler, ports, supervisor, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
@@ -143,8 +143,12 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
       (scope) => {
-        // The clock may have been set, after a pause as a rule.
-        scope.addHook('onResponse', async (_, reply) => (reply.statusCode < 300 ? sampler.sampleNow() : undefined))
+        // The machine may have been paused, or restored elsewhere: the clock was set, peers may be gone.
+        scope.addHook('onResponse', async (_, reply) => {
+          if (reply.statusCode >= 300) return
+          listener.suspectOld()
+          sampler.sampleNow()
+        })
         initRoute(scope, initialization)
       },
       filesRoutes(files),

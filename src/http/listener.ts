@@ -3,9 +3,11 @@ import type { Server, Socket } from 'node:net'
 import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { bind, type Endpoint, portOf } from './bind.ts'
+import { descriptorOf } from './descriptor.ts'
 import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
+import { createSuspects, type Peers } from './suspects.ts'
 
 /** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
 export interface Listener {
@@ -15,6 +17,12 @@ export interface Listener {
   listen(endpoint: Endpoint): Promise<number>
   /** Connections that are open now, whatever they do. */
   readonly openConnections: number
+  /**
+   * Doubts every connection that is open now, for a call that may come after the machine was restored from a snapshot: a peer that
+   * does not show within 2 s that it is still there loses its connection (pitfalls L1); one that is there notices nothing. Returns at
+   * once, and costs next to nothing when it is repeated.
+   */
+  suspectOld(): void
   /**
    * Stops accepting, ends idle connections, tells HTTP/2 clients (GOAWAY) and lets running calls end; after `grace`
    * milliseconds destroys what is left. Resolves once no connection is open. Calling it again changes nothing.
@@ -27,6 +35,8 @@ export interface ListenerOptions {
   readonly log: Log
   /** Sets TCP_USER_TIMEOUT in milliseconds on a descriptor (`native/index.ts`); without it the kernel's 15 minutes hold. */
   readonly setUserTimeout?: ((fd: number, milliseconds: number) => void) | undefined
+  /** Asks for signs of life; without it `suspectOld` does nothing. */
+  readonly peers?: Peers | undefined
   /** Milliseconds in which a connection must say what it speaks, and then its first headers; default 60,000. */
   readonly headersTimeout?: number
 }
@@ -48,6 +58,9 @@ export function createListener(options: ListenerOptions): Listener {
   let servers: Server[] = []
   let protocols: (Record<Protocol, ProtocolServer> & { readonly http1: Http1 }) | undefined
   let closed: Promise<void> | undefined
+  const closing = new AbortController()
+  const { peers } = options
+  const suspects = peers && createSuspects({ peers, log, signal: closing.signal })
 
   const accept = (socket: Socket) => {
     connections.add(socket)
@@ -67,7 +80,8 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   const shutDown = async (grace: number) => {
-    const closing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
+    closing.abort()
+    const refusing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
     // A server counts a connection as closed a moment before the connection does.
     const ending = [...connections].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
     for (const socket of undecided) socket.destroy()
@@ -75,7 +89,7 @@ export function createListener(options: ListenerOptions): Listener {
     const deadline = setTimeout(() => {
       for (const socket of connections) socket.destroy()
     }, grace)
-    await Promise.all([...closing, ...ending])
+    await Promise.all([...refusing, ...ending])
     clearTimeout(deadline)
     protocols?.http1.server.close()
   }
@@ -100,6 +114,7 @@ export function createListener(options: ListenerOptions): Listener {
     get openConnections() {
       return connections.size
     },
+    suspectOld: () => suspects?.add(connections),
     close: (grace) => {
       closed ??= shutDown(grace)
       return closed
@@ -109,10 +124,9 @@ export function createListener(options: ListenerOptions): Listener {
 
 /** Best effort: a connection that is already gone, or a socket without this option, needs no limit. */
 function limitSilence(socket: Socket, setUserTimeout: ListenerOptions['setUserTimeout']): void {
-  // Node keeps the descriptor in a field that its types do not know.
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } | null }
-  if (setUserTimeout === undefined || !handle) return
+  const fd = descriptorOf(socket)
+  if (setUserTimeout === undefined || fd === undefined) return
   try {
-    setUserTimeout(handle.fd, USER_TIMEOUT)
+    setUserTimeout(fd, USER_TIMEOUT)
   } catch {}
 }

@@ -14,5 +14,6 @@ NAPI_MODULE_INIT() {
   envd::register_write_file(env, exports);
   envd::register_watches(env, exports);
   envd::register_listening(env, exports);
+  envd::register_peer(env, exports);
   return exports;
 }

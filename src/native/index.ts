@@ -113,6 +113,8 @@ interface Addon {
   removeWatch(instance: number, watch: number): number
   waitingBytes(fd: number): number
   listeningSockets(limit: number): Promise<Buffer>
+  receivedSegments(fd: number): number
+  askPeer(fd: number): void
 }
 
 const inSource = import.meta.url.endsWith('.ts')
@@ -231,3 +233,10 @@ export const waitingBytes = addon.waitingBytes
  * While sockets come and go, one of a long listing may be left out.
  */
 export const listeningSockets = addon.listeningSockets
+/** TCP segments that have come from a connection's peer (tcpi_segs_in of TCP_INFO in tcp(7), modulo 2^32). Throws with `code`. */
+export const receivedSegments = addon.receivedSegments
+/**
+ * Makes the peer of an established TCP connection acknowledge, now: a window probe (RFC 9293, 3.8.6.1), also while data is in flight or the
+ * peer takes none. A peer may answer only one in 500 ms. Throws with `code`: EPERM without CAP_NET_ADMIN, ENOTCONN when either side has closed.
+ */
+export const askPeer = addon.askPeer

@@ -1,0 +1,123 @@
+import type { Socket } from 'node:net'
+import { setImmediate, setTimeout } from 'node:timers/promises'
+import type { Log } from '../log.ts'
+import { descriptorOf } from './descriptor.ts'
+
+/** What the kernel tells of the other end of a connection, by descriptor (`native/index.ts`); both throw with `code`. */
+export interface Peers {
+  receivedSegments(fd: number): number
+  askPeer(fd: number): void
+}
+
+/** Milliseconds in which a peer must show that it is still there (pitfalls L1). */
+const PROOF_TIME = 2_000
+
+/** Milliseconds between questions: peers answer at most two in a second, and a lost packet must not cost a connection. */
+const ASK_INTERVAL = 400
+
+/** Questions before a silent peer counts as gone: a daemon that was stalled itself has not waited for an answer. */
+const MIN_QUESTIONS = 4
+
+/** Connections that are asked in one turn of the event loop, which takes about a millisecond. */
+const TURN = 64
+
+/** Connections whose peers may be gone. */
+export interface Suspects {
+  /**
+   * Doubts these connections: each whose peer sends nothing, not even an acknowledgement, for 2 s although it was asked to is reset.
+   * One that does not read is still there, for its kernel answers. Returns at once; those in doubt already stay so since
+   * they came in doubt.
+   */
+  add(sockets: Iterable<Socket>): void
+}
+
+interface Doubt {
+  readonly since: number
+  /** How many segments had come when it began. */
+  readonly segments: number
+  questions: number
+}
+
+/** What `createSuspects` needs. */
+export interface SuspectsOptions {
+  readonly peers: Peers
+  readonly log: Log
+  /** Ends the questions; doubts are forgotten. */
+  readonly signal: AbortSignal
+}
+
+/** Makes an empty set of suspects. */
+export function createSuspects({ peers, log, signal }: SuspectsOptions): Suspects {
+  const doubts = new Map<Socket, Doubt | undefined>()
+  let asking = false
+
+  /** Gives true for a peer that is gone. */
+  const ask = (socket: Socket, doubt: Doubt | undefined): boolean => {
+    const fd = descriptorOf(socket)
+    const segments = fd === undefined ? undefined : segmentsOf(fd, peers)
+    if (fd === undefined || segments === undefined || (doubt !== undefined && doubt.segments !== segments)) {
+      doubts.delete(socket)
+      return false
+    }
+    const now = performance.now()
+    const current = doubt ?? { since: now, segments, questions: 0 }
+    if (now - current.since >= PROOF_TIME && current.questions >= MIN_QUESTIONS) {
+      doubts.delete(socket)
+      return true
+    }
+    try {
+      peers.askPeer(fd)
+      current.questions++
+      doubts.set(socket, current)
+    } catch {
+      // Nothing can be said of a peer that cannot be asked: the limits that hold for every connection end it.
+      doubts.delete(socket)
+    }
+    return false
+  }
+
+  const askAll = async () => {
+    let gone = 0
+    let turn = 0
+    for (const [socket, doubt] of [...doubts]) {
+      if (ask(socket, doubt)) {
+        gone++
+        socket.resetAndDestroy()
+      }
+      if (++turn % TURN === 0) await setImmediate(undefined, { signal })
+    }
+    if (gone > 0) log.info({ connections: gone }, 'connections whose peers are gone were reset')
+  }
+
+  const run = async () => {
+    try {
+      await setImmediate(undefined, { signal })
+      while (doubts.size > 0) {
+        await askAll()
+        await setTimeout(ASK_INTERVAL, undefined, { signal, ref: false })
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error
+      doubts.clear()
+    } finally {
+      asking = false
+    }
+  }
+
+  return {
+    add: (sockets) => {
+      for (const socket of sockets) if (!doubts.has(socket)) doubts.set(socket, undefined)
+      if (asking || doubts.size === 0 || signal.aborted) return
+      asking = true
+      void run()
+    },
+  }
+}
+
+function segmentsOf(fd: number, peers: Peers): number | undefined {
+  try {
+    return peers.receivedSegments(fd)
+  } catch {
+    return undefined
+  }
+}

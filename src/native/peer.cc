@@ -1,0 +1,68 @@
+// What the kernel knows of the other end of a TCP connection, and how to make it ask: tcp(7), <linux/tcp.h>.
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstddef>
+
+#include "registration.h"
+#include "values.h"
+
+namespace envd {
+
+namespace {
+
+// TCP_ESTABLISHED, which <netinet/tcp.h> names and <linux/tcp.h> does not.
+constexpr uint8_t established = 1;
+
+bool get_tcp_info(napi_env env, int descriptor, tcp_info& result) {
+  socklen_t length = sizeof result;
+  if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &result, &length) < 0) {
+    throw_errno(env, "getsockopt", errno);
+    return false;
+  }
+  if (length >= offsetof(tcp_info, tcpi_segs_in) + sizeof result.tcpi_segs_in) return true;
+  throw_errno(env, "getsockopt", ENOSYS);
+  return false;
+}
+
+bool set_option(int descriptor, int level, int name, int value) {
+  return setsockopt(descriptor, level, name, &value, sizeof value) == 0;
+}
+
+napi_value received_segments(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  tcp_info state{};
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  return get_tcp_info(env, descriptor, state) ? from_integer(env, state.tcpi_segs_in) : nullptr;
+}
+
+// Leaving the repair mode sends a window probe, whatever waits in the queues and however far retransmission has backed off.
+napi_value ask_peer(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  tcp_info state{};
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  if (!get_tcp_info(env, descriptor, state)) return nullptr;
+  if (state.tcpi_state != established) return throw_errno(env, "setsockopt", ENOTCONN);
+  int reuse = 0;
+  socklen_t length = sizeof reuse;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuse, &length) < 0) return throw_errno(env, "getsockopt", errno);
+  if (!set_option(descriptor, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON)) return throw_errno(env, "setsockopt", errno);
+  const bool left = set_option(descriptor, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF);
+  const int error = errno;
+  // The mode resets this, and a daemon that is started anew could then not have its port while the connection lingers.
+  set_option(descriptor, SOL_SOCKET, SO_REUSEADDR, reuse);
+  return left ? nullptr : throw_errno(env, "setsockopt", error);
+}
+
+}  // namespace
+
+void register_peer(napi_env env, napi_value exports) {
+  export_function(env, exports, "receivedSegments", received_segments);
+  export_function(env, exports, "askPeer", ask_peer);
+}
+
+}  // namespace envd
