@@ -143,11 +143,8 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
       (scope) => {
-        // The machine may have been paused, or restored elsewhere: the clock was set, peers may be gone.
         scope.addHook('onResponse', async (_, reply) => {
-          if (reply.statusCode >= 300) return
-          listener.suspectOld()
-          sampler.sampleNow()
+          if (reply.statusCode < 300) await lookAround(listener, sampler)
         })
         initRoute(scope, initialization)
       },
@@ -173,6 +170,12 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     await devNull.close()
   }
   return { app, registry, sampler, ports, supervisor, release }
+}
+
+/** The machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
+async function lookAround(listener: Listener, sampler: Sampler): Promise<void> {
+  listener.suspectOld()
+  await sampler.sampleNow()
 }
 
 interface Observed {
