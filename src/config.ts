@@ -119,6 +119,7 @@ const flags = {
     choices: RESTART_MODES,
     help: 'when to start the start command again after its end: never, on-failure or always',
   },
+  'resume-handover': { type: 'bool', default: false, help: 'internal: accepted, without effect' },
   'run-dir': { type: 'string', default: '/run/e2b', help: 'directory of the sandbox flag files' },
   'start-cmd': {
     type: 'string',
@@ -141,7 +142,7 @@ const flags = {
 } as const
 
 /** Flags that ask for something else than to run, or say where the file is: they have no place in it. */
-const COMMAND_LINE_ONLY = new Set(['commit', 'config', 'version'])
+const COMMAND_LINE_ONLY = new Set(['commit', 'config', 'resume-handover', 'version'])
 
 const NO_FILE = { ok: true, values: {} } as const
 

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
@@ -7,6 +7,7 @@ import { createAccessToken } from './http/access-token.ts'
 import { buildApp } from './http/app.ts'
 import { createInitialization } from './http/initialization.ts'
 import { createListener, type Listener } from './http/listener.ts'
+import { orchestratorRoutes } from './http/orchestrator-routes.ts'
 import { composeRoutes } from './http/routes/compose.ts'
 import { envsRoute } from './http/routes/envs.ts'
 import { filesRoutes } from './http/routes/files.ts'
@@ -21,6 +22,7 @@ import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
+import { createFilesystemFreeze } from './platform/filesystem-freeze.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
 import { socketReader } from './platform/ports/read-sockets.ts'
@@ -63,7 +65,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout, peers: { askPeer, receivedSegments } })
   const parts = await build(config, { log, listener, shutdown: stopping.signal })
-  const { app, registry, sampler, ports, supervisor, release } = parts
+  const { app, registry, sampler, ports, supervisor, rootFreeze, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await app.ready()
@@ -75,6 +77,8 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
 
   const shutDown = async () => {
     supervisor.close()
+    // Also lets go what waits for the disk, and would hold up the end of the process.
+    const thawed = rootFreeze.close()
     // Before the streams end, so that those who watch get the last sample.
     await sampler.stop()
     stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
@@ -83,6 +87,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     await closed
     await app.close()
     stopReaping()
+    await thawed
     await release()
   }
   let closed: Promise<void> | undefined
@@ -132,6 +137,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const calls = createCallCounts()
   const sampler = buildSampler({ registry, watch, inotify, log: log.named('metrics') })
   const ports = buildPorts(config, users, log.named('port-forwarder'))
+  const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
   const app = buildApp({
     log,
     token,
@@ -148,6 +154,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
         })
         initRoute(scope, initialization)
       },
+      orchestratorRoutes({ rootFreeze, initialization }),
       filesRoutes(files),
       composeRoutes(files),
       rpcRoutes({
@@ -163,13 +170,22 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       }),
     ],
   })
-  const release = async () => {
-    await ports.close()
-    pollers.close()
-    inotify.close()
-    await devNull.close()
-  }
-  return { app, registry, sampler, ports, supervisor, release }
+  const release = () => releaseAll({ ports, pollers, inotify, devNull })
+  return { app, registry, sampler, ports, supervisor, rootFreeze, release }
+}
+
+interface Held {
+  readonly ports: PortTable
+  readonly pollers: Pollers
+  readonly inotify: Inotify
+  readonly devNull: FileHandle
+}
+
+async function releaseAll({ ports, pollers, inotify, devNull }: Held): Promise<void> {
+  await ports.close()
+  pollers.close()
+  inotify.close()
+  await devNull.close()
 }
 
 /** The machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */

@@ -8,6 +8,8 @@ import { createLog, type Log } from './log.ts'
  */
 export async function serve(config: Config, lastResort: number): Promise<boolean> {
   const log = createLog(config.verbose)
+  // Service scripts look for it by this name (contract K2); its flags are nobody's business.
+  process.title = 'envd'
   surviveSurprises(log)
   const stopped = signalled()
   try {

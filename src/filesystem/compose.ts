@@ -10,6 +10,7 @@ import { openDownload } from './download.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { giveTo } from './ownership.ts'
 import type { StoredFile } from './upload.ts'
+import { inWriteTurn } from './write-turns.ts'
 import { writeWhole } from './write-whole.ts'
 
 /** A file to be joined. */
@@ -54,9 +55,9 @@ export async function composeFiles({ sources, path, owner }: ComposeOptions): Pr
     if ((await lstat(destination).catch(() => undefined))?.isDirectory()) {
       throw new AppError('internal', `error finalizing compose: rename ${temporary} ${destination}: file exists`)
     }
-    await rename(temporary, destination)
+    await inWriteTurn(() => rename(temporary, destination))
   } catch (error) {
-    await rm(temporary, { force: true })
+    await inWriteTurn(() => rm(temporary, { force: true }))
     throw composeError('error finalizing compose', error)
   }
   await Promise.all(paths.map((source) => deleteSource(source, made)))
@@ -83,18 +84,18 @@ function isSame(a: Stats, b: Stats): boolean {
 }
 
 async function writeJoined(temporary: string, sources: readonly string[], owner: User): Promise<Stats> {
-  const handle = await open(temporary, NEW_FILE, FILE_MODE).catch((error: unknown) => {
+  const handle = await inWriteTurn(() => open(temporary, NEW_FILE, FILE_MODE)).catch((error: unknown) => {
     throw composeError('error creating temporary file', error)
   })
   try {
-    await giveTo(handle, owner)
+    await inWriteTurn(() => giveTo(handle, owner))
     for (const source of sources) await append(handle, source)
     const stats = await handle.stat()
     await handle.close()
     return stats
   } catch (error) {
     await handle.close().catch(() => {})
-    await rm(temporary, { force: true })
+    await inWriteTurn(() => rm(temporary, { force: true }))
     throw composeError('error composing file', error)
   }
 }
@@ -107,7 +108,7 @@ async function append(handle: FileHandle, path: string): Promise<void> {
     for (;;) {
       const bytes = await source.read(buffer, position)
       if (bytes === 0) return
-      await writeWhole(handle.fd, buffer.subarray(0, bytes), null)
+      await inWriteTurn(() => writeWhole(handle.fd, buffer.subarray(0, bytes), null))
       position += bytes
     }
   } finally {
@@ -118,7 +119,7 @@ async function append(handle: FileHandle, path: string): Promise<void> {
 /** A source that is the new file itself, by a path that changed meanwhile, stays. Other failures are ignored (contract B54). */
 async function deleteSource(path: string, made: Stats): Promise<void> {
   const stats = await stat(path).catch(() => undefined)
-  if (stats !== undefined && !isSame(stats, made)) await unlink(path).catch(() => {})
+  if (stats !== undefined && !isSame(stats, made)) await inWriteTurn(() => unlink(path)).catch(() => {})
 }
 
 function composeError(what: string, error: unknown): AppError {

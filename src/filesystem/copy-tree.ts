@@ -17,6 +17,7 @@ import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import { copyAttributes, removeTree } from '../native/index.ts'
+import { inWriteTurn } from './write-turns.ts'
 import { writeWhole } from './write-whole.ts'
 
 /** One read and one write; enough to make their overhead disappear. */
@@ -51,12 +52,12 @@ export async function moveAcross({ source, destination, signal }: MoveAcross): P
   const copy = `${target}.e2b-move.${randomUUID({ disableEntropyCache: true })}.tmp`
   try {
     await copyEntry(Buffer.from(cleanPath(source)), Buffer.from(copy), signal)
-    await rename(copy, target)
+    await inWriteTurn(() => rename(copy, target))
   } catch (error) {
-    await removeTree(Buffer.from(copy)).catch(() => {})
+    await inWriteTurn(() => removeTree(Buffer.from(copy))).catch(() => {})
     throw error
   }
-  await removeTree(Buffer.from(cleanPath(source)))
+  await inWriteTurn(() => removeTree(Buffer.from(cleanPath(source))))
 }
 
 /** The path with all links on the way resolved, but not one at its end. */
@@ -70,19 +71,19 @@ async function copyEntry(from: Buffer, to: Buffer, signal: AbortSignal): Promise
   const stats = await lstat(from)
   if (stats.isDirectory()) return copyDirectory(from, to, signal)
   if (stats.isFile()) return copyFile(from, to, signal)
-  if (stats.isSymbolicLink()) return copyLink(from, to, stats)
+  if (stats.isSymbolicLink()) return inWriteTurn(() => copyLink(from, to, stats))
   throw new AppError('internal', `cannot move a socket, pipe or device to another filesystem: ${from}`)
 }
 
 /** Entries are reached through the open directories, so that a link in their place leads nowhere else. */
 async function copyDirectory(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
   await using source = await open(from, READ_DIRECTORY)
-  await mkdir(to, PRIVATE_DIRECTORY)
+  await inWriteTurn(() => mkdir(to, PRIVATE_DIRECTORY))
   await using target = await open(to, READ_DIRECTORY)
   for (const name of await readdir(at(source, Buffer.from('.')), { encoding: 'buffer' })) {
     await copyEntry(at(source, name), at(target, name), signal)
   }
-  await copyFacts(source, target)
+  await inWriteTurn(() => copyFacts(source, target))
 }
 
 function at(directory: FileHandle, name: Buffer): Buffer {
@@ -91,7 +92,7 @@ function at(directory: FileHandle, name: Buffer): Buffer {
 
 async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
   await using source = await open(from, READ)
-  await using target = await open(to, CREATE, PRIVATE_FILE)
+  await using target = await inWriteTurn(() => open(to, CREATE, PRIVATE_FILE))
   const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
   let position = 0
   for (;;) {
@@ -100,11 +101,13 @@ async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<
     if (bytesRead === 0) break
     const bytes = buffer.subarray(0, bytesRead)
     // Zeros stay a hole.
-    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await writeWhole(target.fd, bytes, position)
+    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await inWriteTurn(() => writeWhole(target.fd, bytes, position))
     position += bytesRead
   }
-  await target.truncate(position)
-  await copyFacts(source, target)
+  await inWriteTurn(async () => {
+    await target.truncate(position)
+    await copyFacts(source, target)
+  })
 }
 
 /** Owner first: changing it clears bits of the mode. Times last. */

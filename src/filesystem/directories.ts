@@ -2,6 +2,7 @@ import { mkdir, stat } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { fileErrno } from './failure.ts'
 import { giveDirectoryTo, type Owner } from './ownership.ts'
+import { inWriteTurn } from './write-turns.ts'
 
 const DIRECTORY_MODE = 0o755
 
@@ -25,12 +26,12 @@ export async function ensureDirectory(path: string, owner: Owner): Promise<boole
   const parent = posix.dirname(path)
   if (parent !== path) await ensureDirectory(parent, owner)
   try {
-    await mkdir(path, DIRECTORY_MODE)
+    await inWriteTurn(() => mkdir(path, DIRECTORY_MODE))
   } catch (error) {
     if (fileErrno(error) === 'EEXIST' && (await isDirectory(path))) return false
     throw error
   }
-  await giveDirectoryTo(path, owner)
+  await inWriteTurn(() => giveDirectoryTo(path, owner))
   return true
 }
 

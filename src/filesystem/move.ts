@@ -7,6 +7,7 @@ import { moveAcross } from './copy-tree.ts'
 import { ensureDirectory } from './directories.ts'
 import { fileErrno, reasonOf } from './failure.ts'
 import type { Owner } from './ownership.ts'
+import { inWriteTurn } from './write-turns.ts'
 
 /** What goes where. Both paths are absolute. */
 export interface MoveOptions {
@@ -36,7 +37,7 @@ export async function movePath(options: MoveOptions): Promise<void> {
   const to = await lstat(destination).catch(() => undefined)
   if (to?.isDirectory() && (source === destination || !isSame(from, to))) throw refusal(options, 'file exists')
   try {
-    await rename(source, destination)
+    await inWriteTurn(() => rename(source, destination))
   } catch (error) {
     if (fileErrno(error) !== 'EXDEV') throw failed(error)
     if (from.isDirectory() && to !== undefined) throw refusal(options, 'not a directory')

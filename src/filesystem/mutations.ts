@@ -5,6 +5,7 @@ import { removeTree } from '../native/index.ts'
 import { ensureDirectory } from './directories.ts'
 import { failure, fileErrno, reasonOf } from './failure.ts'
 import type { Owner } from './ownership.ts'
+import { inWriteTurn } from './write-turns.ts'
 
 /**
  * Makes a directory and its missing parents for their owner (contract C14). Rejects with AppError: already_exists,
@@ -40,7 +41,7 @@ export async function removePath(path: string): Promise<void> {
   const target = path.replace(/\/+$/, '')
   if (cleanPath(path) === '/') throw new AppError('invalid_argument', 'the root directory cannot be removed')
   try {
-    await removeTree(Buffer.from(target))
+    await inWriteTurn(() => removeTree(Buffer.from(target)))
   } catch (error) {
     throw new AppError('internal', `error removing file or directory: ${failure('unlinkat', path, error)}`, {
       cause: error,

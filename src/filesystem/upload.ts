@@ -14,6 +14,7 @@ import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { createFileSink } from './file-sink.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
 import { forgiveOwner } from './ownership.ts'
+import { inWriteTurn } from './write-turns.ts'
 
 /** A file that was stored, as `POST /files` reports it (contract B37). */
 export interface StoredFile {
@@ -38,6 +39,8 @@ export interface UploadTarget {
 
 const closeFile = promisify(close)
 const emptyFile = promisify(ftruncate)
+/** Closing a file that was emptied may begin to write out what it has got since (ext4(5), auto_da_alloc). */
+const closeWritten = (fd: number) => inWriteTurn(() => closeFile(fd))
 
 /**
  * Writes a stream into a file, in place: an existing file keeps inode, links and mode, and is given to the owner before it is
@@ -85,7 +88,9 @@ async function ensureParent(path: string, owner: User): Promise<void> {
 
 /** Gives the descriptor of the emptied file. Rejects with AppError or the system error. */
 async function openEmpty(path: string, owner: User): Promise<number> {
-  const { fd, mode, ownerError } = unpackOpened(await openToWrite(Buffer.from(path), owner.uid, owner.gid))
+  const { fd, mode, ownerError } = unpackOpened(
+    await inWriteTurn(() => openToWrite(Buffer.from(path), owner.uid, owner.gid)),
+  )
   if (fd === undefined) {
     if ((mode & constants.S_IFMT) === constants.S_IFDIR) throw isDirectory(path)
     throw new AppError('invalid_argument', `path is not a regular file: ${path}`)
@@ -93,10 +98,10 @@ async function openEmpty(path: string, owner: User): Promise<number> {
   if (ownerError === '') return fd
   try {
     await forgiveOwner(fd, owner, Object.assign(new Error('fchown'), { code: ownerError }))
-    await emptyFile(fd, 0)
+    await inWriteTurn(() => emptyFile(fd, 0))
     return fd
   } catch (error) {
-    await closeFile(fd)
+    await closeWritten(fd)
     throw error
   }
 }
@@ -124,7 +129,7 @@ async function fill(fd: number, source: Readable, target: UploadTarget): Promise
     await pump(source, sink, { signal: target.signal, idleMs: target.idleMs })
   } catch (error) {
     await sink.settled()
-    await closeFile(fd).catch(() => {})
+    await closeWritten(fd).catch(() => {})
     throw writeError(error, target)
   }
 }

@@ -14,6 +14,7 @@ NAPI_MODULE_INIT() {
   envd::register_write_file(env, exports);
   envd::register_watches(env, exports);
   envd::register_listening(env, exports);
+  envd::register_filesystem_freeze(env, exports);
   envd::register_peer(env, exports);
   return exports;
 }

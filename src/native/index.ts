@@ -113,6 +113,8 @@ interface Addon {
   removeWatch(instance: number, watch: number): number
   waitingBytes(fd: number): number
   listeningSockets(limit: number): Promise<Buffer>
+  freezeFilesystem(path: Uint8Array): Promise<Buffer>
+  thawFilesystem(path: Uint8Array): Promise<Buffer>
   receivedSegments(fd: number): number
   askPeer(fd: number): void
 }
@@ -240,3 +242,10 @@ export const receivedSegments = addon.receivedSegments
  * peer takes none. A peer may answer only one in 500 ms. Throws with `code`: EPERM without CAP_NET_ADMIN, ENOTCONN when either side has closed.
  */
 export const askPeer = addon.askPeer
+/**
+ * FIFREEZE on the filesystem that holds a directory (ioctl_fifreeze(2)): writes out what is dirty, then lets every further write wait.
+ * On a thread of its own. Gives nothing. Rejects with `code`: EBUSY (is frozen), EOPNOTSUPP (cannot be), EPERM.
+ */
+export const freezeFilesystem = addon.freezeFilesystem
+/** FITHAW: the writes go on. The same otherwise; EINVAL: it is not frozen. Needs no thread of the pool, nor the disk. */
+export const thawFilesystem = addon.thawFilesystem

@@ -1,14 +1,20 @@
 #include "job.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
 #include "values.h"
 
 namespace envd {
 
 namespace {
 
-// Settles the promise of a job and frees it.
-void complete(napi_env env, napi_status, void* data) {
-  std::unique_ptr<Job> job(static_cast<Job*>(data));
+// The stack of a thread that makes a few system calls.
+constexpr size_t thread_stack_bytes = 256 * 1024;
+
+// Settles the promise of a job.
+void settle(napi_env env, const std::unique_ptr<Job>& job) {
   napi_value value = nullptr;
   if (job->error != 0) {
     const std::string message = std::string(job->call) + ": " + error_name(job->error);
@@ -26,7 +32,53 @@ void complete(napi_env env, napi_status, void* data) {
     }
     napi_resolve_deferred(env, job->deferred, value);
   }
+}
+
+void complete(napi_env env, napi_status, void* data) {
+  const std::unique_ptr<Job> job(static_cast<Job*>(data));
+  settle(env, job);
   napi_delete_async_work(env, job->work);
+}
+
+// Runs on the event loop. No env: the environment closed with the call still in its queue.
+void deliver(napi_env env, napi_value, void*, void* data) {
+  const std::unique_ptr<Job> job(static_cast<Job*>(data));
+  if (env != nullptr) settle(env, job);
+}
+
+// Hands the job over to the event loop, which frees it. Anything but success means that the environment is closing and has
+// already let go of this thread.
+void report(Job* job) {
+  napi_threadsafe_function done = job->done;
+  if (napi_call_threadsafe_function(done, job, napi_tsfn_nonblocking) == napi_ok) {
+    napi_release_threadsafe_function(done, napi_tsfn_release);
+  } else {
+    delete job;
+  }
+}
+
+void* run_thread(void* data) {
+  auto* job = static_cast<Job*>(data);
+  job->run();
+  report(job);
+  return nullptr;
+}
+
+// 0, or the errno. The thread takes no signals: they are for the main thread.
+int start_thread(Job* job) {
+  pthread_attr_t attributes;
+  if (const int error = pthread_attr_init(&attributes); error != 0) return error;
+  pthread_attr_setstacksize(&attributes, thread_stack_bytes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread{};
+  const int error = pthread_create(&thread, &attributes, run_thread, job);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  return error;
 }
 
 }  // namespace
@@ -38,6 +90,21 @@ napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
   napi_create_async_work(env, nullptr, from_string(env, name), execute, complete, job.get(), &job->work);
   if (napi_queue_async_work(env, job->work) != napi_ok) return nullptr;
   job.release();
+  return promise;
+}
+
+napi_value start_thread_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
+  napi_value promise = nullptr;
+  if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) return nullptr;
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, from_string(env, name), 0, 1, nullptr, nullptr, nullptr, deliver,
+                                      &job->done) != napi_ok) {
+    return throw_errno(env, name, ENOMEM);
+  }
+  Job* started = job.release();
+  if (const int error = start_thread(started); error != 0) {
+    started->fail("pthread_create", error);
+    report(started);
+  }
   return promise;
 }
 

@@ -1,4 +1,4 @@
-// Work on the thread pool whose outcome settles a promise.
+// Work off the event loop whose outcome settles a promise.
 #pragma once
 
 #include <node_api.h>
@@ -10,12 +10,13 @@
 
 namespace envd {
 
-// One piece of work on the thread pool. `run` may not touch JavaScript.
+// One piece of work, on the thread pool or on a thread of its own. `run` may not touch JavaScript.
 struct Job {
   virtual ~Job() = default;
   virtual void run() = 0;
 
   napi_async_work work = nullptr;
+  napi_threadsafe_function done = nullptr;
   napi_deferred deferred = nullptr;
   // The call that failed, and its errno; 0: none did.
   const char* call = "";
@@ -31,6 +32,8 @@ struct Job {
 
 // Queues a job and gives its promise: of a Buffer with the packed result, or of an Error with `code` and `syscall`.
 napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name);
+// The same on a thread of its own, for what must not wait for the thread pool, or could hold it for long.
+napi_value start_thread_job(napi_env env, std::unique_ptr<Job> job, const char* name);
 
 // Little-endian, `bytes` long.
 void put_integer(std::string& out, uint64_t value, size_t bytes);

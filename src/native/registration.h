@@ -18,6 +18,7 @@ void register_remove(napi_env env, napi_value exports);
 void register_write_file(napi_env env, napi_value exports);
 void register_watches(napi_env env, napi_value exports);
 void register_listening(napi_env env, napi_value exports);
+void register_filesystem_freeze(napi_env env, napi_value exports);
 void register_peer(napi_env env, napi_value exports);
 
 }  // namespace envd
