@@ -143,9 +143,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
       (scope) => {
-        scope.addHook('onResponse', async (_, reply) => {
-          if (reply.statusCode < 300) await lookAround(listener, sampler)
-        })
+        scope.addHook('onResponse', lookAround(listener, sampler))
         initRoute(scope, initialization)
       },
       filesRoutes(files),
@@ -172,10 +170,13 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   return { app, registry, sampler, ports, supervisor, release }
 }
 
-/** The machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
-async function lookAround(listener: Listener, sampler: Sampler): Promise<void> {
-  listener.suspectOld()
-  await sampler.sampleNow()
+/** After an initialization the machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
+function lookAround(listener: Listener, sampler: Sampler) {
+  return async (_: unknown, reply: { readonly statusCode: number }) => {
+    if (reply.statusCode >= 300) return
+    listener.suspectOld()
+    await sampler.sampleNow()
+  }
 }
 
 interface Observed {
