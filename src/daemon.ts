@@ -21,6 +21,7 @@ import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
+import type { Logs } from './platform/logs/logs.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
 import { socketReader } from './platform/ports/read-sockets.ts'
@@ -59,7 +60,8 @@ export interface Daemon {
 const CLOSE_GRACE_MS = 1_500
 
 /** Builds every part, in the order in which they need each other, and listens last. Rejects with the listen error. */
-export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
+  const { log } = logs
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout, peers: { askPeer, receivedSegments } })
   const parts = await build(config, { log, listener, shutdown: stopping.signal })
