@@ -23,6 +23,7 @@ import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
 import { createFilesystemFreeze } from './platform/filesystem-freeze.ts'
+import type { Logs } from './platform/logs/logs.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
 import { socketReader } from './platform/ports/read-sockets.ts'
@@ -61,7 +62,8 @@ export interface Daemon {
 const CLOSE_GRACE_MS = 1_500
 
 /** Builds every part, in the order in which they need each other, and listens last. Rejects with the listen error. */
-export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
+  const { log } = logs
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout, peers: { askPeer, receivedSegments } })
   const parts = await build(config, { log, listener, shutdown: stopping.signal })
@@ -149,9 +151,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
       (scope) => {
-        scope.addHook('onResponse', async (_, reply) => {
-          if (reply.statusCode < 300) await lookAround(listener, sampler)
-        })
+        scope.addHook('onResponse', lookAround(listener, sampler))
         initRoute(scope, initialization)
       },
       orchestratorRoutes({ rootFreeze, initialization }),
@@ -188,10 +188,13 @@ async function releaseAll({ ports, pollers, inotify, devNull }: Held): Promise<v
   await devNull.close()
 }
 
-/** The machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
-async function lookAround(listener: Listener, sampler: Sampler): Promise<void> {
-  listener.suspectOld()
-  await sampler.sampleNow()
+/** After an initialization the machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
+function lookAround(listener: Listener, sampler: Sampler) {
+  return async (_: unknown, reply: { readonly statusCode: number }) => {
+    if (reply.statusCode >= 300) return
+    listener.suspectOld()
+    await sampler.sampleNow()
+  }
 }
 
 interface Observed {

@@ -3,32 +3,38 @@ import { pino } from 'pino'
 /** Names, numbers and lengths only: never a payload, an environment value, a token, a signature or input bytes. */
 export type LogFields = Record<string, string | number | boolean | undefined>
 
-/** A structured logger with a name; made once in `daemon.ts` and handed down. Calls never block and never throw. */
+/** A structured logger with a name; made once, by `serve.ts`, and handed down. Calls never block and never throw. */
 export interface Log {
   debug(fields: LogFields, message: string): void
   info(fields: LogFields, message: string): void
   warn(fields: LogFields, message: string): void
   error(fields: LogFields, message: string): void
-  /** The same sink under another logger name. */
+  /** The same sinks under another logger name. */
   named(name: string): Log
 }
 
-/**
- * Bytes of log lines held while standard output does not take them; past it the newest lines are dropped.
- * 8 MiB is what the log exporter holds as well.
- */
-const MAX_BUFFERED_BYTES = 8 * 1024 * 1024
+/** From all lines to failures only. */
+export type LogLevel = (typeof LEVELS)[number]
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+
+/** Takes finished lines: JSON objects, each with its line feed. `write` must not block or throw. */
+export interface LogSink {
+  /** The lowest level it wants. */
+  readonly level: LogLevel
+  write(line: string): void
+}
 
 /**
- * JSON lines on standard output, written asynchronously: a full pipe or a frozen disk never stops the daemon.
- * Quiet (warnings and errors only) unless `verbose`.
+ * JSON lines with `level`, `timestamp` (RFC 3339, by the clock that `/init` sets), `logger`, the fields, `message` (contract
+ * G30). A line that no sink wants is not made.
  */
-export function createLog(verbose: boolean): Log {
-  const destination = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })
-  destination.on('error', () => {})
+export function createLog(sinks: readonly [LogSink, ...LogSink[]]): Log {
+  const streams = sinks.map(({ level, write }) => ({ level, stream: { write } }))
+  const destination = pino.multistream(streams)
   const root = pino(
     {
-      level: verbose ? 'debug' : 'warn',
+      level: LEVELS.find((level) => sinks.some((sink) => sink.level === level)) ?? 'error',
       base: null,
       messageKey: 'message',
       timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,

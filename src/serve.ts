@@ -1,20 +1,22 @@
 import type { Config } from './config.ts'
 import { startDaemon } from './daemon.ts'
-import { createLog, type Log } from './log.ts'
+import type { Log } from './log.ts'
+import { createLogs } from './platform/logs/logs.ts'
 
 /**
  * Runs the daemon until SIGTERM or SIGINT and stops it then. Returns false when it could not listen.
  * @param lastResort milliseconds after the signal at which the process exits whatever still runs.
  */
 export async function serve(config: Config, lastResort: number): Promise<boolean> {
-  const log = createLog(config.verbose)
+  const logs = createLogs({ verbose: config.verbose, exported: !config.notFirecracker })
+  const { log } = logs
   // Service scripts look for it by this name (contract K2); its flags are nobody's business.
   process.title = 'envd'
   surviveSurprises(log)
   const stopped = signalled()
   try {
-    const daemon = await startDaemon(config, log)
-    process.stdout.write(`listening on http://${host(config.address)}:${daemon.port}\n`)
+    const daemon = await startDaemon(config, logs)
+    logs.print(`listening on http://${host(config.address)}:${daemon.port}`)
     log.info({ signal: await stopped }, 'stopping')
     setTimeout(() => process.exit(), lastResort).unref()
     await daemon.close()
@@ -22,6 +24,8 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
   } catch (error) {
     process.stderr.write(`server stopped: ${error instanceof Error ? error.message : error}\n`)
     return false
+  } finally {
+    await logs.close()
   }
 }
 
