@@ -1,0 +1,79 @@
+import { execFile } from 'node:child_process'
+import { mkdir, stat, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { TestContext } from 'vitest'
+import { needsNamespace } from './namespace.ts'
+
+/** An ext4 filesystem of its own, the only kind here that can be frozen. Disposing thaws and unmounts it. */
+export interface LoopDisk extends AsyncDisposable {
+  /** Where it is mounted. */
+  readonly path: string
+  /** fsfreeze(8); resolves also if it is frozen already. */
+  freeze(): Promise<void>
+  /** Resolves also if it is not frozen. */
+  thaw(): Promise<void>
+  /** Mounts a directory of the machine at the same place below `path`. Undone by disposing. */
+  bind(directory: string): Promise<void>
+}
+
+const run = promisify(execFile)
+
+/** The numbers of the kernel's devices (admin-guide/devices.txt), which do not exist in the /dev of the namespace. */
+const CONTROL = ['c', '10', '237']
+const LOOP_MAJOR = '7'
+/** As many as the kernel makes at start. */
+const LOOP_DEVICES = 8
+
+/** Skips the test, with the reason, where no loop device can be had. */
+export async function needsLoopDisks(context: TestContext): Promise<void> {
+  needsNamespace(context)
+  for (const tool of ['mkfs.ext4', 'losetup', 'fsfreeze']) {
+    if ((await run('which', [tool]).catch(() => true)) === true) context.skip(`needs ${tool}`)
+  }
+  const reason = await makeDevices().catch((error: unknown) => error)
+  if (reason !== undefined) context.skip('needs loop devices, which this machine does not have')
+}
+
+async function makeDevices(): Promise<void> {
+  const node = async (path: string, kind: string[]) => {
+    if ((await stat(path).catch(() => undefined)) === undefined) await run('mknod', [path, ...kind])
+  }
+  await node('/dev/loop-control', CONTROL)
+  for (let i = 0; i < LOOP_DEVICES; i++) await node(`/dev/loop${i}`, ['b', LOOP_MAJOR, String(i)])
+  await run('losetup', ['--find'])
+}
+
+/**
+ * Makes and mounts a filesystem in `directory`, in memory unless that is on a disk. A test that is killed while its filesystem is frozen leaves
+ * processes that cannot end; mounting its /dev/loop device anywhere and `fsfreeze -u` there frees them.
+ */
+export async function makeLoopDisk(directory: string): Promise<LoopDisk> {
+  const image = join(directory, 'disk.img')
+  const path = join(directory, 'disk')
+  await writeFile(image, '')
+  await truncate(image, 512 * 1024 * 1024)
+  await mkdir(path)
+  await run('mkfs.ext4', ['-q', '-F', image])
+  await run('mount', ['-o', 'loop', image, path])
+  const bound: string[] = []
+  const thaw = () => run('fsfreeze', ['-u', path]).then(noop, noop)
+  return {
+    path,
+    freeze: () => run('fsfreeze', ['-f', path]).then(noop, noop),
+    thaw,
+    bind: async (from) => {
+      const target = join(path, from)
+      await mkdir(target, { recursive: true })
+      await run('mount', ['--rbind', from, target])
+      bound.push(target)
+    },
+    async [Symbol.asyncDispose]() {
+      await thaw()
+      for (const target of bound.reverse()) await run('umount', ['-l', target])
+      await run('umount', ['-l', path])
+    },
+  }
+}
+
+function noop(): void {}
