@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises'
+import type { FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
@@ -10,10 +11,12 @@ import { createListener, type Listener } from './http/listener.ts'
 import { composeRoutes } from './http/routes/compose.ts'
 import { envsRoute } from './http/routes/envs.ts'
 import { filesRoutes } from './http/routes/files.ts'
+import { freezeRoute } from './http/routes/freeze.ts'
 import { healthRoute } from './http/routes/health.ts'
 import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { readyRoute } from './http/routes/ready.ts'
+import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
@@ -21,6 +24,7 @@ import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
+import { createWorkload, type Workload } from './platform/freeze/workload.ts'
 import type { Logs } from './platform/logs/logs.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
@@ -115,17 +119,16 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const pollers = new Pollers()
   const files = { users, defaults, token, log: log.named('filesystem') }
   const inotify = new Inotify({ log: files.log, ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
+  const cgroups = config.noCgroups ? undefined : config.cgroupRoot
+  const workload = await createWorkload({ root: cgroups, log: log.named('freezer') })
   const process = createProcessService({
     users,
     defaults,
     registry,
-    window: new OutputWindow(config.outputWindow),
-    pool: new SlabPool(),
-    path: config.path,
-    noFile: config.noFile,
-    readerStall: config.readerStall,
+    gate: workload.gate,
     devNull: devNull.fd,
     log: log.named('process'),
+    ...commandSettings(config),
   })
   const readEntry = (path: string) => readEntryInfo(path, users)
   const watch = createWatchService({ users, defaults, inotify, pollers, readEntry })
@@ -148,6 +151,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
         scope.addHook('onResponse', lookAround(listener, sampler))
         initRoute(scope, initialization)
       },
+      freezeRoutes(workload, sampler),
       filesRoutes(files),
       composeRoutes(files),
       rpcRoutes({
@@ -164,6 +168,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     ],
   })
   const release = async () => {
+    await workload.close()
     await ports.close()
     pollers.close()
     inotify.close()
@@ -179,6 +184,18 @@ function lookAround(listener: Listener, sampler: Sampler) {
     listener.suspectOld()
     await sampler.sampleNow()
   }
+}
+
+function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
+  return (scope: FastifyInstance) => {
+    freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow() })
+    unfreezeRoute(scope, unfreeze)
+  }
+}
+
+/** What every command gets from the configuration, and the memory for its output. */
+function commandSettings({ outputWindow, path, noFile, readerStall }: Config) {
+  return { window: new OutputWindow(outputWindow), pool: new SlabPool(), path, noFile, readerStall }
 }
 
 interface Observed {
