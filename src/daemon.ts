@@ -119,8 +119,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const pollers = new Pollers()
   const files = { users, defaults, token, log: log.named('filesystem') }
   const inotify = new Inotify({ log: files.log, ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
-  const cgroups = config.noCgroups ? undefined : config.cgroupRoot
-  const workload = await createWorkload({ root: cgroups, log: log.named('freezer') })
+  const workload = await createWorkload({ root: cgroupRoot(config), log: log.named('freezer') })
   const process = createProcessService({
     users,
     defaults,
@@ -191,6 +190,10 @@ function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
     freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow() })
     unfreezeRoute(scope, unfreeze)
   }
+}
+
+function cgroupRoot({ noCgroups, cgroupRoot: root }: Config): string | undefined {
+  return noCgroups ? undefined : root
 }
 
 /** What every command gets from the configuration, and the memory for its output. */
