@@ -25,6 +25,7 @@ import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
 import { createWorkload, type Workload } from './platform/freeze/workload.ts'
+import { createHost } from './platform/host/create.ts'
 import type { Logs } from './platform/logs/logs.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
@@ -41,7 +42,7 @@ import { createSupervisorService } from './supervisor/service.ts'
 import { type SupervisorDeps, supervisorOptions } from './supervisor/settings.ts'
 import { Supervisor } from './supervisor/supervisor.ts'
 import { createClock } from './system/clock.ts'
-import { createDefaults } from './system/defaults.ts'
+import { createDefaults, type Defaults } from './system/defaults.ts'
 import { ownName, ownUser } from './system/own-user.ts'
 import { writeRunDir } from './system/run-dir.ts'
 import { createUsers, type Users } from './system/users.ts'
@@ -69,12 +70,12 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout, peers: { askPeer, receivedSegments } })
   const parts = await build(config, { log, listener, shutdown: stopping.signal })
-  const { app, registry, sampler, ports, supervisor, release } = parts
+  const { app, registry, host, sampler, ports, supervisor, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await app.ready()
   await sampler.start()
-  const stopReaping = reapOrphans(registry, log)
+  const stopReaping = reapOrphans(() => [...registry.list().map(({ pid }) => pid), ...host.commands.pids()], log)
   const port = await listener.listen({ address: config.address, port: config.port })
   ports.start(port)
   supervisor.begin()
@@ -116,9 +117,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const token = createAccessToken()
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
-  const pollers = new Pollers()
   const files = { users, defaults, token, log: log.named('filesystem') }
-  const inotify = new Inotify({ log: files.log, ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
   const workload = await createWorkload({ root: cgroupRoot(config), log: log.named('freezer') })
   const process = createProcessService({
     users,
@@ -129,8 +128,8 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     log: log.named('process'),
     ...commandSettings(config),
   })
-  const readEntry = (path: string) => readEntryInfo(path, users)
-  const watch = createWatchService({ users, defaults, inotify, pollers, readEntry })
+  const host = createHost({ path: config.path, env: defaults.env, log })
+  const { watch, inotify, pollers } = buildWatching(users, defaults, log)
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
   const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })
   const calls = createCallCounts()
@@ -168,12 +167,12 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   })
   const release = async () => {
     await workload.close()
-    await ports.close()
+    await Promise.all([host.close(), ports.close()])
     pollers.close()
     inotify.close()
     await devNull.close()
   }
-  return { app, registry, sampler, ports, supervisor, release }
+  return { app, registry, host, sampler, ports, supervisor, release }
 }
 
 /** After an initialization the machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
@@ -199,6 +198,13 @@ function cgroupRoot({ noCgroups, cgroupRoot: root }: Config): string | undefined
 /** What every command gets from the configuration, and the memory for its output. */
 function commandSettings({ outputWindow, path, noFile, readerStall }: Config) {
   return { window: new OutputWindow(outputWindow), pool: new SlabPool(), path, noFile, readerStall }
+}
+
+function buildWatching(users: Users, defaults: Defaults, log: Log) {
+  const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
+  const pollers = new Pollers()
+  const readEntry = (path: string) => readEntryInfo(path, users)
+  return { inotify, pollers, watch: createWatchService({ users, defaults, inotify, pollers, readEntry }) }
 }
 
 interface Observed {
