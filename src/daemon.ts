@@ -45,6 +45,7 @@ import { createClock } from './system/clock.ts'
 import { createDefaults, type Defaults } from './system/defaults.ts'
 import { ownName, ownUser } from './system/own-user.ts'
 import { writeRunDir } from './system/run-dir.ts'
+import { createSuspects } from './system/suspects.ts'
 import { createUsers, type Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
 import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
@@ -68,7 +69,7 @@ const CLOSE_GRACE_MS = 1_500
 export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { log } = logs
   const stopping = new AbortController()
-  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout, peers: { askPeer, receivedSegments } })
+  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
   const parts = await build(config, { log, listener, shutdown: stopping.signal })
   const { app, registry, host, sampler, ports, supervisor, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
@@ -146,7 +147,7 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
       (scope) => {
-        scope.addHook('onResponse', lookAround(listener, sampler))
+        scope.addHook('onResponse', lookAround({ sampler, listener, ports, log, shutdown }))
         initRoute(scope, initialization)
       },
       freezeRoutes(workload, sampler),
@@ -175,11 +176,18 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   return { app, registry, host, sampler, ports, supervisor, release }
 }
 
+interface Surroundings extends Frame {
+  readonly sampler: Sampler
+  readonly ports: PortTable
+}
+
 /** After an initialization the machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
-function lookAround(listener: Listener, sampler: Sampler) {
+function lookAround({ sampler, listener, ports, log, shutdown }: Surroundings) {
+  const suspects = createSuspects({ peers: { askPeer, receivedSegments }, log, signal: shutdown })
   return async (_: unknown, reply: { readonly statusCode: number }) => {
     if (reply.statusCode >= 300) return
-    listener.suspectOld()
+    suspects.add(listener.connections)
+    suspects.add(ports.clients)
     await sampler.sampleNow()
   }
 }
