@@ -18,7 +18,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**'],
+          exclude: ['test/e2e/**', 'test/image/**'],
           sequence: { groupOrder: 0 },
           maxWorkers: 2,
         },
@@ -34,6 +34,19 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
           // What an SDK needs to take the daemon of this machine for a sandbox.
           env: { E2B_DEBUG: 'true', E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'image',
+          // By scripts/test-image only, which makes what they need.
+          include: process.env['ENVD_TEST_IMAGE'] === '1' ? ['test/image/**/*.test.ts'] : [],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
+          env: { E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
       },
     ],

@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import type { FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
@@ -11,10 +12,12 @@ import { orchestratorRoutes } from './http/orchestrator-routes.ts'
 import { composeRoutes } from './http/routes/compose.ts'
 import { envsRoute } from './http/routes/envs.ts'
 import { filesRoutes } from './http/routes/files.ts'
+import { freezeRoute } from './http/routes/freeze.ts'
 import { healthRoute } from './http/routes/health.ts'
 import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { readyRoute } from './http/routes/ready.ts'
+import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
@@ -23,6 +26,8 @@ import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
 import { createFilesystemFreeze } from './platform/filesystem-freeze.ts'
+import { createWorkload, type Workload } from './platform/freeze/workload.ts'
+import { createHost } from './platform/host/create.ts'
 import type { Logs } from './platform/logs/logs.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
@@ -39,9 +44,10 @@ import { createSupervisorService } from './supervisor/service.ts'
 import { type SupervisorDeps, supervisorOptions } from './supervisor/settings.ts'
 import { Supervisor } from './supervisor/supervisor.ts'
 import { createClock } from './system/clock.ts'
-import { createDefaults } from './system/defaults.ts'
+import { createDefaults, type Defaults } from './system/defaults.ts'
 import { ownName, ownUser } from './system/own-user.ts'
 import { writeRunDir } from './system/run-dir.ts'
+import { createSuspects } from './system/suspects.ts'
 import { createUsers, type Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
 import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
@@ -65,14 +71,14 @@ const CLOSE_GRACE_MS = 1_500
 export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { log } = logs
   const stopping = new AbortController()
-  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout, peers: { askPeer, receivedSegments } })
+  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
   const parts = await build(config, { log, listener, shutdown: stopping.signal })
-  const { app, registry, sampler, ports, supervisor, rootFreeze, release } = parts
+  const { app, registry, host, sampler, ports, supervisor, rootFreeze, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await app.ready()
   await sampler.start()
-  const stopReaping = reapOrphans(registry, log)
+  const stopReaping = reapOrphans(() => [...registry.list().map(({ pid }) => pid), ...host.commands.pids()], log)
   const port = await listener.listen({ address: config.address, port: config.port })
   ports.start(port)
   supervisor.begin()
@@ -117,23 +123,19 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const token = createAccessToken()
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
-  const pollers = new Pollers()
   const files = { users, defaults, token, log: log.named('filesystem') }
-  const inotify = new Inotify({ log: files.log, ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
+  const workload = await createWorkload({ root: cgroupRoot(config), log: log.named('freezer') })
   const process = createProcessService({
     users,
     defaults,
     registry,
-    window: new OutputWindow(config.outputWindow),
-    pool: new SlabPool(),
-    path: config.path,
-    noFile: config.noFile,
-    readerStall: config.readerStall,
+    gate: workload.gate,
     devNull: devNull.fd,
     log: log.named('process'),
+    ...commandSettings(config),
   })
-  const readEntry = (path: string) => readEntryInfo(path, users)
-  const watch = createWatchService({ users, defaults, inotify, pollers, readEntry })
+  const host = createHost({ path: config.path, env: defaults.env, log })
+  const { watch, inotify, pollers } = buildWatching(users, defaults, log)
   const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
   const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })
   const calls = createCallCounts()
@@ -151,10 +153,11 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
       (scope) => {
-        scope.addHook('onResponse', lookAround(listener, sampler))
+        scope.addHook('onResponse', lookAround({ sampler, listener, ports, log, shutdown }))
         initRoute(scope, initialization)
       },
       orchestratorRoutes({ rootFreeze, initialization }),
+      freezeRoutes(workload, sampler),
       filesRoutes(files),
       composeRoutes(files),
       rpcRoutes({
@@ -170,31 +173,64 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       }),
     ],
   })
-  const release = () => releaseAll({ ports, pollers, inotify, devNull })
-  return { app, registry, sampler, ports, supervisor, rootFreeze, release }
+  const release = () => releaseAll({ workload, host, ports, pollers, inotify, devNull })
+  return { app, registry, host, sampler, ports, supervisor, rootFreeze, release }
 }
 
 interface Held {
+  readonly workload: Workload
+  readonly host: { close(): Promise<void> }
   readonly ports: PortTable
   readonly pollers: Pollers
   readonly inotify: Inotify
   readonly devNull: FileHandle
 }
 
-async function releaseAll({ ports, pollers, inotify, devNull }: Held): Promise<void> {
-  await ports.close()
+async function releaseAll({ workload, host, ports, pollers, inotify, devNull }: Held): Promise<void> {
+  await workload.close()
+  await Promise.all([host.close(), ports.close()])
   pollers.close()
   inotify.close()
   await devNull.close()
 }
 
+interface Surroundings extends Frame {
+  readonly sampler: Sampler
+  readonly ports: PortTable
+}
+
 /** After an initialization the machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
-function lookAround(listener: Listener, sampler: Sampler) {
+function lookAround({ sampler, listener, ports, log, shutdown }: Surroundings) {
+  const suspects = createSuspects({ peers: { askPeer, receivedSegments }, log, signal: shutdown })
   return async (_: unknown, reply: { readonly statusCode: number }) => {
     if (reply.statusCode >= 300) return
-    listener.suspectOld()
+    suspects.add(listener.connections)
+    suspects.add(ports.clients)
     await sampler.sampleNow()
   }
+}
+
+function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
+  return (scope: FastifyInstance) => {
+    freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow() })
+    unfreezeRoute(scope, unfreeze)
+  }
+}
+
+function cgroupRoot({ noCgroups, cgroupRoot: root }: Config): string | undefined {
+  return noCgroups ? undefined : root
+}
+
+/** What every command gets from the configuration, and the memory for its output. */
+function commandSettings({ outputWindow, path, noFile, readerStall }: Config) {
+  return { window: new OutputWindow(outputWindow), pool: new SlabPool(), path, noFile, readerStall }
+}
+
+function buildWatching(users: Users, defaults: Defaults, log: Log) {
+  const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
+  const pollers = new Pollers()
+  const readEntry = (path: string) => readEntryInfo(path, users)
+  return { inotify, pollers, watch: createWatchService({ users, defaults, inotify, pollers, readEntry }) }
 }
 
 interface Observed {

@@ -1,22 +1,26 @@
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Config } from './config.ts'
 import { startDaemon } from './daemon.ts'
 import type { Log } from './log.ts'
 import { createLogs } from './platform/logs/logs.ts'
+import { checkInstallation } from './system/installation.ts'
 
 /**
  * Runs the daemon until SIGTERM or SIGINT and stops it then. Returns false when it could not listen.
  * @param lastResort milliseconds after the signal at which the process exits whatever still runs.
  */
 export async function serve(config: Config, lastResort: number): Promise<boolean> {
+  // Under a loader or a pinned Node the kernel knows it by another name; `pidof envd` is how it is found.
+  process.title = 'envd'
   const logs = createLogs({ verbose: config.verbose, exported: !config.notFirecracker })
   const { log } = logs
-  // Service scripts look for it by this name (contract K2); its flags are nobody's business.
-  process.title = 'envd'
   surviveSurprises(log)
   const stopped = signalled()
   try {
     const daemon = await startDaemon(config, logs)
     logs.print(`listening on http://${host(config.address)}:${daemon.port}`)
+    await checkInstallation(dirname(fileURLToPath(import.meta.url)), log)
     log.info({ signal: await stopped }, 'stopping')
     setTimeout(() => process.exit(), lastResort).unref()
     await daemon.close()

@@ -1,13 +1,12 @@
 import type { Server as HttpServer, RequestListener } from 'node:http'
 import type { Server, Socket } from 'node:net'
 import { errnoOf } from '../errors.ts'
+import { descriptorOf } from '../lib/descriptor.ts'
 import type { Log } from '../log.ts'
 import { bind, type Endpoint, portOf } from './bind.ts'
-import { descriptorOf } from './descriptor.ts'
 import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
-import { createSuspects, type Peers } from './suspects.ts'
 
 /** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
 export interface Listener {
@@ -17,12 +16,8 @@ export interface Listener {
   listen(endpoint: Endpoint): Promise<number>
   /** Connections that are open now, whatever they do. */
   readonly openConnections: number
-  /**
-   * Doubts every connection that is open now, for a call that may come after the machine was restored from a snapshot: a peer that
-   * does not show within 2 s that it is still there loses its connection (pitfalls L1); one that is there notices nothing. Returns at
-   * once, and costs next to nothing when it is repeated.
-   */
-  suspectOld(): void
+  /** Those connections. */
+  readonly connections: Iterable<Socket>
   /**
    * Stops accepting, ends idle connections, tells HTTP/2 clients (GOAWAY) and lets running calls end; after `grace`
    * milliseconds destroys what is left. Resolves once no connection is open. Calling it again changes nothing.
@@ -35,8 +30,6 @@ export interface ListenerOptions {
   readonly log: Log
   /** Sets TCP_USER_TIMEOUT in milliseconds on a descriptor (`native/index.ts`); without it the kernel's 15 minutes hold. */
   readonly setUserTimeout?: ((fd: number, milliseconds: number) => void) | undefined
-  /** Asks for signs of life; without it `suspectOld` does nothing. */
-  readonly peers?: Peers | undefined
   /** Milliseconds in which a connection must say what it speaks, and then its first headers; default 60,000. */
   readonly headersTimeout?: number
 }
@@ -58,9 +51,6 @@ export function createListener(options: ListenerOptions): Listener {
   let servers: Server[] = []
   let protocols: (Record<Protocol, ProtocolServer> & { readonly http1: Http1 }) | undefined
   let closed: Promise<void> | undefined
-  const closing = new AbortController()
-  const { peers } = options
-  const suspects = peers && createSuspects({ peers, log, signal: closing.signal })
 
   const accept = (socket: Socket) => {
     connections.add(socket)
@@ -80,8 +70,7 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   const shutDown = async (grace: number) => {
-    closing.abort()
-    const refusing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
+    const closing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
     // A server counts a connection as closed a moment before the connection does.
     const ending = [...connections].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
     for (const socket of undecided) socket.destroy()
@@ -89,7 +78,7 @@ export function createListener(options: ListenerOptions): Listener {
     const deadline = setTimeout(() => {
       for (const socket of connections) socket.destroy()
     }, grace)
-    await Promise.all([...refusing, ...ending])
+    await Promise.all([...closing, ...ending])
     clearTimeout(deadline)
     protocols?.http1.server.close()
   }
@@ -111,10 +100,10 @@ export function createListener(options: ListenerOptions): Listener {
       if (server === undefined) throw new Error('bind gives at least one server')
       return portOf(server)
     },
+    connections,
     get openConnections() {
       return connections.size
     },
-    suspectOld: () => suspects?.add(connections),
     close: (grace) => {
       closed ??= shutDown(grace)
       return closed

@@ -56,6 +56,15 @@ IN_CHILD void reset_signals() {
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, kernel_sigset_bytes);
 }
 
+// As root still, and before anything that a user could make slow: whoever freezes or limits the cgroup counts on it.
+IN_CHILD void join_cgroup(ChildPlan& plan) {
+  const long file = syscall(SYS_openat, plan.cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+  if (file < 0) fail(plan, Stage::cgroup);
+  // 0 stands for the writer itself.
+  if (syscall(SYS_write, file, "0", 1) < 0) fail(plan, Stage::cgroup);
+  syscall(SYS_close, file);
+}
+
 IN_CHILD void set_stdio(ChildPlan& plan) {
   // A source that is itself 0, 1 or 2 could be overwritten before its turn.
   for (int& source : plan.stdio) {
@@ -166,6 +175,7 @@ IN_CHILD int run_child(void* data) {
   ChildPlan& plan = *static_cast<ChildPlan*>(data);
   plan.pid.store(static_cast<pid_t>(syscall(SYS_getpid)));
   reset_signals();
+  if (plan.join_cgroup) join_cgroup(plan);
   if (syscall(SYS_setsid) < 0) fail(plan, Stage::session);
   if (plan.terminal && syscall(SYS_ioctl, plan.stdio[0], TIOCSCTTY, 0) < 0) fail(plan, Stage::terminal);
   set_stdio(plan);

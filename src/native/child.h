@@ -9,7 +9,7 @@
 namespace envd {
 
 // Where a start stood when it failed; the names are those of SpawnStage in index.ts.
-enum class Stage { none, prepare, clone, session, terminal, stdio, limits, user, chdir, exec };
+enum class Stage { none, prepare, clone, cgroup, session, terminal, stdio, limits, user, chdir, exec };
 
 // All that the child needs, ready made, because it may not allocate: it shares the daemon's memory, locks included. The
 // pointers belong to the spawning side and outlive the child's use of them.
@@ -26,6 +26,10 @@ struct ChildPlan {
   const char* cwd = nullptr;
   int stdio[3] = {-1, -1, -1};
   bool terminal = false;
+  // A descriptor of the directory of the cgroup (version 2) to be in; -1: the daemon's own.
+  int cgroup = -1;
+  // The child has to join it by itself.
+  bool join_cgroup = false;
 
   bool has_user = false;
   uid_t uid = 0;

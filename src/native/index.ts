@@ -2,7 +2,17 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 /** Where the child stood when a start failed; the errno belongs to exactly this step. */
-export type SpawnStage = 'prepare' | 'clone' | 'session' | 'terminal' | 'stdio' | 'limits' | 'user' | 'chdir' | 'exec'
+export type SpawnStage =
+  | 'prepare'
+  | 'clone'
+  | 'cgroup'
+  | 'session'
+  | 'terminal'
+  | 'stdio'
+  | 'limits'
+  | 'user'
+  | 'chdir'
+  | 'exec'
 
 /** What `spawn` needs. Strings are UTF-8; one that contains a NUL byte is refused with stage `prepare`, EINVAL. */
 export interface SpawnSpec {
@@ -28,6 +38,12 @@ export interface SpawnSpec {
   readonly nice?: number
   /** Best effort: ioprio_set(2) value, class << 13 | level. */
   readonly ioPriority?: number
+  /**
+   * A descriptor of the directory of a cgroup (version 2) that the process is in from its first instruction; it may be closed as soon
+   * as `spawn` has returned. Absent: the daemon's own. While the cgroup is frozen the start waits, and nothing else does. One that is
+   * gone (ENODEV or ENOENT, as the kernel likes) or takes no processes (EBUSY, EOPNOTSUPP, EACCES) fails with stage `cgroup`.
+   */
+  readonly cgroup?: number
 }
 
 /** A started process. The caller owns `pidfd` and closes it; the process is its session's leader. */
@@ -127,7 +143,8 @@ const addon = createRequire(import.meta.url)(addonPath) as Addon
 /**
  * Starts a program in a session of its own, off the event loop: clone(2) with CLONE_VM, CLONE_VFORK and CLONE_PIDFD on a
  * thread of its own, so that neither the daemon's memory nor a slow exec delays anything. In the child every signal is at
- * its default and none is blocked. Rejects with SpawnFailure, or with a TypeError for a spec of wrong types. A start as another
+ * its default and none is blocked. With a cgroup it is clone3(2) with CLONE_INTO_CGROUP; where the kernel or a sandbox around it has no
+ * such thing, the child joins the cgroup before anything else. Rejects with SpawnFailure, or with a TypeError for a spec of wrong types. A start as another
  * user leaves the daemon undumpable for the rest of its life (PR_SET_DUMPABLE in prctl(2)), which keeps that user from tracing.
  */
 export function spawn(spec: SpawnSpec): Promise<Spawned> {

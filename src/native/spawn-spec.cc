@@ -91,6 +91,12 @@ bool read_priorities(napi_env env, napi_value object, SpawnSpec& spec) {
   return true;
 }
 
+bool read_cgroup(napi_env env, napi_value object, SpawnSpec& spec) {
+  napi_value value = nullptr;
+  if (!get(env, object, "cgroup", value)) return false;
+  return is_undefined(env, value) || to_descriptor(env, value, spec.cgroup);
+}
+
 bool read_values(napi_env env, napi_value object, SpawnSpec& spec) {
   napi_value value = nullptr;
   if (!get(env, object, "file", value) || !to_string(env, value, "file", spec.file)) return false;
@@ -99,7 +105,7 @@ bool read_values(napi_env env, napi_value object, SpawnSpec& spec) {
   if (!get(env, object, "cwd", value) || !to_string(env, value, "cwd", spec.cwd)) return false;
   if (!get(env, object, "terminal", value) || !to_boolean(env, value, "terminal", spec.plan.terminal)) return false;
   return read_stdio(env, object, spec.plan) && read_user(env, object, spec) && read_no_file(env, object, spec.plan) &&
-         read_priorities(env, object, spec);
+         read_priorities(env, object, spec) && read_cgroup(env, object, spec);
 }
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }

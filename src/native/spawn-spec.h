@@ -13,6 +13,8 @@ namespace envd {
 // Owns the memory that `plan` points into; must not be moved once it is read.
 struct SpawnSpec {
   ChildPlan plan;
+  // The caller's descriptor; -1: none.
+  int cgroup = -1;
   std::string file;
   std::string cwd;
   std::vector<std::string> args;

@@ -3,6 +3,7 @@
 #include "spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <mutex>
 
+#include "clone-into.h"
 #include "registration.h"
 #include "spawn-spec.h"
 #include "values.h"
@@ -27,8 +29,8 @@ constexpr size_t thread_stack_bytes = 256 * 1024;
 constexpr size_t child_stack_bytes = 64 * 1024;
 constexpr size_t guard_bytes = 64 * 1024;
 
-constexpr const char* stage_names[] = {"",      "prepare", "clone", "session", "terminal",
-                                       "stdio", "limits",  "user",  "chdir",   "exec"};
+constexpr const char* stage_names[] = {"",      "prepare", "clone", "cgroup", "session", "terminal",
+                                       "stdio", "limits",  "user",  "chdir",  "exec"};
 
 struct Spawn {
   SpawnSpec spec;
@@ -38,6 +40,13 @@ struct Spawn {
   Stage failed_stage = Stage::none;
   int failed_errno = 0;
   Spawn* next = nullptr;
+
+  Spawn() = default;
+  Spawn(const Spawn&) = delete;
+  Spawn& operator=(const Spawn&) = delete;
+  ~Spawn() {
+    if (spec.plan.cgroup >= 0) close(spec.plan.cgroup);
+  }
 };
 
 // The spawns not yet reported, for may_be_starting. Neither object has a destructor that could run under a live thread.
@@ -75,11 +84,34 @@ void set_failure(Spawn& spawn, Stage stage, int error) {
 
 // clone(2) puts the pidfd where CLONE_PARENT_SETTID would put the pid. Kernels and sandboxes that do not know CLONE_PIDFD
 // ignore it or answer EINVAL; the child cannot be reaped by anyone else before pidfd_open(2) is asked.
-pid_t clone_child(Spawn& spawn, char* stack_top) {
+pid_t clone_and_join(Spawn& spawn, char* stack_top) {
   constexpr int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
-  pid_t pid = clone(run_child, stack_top, flags | CLONE_PIDFD, &spawn.spec.plan, &spawn.pidfd);
-  if (pid < 0 && errno == EINVAL) pid = clone(run_child, stack_top, flags, &spawn.spec.plan);
+  int pidfd = -1;
+  pid_t pid = clone(run_child, stack_top, flags | CLONE_PIDFD, &spawn.spec.plan, &pidfd);
+  // A clone that fails may have set a descriptor that it has closed again.
+  if (pid >= 0) spawn.pidfd = pidfd;
+  else if (errno == EINVAL) pid = clone(run_child, stack_top, flags, &spawn.spec.plan);
   return pid;
+}
+
+// Kernels before 5.7 know no CLONE_INTO_CGROUP (E2BIG, EINVAL) or no clone3(2) at all (ENOSYS), and sandboxes refuse what they
+// cannot look into (ENOSYS, EPERM). Joining from the child does the same, more slowly.
+bool cannot_clone_into(int error) { return error == ENOSYS || error == EPERM || error == E2BIG || error == EINVAL; }
+
+pid_t clone_child(Spawn& spawn, char* stack) {
+  ChildPlan& plan = spawn.spec.plan;
+  if (plan.cgroup >= 0) {
+    const pid_t pid = clone_into_cgroup(plan, stack, child_stack_bytes, spawn.pidfd);
+    if (pid >= 0 || !cannot_clone_into(errno)) return pid;
+    plan.join_cgroup = true;
+  }
+  return clone_and_join(spawn, stack + child_stack_bytes);
+}
+
+// What of clone(2) fails for want of something; a cgroup that cannot take the child has other errors.
+Stage stage_of_clone(const ChildPlan& plan, int error) {
+  const bool into = plan.cgroup >= 0 && !plan.join_cgroup;
+  return into && error != EAGAIN && error != ENOMEM ? Stage::cgroup : Stage::clone;
 }
 
 void reap(pid_t pid) {
@@ -111,9 +143,9 @@ void start(Spawn& spawn) {
   if (mprotect(static_cast<char*>(stack) + guard_bytes, child_stack_bytes, PROT_READ | PROT_WRITE) < 0) {
     set_failure(spawn, Stage::clone, errno);
   } else {
-    spawn.pid = clone_child(spawn, static_cast<char*>(stack) + size);
+    spawn.pid = clone_child(spawn, static_cast<char*>(stack) + guard_bytes);
     if (spawn.pid < 0) {
-      set_failure(spawn, Stage::clone, errno);
+      set_failure(spawn, stage_of_clone(spawn.spec.plan, errno), errno);
       spawn.pid = 0;
     } else {
       collect(spawn);
@@ -179,6 +211,13 @@ void deliver(napi_env env, napi_value done, void*, void* data) {
   free_spawn(spawn);
 }
 
+// A descriptor of the spawn's own: the caller may close the one it gave while the thread waits. Gives an errno.
+int take_cgroup(SpawnSpec& spec) {
+  if (spec.cgroup < 0) return 0;
+  spec.plan.cgroup = fcntl(spec.cgroup, F_DUPFD_CLOEXEC, 0);
+  return spec.plan.cgroup < 0 ? errno : 0;
+}
+
 napi_value spawn(napi_env env, napi_callback_info info) {
   Arguments arguments;
   if (!get_arguments(env, info, arguments)) return nullptr;
@@ -186,6 +225,7 @@ napi_value spawn(napi_env env, napi_callback_info info) {
   int error = 0;
   if (!to_function(env, arguments.at[1], "done")) return nullptr;
   if (!read_spawn_spec(env, arguments.at[0], owned->spec, error)) return nullptr;
+  const int cgroup_error = take_cgroup(owned->spec);
   if (napi_create_threadsafe_function(env, arguments.at[1], nullptr, from_string(env, "spawn"), 0, 1, nullptr, nullptr, nullptr,
                                       deliver, &owned->done) != napi_ok) {
     return throw_errno(env, "spawn", ENOMEM);
@@ -194,6 +234,9 @@ napi_value spawn(napi_env env, napi_callback_info info) {
   add_unreported(spawn);
   if (error != 0) {
     set_failure(*spawn, Stage::prepare, error);
+    report(spawn);
+  } else if (cgroup_error != 0) {
+    set_failure(*spawn, Stage::cgroup, cgroup_error);
     report(spawn);
   } else if (error = start_thread(spawn); error != 0) {
     set_failure(*spawn, Stage::clone, error);

@@ -1,20 +1,20 @@
 import type { Log } from '../log.ts'
 import { waitOrphan } from '../native/index.ts'
-import type { Registry } from './registry.ts'
 
 /** After one of ours was found in the way, its own reaping has had its turn by then. */
 const RETRY_MS = 50
 
 /**
- * Reaps what is nobody's child any more and so became this process's, when it runs as PID 1. The daemon's own commands are
- * left to their pidfds. Returns the function that stops it. Does nothing under any other pid.
+ * Reaps what is nobody's child any more and so became this process's, when it runs as PID 1. The daemon's own children, of
+ * which `ours` gives the pids, are left to who started them. Returns the function that stops it. Does nothing under any
+ * other pid.
  */
-export function reapOrphans(registry: Registry, log: Log): () => void {
+export function reapOrphans(ours: () => number[], log: Log): () => void {
   if (process.pid !== 1) return () => {}
   let retry: NodeJS.Timeout | undefined
   const reap = () => {
-    const ours = registry.list().map(({ pid }) => pid)
-    for (let found = waitOrphan(ours); found !== 'none'; found = waitOrphan(ours)) {
+    const left = ours()
+    for (let found = waitOrphan(left); found !== 'none'; found = waitOrphan(left)) {
       if (found === 'ours') {
         retry ??= setTimeout(() => {
           retry = undefined

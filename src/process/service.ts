@@ -17,12 +17,14 @@ import { toConfig, toInfo, toInput, toSelector, toSize } from './convert.ts'
 import type { Followed } from './follow.ts'
 import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
 import type { OutputReader } from './output-reader.ts'
+import { commandGroup, type StartGate } from './placement.ts'
 import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
 
 /** What the process service works with. */
 export interface ProcessServiceDeps extends LaunchDeps {
   readonly registry: Registry
+  readonly gate: StartGate
   readonly log: Log
 }
 
@@ -117,6 +119,16 @@ export function createProcessService(deps: ProcessServiceDeps) {
 }
 
 async function start(command: CommandRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Running> {
+  const group = commandGroup(command)
+  const leave = group === undefined ? undefined : await deps.gate.enter(group, caller.signal)
+  try {
+    return await startNow(command, caller, deps)
+  } finally {
+    leave?.()
+  }
+}
+
+async function startNow(command: CommandRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Running> {
   const { registry, log, users, defaults } = deps
   if (registry.size >= MAX_PROCESSES) throw new AppError('resource_exhausted', `${MAX_PROCESSES} processes run already`)
   const user = await selectUser(users, caller.user, defaults.user)

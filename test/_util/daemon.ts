@@ -27,6 +27,8 @@ export interface DaemonOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Default: a free one. */
   readonly port?: number
+  /** The words of the command line before the daemon's flags; default: `scripts/envd`. */
+  readonly launch?: readonly [string, ...string[]]
   /** Uid to run the daemon as; default: who runs the test. */
   readonly uid?: number
 }
@@ -41,7 +43,8 @@ const STOP_LIMIT_MS = 8_000
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const runDir = await mkdtemp(join(tmpdir(), 'envd-run-'))
   const own = ['-port', String(options.port ?? 0), '-address', '127.0.0.1', '-run-dir', runDir, '-kill-on-exit']
-  const child = spawn(launcher, [...own, ...(options.args ?? [])], {
+  const [program, ...words] = options.launch ?? [launcher]
+  const child = spawn(program, [...words, ...own, ...(options.args ?? [])], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...options.env },
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),

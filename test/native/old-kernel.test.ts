@@ -1,17 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { straceMissing } from '../_util/strace.ts'
 import { devNull } from './run-process.ts'
-
-function straceMissing(): boolean {
-  try {
-    execFileSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'ignore' })
-    return false
-  } catch {
-    return true
-  }
-}
 
 /** The descriptors of a child of a process that inherited 200, while close_range fails as older kernels make it fail. */
 async function descriptorsWith(fault: string): Promise<string> {

@@ -114,6 +114,7 @@ function createService(registry: Registry, devNull: FileHandle, log: Log): Proce
     users: createUsers({ own }),
     defaults: createDefaults({ user: own.name, workdir: undefined, notFirecracker: true }),
     registry,
+    gate: { enter: async () => () => {} },
     window: new OutputWindow(32 * 1024 * 1024),
     pool: new SlabPool(),
     path: process.env['PATH'] ?? '/usr/bin:/bin',

@@ -71,25 +71,27 @@ async function runCommand(file: string, args: readonly string[], options: RunOpt
     cancelSignal: stop,
     killSignal: 'SIGKILL',
     killDescendants: true,
+    // Who stops the daemon aborts the signal; execa's own way hooks every signal of the process.
+    cleanup: false,
   })
-  const { pid } = child
+  const { pid, all, nodeChildProcess: program } = child
   if (pid !== undefined) {
     pids.add(pid)
-    child.once('exit', () => pids.delete(pid))
+    program.once('exit', () => pids.delete(pid))
   }
-  const output = newestOf(child.all)
-  const overdue = Promise.withResolvers<undefined>()
-  child.once('exit', () => setTimeout(overdue.resolve, DRAIN_MS))
+  const output = newestOf(all)
+  const overdue = Promise.withResolvers<void>()
+  program.once('exit', () => setTimeout(overdue.resolve, DRAIN_MS))
   stop.addEventListener('abort', () => setTimeout(overdue.resolve, KILL_GRACE_MS), { once: true })
   const result = await Promise.race([child, overdue.promise])
   child.stdout.destroy()
   child.stderr.destroy()
   if (pid === undefined) throw notStarted(file, result?.code)
-  if (stop.aborted && child.exitCode === null) {
+  if (stop.aborted && program.exitCode === null) {
     signal.throwIfAborted()
     throw new AppError('deadline_exceeded', `${file}: not done after ${timeout / 1000} s: ${output()}`)
   }
-  return { exitCode: child.exitCode ?? undefined, output: output() }
+  return { exitCode: program.exitCode ?? undefined, output: output() }
 }
 
 /** Reads a stream to its end and keeps what came last; gives what there is at the time of the call. */

@@ -1,3 +1,12 @@
+import { mkdir } from 'node:fs/promises'
+import { AppError, errnoOf } from '../../errors.ts'
+import { cleanPath } from '../../lib/clean-path.ts'
+import { errnoText } from '../../lib/errno-text.ts'
+import { createLock } from '../../lib/lock.ts'
+import { unlessAborted } from '../../lib/unless-aborted.ts'
+import type { Log } from '../../log.ts'
+import type { CommandEnd, HostCommands } from './commands.ts'
+
 /** A directory of an NFS server and where it is to be seen. */
 export interface VolumeMount {
   /** `server:/directory` */
@@ -15,4 +24,152 @@ export interface Volumes {
    * Rejects with AppError `invalid_argument` (`failed to setup NFS volumes: …`); those that could be mounted stay.
    */
   mount(mounts: readonly VolumeMount[], lifecycleId: string): Promise<void>
+}
+
+/** What it takes to mount. */
+export interface VolumesOptions {
+  readonly commands: HostCommands
+  readonly log: Log
+  /** Ends what is being mounted. */
+  readonly shutdown: AbortSignal
+  /** Milliseconds for all volumes of a request together; default: 10,000. */
+  readonly budget?: number
+}
+
+const BUDGET_MS = 10_000
+
+/** For each way of unmounting: a server that is gone does not answer, and the rest of the budget is for mounting. */
+const UNMOUNT_MS = 2_000
+
+/** Far above what a platform gives a sandbox; each takes a process, and its path is remembered. */
+const MAX_VOLUMES = 256
+
+/** Paths whose lifecycle is remembered; one that was forgotten is only mounted anew. */
+const MAX_REMEMBERED = 4 * MAX_VOLUMES
+
+/** Of one error message, in characters. */
+const MAX_MESSAGE = 8 * 1024
+
+/** What the platform's volume servers need (contract F19). */
+const MOUNT_OPTIONS =
+  'fg,hard,sync,rsize=1048576,wsize=1048576,mountproto=tcp,mountport=2049,proto=tcp,port=2049,nfsvers=3,noacl,noac,lookupcache=none'
+
+/** Makes it, with no volume known. */
+export function createVolumes({ commands, log, shutdown, budget = BUDGET_MS }: VolumesOptions): Volumes {
+  const lock = createLock()
+  /** For which lifecycle a path was mounted; not there while it is being mounted, nor after a failure. */
+  const mountedFor = new Map<string, string>()
+  const mountAll = async (mounts: readonly VolumeMount[], lifecycleId: string): Promise<void> => {
+    const due = toCleanMounts(mounts).filter(({ path }) => mountedFor.get(path) !== lifecycleId)
+    const late = new AbortController()
+    const timer = setTimeout(
+      () => late.abort(new AppError('deadline_exceeded', `not done after ${budget / 1000} s`)),
+      budget,
+    )
+    const limits = { timeout: budget, signal: AbortSignal.any([late.signal, shutdown]) }
+    const results = await Promise.allSettled(
+      inOrder(due, async (volume) => {
+        mountedFor.delete(volume.path)
+        await mountVolume(volume, commands, limits)
+        mountedFor.set(volume.path, lifecycleId)
+        for (const oldest of mountedFor.keys()) {
+          if (mountedFor.size <= MAX_REMEMBERED) break
+          mountedFor.delete(oldest)
+        }
+      }),
+    )
+    clearTimeout(timer)
+    const problems = results.flatMap((result, index) =>
+      result.status === 'fulfilled' ? [] : [`${due[index]?.path}: ${reasonOf(result.reason)}`],
+    )
+    log.debug({ volumes: mounts.length, mounted: due.length - problems.length, failed: problems.length }, 'NFS volumes')
+    if (problems.length > 0) throw failure(problems.join('; '))
+  }
+  return {
+    check: (mounts) => void toCleanMounts(mounts),
+    mount: async (mounts, lifecycleId) => {
+      const release = await lock.acquire(shutdown)
+      await mountAll(mounts, lifecycleId).finally(release)
+    },
+  }
+}
+
+/** All at once, but for a volume inside another one of them: the outer one would hide it. */
+function inOrder(volumes: readonly VolumeMount[], mount: (volume: VolumeMount) => Promise<void>): Promise<void>[] {
+  const started = new Map<string, Promise<void>>()
+  const start = (volume: VolumeMount): Promise<void> => {
+    const known = started.get(volume.path)
+    if (known !== undefined) return known
+    const outer = volumes.filter(({ path }) => volume.path.startsWith(`${path}/`)).map(start)
+    const mounting = Promise.allSettled(outer).then(() => mount(volume))
+    started.set(volume.path, mounting)
+    return mounting
+  }
+  return volumes.map(start)
+}
+
+/** With clean paths. Throws for what no tool is to be asked for. */
+function toCleanMounts(mounts: readonly VolumeMount[]): VolumeMount[] {
+  if (mounts.length > MAX_VOLUMES) throw failure(`${mounts.length} volumes, at most ${MAX_VOLUMES} are allowed`)
+  const clean = mounts.map(({ nfsTarget, path }) => {
+    if (!path.startsWith('/') || path.includes('\0') || path.split('/').includes('..') || cleanPath(path) === '/') {
+      throw failure('path must be absolute, without "..", and not the root directory')
+    }
+    // mount(8) hands it on to mount.nfs(8), which knows no `--`.
+    if (nfsTarget === '' || nfsTarget.startsWith('-') || nfsTarget.includes('\0'))
+      throw failure('nfs_target is not valid')
+    return { nfsTarget, path: cleanPath(path) }
+  })
+  if (new Set(clean.map(({ path }) => path)).size < clean.length) throw failure('two volumes have the same path')
+  return clean
+}
+
+interface Limits {
+  readonly timeout: number
+  readonly signal: AbortSignal
+}
+
+async function mountVolume({ nfsTarget, path }: VolumeMount, commands: HostCommands, limits: Limits): Promise<void> {
+  if (await isMounted(path, commands, limits)) await unmount(path, commands, limits)
+  await unlessAborted(mkdir(path, { recursive: true, mode: 0o755 }), limits.signal)
+  const args = ['-v', '-t', 'nfs', '-o', MOUNT_OPTIONS, '--', nfsTarget, path]
+  orThrow('mount', await commands.run('mount', args, limits))
+}
+
+/** A mount point whose server is gone may leave findmnt(8) hanging: then it is one. */
+async function isMounted(path: string, commands: HostCommands, limits: Limits): Promise<boolean> {
+  const args = ['--noheadings', '--output', 'TARGET', '--mountpoint', path]
+  try {
+    return (await commands.run('findmnt', args, { ...limits, timeout: UNMOUNT_MS })).exitCode === 0
+  } catch (error) {
+    if (error instanceof AppError && error.kind === 'deadline_exceeded' && !limits.signal.aborted) return true
+    throw error
+  }
+}
+
+async function unmount(path: string, commands: HostCommands, limits: Limits): Promise<void> {
+  const bounded = { ...limits, timeout: UNMOUNT_MS }
+  const forced = await commands.run('umount', ['--force', '--', path], bounded).catch((error: unknown) => {
+    limits.signal.throwIfAborted()
+    if (error instanceof AppError && error.kind === 'deadline_exceeded') return undefined
+    throw error
+  })
+  if (forced?.exitCode === 0) return
+  orThrow('umount', await commands.run('umount', ['--lazy', '--', path], bounded))
+}
+
+function orThrow(command: string, { exitCode, output }: CommandEnd): void {
+  if (exitCode === 0) return
+  const how = exitCode === undefined ? 'ended by a signal' : `exit status ${exitCode}`
+  throw new AppError('internal', `${command}: ${how}: ${output}`)
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof AppError) return error.message
+  const errno = errnoOf(error)
+  return errno === undefined ? 'unknown error' : errnoText(errno)
+}
+
+function failure(reason: string): AppError {
+  return new AppError('invalid_argument', `failed to setup NFS volumes: ${reason}`.slice(0, MAX_MESSAGE))
 }

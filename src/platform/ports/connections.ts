@@ -6,6 +6,8 @@ import { relay, type Target } from './relay.ts'
 export interface Connections {
   /** Relays a connection; resets it if there are too many. */
   carry(client: Socket, target: Target): void
+  /** The sockets of the clients that are connected now. */
+  readonly clients: Iterable<Socket>
   /** Resets all. */
   close(): void
 }
@@ -19,6 +21,7 @@ export const MAX_CONNECTIONS = 2_048
 /** Makes the list of connections. The log gets a line when the limit is met, and again only after half of them were gone. */
 export function createConnections(log: Log, limit = MAX_CONNECTIONS): Connections {
   const open = new Set<Socket>()
+  const clients = new Set<Socket>()
   let full = false
   const keep = (socket: Socket) => {
     open.add(socket)
@@ -34,10 +37,13 @@ export function createConnections(log: Log, limit = MAX_CONNECTIONS): Connection
     full = true
   }
   return {
+    clients,
     carry: (client, target) => {
       // Each is two sockets.
       if (open.size >= 2 * limit) return refuse(client)
       keep(client)
+      clients.add(client)
+      client.once('close', () => clients.delete(client))
       keep(relay(client, target))
     },
     close: () => {

@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
 import type { ForwardConfig } from '../../config.ts'
 import { errnoOf } from '../../errors.ts'
 import { errnoText } from '../../lib/errno-text.ts'
@@ -63,6 +63,11 @@ export class Forwards {
   /** The socket is the listening one of a forward. */
   isOwn({ address, port }: ListeningSocket): boolean {
     return address === this.#where?.address && this.#open.has(port)
+  }
+
+  /** The sockets of the clients that are connected now. */
+  get clients(): Iterable<Socket> {
+    return this.#connections.clients
   }
 
   /** Ends all of them and resets their connections. Idempotent. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { Log } from '../../log.ts'
 import type { ListeningSocket } from '../../native/listening.ts'
@@ -70,6 +71,11 @@ export class PortTable {
   start(ownPort: number): void {
     this.#ownPort = ownPort
     void this.#scanOnAndOn()
+  }
+
+  /** The sockets of the clients of all forwards. */
+  get clients(): Iterable<Socket> {
+    return this.#deps.forwards.clients
   }
 
   /** Ends the scans, the forwards and their connections. Idempotent. */

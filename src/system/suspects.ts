@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { setImmediate, setTimeout } from 'node:timers/promises'
+import { descriptorOf } from '../lib/descriptor.ts'
 import type { Log } from '../log.ts'
-import { descriptorOf } from './descriptor.ts'
 
 /** What the kernel tells of the other end of a connection, by descriptor (`native/index.ts`); both throw with `code`. */
 export interface Peers {
@@ -24,9 +24,9 @@ const TURN = 64
 /** Connections whose peers may be gone. */
 export interface Suspects {
   /**
-   * Doubts these connections: each whose peer sends nothing, not even an acknowledgement, for 2 s although it was asked to is reset.
-   * One that does not read is still there, for its kernel answers. Returns at once; those in doubt already stay so since
-   * they came in doubt.
+   * Doubts these connections, as after the machine was restored from a snapshot: each whose peer sends nothing for 2 s, not even
+   * an acknowledgement that it was asked for, is reset. A peer that does not read is there, as its kernel answers. Returns at once,
+   * and costs little when it is repeated: a doubt counts from its beginning.
    */
   add(sockets: Iterable<Socket>): void
 }

@@ -1,0 +1,60 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import { clientGone } from '../client-gone.ts'
+import { integerOf, queryValues } from '../query.ts'
+
+/** What is to be frozen, and how long the answer may take (contract B56). */
+export interface FreezeQuery {
+  readonly hierarchy: boolean
+  /** Undefined or not positive: as many as usual. */
+  readonly maxCgroups: number | undefined
+  /** Milliseconds; undefined or not positive: no wait. */
+  readonly maxWait: number | undefined
+}
+
+/** What the route freezes with. */
+export interface FreezeRouteOptions {
+  /** Rejects with nothing but the signal's reason; the result is answered as it is. */
+  readonly freeze: (query: FreezeQuery, signal: AbortSignal) => Promise<object>
+  /** Takes a sample of the machine; never rejects. */
+  readonly sampleNow: () => Promise<void>
+}
+
+/** What the closing sample may take; a source that hangs must not hold up a pause. */
+const SAMPLE_MS = 250
+
+const NAMES = new Set(['mode', 'maxCgroups', 'maxWaitMs'])
+
+/**
+ * `POST /freeze` (contract B56 to B58): stops all commands, or with `mode=hierarchy` everything but what the machine needs, after a last
+ * sample of the metrics. 204 at once, or with `maxWaitMs` 200 with the numbers of what has stopped by then; 503 without a body when the client
+ * left meanwhile; 400 for parameters that are no integers.
+ */
+export function freezeRoute(app: FastifyInstance, { freeze, sampleNow }: FreezeRouteOptions): void {
+  app.post('/freeze', async (request, reply) => {
+    const query = readQuery(request.url)
+    const signal = clientGone(reply.raw)
+    await Promise.race([sampleNow(), delay(SAMPLE_MS, undefined, { ref: false })])
+    const result = await freeze(query, signal).catch((error) => {
+      if (signal.aborted) return undefined
+      throw error
+    })
+    if (result === undefined) return reply.code(503).send()
+    if (query.maxWait === undefined || query.maxWait <= 0) return reply.code(204).send()
+    const body = Buffer.from(`${JSON.stringify(result)}\n`)
+    return reply.header('cache-control', 'no-store').header('content-type', 'application/json').send(body)
+  })
+}
+
+function readQuery(url: string): FreezeQuery {
+  const values = queryValues(url, NAMES)
+  const numberOf = (name: string) => {
+    const value = integerOf(name, values)
+    return value === undefined ? undefined : Number(value)
+  }
+  return {
+    hierarchy: values.get('mode') === 'hierarchy',
+    maxCgroups: numberOf('maxCgroups'),
+    maxWait: numberOf('maxWaitMs'),
+  }
+}

@@ -1,0 +1,206 @@
+import { AppError } from '../../errors.ts'
+import { createLock } from '../../lib/lock.ts'
+import type { Log } from '../../log.ts'
+import { auditHierarchy } from './audit.ts'
+import { MAX_GROUPS } from './group-tree.ts'
+import { findGuestFrozen } from './guest-frozen.ts'
+import { ownChain } from './own-group.ts'
+import { type Plan, planHierarchy, type Rules } from './plan.ts'
+import { type FreezeResult, toResult } from './result.ts'
+import { type Settled, settle } from './settle.ts'
+import type { StartGate } from './start-gate.ts'
+import { type Swept, sweep } from './sweep.ts'
+import { thawGroups } from './thaw.ts'
+import { createWatchdog, WATCHDOG_MS, type Watchdog } from './watchdog.ts'
+
+/** What to freeze, and how long to wait for it (contract B56). */
+export interface FreezeRequest {
+  /** The whole hierarchy but for what it needs to live on, or the groups of commands only. */
+  readonly hierarchy: boolean
+  /** Cgroups of the hierarchy to look at; undefined or not positive: 512; at most 8,192. */
+  readonly maxCgroups: number | undefined
+  /** Milliseconds to wait until everything has stopped; undefined or not positive: do not look at all. */
+  readonly maxWait: number | undefined
+}
+
+/** What a freezer works on. */
+export interface FreezerOptions {
+  /** The directory with the groups of commands. */
+  readonly root: string
+  readonly gate: StartGate | undefined
+  readonly log: Log
+  /** Milliseconds that a freeze lasts at most; another one than the standard is for tests. */
+  readonly watchdogMs?: number
+}
+
+/** The bound for requests that name none (contract H4). */
+const DEFAULT_CGROUPS = 512
+/** Waiting longer makes no sense: the watchdog would thaw meanwhile. */
+const MAX_WAIT_MS = WATCHDOG_MS
+
+/** A thaw is not cancelled (contract H10). */
+const NEVER = new AbortController().signal
+const NOTHING: ReadonlySet<string> = new Set()
+const NOT_LOOKED_AT: Settled = { frozen: 0, unobservable: 0 }
+
+/** The time from the first write of a freeze to a clean thaw. */
+interface FreezeWindow {
+  readonly guestFrozen: ReadonlySet<string>
+  /** Of the latest freeze of the hierarchy, while no thaw was tried since. */
+  audit: Rules | undefined
+}
+
+/** Freezes and thaws what runs in the sandbox, one call at a time (contract H3 to H10). */
+export class Freezer {
+  readonly #root: string
+  readonly #gate: StartGate | undefined
+  readonly #log: Log
+  readonly #lock = createLock()
+  readonly #watchdog: Watchdog
+  #window: FreezeWindow | undefined
+  /** A thaw that waits for its turn: whoever asks for one meanwhile shares it. */
+  #nextThaw: Promise<string[]> | undefined
+
+  constructor({ root, gate, log, watchdogMs = WATCHDOG_MS }: FreezerOptions) {
+    this.#root = root
+    this.#gate = gate
+    this.#log = log
+    this.#watchdog = createWatchdog(watchdogMs, () => {
+      log.warn({ seconds: watchdogMs / 1000 }, 'nobody has ended the freeze: thawing')
+      void this.thaw()
+    })
+  }
+
+  /**
+   * Freezes; a second time before a thaw adds to the first. What cannot be frozen is counted, not an error. Rejects with nothing
+   * but the signal's reason, while it waits for its turn or for processes to stop; what was frozen by then stays so.
+   */
+  async freeze(request: FreezeRequest, signal: AbortSignal): Promise<FreezeResult> {
+    const release = await this.#lock.acquire(signal)
+    try {
+      return await this.#freezeNow(request, signal)
+    } finally {
+      release()
+    }
+  }
+
+  /**
+   * Thaws (contract H7), whoever froze it; waits for a freeze under way. Rejects with AppError `internal` that tells in numbers what
+   * may be frozen still; the watchdog will try again.
+   */
+  async unfreeze(): Promise<void> {
+    const problems = await this.#thawInTurn()
+    if (problems.length > 0) throw new AppError('internal', `unfreeze: ${problems.join(', ')}`)
+  }
+
+  /** The same, but never rejects: problems are only logged. */
+  async thaw(): Promise<void> {
+    await this.#thawInTurn()
+  }
+
+  /**
+   * How well a freeze of the hierarchy held until now, as JSON for `X-Envd-Freeze-Audit` (contract F3); undefined while none is in
+   * effect. Takes some 20 ms at most; never rejects.
+   */
+  async audit(): Promise<string | undefined> {
+    const rules = this.#window?.audit
+    if (rules === undefined) return undefined
+    return auditHierarchy(rules).then(JSON.stringify, () => undefined)
+  }
+
+  /** Ends a freeze of its own, which nobody would watch over any more. Call it once, last. */
+  async close(): Promise<void> {
+    if (this.#window !== undefined) await this.thaw()
+    this.#watchdog.disarm()
+  }
+
+  async #freezeNow(request: FreezeRequest, signal: AbortSignal): Promise<FreezeResult> {
+    const started = performance.now()
+    const chain = await ownChain(this.#root)
+    const window = this.#window ?? (await this.#newWindow())
+    signal.throwIfAborted()
+    const rules = request.hierarchy ? this.#rulesOf(request, chain, window) : undefined
+    const plan = await this.#planOf(rules)
+    const swept = await sweep({ root: this.#root, chain: chain ?? NOTHING, plan, gate: this.#gate })
+    if (swept.written.length > 0) {
+      this.#window = window
+      if (plan !== undefined) window.audit = rules
+      this.#watchdog.arm()
+    }
+    const sweepMs = performance.now() - started
+    const settled = await this.#settledOf(swept, request, signal)
+    const result = toResult({ swept, plan, settled, sweepMs, waitMs: performance.now() - started - sweepMs })
+    this.#log.info({ ...result, errno: swept.errno }, 'workload frozen')
+    return result
+  }
+
+  async #newWindow(): Promise<FreezeWindow> {
+    try {
+      const { groups, truncated } = await findGuestFrozen(this.#root)
+      if (truncated) this.#log.warn({ limit: MAX_GROUPS }, 'not all cgroups were looked at for what the guest froze')
+      return { guestFrozen: groups, audit: undefined }
+    } catch (error) {
+      this.#log.warn({ error: String(error) }, 'what the guest froze cannot be told')
+      return { guestFrozen: NOTHING, audit: undefined }
+    }
+  }
+
+  #rulesOf(
+    { maxCgroups = 0 }: FreezeRequest,
+    chain: ReadonlySet<string> | undefined,
+    { guestFrozen }: FreezeWindow,
+  ): Rules | undefined {
+    if (chain === undefined) {
+      this.#log.warn({}, "the daemon's own cgroup cannot be told: only the groups of commands are frozen")
+      return undefined
+    }
+    const limit = maxCgroups > 0 ? Math.min(maxCgroups, MAX_GROUPS) : DEFAULT_CGROUPS
+    return { root: this.#root, chain, guestFrozen, limit }
+  }
+
+  async #planOf(rules: Rules | undefined): Promise<Plan | undefined> {
+    if (rules === undefined) return undefined
+    try {
+      return await planHierarchy(rules)
+    } catch (error) {
+      this.#log.warn({ error: String(error) }, 'the cgroups cannot be listed: only the groups of commands are frozen')
+      return undefined
+    }
+  }
+
+  async #settledOf({ written }: Swept, { maxWait = 0 }: FreezeRequest, signal: AbortSignal): Promise<Settled> {
+    if (maxWait <= 0) return NOT_LOOKED_AT
+    return settle({ root: this.#root, groups: written, maxWait: Math.min(maxWait, MAX_WAIT_MS) }, signal)
+  }
+
+  #thawInTurn(): Promise<string[]> {
+    this.#nextThaw ??= this.#lock.acquire(NEVER).then(async (release) => {
+      this.#nextThaw = undefined
+      try {
+        return await this.#thawNow()
+      } finally {
+        release()
+      }
+    })
+    return this.#nextThaw
+  }
+
+  /** Gives the problems. Never rejects. */
+  async #thawNow(): Promise<string[]> {
+    const window = this.#window
+    if (window === undefined && this.#gate?.isThawed() === true) return []
+    if (window !== undefined) window.audit = undefined
+    const problems = await thawGroups({
+      root: this.#root,
+      chain: (await ownChain(this.#root)) ?? NOTHING,
+      guestFrozen: window?.guestFrozen ?? NOTHING,
+      everywhere: window !== undefined,
+    })
+    if (problems.length > 0) this.#log.warn({ problems: problems.join(', ') }, 'not everything could be thawed')
+    else this.#window = undefined
+    if (this.#window !== undefined) this.#watchdog.arm()
+    else this.#watchdog.disarm()
+    if (window !== undefined) this.#log.info({ clean: problems.length === 0 }, 'workload thawed')
+    return problems
+  }
+}

@@ -1,0 +1,71 @@
+import { readFile, realpath } from 'node:fs/promises'
+import { posix } from 'node:path'
+import { chainOf } from './group-tree.ts'
+
+/** Where the kernel tells of this process; another place is for tests. */
+const PROC_SELF = '/proc/self'
+
+/**
+ * The cgroups from `root` down to the daemon's own, by their paths from `root`: these must never be frozen. Just the root ('')
+ * for a daemon that is in the root, or in no cgroup below it. undefined if it cannot be told: no cgroup2 mount, a cgroup
+ * outside of the namespace, or one that was removed.
+ */
+export async function ownChain(root: string, procSelf = PROC_SELF): Promise<ReadonlySet<string> | undefined> {
+  try {
+    const [cgroup, mounts, real] = await Promise.all([
+      readFile(`${procSelf}/cgroup`, 'utf8'),
+      readFile(`${procSelf}/mountinfo`, 'utf8'),
+      realpath(root),
+    ])
+    const own = ownDirectory(cgroup, mounts, real)
+    return own === undefined ? undefined : chainBelow(real, own)
+  } catch {
+    return undefined
+  }
+}
+
+function chainBelow(root: string, own: string): ReadonlySet<string> {
+  return new Set(isWithin(own, root) ? chainOf(posix.relative(root, own)) : [''])
+}
+
+/** The directory of the daemon's cgroup in the hierarchy that `root` is a part of (proc_pid_mountinfo(5), cgroups(7)). */
+function ownDirectory(cgroup: string, mounts: string, root: string): string | undefined {
+  const path = /^0::(\/.*)$/m.exec(cgroup)?.[1]
+  const mount = cgroupMounts(mounts).findLast(({ point }) => isWithin(root, point))
+  if (path === undefined || mount === undefined || path.endsWith(' (deleted)')) return undefined
+  // A way up from the namespace's root leads to directories whose names nobody tells.
+  if (hasWayUp(path) || hasWayUp(mount.from)) return undefined
+  return isWithin(path, mount.from)
+    ? posix.join(mount.point, posix.relative(mount.from, path))
+    : posix.dirname(mount.point)
+}
+
+interface Mount {
+  /** The cgroup that is mounted, and where. */
+  readonly from: string
+  readonly point: string
+}
+
+/** Those of cgroup2, the innermost last. */
+function cgroupMounts(text: string): Mount[] {
+  const found = text.split('\n').flatMap((line): Mount[] => {
+    const [before = '', after = ''] = line.split(' - ', 2)
+    const [, , , from, point] = before.split(' ')
+    if (from === undefined || point === undefined || !after.startsWith('cgroup2 ')) return []
+    return [{ from: unescaped(from), point: unescaped(point) }]
+  })
+  return found.sort((a, b) => a.point.length - b.point.length)
+}
+
+/** Spaces and their like are written in octal there. */
+function unescaped(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return directory === '/' || path === directory || path.startsWith(`${directory}/`)
+}
+
+function hasWayUp(path: string): boolean {
+  return path.split('/').includes('..')
+}

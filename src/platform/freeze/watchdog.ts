@@ -1,0 +1,24 @@
+import { after } from '../../lib/timers.ts'
+
+/** How long a freeze may last (contract H9): far beyond any pause of a sandbox, which takes seconds. Time of a stopped machine does not count. */
+export const WATCHDOG_MS = 10 * 60 * 1000
+
+/** Ends what was forgotten. */
+export interface Watchdog {
+  /** Begins the time anew. */
+  arm(): void
+  /** Idempotent. */
+  disarm(): void
+}
+
+/** Makes a watchdog that calls back once the period has passed since it was armed. Its timer alone keeps no process alive. */
+export function createWatchdog(period: number, expired: () => void): Watchdog {
+  let cancel = () => {}
+  return {
+    arm: () => {
+      cancel()
+      cancel = after(period, expired)
+    },
+    disarm: () => cancel(),
+  }
+}

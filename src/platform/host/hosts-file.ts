@@ -1,0 +1,103 @@
+import { isIP, SocketAddress } from 'node:net'
+import { createLock, type Lock } from '../../lib/lock.ts'
+import { replaceFile } from './replace-file.ts'
+
+/** A file in the format of hosts(5). */
+export interface HostsFile {
+  /**
+   * Makes the address (canonical, IPv4 or IPv6) the only one of its family that the name has; every other byte of the file
+   * stays. Resolves with whether the file had to be written. One call at a time. Rejects as `replaceFile` does.
+   */
+  map(name: string, address: string): Promise<boolean>
+}
+
+const NEVER = new AbortController().signal
+
+/** @param path of the file; it is made if there is none. */
+export function createHostsFile(path: string): HostsFile {
+  const lock: Lock = createLock()
+  return {
+    map: async (name, address) => {
+      const release = await lock.acquire(NEVER)
+      try {
+        return await replaceFile(path, { edit: (content) => withMapping(content, name, address) })
+      } finally {
+        release()
+      }
+    },
+  }
+}
+
+/** The address as the system writes it; undefined: it is none. */
+export function canonicalAddress(text: string): string | undefined {
+  const family = isIP(text)
+  if (family === 0 || text.includes('%')) return undefined
+  return new SocketAddress({ address: text, family: family === 6 ? 'ipv6' : 'ipv4' }).address
+}
+
+/** The content with this mapping and no other of its family, or undefined if it is like that already. Bytes in, bytes out. */
+export function withMapping(content: Buffer, name: string, address: string): Buffer | undefined {
+  // One character for each byte, whatever they mean.
+  const text = content.toString('latin1')
+  const pieces: string[] = []
+  let [kept, found, changed] = [0, false, false]
+  for (const { start, end } of linesThatContain(text, name)) {
+    const line = text.slice(start, end)
+    const given = found ? undefined : address
+    const edited = withoutName(line, name, { family: isIP(address), except: given })
+    found ||= edited === line && isMappingOf(line, name, address)
+    if (edited === line) continue
+    changed = true
+    pieces.push(text.slice(kept, start), edited)
+    kept = end
+  }
+  if (found && !changed) return undefined
+  pieces.push(text.slice(kept))
+  const rest = pieces.join('')
+  const added = found ? '' : `${rest === '' || rest.endsWith('\n') ? '' : '\n'}${address}\t${name}\n`
+  return Buffer.from(rest + added, 'latin1')
+}
+
+/** Bounds of the lines in which the name occurs, line ends included. */
+function* linesThatContain(text: string, name: string): Generator<{ start: number; end: number }> {
+  // Only Latin letters change, and never their number.
+  const lower = text.toLowerCase()
+  for (let end = 0, at = lower.indexOf(name); at !== -1; at = lower.indexOf(name, end)) {
+    const start = at === 0 ? 0 : lower.lastIndexOf('\n', at - 1) + 1
+    const newline = lower.indexOf('\n', at)
+    end = newline === -1 ? lower.length : newline + 1
+    yield { start, end }
+  }
+}
+
+function fieldsOf(line: string): { readonly address: string | undefined; readonly names: readonly string[] } {
+  const [address = '', ...names] = line.split('#', 1).join('').trim().split(/\s+/)
+  return { address: canonicalAddress(address), names: names.map((text) => text.toLowerCase()) }
+}
+
+function isMappingOf(line: string, name: string, address: string): boolean {
+  const fields = fieldsOf(line)
+  return fields.address === address && fields.names.includes(name)
+}
+
+interface Removal {
+  readonly family: number
+  /** The address whose mapping stays. */
+  readonly except: string | undefined
+}
+
+/** The line without the name, if it maps the name to an address of the family; empty if nothing is left of it. */
+function withoutName(line: string, name: string, { family, except }: Removal): string {
+  const { address, names } = fieldsOf(line)
+  if (address === undefined || isIP(address) !== family || !names.includes(name) || address === except) return line
+  const comment = line.indexOf('#')
+  const mapping = comment === -1 ? line : line.slice(0, comment)
+  if (names.every((other) => other === name)) return comment === -1 ? '' : line.slice(comment)
+  const fields = mapping.split(/(\s+)/)
+  const first = fields.findIndex((field) => field.trim() !== '')
+  const left = fields.flatMap((field, index) => {
+    if (index <= first || index % 2 === 1) return []
+    return field.toLowerCase() === name ? [] : [`${fields[index - 1] ?? ''}${field}`]
+  })
+  return fields.slice(0, first + 1).join('') + left.join('') + line.slice(mapping.length)
+}
