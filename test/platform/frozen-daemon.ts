@@ -75,7 +75,7 @@ async function install(root: string): Promise<void> {
   const target = join(root, project)
   const packages = await readdir(join(project, 'node_modules'))
   const runtime = packages.filter((name) => name.startsWith('node-linux-')).map((name) => `node_modules/${name}/bin`)
-  for (const part of ['dist', 'scripts/envd', ...runtime]) {
+  for (const part of ['dist', 'scripts/envd', 'scripts/launch-options', ...runtime]) {
     await cp(join(project, part), join(target, part), { recursive: true })
   }
 }
