@@ -6,7 +6,7 @@ import { readEntryInfo } from './filesystem/entry.ts'
 import { createFilesystemService } from './filesystem/service.ts'
 import { createAccessToken } from './http/access-token.ts'
 import { buildApp } from './http/app.ts'
-import { createInitialization } from './http/initialization.ts'
+import { createInitialization, type InitializationOptions } from './http/initialization.ts'
 import { createListener, type Listener } from './http/listener.ts'
 import { composeRoutes } from './http/routes/compose.ts'
 import { envsRoute } from './http/routes/envs.ts'
@@ -27,6 +27,7 @@ import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeou
 import { createWorkload, type Workload } from './platform/freeze/workload.ts'
 import { createHost } from './platform/host/create.ts'
 import type { Logs } from './platform/logs/logs.ts'
+import { createMmds, type MmdsParts, NO_MMDS } from './platform/mmds/mmds.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
 import { socketReader } from './platform/ports/read-sockets.ts'
@@ -70,8 +71,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { log } = logs
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
-  const parts = await build(config, { log, listener, shutdown: stopping.signal })
-  const { app, registry, host, sampler, ports, supervisor, release } = parts
+  const parts = await build(config, { logs, listener, shutdown: stopping.signal })
+  const { app, registry, host, sampler, ports, supervisor, mmds, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await app.ready()
@@ -79,10 +80,12 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const stopReaping = reapOrphans(() => [...registry.list().map(({ pid }) => pid), ...host.commands.pids()], log)
   const port = await listener.listen({ address: config.address, port: config.port })
   ports.start(port)
+  mmds.start()
   supervisor.begin()
 
   const shutDown = async () => {
     supervisor.close()
+    mmds.close()
     // Before the streams end, so that those who watch get the last sample.
     await sampler.stop()
     stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
@@ -104,13 +107,14 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
 }
 
 interface Frame {
-  readonly log: Log
+  readonly logs: Logs
   readonly listener: Listener
   readonly shutdown: AbortSignal
 }
 
 /** The features and the app in front of them. `release` gives back what they hold. */
-async function build(config: Config, { log, listener, shutdown }: Frame) {
+async function build(config: Config, { logs, listener, shutdown }: Frame) {
+  const { log } = logs
   const own = ownUser(config.home)
   const users = createUsers({ own })
   const user = config.defaultUser || (await ownName(users, own))
@@ -131,7 +135,8 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   })
   const host = createHost({ path: config.path, env: defaults.env, log })
   const { watch, inotify, pollers } = buildWatching(users, defaults, log)
-  const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
+  const set = { token, defaults, machine: host, frozen: workload }
+  const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
   const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })
   const calls = createCallCounts()
   const sampler = buildSampler({ registry, watch, inotify, log: log.named('metrics') })
@@ -173,10 +178,23 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
     inotify.close()
     await devNull.close()
   }
-  return { app, registry, host, sampler, ports, supervisor, release }
+  return { app, registry, host, sampler, ports, supervisor, mmds, release }
 }
 
-interface Surroundings extends Frame {
+interface Initialized extends Omit<InitializationOptions, 'clock' | 'metadata'>, Pick<MmdsParts, 'run'> {
+  readonly logs: Logs
+}
+
+function buildInitialization({ notFirecracker, runDir }: Config, { run, logs, ...set }: Initialized) {
+  const { log, configure, complain } = logs
+  const told = { env: set.defaults.env, runDir, onOptions: configure, run, log, complain }
+  const mmds = notFirecracker ? NO_MMDS : createMmds(told)
+  const initialization = createInitialization({ ...set, clock: createClock({ log, setClock }), metadata: mmds })
+  return { initialization, mmds }
+}
+
+interface Surroundings extends Omit<Frame, 'logs'> {
+  readonly log: Log
   readonly sampler: Sampler
   readonly ports: PortTable
 }
