@@ -24,6 +24,7 @@ import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
+import { openCgroups } from './platform/cgroups/cgroups.ts'
 import { createWorkload, type Workload } from './platform/freeze/workload.ts'
 import { createHost } from './platform/host/create.ts'
 import type { Logs } from './platform/logs/logs.ts'
@@ -123,12 +124,14 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
   const files = { users, defaults, token, log: log.named('filesystem') }
-  const workload = await createWorkload({ root: cgroupRoot(config), log: log.named('freezer') })
+  const cgroups = await openCgroups(config, log.named('cgroups'))
+  const workload = await createWorkload({ root: cgroups.root, log: log.named('freezer') })
   const process = createProcessService({
     users,
     defaults,
     registry,
     gate: workload.gate,
+    groups: cgroups,
     devNull: devNull.fd,
     log: log.named('process'),
     ...commandSettings(config),
@@ -176,6 +179,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
     await Promise.all([host.close(), ports.close()])
     pollers.close()
     inotify.close()
+    await cgroups.close()
     await devNull.close()
   }
   return { app, registry, host, sampler, ports, supervisor, mmds, release }
@@ -215,10 +219,6 @@ function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
     freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow() })
     unfreezeRoute(scope, unfreeze)
   }
-}
-
-function cgroupRoot({ noCgroups, cgroupRoot: root }: Config): string | undefined {
-  return noCgroups ? undefined : root
 }
 
 /** What every command gets from the configuration, and the memory for its output. */
