@@ -124,14 +124,13 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
   const files = { users, defaults, token, log: log.named('filesystem') }
-  const cgroups = await openCgroups(config, log.named('cgroups'))
-  const workload = await createWorkload({ root: cgroups.root, log: log.named('freezer') })
+  const { groups, workload, closeGroups } = await buildGroups(config, log)
   const process = createProcessService({
     users,
     defaults,
     registry,
     gate: workload.gate,
-    groups: cgroups,
+    groups,
     devNull: devNull.fd,
     log: log.named('process'),
     ...commandSettings(config),
@@ -175,11 +174,10 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
     ],
   })
   const release = async () => {
-    await workload.close()
+    await closeGroups()
     await Promise.all([host.close(), ports.close()])
     pollers.close()
     inotify.close()
-    await cgroups.close()
     await devNull.close()
   }
   return { app, registry, host, sampler, ports, supervisor, mmds, release }
@@ -212,6 +210,17 @@ function lookAround({ sampler, listener, ports, log, shutdown }: Surroundings) {
     suspects.add(ports.clients)
     await sampler.sampleNow()
   }
+}
+
+/** The cgroups of commands, and what freezes them. */
+async function buildGroups(config: Config, log: Log) {
+  const groups = await openCgroups(config, log.named('cgroups'))
+  const workload = await createWorkload({ root: groups.root, log: log.named('freezer') })
+  const closeGroups = async () => {
+    await workload.close()
+    await groups.close()
+  }
+  return { groups, workload, closeGroups }
 }
 
 function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
