@@ -75,6 +75,9 @@ const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** Where the platform's proxy looks for the ports of a sandbox (contract G2). */
 const DEFAULT_FORWARD_ADDRESS = '169.254.0.21'
 
+/** Where cgroups of version 2 are mounted, if they are (cgroups(7)). */
+export const DEFAULT_CGROUP_ROOT = '/sys/fs/cgroup'
+
 const RESTART_MODES = ['never', 'on-failure', 'always'] as const
 
 /** A day: longer is a mistake, and must not overflow a timer. */
@@ -86,7 +89,7 @@ const flags = {
     default: '::',
     help: 'listening address: an IP address, or "localhost" for loopback only',
   },
-  'cgroup-root': { type: 'string', default: '/sys/fs/cgroup', help: 'cgroup root directory' },
+  'cgroup-root': { type: 'string', default: DEFAULT_CGROUP_ROOT, help: 'cgroup root directory' },
   commit: { type: 'bool', default: false, help: 'print the commit this was built from' },
   config: { type: 'string', default: '', help: 'JSON file of flags by name; the command line wins' },
   'default-user': {

@@ -6,7 +6,7 @@ import { readEntryInfo } from './filesystem/entry.ts'
 import { createFilesystemService } from './filesystem/service.ts'
 import { createAccessToken } from './http/access-token.ts'
 import { buildApp } from './http/app.ts'
-import { createInitialization } from './http/initialization.ts'
+import { createInitialization, type InitializationOptions } from './http/initialization.ts'
 import { createListener, type Listener } from './http/listener.ts'
 import { orchestratorRoutes } from './http/orchestrator-routes.ts'
 import { composeRoutes } from './http/routes/compose.ts'
@@ -25,10 +25,12 @@ import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
+import { openCgroups } from './platform/cgroups/cgroups.ts'
 import { createFilesystemFreeze } from './platform/filesystem-freeze.ts'
 import { createWorkload, type Workload } from './platform/freeze/workload.ts'
 import { createHost } from './platform/host/create.ts'
 import type { Logs } from './platform/logs/logs.ts'
+import { createMmds, type MmdsParts, NO_MMDS } from './platform/mmds/mmds.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
 import { socketReader } from './platform/ports/read-sockets.ts'
@@ -72,8 +74,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { log } = logs
   const stopping = new AbortController()
   const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
-  const parts = await build(config, { log, listener, shutdown: stopping.signal })
-  const { app, registry, host, sampler, ports, supervisor, rootFreeze, release } = parts
+  const parts = await build(config, { logs, listener, shutdown: stopping.signal })
+  const { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await app.ready()
@@ -81,10 +83,12 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const stopReaping = reapOrphans(() => [...registry.list().map(({ pid }) => pid), ...host.commands.pids()], log)
   const port = await listener.listen({ address: config.address, port: config.port })
   ports.start(port)
+  mmds.start()
   supervisor.begin()
 
   const shutDown = async () => {
     supervisor.close()
+    mmds.close()
     // Also lets go what waits for the disk, and would hold up the end of the process.
     const thawed = rootFreeze.close()
     // Before the streams end, so that those who watch get the last sample.
@@ -109,13 +113,14 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
 }
 
 interface Frame {
-  readonly log: Log
+  readonly logs: Logs
   readonly listener: Listener
   readonly shutdown: AbortSignal
 }
 
 /** The features and the app in front of them. `release` gives back what they hold. */
-async function build(config: Config, { log, listener, shutdown }: Frame) {
+async function build(config: Config, { logs, listener, shutdown }: Frame) {
+  const { log } = logs
   const own = ownUser(config.home)
   const users = createUsers({ own })
   const user = config.defaultUser || (await ownName(users, own))
@@ -124,19 +129,21 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
   const files = { users, defaults, token, log: log.named('filesystem') }
-  const workload = await createWorkload({ root: cgroupRoot(config), log: log.named('freezer') })
+  const { groups, workload, closeGroups } = await buildGroups(config, log)
   const process = createProcessService({
     users,
     defaults,
     registry,
     gate: workload.gate,
+    groups,
     devNull: devNull.fd,
     log: log.named('process'),
     ...commandSettings(config),
   })
   const host = createHost({ path: config.path, env: defaults.env, log })
   const { watch, inotify, pollers } = buildWatching(users, defaults, log)
-  const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
+  const set = { token, defaults, machine: host, frozen: workload }
+  const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
   const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })
   const calls = createCallCounts()
   const sampler = buildSampler({ registry, watch, inotify, log: log.named('metrics') })
@@ -173,12 +180,12 @@ async function build(config: Config, { log, listener, shutdown }: Frame) {
       }),
     ],
   })
-  const release = () => releaseAll({ workload, host, ports, pollers, inotify, devNull })
-  return { app, registry, host, sampler, ports, supervisor, rootFreeze, release }
+  const release = () => releaseAll({ closeGroups, host, ports, pollers, inotify, devNull })
+  return { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release }
 }
 
 interface Held {
-  readonly workload: Workload
+  readonly closeGroups: () => Promise<void>
   readonly host: { close(): Promise<void> }
   readonly ports: PortTable
   readonly pollers: Pollers
@@ -186,15 +193,28 @@ interface Held {
   readonly devNull: FileHandle
 }
 
-async function releaseAll({ workload, host, ports, pollers, inotify, devNull }: Held): Promise<void> {
-  await workload.close()
+async function releaseAll({ closeGroups, host, ports, pollers, inotify, devNull }: Held): Promise<void> {
+  await closeGroups()
   await Promise.all([host.close(), ports.close()])
   pollers.close()
   inotify.close()
   await devNull.close()
 }
 
-interface Surroundings extends Frame {
+interface Initialized extends Omit<InitializationOptions, 'clock' | 'metadata'>, Pick<MmdsParts, 'run'> {
+  readonly logs: Logs
+}
+
+function buildInitialization({ notFirecracker, runDir }: Config, { run, logs, ...set }: Initialized) {
+  const { log, configure, complain } = logs
+  const told = { env: set.defaults.env, runDir, onOptions: configure, run, log, complain }
+  const mmds = notFirecracker ? NO_MMDS : createMmds(told)
+  const initialization = createInitialization({ ...set, clock: createClock({ log, setClock }), metadata: mmds })
+  return { initialization, mmds }
+}
+
+interface Surroundings extends Omit<Frame, 'logs'> {
+  readonly log: Log
   readonly sampler: Sampler
   readonly ports: PortTable
 }
@@ -210,15 +230,22 @@ function lookAround({ sampler, listener, ports, log, shutdown }: Surroundings) {
   }
 }
 
+/** The cgroups of commands, and what freezes them. */
+async function buildGroups(config: Config, log: Log) {
+  const groups = await openCgroups(config, log.named('cgroups'))
+  const workload = await createWorkload({ root: groups.root, log: log.named('freezer') })
+  const closeGroups = async () => {
+    await workload.close()
+    await groups.close()
+  }
+  return { groups, workload, closeGroups }
+}
+
 function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
   return (scope: FastifyInstance) => {
     freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow() })
     unfreezeRoute(scope, unfreeze)
   }
-}
-
-function cgroupRoot({ noCgroups, cgroupRoot: root }: Config): string | undefined {
-  return noCgroups ? undefined : root
 }
 
 /** What every command gets from the configuration, and the memory for its output. */

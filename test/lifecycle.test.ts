@@ -235,12 +235,12 @@ test('A6 the run directory is there before anything is answered', async () => {
   await using dir = await makeTmpDir()
   const runDir = join(dir.path, 'run')
   await using daemon = await startDaemon({ args: ['-run-dir', runDir] })
-  expect(await readFile(join(runDir, '.E2B_SANDBOX'), 'utf8')).toBe('true')
+  expect(await readFile(join(runDir, '.E2B_SANDBOX'), 'utf8')).toBe('false')
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
 })
 
 test.each([
-  ['true', []],
+  ['true', ['-isnotfc=false']],
   ['false', ['-isnotfc']],
 ])('A10 A11 A14 the run directory and E2B_SANDBOX say %s', async (told, args) => {
   await using dir = await makeTmpDir()

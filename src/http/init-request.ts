@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import { parseRfc3339 } from '../lib/rfc3339.ts'
+import type { VolumeMount } from './machine-setup.ts'
 
 /** What `POST /init` asks for; absent members are to stay as they are. */
 export interface InitRequest {
@@ -9,6 +10,13 @@ export interface InitRequest {
   readonly defaultWorkdir: string | undefined
   /** Nanoseconds since 1970. */
   readonly timestamp: bigint | undefined
+  /** Which life of the sandbox this is; empty: not told. */
+  readonly lifecycleID: string
+  /** Address of the events service; empty: stays as it is. */
+  readonly hyperloopIP: string
+  /** Certificates to trust, PEM; empty: none. */
+  readonly caBundle: string
+  readonly volumeMounts: readonly VolumeMount[]
 }
 
 /**
@@ -19,7 +27,7 @@ export function parseInitRequest(body: Buffer): InitRequest {
   const text = body.toString().trim()
   const { value, escapedToken } = text === '' ? { value: null, escapedToken: false } : parseJson(text)
   if (value !== null && (typeof value !== 'object' || Array.isArray(value))) throw invalid('the body must be an object')
-  const members = new Map(Object.entries(value ?? {}).map(([name, member]) => [name.toLowerCase(), member]))
+  const members = membersOf(value ?? {})
   const accessToken = stringOf(members, 'accessToken')
   if (accessToken === '' || escapedToken) throw invalid('accessToken must not be empty or contain a backslash')
   return {
@@ -28,11 +36,28 @@ export function parseInitRequest(body: Buffer): InitRequest {
     defaultUser: stringOf(members, 'defaultUser'),
     defaultWorkdir: stringOf(members, 'defaultWorkdir'),
     timestamp: timestampOf(stringOf(members, 'timestamp')),
+    lifecycleID: stringOf(members, 'lifecycleID') ?? '',
+    hyperloopIP: stringOf(members, 'hyperloopIP') ?? '',
+    caBundle: stringOf(members, 'caBundle') ?? '',
+    volumeMounts: volumeMountsOf(members.get('volumemounts')),
   }
+}
+
+type Members = ReadonlyMap<string, unknown>
+
+/** By name in small letters; the last one of a name counts. */
+function membersOf(value: object): Members {
+  return new Map(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
 }
 
 /** What newer engines give a reviver as well: the text that a string, number or literal was written as. */
 type Reviver = (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) => unknown
+
+/**
+ * What may have such a token: only then is every value of a text looked at as it was written, which takes far longer. Certificates
+ * always have escapes.
+ */
+const SUSPICIOUS = /"accesstoken"\s*:\s*"[^"\\]*\\|\\u/i
 
 /** Parses, and tells whether the access token, a member of the outermost object, was written with escapes. */
 function parseJson(text: string): { readonly value: unknown; readonly escapedToken: boolean } {
@@ -42,14 +67,14 @@ function parseJson(text: string): { readonly value: unknown; readonly escapedTok
     return value
   }
   try {
-    const value: unknown = text.includes('\\') ? JSON.parse(text, noteEscapes) : JSON.parse(text)
+    const value: unknown = SUSPICIOUS.test(text) ? JSON.parse(text, noteEscapes) : JSON.parse(text)
     return { value, escapedToken: holders.has(value) }
   } catch {
     throw invalid('the body is not valid JSON')
   }
 }
 
-function stringOf(members: ReadonlyMap<string, unknown>, name: string): string | undefined {
+function stringOf(members: Members, name: string): string | undefined {
   const value = members.get(name.toLowerCase()) ?? undefined
   if (value !== undefined && typeof value !== 'string') throw invalid(`${name} must be a string`)
   return value
@@ -66,6 +91,18 @@ function envVarsOf(value: unknown): ReadonlyMap<string, string> | undefined {
     variables.set(name, text ?? '')
   }
   return variables
+}
+
+function volumeMountsOf(value: unknown): readonly VolumeMount[] {
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value)) throw invalid('volumeMounts must be an array')
+  return value.map((mount: unknown) => {
+    if (typeof mount !== 'object' || mount === null || Array.isArray(mount)) {
+      throw invalid('volumeMounts must be an array of objects')
+    }
+    const members = membersOf(mount)
+    return { nfsTarget: stringOf(members, 'nfs_target') ?? '', path: stringOf(members, 'path') ?? '' }
+  })
 }
 
 function timestampOf(text: string | undefined): bigint | undefined {

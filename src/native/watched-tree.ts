@@ -13,8 +13,6 @@ export interface WatchedTree {
   readonly directories: Iterable<WatchedDirectory>
   /** Errno name of what ended the walk; undefined: all is watched. */
   readonly failure: string | undefined
-  /** Tells the root from any other directory; empty if it could not be opened. */
-  readonly identity: string
 }
 
 /** Reads what `watchTree` has packed; the names are views into `packed`. */
@@ -26,7 +24,6 @@ export function unpackTree(packed: Buffer): WatchedTree {
     return packed.subarray(at - length, at)
   }
   const failure = text().toString('latin1')
-  const identity = text().toString('latin1')
   const directories = function* (): Generator<WatchedDirectory> {
     while (at < packed.length) {
       const path = text().toString('latin1')
@@ -35,5 +32,5 @@ export function unpackTree(packed: Buffer): WatchedTree {
       yield { path, watch, names: text() }
     }
   }
-  return { directories: directories(), failure: failure === '' ? undefined : failure, identity }
+  return { directories: directories(), failure: failure === '' ? undefined : failure }
 }

@@ -76,12 +76,11 @@ struct WatchTree : Job {
   std::string root;
   // Where the walk begins, below the root.
   std::string start;
-  // What the root has to be, as `identity` gives it; empty: anything.
-  std::string expected;
+  // The watch that the root has to have already; negative: any directory will do.
+  int expected = -1;
   uint32_t mask = 0;
   bool recursive = false;
 
-  std::string identity;
   std::string directories;
   std::vector<Open> path;
   alignas(Dirent) char buffer[64 * 1024];
@@ -102,7 +101,6 @@ struct WatchTree : Job {
     }
     for (const Open& left : path) close(left.descriptor);
     put_text(result, failure == 0 ? "" : error_name(failure));
-    put_text(result, identity);
     result.append(directories);
   }
 
@@ -111,8 +109,7 @@ struct WatchTree : Job {
     if (descriptor < 0) return errno;
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
-    identity = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" + birth_of(descriptor);
-    if (!expected.empty() && expected != identity) return fail_with(descriptor, ESTALE);
+    if (const int error = check_root(descriptor); error != 0) return fail_with(descriptor, error);
     if (start.empty()) return add_open(descriptor, "", status.st_dev);
     const int error = add_directory(descriptor, start, "", status.st_dev);
     close(descriptor);
@@ -120,11 +117,28 @@ struct WatchTree : Job {
     return is_failure(error) ? error : 0;
   }
 
-  // A removed directory's inode number is soon given to another one. Empty where the file system does not know.
-  static std::string birth_of(int descriptor) {
-    struct statx status {};
-    if (statx(descriptor, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0 || (status.stx_mask & STATX_BTIME) == 0) return "";
-    return std::to_string(status.stx_btime.tv_sec) + "." + std::to_string(status.stx_btime.tv_nsec);
+  // A directory that is watched keeps its watch, and no other gets it. Nothing that stat(2) tells is as good: inode numbers are
+  // given out again, and an overlay's directory changes its time of birth when something is first made in it.
+  int check_root(int descriptor) {
+    if (expected < 0) return 0;
+    const int watch = add_watch(descriptor);
+    if (watch < 0) return errno;
+    if (watch == expected) return 0;
+    put_directory("", watch);
+    put_text(directories, "");
+    return ESTALE;
+  }
+
+  // Through the open descriptor: it cannot be on another directory than the one that is read.
+  int add_watch(int descriptor) const {
+    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+    return inotify_add_watch(instance, link.c_str(), mask | IN_ONLYDIR);
+  }
+
+  // What `unpackTree` expects first of a directory; its names follow.
+  void put_directory(const std::string& relative, int watch) {
+    put_text(directories, relative);
+    put_integer(directories, static_cast<uint64_t>(watch), 4);
   }
 
   int add_directory(int parent, const std::string& name, std::string relative, dev_t device) {
@@ -136,14 +150,12 @@ struct WatchTree : Job {
     return add_open(descriptor, std::move(relative), status.st_dev);
   }
 
-  // Watches first and reads afterwards, so that an entry made meanwhile shows up in the events, in the list, or in both. The
-  // watch is set through the open descriptor: it cannot be on another directory than the one that is read. Takes the descriptor.
+  // Watches first and reads afterwards, so that an entry made meanwhile shows up in the events, in the list, or in both. Takes
+  // the descriptor.
   int add_open(int descriptor, std::string relative, dev_t device) {
-    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
-    const int watch = inotify_add_watch(instance, link.c_str(), mask | IN_ONLYDIR);
+    const int watch = add_watch(descriptor);
     if (watch < 0) return fail_with(descriptor, errno);
-    put_text(directories, relative);
-    put_integer(directories, static_cast<uint64_t>(watch), 4);
+    put_directory(relative, watch);
     Open opened{descriptor, device, std::move(relative), {}};
     if (const int error = read_names(opened); error != 0) return fail_with(descriptor, error);
     if (opened.children.empty()) close(descriptor);
@@ -205,7 +217,9 @@ napi_value watch_tree(napi_env env, napi_callback_info info) {
   if (!to_path(env, arguments.at[1], job->root) || !to_path(env, arguments.at[2], job->start)) return nullptr;
   if (!to_integer(env, arguments.at[3], "mask", 0, UINT32_MAX, mask)) return nullptr;
   if (!to_boolean(env, arguments.at[4], "recursive", job->recursive)) return nullptr;
-  if (!to_string(env, arguments.at[5], "identity", job->expected)) return nullptr;
+  int64_t expected = -1;
+  if (!to_integer(env, arguments.at[5], "rootWatch", -1, INT32_MAX, expected)) return nullptr;
+  job->expected = static_cast<int>(expected);
   job->mask = static_cast<uint32_t>(mask);
   return start_job(env, std::move(job), "watchTree");
 }

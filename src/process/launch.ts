@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { AppError, errnoOf } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
-import { type ExitStatus, type Spawned, type SpawnFailure, spawn } from '../native/index.ts'
+import type { ExitStatus, Spawned, SpawnFailure, SpawnSpec } from '../native/index.ts'
 import type { Defaults } from '../system/defaults.ts'
 import { resolvePath } from '../system/paths.ts'
 import type { User, Users } from '../system/users.ts'
@@ -10,8 +10,10 @@ import { InputQueue } from './input-queue.ts'
 import { OutputLog } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
 import type { OutputWindow } from './output-window.ts'
+import { commandGroup } from './placement.ts'
 import type { Launched, ProcessConfig, TerminalSize } from './process.ts'
 import type { SlabPool } from './slab-pool.ts'
+import { type CommandGroups, spawnInGroup } from './spawn-in-group.ts'
 import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts'
 
 /** What to start and as whom. */
@@ -41,6 +43,7 @@ export interface LaunchDeps {
   readonly readerStall: number
   /** An open descriptor of /dev/null. */
   readonly devNull: number
+  readonly groups: CommandGroups
 }
 
 /** Commands are the first to go when memory runs out, and yield to the daemon (contract D2). */
@@ -118,7 +121,7 @@ async function run(request: LaunchRequest, { cwd, identity, stdio, deps }: RunCo
   const { config, user } = request
   const global = deps.defaults.env.all()
   try {
-    return await spawn({
+    const spec: SpawnSpec = {
       file: config.cmd,
       args: config.args,
       env: environmentOf({ path: deps.path, user, global, cwd, request: config.envs }),
@@ -130,7 +133,8 @@ async function run(request: LaunchRequest, { cwd, identity, stdio, deps }: RunCo
       ioPriority: IO_PRIORITY,
       ...(identity === undefined ? {} : { user: identity }),
       ...(deps.noFile === undefined ? {} : { noFile: deps.noFile }),
-    })
+    }
+    return await spawnInGroup(spec, commandGroup(request), deps.groups)
   } catch (error) {
     // `spawn` rejects with nothing else.
     const failure = error as SpawnFailure

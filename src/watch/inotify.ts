@@ -27,8 +27,8 @@ export interface ArmRequest {
   readonly start: Uint8Array
   /** With all that is below it. */
   readonly recursive: boolean
-  /** Tells the root from another directory that has taken its place; empty: any will do. */
-  readonly identity: string
+  /** Watch of the root, which tells it from another directory that has taken its place; undefined: any will do. */
+  readonly rootWatch: number | undefined
   /** The root as the client named it, for messages. */
   readonly shown: string
 }
@@ -37,8 +37,6 @@ export interface ArmRequest {
 export interface Armed {
   /** Parents before children; to be read once. None at all: it was gone when its turn came. */
   readonly directories: Iterable<WatchedDirectory>
-  /** For the next request below the same root. */
-  readonly identity: string
   /** Adds a listener to one of them, which gets at once what has happened there since before it was armed. */
   claim(watch: number, listener: Listener): void
   /** All that are wanted were claimed. `lost`: too much happened meanwhile, the directories must be compared with the disk. */
@@ -100,19 +98,18 @@ export class Inotify {
    * releases the others. Rejects with AppError: not_found for a root that is not there, or not the same any more, internal for one that
    * cannot be watched, resource_exhausted when the kernel's limits are reached; everything of this call is undone then.
    */
-  async arm({ root, start, recursive, identity, shown }: ArmRequest): Promise<Armed> {
+  async arm({ root, start, recursive, rootWatch, shown }: ArmRequest): Promise<Armed> {
     await this.#ready
     const { fd } = this.#open(shown)
     const arming = this.#held.begin(this.#seq)
     try {
-      const tree = unpackTree(await watchTree(fd, root, start, WATCH_MASK, recursive, identity))
+      const tree = unpackTree(await watchTree(fd, root, start, WATCH_MASK, recursive, rootWatch ?? -1))
       if (tree.failure !== undefined) {
         for (const { watch } of tree.directories) this.#mayRemove(watch)
         throw armError(tree.failure, shown)
       }
       return {
         directories: this.#offered(tree.directories),
-        identity: tree.identity,
         claim: (watch, listener) => this.#claim(watch, listener, arming),
         done: () => {
           this.#end(arming)

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
-import { armError, goneError } from './arm-error.ts'
+import { goneError } from './arm-error.ts'
 import { type Change, toChange, typesOf } from './change.ts'
 import { type Telling, tellDifferences, tellRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
@@ -37,7 +37,6 @@ export class WatchTree {
   readonly #options: TreeOptions
   readonly #forgetOverflow: () => void
   #root: TreeNode | undefined
-  #identity = ''
   readonly #queue = new EventQueue()
   #working = false
   #over = false
@@ -254,8 +253,7 @@ export class WatchTree {
   async #adopt(name: string, parent: TreeNode | undefined): Promise<TreeNode | undefined> {
     const { inotify, path: root, shown, recursive } = this.#options
     const start = Buffer.from(parent?.pathOf(name) ?? '', 'latin1')
-    const armed = await inotify.arm({ root, start, recursive, identity: this.#identity, shown })
-    this.#identity = armed.identity
+    const armed = await inotify.arm({ root, start, recursive, rootWatch: this.#root?.watch, shown })
     const settlement = { seq: Number.POSITIVE_INFINITY }
     let lost = false
     try {
@@ -285,8 +283,6 @@ export class WatchTree {
       this.#drop(before)
       if (after === undefined) return
       if (this.#over) return this.#drop(after)
-      // A directory that is watched keeps its watch.
-      if (after.watch !== before.watch) throw armError('ESTALE', this.#options.shown)
       await tellDifferences(before, after, telling)
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'not_found') throw error

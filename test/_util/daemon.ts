@@ -39,10 +39,22 @@ const START_LIMIT_MS = 20_000
 /** The daemon promises to end within 5 s of SIGTERM. */
 const STOP_LIMIT_MS = 8_000
 
-/** Starts `scripts/envd` (built before by `scripts/ready`) and resolves once it listens. Rejects with its output if it does not. */
+/**
+ * Starts `scripts/envd` (built before by `scripts/ready`) and resolves once it listens. Rejects with its output if it does not. It is
+ * not in a microVM, and so asks for no metadata service, unless the arguments say `-isnotfc=false`.
+ */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const runDir = await mkdtemp(join(tmpdir(), 'envd-run-'))
-  const own = ['-port', String(options.port ?? 0), '-address', '127.0.0.1', '-run-dir', runDir, '-kill-on-exit']
+  const own = [
+    '-port',
+    String(options.port ?? 0),
+    '-address',
+    '127.0.0.1',
+    '-run-dir',
+    runDir,
+    '-kill-on-exit',
+    '-isnotfc',
+  ]
   const [program, ...words] = options.launch ?? [launcher]
   const child = spawn(program, [...words, ...own, ...(options.args ?? [])], {
     stdio: ['ignore', 'pipe', 'pipe'],

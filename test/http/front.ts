@@ -4,19 +4,23 @@ import type { FastifyInstance } from 'fastify'
 import { expect } from 'vitest'
 import { type AccessToken, createAccessToken } from '../../src/http/access-token.ts'
 import { buildApp } from '../../src/http/app.ts'
+import type { FrozenWorkload } from '../../src/http/frozen-workload.ts'
 import { createInitialization, type Initialization } from '../../src/http/initialization.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/http/listener.ts'
+import type { MachineSetup } from '../../src/http/machine-setup.ts'
 import { envsRoute } from '../../src/http/routes/envs.ts'
 import { healthRoute } from '../../src/http/routes/health.ts'
 import { initRoute } from '../../src/http/routes/init.ts'
 import { metricsRoute } from '../../src/http/routes/metrics.ts'
+import type { SandboxMetadata } from '../../src/http/sandbox-metadata.ts'
 import type { Log, LogFields } from '../../src/log.ts'
 import { createCallCounts } from '../../src/metrics/calls.ts'
 import { MACHINE, type Sources } from '../../src/metrics/hierarchy.ts'
 import { openMachine } from '../../src/metrics/machine.ts'
 import { Sampler } from '../../src/metrics/sampler.ts'
+import { NO_MMDS } from '../../src/platform/mmds/mmds.ts'
 import { createClock } from '../../src/system/clock.ts'
-import { createDefaults, type Defaults } from '../../src/system/defaults.ts'
+import { createDefaults, type Defaults, type EnvVars } from '../../src/system/defaults.ts'
 import { createUsers } from '../../src/system/users.ts'
 
 export interface LogLine extends LogFields {
@@ -55,9 +59,23 @@ export interface FrontOptions {
   /** Milliseconds between samples. */
   readonly period?: number
   readonly listening?: Omit<ListenerOptions, 'log'>
+  /** The metadata service; default: there is none. It gets the variables that the front's commands would have. */
+  readonly metadata?: (env: EnvVars) => SandboxMetadata
+  /** What `/init` changes on the machine; default: nothing, and nothing fails. */
+  readonly machine?: MachineSetup
+  /** A freeze of the workload; default: there is none. */
+  readonly frozen?: FrozenWorkload
   /** Beside health, envs, metrics and init. */
   readonly routes?: readonly ((app: FastifyInstance) => void)[]
 }
+
+const NO_MACHINE: MachineSetup = {
+  hyperloop: { set: async () => {} },
+  caBundle: { check: async () => {}, install: async () => {} },
+  volumes: { check: () => {}, mount: async () => {} },
+}
+
+const NOT_FROZEN: FrozenWorkload = { audit: async () => undefined, thaw: async () => {} }
 
 /** Starts a front on a free port of 127.0.0.1. The machine's clock is never set. */
 export async function startFront(options: FrontOptions = {}): Promise<Front> {
@@ -68,7 +86,14 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
   const setClock = (seconds: number, nanoseconds: number) => {
     clockSettings.push(BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds))
   }
-  const initialization = createInitialization({ token, defaults, clock: createClock({ log, setClock }) })
+  const initialization = createInitialization({
+    token,
+    defaults,
+    clock: createClock({ log, setClock }),
+    metadata: options.metadata?.(defaults.env) ?? NO_MMDS,
+    machine: options.machine ?? NO_MACHINE,
+    frozen: options.frozen ?? NOT_FROZEN,
+  })
   const sampler = new Sampler({
     machine: openMachine(options.sources ?? MACHINE),
     activity: () => ({ commands: 0, watchers: 0, watchEventsDropped: 0, watchOverflows: 0 }),

@@ -15,7 +15,7 @@ const PATH = '/usr/local/bin:/usr/bin:/bin'
 const env = { PATH, SECRET: 'of the daemon', LANG: 'de_DE.UTF-8', TERM: 'vt100', SHELL: '/bin/zsh' }
 const daemon = sharedDaemon({ env })
 const pty = { cols: 80, rows: 24 }
-const basic = { PATH, HOME: homedir, USER: username, LOGNAME: username, PWD: homedir, E2B_SANDBOX: 'true' }
+const basic = { PATH, HOME: homedir, USER: username, LOGNAME: username, PWD: homedir, E2B_SANDBOX: 'false' }
 
 /** The exact environment, as `env -0` prints it. */
 async function environment(url: string, options: RunOptions = {}): Promise<Record<string, string>> {

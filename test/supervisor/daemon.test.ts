@@ -170,6 +170,7 @@ test('without commands a daemon is ready at once, even before /init', async () =
 test('K6 K16 in a microVM the start command waits for the first /init and has its user, directory and variables', async () => {
   const dir = await workDir()
   await using daemon = await startDaemon({
+    args: ['-isnotfc=false'],
     env: { ENVD_START_CMD: 'pwd; echo $COLOUR; exec sleep 1000', ENVD_READY_CMD: 'true' },
   })
   expect(await ready(daemon.url)).toEqual({

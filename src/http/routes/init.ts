@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { AppError } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import { clientGone } from '../client-gone.ts'
 import { parseInitRequest } from '../init-request.ts'
@@ -24,8 +25,9 @@ export function initRoute(app: FastifyInstance, initialization: Initialization):
       const body = await readBody(request.raw, MAX_BODY)
       const parsed = parseInitRequest(body)
       body.fill(0)
-      const outcome = await initialization.apply(parsed, signal)
-      if (!outcome.ok) return reply.code(401).header('content-type', 'text/plain; charset=utf-8').send(outcome.reason)
+      const onAudit = (audit: string) => void reply.header('x-envd-freeze-audit', audit)
+      const outcome = await initialization.apply(parsed, { signal, onAudit })
+      if (!outcome.ok) throw new AppError('unauthenticated', outcome.reason)
       return reply.code(204).header('cache-control', 'no-store').send()
     },
   })

@@ -45,12 +45,13 @@ export function createCaBundle(options: CaBundleOptions): CaBundle {
     last ??= await readContent(installed).then(contentOf, () => Buffer.alloc(0))
     const previous = last
     const { bytes } = await readContent(certificates)
-    const appended = !contains(without(bytes, lastOccurrence(bytes, previous), previous), bundle)
+    const replaced = previous.equals(bundle) ? Buffer.alloc(0) : previous
+    const appended = !contains(without(bytes, lastOccurrence(bytes, replaced), replaced), bundle)
     if (!appended && previous.equals(bundle)) return async () => {}
     if (appended) await append(certificates, bundle)
     return async () => {
-      const edit = (content: Buffer) => withoutPrevious(content, previous, bundle)
-      if (!previous.equals(bundle)) await replaceFile(certificates, { edit })
+      const edit = (content: Buffer) => withoutPrevious(content, replaced, bundle)
+      if (replaced.length > 0) await replaceFile(certificates, { edit })
       last = bundle
       // At last: until then the file names what is still to be removed, also after a crash.
       await persist(installed, bundle)

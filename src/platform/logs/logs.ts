@@ -9,6 +9,8 @@ export interface Logs {
   configure(target: LogTarget): void
   /** Writes a line, given without its line feed, on standard output as it is. */
   print(text: string): void
+  /** The same on standard error, for whoever reads the service manager's journal. */
+  complain(text: string): void
   /** Gives lines that are on their way half a second. */
   close(): Promise<void>
 }
@@ -29,7 +31,8 @@ const STDERR = 2
 export function createLogs({ verbose, exported }: LogsOptions): Logs {
   const stdout = createOutput(STDOUT)
   const stderr = createOutput(STDERR)
-  const exporter = exported ? createExporter({ complain: (text) => stderr.write(`${text}\n`) }) : undefined
+  const complain = (text: string) => stderr.write(`${text}\n`)
+  const exporter = exported ? createExporter({ complain }) : undefined
   const log = createLog([
     { level: verbose ? 'debug' : 'warn', write: stdout.write },
     ...(exporter ? [{ level: 'debug' as const, write: exporter.write }] : []),
@@ -38,6 +41,7 @@ export function createLogs({ verbose, exported }: LogsOptions): Logs {
     log,
     configure: (target) => exporter?.configure(target),
     print: (text) => stdout.write(`${text}\n`),
+    complain,
     async close() {
       await Promise.all([exporter?.close(CLOSE_GRACE_MS), stdout.flush(CLOSE_GRACE_MS), stderr.flush(CLOSE_GRACE_MS)])
     },

@@ -75,6 +75,15 @@ const malformed = [
   { envVars: { A: { B: 'x' } } },
   { envVars: { A: 'x\0y' } },
   { envVars: { 'A\0': 'x' } },
+  '{"acces\\u0073Token":"a\\\\b"}',
+  { caBundle: 5 },
+  { hyperloopIP: ['10.0.0.1'] },
+  { lifecycleID: 1 },
+  { volumeMounts: {} },
+  { volumeMounts: ['host:/share'] },
+  { volumeMounts: [null] },
+  { volumeMounts: [{ nfs_target: 1, path: '/x' }] },
+  { volumeMounts: [{ nfs_target: 'host:/x', path: [] }] },
   { defaultUser: 7 },
   { defaultWorkdir: {} },
   { timestamp: 1700000000 },
@@ -112,16 +121,16 @@ test('F7 F14 F8 the first call sets the token, then only the same one is accepte
   expect((await init(front, { accessToken: 'secret' })).status).toBe(204)
   expect((await init(front, { accessToken: 'secret', defaultWorkdir: '/a' })).status).toBe(204)
   expect(front.defaults.workdir).toBe('/a')
-  const text = { 'content-type': 'text/plain; charset=utf-8' }
+  const headers = { 'content-type': 'application/json; charset=utf-8' }
   expect(await init(front, { accessToken: 'other', defaultWorkdir: '/b' })).toMatchObject({
     status: 401,
-    text: 'access token validation failed',
-    headers: text,
+    text: '{"code":401,"message":"access token validation failed"}\n',
+    headers,
   })
   expect(await init(front, { defaultWorkdir: '/b' }, { 'x-access-token': 'secret' })).toMatchObject({
     status: 401,
-    text: 'access token reset not authorized',
-    headers: text,
+    text: '{"code":401,"message":"access token reset not authorized"}\n',
+    headers,
   })
   expect(front.defaults.workdir).toBe('/a')
   expect(front.token.matches('secret')).toBe(true)

@@ -1,0 +1,103 @@
+import { type IncomingMessage, request } from 'node:http'
+import { AppError, errnoOf } from '../../errors.ts'
+import { type MmdsOptions, parseMmdsOptions } from './options.ts'
+
+/** Asks the microVM's metadata service (MMDS, version 2). */
+export interface MmdsClient {
+  /**
+   * One look: a session token, then the options. Rejects with AppError `unavailable` if the service cannot be reached, does
+   * not answer within 10 s or answers nonsense, and with the signal's reason once that aborts.
+   */
+  read(signal: AbortSignal): Promise<MmdsOptions>
+}
+
+/** How the service is reached. */
+export interface MmdsClientOptions {
+  /** URL without a slash at the end. */
+  readonly base?: string
+  /** Milliseconds for one look. */
+  readonly timeout?: number
+}
+
+const SERVICE = 'http://169.254.169.254'
+const TIMEOUT_MS = 10_000
+
+/** Bytes of an answer. The options take some 300. */
+const MAX_ANSWER = 64 * 1024
+
+/**
+ * Makes a client. Each request has a connection of its own: after a snapshot was restored the service knows nothing of older ones.
+ */
+export function createMmdsClient({ base = SERVICE, timeout = TIMEOUT_MS }: MmdsClientOptions = {}): MmdsClient {
+  const look = async (signal: AbortSignal) => {
+    const ttl = { 'X-metadata-token-ttl-seconds': '60' }
+    const token = await exchange({ url: `${base}/latest/api/token`, method: 'PUT', headers: ttl, signal })
+    if (token === '') throw new AppError('unavailable', 'the metadata service gave an empty token')
+    const headers = { 'X-metadata-token': token, Accept: 'application/json' }
+    return parseMmdsOptions(await exchange({ url: `${base}/`, method: 'GET', headers, signal }))
+  }
+  return {
+    read: async (signal) => {
+      signal.throwIfAborted()
+      const controller = new AbortController()
+      const abort = () => controller.abort(signal.reason)
+      const late = () => controller.abort(new AppError('unavailable', 'the metadata service does not answer'))
+      signal.addEventListener('abort', abort, { once: true })
+      const timer = setTimeout(late, timeout).unref()
+      try {
+        return await look(controller.signal)
+      } finally {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', abort)
+      }
+    },
+  }
+}
+
+interface Exchange {
+  readonly url: string
+  readonly method: 'GET' | 'PUT'
+  readonly headers: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+}
+
+/** One request without a body; gives the answer's text. */
+function exchange({ url, method, headers, signal }: Exchange): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { method, headers, agent: false }, (answer) => {
+      bodyOf(answer).then(resolve, reject)
+    })
+    const abort = () => {
+      reject(signal.reason)
+      outgoing.destroy()
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    outgoing.on('error', (error) => reject(unreachable(error)))
+    outgoing.on('close', () => signal.removeEventListener('abort', abort))
+    outgoing.end()
+  })
+}
+
+async function bodyOf(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  try {
+    for await (const chunk of answer) {
+      // Without an encoding the chunks of a message are buffers.
+      const bytes = chunk as Buffer
+      length += bytes.length
+      if (length > MAX_ANSWER) throw new AppError('unavailable', 'the metadata service answers with too much')
+      chunks.push(bytes)
+    }
+  } catch (error) {
+    throw error instanceof AppError ? error : unreachable(error)
+  }
+  if (answer.statusCode === 200) return Buffer.concat(chunks).toString()
+  throw new AppError('unavailable', `the metadata service answers with ${answer.statusCode}`)
+}
+
+function unreachable(cause: unknown): AppError {
+  return new AppError('unavailable', `the metadata service cannot be reached: ${errnoOf(cause) ?? 'connection lost'}`, {
+    cause,
+  })
+}

@@ -1,0 +1,39 @@
+import type { MmdsOptions } from './options.ts'
+import type { Reads } from './reads.ts'
+import { within } from './within.ts'
+
+/** What a look-up needs. */
+export interface LookUpOptions {
+  readonly reads: Reads
+  /** Makes the service reachable again as far as that is in the guest's hands (contract G20). Never rejects. */
+  readonly repair: () => Promise<void>
+  readonly signal: AbortSignal
+  /** Milliseconds of silence after which the way is repaired while the first look goes on; default 500. */
+  readonly patience?: number
+}
+
+/** A service of the host answers within 2 ms; half a second means that something in the guest is in between. */
+const PATIENCE_MS = 500
+
+/**
+ * Makes the look-up of contract F9: asks the metadata service, if need be a second time after a repair. It gives undefined when
+ * both were in vain, and never rejects. Calls that overlap share repair and looks.
+ */
+export function createLookUp(options: LookUpOptions): () => Promise<MmdsOptions | undefined> {
+  const { reads, repair, signal, patience = PATIENCE_MS } = options
+  const attempt = async (first: Promise<MmdsOptions>) => {
+    const found = await within(patience, first, signal)
+    if (found !== undefined) return found
+    await repair()
+    // What was begun before the repair may hang for a while yet.
+    return reads.next(0)
+  }
+  let running: Promise<MmdsOptions> | undefined
+  return async () => {
+    const look = reads.next()
+    running ??= attempt(look).finally(() => {
+      running = undefined
+    })
+    return Promise.any([look, running]).catch(() => undefined)
+  }
+}
