@@ -15,5 +15,6 @@ NAPI_MODULE_INIT() {
   envd::register_watches(env, exports);
   envd::register_listening(env, exports);
   envd::register_peer(env, exports);
+  envd::register_random(env, exports);
   return exports;
 }

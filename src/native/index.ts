@@ -131,6 +131,8 @@ interface Addon {
   listeningSockets(limit: number): Promise<Buffer>
   receivedSegments(fd: number): number
   askPeer(fd: number): void
+  randomBytes(length: number): Buffer
+  stirRandom(buffer: Uint8Array, offset: number, length: number): void
 }
 
 const inSource = import.meta.url.endsWith('.ts')
@@ -257,3 +259,10 @@ export const receivedSegments = addon.receivedSegments
  * peer takes none. A peer may answer only one in 500 ms. Throws with `code`: EPERM without CAP_NET_ADMIN, ENOTCONN when either side has closed.
  */
 export const askPeer = addon.askPeer
+/** getrandom(2): at most 256 bytes, fresh from the kernel; none are kept in this process. Throws with `code`. */
+export const randomBytes = addon.randomBytes
+/**
+ * Mixes bytes into what the kernel makes random numbers of, and makes it start anew from there (RNDRESEEDCRNG in random(4)). Throws with
+ * `code`: EPERM without CAP_SYS_ADMIN, and then the bytes count from the kernel's next renewal on, within a minute.
+ */
+export const stirRandom = addon.stirRandom
