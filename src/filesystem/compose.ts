@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, open, rename, rm, stat, unlink } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
+import { randomUuid } from '../system/random.ts'
 import type { User } from '../system/users.ts'
 import { ensureDirectory } from './directories.ts'
 import { openDownload } from './download.ts'
@@ -49,7 +49,7 @@ export async function composeFiles({ sources, path, owner }: ComposeOptions): Pr
   } catch (error) {
     throw composeError('error ensuring directories', error)
   }
-  const temporary = `${destination}.e2b-compose.${randomUUID({ disableEntropyCache: true })}.tmp`
+  const temporary = `${destination}.e2b-compose.${randomUuid()}.tmp`
   const made = await writeJoined(temporary, paths, owner)
   try {
     if ((await lstat(destination).catch(() => undefined))?.isDirectory()) {

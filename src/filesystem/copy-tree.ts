@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import {
   type FileHandle,
@@ -17,6 +16,7 @@ import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import { copyAttributes, removeTree } from '../native/index.ts'
+import { randomUuid } from '../system/random.ts'
 import { inWriteTurn } from './write-turns.ts'
 import { writeWhole } from './write-whole.ts'
 
@@ -49,7 +49,7 @@ export async function moveAcross({ source, destination, signal }: MoveAcross): P
   if (`${realParent}/`.startsWith(`${realSource}/`)) {
     throw new AppError('internal', `error renaming: rename ${source} ${destination}: invalid argument`)
   }
-  const copy = `${target}.e2b-move.${randomUUID({ disableEntropyCache: true })}.tmp`
+  const copy = `${target}.e2b-move.${randomUuid()}.tmp`
   try {
     await copyEntry(Buffer.from(cleanPath(source)), Buffer.from(copy), signal)
     await inWriteTurn(() => rename(copy, target))

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import type { Piece } from '../filesystem/transmit.ts'
+import { randomBytes } from '../native/index.ts'
 import { type ByteRange, contentRange } from './range.ts'
 
 /** A body that is a `multipart/byteranges`. */

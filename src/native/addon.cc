@@ -16,5 +16,6 @@ NAPI_MODULE_INIT() {
   envd::register_listening(env, exports);
   envd::register_filesystem_freeze(env, exports);
   envd::register_peer(env, exports);
+  envd::register_random(env, exports);
   return exports;
 }

@@ -133,6 +133,8 @@ interface Addon {
   thawFilesystem(path: Uint8Array): Promise<Buffer>
   receivedSegments(fd: number): number
   askPeer(fd: number): void
+  randomBytes(length: number): Buffer
+  stirRandom(buffer: Uint8Array, offset: number, length: number): void
 }
 
 const inSource = import.meta.url.endsWith('.ts')
@@ -266,3 +268,10 @@ export const askPeer = addon.askPeer
 export const freezeFilesystem = addon.freezeFilesystem
 /** FITHAW: the writes go on. The same otherwise; EINVAL: it is not frozen. Needs no thread of the pool, nor the disk. */
 export const thawFilesystem = addon.thawFilesystem
+/** getrandom(2): at most 256 bytes, fresh from the kernel; none are kept in this process. Throws with `code`. */
+export const randomBytes = addon.randomBytes
+/**
+ * Mixes bytes into what the kernel makes random numbers of, and makes it start anew from there (RNDRESEEDCRNG in random(4)). Throws with
+ * `code`: EPERM without CAP_SYS_ADMIN, and then the bytes count from the kernel's next renewal on, within a minute.
+ */
+export const stirRandom = addon.stirRandom

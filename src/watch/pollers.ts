@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { AppError } from '../errors.ts'
+import { randomBytes } from '../native/index.ts'
 import type { Change } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
 import type { Watcher } from './watcher.ts'
@@ -128,7 +128,7 @@ export class Pollers {
   }
 }
 
-/** `w` and 20 small letters or digits (contract C40), from fresh entropy: clones of a snapshot must not repeat each other's. */
+/** `w` and 20 small letters or digits (contract C40), from the kernel: clones of a snapshot must not repeat each other's. */
 function createId(): string {
   const characters = Array.from(randomBytes(ID_LENGTH), (byte) => ALPHABET[byte % ALPHABET.length])
   return `w${characters.join('')}`

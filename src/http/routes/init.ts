@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { AppError } from '../../errors.ts'
+import { stir } from '../../system/random.ts'
 import { VERSION } from '../../version.ts'
 import { clientGone } from '../client-gone.ts'
 import { parseInitRequest } from '../init-request.ts'
@@ -24,6 +25,8 @@ export function initRoute(app: FastifyInstance, initialization: Initialization):
       const signal = clientGone(reply.raw)
       const body = await readBody(request.raw, MAX_BODY)
       const parsed = parseInitRequest(body)
+      // What the host says is said to no other clone of the same snapshot.
+      stir(body)
       body.fill(0)
       const onAudit = (audit: string) => void reply.header('x-envd-freeze-audit', audit)
       const outcome = await initialization.apply(parsed, { signal, onAudit })

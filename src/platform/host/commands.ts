@@ -89,7 +89,7 @@ async function runCommand(file: string, args: readonly string[], options: RunOpt
   if (pid === undefined) throw notStarted(file, result?.code)
   if (stop.aborted && program.exitCode === null) {
     signal.throwIfAborted()
-    throw new AppError('deadline_exceeded', `${file}: not done after ${timeout / 1000} s: ${output()}`)
+    throw new AppError('deadline_exceeded', `${file}: not done after ${Math.round(timeout / 100) / 10} s: ${output()}`)
   }
   return { exitCode: program.exitCode ?? undefined, output: output() }
 }

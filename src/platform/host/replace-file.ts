@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { constants, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { AppError, errnoOf } from '../../errors.ts'
+import { randomUuid } from '../../system/random.ts'
 
 /** What is to become of a file. */
 export interface Rewrite {
@@ -68,7 +68,7 @@ interface NewContent {
 }
 
 async function writeUnlessChanged(path: string, before: Content, next: NewContent): Promise<boolean> {
-  const temporary = `${path}.e2b.${randomUUID({ disableEntropyCache: true })}.tmp`
+  const temporary = `${path}.e2b.${randomUuid()}.tmp`
   try {
     await writeBeside(temporary, before.stats, next)
     if (!(await isUnchanged(path, before.stats))) return false

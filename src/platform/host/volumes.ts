@@ -61,16 +61,11 @@ export function createVolumes({ commands, log, shutdown, budget = BUDGET_MS }: V
   const mountedFor = new Map<string, string>()
   const mountAll = async (mounts: readonly VolumeMount[], lifecycleId: string): Promise<void> => {
     const due = toCleanMounts(mounts).filter(({ path }) => mountedFor.get(path) !== lifecycleId)
-    const late = new AbortController()
-    const timer = setTimeout(
-      () => late.abort(new AppError('deadline_exceeded', `not done after ${budget / 1000} s`)),
-      budget,
-    )
-    const limits = { timeout: budget, signal: AbortSignal.any([late.signal, shutdown]) }
+    const left = budgetOf(budget, shutdown)
     const results = await Promise.allSettled(
       inOrder(due, async (volume) => {
         mountedFor.delete(volume.path)
-        await mountVolume(volume, commands, limits)
+        await mountVolume(volume, commands, left)
         mountedFor.set(volume.path, lifecycleId)
         for (const oldest of mountedFor.keys()) {
           if (mountedFor.size <= MAX_REMEMBERED) break
@@ -78,7 +73,6 @@ export function createVolumes({ commands, log, shutdown, budget = BUDGET_MS }: V
         }
       }),
     )
-    clearTimeout(timer)
     const problems = results.flatMap((result, index) =>
       result.status === 'fulfilled' ? [] : [`${due[index]?.path}: ${reasonOf(result.reason)}`],
     )
@@ -124,38 +118,58 @@ function toCleanMounts(mounts: readonly VolumeMount[]): VolumeMount[] {
   return clean
 }
 
-interface Limits {
-  readonly timeout: number
-  readonly signal: AbortSignal
+/** What is left of the time of a request. */
+interface Budget {
+  /** Whole milliseconds, at least 1, at most the given ones. Throws AppError `deadline_exceeded` if none is left. */
+  readonly left: (most?: number) => number
+  /** The daemon ends. */
+  readonly shutdown: AbortSignal
 }
 
-async function mountVolume({ nfsTarget, path }: VolumeMount, commands: HostCommands, limits: Limits): Promise<void> {
-  if (await isMounted(path, commands, limits)) await unmount(path, commands, limits)
-  await unlessAborted(mkdir(path, { recursive: true, mode: 0o755 }), limits.signal)
+function budgetOf(milliseconds: number, shutdown: AbortSignal): Budget {
+  const due = performance.now() + milliseconds
+  const left = (most = milliseconds) => {
+    const now = performance.now()
+    if (now >= due) throw new AppError('deadline_exceeded', 'not done in time')
+    return Math.min(most, Math.ceil(due - now))
+  }
+  return { shutdown, left }
+}
+
+async function mountVolume({ nfsTarget, path }: VolumeMount, commands: HostCommands, budget: Budget): Promise<void> {
+  if (await isMounted(path, commands, budget)) await unmount(path, commands, budget)
+  await makeDirectory(path, budget)
   const args = ['-v', '-t', 'nfs', '-o', MOUNT_OPTIONS, '--', nfsTarget, path]
-  orThrow('mount', await commands.run('mount', args, limits))
+  orThrow('mount', await commands.run('mount', args, { timeout: budget.left(), signal: budget.shutdown }))
+}
+
+/** Inside another network volume, whose server is gone, it may never end. */
+async function makeDirectory(path: string, budget: Budget): Promise<void> {
+  const late = AbortSignal.timeout(budget.left())
+  const making = mkdir(path, { recursive: true, mode: 0o755 })
+  await unlessAborted(making, AbortSignal.any([late, budget.shutdown])).catch((error: unknown) => {
+    if (late.aborted) throw new AppError('deadline_exceeded', 'mkdir: not done in time')
+    throw error
+  })
 }
 
 /** A mount point whose server is gone may leave findmnt(8) hanging: then it is one. */
-async function isMounted(path: string, commands: HostCommands, limits: Limits): Promise<boolean> {
+async function isMounted(path: string, commands: HostCommands, { left, shutdown }: Budget): Promise<boolean> {
   const args = ['--noheadings', '--output', 'TARGET', '--mountpoint', path]
-  try {
-    return (await commands.run('findmnt', args, { ...limits, timeout: UNMOUNT_MS })).exitCode === 0
-  } catch (error) {
-    if (error instanceof AppError && error.kind === 'deadline_exceeded' && !limits.signal.aborted) return true
-    throw error
-  }
+  const end = await commands.run('findmnt', args, { timeout: left(UNMOUNT_MS), signal: shutdown }).catch(unlessOverdue)
+  return end === undefined || end.exitCode === 0
 }
 
-async function unmount(path: string, commands: HostCommands, limits: Limits): Promise<void> {
-  const bounded = { ...limits, timeout: UNMOUNT_MS }
-  const forced = await commands.run('umount', ['--force', '--', path], bounded).catch((error: unknown) => {
-    limits.signal.throwIfAborted()
-    if (error instanceof AppError && error.kind === 'deadline_exceeded') return undefined
-    throw error
-  })
-  if (forced?.exitCode === 0) return
-  orThrow('umount', await commands.run('umount', ['--lazy', '--', path], bounded))
+async function unmount(path: string, commands: HostCommands, { left, shutdown }: Budget): Promise<void> {
+  const umount = (how: string) =>
+    commands.run('umount', [how, '--', path], { timeout: left(UNMOUNT_MS), signal: shutdown })
+  const forced = await umount('--force').catch(unlessOverdue)
+  if (forced?.exitCode !== 0) orThrow('umount', await umount('--lazy'))
+}
+
+function unlessOverdue(error: unknown): undefined {
+  if (error instanceof AppError && error.kind === 'deadline_exceeded') return undefined
+  throw error
 }
 
 function orThrow(command: string, { exitCode, output }: CommandEnd): void {
