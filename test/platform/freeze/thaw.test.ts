@@ -1,20 +1,15 @@
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { thawGroups } from '../../../src/platform/freeze/thaw.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
 import { HIERARCHY, LEGACY, makeCounter, makeRig, NEVER, type Rig } from './rig.ts'
+import { standIn } from './stand-in.ts'
 
 const NOTHING: ReadonlySet<string> = new Set()
 
-/** Lets nobody write a group's `cgroup.freeze`, which says 1; disposing gives the true one back. */
+/** Lets nobody write a group's `cgroup.freeze`, which says 1. */
 function stuck(rig: Rig, group: string): Disposable {
-  const file = `${rig.root.path}/${group}/cgroup.freeze`
-  const stand = `/tmp/${group}-${process.pid}`
-  writeFileSync(stand, '1\n')
-  execFileSync('mount', ['--bind', stand, file])
-  execFileSync('mount', ['-o', 'remount,bind,ro', file])
-  return { [Symbol.dispose]: () => void execFileSync('umount', [file]) }
+  return standIn(`${rig.root.path}/${group}/cgroup.freeze`, '1\n')
 }
 
 test('H7 a thaw without a freeze of ours wakes user and ptys, and with them everything that is frozen', async (context) => {
