@@ -71,10 +71,10 @@ async function openGroups(root: string, log: Log): Promise<Cgroups> {
     const directory = join(root, name)
     const leftOut = await makeGroup(directory, properties[name])
     const handle = await open(directory, 'r')
+    const old = closed ? handle : handles.get(name)
+    if (!closed) handles.set(name, handle)
     // Starts under way have a descriptor of their own.
-    await handles.get(name)?.close()
-    if (closed) await handle.close()
-    else handles.set(name, handle)
+    await old?.close()
     return leftOut.map((file) => `${name}/${file}`)
   }
   const close = async () => {
@@ -86,7 +86,7 @@ async function openGroups(root: string, log: Log): Promise<Cgroups> {
   const remake = async (name: GroupName) => {
     try {
       await openGroup(name)
-      log.warn({ group: name }, 'a cgroup of commands had been removed, and is there again')
+      log.info({ group: name }, 'a cgroup of commands had been removed, and is there again')
       return true
     } catch {
       return false

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
-import { type GroupState, openGroupState } from './group-state.ts'
+import { openGroupStates } from './group-states.ts'
 import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 
 /** Where starts wait while their cgroup is frozen: a child that is cloned into it would not reach its exec before the thaw. */
@@ -36,17 +36,13 @@ interface Waiter {
 
 /** Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in. */
 export async function createStartGate(root: string, log: Log): Promise<StartGate> {
-  const states = new Map<WorkloadGroup, GroupState>()
-  for (const group of WORKLOAD) {
-    const state = await openGroupState(`${root}/${group}`)
-    if (state !== undefined) states.set(group, state)
-  }
+  const states = await openGroupStates(root)
   const waiters = new Set<Waiter>()
   let shutters = 0
   let inside = 0
   let emptied = () => {}
   let looking: NodeJS.Timeout | undefined
-  const isClosed = (group: WorkloadGroup) => shutters > 0 || states.get(group)?.read() === 'frozen'
+  const isClosed = (group: WorkloadGroup) => shutters > 0 || states.read(group) === 'frozen'
 
   const look = () => {
     const open = WORKLOAD.filter((group) => !isClosed(group))
@@ -92,12 +88,12 @@ export async function createStartGate(root: string, log: Log): Promise<StartGate
     shut: async () => {
       shutters += 1
       if (inside > 0) {
-        const over = new AbortController()
+        const settled = new AbortController()
         const gone = new Promise<void>((resolve) => {
           emptied = resolve
         })
-        await Promise.race([gone, delay(LEAVE_MS, undefined, { signal: over.signal }).catch(() => {})])
-        over.abort()
+        await Promise.race([gone, delay(LEAVE_MS, undefined, { signal: settled.signal }).catch(() => {})])
+        settled.abort()
       }
       return () => {
         shutters -= 1
@@ -105,10 +101,10 @@ export async function createStartGate(root: string, log: Log): Promise<StartGate
       }
     },
 
-    isThawed: () => WORKLOAD.every((group) => states.get(group)?.read() === 'running'),
+    isThawed: () => WORKLOAD.every((group) => states.read(group) === 'running'),
 
     close: () => {
-      for (const state of states.values()) state.close()
+      states.close()
       look()
     },
   }

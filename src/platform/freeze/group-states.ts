@@ -1,0 +1,39 @@
+import { join } from 'node:path'
+import { type GroupState, openGroupState } from './group-state.ts'
+import { WORKLOAD, type WorkloadGroup } from './plan.ts'
+
+/** Tells of each group of commands whether it lets processes run (`GroupState.read`). */
+export interface GroupStates {
+  /** Of a group that was removed and made anew: `unknown` at first, until it was opened again. */
+  read(group: WorkloadGroup): ReturnType<GroupState['read']>
+  /** Gives the descriptors back; from then on all is `unknown`. Idempotent. */
+  close(): void
+}
+
+/** Opens the groups of commands below `root`, those that are there. Never rejects. */
+export async function openGroupStates(root: string): Promise<GroupStates> {
+  const states = new Map<WorkloadGroup, GroupState>()
+  const opening = new Set<WorkloadGroup>()
+  let closed = false
+  const openState = async (group: WorkloadGroup) => {
+    if (closed || opening.has(group)) return
+    opening.add(group)
+    const state = await openGroupState(join(root, group))
+    opening.delete(group)
+    states.get(group)?.close()
+    if (state !== undefined) states.set(group, state)
+    if (closed) state?.close()
+  }
+  await Promise.all(WORKLOAD.map(openState))
+  return {
+    read: (group) => {
+      const state = states.get(group)?.read() ?? 'unknown'
+      if (state === 'unknown') void openState(group)
+      return state
+    },
+    close: () => {
+      closed = true
+      for (const state of states.values()) state.close()
+    },
+  }
+}
