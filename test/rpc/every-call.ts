@@ -1,0 +1,202 @@
+import { writeFile } from 'node:fs/promises'
+import type { DescService, MessageInitShape } from '@bufbuild/protobuf'
+import { type Client, createClient, type Transport } from '@connectrpc/connect'
+import { expect } from 'vitest'
+import { EventType, Filesystem } from '../../src/gen/filesystem/filesystem_pb.js'
+import { Metrics } from '../../src/gen/metrics/metrics_pb.js'
+import { Ports } from '../../src/gen/ports/ports_pb.js'
+import { Process, type StreamInputRequestSchema } from '../../src/gen/process/process_pb.js'
+import { State, Supervisor } from '../../src/gen/supervisor/supervisor_pb.js'
+import { heard, started } from './typed-clients.ts'
+
+/** Every service that the daemon has. */
+export const SERVICES: readonly DescService[] = [Process, Filesystem, Metrics, Supervisor, Ports]
+
+/** Clients of all of them, a directory to work in, and a tag that nobody else uses. */
+export interface Visit {
+  readonly process: Client<typeof Process>
+  readonly filesystem: Client<typeof Filesystem>
+  readonly metrics: Client<typeof Metrics>
+  readonly supervisor: Client<typeof Supervisor>
+  readonly ports: Client<typeof Ports>
+  readonly dir: string
+  readonly tag: string
+}
+
+export function visit(transport: Transport, dir: string, tag: string): Visit {
+  return {
+    process: createClient(Process, transport),
+    filesystem: createClient(Filesystem, transport),
+    metrics: createClient(Metrics, transport),
+    supervisor: createClient(Supervisor, transport),
+    ports: createClient(Ports, transport),
+    dir,
+    tag,
+  }
+}
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+const byTag = (tag: string) => ({ selector: { case: 'tag' as const, value: tag } })
+const stdin = (text: string) => ({ input: { case: 'stdin' as const, value: bytes(text) } })
+
+async function cat({ process, tag }: Visit) {
+  const { rest } = await started(process.start({ process: { cmd: 'cat' }, tag, stdin: true }))
+  return heard(rest)
+}
+
+async function* typed(
+  tag: string,
+  texts: readonly string[],
+): AsyncGenerator<MessageInitShape<typeof StreamInputRequestSchema>> {
+  yield { event: { case: 'start', value: { process: byTag(tag) } } }
+  yield { event: { case: 'keepalive', value: {} } }
+  for (const text of texts) yield { event: { case: 'data', value: { input: stdin(text) } } }
+}
+
+/** The first message of a stream, which is then left. */
+async function first<T>(open: (options: { signal: AbortSignal }) => AsyncIterable<T>): Promise<T> {
+  const leave = new AbortController()
+  try {
+    for await (const message of open({ signal: leave.signal })) return message
+  } finally {
+    leave.abort()
+  }
+  throw new Error('the stream ended without a message')
+}
+
+/** A call of each RPC, by its name: the least that shows that its messages came through both ways. */
+export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = {
+  'process.Process/List': async (visit) => {
+    const { rest } = await started(visit.process.start({ process: { cmd: 'sleep', args: ['1000'] }, tag: visit.tag }))
+    const { processes } = await visit.process.list({})
+    expect(processes.find(({ tag }) => tag === visit.tag)?.config).toMatchObject({ cmd: 'sleep', args: ['1000'] })
+    await visit.process.sendSignal({ process: byTag(visit.tag), signal: 9 })
+    await heard(rest)
+  },
+  'process.Process/Connect': async (visit) => {
+    const own = started(visit.process.start({ process: { cmd: 'cat' }, tag: visit.tag, stdin: true }))
+    const { rest } = await own
+    const other = await started(visit.process.connect({ process: byTag(visit.tag) }))
+    await visit.process.sendInput({ process: byTag(visit.tag), input: stdin('both') })
+    await visit.process.closeStdin({ process: byTag(visit.tag) })
+    const all = await Promise.all([heard(rest), heard(other.rest)])
+    expect(all.map(({ stdout, status }) => [stdout, status])).toEqual(Array(2).fill(['both', 'exit status 0']))
+  },
+  'process.Process/Start': async ({ process }) => {
+    const args = ['-c', 'printf "$A"; printf err >&2; exit 3']
+    const result = await heard(process.start({ process: { cmd: 'sh', args, envs: { A: 'é' } } }))
+    const raw = Buffer.from(result.stdout, 'latin1').toString()
+    expect([raw, result.stderr, result.status]).toEqual(['é', 'err', 'exit status 3'])
+  },
+  'process.Process/Update': async ({ process, tag }) => {
+    const args = ['-c', 'read x; stty size']
+    const pty = { size: { cols: 80, rows: 24 } }
+    const { rest } = await started(process.start({ process: { cmd: 'sh', args }, pty, tag }))
+    await process.update({ process: byTag(tag), pty: { size: { cols: 132, rows: 43 } } })
+    await process.sendInput({ process: byTag(tag), input: { input: { case: 'pty', value: bytes('\n') } } })
+    expect((await heard(rest)).pty).toContain('43 132')
+  },
+  'process.Process/StreamInput': async (visit) => {
+    const result = cat(visit)
+    await expect
+      .poll(async () => (await visit.process.list({})).processes.some(({ tag }) => tag === visit.tag))
+      .toBe(true)
+    await visit.process.streamInput(typed(visit.tag, ['one ', 'two']))
+    await visit.process.closeStdin({ process: byTag(visit.tag) })
+    expect(await result).toMatchObject({ stdout: 'one two', status: 'exit status 0' })
+  },
+  'process.Process/SendInput': async ({ process, tag }) => {
+    const { rest } = await started(
+      process.start({ process: { cmd: 'head', args: ['-c', '300000'] }, tag, stdin: true }),
+    )
+    await process.sendInput({ process: byTag(tag), input: stdin('x'.repeat(300_000)) })
+    expect((await heard(rest)).stdout).toBe('x'.repeat(300_000))
+  },
+  'process.Process/SendSignal': async ({ process, tag }) => {
+    const { rest } = await started(process.start({ process: { cmd: 'sleep', args: ['1000'] }, tag }))
+    await process.sendSignal({ process: byTag(tag), signal: 15 })
+    expect((await heard(rest)).status).toBe('signal: terminated')
+  },
+  'process.Process/CloseStdin': async ({ process, tag }) => {
+    const { rest } = await started(process.start({ process: { cmd: 'wc', args: ['-c'] }, tag, stdin: true }))
+    await process.closeStdin({ process: byTag(tag) })
+    expect((await heard(rest)).stdout.trim()).toBe('0')
+  },
+  'filesystem.Filesystem/Stat': async ({ filesystem, dir }) => {
+    await writeFile(`${dir}/file`, '12345', { mode: 0o640 })
+    const { entry } = await filesystem.stat({ path: `${dir}/file` })
+    expect(entry).toMatchObject({ name: 'file', type: 1, size: 5n, mode: 0o640, permissions: '-rw-r-----' })
+  },
+  'filesystem.Filesystem/MakeDir': async ({ filesystem, dir }) => {
+    expect((await filesystem.makeDir({ path: `${dir}/a/b` })).entry?.path).toBe(`${dir}/a/b`)
+  },
+  'filesystem.Filesystem/Move': async ({ filesystem, dir }) => {
+    await writeFile(`${dir}/old`, '')
+    const { entry } = await filesystem.move({ source: `${dir}/old`, destination: `${dir}/new` })
+    expect(entry?.path).toBe(`${dir}/new`)
+  },
+  'filesystem.Filesystem/ListDir': async ({ filesystem, dir }) => {
+    const names = Array.from({ length: 40 }, (_, i) => `${dir}/file${String(i).padStart(2, '0')}`)
+    for (const name of names) await writeFile(name, '')
+    const { entries } = await filesystem.listDir({ path: dir, depth: 1 })
+    expect(entries.map(({ path }) => path)).toEqual(names)
+  },
+  'filesystem.Filesystem/Remove': async ({ filesystem, dir }) => {
+    await writeFile(`${dir}/file`, '')
+    await filesystem.remove({ path: `${dir}/file` })
+    await expect(filesystem.stat({ path: `${dir}/file` })).rejects.toMatchObject({ code: 5 })
+  },
+  'filesystem.Filesystem/WatchDir': async ({ filesystem, dir }) => {
+    const leave = new AbortController()
+    const events = filesystem.watchDir({ path: dir }, { signal: leave.signal })[Symbol.asyncIterator]()
+    expect((await events.next()).value?.event.case).toBe('start')
+    await writeFile(`${dir}/file`, '')
+    expect((await events.next()).value?.event.value).toMatchObject({ name: 'file', type: EventType.CREATE })
+    leave.abort()
+    await events.next().catch(() => {})
+  },
+  'filesystem.Filesystem/CreateWatcher': async ({ filesystem, dir }) => {
+    expect((await filesystem.createWatcher({ path: dir })).watcherId).toMatch(/^w[a-z0-9]{20}$/)
+  },
+  'filesystem.Filesystem/GetWatcherEvents': async ({ filesystem, dir }) => {
+    const { watcherId } = await filesystem.createWatcher({ path: dir })
+    await filesystem.makeDir({ path: `${dir}/made` })
+    const { events } = await filesystem.getWatcherEvents({ watcherId })
+    expect(events[0]).toMatchObject({ name: 'made', type: EventType.CREATE })
+  },
+  'filesystem.Filesystem/RemoveWatcher': async ({ filesystem, dir }) => {
+    const { watcherId } = await filesystem.createWatcher({ path: dir })
+    await filesystem.removeWatcher({ watcherId })
+    await expect(filesystem.getWatcherEvents({ watcherId })).rejects.toMatchObject({ code: 5 })
+  },
+  'metrics.Metrics/Get': async ({ metrics }) => {
+    expect(Number((await metrics.get({})).sample?.memTotal)).toBeGreaterThan(0)
+  },
+  'metrics.Metrics/List': async ({ metrics }) => {
+    expect((await metrics.list({ limit: 1 })).samples.length).toBe(1)
+  },
+  'metrics.Metrics/Watch': async ({ metrics }) => {
+    const { event } = await first((options) => metrics.watch({ from: { seconds: 0n } }, options))
+    expect(event.case).toBe('sample')
+  },
+  'supervisor.Supervisor/Get': async ({ supervisor }) => {
+    expect((await supervisor.get({})).status?.state).not.toBe(State.UNSPECIFIED)
+  },
+  'supervisor.Supervisor/Watch': async ({ supervisor }) => {
+    const { event } = await first((options) => supervisor.watch({}, options))
+    expect(event.case).toBe('status')
+  },
+  'supervisor.Supervisor/Start': async ({ supervisor }) => {
+    await supervisor.stop({})
+    expect([State.STARTING, State.READY]).toContain((await supervisor.start({})).status?.state)
+  },
+  'supervisor.Supervisor/Stop': async ({ supervisor }) => {
+    expect([State.STOPPING, State.STOPPED]).toContain((await supervisor.stop({})).status?.state)
+  },
+  'ports.Ports/List': async ({ ports }) => {
+    await expect.poll(async () => (await ports.list({})).listeners.length, { timeout: 10_000 }).toBeGreaterThan(0)
+  },
+  'ports.Ports/Watch': async ({ ports }) => {
+    expect((await first((options) => ports.watch({}, options))).event.case).toBe('snapshot')
+  },
+}
