@@ -127,19 +127,17 @@ test('F16 whoever reads the hosts file while it changes finds all of its lines, 
   expect(await readdir(directory.path)).toEqual(['hosts'])
 })
 
-test('F16 the events service is found under its name, and commands are told its address', async (context) => {
-  needsNamespace(context)
+test('F16 commands are told the address, in brackets where it is IPv6, once the hosts file has it', async () => {
+  await using directory = await makeTmpDir()
+  const path = join(directory.path, 'hosts')
   const [env, { log, lines }] = [new EnvVars(), recordingLog()]
-  const hyperloop = createHyperloop({ hosts: createHostsFile('/etc/hosts'), env, log })
+  const hyperloop = createHyperloop({ hosts: createHostsFile(path), env, log })
   await hyperloop.set('192.0.2.7')
   expect(env.all().get('E2B_EVENTS_ADDRESS')).toBe('http://192.0.2.7')
-  expect((await run('getent', ['hosts', NAME])).stdout).toMatch(/^192\.0\.2\.7\s/)
   await hyperloop.set('2001:DB8::7')
   expect(env.all().get('E2B_EVENTS_ADDRESS')).toBe('http://[2001:db8::7]')
-  expect((await run('getent', ['hosts', NAME])).stdout).toMatch(/^2001:db8::7\s/)
-  expect(await readFile('/etc/hosts', 'utf8')).toContain(`192.0.2.7\t${NAME}\n2001:db8::7\t${NAME}\n`)
-  expect((await run('getent', ['hosts', 'envd-test'])).stdout).not.toBe('')
-  expect(lines.filter(({ level }) => level === 'error')).toEqual([])
+  expect(await readFile(path, 'utf8')).toBe(`192.0.2.7\t${NAME}\n2001:db8::7\t${NAME}\n`)
+  expect(lines.map(({ level }) => level)).toEqual(['debug', 'debug'])
 })
 
 test('F16 an address that is none, and a hosts file that cannot be written, are logged and change nothing', async () => {
