@@ -45,10 +45,11 @@ async function makeDevices(): Promise<void> {
 }
 
 /**
- * Makes and mounts a filesystem in `directory`, in memory unless that is on a disk. A test that is killed while its filesystem is frozen leaves
- * processes that cannot end; mounting its /dev/loop device anywhere and `fsfreeze -u` there frees them.
+ * Makes and mounts a filesystem in `directory`, in memory unless that is on a disk. It is thawed at the end of the test, also of one that runs out
+ * of time. A test runner that is killed while one is frozen leaves processes that cannot end; `fsfreeze -u /proc/PID/task/TID/root/` with a thread
+ * of theirs frees them.
  */
-export async function makeLoopDisk(directory: string): Promise<LoopDisk> {
+export async function makeLoopDisk(directory: string, context: TestContext): Promise<LoopDisk> {
   const image = join(directory, 'disk.img')
   const path = join(directory, 'disk')
   await writeFile(image, '')
@@ -58,6 +59,7 @@ export async function makeLoopDisk(directory: string): Promise<LoopDisk> {
   await run('mount', ['-o', 'loop', image, path])
   const bound: string[] = []
   const thaw = () => run('fsfreeze', ['-u', path]).then(noop, noop)
+  context.onTestFinished(thaw)
   return {
     path,
     freeze: () => run('fsfreeze', ['-f', path]).then(noop, noop),

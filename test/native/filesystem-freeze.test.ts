@@ -6,7 +6,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 test('B60 a filesystem is frozen once and thawed once', async (context) => {
   await needsLoopDisks(context)
   await using directory = await makeTmpDir()
-  await using disk = await makeLoopDisk(directory.path)
+  await using disk = await makeLoopDisk(directory.path, context)
   const path = Buffer.from(disk.path)
   const failure = (code: string, syscall: string) => expect.objectContaining({ code, syscall })
   await expect(thawFilesystem(path)).rejects.toEqual(failure('EINVAL', 'FITHAW'))

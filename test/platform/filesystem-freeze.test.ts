@@ -2,7 +2,6 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
-import { needsLoopDisks } from '../_util/loop-disk.ts'
 import { call, shell } from '../_util/rpc.ts'
 import { type FrozenDaemon, startFrozenDaemon } from './frozen-daemon.ts'
 
@@ -14,8 +13,7 @@ const OCTETS = { 'content-type': 'application/octet-stream' }
 const done = { status: 204, text: '', headers: { 'cache-control': 'no-store' } }
 
 test('B60 freezing and thawing the root, each twice, is 204 and not to be cached', async (context) => {
-  await needsLoopDisks(context)
-  await using daemon = await startFrozenDaemon()
+  await using daemon = await startFrozenDaemon(context)
   expect(await post(daemon, '/fsthaw')).toMatchObject(done)
   expect(await post(daemon, '/fsfreeze')).toMatchObject(done)
   expect(await daemon.takesWrites()).toBe(false)
@@ -26,8 +24,7 @@ test('B60 freezing and thawing the root, each twice, is 204 and not to be cached
 })
 
 test('B60 what somebody else froze is frozen and can be thawed', async (context) => {
-  await needsLoopDisks(context)
-  await using daemon = await startFrozenDaemon()
+  await using daemon = await startFrozenDaemon(context)
   await daemon.freeze()
   expect(await post(daemon, '/fsfreeze')).toMatchObject(done)
   expect(await daemon.takesWrites()).toBe(false)
@@ -36,8 +33,7 @@ test('B60 what somebody else froze is frozen and can be thawed', async (context)
 })
 
 test('H12 while the disk that holds the daemon and its log is frozen everything but writing goes on', async (context) => {
-  await needsLoopDisks(context)
-  await using daemon = await startFrozenDaemon()
+  await using daemon = await startFrozenDaemon(context)
   const { url } = daemon
   expect((await post(daemon, '/files?path=/tmp/before', { body: 'kept' })).status).toBe(200)
   expect(await post(daemon, '/fsfreeze')).toMatchObject(done)
@@ -64,8 +60,7 @@ const freezers = [
 test.for(freezers)(
   'H12 60 uploads into a disk frozen $who hold up nothing and arrive whole',
   async ({ freeze }, context) => {
-    await needsLoopDisks(context)
-    await using daemon = await startFrozenDaemon()
+    await using daemon = await startFrozenDaemon(context)
     const { url } = daemon
     await freeze(daemon)
     const text = 'x'.repeat(100_000)
@@ -92,8 +87,7 @@ test.for(freezers)(
 )
 
 test('H12 B60 20 freezes and thaws at once take turns, and the last thaw counts', async (context) => {
-  await needsLoopDisks(context)
-  await using daemon = await startFrozenDaemon()
+  await using daemon = await startFrozenDaemon(context)
   const calls = Array.from({ length: 20 }, (_, i) => post(daemon, i % 2 === 0 ? '/fsfreeze' : '/fsthaw'))
   for (const answer of await Promise.all(calls)) expect(answer).toMatchObject(done)
   expect(await post(daemon, '/fsthaw')).toMatchObject(done)
@@ -101,8 +95,7 @@ test('H12 B60 20 freezes and thaws at once take turns, and the last thaw counts'
 })
 
 test('B60 a freeze whose client leaves, waiting for its turn or for the disk, leaves nothing frozen', async (context) => {
-  await needsLoopDisks(context)
-  await using daemon = await startFrozenDaemon()
+  await using daemon = await startFrozenDaemon(context)
   for (let i = 0; i < 20; i++) {
     const impatient = new AbortController()
     const calls = [0, 1, 2].map(() => post(daemon, '/fsfreeze', { signal: impatient.signal }).catch(() => undefined))
@@ -118,8 +111,7 @@ test('B60 a freeze whose client leaves, waiting for its turn or for the disk, le
 })
 
 test('a thaw whose client leaves is done', async (context) => {
-  await needsLoopDisks(context)
-  await using daemon = await startFrozenDaemon()
+  await using daemon = await startFrozenDaemon(context)
   for (let i = 0; i < 5; i++) {
     expect((await post(daemon, '/fsfreeze')).status).toBe(204)
     const impatient = new AbortController()
@@ -132,8 +124,7 @@ test('a thaw whose client leaves is done', async (context) => {
 })
 
 test('A7 H12 a daemon that stops thaws what it froze, and ends with 0 within 5 s', async (context) => {
-  await needsLoopDisks(context)
-  await using daemon = await startFrozenDaemon()
+  await using daemon = await startFrozenDaemon(context)
   expect((await post(daemon, '/fsfreeze')).status).toBe(204)
   const uploads = Array.from({ length: 20 }, (_, i) => post(daemon, `/files?path=/tmp/${i}`, { body: 'x' }))
   const settled = Promise.allSettled(uploads)

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, type TestContext, test } from 'vitest'
 import { createFilesystemFreeze } from '../../src/platform/filesystem-freeze.ts'
 import { makeLoopDisk, needsLoopDisks } from '../_util/loop-disk.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
@@ -9,10 +9,11 @@ const NEVER = new AbortController().signal
 const nothing = () => Promise.resolve()
 
 /** The switch of a filesystem that is there for it. */
-async function freezeOf(options: { thawAfter?: number; before?: () => Promise<void> }) {
+async function freezeOf(context: TestContext, options: { thawAfter?: number; before?: () => Promise<void> }) {
+  await needsLoopDisks(context)
   await using undo = new AsyncDisposableStack()
   const directory = undo.use(await makeTmpDir())
-  const { path, freeze: freezeElsewhere } = undo.use(await makeLoopDisk(directory.path))
+  const { path, freeze: freezeElsewhere } = undo.use(await makeLoopDisk(directory.path, context))
   const { log, lines } = recordingLog()
   const freeze = createFilesystemFreeze({ path, before: nothing, log, ...options })
   const owned = undo.move()
@@ -26,8 +27,7 @@ async function freezeOf(options: { thawAfter?: number; before?: () => Promise<vo
 }
 
 test('a freeze that is forgotten ends by itself, and says so', async (context) => {
-  await needsLoopDisks(context)
-  await using disk = await freezeOf({ thawAfter: 1500 })
+  await using disk = await freezeOf(context, { thawAfter: 1500 })
   await disk.freeze.freeze(NEVER)
   expect(await disk.isFrozen()).toBe(true)
   await expect.poll(disk.messages, { timeout: 5000 }).toContain('filesystem thawed')
@@ -36,8 +36,7 @@ test('a freeze that is forgotten ends by itself, and says so', async (context) =
 })
 
 test('a freeze that was thawed in time, or that somebody else made, does not end by itself', async (context) => {
-  await needsLoopDisks(context)
-  await using disk = await freezeOf({ thawAfter: 300 })
+  await using disk = await freezeOf(context, { thawAfter: 300 })
   await disk.freeze.freeze(NEVER)
   await disk.freeze.thaw()
   await disk.freezeElsewhere()
@@ -49,30 +48,27 @@ test('a freeze that was thawed in time, or that somebody else made, does not end
 })
 
 test('closing thaws what was frozen from here', async (context) => {
-  await needsLoopDisks(context)
-  await using disk = await freezeOf({})
+  await using disk = await freezeOf(context, {})
   await disk.freeze.freeze(NEVER)
   await disk.freeze.close()
   expect(await disk.isFrozen()).toBe(false)
 })
 
 test('what is to be done before a freeze is done, and a hang of it holds nothing up', async (context) => {
-  await needsLoopDisks(context)
   let calls = 0
   const before = () => {
     calls++
     return new Promise<void>(() => {})
   }
-  await using disk = await freezeOf({ before })
+  await using disk = await freezeOf(context, { before })
   await disk.freeze.freeze(NEVER)
   expect(calls).toBe(1)
   expect(await disk.isFrozen()).toBe(true)
 })
 
 test('B60 a freeze that is cancelled while it waits for its turn is not made, a thaw after it is', async (context) => {
-  await needsLoopDisks(context)
   const held = Promise.withResolvers<void>()
-  await using disk = await freezeOf({ before: () => held.promise })
+  await using disk = await freezeOf(context, { before: () => held.promise })
   const first = disk.freeze.freeze(NEVER)
   const client = new AbortController()
   const second = disk.freeze.freeze(client.signal)

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { cp, mkdir, readdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect } from 'vitest'
-import { makeLoopDisk } from '../_util/loop-disk.ts'
+import { expect, type TestContext } from 'vitest'
+import { makeLoopDisk, needsLoopDisks } from '../_util/loop-disk.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 /** A daemon whose root filesystem may be frozen without harm. Disposing thaws it and stops the daemon. */
@@ -29,11 +29,12 @@ const project = fileURLToPath(new URL('../..', import.meta.url))
 const BOUND = ['/usr', '/proc', '/sys', '/dev']
 const MERGED = ['bin', 'sbin', 'lib', 'lib64']
 
-/** Installs the built daemon on a filesystem of its own and starts it there, in chroot(2). Call `needsLoopDisks` first. */
-export async function startFrozenDaemon(): Promise<FrozenDaemon> {
+/** Installs the built daemon on a filesystem of its own and starts it there, in chroot(2). Skips the test where that cannot be. */
+export async function startFrozenDaemon(context: TestContext): Promise<FrozenDaemon> {
+  await needsLoopDisks(context)
   await using undo = new AsyncDisposableStack()
   const directory = undo.use(await makeTmpDir())
-  const disk = undo.use(await makeLoopDisk(directory.path))
+  const disk = undo.use(await makeLoopDisk(directory.path, context))
   await install(disk.path)
   for (const from of BOUND) await disk.bind(from)
   const args = ['-port', '0', '-address', '127.0.0.1', '-kill-on-exit', '-isnotfc', '-verbose']
