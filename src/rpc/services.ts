@@ -14,15 +14,17 @@ import type { Chunk } from '../process/output-log.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { SupervisorService } from '../supervisor/service.ts'
 import type { WatchService } from '../watch/service.ts'
+import type { AccessLogOptions } from './access-log.ts'
 import { metricsCalls } from './metrics-calls.ts'
 import { portsCalls } from './ports-calls.ts'
 import { callerOf, streamCallerOf } from './request-caller.ts'
-import type { StreamDeps } from './stream-route.ts'
 import { supervisorCalls } from './supervisor-calls.ts'
 import { toWatchResponse } from './watch-stream.ts'
 
 /** The services behind the RPC routes, and what every stream needs. */
-export interface RpcDeps extends StreamDeps {
+export interface RpcDeps extends AccessLogOptions {
+  /** Aborts, with an AppError, when the daemon stops. */
+  readonly shutdown: AbortSignal
   readonly process: ProcessService
   readonly filesystem: FilesystemService
   readonly watch: WatchService
@@ -56,7 +58,7 @@ function processCalls(service: ProcessService): ServiceImpl<typeof Process> {
     update: (request) => service.update(request),
     streamInput: (requests, context) => service.streamInput(requests, callerOf(context)),
     sendInput: (request, context) => service.sendInput(request, callerOf(context)),
-    sendSignal: (request) => service.sendSignal(request),
+    sendSignal: (request, context) => service.sendSignal(request, callerOf(context)),
     closeStdin: (request, context) => service.closeStdin(request, callerOf(context)),
   }
 }
