@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { copiedText } from '../lib/copied-text.ts'
 import type { Log } from '../log.ts'
 import { readFileQuery } from './file-query.ts'
 import { pathOf } from './path.ts'
@@ -35,7 +36,7 @@ export function logRequests(app: FastifyInstance, log: Log): void {
       if (request.loggedElsewhere || (QUIET_PATHS.has(path) && status < 400)) return
       const ms = Math.round((performance.now() - started) * 1000) / 1000
       const common = { operation_id: request.id, method: request.method, status, ms, sent }
-      const fields = { ...common, path: path.slice(0, MAX_PATH_LENGTH), ...sizesOf(request, reply) }
+      const fields = { ...common, path: copiedText(path, MAX_PATH_LENGTH), ...sizesOf(request, reply) }
       if (path.startsWith('/files')) fileLog.debug({ ...fields, file: fileOf(request) }, 'request')
       else log.debug(fields, 'request')
     })
@@ -58,7 +59,8 @@ function size(header: unknown): number | undefined {
 
 function fileOf(request: FastifyRequest): string | undefined {
   try {
-    return readFileQuery(request.url).path?.slice(0, MAX_PATH_LENGTH)
+    const { path } = readFileQuery(request.url)
+    return path === undefined ? undefined : copiedText(path, MAX_PATH_LENGTH)
   } catch {
     return undefined
   }

@@ -10,6 +10,7 @@ import type {
 } from '../gen/process/process_pb.js'
 import { Signal } from '../gen/process/process_pb.js'
 import { baseName } from '../lib/clean-path.ts'
+import { copiedText } from '../lib/copied-text.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { after } from '../lib/timers.ts'
 import type { Log } from '../log.ts'
@@ -147,7 +148,7 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   log.info(
     {
       ...operation,
-      command: baseName(config.cmd),
+      command: copiedText(baseName(config.cmd), MAX_NAME_LENGTH),
       args: config.args.length,
       request_timeout_ms: timeout,
       user: user.name,
@@ -166,6 +167,9 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   })
   return { process, reader }
 }
+
+/** Of the name of a file (NAME_MAX). */
+const MAX_NAME_LENGTH = 255
 
 /** How much later than the starting stream the command ends, so that its client is told of the deadline, not of the kill. */
 const DEADLINE_MARGIN_MS = 10
