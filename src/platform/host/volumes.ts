@@ -137,7 +137,11 @@ function budgetOf(milliseconds: number, shutdown: AbortSignal): Budget {
 }
 
 async function mountVolume({ nfsTarget, path }: VolumeMount, commands: HostCommands, budget: Budget): Promise<void> {
-  if (await isMounted(path, commands, budget)) await unmount(path, commands, budget)
+  const mounted = await isMounted(path, commands, budget)
+  if (mounted !== false) {
+    const end = await unmount(path, commands, budget)
+    if (mounted) orThrow('umount', end)
+  }
   await makeDirectory(path, budget)
   const args = ['-v', '-t', 'nfs', '-o', MOUNT_OPTIONS, '--', nfsTarget, path]
   orThrow('mount', await commands.run('mount', args, { timeout: budget.left(), signal: budget.shutdown }))
@@ -153,18 +157,20 @@ async function makeDirectory(path: string, budget: Budget): Promise<void> {
   })
 }
 
-/** A mount point whose server is gone may leave findmnt(8) hanging: then it is one. */
-async function isMounted(path: string, commands: HostCommands, { left, shutdown }: Budget): Promise<boolean> {
+/** A mount point whose server is gone may leave findmnt(8) hanging, and so may a busy machine: undefined. */
+async function isMounted(path: string, commands: HostCommands, budget: Budget): Promise<boolean | undefined> {
+  const limits = { timeout: budget.left(UNMOUNT_MS), signal: budget.shutdown }
   const args = ['--noheadings', '--output', 'TARGET', '--mountpoint', path]
-  const end = await commands.run('findmnt', args, { timeout: left(UNMOUNT_MS), signal: shutdown }).catch(unlessOverdue)
-  return end === undefined || end.exitCode === 0
+  const end = await commands.run('findmnt', args, limits).catch(unlessOverdue)
+  return end && end.exitCode === 0
 }
 
-async function unmount(path: string, commands: HostCommands, { left, shutdown }: Budget): Promise<void> {
+/** Gives how the last way of it ended. */
+async function unmount(path: string, commands: HostCommands, budget: Budget): Promise<CommandEnd> {
   const umount = (how: string) =>
-    commands.run('umount', [how, '--', path], { timeout: left(UNMOUNT_MS), signal: shutdown })
+    commands.run('umount', [how, '--', path], { timeout: budget.left(UNMOUNT_MS), signal: budget.shutdown })
   const forced = await umount('--force').catch(unlessOverdue)
-  if (forced?.exitCode !== 0) orThrow('umount', await umount('--lazy'))
+  return forced?.exitCode === 0 ? forced : await umount('--lazy')
 }
 
 function unlessOverdue(error: unknown): undefined {
