@@ -55,7 +55,7 @@ export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOpt
     maxBytes: MAX_QUEUE_BYTES,
     maxLineBytes: MAX_LINE_BYTES,
   })
-  const complaints = createComplaints(complain)
+  const complaints = createComplaints({ complain })
   const pace = createPace()
   const hurry = new AbortController()
   let destination: Destination | undefined

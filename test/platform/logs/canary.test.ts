@@ -8,7 +8,9 @@ import { createCanaries } from './canaries.ts'
 const ownNetwork = fileURLToPath(new URL('../ports/network-of-its-own', import.meta.url))
 const scenario = fileURLToPath(new URL('canary-scenario.ts', import.meta.url))
 
-test('G33 no line tells a payload, a variable, input, a token or a signature, whatever goes wrong', async (context) => {
+test('G33 no line tells a payload, a variable, input, a token or a signature, whatever goes wrong', {
+  timeout: 90_000,
+}, async (context) => {
   needsNamespace(context)
   const { stdout } = await promisify(execFile)(ownNetwork, ['169.254.169.254', process.execPath, scenario])
   const { canaries, ...outcome } = JSON.parse(stdout)
