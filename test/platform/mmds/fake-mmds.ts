@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 
 /** A request as it came. */
 export interface SeenRequest {
@@ -40,22 +40,26 @@ export const OPTIONS = {
   accessTokenHash: '',
 }
 
-/** Starts a service on a free port of 127.0.0.1, or where it is said. */
-export async function startFakeMmds(where: { host?: string; port?: number } = {}): Promise<FakeMmds> {
+/**
+ * Starts a service on a free port of 127.0.0.1, or on a socket that listens already and is the service's from then on.
+ * @param options what it says; default: OPTIONS
+ */
+export async function startFakeMmds(listening?: NetServer, options: unknown = OPTIONS): Promise<FakeMmds> {
   const sockets = new Set<Socket>()
   const server = createServer((request, response) => void serve(fake, request, response))
   server.on('connection', (socket) => {
     sockets.add(socket)
     socket.on('error', () => {}).once('close', () => sockets.delete(socket))
   })
-  server.listen(where.port ?? 0, where.host ?? '127.0.0.1')
+  if (listening === undefined) server.listen(0, '127.0.0.1')
+  else server.listen(listening)
   await once(server, 'listening')
   // A server that listens on TCP has such an address.
   const { address, port } = server.address() as AddressInfo
   const fake: FakeMmds = {
     url: `http://${address}:${port}`,
     requests: [],
-    options: OPTIONS,
+    options,
     conduct: 'answer',
     status: 200,
     token: 'token+of/the=service',
