@@ -41,18 +41,21 @@ export const OPTIONS = {
 }
 
 /**
- * Starts a service on a free port of 127.0.0.1, or on a socket that listens already and is the service's from then on.
+ * Starts a service.
+ * @param where default: a free port of 127.0.0.1; also a socket that listens already, which is the service's from then on
  * @param options what it says; default: OPTIONS
  */
-export async function startFakeMmds(listening?: NetServer, options: unknown = OPTIONS): Promise<FakeMmds> {
+export async function startFakeMmds(
+  where: NetServer | { readonly host: string; readonly port: number } = { host: '127.0.0.1', port: 0 },
+  options: unknown = OPTIONS,
+): Promise<FakeMmds> {
   const sockets = new Set<Socket>()
   const server = createServer((request, response) => void serve(fake, request, response))
   server.on('connection', (socket) => {
     sockets.add(socket)
     socket.on('error', () => {}).once('close', () => sockets.delete(socket))
   })
-  if (listening === undefined) server.listen(0, '127.0.0.1')
-  else server.listen(listening)
+  server.listen(where)
   await once(server, 'listening')
   // A server that listens on TCP has such an address.
   const { address, port } = server.address() as AddressInfo
