@@ -143,6 +143,22 @@ test('F19 a volume that fails is told with the output of the command, and anothe
   expect((await machine.programs.calls()).slice(calls).map(([name]) => name)).toEqual(['findmnt', 'mount'])
 })
 
+test('F19 a volume that comes late does not hide one inside it', async (context) => {
+  await using machine = await makeMachine(context)
+  const volumes = machine.restarted()
+  const [inner, aside] = [
+    { nfsTarget: 's:/in', path: machine.at('a/x') },
+    { nfsTarget: 's:/b', path: machine.at('ab') },
+  ]
+  const outer = (nfsTarget: string) => ({ nfsTarget, path: machine.at('a') })
+  await expect(volumes.mount([inner, outer('fail:/1'), aside], 'one')).rejects.toThrow('access denied')
+  await volumes.mount([inner, outer('s:/out'), aside], 'one')
+  const devices = await Promise.all(['.', 'a', 'a/x', 'ab'].map(async (name) => (await stat(machine.at(name))).dev))
+  expect(new Set(devices).size).toBe(4)
+  const mounts = (await machine.programs.calls()).filter(([name]) => name === 'mount').map((call) => call.at(-1))
+  expect(mounts.filter((path) => path === aside.path)).toHaveLength(1)
+})
+
 test('F19 what hangs is killed when the time of all volumes is over, and the others stay', async (context) => {
   await using machine = await makeMachine(context)
   const volumes = machine.restarted({ budget: 3000 })
