@@ -11,6 +11,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
+    // What is waited for comes at once, unless the machine is busy.
+    expect: { poll: { timeout: 15_000 } },
     reporters: [['default', { summary: false }], './test/_util/reporter.ts'],
     projects: [
       {

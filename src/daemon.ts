@@ -47,6 +47,7 @@ import { type SupervisorDeps, supervisorOptions } from './supervisor/settings.ts
 import { Supervisor } from './supervisor/supervisor.ts'
 import { createClock } from './system/clock.ts'
 import { createDefaults, type Defaults } from './system/defaults.ts'
+import { applyOwnPriority } from './system/own-priority.ts'
 import { ownName, ownUser } from './system/own-user.ts'
 import { writeRunDir } from './system/run-dir.ts'
 import { createSuspects } from './system/suspects.ts'
@@ -78,6 +79,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
+  await applyOwnPriority()
   await app.ready()
   await sampler.start()
   const stopReaping = reapOrphans(() => [...registry.list().map(({ pid }) => pid), ...host.commands.pids()], log)

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 
 /** Names, numbers and lengths only: never a payload, an environment value, a token, a signature or input bytes. */
-export type LogFields = Record<string, string | number | boolean | undefined>
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
 
 /** A structured logger with a name; made once, by `serve.ts`, and handed down. Calls never block and never throw. */
 export interface Log {
@@ -18,36 +18,79 @@ export type LogLevel = (typeof LEVELS)[number]
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
-/** Takes finished lines: JSON objects, each with its line feed. `write` must not block or throw. */
+/** A line that is made when it is taken: most lines for a collector that is slow, or not there, never are. */
+export interface LogLine {
+  /** About as many bytes as it holds until then, and as its text will have. */
+  readonly size: number
+  /** A JSON object with its line feed. */
+  text(): string
+}
+
+/** Takes lines. `write` must not block or throw. */
 export interface LogSink {
   /** The lowest level it wants. */
   readonly level: LogLevel
-  write(line: string): void
+  write(line: LogLine): void
 }
 
+/** Of a line without fields, and of each field without a text. */
+const BASE_SIZE = 120
+const FIELD_SIZE = 16
+
 /**
- * JSON lines with `level`, `timestamp` (RFC 3339, by the clock that `/init` sets), `logger`, the fields, `message` (contract
- * G30). A line that no sink wants is not made.
+ * Makes a log of JSON lines with `level`, `timestamp` (RFC 3339, by the clock that `/init` sets), `logger`, the fields and
+ * `message` (contract G30). Fields are kept until their line is made, and must not change.
  */
-export function createLog(sinks: readonly [LogSink, ...LogSink[]]): Log {
-  const streams = sinks.map(({ level, write }) => ({ level, stream: { write } }))
-  const destination = pino.multistream(streams)
+export function createLog(sinks: readonly LogSink[]): Log {
+  const { format, root } = createFormat()
+  const wanting = (level: LogLevel) => sinks.filter((sink) => LEVELS.indexOf(sink.level) <= LEVELS.indexOf(level))
+  const bySeverity = { debug: wanting('debug'), info: wanting('info'), warn: wanting('warn'), error: wanting('error') }
+  const named = (name: string): Log => {
+    const logger = root.child({ logger: name })
+    const at = (level: LogLevel) => (fields: LogFields, message: string) => {
+      const takers = bySeverity[level]
+      if (takers.length === 0) return
+      const time = Date.now()
+      const line = { size: sizeOf(fields), text: () => format({ time, write: () => logger[level](fields, message) }) }
+      for (const taker of takers) taker.write(line)
+    }
+    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), named }
+  }
+  return named('envd')
+}
+
+/** A pino logger that writes into a variable, and what it writes when it is told to. */
+function createFormat() {
+  let time = 0
+  let text = ''
+  const destination = {
+    write(line: string) {
+      text = line
+    },
+  }
   const root = pino(
     {
-      level: LEVELS.find((level) => sinks.some((sink) => sink.level === level)) ?? 'error',
+      level: 'debug',
       base: null,
       messageKey: 'message',
-      timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,
+      timestamp: () => `,"timestamp":"${new Date(time).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
     destination,
   )
-  const wrap = (logger: ReturnType<typeof root.child>): Log => ({
-    debug: (fields, message) => logger.debug(fields, message),
-    info: (fields, message) => logger.info(fields, message),
-    warn: (fields, message) => logger.warn(fields, message),
-    error: (fields, message) => logger.error(fields, message),
-    named: (name) => wrap(root.child({ logger: name })),
-  })
-  return wrap(root.child({ logger: 'envd' }))
+  const format = (line: { readonly time: number; write(): void }) => {
+    time = line.time
+    line.write()
+    return text
+  }
+  return { format, root }
+}
+
+function sizeOf(fields: LogFields): number {
+  let size = BASE_SIZE
+  for (const name in fields) {
+    const value = fields[name]
+    size += FIELD_SIZE + (typeof value === 'string' ? value.length : 0)
+  }
+  return size
 }

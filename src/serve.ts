@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from './config.ts'
 import { startDaemon } from './daemon.ts'
+import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
 import { createLogs } from './platform/logs/logs.ts'
 import { checkInstallation } from './system/installation.ts'
@@ -39,10 +40,7 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
  */
 function surviveSurprises(log: Log): void {
   const tell = (kind: string) => (error: unknown) => {
-    log.error(
-      { kind, error: error instanceof Error ? error.stack : typeof error },
-      'unexpected failure outside any call',
-    )
+    log.error({ kind, ...errorFields(error) }, 'unexpected failure outside any call')
   }
   process.on('uncaughtException', tell('exception'))
   process.on('unhandledRejection', tell('rejection'))

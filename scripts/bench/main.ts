@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util'
 import { keyPress, startsPerSecond, startTrue } from './commands.ts'
 import { bigFile, downloads, smallUploads, uploads } from './files.ts'
+import { init } from './init.ts'
 import type { Measure, Row } from './measure.ts'
 import { outputBinary, outputJson, outputLines } from './output.ts'
 import { bestOf, printTable, writeResults } from './report.ts'
@@ -22,6 +23,7 @@ const measures: readonly Measure[] = [
   health,
   metrics,
   stat,
+  init,
   startTrue,
   startsPerSecond,
   outputJson,

@@ -8,6 +8,7 @@ import {
 } from 'fastify'
 import type { Log } from '../log.ts'
 import type { Users } from '../system/users.ts'
+import { logRequests } from './access-log.ts'
 import type { AccessToken } from './access-token.ts'
 import { checkAccessToken } from './auth.ts'
 import { checkBasicUser } from './basic-user.ts'
@@ -45,7 +46,9 @@ const noSchemas = {
 export function buildApp(options: AppOptions): FastifyInstance {
   const { log, token, users } = options
   const handleError = createErrorHandler(log)
+  let operations = 0
   const app = fastify({
+    genReqId: () => String(++operations),
     logger: false,
     exposeHeadRoutes: false,
     return503OnClosing: false,
@@ -58,6 +61,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.setErrorHandler(handleError)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  logRequests(app, log)
   app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     if (applyCors(request, reply)) return reply
     checkAccessToken(request, token)

@@ -10,7 +10,8 @@ export function clientGone(response: ServerResponse): AbortSignal {
   const abort = () => controller.abort(new AppError('unavailable', 'the client is gone'))
   if (response.destroyed) abort()
   response.once('close', () => {
-    if (!response.writableFinished) abort()
+    // Not whether it is finished: over HTTP/2 that is said of every response that is closed.
+    if (!response.writableEnded) abort()
   })
   return controller.signal
 }

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorKind } from '../errors.ts'
+import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 import { errorBody } from './error-body.ts'
 import { pathOf } from './path.ts'
@@ -49,7 +50,7 @@ export function createErrorHandler(log: Log): (error: unknown, request: FastifyR
     const status = clientFaultOf(error)
     if (status !== undefined && error instanceof Error) return sendError(reply, status, error.message)
     log.error(
-      { method: request.method, path: pathOf(request.url), error: error instanceof Error ? error.stack : typeof error },
+      { operation_id: request.id, method: request.method, path: pathOf(request.url), ...errorFields(error) },
       'a request failed unexpectedly',
     )
     sendError(reply, 500, 'internal error')

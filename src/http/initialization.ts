@@ -85,6 +85,9 @@ export function createInitialization(options: InitializationOptions): Initializa
   }
 }
 
+/** For a client who went away when half was done: the rest follows. */
+const NEVER = new AbortController().signal
+
 /** Makes the part that applies what a request asks for, unless a newer one has been applied (contract F11). */
 function createApplication({ token, defaults, clock, machine }: InitializationOptions) {
   let newest = 0n
@@ -101,7 +104,7 @@ function createApplication({ token, defaults, clock, machine }: InitializationOp
     if (request.accessToken === undefined) token.clear()
     else token.set(request.accessToken)
     if (request.hyperloopIP !== '') void machine.hyperloop.set(request.hyperloopIP)
-    if (caBundle !== '') await machine.caBundle.install(caBundle, signal)
+    if (caBundle !== '') await machine.caBundle.install(caBundle, signal.aborted ? NEVER : signal)
     if (volumeMounts.length > 0) await machine.volumes.mount(volumeMounts, request.lifecycleID)
   }
 }

@@ -4,6 +4,7 @@ import type { ContentTypes } from '../filesystem/content-types.ts'
 import { checkDownload, type Download, openDownload } from '../filesystem/download.ts'
 import { type Piece, transmit } from '../filesystem/transmit.ts'
 import { baseName } from '../lib/clean-path.ts'
+import { errorFields } from '../lib/error-fields.ts'
 import { sniffContentType } from '../lib/sniff-content-type.ts'
 import type { Log } from '../log.ts'
 import { chooseEncoding } from './accept-encoding.ts'
@@ -143,5 +144,5 @@ function sendCompressed(reply: FastifyReply, { download, pieces, log }: Body): F
 }
 
 function logBroken(log: Log, error: unknown): void {
-  log.debug({ reason: error instanceof Error ? error.message : typeof error }, 'a download broke off')
+  log.debug({ ...errorFields(error) }, 'a download broke off')
 }

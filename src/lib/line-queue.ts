@@ -1,12 +1,12 @@
 /** Lines that wait, oldest first, within a bound on their bytes. Pushing never fails: it drops the oldest instead. */
-export interface LineQueue {
+export interface LineQueue<Line> {
   /** Appends a line, unless it is too long itself; then it is the one that is dropped. */
-  push(line: string): void
+  push(line: Line): void
   /** Takes the oldest; undefined when there is none. */
-  shift(): string | undefined
+  shift(): Line | undefined
   /** Lines that wait. */
   readonly size: number
-  /** Their UTF-8 bytes. */
+  /** Their bytes together. */
   readonly bytes: number
   /** Lines dropped since this was last asked. */
   takeDropped(): number
@@ -15,8 +15,10 @@ export interface LineQueue {
 /** The space of taken lines is given back once it is this many entries and half of the list. */
 const MIN_COMPACTION = 1024
 
-/** Bytes are those of UTF-8. */
-export interface LineQueueOptions {
+/** What bounds a queue. */
+export interface LineQueueOptions<Line> {
+  /** The same for a line whenever it is asked. */
+  readonly bytesOf: (line: Line) => number
   /** Of all lines together. */
   readonly maxBytes: number
   /** Of one line. */
@@ -24,17 +26,17 @@ export interface LineQueueOptions {
 }
 
 /** Makes an empty queue. */
-export function createLineQueue({ maxBytes, maxLineBytes }: LineQueueOptions): LineQueue {
-  let lines: string[] = []
+export function createLineQueue<Line>({ bytesOf, maxBytes, maxLineBytes }: LineQueueOptions<Line>): LineQueue<Line> {
+  let lines: (Line | undefined)[] = []
   let first = 0
   let bytes = 0
   let dropped = 0
   const shift = () => {
     const line = lines[first]
     if (line === undefined) return undefined
-    lines[first] = ''
+    lines[first] = undefined
     first++
-    bytes -= Buffer.byteLength(line)
+    bytes -= bytesOf(line)
     if (first >= MIN_COMPACTION && first * 2 >= lines.length) {
       lines = lines.slice(first)
       first = 0
@@ -43,7 +45,7 @@ export function createLineQueue({ maxBytes, maxLineBytes }: LineQueueOptions): L
   }
   return {
     push(line) {
-      const length = Buffer.byteLength(line)
+      const length = bytesOf(line)
       if (length > maxLineBytes) {
         dropped++
         return

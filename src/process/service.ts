@@ -9,6 +9,9 @@ import type {
   UpdateRequest,
 } from '../gen/process/process_pb.js'
 import { Signal } from '../gen/process/process_pb.js'
+import { baseName } from '../lib/clean-path.ts'
+import { copiedText } from '../lib/copied-text.ts'
+import { errorFields } from '../lib/error-fields.ts'
 import { after } from '../lib/timers.ts'
 import type { Log } from '../log.ts'
 import type { Caller, StreamCaller } from '../rpc/caller.ts'
@@ -98,7 +101,7 @@ export function createProcessService(deps: ProcessServiceDeps) {
     },
 
     /** Signals the session; the answer says that the signal is sent, not that it had an effect (contract D57). */
-    async sendSignal(request: SendSignalRequest) {
+    async sendSignal(request: SendSignalRequest, caller: Caller) {
       const process = registry.find(toSelector(request.process))
       if (request.signal !== Signal.SIGTERM && request.signal !== Signal.SIGKILL) {
         const name = request.signal === Signal.UNSPECIFIED ? 'SIGNAL_UNSPECIFIED' : request.signal
@@ -106,7 +109,10 @@ export function createProcessService(deps: ProcessServiceDeps) {
       }
       // A caller that goes away must not leave half a session behind.
       await process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', new AbortController().signal)
-      log.info({ pid: process.pid, signal: Signal[request.signal] }, 'process signalled')
+      log.info(
+        { pid: process.pid, operation_id: caller.operationId, signal: Signal[request.signal] },
+        'process signalled',
+      )
       return {}
     },
 
@@ -134,11 +140,20 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   const user = await selectUser(users, caller.user, defaults.user)
   const { config, terminal } = command
   const started = performance.now()
+  const timeout = caller.deadline === undefined ? undefined : Math.round(caller.deadline - started)
   const { launched, reader } = await launch({ ...command, user, signal: caller.signal }, deps)
   const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
   registry.add(process)
+  const operation = { pid: process.pid, operation_id: caller.operationId }
   log.info(
-    { pid: process.pid, user: user.name, args: config.args.length, terminal: terminal !== undefined },
+    {
+      ...operation,
+      command: copiedText(baseName(config.cmd), MAX_NAME_LENGTH),
+      args: config.args.length,
+      request_timeout_ms: timeout,
+      user: user.name,
+      terminal: terminal !== undefined,
+    },
     'process_start',
   )
   endAtDeadline(process, caller, log)
@@ -146,12 +161,15 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
     const bytes = (stream: 'stdout' | 'stderr' | 'pty') => process.output.offset(stream)
     const sizes = { stdout_bytes: bytes('stdout'), stderr_bytes: bytes('stderr'), pty_bytes: bytes('pty') }
     log.info(
-      { pid: process.pid, process_result: status, ms: Math.round(performance.now() - started), ...sizes },
+      { ...operation, process_result: status, ms: Math.round(performance.now() - started), ...sizes },
       'process_end',
     )
   })
   return { process, reader }
 }
+
+/** Of the name of a file (NAME_MAX). */
+const MAX_NAME_LENGTH = 255
 
 /** How much later than the starting stream the command ends, so that its client is told of the deadline, not of the kill. */
 const DEADLINE_MARGIN_MS = 10
@@ -162,7 +180,7 @@ function endAtDeadline(process: RunningProcess, { deadline }: StreamCaller, log:
   const kill = () => {
     log.info({ pid: process.pid }, 'process reached its deadline')
     process.signal('SIGKILL', new AbortController().signal).catch((error) => {
-      log.error({ pid: process.pid, error: String(error) }, 'process could not be killed at its deadline')
+      log.error({ pid: process.pid, ...errorFields(error) }, 'process could not be killed at its deadline')
     })
   }
   const cancel = after(deadline - performance.now() + DEADLINE_MARGIN_MS, kill)

@@ -1,7 +1,7 @@
 import { AppError, type ErrorKind } from '../errors.ts'
 import { statusOf } from '../http/error-response.ts'
+import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
-import type { FinishedCall } from '../metrics/calls.ts'
 
 /** An error in the words of Connect, as a unary body or the last frame of a stream has it. */
 export interface WireError {
@@ -17,7 +17,7 @@ export function toAppError(error: unknown, signal: AbortSignal, log: Log): AppEr
   if (error instanceof AppError) return error
   if (signal.aborted && signal.reason !== error) return toAppError(signal.reason, signal, log)
   if (signal.aborted) return new AppError('canceled', 'the call was canceled')
-  log.error({ error: error instanceof Error ? error.stack : typeof error }, 'an rpc failed unexpectedly')
+  log.error({ ...errorFields(error) }, 'an rpc failed unexpectedly')
   return new AppError('internal', 'internal error')
 }
 
@@ -34,20 +34,4 @@ export function httpStatus({ kind }: AppError): number {
 function codeOf(kind: ErrorKind): Exclude<ErrorKind, 'no_space' | 'not_acceptable'> {
   if (kind === 'no_space') return 'resource_exhausted'
   return kind === 'not_acceptable' ? 'invalid_argument' : kind
-}
-
-/** Where calls that are over are told. */
-export interface CallReport {
-  readonly log: Log
-  readonly countCall: (call: FinishedCall) => void
-}
-
-/** Counts a call, and logs one line without anything of its content. `started` is on the clock of performance.now(). */
-export function logCall(
-  { log, countCall }: CallReport,
-  { method, code, started }: { readonly method: string; readonly code: string; readonly started: number },
-): void {
-  const milliseconds = performance.now() - started
-  countCall({ method, code, seconds: milliseconds / 1000 })
-  log.debug({ method, code, ms: Math.round(milliseconds * 1000) / 1000 }, 'rpc')
 }

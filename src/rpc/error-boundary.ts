@@ -1,6 +1,9 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect'
 import type { Log } from '../log.ts'
-import { type CallReport, logCall, toAppError, wireError } from './call-error.ts'
+import type { AccessLog, Operation } from './access-log.ts'
+import { toAppError, wireError } from './call-error.ts'
+import { operationKey } from './operation.ts'
+import type { CallDeps } from './stream-route.ts'
 
 /** The library's number of a code by its name on the wire: `not_found`. */
 const codes = new Map(
@@ -22,33 +25,44 @@ function toConnectError(error: unknown, signal: AbortSignal, log: Log): ConnectE
 }
 
 /** Puts every RPC that the library serves behind `toConnectError`, the items of its response stream included, and logs it. */
-export function errorBoundary(report: CallReport): Interceptor {
+export function errorBoundary({ log, access }: Pick<CallDeps, 'log' | 'access'>): Interceptor {
   return (next) => async (request) => {
-    const started = performance.now()
     const method = `${request.service.typeName}/${request.method.name}`
+    const operation = { id: request.contextValues.get(operationKey), method, started: performance.now() }
+    if (request.method.methodKind !== 'unary') access.streamStarted(operation)
     const fail = (error: unknown) => {
-      const known = toConnectError(error, request.signal, report.log)
-      logCall(report, { method, code: wireName(Code[known.code] ?? 'Unknown'), started })
+      const known = toConnectError(error, request.signal, log)
+      access.finished(operation, wireName(Code[known.code] ?? 'Unknown'))
       return known
     }
     try {
       const response = await next(request)
-      if (!response.stream) {
-        logCall(report, { method, code: 'ok', started })
-        return response
-      }
-      const messages = response.message
-      const guarded = async function* () {
-        try {
-          yield* messages
-          logCall(report, { method, code: 'ok', started })
-        } catch (error) {
-          throw fail(error)
-        }
-      }
-      return { ...response, message: guarded() }
+      if (response.stream) return { ...response, message: guarded(response.message, { operation, access, fail }) }
+      access.finished(operation, 'ok')
+      return response
     } catch (error) {
       throw fail(error)
     }
+  }
+}
+
+interface Guard {
+  readonly operation: Operation
+  readonly access: AccessLog
+  /** Logs the failure, gives what the client is told. */
+  readonly fail: (error: unknown) => ConnectError
+}
+
+async function* guarded<T>(messages: AsyncIterable<T>, { operation, access, fail }: Guard): AsyncGenerator<T, void> {
+  // The library stops asking when the client is gone.
+  let code: string | undefined = 'canceled'
+  try {
+    yield* messages
+    code = 'ok'
+  } catch (error) {
+    code = undefined
+    throw fail(error)
+  } finally {
+    if (code !== undefined) access.finished(operation, code)
   }
 }

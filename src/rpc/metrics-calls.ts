@@ -1,33 +1,34 @@
 import { create } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
-import { Metrics, WatchResponseSchema } from '../gen/metrics/metrics_pb.js'
+import { type ListRequest, Metrics, WatchResponseSchema } from '../gen/metrics/metrics_pb.js'
 import type { MetricsService } from '../metrics/service.ts'
-import { listMethod } from './list-method.ts'
+import { listHandler, listMethod } from './list-method.ts'
 import { toMetricsResponse } from './metrics-stream.ts'
 import { streamCallerOf } from './request-caller.ts'
 import { type UnaryMethod, unaryMethod } from './unary-route.ts'
 
 /** The unary calls of the Metrics service as `serveUnary` runs them. */
 export function metricsMethods(metrics: MetricsService): UnaryMethod[] {
-  return [
-    unaryMethod(Metrics.method.get, () => metrics.get()),
-    listMethod(
-      Metrics.method.list,
-      // A sample has many fields, and becomes an object only here.
-      { name: 'samples', batch: 50, wrap: (numbers: readonly number[]) => ({ samples: metrics.samplesOf(numbers) }) },
-      (request) => metrics.list(request),
-    ),
-  ]
+  return [unaryMethod(Metrics.method.get, () => metrics.get()), listMethod(...listOf(metrics))]
 }
 
 /** All calls of the Metrics service for the library's router. */
 export function metricsCalls(metrics: MetricsService): ServiceImpl<typeof Metrics> {
   return {
     get: () => metrics.get(),
-    list: async (request) => ({ samples: metrics.samplesOf(await metrics.list(request)) }),
+    list: listHandler(...listOf(metrics)),
     async *watch(request, context) {
       for await (const item of metrics.watch(request, streamCallerOf(context)))
         yield create(WatchResponseSchema, toMetricsResponse(item))
     },
   }
+}
+
+function listOf(metrics: MetricsService) {
+  return [
+    Metrics.method.list,
+    // A sample has many fields, and becomes an object only here.
+    { name: 'samples', batch: 50, wrap: (numbers: readonly number[]) => ({ samples: metrics.samplesOf(numbers) }) },
+    (request: ListRequest) => metrics.list(request),
+  ] as const
 }

@@ -7,6 +7,7 @@ import { Process } from '../gen/process/process_pb.js'
 import { Supervisor } from '../gen/supervisor/supervisor_pb.js'
 import { statusOf } from '../http/error-response.ts'
 import { pathOf } from '../http/path.ts'
+import { createAccessLog } from './access-log.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import type { LibraryHandler } from './library.ts'
 import { metricsMethods } from './metrics-calls.ts'
@@ -27,6 +28,7 @@ import { watchStream } from './watch-stream.ts'
  */
 export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   const kinds = methodKinds()
+  const served = { ...deps, access: createAccessLog(deps) }
   const methods: StreamMethod[] = [
     ...processStreams(deps.process),
     watchStream(deps.watch),
@@ -50,15 +52,15 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
     const contentType = request.headers['content-type']
     const [unary, unaryForm] = [unaries.get(path), unaryCodec(contentType)]
     const [stream, streamForm] = [streams.get(path), streamCodec(contentType)]
-    if (unary !== undefined && unaryForm !== undefined) await serveUnary(unary, unaryForm, { request, reply }, deps)
+    if (unary !== undefined && unaryForm !== undefined) await serveUnary(unary, unaryForm, { request, reply }, served)
     else if (stream !== undefined && streamForm !== undefined)
-      await serveStream(stream, streamForm, { request, reply }, deps)
+      await serveStream(stream, streamForm, { request, reply }, served)
     else if (normalise(request, reply, kind)) await (await loadLibrary()).get(path)?.(request, reply)
     return reply
   }
   let library: Promise<ReadonlyMap<string, LibraryHandler>> | undefined
   const loadLibrary = () => {
-    library ??= import('./library.ts').then(({ libraryHandlers }) => libraryHandlers(deps))
+    library ??= import('./library.ts').then(({ libraryHandlers }) => libraryHandlers(served))
     return library
   }
   return (app) => {

@@ -14,15 +14,19 @@ import type { Chunk } from '../process/output-log.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { SupervisorService } from '../supervisor/service.ts'
 import type { WatchService } from '../watch/service.ts'
+import type { AccessLogOptions } from './access-log.ts'
+import { filesystemLists } from './filesystem-lists.ts'
+import { listHandler } from './list-method.ts'
 import { metricsCalls } from './metrics-calls.ts'
 import { portsCalls } from './ports-calls.ts'
 import { callerOf, streamCallerOf } from './request-caller.ts'
-import type { StreamDeps } from './stream-route.ts'
 import { supervisorCalls } from './supervisor-calls.ts'
 import { toWatchResponse } from './watch-stream.ts'
 
 /** The services behind the RPC routes, and what every stream needs. */
-export interface RpcDeps extends StreamDeps {
+export interface RpcDeps extends AccessLogOptions {
+  /** Aborts, with an AppError, when the daemon stops. */
+  readonly shutdown: AbortSignal
   readonly process: ProcessService
   readonly filesystem: FilesystemService
   readonly watch: WatchService
@@ -56,7 +60,7 @@ function processCalls(service: ProcessService): ServiceImpl<typeof Process> {
     update: (request) => service.update(request),
     streamInput: (requests, context) => service.streamInput(requests, callerOf(context)),
     sendInput: (request, context) => service.sendInput(request, callerOf(context)),
-    sendSignal: (request) => service.sendSignal(request),
+    sendSignal: (request, context) => service.sendSignal(request, callerOf(context)),
     closeStdin: (request, context) => service.closeStdin(request, callerOf(context)),
   }
 }
@@ -75,11 +79,12 @@ function filesystemCalls(services: {
   watch: WatchService
 }): ServiceImpl<typeof Filesystem> {
   const { filesystem, watch } = services
+  const lists = filesystemLists(services)
   return {
     stat: (request, context) => filesystem.stat(request, callerOf(context)),
     makeDir: (request, context) => filesystem.makeDir(request, callerOf(context)),
     move: (request, context) => filesystem.move(request, callerOf(context)),
-    listDir: (request, context) => filesystem.listDir(request, callerOf(context)),
+    listDir: listHandler(...lists.listDir),
     remove: (request, context) => filesystem.remove(request, callerOf(context)),
     async *watchDir(request, context) {
       const { batches } = await watch.watchDir(request, streamCallerOf(context))
@@ -87,7 +92,7 @@ function filesystemCalls(services: {
         for (const item of items) yield create(WatchDirResponseSchema, toWatchResponse(item))
     },
     createWatcher: (request, context) => watch.createWatcher(request, callerOf(context)),
-    getWatcherEvents: (request) => watch.getWatcherEvents(request),
+    getWatcherEvents: listHandler(...lists.getWatcherEvents),
     removeWatcher: (request) => watch.removeWatcher(request),
   }
 }

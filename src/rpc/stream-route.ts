@@ -1,7 +1,9 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
-import { type CallReport, logCall, toAppError, wireError } from './call-error.ts'
+import type { Log } from '../log.ts'
+import type { AccessLog } from './access-log.ts'
+import { toAppError, wireError } from './call-error.ts'
 import type { StreamCaller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
@@ -31,8 +33,10 @@ export interface StreamMethod<I extends DescMessage = DescMessage> {
   open(request: MessageShape<I>, caller: StreamCaller, codec: Codec): Promise<OpenStream>
 }
 
-/** What every stream needs. */
-export interface StreamDeps extends CallReport {
+/** What every call needs. */
+export interface CallDeps {
+  readonly log: Log
+  readonly access: AccessLog
   /** Aborts, with an AppError, when the daemon stops. */
   readonly shutdown: AbortSignal
 }
@@ -52,22 +56,27 @@ export async function serveStream(
   method: StreamMethod,
   codec: Codec,
   http: { readonly request: FastifyRequest; readonly reply: FastifyReply },
-  deps: StreamDeps,
+  deps: CallDeps,
 ): Promise<void> {
   const started = performance.now()
+  const { request } = http
+  request.loggedElsewhere = true
+  const operation = { id: request.id, method: method.name, started }
+  const sent = { bytes: 0 }
+  deps.access.streamStarted(operation)
   const response: RawResponse = http.reply.raw
   http.reply.hijack()
   const over = new AbortController()
   const detach = abortWithClient(response, over, deps.shutdown)
   try {
-    await run(method, { codec, request: http.request, response, over, started })
+    await run(method, { codec, request, response, over, started, sent })
     endWith(response, endOfStream())
-    logCall(deps, { method: method.name, code: 'ok', started })
+    deps.access.finished(operation, 'ok', { response_bytes: sent.bytes })
   } catch (error) {
     const known = wireError(toAppError(error, over.signal, deps.log))
     writeHead(response, codec)
     endWith(response, endOfStream(known))
-    logCall(deps, { method: method.name, code: known.code, started })
+    deps.access.finished(operation, known.code, { response_bytes: sent.bytes })
   } finally {
     detach()
   }
@@ -79,6 +88,7 @@ interface Call {
   readonly response: RawResponse
   readonly over: AbortController
   readonly started: number
+  readonly sent: { bytes: number }
 }
 
 async function run(method: StreamMethod, call: Call): Promise<void> {
@@ -93,10 +103,11 @@ async function run(method: StreamMethod, call: Call): Promise<void> {
       signal: call.over.signal,
       keepalive: keepaliveInterval(singleHeader(headers['keepalive-ping-interval'])),
       deadline,
+      operationId: call.request.id,
     }
     const stream = await method.open(await readMessage(method, call), caller, call.codec)
     writeHead(call.response, call.codec, stream.headers)
-    await writeFrames(call.response, stream.frames, { signal: stream.ended, sent: stream.sent })
+    await writeFrames(call.response, stream.frames, { signal: stream.ended, sent: stream.sent, tally: call.sent })
   } finally {
     cancel()
   }

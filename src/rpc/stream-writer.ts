@@ -9,6 +9,8 @@ export interface WriteOptions {
   readonly signal: AbortSignal
   /** The kernel has the frame; its memory may be written again. Not called for frames that were never sent. */
   readonly sent?: ((frame: Uint8Array) => void) | undefined
+  /** Grows by the bytes of each frame. */
+  readonly tally: { bytes: number }
 }
 
 /** After a stream was ended, its client has this long to take what is left; then the connection is given up. */
@@ -23,9 +25,10 @@ export async function writeFrames(
   frames: AsyncIterable<Uint8Array>,
   options: WriteOptions,
 ): Promise<void> {
-  const { signal, sent } = options
+  const { signal, sent, tally } = options
   for await (const frame of frames) {
     if (response.destroyed) return
+    tally.bytes += frame.length
     const fits = response.write(frame, (error) => {
       if (!error) sent?.(frame)
     })

@@ -1,9 +1,9 @@
-import type { EntryInfo } from '../filesystem/entry.ts'
 import type { FilesystemService } from '../filesystem/service.ts'
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
 import { Process } from '../gen/process/process_pb.js'
 import type { ProcessService } from '../process/service.ts'
-import type { FilesystemEvent, WatchService } from '../watch/service.ts'
+import type { WatchService } from '../watch/service.ts'
+import { filesystemLists } from './filesystem-lists.ts'
 import { listMethod } from './list-method.ts'
 import { type UnaryMethod, unaryMethod } from './unary-route.ts'
 
@@ -14,6 +14,7 @@ export function unaryMethods(services: {
   watch: WatchService
 }): UnaryMethod[] {
   const { process, filesystem, watch } = services
+  const lists = filesystemLists(services)
   return [
     unaryMethod(Process.method.list, () => process.list()),
     unaryMethod(Process.method.update, (request) => process.update(request)),
@@ -23,18 +24,10 @@ export function unaryMethods(services: {
     unaryMethod(Filesystem.method.stat, filesystem.stat),
     unaryMethod(Filesystem.method.makeDir, filesystem.makeDir),
     unaryMethod(Filesystem.method.move, filesystem.move),
-    listMethod(
-      Filesystem.method.listDir,
-      { name: 'entries', wrap: (entries: readonly EntryInfo[]) => ({ entries: [...entries] }) },
-      async (request, caller) => (await filesystem.listDir(request, caller)).entries ?? [],
-    ),
+    listMethod(...lists.listDir),
     unaryMethod(Filesystem.method.remove, filesystem.remove),
     unaryMethod(Filesystem.method.createWatcher, watch.createWatcher),
-    listMethod(
-      Filesystem.method.getWatcherEvents,
-      { name: 'events', wrap: (events: readonly FilesystemEvent[]) => ({ events: [...events] }) },
-      async (request) => (await watch.getWatcherEvents(request)).events,
-    ),
+    listMethod(...lists.getWatcherEvents),
     unaryMethod(Filesystem.method.removeWatcher, watch.removeWatcher),
   ]
 }

@@ -10,7 +10,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
-import { httpStatus, logCall, toAppError, wireError } from './call-error.ts'
+import { httpStatus, toAppError, wireError } from './call-error.ts'
 import type { Caller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
@@ -18,7 +18,7 @@ import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts
 import { LEGACY_HEADER, reducedFor } from './legacy.ts'
 import { type Codec, encodeMessage } from './message-frame.ts'
 import { decodeMessage, gunzipped, MAX_MESSAGE_BYTES, readWhole } from './request-body.ts'
-import type { StreamDeps } from './stream-route.ts'
+import type { CallDeps } from './stream-route.ts'
 
 /** A unary method, ready to be called with bytes. */
 export interface UnaryMethod {
@@ -67,22 +67,24 @@ export async function serveUnary(
   method: UnaryMethod,
   codec: Codec,
   http: { readonly request: FastifyRequest; readonly reply: FastifyReply },
-  deps: StreamDeps,
+  deps: CallDeps,
 ): Promise<void> {
   const { request, reply } = http
   const started = performance.now()
+  request.loggedElsewhere = true
+  const operation = { id: request.id, method: method.name, started }
   const over = new AbortController()
   const detach = abortWithClient(reply.raw, over, deps.shutdown)
   try {
-    const { body, legacy } = await answer(method, codec, { request, over, started })
+    const { body, legacy, received } = await answer(method, codec, { request, over, started })
     if (legacy) reply.header(LEGACY_HEADER, 'true')
     await send(reply.type(`application/${codec}`), request, body)
-    logCall(deps, { method: method.name, code: 'ok', started })
+    deps.access.finished(operation, 'ok', { request_bytes: received, response_bytes: body.length })
   } catch (error) {
     const known = toAppError(error, over.signal, deps.log)
     const body = Buffer.from(JSON.stringify(wireError(known)))
     await send(reply.code(httpStatus(known)).type('application/json'), request, body)
-    logCall(deps, { method: method.name, code: wireError(known).code, started })
+    deps.access.finished(operation, wireError(known).code)
   } finally {
     detach()
   }
@@ -94,7 +96,12 @@ interface Call {
   readonly started: number
 }
 
-async function answer(method: UnaryMethod, codec: Codec, { request, over, started }: Call): Promise<UnaryAnswer> {
+interface Answered extends UnaryAnswer {
+  /** Bytes of the request's body as it came. */
+  readonly received: number
+}
+
+async function answer(method: UnaryMethod, codec: Codec, { request, over, started }: Call): Promise<Answered> {
   const { headers } = request
   checkVersion(singleHeader(headers['connect-protocol-version']))
   const encoding = headers['content-encoding']
@@ -105,8 +112,13 @@ async function answer(method: UnaryMethod, codec: Codec, { request, over, starte
     const { signal } = over
     const bytes = await readWhole(request.raw, MAX_MESSAGE_BYTES, signal)
     const message = encoding === 'gzip' ? await gunzipped(bytes) : bytes
-    const caller = { user: basicUsername(headers.authorization), userAgent: headers['user-agent'] ?? '', signal }
-    return await unlessAborted(method.call(message, codec, caller), signal)
+    const caller = {
+      user: basicUsername(headers.authorization),
+      userAgent: headers['user-agent'] ?? '',
+      signal,
+      operationId: request.id,
+    }
+    return { ...(await unlessAborted(method.call(message, codec, caller), signal)), received: bytes.length }
   } finally {
     cancel()
   }

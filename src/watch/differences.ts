@@ -1,6 +1,6 @@
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
+import type { Turns } from '../lib/turns.ts'
 import type { TreeNode } from './tree-node.ts'
-import type { Turns } from './turns.ts'
 
 /** Gets changes, and takes breaks between them. */
 export interface Telling {

@@ -1,6 +1,6 @@
+import { createTurns } from '../lib/turns.ts'
 import type { Armed, Inotify } from './inotify.ts'
 import { type NodeSink, type Settlement, TreeNode } from './tree-node.ts'
-import { createTurns } from './turns.ts'
 
 /** Where a branch grows. */
 export interface GrowOptions {

@@ -1,4 +1,5 @@
 import { errnoOf } from '../errors.ts'
+import { createTurns } from '../lib/turns.ts'
 import type { Log } from '../log.ts'
 import { close, openInotify, type Poll, poll, read, removeWatch, waitingBytes, watchTree } from '../native/index.ts'
 import { unpackTree, type WatchedDirectory } from '../native/watched-tree.ts'
@@ -6,7 +7,6 @@ import { armError } from './arm-error.ts'
 import { type Arming, HeldEvents } from './held-events.ts'
 import { IN, parseEvents, type RawEvent, WATCH_MASK } from './inotify-event.ts'
 import { Milestones } from './milestones.ts'
-import { createTurns } from './turns.ts'
 
 /** What has to do with one watched directory: a node in the tree of a watcher. */
 export interface Listener {

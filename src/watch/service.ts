@@ -10,6 +10,7 @@ import {
   type WatchDirRequest,
 } from '../gen/filesystem/filesystem_pb.js'
 import { cleanPath } from '../lib/clean-path.ts'
+import { createTurns } from '../lib/turns.ts'
 import type { Caller, StreamCaller } from '../rpc/caller.ts'
 import type { Defaults } from '../system/defaults.ts'
 import { resolvePath, selectUser } from '../system/paths.ts'
@@ -18,7 +19,6 @@ import type { Change } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
 import type { Inotify } from './inotify.ts'
 import type { Pollers } from './pollers.ts'
-import { createTurns } from './turns.ts'
 import { openWatcher, type WatchOptions } from './watcher.ts'
 
 /** One item of a watch stream. Start comes first, when everything is armed. */
@@ -40,6 +40,9 @@ export interface WatchStream {
 
 /** Changes that are looked at and sent together. */
 const BATCH = 256
+
+/** Entries that are looked at together: enough for the thread pool, and not too many to be taken in one turn. */
+const LOOKS = 48
 
 /** What the service needs. */
 export interface WatchServiceDeps {
@@ -88,13 +91,11 @@ export function createWatchService(deps: WatchServiceDeps) {
       return { watcherId: await pollers.add(context, (buffer) => openWatcher(inotify, options, buffer)) }
     },
 
-    /** Everything since the last poll (contract C41). */
-    async getWatcherEvents({ watcherId }: GetWatcherEventsRequest) {
+    /** Everything since the last poll (contract C41), in pieces of some hundred events at most. */
+    async *getWatcherEvents({ watcherId }: GetWatcherEventsRequest): AsyncGenerator<readonly FilesystemEvent[], void> {
       const { changes, path, includeEntry } = await pollers.poll(watcherId)
       const describe = describer(path, includeEntry, deps)
-      const events: FilesystemEvent[] = []
-      for (let at = 0; at < changes.length; at += BATCH) events.push(...(await describe(changes.slice(at, at + BATCH))))
-      return { events }
+      for (let at = 0; at < changes.length; at += BATCH) yield await describe(changes.slice(at, at + BATCH))
     },
 
     /** Ends a watcher. */
@@ -120,7 +121,7 @@ type Describe = (changes: readonly Change[]) => Promise<readonly FilesystemEvent
 /** Events with a look at the entry where there can be one; without it when it is gone already (contract C39). */
 function describer(root: string, includeEntry: boolean, { readEntry }: WatchServiceDeps): Describe {
   if (!includeEntry) return async (changes) => changes
-  return (changes) => {
+  return async (changes) => {
     // Most changes of one moment are of few files.
     const looks = new Map<string, Promise<EntryInfo | undefined>>()
     const look = (name: string) => {
@@ -128,13 +129,15 @@ function describer(root: string, includeEntry: boolean, { readEntry }: WatchServ
       looks.set(name, begun)
       return begun
     }
-    return Promise.all(
-      changes.map(async (change): Promise<FilesystemEvent> => {
-        if (change.type === EventType.REMOVE || change.type === EventType.RENAME) return change
-        const entry = await look(change.name)
-        return entry === undefined ? change : { ...change, entry }
-      }),
-    )
+    const describe = async (change: Change): Promise<FilesystemEvent> => {
+      if (change.type === EventType.REMOVE || change.type === EventType.RENAME) return change
+      const entry = await look(change.name)
+      return entry === undefined ? change : { ...change, entry }
+    }
+    const events: FilesystemEvent[] = []
+    for (let at = 0; at < changes.length; at += LOOKS)
+      events.push(...(await Promise.all(changes.slice(at, at + LOOKS).map(describe))))
+    return events
   }
 }
 

@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
+import { createTurns, type Turns } from '../lib/turns.ts'
 import { goneError } from './arm-error.ts'
 import { type Change, toChange, typesOf } from './change.ts'
 import { type Telling, tellDifferences, tellRemoved } from './differences.ts'
@@ -10,7 +11,6 @@ import { IN, type RawEvent } from './inotify-event.ts'
 import { Milestones } from './milestones.ts'
 import { Renames } from './renames.ts'
 import type { NodeSink, TreeNode } from './tree-node.ts'
-import { createTurns, type Turns } from './turns.ts'
 
 /** What a tree needs. */
 export interface TreeOptions {

@@ -11,5 +11,5 @@ export interface TmpDir extends AsyncDisposable {
 export async function makeTmpDir(mode = 0o777): Promise<TmpDir> {
   const path = await mkdtemp(join(tmpdir(), 'envd-test-'))
   await chmod(path, mode)
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
 }

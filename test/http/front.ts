@@ -20,7 +20,7 @@ import { openMachine } from '../../src/metrics/machine.ts'
 import { Sampler } from '../../src/metrics/sampler.ts'
 import { NO_MMDS } from '../../src/platform/mmds/mmds.ts'
 import { createClock } from '../../src/system/clock.ts'
-import { createDefaults, type Defaults, type EnvVars } from '../../src/system/defaults.ts'
+import { createDefaults, type Defaults } from '../../src/system/defaults.ts'
 import { createUsers } from '../../src/system/users.ts'
 
 export interface LogLine extends LogFields {
@@ -59,8 +59,9 @@ export interface FrontOptions {
   /** Milliseconds between samples. */
   readonly period?: number
   readonly listening?: Omit<ListenerOptions, 'log'>
-  /** The metadata service; default: there is none. It gets the variables that the front's commands would have. */
-  readonly metadata?: (env: EnvVars) => SandboxMetadata
+  readonly defaults?: Defaults
+  /** The metadata service; default: there is none. */
+  readonly metadata?: SandboxMetadata
   /** What `/init` changes on the machine; default: nothing, and nothing fails. */
   readonly machine?: MachineSetup
   /** A freeze of the workload; default: there is none. */
@@ -81,7 +82,7 @@ const NOT_FROZEN: FrozenWorkload = { audit: async () => undefined, thaw: async (
 export async function startFront(options: FrontOptions = {}): Promise<Front> {
   const { log, lines } = recordingLog()
   const token = createAccessToken()
-  const defaults = createDefaults({ user: 'root', workdir: undefined, notFirecracker: true })
+  const defaults = options.defaults ?? createDefaults({ user: 'root', workdir: undefined, notFirecracker: true })
   const clockSettings: bigint[] = []
   const setClock = (seconds: number, nanoseconds: number) => {
     clockSettings.push(BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds))
@@ -90,7 +91,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     token,
     defaults,
     clock: createClock({ log, setClock }),
-    metadata: options.metadata?.(defaults.env) ?? NO_MMDS,
+    metadata: options.metadata ?? NO_MMDS,
     machine: options.machine ?? NO_MACHINE,
     frozen: options.frozen ?? NOT_FROZEN,
   })

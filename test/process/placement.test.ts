@@ -56,7 +56,7 @@ test('D9 what a command leaves behind stays in its cgroup', async (context) => {
 
 test('D9 K14 the start command is in the cgroup `user`', async (context) => {
   const { daemon, root } = await placed(context, '-isnotfc', '-start-cmd', 'exec sleep 1000', '-ready-cmd', 'true')
-  await expect.poll(() => list(daemon.url)).toMatchObject([{ tag: 'start' }])
+  await expect.poll(() => list(daemon.url), { timeout: 20_000 }).toMatchObject([{ tag: 'start' }])
   const [command] = await list(daemon.url)
   expect(root.read('user/cgroup.procs').split('\n')).toContain(String(command?.pid))
 })

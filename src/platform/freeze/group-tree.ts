@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { concurrently } from '../../lib/concurrently.ts'
 import { childGroups, GROUP_LANES } from './group-files.ts'
 
-/** Cgroups that are looked at in one go at most (contract H4, H5, H7). A walk of that many takes some 300 ms, off the event loop. */
+/** Cgroups that are looked at in one go at most (contract H4, H5, H7). That many take a second, of which the event loop has half, in pieces. */
 export const MAX_GROUPS = 8192
 
 /** The cgroups below a root, by their paths from there, parents first; `truncated`: there are more than were looked at. */

@@ -30,7 +30,7 @@ interface Content {
 /**
  * Rewrites a file so that readers, and a crash at any time, find the old or the new content: beside it, then rename(2), with
  * mode and owner kept and symbolic links followed. Where that cannot be (a bind mount of the file alone, as /etc/hosts in
- * containers), the bytes that differ are written in place. Other writers' changes are not lost, but for those in the instant
+ * containers), it is written in place. Other writers' changes are not lost, but for those in the instant
  * of the renaming. Resolves with whether anything was written; rejects with the system error, or AppError
  * `resource_exhausted` for a file that is too large and `aborted` for one that never rests.
  */
@@ -102,17 +102,17 @@ async function isUnchanged(path: string, before: BigIntStats | undefined): Promi
   return now.ino === before.ino && now.size === before.size && now.mtimeNs === before.mtimeNs
 }
 
-/** From the first byte that differs, so that what is only appended to is never without its old content. */
+/** Bytes that stay are written again as they are: whoever reads meanwhile misses nothing of them. */
 async function writeInPlace(path: string, before: Buffer, bytes: Buffer): Promise<void> {
-  let same = 0
-  while (same < bytes.length && bytes[same] === before[same]) same++
   const file = await open(path, 'r+')
   try {
-    await file.write(bytes, same, bytes.length - same, same)
+    await file.writeFile(bytes)
     await file.truncate(bytes.length)
     await file.datasync()
   } catch (error) {
+    // What was there needs no more room than it has.
     await file.write(before, 0, before.length, 0).catch(() => {})
+    await file.truncate(before.length).catch(() => {})
     throw error
   } finally {
     await file.close()

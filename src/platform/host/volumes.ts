@@ -5,7 +5,7 @@ import { errnoText } from '../../lib/errno-text.ts'
 import { createLock } from '../../lib/lock.ts'
 import { unlessAborted } from '../../lib/unless-aborted.ts'
 import type { Log } from '../../log.ts'
-import type { CommandEnd, HostCommands } from './commands.ts'
+import type { HostCommands } from './commands.ts'
 
 /** A directory of an NFS server and where it is to be seen. */
 export interface VolumeMount {
@@ -57,14 +57,16 @@ const MOUNT_OPTIONS =
 /** Makes it, with no volume known. */
 export function createVolumes({ commands, log, shutdown, budget = BUDGET_MS }: VolumesOptions): Volumes {
   const lock = createLock()
-  /** For which lifecycle a path was mounted; not there while it is being mounted, nor after a failure. */
+  /** For which lifecycle a path was mounted; not there while it is being mounted, after a failure, or if another volume hides it. */
   const mountedFor = new Map<string, string>()
   const mountAll = async (mounts: readonly VolumeMount[], lifecycleId: string): Promise<void> => {
-    const due = toCleanMounts(mounts).filter(({ path }) => mountedFor.get(path) !== lifecycleId)
+    const all = toCleanMounts(mounts)
+    const missing = all.filter(({ path }) => mountedFor.get(path) !== lifecycleId)
+    const due = all.filter(({ path }) => missing.some((volume) => isWithin(path, volume.path)))
     const left = budgetOf(budget, shutdown)
     const results = await Promise.allSettled(
       inOrder(due, async (volume) => {
-        mountedFor.delete(volume.path)
+        for (const path of mountedFor.keys()) if (isWithin(path, volume.path)) mountedFor.delete(path)
         await mountVolume(volume, commands, left)
         mountedFor.set(volume.path, lifecycleId)
         for (const oldest of mountedFor.keys()) {
@@ -88,13 +90,17 @@ export function createVolumes({ commands, log, shutdown, budget = BUDGET_MS }: V
   }
 }
 
+function isWithin(path: string, directory: string): boolean {
+  return `${path}/`.startsWith(`${directory}/`)
+}
+
 /** All at once, but for a volume inside another one of them: the outer one would hide it. */
 function inOrder(volumes: readonly VolumeMount[], mount: (volume: VolumeMount) => Promise<void>): Promise<void>[] {
   const started = new Map<string, Promise<void>>()
   const start = (volume: VolumeMount): Promise<void> => {
     const known = started.get(volume.path)
     if (known !== undefined) return known
-    const outer = volumes.filter(({ path }) => volume.path.startsWith(`${path}/`)).map(start)
+    const outer = volumes.filter(({ path }) => path !== volume.path && isWithin(volume.path, path)).map(start)
     const mounting = Promise.allSettled(outer).then(() => mount(volume))
     started.set(volume.path, mounting)
     return mounting
@@ -137,10 +143,13 @@ function budgetOf(milliseconds: number, shutdown: AbortSignal): Budget {
 }
 
 async function mountVolume({ nfsTarget, path }: VolumeMount, commands: HostCommands, budget: Budget): Promise<void> {
-  if (await isMounted(path, commands, budget)) await unmount(path, commands, budget)
+  if (await mayBeMounted(path, commands, budget)) await unmount(path, commands, budget)
   await makeDirectory(path, budget)
   const args = ['-v', '-t', 'nfs', '-o', MOUNT_OPTIONS, '--', nfsTarget, path]
-  orThrow('mount', await commands.run('mount', args, { timeout: budget.left(), signal: budget.shutdown }))
+  const { exitCode, output } = await commands.run('mount', args, { timeout: budget.left(), signal: budget.shutdown })
+  if (exitCode === 0) return
+  const how = exitCode === undefined ? 'ended by a signal' : `exit status ${exitCode}`
+  throw new AppError('internal', `mount: ${how}: ${output}`)
 }
 
 /** Inside another network volume, whose server is gone, it may never end. */
@@ -153,29 +162,30 @@ async function makeDirectory(path: string, budget: Budget): Promise<void> {
   })
 }
 
-/** A mount point whose server is gone may leave findmnt(8) hanging: then it is one. */
-async function isMounted(path: string, commands: HostCommands, { left, shutdown }: Budget): Promise<boolean> {
+/** A mount point whose server is gone may leave findmnt(8) hanging, and so may a busy machine. */
+async function mayBeMounted(path: string, commands: HostCommands, budget: Budget): Promise<boolean> {
+  const limits = { timeout: budget.left(UNMOUNT_MS), signal: budget.shutdown }
   const args = ['--noheadings', '--output', 'TARGET', '--mountpoint', path]
-  const end = await commands.run('findmnt', args, { timeout: left(UNMOUNT_MS), signal: shutdown }).catch(unlessOverdue)
+  const end = await commands.run('findmnt', args, limits).catch(unlessOverdue)
   return end === undefined || end.exitCode === 0
 }
 
-async function unmount(path: string, commands: HostCommands, { left, shutdown }: Budget): Promise<void> {
-  const umount = (how: string) =>
-    commands.run('umount', [how, '--', path], { timeout: left(UNMOUNT_MS), signal: shutdown })
-  const forced = await umount('--force').catch(unlessOverdue)
-  if (forced?.exitCode !== 0) orThrow('umount', await umount('--lazy'))
+/**
+ * By force, or else lazily. Where neither is possible there was nothing (findmnt(8) tells of mounts that a later one hides), or it is
+ * left below the new mount, which is what everybody sees then.
+ */
+async function unmount(path: string, commands: HostCommands, budget: Budget): Promise<void> {
+  const umount = (how: string) => {
+    const limits = { timeout: budget.left(UNMOUNT_MS), signal: budget.shutdown }
+    return commands.run('umount', [how, '--', path], limits).catch(unlessOverdue)
+  }
+  const forced = await umount('--force')
+  if (forced?.exitCode !== 0) await umount('--lazy')
 }
 
 function unlessOverdue(error: unknown): undefined {
   if (error instanceof AppError && error.kind === 'deadline_exceeded') return undefined
   throw error
-}
-
-function orThrow(command: string, { exitCode, output }: CommandEnd): void {
-  if (exitCode === 0) return
-  const how = exitCode === undefined ? 'ended by a signal' : `exit status ${exitCode}`
-  throw new AppError('internal', `${command}: ${how}: ${output}`)
 }
 
 function reasonOf(error: unknown): string {

@@ -11,8 +11,17 @@ export interface Losses {
 /** Contract G30. */
 const INTERVAL_MS = 60_000
 
-/** Adds losses up and tells of them at most once a minute. The words say nothing of the lines. */
-export function createComplaints(complain: (text: string) => void): { add(losses: Losses): void } {
+/** What complaints need. */
+export interface ComplaintsOptions {
+  readonly complain: (text: string) => void
+  /** Milliseconds from one to the next; default: a minute. */
+  readonly intervalMs?: number
+}
+
+/** Adds losses up and tells of them when the first comes and, as long as there are more, once in each interval. Tells nothing of the lines. */
+export function createComplaints({ complain, intervalMs = INTERVAL_MS }: ComplaintsOptions): {
+  add(losses: Losses): void
+} {
   let [failed, dropped] = [0, 0]
   let told = Number.NEGATIVE_INFINITY
   return {
@@ -20,7 +29,7 @@ export function createComplaints(complain: (text: string) => void): { add(losses
       failed += losses.failed
       dropped += losses.dropped
       if (failed === 0 && dropped === 0 && losses.problem === undefined) return
-      if (performance.now() - told < INTERVAL_MS) return
+      if (performance.now() - told < intervalMs) return
       const why = losses.problem === undefined ? '' : `: ${losses.problem}`
       complain(`log export: ${failed} lines failed, ${dropped} dropped${why}`)
       told = performance.now()

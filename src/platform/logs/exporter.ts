@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLineQueue } from '../../lib/line-queue.ts'
+import type { LogLine } from '../../log.ts'
 import { createComplaints } from './complaints.ts'
 import { createPace } from './pace.ts'
 import { type Collector, parseCollector, postLine } from './post-line.ts'
@@ -14,8 +15,8 @@ export interface LogTarget {
 
 /** Sends log lines to the platform's collector, in order, each in a request of its own (contract G30, G31). */
 export interface LogExporter {
-  /** Takes a JSON object as one line, with its line feed. Never blocks, never throws; the oldest lines give way to it. */
-  write(line: string): void
+  /** Never blocks, never throws; the oldest lines give way to new ones. */
+  write(line: LogLine): void
   /**
    * Sets where lines go from now on, also those that wait. Cheap, never throws, and may be called as often as the metadata
    * service is asked: the same target again changes nothing. A request to an earlier target is given up.
@@ -49,8 +50,12 @@ interface Destination {
 
 /** Makes an exporter that holds lines until it is told where they go. */
 export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOptions): LogExporter {
-  const queue = createLineQueue({ maxBytes: MAX_QUEUE_BYTES, maxLineBytes: MAX_LINE_BYTES })
-  const complaints = createComplaints(complain)
+  const queue = createLineQueue<LogLine>({
+    bytesOf: ({ size }) => size,
+    maxBytes: MAX_QUEUE_BYTES,
+    maxLineBytes: MAX_LINE_BYTES,
+  })
+  const complaints = createComplaints({ complain })
   const pace = createPace()
   const hurry = new AbortController()
   let destination: Destination | undefined
@@ -62,8 +67,11 @@ export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOpt
       await pace(hurry.signal)
       const line = destination === undefined || closed ? undefined : queue.shift()
       if (destination === undefined || line === undefined) return
-      const problem = await send(destination, line, timeoutMs)
-      complaints.add({ failed: problem === undefined ? 0 : 1, dropped: queue.takeDropped(), problem })
+      const text = line.text()
+      const tooLong = Buffer.byteLength(text) > MAX_LINE_BYTES
+      const problem = tooLong ? undefined : await send(destination, text, timeoutMs)
+      const dropped = queue.takeDropped() + (tooLong ? 1 : 0)
+      complaints.add({ failed: problem === undefined ? 0 : 1, dropped, problem })
     }
   }
   const start = () => {

@@ -34,7 +34,7 @@ export function createLogs({ verbose, exported }: LogsOptions): Logs {
   const complain = (text: string) => stderr.write(`${text}\n`)
   const exporter = exported ? createExporter({ complain }) : undefined
   const log = createLog([
-    { level: verbose ? 'debug' : 'warn', write: stdout.write },
+    { level: verbose ? 'debug' : 'warn', write: (line) => stdout.write(line.text()) },
     ...(exporter ? [{ level: 'debug' as const, write: exporter.write }] : []),
   ])
   return {

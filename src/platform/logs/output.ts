@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync, type Stats, write } from 'no
 import { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { errnoOf } from '../../errors.ts'
-import { createLineQueue } from '../../lib/line-queue.ts'
+import { createLineQueue, type LineQueue } from '../../lib/line-queue.ts'
 
 /** Lines on a descriptor, written in order and behind the caller's back. */
 export interface Output {
@@ -18,7 +18,7 @@ const MAX_QUEUE_BYTES = 8 * 1024 * 1024
 const MAX_LINE_BYTES = 192 * 1024
 /** Written at once; what a pipe holds. */
 const BATCH_BYTES = 64 * 1024
-/** How long to wait with a pipe that is full. */
+/** How long to wait with a terminal that takes nothing. */
 const RETRY_MS = 50
 
 type Sink = (bytes: Buffer) => Promise<void>
@@ -29,7 +29,11 @@ type Sink = (bytes: Buffer) => Promise<void>
  * does take a thread, one. Errors lose the lines they are about.
  */
 export function createOutput(fd: number): Output {
-  const queue = createLineQueue({ maxBytes: MAX_QUEUE_BYTES, maxLineBytes: MAX_LINE_BYTES })
+  const queue = createLineQueue<string>({
+    bytesOf: Buffer.byteLength,
+    maxBytes: MAX_QUEUE_BYTES,
+    maxLineBytes: MAX_LINE_BYTES,
+  })
   let sink: Sink | undefined
   let writing: Promise<void> | undefined
   const writeAll = async () => {
@@ -59,7 +63,7 @@ export function createOutput(fd: number): Output {
   }
 }
 
-function takeBatch(queue: ReturnType<typeof createLineQueue>): Buffer {
+function takeBatch(queue: LineQueue<string>): Buffer {
   const lines: Buffer[] = []
   let bytes = 0
   while (bytes < BATCH_BYTES) {
@@ -71,12 +75,13 @@ function takeBatch(queue: ReturnType<typeof createLineQueue>): Buffer {
   return Buffer.concat(lines)
 }
 
-/** Opened at the first line; the file system that /proc is in is never frozen. */
+/** Opened at the first line; /proc, where this looks, is never frozen. */
 function openSink(fd: number): Sink {
   const stats = fstatSync(fd)
   if (stats.isSocket()) return socketSink(fd)
-  const own = stats.isFIFO() || stats.isCharacterDevice() ? reopened(fd, stats) : undefined
-  return fileSink(own ?? fd)
+  if (!stats.isFIFO() && !stats.isCharacterDevice()) return fileSink(fd)
+  const own = reopened(fd, stats)
+  return own !== undefined && stats.isFIFO() ? socketSink(own) : fileSink(own ?? fd)
 }
 
 /**
@@ -108,7 +113,10 @@ function fileSink(fd: number): Sink {
   }
 }
 
-/** Node makes a socket non-blocking for everyone; its owner, a service manager as a rule, gave it to this process alone. */
+/**
+ * For sockets and pipes, which tell when they take more. Node makes a socket non-blocking for everyone who has it; who gave it,
+ * a service manager as a rule, gave it to this process alone.
+ */
 function socketSink(fd: number): Sink {
   const socket = new Socket({ fd, readable: false, writable: true })
   socket.on('error', () => {}).unref()

@@ -147,3 +147,14 @@ test('H11 a stream of a frozen command can be opened and begins again with the t
   second.close()
   await reading
 })
+
+test('D25 H11 the deadline of a command holds while it is frozen', async (context) => {
+  needsCgroups(context)
+  await using rig = await startFreezable()
+  const headers = { 'connect-timeout-ms': '3000' }
+  const { stream } = await startCounting(rig.url, { headers })
+  await freeze(rig)
+  expect((await stream.rest()).end.error).toMatchObject({ code: 'deadline_exceeded' })
+  await expect.poll(async () => (await call(rig.url, LIST, {})).body, { timeout: 10_000 }).toEqual({})
+  expect(rig.frozen()).toEqual(['ptys', 'user'])
+})

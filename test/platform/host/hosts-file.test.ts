@@ -1,5 +1,17 @@
 import { execFile } from 'node:child_process'
-import { chmod, chown, lstat, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
@@ -100,6 +112,29 @@ test.skipIf(!inNamespace).each([
     expect(await readdir(etc)).toEqual(['hosts'])
   } finally {
     await run('umount', ['--recursive', etc])
+  }
+})
+
+test('F16 a hosts file on a full disk of its own stays as it was', async (context) => {
+  needsNamespace(context)
+  await using directory = await makeTmpDir()
+  const [disk, path] = [join(directory.path, 'disk'), join(directory.path, 'hosts')]
+  const lines = '10.1.1.1 a-host\n'.repeat(1024)
+  await mkdir(disk)
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=32k', 'tmpfs', disk])
+  try {
+    await writeFile(join(disk, 'hosts'), lines)
+    await writeFile(join(disk, 'other'), Buffer.alloc(16 * 1024))
+    await writeFile(path, '')
+    await run('mount', ['--bind', join(disk, 'hosts'), path])
+    await expect(createHostsFile(path).map(NAME, '10.0.0.1')).rejects.toMatchObject({ code: 'ENOSPC' })
+    expect(await readFile(path, 'utf8')).toBe(lines)
+    await truncate(join(disk, 'other'))
+    await createHostsFile(path).map(NAME, '10.0.0.1')
+    expect(await readFile(path, 'utf8')).toBe(`${lines}10.0.0.1\t${NAME}\n`)
+  } finally {
+    await run('umount', [path])
+    await run('umount', [disk])
   }
 })
 

@@ -11,4 +11,4 @@ test('as process 1 the reaping of orphans leaves the exit codes of host commands
   const args = ['--fork', '--pid', '--mount-proc', '--kill-child', process.execPath, fixture]
   const { stdout } = await promisify(execFile)('unshare', args, { timeout: 60_000 })
   expect(stdout).toBe('pid 1: 200 of 200\n')
-})
+}, 60_000)

@@ -1,0 +1,62 @@
+import type { Log } from '../log.ts'
+import type { FinishedCall } from '../metrics/calls.ts'
+
+/** A call that is under way. */
+export interface Operation {
+  /** Counts the requests of this process. */
+  readonly id: string
+  /** `package.Service/Method`. */
+  readonly method: string
+  /** On the clock of performance.now(). */
+  readonly started: number
+}
+
+/** What a call took and gave, as far as it is known. Never anything of it. */
+export interface CallSizes {
+  readonly request_bytes?: number | undefined
+  readonly response_bytes?: number | undefined
+}
+
+/** Tells calls: each counts once, and has one line when it is over; a stream has another one when it begins. */
+export interface AccessLog {
+  streamStarted(operation: Operation): void
+  /** @param code `ok`, or Connect's name of the error. */
+  finished(operation: Operation, code: string, sizes?: CallSizes): void
+}
+
+/** Where calls are told. */
+export interface AccessLogOptions {
+  readonly log: Log
+  readonly countCall: (call: FinishedCall) => void
+}
+
+/** The logger of each package's service, which its feature logs under as well. */
+const LOGGERS: Readonly<Record<string, string>> = {
+  process: 'process',
+  filesystem: 'filesystem',
+  metrics: 'metrics',
+  ports: 'port-forwarder',
+  supervisor: 'supervisor',
+}
+
+/** Makes the access log of all calls. */
+export function createAccessLog({ log, countCall }: AccessLogOptions): AccessLog {
+  const loggers = new Map(Object.entries(LOGGERS).map(([name, logger]) => [name, log.named(logger)]))
+  const logOf = (method: string) => loggers.get(method.slice(0, method.indexOf('.'))) ?? log
+  const streams = new WeakSet<Operation>()
+  return {
+    streamStarted(operation) {
+      const { id, method } = operation
+      streams.add(operation)
+      logOf(method).debug({ operation_id: id, method }, 'rpc_stream_start')
+    },
+    finished(operation, code, sizes) {
+      const { id, method, started } = operation
+      const milliseconds = performance.now() - started
+      countCall({ method, code, seconds: milliseconds / 1000 })
+      const ms = Math.round(milliseconds * 1000) / 1000
+      const message = streams.has(operation) ? 'rpc_stream_end' : 'rpc'
+      logOf(method).debug({ operation_id: id, method, code, ms, ...sizes }, message)
+    },
+  }
+}

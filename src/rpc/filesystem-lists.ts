@@ -1,0 +1,21 @@
+import type { EntryInfo } from '../filesystem/entry.ts'
+import type { FilesystemService } from '../filesystem/service.ts'
+import { Filesystem, type GetWatcherEventsRequest, type ListDirRequest } from '../gen/filesystem/filesystem_pb.js'
+import type { FilesystemEvent, WatchService } from '../watch/service.ts'
+import type { Caller } from './caller.ts'
+
+/** The calls of the Filesystem service whose answers may be long, as `listMethod` and `listHandler` take them. */
+export function filesystemLists({ filesystem, watch }: { filesystem: FilesystemService; watch: WatchService }) {
+  return {
+    listDir: [
+      Filesystem.method.listDir,
+      { name: 'entries', wrap: (entries: readonly EntryInfo[]) => ({ entries: [...entries] }) },
+      async (request: ListDirRequest, caller: Caller) => (await filesystem.listDir(request, caller)).entries ?? [],
+    ],
+    getWatcherEvents: [
+      Filesystem.method.getWatcherEvents,
+      { name: 'events', wrap: (events: readonly FilesystemEvent[]) => ({ events: [...events] }) },
+      (request: GetWatcherEventsRequest) => watch.getWatcherEvents(request),
+    ],
+  } as const
+}

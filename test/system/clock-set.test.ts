@@ -1,0 +1,84 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { type Daemon, startDaemon } from '../_util/daemon.ts'
+import { sendWhole } from '../_util/http.ts'
+import { call, open, type ProcessMessage, type Stream, start } from '../_util/rpc.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+
+const DAY = 86_400_000
+const HOUR = 3_600_000
+
+/** Far above the seconds that it takes, far below what the clock is moved by. */
+const SOON = { timeout: 20_000 }
+
+const DEADLINE = 4_000
+
+/** A daemon whose wall clock really can be set, and is that of nobody else. */
+async function startWithOwnClock(dir: string): Promise<Daemon> {
+  const library = join(dir, 'own-clock.so')
+  const source = join(import.meta.dirname, 'fixtures/own-clock.cc')
+  await promisify(execFile)(process.env['CXX'] ?? 'c++', [
+    '-std=c++20',
+    '-O1',
+    '-shared',
+    '-fPIC',
+    '-o',
+    library,
+    source,
+  ])
+  return startDaemon({ env: { LD_PRELOAD: library } })
+}
+
+/** Sets the daemon's clock to so many milliseconds from that of the machine. */
+async function setTo(daemon: Daemon, difference: number): Promise<void> {
+  const body = JSON.stringify({ timestamp: new Date(Date.now() + difference).toISOString() })
+  expect((await sendWhole(`${daemon.url}/init`, { method: 'POST', body })).status).toBe(204)
+}
+
+/** How far the daemon's clock is from that of the machine, in milliseconds, to the second. */
+async function difference(daemon: Daemon): Promise<number> {
+  const { sample } = Object((await call(daemon.url, 'metrics.Metrics/Get', {})).body)
+  return Date.parse(sample.timestamp) - Date.now()
+}
+
+async function sampleCount(daemon: Daemon): Promise<number> {
+  return Object((await call(daemon.url, 'metrics.Metrics/List', {})).body).samples.length
+}
+
+async function untilKeepalive(stream: Stream<ProcessMessage>): Promise<void> {
+  while ((await stream.next()).event.keepalive === undefined);
+}
+
+test.each([
+  ['a day forward', DAY],
+  ['two hours back', -2 * HOUR],
+] as const)('F12 L2 the clock is set %s, and no timer fires early or stalls', async (_, change) => {
+  await using dir = await makeTmpDir()
+  await using daemon = await startWithOwnClock(dir.path)
+  const begun = performance.now()
+  const headers = { 'keepalive-ping-interval': '1' }
+  const timed = await start(daemon.url, 'sleep', {
+    args: ['1000'],
+    headers: { ...headers, 'connect-timeout-ms': String(DEADLINE) },
+  })
+  const endless = await start(daemon.url, 'sleep', { args: ['1000'], tag: 'endless', headers })
+  const ended = await start(daemon.url, 'true', { tag: 'ended' })
+  const { watcherId } = Object((await call(daemon.url, 'filesystem.Filesystem/CreateWatcher', { path: dir.path })).body)
+  await ended.rest()
+  await Promise.all([timed.next(), endless.next()])
+
+  await setTo(daemon, change)
+  const samples = await sampleCount(daemon)
+  await expect.poll(() => difference(daemon), SOON).toSatisfy((value: number) => Math.abs(value - change) < 10_000)
+
+  expect((await timed.rest()).end.error?.code).toBe('deadline_exceeded')
+  expect(performance.now() - begun).toBeGreaterThan(DEADLINE - 50)
+  await untilKeepalive(endless)
+  await expect.poll(() => sampleCount(daemon), SOON).toBeGreaterThan(samples)
+  const again = await open<ProcessMessage>(daemon.url, 'process.Process/Connect', { process: { tag: 'ended' } })
+  expect((await again.rest()).messages.at(-1)?.event.end?.status).toBe('exit status 0')
+  expect((await call(daemon.url, 'filesystem.Filesystem/GetWatcherEvents', { watcherId })).status).toBe(200)
+  endless.close()
+})
