@@ -183,11 +183,10 @@ test('a peer that takes nothing for as long as it likes is there; one that canno
     await setTimeout(2_000)
     expect([near.destroyed, limited.length]).toEqual([false, 0])
   }
-  near.end()
-  client.resume()
-  await expect.poll(() => near.writableFinished, SOON).toBe(true)
-  suspects.add([near])
-  await expect.poll(() => limited.length + Number(near.destroyed), SOON).toBe(1)
+  const refusing = { ...peers, askPeer: () => expect.unreachable('EPERM') }
+  createSuspects({ peers: refusing, log, signal: over.signal, proofTime: 1, askInterval: 1 }).add([near])
+  await expect.poll(() => limited.length, SOON).toBe(1)
+  expect(near.destroyed).toBe(false)
   over.abort()
   client.destroy()
   near.destroy()
