@@ -49,8 +49,8 @@ import { createClock } from './system/clock.ts'
 import { createDefaults, type Defaults } from './system/defaults.ts'
 import { applyOwnPriority } from './system/own-priority.ts'
 import { ownName, ownUser } from './system/own-user.ts'
+import { createPatrol } from './system/patrol.ts'
 import { writeRunDir } from './system/run-dir.ts'
-import { createSuspects } from './system/suspects.ts'
 import { createUsers, type Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
 import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
@@ -74,7 +74,7 @@ const CLOSE_GRACE_MS = 1_500
 export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { log } = logs
   const stopping = new AbortController()
-  const listener = createListener({ log, setUserTimeout: setTcpUserTimeout })
+  const listener = createListener({ log })
   const parts = await build(config, { logs, listener, shutdown: stopping.signal })
   const { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
   await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
@@ -221,13 +221,17 @@ interface Surroundings extends Omit<Frame, 'logs'> {
   readonly ports: PortTable
 }
 
+/** How long sent data may stay unacknowledged where peers cannot be asked: as long as those have that can be. */
+const MAX_SILENCE_MS = 120_000
+
 /** After an initialization the machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
 function lookAround({ sampler, listener, ports, log, shutdown }: Surroundings) {
-  const suspects = createSuspects({ peers: { askPeer, receivedSegments }, log, signal: shutdown })
+  const limitSilence = (fd: number) => setTcpUserTimeout(fd, MAX_SILENCE_MS)
+  const sockets = () => [...listener.connections, ...ports.clients]
+  const patrol = createPatrol({ peers: { askPeer, receivedSegments, limitSilence }, log, signal: shutdown, sockets })
   return async (_: unknown, reply: { readonly statusCode: number }) => {
     if (reply.statusCode >= 300) return
-    suspects.add(listener.connections)
-    suspects.add(ports.clients)
+    patrol.resumed()
     await sampler.sampleNow()
   }
 }

@@ -1,38 +1,30 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { unlessAborted } from '../lib/unless-aborted.ts'
 import type { AccessToken } from './access-token.ts'
-import type { SandboxMetadata } from './sandbox-metadata.ts'
-
-/** Whether a request may initialise: then how its sandbox's ids are refreshed, else why not. */
-export type Authorization =
-  | { readonly ok: true; readonly refresh: () => Promise<void> }
-  | { readonly ok: false; readonly reason: string }
+import type { MetadataLook } from './sandbox-metadata.ts'
 
 /** Who decides. */
 export interface Authority {
   readonly token: AccessToken
-  readonly metadata: SandboxMetadata
+  readonly look: MetadataLook
 }
 
 /**
  * The token rules of `POST /init` (contract F7, F8): the token that is set may always be repeated; another one, or none, needs the
- * host's word; the first one does too, unless the host says nothing (contract F9).
- * @param requested the token in the body. Rejects with the signal's reason while the host is asked.
+ * host's word; the first one does too, unless the host says nothing (contract F9). Gives why the request is refused, or undefined.
+ * Rejects with the signal's reason while the host is asked.
+ * @param requested the token in the body
  */
-export async function authorize(
-  { token, metadata }: Authority,
+export async function refusalOf(
+  { token, look }: Authority,
   requested: string | undefined,
   signal: AbortSignal,
-): Promise<Authorization> {
-  if (token.matches(requested)) return { ok: true, refresh: metadata.refresh }
-  const found = await unlessAborted(metadata.lookUp(), signal)
-  const hash = found?.accessTokenHash ?? ''
+): Promise<string | undefined> {
+  if (token.matches(requested)) return undefined
+  const hash = await unlessAborted(look.tokenHash, signal)
   const allowed = hash === '' ? !token.isSet : isHashOf(hash, requested ?? '')
-  if (allowed) return { ok: true, refresh: found?.adopt ?? metadata.refresh }
-  return {
-    ok: false,
-    reason: requested === undefined ? 'access token reset not authorized' : 'access token validation failed',
-  }
+  if (allowed) return undefined
+  return requested === undefined ? 'access token reset not authorized' : 'access token validation failed'
 }
 
 /** Takes the same time however much of the hash is right. */

@@ -3,10 +3,10 @@ import type { Clock } from '../system/clock.ts'
 import type { Defaults } from '../system/defaults.ts'
 import type { AccessToken } from './access-token.ts'
 import type { FrozenWorkload } from './frozen-workload.ts'
-import { authorize } from './init-authorization.ts'
+import { refusalOf } from './init-authorization.ts'
 import type { InitRequest } from './init-request.ts'
 import type { MachineSetup } from './machine-setup.ts'
-import type { SandboxMetadata } from './sandbox-metadata.ts'
+import type { MetadataLook, SandboxMetadata } from './sandbox-metadata.ts'
 
 /** What came of a request: applied (or too old to matter, which is success as well), or why its token was refused. */
 export type InitOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string }
@@ -52,13 +52,13 @@ export function createInitialization(options: InitializationOptions): Initializa
   let initialized = false
 
   /** The order is that of contract F23; an authorised call ends a freeze, also if it is stale or fails (contract F10). */
-  const applyNow = async (request: InitRequest, call: InitCall): Promise<InitOutcome> => {
-    const authorization = await authorize({ token, metadata }, request.accessToken, call.signal)
-    if (!authorization.ok) return authorization
+  const applyNow = async (request: InitRequest, call: InitCall, look: MetadataLook): Promise<InitOutcome> => {
+    const reason = await refusalOf({ token, look }, request.accessToken, call.signal)
+    if (reason !== undefined) return { ok: false, reason }
     const audit = await frozen.audit()
     if (audit !== undefined) call.onAudit(audit)
     try {
-      const refreshed = authorization.refresh()
+      const refreshed = look.refresh()
       await applyIfNew(request, call.signal)
       await refreshed
       initialized = true
@@ -75,9 +75,11 @@ export function createInitialization(options: InitializationOptions): Initializa
     },
     first: first.promise,
     apply: async (request, call) => {
+      // Before the turn comes, so that calls that wait share it.
+      const look = metadata.look()
       const release = await lock.acquire(call.signal)
       try {
-        return await applyNow(request, call)
+        return await applyNow(request, call, look)
       } finally {
         release()
       }

@@ -1,7 +1,6 @@
 import type { Server as HttpServer, RequestListener } from 'node:http'
 import type { Server, Socket } from 'node:net'
 import { errnoOf } from '../errors.ts'
-import { descriptorOf } from '../lib/descriptor.ts'
 import type { Log } from '../log.ts'
 import { bind, type Endpoint, portOf } from './bind.ts'
 import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
@@ -28,20 +27,12 @@ export interface Listener {
 /** What a listener needs. */
 export interface ListenerOptions {
   readonly log: Log
-  /** Sets TCP_USER_TIMEOUT in milliseconds on a descriptor (`native/index.ts`); without it the kernel's 15 minutes hold. */
-  readonly setUserTimeout?: ((fd: number, milliseconds: number) => void) | undefined
   /** Milliseconds in which a connection must say what it speaks, and then its first headers; default 60,000. */
   readonly headersTimeout?: number
 }
 
 /** Long enough for any real client, short enough that silent ones do not pile up. */
 const HEADERS_TIMEOUT = 60_000
-
-/**
- * Milliseconds that sent data may stay unacknowledged. A peer that vanished (a restored snapshot, a lost network) must not
- * hold its streams for the kernel's quarter of an hour; a network that is gone for a minute must not cost a connection.
- */
-const USER_TIMEOUT = 120_000
 
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
@@ -59,7 +50,6 @@ export function createListener(options: ListenerOptions): Listener {
       connections.delete(socket)
       undecided.delete(socket)
     })
-    limitSilence(socket, options.setUserTimeout)
     detectProtocol(socket, {
       timeout: headersTimeout,
       decided: (protocol) => {
@@ -109,13 +99,4 @@ export function createListener(options: ListenerOptions): Listener {
       return closed
     },
   }
-}
-
-/** Best effort: a connection that is already gone, or a socket without this option, needs no limit. */
-function limitSilence(socket: Socket, setUserTimeout: ListenerOptions['setUserTimeout']): void {
-  const fd = descriptorOf(socket)
-  if (setUserTimeout === undefined || fd === undefined) return
-  try {
-    setUserTimeout(fd, USER_TIMEOUT)
-  } catch {}
 }

@@ -1,18 +1,19 @@
 /** What `POST /init` asks of the microVM's metadata service (`platform/mmds`). */
 export interface SandboxMetadata {
-  /** What the host says now; undefined if the service cannot be reached, whatever is tried (contract F9). Never rejects. */
-  lookUp(): Promise<FoundMetadata | undefined>
-  /**
-   * Makes the sandbox's ids, in variables and files, those of now (contract F21). Takes 20 ms at most: what is not done by then goes on
-   * in the background. Never rejects.
-   */
-  refresh(): Promise<void>
+  /** Begins to look at what the host says; looks that overlap are one. */
+  look(): MetadataLook
 }
 
-/** An answer of the service. */
-export interface FoundMetadata {
-  /** SHA-512 of the access token in hexadecimal digits, of the empty text if there is to be none; empty: nothing is said. */
-  readonly accessTokenHash: string
-  /** `refresh` with this answer, asking nobody. */
-  adopt(): Promise<void>
+/** One look. */
+export interface MetadataLook {
+  /**
+   * SHA-512 of the access token in hexadecimal digits, of the empty text if there is to be none. Empty if the host says nothing
+   * or cannot be reached, whatever is tried (contract F9). Never rejects.
+   */
+  readonly tokenHash: Promise<string>
+  /**
+   * Makes the sandbox's ids, in variables and files, those that were found (contract F21). Takes 20 ms at most: what is not known or
+   * written by then follows. Never rejects.
+   */
+  refresh(): Promise<void>
 }

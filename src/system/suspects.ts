@@ -3,17 +3,13 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import { descriptorOf } from '../lib/descriptor.ts'
 import type { Log } from '../log.ts'
 
-/** What the kernel tells of the other end of a connection, by descriptor (`native/index.ts`); both throw with `code`. */
+/** What the kernel tells of the other end of a connection, by descriptor (`native/index.ts`); all throw with `code`. */
 export interface Peers {
   receivedSegments(fd: number): number
   askPeer(fd: number): void
+  /** Lets the kernel limit how long data may stay unacknowledged. */
+  limitSilence(fd: number): void
 }
-
-/** Milliseconds in which a peer must show that it is still there (pitfalls L1). */
-const PROOF_TIME = 2_000
-
-/** Milliseconds between questions: peers answer at most two in a second, and a lost packet must not cost a connection. */
-const ASK_INTERVAL = 400
 
 /** Questions before a silent peer counts as gone: a daemon that was stalled itself has not waited for an answer. */
 const MIN_QUESTIONS = 4
@@ -24,8 +20,8 @@ const TURN = 64
 /** Connections whose peers may be gone. */
 export interface Suspects {
   /**
-   * Doubts these connections, as after the machine was restored from a snapshot: each whose peer sends nothing for 2 s, not even
-   * an acknowledgement that it was asked for, is reset. A peer that does not read is there, as its kernel answers. Returns at once,
+   * Doubts these connections, as after the machine was restored from a snapshot: each whose peer sends nothing for `proofTime`, not
+   * even an acknowledgement that it was asked for, is reset. A peer that does not read is there, as its kernel answers. Returns at once,
    * and costs little when it is repeated: a doubt counts from its beginning.
    */
   add(sockets: Iterable<Socket>): void
@@ -44,10 +40,14 @@ export interface SuspectsOptions {
   readonly log: Log
   /** Ends the questions; doubts are forgotten. */
   readonly signal: AbortSignal
+  /** Milliseconds in which a peer must show that it is still there. */
+  readonly proofTime: number
+  /** Milliseconds between questions. Peers answer at most two in a second. */
+  readonly askInterval: number
 }
 
 /** Makes an empty set of suspects. */
-export function createSuspects({ peers, log, signal }: SuspectsOptions): Suspects {
+export function createSuspects({ peers, log, signal, proofTime, askInterval }: SuspectsOptions): Suspects {
   const doubts = new Map<Socket, Doubt | undefined>()
   let asking = false
 
@@ -61,7 +61,7 @@ export function createSuspects({ peers, log, signal }: SuspectsOptions): Suspect
     }
     const now = performance.now()
     const current = doubt ?? { since: now, segments, questions: 0 }
-    if (now - current.since >= PROOF_TIME && current.questions >= MIN_QUESTIONS) {
+    if (now - current.since >= proofTime && current.questions >= MIN_QUESTIONS) {
       doubts.delete(socket)
       return true
     }
@@ -70,8 +70,9 @@ export function createSuspects({ peers, log, signal }: SuspectsOptions): Suspect
       current.questions++
       doubts.set(socket, current)
     } catch {
-      // Nothing can be said of a peer that cannot be asked: the limits that hold for every connection end it.
+      // The kernel's limit ends a peer that is there and does not read as well, so it stands in only where nobody can be asked.
       doubts.delete(socket)
+      limit(fd, peers)
     }
     return false
   }
@@ -94,7 +95,7 @@ export function createSuspects({ peers, log, signal }: SuspectsOptions): Suspect
       await setImmediate(undefined, { signal })
       while (doubts.size > 0) {
         await askAll()
-        await setTimeout(ASK_INTERVAL, undefined, { signal, ref: false })
+        await setTimeout(askInterval, undefined, { signal, ref: false })
       }
     } catch (error) {
       if (!signal.aborted) throw error
@@ -120,4 +121,10 @@ function segmentsOf(fd: number, peers: Peers): number | undefined {
   } catch {
     return undefined
   }
+}
+
+function limit(fd: number, peers: Peers): void {
+  try {
+    peers.limitSilence(fd)
+  } catch {}
 }

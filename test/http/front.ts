@@ -46,6 +46,7 @@ export interface Front extends AsyncDisposable {
   readonly token: AccessToken
   readonly defaults: Defaults
   readonly initialization: Initialization
+  /** All but the line that each request has. */
   readonly logged: LogLine[]
   /** Times in nanoseconds that the clock was set to. */
   readonly clockSettings: bigint[]
@@ -125,7 +126,9 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     token,
     defaults,
     initialization,
-    logged: lines,
+    get logged() {
+      return lines.filter(({ message }) => message !== 'request')
+    },
     clockSettings,
     async [Symbol.asyncDispose]() {
       await listener.close(1000)

@@ -6,7 +6,6 @@ import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { expect, test } from 'vitest'
 import { clientGone } from '../../src/http/client-gone.ts'
-import { setTcpUserTimeout } from '../../src/native/index.ts'
 import { sendWhole } from '../_util/http.ts'
 import { connectRaw, startFront } from './front.ts'
 
@@ -276,16 +275,4 @@ test('a connection that stays silent, or never ends its headers, is dropped', as
   using slow = await connectRaw(front.port)
   slow.write('GET /health HTTP/1.1\r\nHost: x\r\n')
   expect(await slow.closed).toMatch(/^HTTP\/1\.1 408 /)
-})
-
-test('a peer may leave what it was sent unacknowledged for two minutes', async () => {
-  const set: number[] = []
-  const setUserTimeout = (fd: number, milliseconds: number) => {
-    setTcpUserTimeout(fd, milliseconds)
-    set.push(milliseconds)
-  }
-  await using front = await startFront({ listening: { setUserTimeout } })
-  expect((await sendWhole(`${front.url}/health`)).status).toBe(204)
-  expect((await sendWhole(`${front.url}/health`, { http2: true })).status).toBe(204)
-  expect(set).toEqual([120_000, 120_000])
 })

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn as startNode } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, rmdirSync } from 'node:fs'
 import { readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -87,6 +88,16 @@ test('a start that waits for a frozen cgroup can be killed, and is then over', a
   await expect.poll(group.pids, { timeout: 20_000 }).toHaveLength(1)
   group.root.write('work/cgroup.kill', '1')
   expect(await ended(await child)).toEqual({ signal: 9, coreDumped: false })
+})
+
+test('a daemon can end while a start waits for a frozen cgroup', async (context) => {
+  needsCgroups(context)
+  await using group = makeGroup()
+  group.root.write('work/cgroup.freeze', '1')
+  const script = join(import.meta.dirname, 'fixtures/exit-while-starting.ts')
+  const daemon = startNode(process.execPath, [script, `${group.root.path}/work`], { stdio: 'ignore' })
+  expect(await once(daemon, 'exit')).toEqual([7, null])
+  expect(group.pids()).toHaveLength(1)
 })
 
 test('the descriptor may be closed as soon as the start is asked for', async (context) => {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
@@ -20,7 +21,7 @@ test.each([
 ])(
   'K1 K2 with nice %d the session of the daemon has %d, and those of its commands have none',
   async (nice, expected) => {
-    await using daemon = await startDaemon({ launch: ['setsid', 'nice', '-n', String(nice), launcher] })
+    await using daemon = await startDaemon({ launch: ['setsid', 'nice', '-n', String(nice - getPriority()), launcher] })
     expect(await readFile(`/proc/${daemon.pid}/autogroup`, 'utf8')).toMatch(new RegExp(` nice ${expected}\n$`))
     const { stdout } = await shell(daemon.url, 'cat /proc/self/autogroup')
     expect(stdout.toString()).toMatch(/ nice 0\n$/)

@@ -2,15 +2,18 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
+import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { askPeer, receivedSegments } from '../../src/native/index.ts'
+import { createSuspects } from '../../src/system/suspects.ts'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { open, start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { connectRaw } from '../http/front.ts'
+import { connectRaw, recordingLog } from '../http/front.ts'
 import { DOOMED_ADDRESS, needsCables, startIsland } from './island.ts'
 
 /** Far above the 2 s that a peer has, and far below the two minutes that a connection has without `/init`. */
@@ -43,18 +46,19 @@ test('L1 after a resume a stream whose peer is gone is dropped, and its command 
   again.close()
 })
 
-test('L1 a new stream gets output at once, while the old one is still in doubt', async (context) => {
+test('L1 a new stream gets output while the one of a lost peer is still there, and after it', async (context) => {
   await needsCables(context)
   await using island = await startIsland()
   const script = 'while :; do head -c 100000 /dev/zero; done'
   const stream = await start(island.doomed, 'sh', { args: ['-c', script], tag: 'loud' })
   await stream.next()
   await island.cut()
-  await init(island.url)
   const fresh = await open(island.url, 'process.Process/Connect', { process: { tag: 'loud' } })
   let received = 0
-  while (received < 40_000_000) received += ((await fresh.next()).event.data?.stdout ?? '').length
+  // Beyond what the window of recent output holds.
+  while (received < 10_000_000) received += ((await fresh.next()).event.data?.stdout ?? '').length
   expect(await island.doomedConnections()).toBe(1)
+  await init(island.url)
   await expect.poll(island.doomedConnections, SOON).toBe(0)
   expect(await fresh.next()).toHaveProperty('event.data')
   stream.close()
@@ -149,4 +153,42 @@ test('L1 a thousand connections outlive repeated initializations', async (contex
     .toBe(1_000)
   session.close()
   for (const client of clients) client[Symbol.dispose]()
+})
+
+test('a peer that takes nothing for as long as it likes is there; one that cannot be asked gets the limit of the kernel', async (context) => {
+  needsNamespace(context)
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connect(Object(server.address()).port, '127.0.0.1')
+  const [near]: Socket[] = await once(server, 'connection')
+  if (near === undefined) throw new Error('no connection')
+  near.write(Buffer.alloc(64 * 1024 * 1024))
+  const over = new AbortController()
+  const limited: number[] = []
+  let questions = 0
+  const peers = {
+    receivedSegments,
+    askPeer: (fd: number) => {
+      questions++
+      askPeer(fd)
+    },
+    limitSilence: (fd: number) => void limited.push(fd),
+  }
+  const { log } = recordingLog()
+  const suspects = createSuspects({ peers, log, signal: over.signal, proofTime: 1_500, askInterval: 300 })
+  for (let round = 1; round <= 3; round++) {
+    const before = questions
+    suspects.add([near])
+    await expect.poll(() => questions, SOON).toBeGreaterThan(before)
+    await setTimeout(2_000)
+    expect([near.destroyed, limited.length]).toEqual([false, 0])
+  }
+  const refusing = { ...peers, askPeer: () => expect.unreachable('EPERM') }
+  createSuspects({ peers: refusing, log, signal: over.signal, proofTime: 1, askInterval: 1 }).add([near])
+  await expect.poll(() => limited.length, SOON).toBe(1)
+  expect(near.destroyed).toBe(false)
+  over.abort()
+  client.destroy()
+  near.destroy()
+  server.close()
 })

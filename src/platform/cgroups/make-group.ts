@@ -34,16 +34,18 @@ export async function makeGroup(directory: string, properties: readonly Property
   await mkdir(directory).catch((error) => {
     if (errnoOf(error) !== 'EEXIST') throw error
   })
-  const leftOut: string[] = []
-  for (const property of properties) {
-    try {
-      await writeProperty(directory, property)
-    } catch (error) {
-      if (!LEFT_OUT.includes(errnoOf(error))) throw error
-      leftOut.push(property[0])
-    }
+  const outcomes = await Promise.all(properties.map((property) => setProperty(directory, property)))
+  return properties.flatMap(([file], index) => (outcomes[index] === 'left out' ? [file] : []))
+}
+
+async function setProperty(directory: string, property: Property): Promise<'set' | 'left out'> {
+  try {
+    await writeProperty(directory, property)
+    return 'set'
+  } catch (error) {
+    if (!LEFT_OUT.includes(errnoOf(error))) throw error
+    return 'left out'
   }
-  return leftOut
 }
 
 /** In one write(2), as the kernel wants it. */

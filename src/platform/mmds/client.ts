@@ -29,12 +29,13 @@ const MAX_ANSWER = 64 * 1024
  * Makes a client. Each request has a connection of its own: after a snapshot was restored the service knows nothing of older ones.
  */
 export function createMmdsClient({ base = SERVICE, timeout = TIMEOUT_MS }: MmdsClientOptions = {}): MmdsClient {
+  const { hostname: host, port } = new URL(base)
   const look = async (signal: AbortSignal) => {
     const ttl = { 'X-metadata-token-ttl-seconds': '60' }
-    const token = await exchange({ url: `${base}/latest/api/token`, method: 'PUT', headers: ttl, signal })
+    const token = await exchange({ host, port, path: '/latest/api/token', method: 'PUT', headers: ttl, signal })
     if (token === '') throw new AppError('unavailable', 'the metadata service gave an empty token')
     const headers = { 'X-metadata-token': token, Accept: 'application/json' }
-    return parseMmdsOptions(await exchange({ url: `${base}/`, method: 'GET', headers, signal }))
+    return parseMmdsOptions(await exchange({ host, port, path: '/', method: 'GET', headers, signal }))
   }
   return {
     read: async (signal) => {
@@ -55,16 +56,19 @@ export function createMmdsClient({ base = SERVICE, timeout = TIMEOUT_MS }: MmdsC
 }
 
 interface Exchange {
-  readonly url: string
+  readonly host: string
+  /** Empty: 80. */
+  readonly port: string
+  readonly path: string
   readonly method: 'GET' | 'PUT'
   readonly headers: Readonly<Record<string, string>>
   readonly signal: AbortSignal
 }
 
 /** One request without a body; gives the answer's text. */
-function exchange({ url, method, headers, signal }: Exchange): Promise<string> {
+function exchange({ signal, ...where }: Exchange): Promise<string> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { method, headers, agent: false }, (answer) => {
+    const outgoing = request({ ...where, agent: false }, (answer) => {
       bodyOf(answer).then(resolve, reject)
     })
     const abort = () => {
@@ -78,22 +82,24 @@ function exchange({ url, method, headers, signal }: Exchange): Promise<string> {
   })
 }
 
-async function bodyOf(answer: IncomingMessage): Promise<string> {
+function bodyOf(answer: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
-  try {
-    for await (const chunk of answer) {
-      // Without an encoding the chunks of a message are buffers.
-      const bytes = chunk as Buffer
-      length += bytes.length
-      if (length > MAX_ANSWER) throw new AppError('unavailable', 'the metadata service answers with too much')
-      chunks.push(bytes)
-    }
-  } catch (error) {
-    throw error instanceof AppError ? error : unreachable(error)
-  }
-  if (answer.statusCode === 200) return Buffer.concat(chunks).toString()
-  throw new AppError('unavailable', `the metadata service answers with ${answer.statusCode}`)
+  return new Promise((resolve, reject) => {
+    const fail = (problem: string) => reject(new AppError('unavailable', `the metadata service ${problem}`))
+    answer.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      chunks.push(chunk)
+      if (length <= MAX_ANSWER) return
+      fail('answers with too much')
+      answer.destroy()
+    })
+    answer.on('end', () => {
+      if (answer.statusCode === 200) resolve(Buffer.concat(chunks).toString())
+      else fail(`answers with ${answer.statusCode}`)
+    })
+    answer.on('error', (error) => reject(unreachable(error)))
+  })
 }
 
 function unreachable(cause: unknown): AppError {

@@ -13,21 +13,24 @@ import { within } from './within.ts'
 export interface Mmds {
   /** Begins to ask who this is, until the service answers (contract G11). */
   start(): void
-  /** What the host says now; undefined if the service cannot be reached, also after a repair of the way (contract F9). Never rejects. */
-  lookUp(): Promise<FoundOptions | undefined>
   /**
-   * Makes the sandbox's ids those of now: variables, files, log target (contract F21). Takes 20 ms at most; what is not done by then goes on
-   * in the background, for a minute. Never rejects.
+   * Begins to look at what the host says, twice if need be, with a repair of the way in between (contract F9). Looks that overlap
+   * are one.
    */
-  refresh(): Promise<void>
+  look(): Look
   /** Ends everything under way. Idempotent. */
   close(): void
 }
 
-/** The outcome of a look-up. */
-export interface FoundOptions extends MmdsOptions {
-  /** `refresh` with this outcome, asking nobody. */
-  adopt(): Promise<void>
+/** What the host says, now or in a moment. */
+export interface Look {
+  /** SHA-512 of the access token; empty if the host says nothing about it or cannot be reached. Never rejects. */
+  readonly tokenHash: Promise<string>
+  /**
+   * Makes the sandbox's ids those that were found: variables, files, log target (contract F21). Takes 20 ms at most; what is not known
+   * by then is asked for in the background, for a minute. Never rejects.
+   */
+  refresh(): Promise<void>
 }
 
 /** What the service's answers go to. */
@@ -67,24 +70,24 @@ export function createMmds({ client, pace, complain, ...parts }: MmdsParts): Mmd
     signal,
     ...(pace === undefined ? {} : { pace }),
   })
-  const adopt = async (options: MmdsOptions) => {
-    await within(REFRESH_BUDGET_MS, identity.adopt(options), signal)
+  const adopt = async (looking: Promise<MmdsOptions | undefined>) => {
+    let found = false
+    const work = async () => {
+      const options = await looking
+      found = options !== undefined
+      if (options !== undefined) await identity.adopt(options)
+    }
+    await within(REFRESH_BUDGET_MS, work(), signal)
+    if (!found) poller.hurry()
   }
   return {
     start: poller.untilFound,
-    lookUp: async () => {
-      const options = await lookUp()
-      return options && { ...options, adopt: () => adopt(options) }
-    },
-    refresh: async () => {
-      let found = false
-      const work = async () => {
-        const options = await reads.next()
-        found = true
-        await identity.adopt(options)
+    look: () => {
+      const looking = lookUp()
+      return {
+        tokenHash: looking.then((options) => options?.accessTokenHash ?? ''),
+        refresh: () => adopt(looking),
       }
-      await within(REFRESH_BUDGET_MS, work(), signal)
-      if (!found) poller.hurry()
     },
     close: () => closing.abort(),
   }
@@ -93,7 +96,6 @@ export function createMmds({ client, pace, complain, ...parts }: MmdsParts): Mmd
 /** Where there is no such service: nobody is ever asked (contract F8). */
 export const NO_MMDS: Mmds = {
   start: () => {},
-  lookUp: async () => undefined,
-  refresh: async () => {},
+  look: () => ({ tokenHash: Promise.resolve(''), refresh: async () => {} }),
   close: () => {},
 }

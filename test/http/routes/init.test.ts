@@ -93,7 +93,7 @@ test.each(malformed)('F4 %j is refused and nothing of it is applied', async (bod
   expect(envOf(front)).toEqual({ E2B_SANDBOX: 'false' })
   expect(front.defaults.workdir).toBeUndefined()
   expect(front.initialization.initialized).toBe(false)
-  expect(front.logged.filter(({ level }) => level !== 'debug')).toEqual([])
+  expect(front.logged).toEqual([])
 })
 
 test('F4 A36 escapes elsewhere do not matter, and null is no token', async () => {
@@ -227,7 +227,7 @@ test('F6 1,000 calls whose clients leave early harm nothing', async () => {
   for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 100 }, (_, i) => leave(i)))
   expect((await init(front, { envVars: { B: '1' } })).status).toBe(204)
   expect(envOf(front)).toEqual({ B: '1', E2B_SANDBOX: 'false' })
-  expect(front.logged.filter(({ level }) => level !== 'debug')).toEqual([])
+  expect(front.logged).toEqual([])
 })
 
 test('a token and variables never show in the log', async () => {

@@ -13,9 +13,9 @@ test('H10 freezes, thaws, initializations and starts at once: each is answered, 
   const starts: Promise<string>[] = []
   for (let round = 0; round < 100; round++) {
     const calls = [
-      rig.post('/freeze?maxWaitMs=2000'),
+      rig.post('/freeze?maxWaitMs=20000'),
       rig.post('/unfreeze'),
-      rig.post('/freeze?mode=hierarchy&maxWaitMs=2000'),
+      rig.post('/freeze?mode=hierarchy&maxWaitMs=20000'),
       rig.post('/init'),
       rig.post('/freeze'),
       rig.post('/unfreeze'),

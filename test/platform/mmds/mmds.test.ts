@@ -16,11 +16,11 @@ test('G11 G12 A12 A14 what is found at start goes into variables and files, and 
 
 test('F21 after a refresh the ids are those of now, in variables and files', async () => {
   await using rig = await makeMmdsRig()
-  await rig.mmds.refresh()
+  await rig.mmds.look().refresh()
   // The budget may run out on a busy machine; then they follow.
   await expect.poll(() => rig.file('.E2B_TEMPLATE_ID')).toBe('template')
   rig.fake.options = { ...OPTIONS, instanceID: 'i-resumed' }
-  await rig.mmds.refresh()
+  await rig.mmds.look().refresh()
   await expect.poll(() => rig.file('.E2B_SANDBOX_ID')).toBe('i-resumed')
   expect(rig.env.all().get('E2B_SANDBOX_ID')).toBe('i-resumed')
   expect(rig.complaints).toEqual([])
@@ -29,19 +29,20 @@ test('F21 after a refresh the ids are those of now, in variables and files', asy
 test('F21 a refresh does not wait for a service that is silent; the ids follow when it answers', async () => {
   await using rig = await makeMmdsRig({ pace: { quick: 10, slow: 50, patience: 60_000 } })
   rig.fake.conduct = 'silent'
-  await rig.mmds.refresh()
+  await rig.mmds.look().refresh()
   expect(rig.env.all().size).toBe(0)
   rig.fake.conduct = 'answer'
   await expect.poll(() => rig.file('.E2B_SANDBOX_ID')).toBe('i-sandbox')
 })
 
-test('F21 a look-up that was made needs no second one', async () => {
+test('F7 F21 the hash of the token and the ids come with the same look, and ids are taken over only when that is asked for', async () => {
   await using rig = await makeMmdsRig()
-  const found = await rig.mmds.lookUp()
-  expect(found).toMatchObject(OPTIONS)
+  rig.fake.options = { ...OPTIONS, accessTokenHash: 'abc' }
+  const look = rig.mmds.look()
+  expect(await look.tokenHash).toBe('abc')
   expect(rig.env.all().size).toBe(0)
   rig.fake.conduct = 'cut'
-  await found?.adopt()
+  await look.refresh()
   expect(Object.fromEntries(rig.env.all())).toEqual(IDS)
   expect(rig.fake.requests).toHaveLength(2)
 })
@@ -49,7 +50,7 @@ test('F21 a look-up that was made needs no second one', async () => {
 test('G13 a refresh that is given up is told on standard error, in the manner of the journal', async () => {
   await using rig = await makeMmdsRig({ pace: { quick: 5, slow: 1_000, patience: 50 } })
   rig.fake.conduct = 'cut'
-  await rig.mmds.refresh()
+  await rig.mmds.look().refresh()
   await expect.poll(() => rig.complaints).toEqual([expect.stringMatching(/^<4>\S/)])
   expect(rig.complaints.join()).not.toContain('\n')
 })
@@ -70,9 +71,9 @@ test('a closed view asks no more', async () => {
   rig.fake.conduct = 'silent'
   rig.mmds.start()
   await expect.poll(() => rig.fake.requests.length).toBe(1)
-  const looking = rig.mmds.lookUp()
+  const { tokenHash } = rig.mmds.look()
   rig.mmds.close()
   rig.mmds.close()
-  expect(await looking).toBeUndefined()
+  expect(await tokenHash).toBe('')
   await expect.poll(() => rig.fake.connections()).toBe(0)
 })

@@ -1,0 +1,89 @@
+import { existsSync } from 'node:fs'
+import { mkdir, rmdir, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { expect, type TestContext, test } from 'vitest'
+import { startDaemon } from '../_util/daemon.ts'
+import { sendWhole } from '../_util/http.ts'
+import { call, shell } from '../_util/rpc.ts'
+
+const launcher = fileURLToPath(new URL('../../scripts/envd', import.meta.url))
+
+/** Several times what the daemon takes, and soon filled. */
+const LIMIT = 300 * 2 ** 20
+
+/** `tail` keeps the last line, and this one never ends. */
+const EATS_MEMORY = 'exec tail /dev/zero'
+
+/** Where the memory controller may be: version 2, version 1 as scripts/in-namespace mounts it, and as machines do. */
+const LAYOUTS = [
+  { root: '/sys/fs/cgroup', controller: '', limit: 'memory.max' },
+  { root: '/cgroup1', controller: '/memory', limit: 'memory.limit_in_bytes' },
+  { root: '/sys/fs/cgroup', controller: '/memory', limit: 'memory.limit_in_bytes' },
+] as const
+
+interface Group extends AsyncDisposable {
+  readonly directory: string
+  /** What the daemon's `-cgroup-root` has to be for it. */
+  readonly root: string
+}
+
+/** A cgroup of the kernel that is out of memory soon. Its processes must have ended when it is disposed. Skips where none can be made. */
+async function makeGroup(context: TestContext, name: string): Promise<Group> {
+  for (const { root, controller, limit } of LAYOUTS) {
+    const directory = `${root}${controller}/envd-oom-${name}-${process.pid}`
+    try {
+      await mkdir(directory)
+    } catch {
+      continue
+    }
+    const remove = () =>
+      expect
+        .poll(() =>
+          rmdir(directory)
+            .catch(() => {})
+            .then(() => existsSync(directory)),
+        )
+        .toBe(false)
+    if (existsSync(`${directory}/${limit}`)) {
+      await writeFile(`${directory}/${limit}`, String(LIMIT))
+      return { directory, root, [Symbol.asyncDispose]: () => remove() }
+    }
+    await remove()
+  }
+  return context.skip('needs root and a memory cgroup that can be made')
+}
+
+/** A daemon that is in the cgroup from its first moment, with all that it starts. */
+function startInside(group: Group, args: readonly string[] = []) {
+  const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+  return startDaemon({
+    launch: ['/bin/sh', '-c', enter, group.directory, launcher],
+    args: ['-no-cgroups', '-cgroup-root', group.root, ...args],
+  })
+}
+
+test('E8 a command that the kernel kills for want of memory is counted, and its end says how it died', async (context) => {
+  await using group = await makeGroup(context, 'metrics')
+  await using daemon = await startInside(group)
+  const sample = async () => {
+    const { body } = await call(daemon.url, 'metrics.Metrics/Get', {})
+    // What this method answers; a count of 0 is left out.
+    return (body as { sample: { oomKills?: string; memTotal: string; memSource: string } }).sample
+  }
+  expect(await sample()).toMatchObject({ memTotal: String(LIMIT), memSource: 'SOURCE_CGROUP' })
+  expect((await sample()).oomKills).toBeUndefined()
+  expect((await shell(daemon.url, EATS_MEMORY)).end?.status).toBe('signal: killed')
+  await expect.poll(async () => (await sample()).oomKills, { timeout: 15_000 }).toBe('1')
+  const { text } = await sendWhole(`${daemon.url}/metrics?format=openmetrics`)
+  expect(text).toContain('\nenvd_oom_kills_total 1')
+  expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+})
+
+test('a start command that the kernel kills for want of memory has that as its cause', async (context) => {
+  await using group = await makeGroup(context, 'supervisor')
+  await using daemon = await startInside(group, ['-start-cmd', EATS_MEMORY, '-ready-cmd', 'false'])
+  const ready = async () => (await sendWhole(`${daemon.url}/ready`)).text
+  await expect.poll(ready, { timeout: 15_000 }).toContain('start command killed: out of memory')
+  const { body } = await call(daemon.url, 'supervisor.Supervisor/Get', {})
+  expect(body).toMatchObject({ status: { cause: { kind: 'KIND_OUT_OF_MEMORY' } } })
+})
