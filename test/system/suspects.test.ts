@@ -5,7 +5,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { askPeer, receivedSegments } from '../../src/native/index.ts'
 import { createSuspects } from '../../src/system/suspects.ts'
 import { startDaemon } from '../_util/daemon.ts'
@@ -16,8 +16,11 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { connectRaw, recordingLog } from '../http/front.ts'
 import { DOOMED_ADDRESS, needsCables, startIsland } from './island.ts'
 
-/** Far above the 2 s that a peer has, and far below the two minutes that a connection has without `/init`. */
-const SOON = { timeout: 20_000 }
+// Each takes some seconds, and a multiple of that on a busy machine.
+vi.setConfig({ testTimeout: 120_000 })
+
+/** Far above the 2 s that a peer has, and below the two minutes and more that a connection has without `/init`. */
+const SOON = { timeout: 60_000 }
 
 async function init(url: string): Promise<void> {
   const answer = await sendWhole(`${url}/init`, { method: 'POST', body: '{}' })
