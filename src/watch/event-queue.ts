@@ -2,11 +2,14 @@ import type { AppError } from '../errors.ts'
 import type { RawEvent } from './inotify-event.ts'
 import type { TreeNode } from './tree-node.ts'
 
-/** What a tree has to do next: handle an event of a node, compare itself with the disk, or end. */
+/**
+ * What a tree has to do next: handle an event of a node, compare itself with the disk, or end. `cause` is the number of an earlier
+ * event from which it follows, and which is not told as long as it waits.
+ */
 export type QueueItem =
   | { readonly kind: 'event'; readonly seq: number; readonly node: TreeNode; readonly event: RawEvent }
-  | { readonly kind: 'rescan'; readonly seq: number }
-  | { readonly kind: 'end'; readonly seq: number; readonly error: AppError }
+  | { readonly kind: 'rescan'; readonly seq: number; readonly cause?: number }
+  | { readonly kind: 'end'; readonly seq: number; readonly cause: number; readonly error: AppError }
 
 /** Events that may wait in one tree while it arms a directory; past it they are dropped and the tree compares itself instead. Some 50 MB. */
 const MAX_QUEUED = 262_144
@@ -22,6 +25,8 @@ export class EventQueue {
   #items: QueueItem[] = []
   #head = 0
   #sorted = true
+  /** Of the items that have one. */
+  #causes: number[] = []
 
   /** Number of waiting items. */
   get length(): number {
@@ -31,10 +36,16 @@ export class EventQueue {
   /** Puts an item where its number belongs: what was held while a directory was armed may be older than what waits already. */
   push(item: QueueItem): void {
     if (this.length >= MAX_QUEUED) {
+      this.#sort()
+      const oldest = this.#items[this.#head]
+      const cause = oldest === undefined ? item.seq : this.floorOf(oldest)
       this.clear()
-      this.#items.push({ kind: 'rescan', seq: item.seq })
+      this.#items.push({ kind: 'rescan', seq: item.seq, cause })
+      this.#causes.push(cause)
       return
     }
+    const cause = causeOf(item)
+    if (cause !== undefined) this.#causes.push(cause)
     const last = this.#items.at(-1)
     if (this.length > 0 && last !== undefined && last.seq > item.seq) this.#sorted = false
     this.#items.push(item)
@@ -46,9 +57,16 @@ export class EventQueue {
     const item = this.#items[this.#head]
     if (item === undefined) return undefined
     this.#head++
+    const cause = causeOf(item)
+    if (cause !== undefined) this.#causes.splice(this.#causes.indexOf(cause), 1)
     if (this.#head === this.#items.length) this.clear()
     else if (this.#head > MAX_HANDLED) this.#cut()
     return item
+  }
+
+  /** Number of the oldest event that is not told completely before this item, which is the oldest, was handled. */
+  floorOf(item: QueueItem): number {
+    return this.#causes.reduce((least, cause) => Math.min(least, cause), Math.min(item.seq, causeOf(item) ?? item.seq))
   }
 
   /** Whether an event for which `holds` is true comes soon. */
@@ -67,6 +85,7 @@ export class EventQueue {
     this.#items = []
     this.#head = 0
     this.#sorted = true
+    this.#causes = []
   }
 
   #cut(): void {
@@ -80,4 +99,8 @@ export class EventQueue {
     this.#items.sort((a, b) => a.seq - b.seq)
     this.#sorted = true
   }
+}
+
+function causeOf(item: QueueItem): number | undefined {
+  return item.kind === 'event' ? undefined : item.cause
 }

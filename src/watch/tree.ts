@@ -41,6 +41,8 @@ export class WatchTree {
   #working = false
   #over = false
   readonly #handled = new Milestones()
+  /** What is put into the queue now follows from events from this number on. */
+  #handling = 0
   readonly #renames: Renames
   readonly #sink: NodeSink = (node, event) => this.#push({ kind: 'event', seq: event.seq, node, event })
 
@@ -106,7 +108,8 @@ export class WatchTree {
     const turns = createTurns()
     try {
       for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
-        this.#handled.reached(item.seq - 1)
+        this.#handling = this.#queue.floorOf(item)
+        this.#handled.reached(this.#handling - 1)
         const wait = this.#handleItem(item, turns)
         if (wait !== undefined) await wait
         const turn = turns.next()
@@ -127,12 +130,8 @@ export class WatchTree {
     this.#options.onEnd(error)
   }
 
-  #tell(type: EventType, path: string): void {
+  readonly #tell: Telling['tell'] = (type, path) => {
     if (!this.#over) this.#options.onChange(toChange(type, path))
-  }
-
-  #telling(turns: Turns): Telling {
-    return { tell: (type, path) => this.#tell(type, path), turns }
   }
 
   #handleItem(item: QueueItem, turns: Turns): Promise<void> | void {
@@ -186,7 +185,7 @@ export class WatchTree {
       await this.#tellContents(moved, seq, turns)
     }
     // The two may have been exchanged (RENAME_EXCHANGE in rename(2)), which looks like two renames one after the other.
-    if (replaced !== undefined) this.#push({ kind: 'rescan', seq: await this.#options.inotify.caughtUp() })
+    if (replaced !== undefined) this.#rescanLater(await this.#options.inotify.caughtUp())
   }
 
   /** A directory was renamed to a name that was known: to the one that is watched there, or after that over it, which was empty. */
@@ -195,7 +194,7 @@ export class WatchTree {
     if ((mask & IN.ISDIR) === 0 || !this.#options.recursive) return
     const after = await this.#adoptBelow(name, parent)
     if (before !== undefined) this.#drop(before)
-    if (after !== undefined) await tellDifferences(before, after, this.#telling(turns))
+    if (after !== undefined) await tellDifferences(before, after, { tell: this.#tell, turns })
   }
 
   /**
@@ -244,7 +243,7 @@ export class WatchTree {
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'not_found') throw error
       // The root is not where it was. Its own events tell that better, if there are any.
-      this.#push({ kind: 'end', seq: await this.#options.inotify.caughtUp(), error })
+      this.#push({ kind: 'end', seq: await this.#options.inotify.caughtUp(), cause: this.#handling, error })
       return undefined
     }
   }
@@ -261,8 +260,13 @@ export class WatchTree {
     } finally {
       lost = armed.done().lost
       settlement.seq = await inotify.caughtUp()
-      if (lost) this.#push({ kind: 'rescan', seq: settlement.seq })
+      if (lost) this.#rescanLater(settlement.seq)
     }
+  }
+
+  /** What is handled now is told completely only with the comparison, which comes after the events up to `seq`. */
+  #rescanLater(seq: number): void {
+    this.#push({ kind: 'rescan', seq, cause: this.#handling })
   }
 
   #drop(node: TreeNode): void {
@@ -276,7 +280,7 @@ export class WatchTree {
     const before = this.#root
     if (before === undefined) return
     this.#renames.clear()
-    const telling = this.#telling(turns)
+    const telling = { tell: this.#tell, turns }
     try {
       const after = await this.#adopt('', undefined)
       this.#root = after

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rename, rm, rmdir, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, rename, rm, rmdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, type TestContext, test } from 'vitest'
 import { needsNamespace } from '../_util/namespace.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { pathsBelow, Replay } from './replay.ts'
@@ -157,15 +157,42 @@ test('C31 names that are not UTF-8 and names with line breaks are told, and watc
   ])
 })
 
+/** RENAME_EXCHANGE of rename(2), which no shell command does. */
+async function exchange(cwd: string, context: TestContext): Promise<void> {
+  const script = `
+import ctypes, sys
+sys.exit(0 if ctypes.CDLL(None).renameat2(-100, b'one', -100, b'two', 2) == 0 else 77)`
+  const done = await promisify(execFile)('python3', ['-c', script], { cwd }).catch(() => undefined)
+  if (done === undefined) context.skip('this file system cannot exchange names')
+}
+
+test('C28 C29 two files whose names are exchanged are told as two renames, as the kernel tells them', async (context) => {
+  await using tmp = await makeTmpDir()
+  await sh('touch one two', tmp.path)
+  await using watching = await watchDirectory(tmp.path)
+  await exchange(tmp.path, context)
+  expect(await watching.told()).toEqual(['RENAME one', 'CREATE two', 'RENAME two', 'CREATE one'])
+  await rm(`${tmp.path}/two`)
+  await appendFile(`${tmp.path}/one`, 'x')
+  expect(await watching.told()).toEqual(['REMOVE two', 'WRITE one'])
+})
+
+test('C31 C38 two directories whose names are exchanged: what differs from two renames has been told once it is settled', async (context) => {
+  await using tmp = await makeTmpDir()
+  await sh('mkdir one two; touch one/1 two/2', tmp.path)
+  await using watching = await watchDirectory(tmp.path)
+  await exchange(tmp.path, context)
+  expect(await watching.told()).toEqual([
+    ...['RENAME one', 'CREATE two', 'CREATE two/1', 'RENAME two', 'CREATE one', 'CREATE one/1'],
+    ...['CREATE two', 'CREATE two/1', 'REMOVE one/1', 'CREATE one/2'],
+  ])
+})
+
 test('C31 C38 the names of two directories that are exchanged are exchanged', async (context) => {
   await using tmp = await makeTmpDir()
   await sh('mkdir one two; touch one/1', tmp.path)
   await using watching = await watchDirectory(tmp.path)
-  const exchange = `
-import ctypes, sys
-sys.exit(0 if ctypes.CDLL(None).renameat2(-100, b'one', -100, b'two', 2) == 0 else 77)`
-  const done = await promisify(execFile)('python3', ['-c', exchange], { cwd: tmp.path }).catch(() => undefined)
-  if (done === undefined) context.skip('this file system cannot exchange names')
+  await exchange(tmp.path, context)
   const replay = new Replay(['one', 'two', 'one/1'])
   for (const change of await watching.changes()) replay.apply(change)
   expect([...replay.paths].sort()).toEqual(['one', 'two', 'two/1'])
