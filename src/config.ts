@@ -17,6 +17,8 @@ export interface Config {
   readonly killOnExit: boolean
   readonly defaultUser: string
   readonly defaultWorkdir: string | undefined
+  /** Home of the default user in the place of the one in /etc/passwd. */
+  readonly defaultHome: string | undefined
   /** Bytes of recent output kept over all commands together. */
   readonly outputWindow: number
   /** Milliseconds after which a reader that takes no output, while some waits, is ended. */
@@ -92,6 +94,11 @@ const flags = {
   'cgroup-root': { type: 'string', default: DEFAULT_CGROUP_ROOT, help: 'cgroup root directory' },
   commit: { type: 'bool', default: false, help: 'print the commit this was built from' },
   config: { type: 'string', default: '', help: 'JSON file of flags by name; the command line wins' },
+  'default-home': {
+    type: 'string',
+    default: '',
+    help: 'home of the default user (default: as /etc/passwd says)',
+  },
   'default-user': {
     type: 'string',
     default: '',
@@ -217,6 +224,7 @@ function toConfig(given: Given, env: Environment): Config {
     killOnExit: given['kill-on-exit'],
     defaultUser: given['default-user'],
     defaultWorkdir: given['default-workdir'] || undefined,
+    defaultHome: given['default-home'] || undefined,
     outputWindow: given['output-window'],
     readerStall: given['reader-stall'] * 1000,
     runDir: given['run-dir'],

@@ -48,10 +48,10 @@ import { Supervisor } from './supervisor/supervisor.ts'
 import { createClock } from './system/clock.ts'
 import { createDefaults, type Defaults } from './system/defaults.ts'
 import { applyOwnPriority } from './system/own-priority.ts'
-import { ownName, ownUser } from './system/own-user.ts'
+import { openUsers } from './system/own-user.ts'
 import { createPatrol } from './system/patrol.ts'
 import { writeRunDir } from './system/run-dir.ts'
-import { createUsers, type Users } from './system/users.ts'
+import type { Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
 import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
 import { Pollers } from './watch/pollers.ts'
@@ -97,7 +97,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
     await sampler.stop()
     stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
     const closed = listener.close(CLOSE_GRACE_MS)
-    if (config.killOnExit) await endAll(registry)
+    // The end of process 1 is the end of every process: better that they hear of it.
+    if (config.killOnExit || process.pid === 1) await endAll(registry)
     await closed
     await app.close()
     stopReaping()
@@ -123,9 +124,7 @@ interface Frame {
 /** The features and the app in front of them. `release` gives back what they hold. */
 async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const { log } = logs
-  const own = ownUser(config.home)
-  const users = createUsers({ own })
-  const user = config.defaultUser || (await ownName(users, own))
+  const { users, user } = await openUsers(config)
   const defaults = createDefaults({ user, workdir: config.defaultWorkdir, notFirecracker: config.notFirecracker })
   const token = createAccessToken()
   const registry = new Registry()

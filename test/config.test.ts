@@ -20,6 +20,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     cgroupRoot: '/sys/fs/cgroup',
     killOnExit: false,
     defaultUser: '',
+    defaultHome: undefined,
     defaultWorkdir: undefined,
     outputWindow: 32 * 1024 * 1024,
     readerStall: 60_000,

@@ -1,4 +1,4 @@
-import type { User, Users } from './users.ts'
+import { createUsers, type User, type Users } from './users.ts'
 
 /** The user that the daemon runs as, as far as the kernel knows it: a name that is its number, or root. */
 export function ownUser(home: string): User {
@@ -10,4 +10,24 @@ export function ownUser(home: string): User {
 export async function ownName(users: Users, own: User): Promise<string> {
   const name = await users.nameOf(own.uid)
   return (await users.find(name))?.uid === own.uid ? name : own.name
+}
+
+/** What the configuration says of users. */
+export interface UserSettings {
+  /** Of the daemon's own user, where /etc/passwd does not know it. */
+  readonly home: string
+  /** Empty: the daemon's own. */
+  readonly defaultUser: string
+  /** Undefined: as /etc/passwd says. */
+  readonly defaultHome: string | undefined
+}
+
+/** The users of the sandbox, and the name of the default one. Rejects if /etc/passwd is there and cannot be read. */
+export async function openUsers(settings: UserSettings): Promise<{ readonly users: Users; readonly user: string }> {
+  const own = ownUser(settings.home)
+  const homes = new Map<string, string>()
+  const users = createUsers({ own, homes })
+  const user = settings.defaultUser || (await ownName(users, own))
+  if (settings.defaultHome !== undefined) homes.set(user, settings.defaultHome)
+  return { users, user }
 }

@@ -42,17 +42,23 @@ export interface UsersOptions {
   readonly group?: string
   /** Found under its name where the file does not have it: containers run programs as users that no file knows. */
   readonly own?: User
+  /** Homes by user name, in the place of those in the file. */
+  readonly homes?: ReadonlyMap<string, string>
 }
 
 /**
  * Reads users and groups from the two files. They are parsed once and checked by stat(2) at every call, so that a user
  * added a moment ago is found. A missing file counts as empty; any other failure rejects with the system error.
  */
-export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own }: UsersOptions = {}): Users {
+export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own, homes }: UsersOptions = {}): Users {
   const users = cachedFile(passwd, parsePasswd)
   const groups = cachedFile(group, parseGroups)
   return {
-    find: async (name) => (await users()).byName.get(name) ?? (name === own?.name ? own : undefined),
+    find: async (name) => {
+      const user = (await users()).byName.get(name) ?? (name === own?.name ? own : undefined)
+      const home = homes?.get(name)
+      return user === undefined || home === undefined ? user : { ...user, home }
+    },
     nameOf: (uid) => nameIn(users, uid),
     groupNameOf: (gid) => nameIn(groups, gid),
     groupsOf: async (user) => {

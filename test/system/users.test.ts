@@ -43,6 +43,20 @@ test('A41 a user is seen as soon as he is added, also when the file is replaced'
   expect(await files.users.find('bob')).toBeUndefined()
 })
 
+test('a home that is given for a user wins over the one in the file', async () => {
+  await using files = await makeFiles('ann:x:1:1::/a:\nbob:x:2:2::/b:\n', '')
+  const users = createUsers({
+    ...files,
+    homes: new Map([
+      ['ann', '/given'],
+      ['nobody', '/nowhere'],
+    ]),
+  })
+  expect(await users.find('ann')).toMatchObject({ uid: 1, home: '/given' })
+  expect(await users.find('bob')).toMatchObject({ home: '/b' })
+  expect(await users.find('nobody')).toBeUndefined()
+})
+
 test('C7 numbers have names, and stay numbers where they have none', async () => {
   await using files = await makeFiles('ann:x:5:6::/a:\nalso:x:5:6::/a:\n', 'staff:x:6:\n')
   expect(await files.users.nameOf(5)).toBe('ann')
