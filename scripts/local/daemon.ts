@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+/** A line of a daemon's log, as it was written. */
+export interface LogLine {
+  readonly timestamp: string
+  /** JSON with a `level`. */
+  readonly line: string
+}
+
+/** One sandbox's daemon. `stop` must be called at the end. */
+export interface LocalDaemon {
+  readonly url: string
+  readonly port: number
+  /** Settles when it has ended, asked or not. */
+  readonly ended: Promise<void>
+  /** The newest lines, oldest first. */
+  logs(): readonly LogLine[]
+  /** Stops the daemon and every process below it where they stand; `resume` lets them go on. */
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** Ends it with its commands. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** Where it lives, and who its default user is. */
+export interface LocalDaemonOptions {
+  readonly user: string
+  readonly home: string
+  readonly runDir: string
+}
+
+const launcher = fileURLToPath(new URL('../envd', import.meta.url))
+/** Lines kept for `logs`; an hour of an idle sandbox, or the last minutes of a busy one. */
+const KEPT_LINES = 1000
+
+/** Starts a daemon on a free port and waits until it listens. Rejects when it does not. */
+export async function startLocalDaemon(options: LocalDaemonOptions): Promise<LocalDaemon> {
+  const flags = ['-isnotfc', '-verbose', '-kill-on-exit', '-no-cgroups', '-port', '0', '-address', '127.0.0.1']
+  const places = ['-run-dir', options.runDir, '-default-user', options.user, '-default-home', options.home]
+  const child = spawn(launcher, [...flags, ...places], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'exit').then(() => {})
+  const lines: LogLine[] = []
+  const url = await listening(child, lines)
+  const pid = child.pid ?? 0
+  return {
+    url,
+    port: Number(new URL(url).port),
+    ended,
+    logs: () => lines,
+    pause: () => signalTree(pid, 'SIGSTOP'),
+    resume: () => signalTree(pid, 'SIGCONT'),
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      await signalTree(pid, 'SIGCONT')
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+
+function listening(child: ChildProcess, lines: LogLine[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code) => reject(new Error(`the daemon ended with ${code}`)))
+    if (child.stdout === null) return
+    createInterface(child.stdout).on('line', (line) => {
+      const url = /^listening on (\S+)$/.exec(line)?.[1]
+      if (url !== undefined) resolve(url)
+      const timestamp = /"timestamp":"([^"]+)"/.exec(line)?.[1]
+      if (timestamp !== undefined) lines.push({ timestamp, line })
+      if (lines.length > KEPT_LINES) lines.shift()
+    })
+  })
+}
+
+/** From the root down, again until no new process turns up: one that is stopped makes no more. */
+async function signalTree(root: number, signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+  const reached = new Set<number>()
+  for (;;) {
+    const fresh = (await treeOf(root)).filter((pid) => !reached.has(pid))
+    if (fresh.length === 0) return
+    for (const pid of fresh) {
+      reached.add(pid)
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+  }
+}
+
+async function treeOf(root: number): Promise<number[]> {
+  const parents = new Map<number, number>()
+  for (const name of await readdir('/proc')) {
+    const stat = /^\d+$/.test(name) ? await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '') : ''
+    // The name of a program may contain anything, also spaces and brackets.
+    const parent = /^ \S (\d+)/.exec(stat.slice(stat.lastIndexOf(')') + 1))?.[1]
+    if (parent !== undefined) parents.set(Number(name), Number(parent))
+  }
+  const below = (pid: number): number[] => [
+    pid,
+    ...[...parents].filter(([, parent]) => parent === pid).flatMap(([child]) => below(child)),
+  ]
+  return parents.has(root) ? below(root) : []
+}

@@ -1,0 +1,42 @@
+/**
+ * A control plane for development: what the SDKs and the CLI ask of a platform, answered by daemons on this machine. Loopback
+ * only, no isolation whatsoever: every sandbox is a directory and a daemon beside the others.
+ *
+ * --api-port (3000), --gateway-port (3002); 0 takes a free one.
+ */
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildApi } from './api.ts'
+import { createGateway } from './gateway.ts'
+import { Sandboxes } from './sandboxes.ts'
+
+const { values } = parseArgs({
+  options: {
+    'api-port': { type: 'string', default: '3000' },
+    'gateway-port': { type: 'string', default: '3002' },
+  },
+})
+const LOOPBACK = '127.0.0.1'
+
+const directory = await mkdtemp(join(tmpdir(), 'envd-local-'))
+// Commands run as another user where that is possible.
+await chmod(directory, 0o755)
+const sandboxes = new Sandboxes(directory)
+const api = buildApi(sandboxes)
+const gateway = createGateway(sandboxes)
+// biome-ignore lint/nursery/useAwaitThenable: Fastify's types hide that it is a promise
+const apiUrl = await api.listen({ host: LOOPBACK, port: Number(values['api-port']) })
+const gatewayUrl = await gateway.listen(LOOPBACK, Number(values['gateway-port']))
+
+console.log(`a control plane for development: loopback only, no isolation; sandboxes live in ${directory}
+export E2B_API_URL=${apiUrl} E2B_SANDBOX_URL=${gatewayUrl} E2B_API_KEY=e2b_${'0'.repeat(40)}`)
+
+await new Promise<void>((resolve) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve())
+})
+await sandboxes.close()
+gateway.close()
+await api.close()
+await rm(directory, { recursive: true, force: true })
