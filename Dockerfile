@@ -1,15 +1,26 @@
-# Builds the daemon, then leaves what it needs at run time: some 130 MB, nearly all of it the pinned Node.
-FROM debian:12-slim AS build
-RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates g++ npm
+# sandbox: a comfortable image that runs the daemon (the default).  bundle: only the daemon's directory, for other images:
+#   COPY --from=<this image, target bundle> / /opt/envd
+ARG BASE=debian:12-slim
+
+FROM ${BASE} AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils ca-certificates g++ make npm python3
 WORKDIR /build
 COPY . .
 ARG ENVD_COMMIT
-RUN sh scripts/ready && mkdir /image && \
-    cp -a --parents package.json scripts/envd dist node_modules/node-linux-*/bin/node /image
+RUN npm run bundle && mv dist/envd-linux-*/ /envd
 
-FROM debian:12-slim
-COPY --from=build /image /opt/envd
-RUN ln -s /opt/envd/scripts/envd /usr/local/bin/envd && useradd --create-home --uid 1000 --shell /bin/bash user
+FROM scratch AS bundle
+COPY --from=build /envd /
+
+FROM ${BASE} AS sandbox
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends bash ca-certificates curl git less procps python3 sudo \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1000 --shell /bin/bash user \
+    && echo 'user ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/user \
+    && chmod 0440 /etc/sudoers.d/user
+COPY --from=bundle / /opt/envd
 EXPOSE 49983
-ENTRYPOINT ["envd"]
+HEALTHCHECK --interval=20s --timeout=2s --start-period=5s CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:49983/health"]
+ENTRYPOINT ["/opt/envd/envd"]
 CMD ["-isnotfc", "-default-user", "user"]

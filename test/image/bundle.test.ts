@@ -10,7 +10,7 @@ import { type Daemon, startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { call, start, transcript } from '../_util/rpc.ts'
-import { bundle, debian, emptyRoot, equip, INSTALLED, launchIn } from './root.ts'
+import { bundle, debian, emptyRoot, equip, INSTALLED, launchIn, needsMade, skippedReason } from './root.ts'
 
 const run = promisify(execFile)
 
@@ -131,11 +131,8 @@ describe('the bundle', () => {
 })
 
 describe('in a root made by debootstrap', () => {
-  const made = existsSync(join(debian, 'etc/os-release'))
-  beforeEach((context) => {
-    if (!made) context.skip('debootstrap could not make a base, or is missing')
-  })
-  beforeAll(() => (made ? equip(debian) : undefined))
+  beforeEach((context) => needsMade(context, 'base'))
+  beforeAll(() => (skippedReason('base') === undefined ? equip(debian) : undefined))
 
   test('files, commands, terminals and the SDK work', async () => {
     await using daemon = await daemonIn(debian)
