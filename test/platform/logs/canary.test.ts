@@ -7,12 +7,19 @@ import { createCanaries } from './canaries.ts'
 
 const ownNetwork = fileURLToPath(new URL('../ports/network-of-its-own', import.meta.url))
 const scenario = fileURLToPath(new URL('canary-scenario.ts', import.meta.url))
+/** Its certificates are no certificates; whatever else runs here is to trust the machine's. */
+const ownCertificates = `own=$(mktemp -d)
+for directory in /etc/ssl/certs /usr/local/share/ca-certificates; do
+  mkdir -p "$own$directory" && cp -a "$directory/." "$own$directory" && mount --bind "$own$directory" "$directory" || exit
+done
+exec "$@"`
 
 test('G33 no line tells a payload, a variable, input, a token or a signature, whatever goes wrong', {
   timeout: 90_000,
 }, async (context) => {
   needsNamespace(context)
-  const { stdout } = await promisify(execFile)(ownNetwork, ['169.254.169.254', process.execPath, scenario])
+  const inside = [ownNetwork, '169.254.169.254', process.execPath, scenario]
+  const { stdout } = await promisify(execFile)('unshare', ['--mount', 'sh', '-c', ownCertificates, 'sh', ...inside])
   const { canaries, ...outcome } = JSON.parse(stdout)
   expect(outcome).toEqual({
     leaks: [],

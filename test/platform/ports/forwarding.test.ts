@@ -143,7 +143,7 @@ test('G7 a client that tries five times in a second or two, as a proxy does, rea
 test("G8 the daemon's own port is not forwarded, though it is bound to loopback", async () => {
   const port = Number(new URL(daemon.url).port)
   expect(await listed(daemon.url, port)).toMatchObject([
-    { address: '127.0.0.1', pid: daemon.pid, command: 'node', state: "not forwarded: the port is the daemon's own" },
+    { address: '127.0.0.1', pid: daemon.pid, command: 'envd', state: "not forwarded: the port is the daemon's own" },
   ])
   await expect(connected(HERE, port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
