@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', 'test/image/**', 'test/local/**'],
+          exclude: ['test/e2e/**', 'test/orchestrator/**', 'test/image/**', 'test/local/**'],
           sequence: { groupOrder: 0 },
           maxWorkers: 2,
         },
@@ -29,8 +29,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
-          // Old SDKs know only port 49983, so one file at a time.
+          include: ['test/e2e/**/*.test.ts', 'test/orchestrator/**/*.test.ts'],
+          // Old SDKs know only port 49983, and an orchestrator's time limits are for a machine of its own, so one file at a time.
           fileParallelism: false,
           testTimeout: 20_000,
           sequence: { groupOrder: 1 },

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, readdir, readFile, symlink } from 'node:fs/promises'
+import { chmod, cp, mkdir, readdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, type TestContext } from 'vitest'
-import { makeLoopDisk, needsLoopDisks } from '../_util/loop-disk.ts'
+import { type LoopDisk, makeLoopDisk, needsLoopDisks } from '../_util/loop-disk.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 /** A daemon whose root filesystem may be frozen without harm. Disposing thaws it and stops the daemon. */
@@ -35,8 +35,7 @@ export async function startFrozenDaemon(context: TestContext): Promise<FrozenDae
   await using undo = new AsyncDisposableStack()
   const directory = undo.use(await makeTmpDir())
   const disk = undo.use(await makeLoopDisk(directory.path, context))
-  await install(disk.path)
-  for (const from of BOUND) await disk.bind(from)
+  await installOnDisk(disk)
   const args = ['-port', '0', '-address', '127.0.0.1', '-kill-on-exit', '-isnotfc', '-verbose']
   const command = ['-c', 'exec chroot "$0" "$@" >"$0/envd.log" 2>&1', disk.path, join(project, 'scripts/envd'), ...args]
   const child = spawn('sh', command, { env: { PATH: process.env['PATH'] ?? '', HOME: '/root' }, stdio: 'ignore' })
@@ -69,9 +68,12 @@ export async function startFrozenDaemon(context: TestContext): Promise<FrozenDae
   }
 }
 
-async function install(root: string): Promise<void> {
+/** Makes a disk the root of a daemon that runs in chroot(2): with what it needs of the machine, and the built daemon where it is here. */
+export async function installOnDisk(disk: LoopDisk): Promise<void> {
+  const root = disk.path
   for (const name of MERGED) await symlink(`usr/${name}`, join(root, name))
   for (const name of ['tmp', 'root', 'etc', 'run']) await mkdir(join(root, name))
+  await chmod(join(root, 'tmp'), 0o1777)
   for (const name of ['passwd', 'group']) await cp(`/etc/${name}`, join(root, 'etc', name))
   const target = join(root, project)
   const packages = await readdir(join(project, 'node_modules'))
@@ -79,6 +81,7 @@ async function install(root: string): Promise<void> {
   for (const part of ['dist', 'scripts/envd', 'scripts/launch-options', ...runtime]) {
     await cp(join(project, part), join(target, part), { recursive: true })
   }
+  for (const from of BOUND) await disk.bind(from)
 }
 
 /** Whether a write to a file gets through within a second. By a process of its own: it would hold a thread of the test. */

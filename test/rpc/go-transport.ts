@@ -19,17 +19,19 @@ const COMMON = {
  * A client of Go, as far as the server can see: what connect-go sends over HTTP/1.1 in its default codec, binary. With `sendGzip`
  * (`connect.WithSendGzip`) every message is compressed, else they are only accepted so. It checks of an answer what Go checks: the content
  * type, that compression was announced, and that nothing follows the end frame.
+ * The headers of a call count before these, and so does its timeout.
  */
 export function goTransport(baseUrl: string, { sendGzip }: { readonly sendGzip: boolean }): Transport {
   return {
     // biome-ignore lint/complexity/useMaxParams: the library's interface
-    async unary(method, _signal, _timeout, _header, input) {
+    async unary(method, _signal, timeout, header, input) {
       const message = toBinary(method.input, create(method.input, input))
       const body = sendGzip ? gzipSync(message) : message
       const outgoing = send(baseUrl, method, {
         'content-type': 'application/proto',
         'content-length': body.length,
         'accept-encoding': 'gzip',
+        ...own(header, timeout),
         ...(sendGzip ? { 'content-encoding': 'gzip' } : {}),
       })
       outgoing.request.end(body)
@@ -49,12 +51,13 @@ export function goTransport(baseUrl: string, { sendGzip }: { readonly sendGzip: 
       }
     },
     // biome-ignore lint/complexity/useMaxParams: the library's interface
-    async stream(method, signal, _timeout, _header, input) {
+    async stream(method, signal, timeout, header, input) {
       const outgoing = send(baseUrl, method, {
         'content-type': 'application/connect+proto',
         'transfer-encoding': 'chunked',
         'accept-encoding': 'identity',
         'connect-accept-encoding': 'gzip',
+        ...own(header, timeout),
         ...(sendGzip ? { 'connect-content-encoding': 'gzip' } : {}),
       })
       signal?.addEventListener('abort', () => outgoing.request.destroy(), { once: true })
@@ -75,6 +78,13 @@ export function goTransport(baseUrl: string, { sendGzip }: { readonly sendGzip: 
         message,
       }
     },
+  }
+}
+
+function own(header: ConstructorParameters<typeof Headers>[0], timeout: number | undefined): OutgoingHttpHeaders {
+  return {
+    ...Object.fromEntries(new Headers(header)),
+    ...(timeout === undefined ? {} : { 'connect-timeout-ms': Math.ceil(timeout) }),
   }
 }
 

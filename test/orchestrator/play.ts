@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { expect, type TestContext } from 'vitest'
+import { call, type ProcessMessage, type Stream, start } from '../_util/rpc.ts'
+import { type Machine, makeMachine, needsMachine } from './machine.ts'
+import { createOrchestrator, type Orchestrator, type Sandbox, tokenHeader, tokenOf } from './orchestrator.ts'
+import { raisePriority } from './priority.ts'
+import { type Probe, startProbe } from './probing.ts'
+
+/** A machine, the platform that runs it, and its health checks. Disposing fails if any call missed its time. */
+export interface Play extends AsyncDisposable {
+  readonly machine: Machine
+  readonly platform: Orchestrator
+  readonly probe: Probe
+}
+
+/** What an `/init` loop may take (contract K5). */
+export const RESUME_MS = 10_000
+export const BOOT_MS = 60_000
+
+/** Skips the test where such a machine cannot be made. */
+export async function startPlay(context: TestContext): Promise<Play> {
+  await needsMachine(context)
+  await using undo = new AsyncDisposableStack()
+  undo.use(raisePriority())
+  const machine = undo.use(await makeMachine(context))
+  const platform = createOrchestrator(machine)
+  const probe = undo.use(await startProbe(machine.url))
+  const owned = undo.move()
+  return {
+    machine,
+    platform,
+    probe,
+    async [Symbol.asyncDispose]() {
+      try {
+        await expectNoMiss(platform, probe)
+      } finally {
+        await owned.disposeAsync()
+      }
+    },
+  }
+}
+
+/** A sandbox with a token of the platform's. */
+export function sandboxOf(id: string, more: Partial<Sandbox> = {}): Sandbox {
+  return { id, templateId: 'template', token: tokenOf(id), ...more }
+}
+
+/** Commands that take twice as many processors as there are, for as long as they are not frozen. */
+export async function startHogs(machine: Machine, sandbox: Sandbox): Promise<void> {
+  for (let i = 0; i < cpus().length * 2; i++) {
+    const hog = await start(machine.url, '/bin/sh', {
+      args: ['-c', 'while :; do :; done'],
+      headers: tokenHeader(sandbox),
+    })
+    await pidOf(hog)
+  }
+}
+
+/** The pid that a process stream begins with. */
+export async function pidOf(stream: Stream<ProcessMessage>): Promise<number> {
+  const pid = (await stream.next()).event.start?.pid
+  if (pid === undefined) throw new Error('no start event')
+  return pid
+}
+
+/** The pids that `List` tells. */
+export async function listed(machine: Machine, sandbox: Sandbox): Promise<number[]> {
+  const { body } = await call(machine.url, 'process.Process/List', {}, { headers: tokenHeader(sandbox) })
+  // The cast: what the schema says of an answer.
+  return ((body as { processes?: { pid: number }[] }).processes ?? []).map(({ pid }) => pid)
+}
+
+/** Resolves once a file of the machine has changed. */
+export async function changes(machine: Machine, file: string): Promise<void> {
+  const text = () => readFile(join(machine.root, file), 'utf8')
+  const before = await text()
+  await expect.poll(text).not.toBe(before)
+}
+
+async function expectNoMiss({ calls }: Orchestrator, probe: Probe): Promise<void> {
+  await probe.stop()
+  const { probed, misses } = await probe.report()
+  console.log(JSON.stringify({ probed, calls: longestOf(calls) }))
+  expect(misses).toEqual([])
+  expect(Object.keys(probed)).toEqual(['/health', '/metrics'])
+  expect(calls.filter(({ outcome }) => outcome === 'missed')).toEqual([])
+}
+
+function longestOf(calls: Orchestrator['calls']): Record<string, { count: number; longest: number }> {
+  const seen: Record<string, { count: number; longest: number }> = {}
+  for (const { name, ms, outcome } of calls) {
+    const key = outcome === 'refused' ? `${name} refused` : name.replace(/\?.*/, '')
+    const { count, longest } = seen[key] ?? { count: 0, longest: 0 }
+    seen[key] = { count: count + 1, longest: Math.max(longest, Math.round(ms * 10) / 10) }
+  }
+  return seen
+}

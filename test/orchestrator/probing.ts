@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { FromProbe, Miss, Probed, ToProbe } from './probe.ts'
+
+/** Health checks and metrics of the platform, by a process of its own that no load delays. Disposing ends it. */
+export interface Probe extends AsyncDisposable {
+  /** Asks from now on, with this token. */
+  go(token?: string): void
+  /** Asks no more; resolves when the last answers have come. */
+  stop(): Promise<void>
+  /** What was seen so far. */
+  report(): Promise<{ readonly probed: Readonly<Record<string, Probed>>; readonly misses: readonly Miss[] }>
+}
+
+const program = fileURLToPath(new URL('probe.ts', import.meta.url))
+
+/** Makes one that does not ask yet. It is a real-time process (sched(7)), as the host it stands for does not share the guest's processors. */
+export async function startProbe(url: string): Promise<Probe> {
+  const child = spawn('chrt', ['--fifo', '1', process.execPath, program, url], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  await once(child, 'spawn')
+  const tell = (message: ToProbe) => void child.send(message)
+  const answer = async <M extends ToProbe>(message: M): Promise<FromProbe> => {
+    const answered = Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(([code]) => Promise.reject(new Error(`the probe ended with ${code}`))),
+    ])
+    tell(message)
+    const [said] = await answered
+    return said
+  }
+  return {
+    go: (token) => tell({ go: token }),
+    stop: async () => void (await answer('stop')),
+    report: async () => {
+      const said = await answer('report')
+      if (said === 'quiet') throw new Error('not what was asked')
+      return said
+    },
+    async [Symbol.asyncDispose]() {
+      const ended = once(child, 'exit')
+      if (child.connected) child.disconnect()
+      if (child.exitCode === null) await ended
+    },
+  }
+}
