@@ -44,6 +44,7 @@ test('K3 K4 K5 K6 K7 K8 K11 K13 K14 K15 K16 K20 K21 K22 K23 K24 a sandbox is bui
   })
   probe.go()
   await startHogs(machine, template)
+  await expect.poll(() => cpuUsed(machine)).toBeGreaterThan(90)
 
   const build = createTemplateBuild(machine.url, template)
   expect(await build.run('echo $STAGE $PATH; pwd; id -un >made', USER)).toContain('build /opt/tools:/usr/local/sbin')
