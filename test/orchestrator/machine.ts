@@ -1,7 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chown, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -11,9 +10,9 @@ import { makeLoopDisk, needsLoopDisks } from '../_util/loop-disk.ts'
 import { needsCgroups } from '../_util/namespace.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { installOnDisk, takesWrites } from '../platform/frozen-daemon.ts'
+import { certificate } from '../platform/host/bundle.ts'
 import { type Collector, startCollector } from '../platform/logs/collector.ts'
 import { type FakeMmds, startFakeMmds } from '../platform/mmds/fake-mmds.ts'
-import { HIGHEST_PRIORITY } from './priority.ts'
 
 /**
  * What the daemon has in a microVM: a disk of its own as root, a network with the addresses of the platform, a metadata service and a log
@@ -69,6 +68,13 @@ export async function makeMachine(context: TestContext): Promise<Machine> {
   await installOnDisk(disk)
   await mkdir(join(disk.path, 'home/user'), { recursive: true })
   await chown(join(disk.path, 'home/user'), USER_ID, USER_ID)
+  await mkdir(join(disk.path, 'etc/ssl/certs'), { recursive: true })
+  // As long as that of a distribution.
+  await writeFile(
+    join(disk.path, 'etc/ssl/certs/ca-certificates.crt'),
+    Array.from({ length: 150 }, (_, i) => certificate(i)),
+  )
+  await writeFile(join(disk.path, 'etc/hosts'), '127.0.0.1 localhost\n')
   const cgroups = undo.use(makeCgroupRoot())
   for (const group of [SERVICE, 'system.slice/cron.service'])
     await mkdir(`${cgroups.path}/${group}`, { recursive: true })
@@ -96,7 +102,7 @@ export async function makeMachine(context: TestContext): Promise<Machine> {
     cgroups,
     root: disk.path,
     boot: () => {
-      daemon = spawn('sh', ['-c', BOOT, cgroups.path, network, disk.path, launcher, logFile, niceness()], {
+      daemon = spawn('sh', ['-c', BOOT, cgroups.path, network, disk.path, launcher, logFile], {
         detached: true,
         env: { PATH: process.env['PATH'] ?? '', HOME: '/root' },
         stdio: 'ignore',
@@ -118,14 +124,9 @@ export async function makeMachine(context: TestContext): Promise<Machine> {
   }
 }
 
-/** A service of its own, with the priorities of its unit (contract K1). Arguments: cgroups, network, root, launcher, log, nice. */
-const BOOT = `echo $$ >"$0/${SERVICE}/cgroup.procs" && exec nsenter --net="$1" nice -n "$5" ionice -c 1 -n 4 \
+/** A service of its own, with the priorities of its unit (contract K1). Arguments: cgroups, network, root, launcher, log. */
+const BOOT = `echo $$ >"$0/${SERVICE}/cgroup.procs" && exec nsenter --net="$1" nice -n -20 ionice -c 1 -n 4 \
   chroot "$2" "$3" -cgroup-root "$0" >>"$4" 2>&1`
-
-/** The argument of nice(1), which counts from the priority of the test. */
-function niceness(): string {
-  return String(HIGHEST_PRIORITY - getPriority())
-}
 
 /** The machine's network, with a cable to that of the test. @returns the path of its namespace */
 async function makeNetwork(undo: AsyncDisposableStack): Promise<string> {

@@ -14,6 +14,10 @@ export interface Sandbox {
   readonly envVars?: Readonly<Record<string, string>>
   readonly defaultUser?: string
   readonly defaultWorkdir?: string
+  /** Where the sandbox reaches the platform's events service. */
+  readonly hyperloopIP?: string
+  /** Certificates that the sandbox is to trust. */
+  readonly caBundle?: string
 }
 
 /** A call of the platform, its time and what became of it. `refused`: nobody listened, or it did no longer. */
@@ -145,15 +149,8 @@ function metadataOf({ id, templateId, token }: Sandbox, address: string): object
   return { instanceID: id, envID: templateId, address, accessTokenHash }
 }
 
-function initBody({ token, envVars, defaultUser, defaultWorkdir, id }: Sandbox, timestamp: string): object {
-  return {
-    lifecycleID: `life of ${id}`,
-    envVars,
-    accessToken: token,
-    defaultUser,
-    defaultWorkdir,
-    timestamp,
-  }
+function initBody({ id, templateId, token, ...rest }: Sandbox, timestamp: string): object {
+  return { lifecycleID: `life of ${id} of ${templateId}`, accessToken: token, ...rest, timestamp }
 }
 
 function nowInNanoseconds(): string {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { asUser, call, open, type RunOptions, shell } from '../_util/rpc.ts'
+import { bundle } from '../platform/host/bundle.ts'
 import type { Machine } from './machine.ts'
 import { type Sandbox, tokenHeader } from './orchestrator.ts'
 import { BOOT_MS, changes, listed, pidOf, RESUME_MS, sandboxOf, startHogs, startPlay } from './play.ts'
@@ -65,7 +66,10 @@ test('K3 K4 K5 K6 K7 K8 K11 K13 K14 K15 K16 K20 K21 K22 K23 K24 a sandbox is bui
   await changes(machine, BEAT)
 
   let before = template
-  for (const sandbox of [sandboxOf('one', { envVars: { OF: 'one' } }), sandboxOf('two', { envVars: { OF: 'two' } })]) {
+  for (const sandbox of [
+    sandboxOf('one', { envVars: { OF: 'one' } }),
+    sandboxOf('two', { envVars: { OF: 'two' }, hyperloopIP: '10.11.12.13', caBundle: bundle(1000) }),
+  ]) {
     expect(await platform.prepare(before, false)).toMatchObject({ notFrozen: 0, failed: 0, mode: 'hierarchy' })
     await probe.stop()
     machine.pause()

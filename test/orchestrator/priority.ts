@@ -1,33 +1,21 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { getPriority, setPriority } from 'node:os'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 
-/** The nice value of who is served first (setpriority(2)). */
-export const HIGHEST_PRIORITY = -20
+const run = promisify(execFile)
 
-const AUTOGROUP = '/proc/self/autogroup'
+/** The lowest priority of real-time processes (sched(7)), which is before all others. */
+export const REAL_TIME = ['--fifo', '1']
 
 /**
- * Puts the test before everything else on the machine: it stands for a host whose processors are not the guest's. Its session as well, as
- * sessions share the processors first (sched(7)). Disposing gives both back what they had.
+ * Makes the test a real-time process: it stands for a host whose processors are not the guest's, so that a call that misses its time is the
+ * daemon's doing. What it starts is not (SCHED_RESET_ON_FORK). Disposing ends it.
  */
-export function raisePriority(): Disposable {
-  const before = getPriority()
-  const session = sessionPriority()
-  setPriority(HIGHEST_PRIORITY)
-  if (session !== undefined) writeFileSync(AUTOGROUP, String(HIGHEST_PRIORITY))
+export async function runInRealTime(): Promise<AsyncDisposable> {
+  const own = String(process.pid)
+  await run('chrt', ['--reset-on-fork', '--fifo', '--pid', '1', own])
   return {
-    [Symbol.dispose]() {
-      setPriority(before)
-      if (session !== undefined) writeFileSync(AUTOGROUP, session)
+    async [Symbol.asyncDispose]() {
+      await run('chrt', ['--other', '--pid', '0', own])
     },
-  }
-}
-
-/** Undefined where the kernel has no such groups. */
-function sessionPriority(): string | undefined {
-  try {
-    return / nice (-?\d+)/.exec(readFileSync(AUTOGROUP, 'utf8'))?.[1]
-  } catch {
-    return undefined
   }
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { REAL_TIME } from './priority.ts'
 import type { FromProbe, Miss, Probed, ToProbe } from './probe.ts'
 
 /** Health checks and metrics of the platform, by a process of its own that no load delays. Disposing ends it. */
@@ -17,7 +18,7 @@ const program = fileURLToPath(new URL('probe.ts', import.meta.url))
 
 /** Makes one that does not ask yet. It is a real-time process (sched(7)), as the host it stands for does not share the guest's processors. */
 export async function startProbe(url: string): Promise<Probe> {
-  const child = spawn('chrt', ['--fifo', '1', process.execPath, program, url], {
+  const child = spawn('chrt', [...REAL_TIME, process.execPath, program, url], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   await once(child, 'spawn')
