@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { Sandbox } from 'e2b'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type Daemon, startDaemon } from '../_util/daemon.ts'
+import { startDaemon } from '../_util/daemon.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { bundle, equip, type Image, imageOf, needsMade, skippedReason } from './root.ts'
 
@@ -22,14 +22,26 @@ describe('the image `sandbox`', () => {
     await equip(image.root, 'bundle')
   })
 
-  /** A container of it: the image's own command as process 1, in its root. */
-  async function container(): Promise<Daemon & { sandbox: Sandbox; process1: number }> {
+  interface Container extends AsyncDisposable {
+    readonly sandbox: Sandbox
+    /** What `docker stop` does: SIGTERM to its process 1. Gives the exit code. */
+    stop(): Promise<number>
+  }
+
+  /** A container of it: the image's own command as process 1, in its root. Disposing stops it. */
+  async function container(): Promise<Container> {
     const { Entrypoint, Cmd } = image.config
     const outside = ['unshare', '--pid', '--fork', '--kill-child', `--mount-proc=${image.root}/proc`] as const
     const daemon = await startDaemon({ launch: [...outside, 'chroot', image.root, ...Entrypoint, ...Cmd] })
     const sandbox = await Sandbox.connect('anything', { debug: true, sandboxUrl: daemon.url })
-    const children = await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8')
-    return Object.assign(daemon, { sandbox, process1: Number(children) })
+    const process1 = Number(await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8'))
+    let stopped: Promise<number> | undefined
+    const stop = () => {
+      if (stopped === undefined) process.kill(process1, 'SIGTERM')
+      stopped ??= daemon.ended
+      return stopped
+    }
+    return { sandbox, stop, [Symbol.asyncDispose]: async () => expect(await stop()).toBe(0) }
   }
 
   test('runs commands as `user`, who may become root, with the promised tools', async () => {
@@ -65,8 +77,7 @@ describe('the image `sandbox`', () => {
       },
     )
     await ready.promise
-    process.kill(daemon.process1, 'SIGTERM')
-    expect(await daemon.ended).toBe(0)
+    expect(await daemon.stop()).toBe(0)
     expect(await readFile(`${image.root}/home/user/heard`, 'utf8')).toBe('heard\n')
   })
 

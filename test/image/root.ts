@@ -41,8 +41,8 @@ export interface Image {
 
 /** Reads what is known of a target of the Dockerfile. */
 export function imageOf(target: 'sandbox' | 'bundle'): Image {
-  const file = (kind: string) => readFileSync(join(project, `.cache/image/${target}.${kind}`), 'utf8')
-  return { root: file('path').trim(), config: JSON.parse(file('json')).Docker.config }
+  const root = join(project, '.cache/image', target)
+  return { root, config: JSON.parse(readFileSync(`${root}.json`, 'utf8')).Docker.config }
 }
 
 /** Where a root has the bundle. */
