@@ -37,10 +37,9 @@ export interface Orchestrator {
   /**
    * The loop of attempts, each with a timestamp of its own. Gives the headers of the answer; rejects when it is not 204, or none came within the limit.
    * @param limit milliseconds: 10 s after a resume, 60 s for a template or a cold boot
+   * @param timestamp the same for all attempts, as that of a host whose clock is wrong
    */
-  init(sandbox: Sandbox, limit: number): Promise<Readonly<Record<string, string>>>
-  /** One attempt, with a timestamp of the caller's. */
-  initOnce(sandbox: Sandbox, timestamp: string): ReturnType<typeof sendWhole>
+  init(sandbox: Sandbox, limit: number, timestamp?: string): Promise<Readonly<Record<string, string>>>
   /** Freezes, collapses and reclaims before a snapshot; with `disk` the filesystem as well, as for one of the disk alone. */
   prepare(sandbox: Sandbox, disk: boolean): Promise<Readonly<Record<string, unknown>>>
   /** Undoes `prepare`, after a snapshot that failed. */
@@ -88,7 +87,7 @@ export function createOrchestrator(machine: Machine): Orchestrator {
     timed(path, limit, (signal) =>
       sendWhole(machine.url + path, { method: 'POST', headers: tokenHeader(sandbox), signal }),
     )
-  const initOnce = (sandbox: Sandbox, timestamp: string) =>
+  const attempt = (sandbox: Sandbox, timestamp: string) =>
     timed('/init', ATTEMPT_MS, (signal) =>
       sendWhole(`${machine.url}/init`, {
         method: 'POST',
@@ -109,10 +108,10 @@ export function createOrchestrator(machine: Machine): Orchestrator {
     provision: (sandbox) => {
       machine.mmds.options = metadataOf(sandbox, machine.collector.address)
     },
-    init: async (sandbox, limit) => {
+    init: async (sandbox, limit, timestamp) => {
       const end = performance.now() + limit
       for (;;) {
-        const answer = await initOnce(sandbox, nowInNanoseconds()).catch((error: unknown) => {
+        const answer = await attempt(sandbox, timestamp ?? nowInNanoseconds()).catch((error: unknown) => {
           if (performance.now() > end) throw error
         })
         if (answer?.status === 204) return answer.headers
@@ -120,7 +119,6 @@ export function createOrchestrator(machine: Machine): Orchestrator {
         await delay(PAUSE_MS)
       }
     },
-    initOnce,
     prepare: async (sandbox, disk) => {
       const wait = FREEZE_MS - 500
       const freeze = await post(sandbox, `/freeze?mode=hierarchy&maxCgroups=512&maxWaitMs=${wait}`, FREEZE_MS)
