@@ -24,12 +24,13 @@ import { MACHINE } from './metrics/hierarchy.ts'
 import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
-import { askPeer, listeningSockets, receivedSegments, setClock, setTcpUserTimeout } from './native/index.ts'
+import { listeningSockets, setClock } from './native/index.ts'
 import { openCgroups } from './platform/cgroups/cgroups.ts'
 import { createFilesystemFreeze } from './platform/filesystem-freeze.ts'
 import { createWorkload, type Workload } from './platform/freeze/workload.ts'
 import { createHost } from './platform/host/create.ts'
 import type { Logs } from './platform/logs/logs.ts'
+import { createLookAround } from './platform/look-around.ts'
 import { createMmds, type MmdsParts, NO_MMDS } from './platform/mmds/mmds.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
@@ -49,7 +50,6 @@ import { createClock } from './system/clock.ts'
 import { createDefaults, type Defaults } from './system/defaults.ts'
 import { applyOwnPriority } from './system/own-priority.ts'
 import { openUsers } from './system/own-user.ts'
-import { createPatrol } from './system/patrol.ts'
 import { writeRunDir } from './system/run-dir.ts'
 import type { Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
@@ -149,6 +149,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const calls = createCallCounts()
   const sampler = buildSampler({ registry, watch, inotify, log: log.named('metrics') })
   const ports = buildPorts(config, users, log.named('port-forwarder'))
+  const lookAround = buildLookAround({ listener, ports, sampler, log, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
   const app = buildApp({
     log,
@@ -160,10 +161,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
       (scope) => readyRoute(scope, supervisor),
       (scope) => metricsRoute(scope, { sampler, calls }),
       (scope) => envsRoute(scope, defaults),
-      (scope) => {
-        scope.addHook('onResponse', lookAround({ sampler, listener, ports, log, shutdown }))
-        initRoute(scope, initialization)
-      },
+      (scope) => initRoute(scope, initialization, lookAround),
       orchestratorRoutes({ rootFreeze, initialization }),
       freezeRoutes(workload, sampler),
       filesRoutes(files),
@@ -216,23 +214,13 @@ function buildInitialization({ notFirecracker, runDir }: Config, { run, logs, ..
 
 interface Surroundings extends Omit<Frame, 'logs'> {
   readonly log: Log
-  readonly sampler: Sampler
   readonly ports: PortTable
+  readonly sampler: Sampler
 }
 
-/** How long sent data may stay unacknowledged where peers cannot be asked: as long as those have that can be. */
-const MAX_SILENCE_MS = 120_000
-
-/** After an initialization the machine may have been paused, or restored elsewhere: peers may be gone, the clock was set. */
-function lookAround({ sampler, listener, ports, log, shutdown }: Surroundings) {
-  const limitSilence = (fd: number) => setTcpUserTimeout(fd, MAX_SILENCE_MS)
+function buildLookAround({ listener, ports, sampler, log, shutdown }: Surroundings): () => void {
   const sockets = () => [...listener.connections, ...ports.clients]
-  const patrol = createPatrol({ peers: { askPeer, receivedSegments, limitSilence }, log, signal: shutdown, sockets })
-  return async (_: unknown, reply: { readonly statusCode: number }) => {
-    if (reply.statusCode >= 300) return
-    patrol.resumed()
-    await sampler.sampleNow()
-  }
+  return createLookAround({ sockets, sample: () => sampler.sampleNow(), log, signal: shutdown })
 }
 
 /** The cgroups of commands, and what freezes them. */

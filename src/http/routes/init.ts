@@ -13,8 +13,12 @@ import { readBody } from '../read-body.ts'
  */
 const MAX_BODY = 64 * 1024 * 1024
 
-/** `POST /init`: sets the access token, the clock, the variables and the defaults of all later calls (contract F). */
-export function initRoute(app: FastifyInstance, initialization: Initialization): void {
+/**
+ * `POST /init`: sets the access token, the clock, the variables and the defaults of all later calls (contract F).
+ * @param lookAround called after each that succeeded, when it is answered.
+ */
+export function initRoute(app: FastifyInstance, initialization: Initialization, lookAround = () => {}): void {
+  app.addHook('onResponse', async (_, { statusCode }) => (statusCode < 300 ? lookAround() : undefined))
   app.post('/init', {
     onRequest: async (request, reply) => {
       reply.header('x-envd-version', VERSION)
