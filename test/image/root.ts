@@ -16,14 +16,14 @@ export const bundle = join(project, `dist/envd-linux-${architecture}`)
 /** The base that `scripts/test-image` makes with debootstrap. */
 export const debian = join(project, '.cache/image/debian')
 
-/** Why `scripts/test-image` could not make the base or the images here; undefined: it made them. */
-export function skippedReason(step: 'base' | 'build'): string | undefined {
+/** Why `scripts/test-image` could not make the base, the images or the root with systemd here; undefined: it made them. */
+export function skippedReason(step: 'base' | 'build' | 'systemd'): string | undefined {
   const file = join(project, `.cache/image/${step}.skipped`)
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined
 }
 
 /** Skips the test, with the reason, where that step was skipped. */
-export function needsMade(context: TestContext, step: 'base' | 'build'): void {
+export function needsMade(context: TestContext, step: 'base' | 'build' | 'systemd'): void {
   const reason = skippedReason(step)
   if (reason !== undefined) context.skip(reason)
 }

@@ -144,7 +144,7 @@ describe.each([
     await watch.stop()
   })
 
-  test.concurrent('a client that goes away is noticed', async () => {
+  test.concurrent('a client that goes away is noticed', async ({ expect }) => {
     const watchers = async () => {
       const { text } = await sendWhole(`${daemon.url}/metrics?format=openmetrics`)
       return Number(/^envd_watchers (\d+)/m.exec(text)?.[1])
@@ -158,7 +158,7 @@ describe.each([
 
   test.concurrent('a path as long as may be goes there and back, with as much metadata as a file may have', async () => {
     const metadata: Headers = Object.fromEntries(
-      Array.from({ length: 38 }, (_, n) => [`x-metadata-key-${n}`, 'v'.repeat(98)]),
+      Array.from({ length: 35 }, (_, n) => [`x-metadata-key-${n}`, 'v'.repeat(98)]),
     )
     const where = `${proxy.url}/files?path=${encodeURIComponent(`/tmp/long${`/${'é'.repeat(120)}`.repeat(16)}`)}`
     const written = await sendWhole(where, {
@@ -166,7 +166,7 @@ describe.each([
       headers: { ...metadata, 'content-type': 'application/octet-stream' },
       body: 'x',
     })
-    expect([written.status, written.text]).toEqual([200, expect.stringContaining('key-37')])
+    expect([written.status, written.text]).toEqual([200, expect.stringContaining('key-34')])
     const { text, headers } = await sendWhole(where)
     expect([text, headers]).toEqual(['x', expect.objectContaining(metadata)])
   })

@@ -1,0 +1,69 @@
+import { copyFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { sendWhole } from '../_util/http.ts'
+import { inNamespace, needsCgroups } from '../_util/namespace.ts'
+import { call, shell, start } from '../_util/rpc.ts'
+import { bundle, needsMade, skippedReason } from '../image/root.ts'
+import { bootMachine, type Machine } from './machine.ts'
+import { DAEMON_PORT } from './proxies.ts'
+
+const recipe = fileURLToPath(new URL('../../scripts/recipes/plain-vm.sh', import.meta.url))
+const url = `http://127.0.0.1:${DAEMON_PORT}`
+const possible =
+  inNamespace && process.env['ENVD_TEST_NO_CGROUP'] === undefined && skippedReason('systemd') === undefined
+
+let machine: Machine
+beforeEach((context) => {
+  needsCgroups(context)
+  needsMade(context, 'systemd')
+})
+beforeAll(async () => {
+  if (!possible) return
+  machine = await bootMachine()
+  await copyFile(recipe, machine.at('/root/plain-vm.sh'))
+  await copyFile(`${bundle}.tar.gz`, machine.at('/root/envd.tar.gz'))
+  await machine.run('sh', '/root/plain-vm.sh', '/root/envd.tar.gz')
+})
+afterAll(() => machine?.[Symbol.asyncDispose]())
+
+const property = (name: string) => machine.run('systemctl', 'show', '--value', '--property', name, 'envd')
+const health = async () => (await sendWhole(`${url}/health`).catch(() => undefined))?.status
+
+test('the recipe for a plain machine gives a service that runs, is enabled and has the priority of the unit', async () => {
+  await expect.poll(health).toBe(204)
+  expect(await machine.run('systemctl', 'is-enabled', 'envd')).toBe('enabled')
+  expect(await property('ActiveState')).toBe('active')
+  const pid = await property('MainPID')
+  expect((await machine.run('ps', '-ww', '-o', 'ni=,args=', '-p', pid)).trim()).toMatch(
+    /^-20 envd .*-isnotfc -address localhost$/,
+  )
+  expect((await shell(url, 'id -un; cat /etc/hostname | wc -l')).stdout.toString()).toBe('root\n1\n')
+})
+
+test('a daemon that is killed comes back', async () => {
+  await expect.poll(health).toBe(204)
+  const before = await property('MainPID')
+  await machine.run('kill', '-KILL', before)
+  await expect.poll(() => property('NRestarts')).toBe('1')
+  await expect.poll(health).toBe(204)
+  expect(await property('MainPID')).not.toBe(before)
+})
+
+test('commands survive a restart of the service', async () => {
+  await expect.poll(health).toBe(204)
+  const stream = await start(url, '/bin/sleep', { args: ['4711'], stdin: false })
+  await stream.next()
+  await machine.run('systemctl', 'restart', 'envd')
+  await expect.poll(health).toBe(204)
+  expect(await machine.run('pgrep', '--full', '--count', '^/bin/sleep 4711')).toBe('1')
+  stream.close()
+  expect((await call(url, 'process.Process/List', {})).body).toEqual({})
+})
+
+test('stopping it is a success, and ends in time', async () => {
+  await expect.poll(health).toBe(204)
+  await machine.run('systemctl', 'stop', 'envd')
+  expect([await property('ActiveState'), await property('Result')]).toEqual(['inactive', 'success'])
+  expect(await health()).toBeUndefined()
+})
