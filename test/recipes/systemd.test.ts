@@ -35,9 +35,8 @@ test('the recipe for a plain machine gives a service that runs, is enabled and h
   expect(await machine.run('systemctl', 'is-enabled', 'envd')).toBe('enabled')
   expect(await property('ActiveState')).toBe('active')
   const pid = await property('MainPID')
-  expect((await machine.run('ps', '-ww', '-o', 'ni=,args=', '-p', pid)).trim()).toMatch(
-    /^-20 envd .*-isnotfc -address localhost$/,
-  )
+  expect((await machine.run('ps', '-o', 'ni=,comm=', '-p', pid)).trim()).toMatch(/^-20 +envd$/)
+  expect(await property('ExecStart')).toContain('/usr/bin/envd -isnotfc -address localhost')
   expect((await shell(url, 'id -un; cat /etc/hostname | wc -l')).stdout.toString()).toBe('root\n1\n')
 })
 
