@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -73,6 +73,8 @@ test('what its init container leaves in the volume runs in the main one, and pro
   const [init] = spec.initContainers
   const [main] = spec.containers
   const volume = await emptyRoot()
+  // As the kubelet makes it.
+  await chmod(volume, 0o777)
   const sandbox = imageOf('sandbox').root
   for (const target of [mountPoint(sandbox, init), mountPoint(debian, main)]) {
     await mkdir(target, { recursive: true })
@@ -101,4 +103,6 @@ test('what its init container leaves in the volume runs in the main one, and pro
   const metrics = await sendWhole(`http://127.0.0.1:${scrape('port')}${scrape('path')}`, { headers: { accept } })
   expect(metrics.headers['content-type']).toContain('application/openmetrics-text')
   expect(metrics.text).toContain('# EOF')
+  await daemon.stop()
+  expect(daemon.stdout()).not.toContain('another user')
 })
