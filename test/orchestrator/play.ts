@@ -15,6 +15,12 @@ export interface Play extends AsyncDisposable {
   readonly probe: Probe
 }
 
+/**
+ * Options of tests with a play. Neighbours of the machine that runs them hold up its kernel at times (forks wait for changes of cgroups): who misses a
+ * time three times in a row does so by itself.
+ */
+export const PLAYING = { timeout: 120_000, retry: 2 }
+
 /** What an `/init` loop may take (contract K5). */
 export const RESUME_MS = 10_000
 export const BOOT_MS = 60_000
