@@ -16,8 +16,8 @@ export interface Play extends AsyncDisposable {
 }
 
 /**
- * Options of tests with a play. Neighbours of the machine that runs them hold up its kernel at times (forks wait for changes of cgroups): who misses a
- * time three times in a row does so by itself.
+ * Options of tests with a play. On a machine that others load, single calls miss their time now and then, for a reason that is not known; what is
+ * missed in three tries in a row fails.
  */
 export const PLAYING = { timeout: 120_000, retry: 2 }
 
