@@ -13,6 +13,7 @@ import { installOnDisk, takesWrites } from '../platform/frozen-daemon.ts'
 import { certificate } from '../platform/host/bundle.ts'
 import { type Collector, startCollector } from '../platform/logs/collector.ts'
 import { type FakeMmds, startFakeMmds } from '../platform/mmds/fake-mmds.ts'
+import { ON_MACHINE } from './processors.ts'
 
 /**
  * What the daemon has in a microVM: a disk of its own as root, a network with the addresses of the platform, a metadata service and a log
@@ -125,7 +126,7 @@ export async function makeMachine(context: TestContext): Promise<Machine> {
 }
 
 /** A service of its own, with the priorities of its unit (contract K1). Arguments: cgroups, network, root, launcher, log. */
-const BOOT = `echo $$ >"$0/${SERVICE}/cgroup.procs" && exec nsenter --net="$1" nice -n -20 ionice -c 1 -n 4 \
+const BOOT = `echo $$ >"$0/${SERVICE}/cgroup.procs" && exec ${ON_MACHINE.join(' ')} nsenter --net="$1" nice -n -20 ionice -c 1 -n 4 \
   chroot "$2" "$3" -cgroup-root "$0" >>"$4" 2>&1`
 
 /** The machine's network, with a cable to that of the test. @returns the path of its namespace */

@@ -7,6 +7,7 @@ import { bundle } from '../platform/host/bundle.ts'
 import type { Machine } from './machine.ts'
 import { type Sandbox, tokenHeader } from './orchestrator.ts'
 import { BOOT_MS, changes, listed, PLAYING, pidOf, RESUME_MS, sandboxOf, startHogs, startPlay } from './play.ts'
+import { BUSY_PERCENT } from './processors.ts'
 import { createTemplateBuild } from './template-build.ts'
 
 const USER = { user: 'user', workdir: '/home/user', env: { STAGE: 'build', PATH: '/opt/tools' } }
@@ -46,7 +47,7 @@ test(
     })
     probe.go()
     await startHogs(machine, template)
-    await expect.poll(() => cpuUsed(machine)).toBeGreaterThan(90)
+    await expect.poll(() => cpuUsed(machine)).toBeGreaterThan(BUSY_PERCENT)
 
     const build = createTemplateBuild(machine.url, template)
     expect(await build.run('echo $STAGE $PATH; pwd; id -un >made', USER)).toContain('build /opt/tools:/usr/local/sbin')

@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { expect, type TestContext } from 'vitest'
 import { call, type ProcessMessage, type Stream, start } from '../_util/rpc.ts'
 import { type Machine, makeMachine, needsMachine } from './machine.ts'
 import { createOrchestrator, type Orchestrator, type Sandbox, tokenHeader, tokenOf } from './orchestrator.ts'
-import { runInRealTime } from './priority.ts'
 import { type Probe, startProbe } from './probing.ts'
+import { MACHINE_PROCESSORS, runOnHost } from './processors.ts'
 
 /** A machine, the platform that runs it, and its health checks. Disposing fails if any call missed its time. */
 export interface Play extends AsyncDisposable {
@@ -15,11 +14,8 @@ export interface Play extends AsyncDisposable {
   readonly probe: Probe
 }
 
-/**
- * Options of tests with a play. On a machine that others load, single calls miss their time now and then, for a reason that is not known; what is
- * missed in three tries in a row fails.
- */
-export const PLAYING = { timeout: 120_000, retry: 2 }
+/** Options of tests with a play. */
+export const PLAYING = { timeout: 120_000 }
 
 /** What an `/init` loop may take (contract K5). */
 export const RESUME_MS = 10_000
@@ -29,7 +25,7 @@ export const BOOT_MS = 60_000
 export async function startPlay(context: TestContext): Promise<Play> {
   await needsMachine(context)
   await using undo = new AsyncDisposableStack()
-  undo.use(await runInRealTime())
+  undo.use(await runOnHost())
   const machine = undo.use(await makeMachine(context))
   const platform = createOrchestrator(machine)
   const probe = undo.use(await startProbe(machine.url))
@@ -53,9 +49,9 @@ export function sandboxOf(id: string, more: Partial<Sandbox> = {}): Sandbox {
   return { id, templateId: 'template', token: tokenOf(id), ...more }
 }
 
-/** Commands that take twice as many processors as there are, for as long as they are not frozen. */
+/** Commands that take twice as many processors as the machine has, for as long as they are not frozen. */
 export async function startHogs(machine: Machine, sandbox: Sandbox): Promise<void> {
-  for (let i = 0; i < cpus().length * 2; i++) {
+  for (let i = 0; i < MACHINE_PROCESSORS * 2; i++) {
     const hog = await start(machine.url, '/bin/sh', {
       args: ['-c', 'while :; do :; done'],
       headers: tokenHeader(sandbox),
@@ -91,16 +87,7 @@ async function expectNoMiss({ calls }: Orchestrator, probe: Probe): Promise<void
   console.log(JSON.stringify({ probed, calls: longestOf(calls) }))
   expect(misses).toEqual([])
   expect(Object.keys(probed)).toEqual(['/health', '/metrics'])
-  expect(calls.flatMap((one, index) => (isMiss(calls, index) ? [{ ...one, index }] : []))).toEqual([])
-}
-
-/**
- * Whether a call did not keep its time. The first that a daemon takes after its start may, for code that was never run; the platform asks again
- * (contract K5), and the second may not.
- */
-function isMiss(calls: Orchestrator['calls'], index: number): boolean {
-  const isFirst = calls[index - 1]?.outcome === 'refused' && calls[index + 1]?.outcome === 'answered'
-  return calls[index]?.outcome === 'missed' && !isFirst
+  expect(calls.flatMap((one, index) => (one.outcome === 'missed' ? [{ ...one, index }] : []))).toEqual([])
 }
 
 /** Calls by their names; the first after it began to listen, when nothing of it is warm, by itself. */

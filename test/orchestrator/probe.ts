@@ -23,7 +23,7 @@ export interface Miss {
   readonly at: number
 }
 
-/** Sent to the test: after `stop` when no call is under way, and after `report`. */
+/** Sent to the test: `quiet` at the beginning and, after `stop`, when no call is under way; the rest after `report`. */
 export type FromProbe =
   | 'quiet'
   | { readonly probed: Readonly<Record<string, Probed>>; readonly misses: readonly Miss[] }
@@ -52,6 +52,7 @@ process.on('message', (message: ToProbe) => {
   timers = Object.entries(INTERVALS).map(([path, every]) => setInterval(() => void ask(path, headers), every))
 })
 process.on('disconnect', () => process.exit())
+say('quiet')
 
 function say(message: FromProbe): void {
   process.send?.(message)

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { REAL_TIME } from './priority.ts'
 import type { FromProbe, Miss, Probed, ToProbe } from './probe.ts'
+import { ON_HOST } from './processors.ts'
 
 /** Health checks and metrics of the platform, by a process of its own that no load delays. Disposing ends it. */
 export interface Probe extends AsyncDisposable {
@@ -16,12 +16,14 @@ export interface Probe extends AsyncDisposable {
 
 const program = fileURLToPath(new URL('probe.ts', import.meta.url))
 
-/** Makes one that does not ask yet. It is a real-time process (sched(7)), as the host it stands for does not share the guest's processors. */
+/** Makes one that does not ask yet. It runs before everything else of the host's. */
 export async function startProbe(url: string): Promise<Probe> {
-  const child = spawn('chrt', [...REAL_TIME, process.execPath, program, url], {
+  const [first = '', ...words] = [...ON_HOST, process.execPath, program, url]
+  const child = spawn(first, words, {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
-  await once(child, 'spawn')
+  // Its own start would delay what the test measures.
+  await once(child, 'message')
   const tell = (message: ToProbe) => void child.send(message)
   const answer = async <M extends ToProbe>(message: M): Promise<FromProbe> => {
     const answered = Promise.race([
