@@ -18,6 +18,8 @@ interface Layers extends AsyncDisposable {
 /** As a container has its files: what an image brings lies below, what is changed is copied up. Disposing unmounts. */
 async function mountLayers(dir: string, context: TestContext): Promise<Layers> {
   needsNamespace(context)
+  // The upper layer cannot lie on an overlay itself, as the checkout of the tests may.
+  await sh(`mount -t tmpfs layers ${dir}`, '/')
   await sh('mkdir -p lower/app/src/deep upper work merged; touch lower/app/src/deep/f', dir)
   const options = `lowerdir=${dir}/lower,upperdir=${dir}/upper,workdir=${dir}/work`
   const mounting = promisify(execFile)('mount', ['-t', 'overlay', 'overlay', '-o', options, `${dir}/merged`])
@@ -30,7 +32,7 @@ async function mountLayers(dir: string, context: TestContext): Promise<Layers> {
     app: `${dir}/merged/app`,
     merged: `${dir}/merged`,
     [Symbol.asyncDispose]: async () => {
-      await sh('umount -l merged', dir)
+      await sh(`umount -l ${dir}/merged ${dir}`, '/')
     },
   }
 }
