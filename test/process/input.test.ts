@@ -135,8 +135,10 @@ test('D51 more than 16 MiB waiting are refused, and nothing of what waits is los
 })
 
 test('D51 while an input is blocked everything else works, and a kill frees it', async () => {
-  const { stream, pid } = await startShell('sleep 300')
-  const blocked = sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(MB) })
+  const { stream, pid } = await startShell('head -c 1; sleep 300')
+  const blocked = sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(MB, 'x') })
+  // It has arrived: its beginning was read, and a pipe takes but a part of the rest.
+  expect((await stream.next()).event.data).toEqual({ stdout: Buffer.from('x').toString('base64') })
   const closing = closeStdin(daemon.url, { pid })
   expect((await list(daemon.url)).some((process) => process.pid === pid)).toBe(true)
   accepted(await kill(daemon.url, { pid }))
