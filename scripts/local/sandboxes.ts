@@ -3,6 +3,9 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createSandbox, initialize, type Sandbox, type SandboxRequest } from './sandbox.ts'
 
+/** What a timer can wait for: longer ones would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 /** All sandboxes of this control plane. */
 export class Sandboxes {
   readonly #directory: string
@@ -36,7 +39,7 @@ export class Sandboxes {
     clearTimeout(sandbox.timer)
     sandbox.endAt = new Date(Date.now() + seconds * 1000)
     const end = () => (sandbox.request.autoPause ? this.pause(sandbox) : this.kill(sandbox))
-    sandbox.timer = setTimeout(() => void end(), seconds * 1000)
+    sandbox.timer = setTimeout(() => void end(), Math.min(seconds * 1000, MAX_TIMER_MS))
   }
 
   async pause(sandbox: Sandbox): Promise<void> {

@@ -75,6 +75,8 @@ export function createInitialization(options: InitializationOptions): Initializa
     },
     first: first.promise,
     apply: async (request, call) => {
+      // Whoever has left already costs no look.
+      call.signal.throwIfAborted()
       // Before the turn comes, so that calls that wait share it.
       const look = metadata.look()
       const release = await lock.acquire(call.signal)

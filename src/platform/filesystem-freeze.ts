@@ -2,7 +2,7 @@ import { AppError, errnoOf } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import { createLock } from '../lib/lock.ts'
 import { after } from '../lib/timers.ts'
-import { unlessAborted } from '../lib/unless-aborted.ts'
+import { within } from '../lib/within.ts'
 import type { Log } from '../log.ts'
 import { freezeFilesystem, thawFilesystem } from '../native/index.ts'
 
@@ -65,7 +65,7 @@ export function createFilesystemFreeze(options: FilesystemFreezeOptions): Filesy
     freeze: async (signal) => {
       const release = await lock.acquire(signal)
       try {
-        await unlessAborted(before(), AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)])).catch(() => {})
+        await within(PATIENCE_MS, before(), signal)
         signal.throwIfAborted()
         const done = await unlessErrno('EBUSY', call('FIFREEZE', path, freezeFilesystem(bytes)))
         if (done || disarm !== undefined) arm()

@@ -3,7 +3,8 @@ import { filesRoutes } from '../../src/http/routes/files.ts'
 import type { Defaults } from '../../src/system/defaults.ts'
 import { type Headers, sendWhole } from '../_util/http.ts'
 import { makePeople, type People } from '../_util/people.ts'
-import { type Front, type LogLine, recordingLog, startFront } from './front.ts'
+import { type LogLine, recordingLog } from '../_util/recording-log.ts'
+import { type Front, startFront } from './front.ts'
 
 type Answer = Awaited<ReturnType<typeof sendWhole>>
 

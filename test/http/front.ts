@@ -13,7 +13,6 @@ import { healthRoute } from '../../src/http/routes/health.ts'
 import { initRoute } from '../../src/http/routes/init.ts'
 import { metricsRoute } from '../../src/http/routes/metrics.ts'
 import type { SandboxMetadata } from '../../src/http/sandbox-metadata.ts'
-import type { Log, LogFields } from '../../src/log.ts'
 import { createCallCounts } from '../../src/metrics/calls.ts'
 import { MACHINE, type Sources } from '../../src/metrics/hierarchy.ts'
 import { openMachine } from '../../src/metrics/machine.ts'
@@ -22,21 +21,7 @@ import { NO_MMDS } from '../../src/platform/mmds/mmds.ts'
 import { createClock } from '../../src/system/clock.ts'
 import { createDefaults, type Defaults } from '../../src/system/defaults.ts'
 import { createUsers } from '../../src/system/users.ts'
-
-export interface LogLine extends LogFields {
-  readonly level: 'debug' | 'info' | 'warn' | 'error'
-  readonly message: string
-}
-
-/** A log that keeps its lines. */
-export function recordingLog(): { readonly log: Log; readonly lines: LogLine[] } {
-  const lines: LogLine[] = []
-  const at = (level: LogLine['level']) => (fields: LogFields, message: string) => {
-    lines.push({ ...fields, level, message })
-  }
-  const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), named: () => log }
-  return { log, lines }
-}
+import { type LogLine, recordingLog } from '../_util/recording-log.ts'
 
 /** The listener and the app of a daemon, in this process. Disposing closes it and fails if a connection is left. */
 export interface Front extends AsyncDisposable {

@@ -2,8 +2,8 @@ import { rename, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { openMachine } from '../../src/metrics/machine.ts'
 import { Sampler } from '../../src/metrics/sampler.ts'
+import { type LogLine, recordingLog } from '../_util/recording-log.ts'
 import { makeTmpDir, type TmpDir } from '../_util/tmp-dir.ts'
-import { type LogLine, recordingLog } from '../http/front.ts'
 
 /** So long that the schedule never comes to a second sample. */
 const NEVER = 1_000_000_000

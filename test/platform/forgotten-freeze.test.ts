@@ -1,8 +1,8 @@
 import { expect, type TestContext, test } from 'vitest'
 import { createFilesystemFreeze } from '../../src/platform/filesystem-freeze.ts'
 import { makeLoopDisk, needsLoopDisks } from '../_util/loop-disk.ts'
+import { recordingLog } from '../_util/recording-log.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { recordingLog } from '../http/front.ts'
 import { takesWrites } from './frozen-daemon.ts'
 
 const NEVER = new AbortController().signal

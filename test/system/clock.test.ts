@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { setClock } from '../../src/native/index.ts'
 import { createClock, isClockOff } from '../../src/system/clock.ts'
 import { needsNamespace } from '../_util/namespace.ts'
-import { recordingLog } from '../http/front.ts'
+import { recordingLog } from '../_util/recording-log.ts'
 
 const differences: [number, boolean][] = [
   [0, false],

@@ -1,8 +1,8 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { writeRunDir } from '../../src/system/run-dir.ts'
+import { recordingLog } from '../_util/recording-log.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { recordingLog } from '../http/front.ts'
 
 test('A10 A11 the run directory is 0755 and .E2B_SANDBOX 0444, without a newline, whatever the umask is', async () => {
   await using tmp = await makeTmpDir()

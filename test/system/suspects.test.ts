@@ -11,9 +11,10 @@ import { createSuspects } from '../../src/system/suspects.ts'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
+import { recordingLog } from '../_util/recording-log.ts'
 import { open, start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { connectRaw, recordingLog } from '../http/front.ts'
+import { connectRaw } from '../http/front.ts'
 import { DOOMED_ADDRESS, needsCables, startIsland } from './island.ts'
 
 // Each takes some seconds, and a multiple of that on a busy machine.

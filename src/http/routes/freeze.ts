@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
+import { within } from '../../lib/within.ts'
 import { clientGone } from '../client-gone.ts'
 import { integerOf, queryValues } from '../query.ts'
 
@@ -34,7 +34,7 @@ export function freezeRoute(app: FastifyInstance, { freeze, sampleNow }: FreezeR
   app.post('/freeze', async (request, reply) => {
     const query = readQuery(request.url)
     const signal = clientGone(reply.raw)
-    await Promise.race([sampleNow(), delay(SAMPLE_MS, undefined, { ref: false })])
+    await within(SAMPLE_MS, sampleNow(), signal)
     const result = await freeze(query, signal).catch((error) => {
       if (signal.aborted) return undefined
       throw error

@@ -1,6 +1,6 @@
+import { within } from '../../lib/within.ts'
 import type { MmdsOptions } from './options.ts'
 import type { Reads } from './reads.ts'
-import { within } from './within.ts'
 
 /** What a look-up needs. */
 export interface LookUpOptions {

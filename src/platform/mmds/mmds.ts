@@ -1,3 +1,4 @@
+import { within } from '../../lib/within.ts'
 import type { Log } from '../../log.ts'
 import type { EnvVars } from '../../system/defaults.ts'
 import { createMmdsClient, type MmdsClientOptions } from './client.ts'
@@ -7,7 +8,6 @@ import type { MmdsOptions } from './options.ts'
 import { createPoller, type Pace } from './poller.ts'
 import { shareReads } from './reads.ts'
 import { createRouteRepair, type RunCommand } from './route-repair.ts'
-import { within } from './within.ts'
 
 /** The microVM's metadata service: what the host says about this sandbox. */
 export interface Mmds {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { within } from '../../lib/within.ts'
 import type { MmdsOptions } from './options.ts'
-import { within } from './within.ts'
 
 /** Asks the metadata service again and again until it answers. */
 export interface Poller {

@@ -2,8 +2,9 @@ import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createWorkload } from '../../../src/platform/freeze/workload.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
+import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
-import { HIERARCHY, LEGACY, makeCounter, makeRig, NEVER, recordingLog } from './rig.ts'
+import { HIERARCHY, LEGACY, makeCounter, makeRig, NEVER } from './rig.ts'
 
 test('H3 a freeze stops what runs in user and ptys, and nothing else', async (context) => {
   needsCgroups(context)
@@ -105,7 +106,7 @@ test('H4 a daemon that cannot tell its own cgroup freezes only user and ptys', a
     writeFileSync(`${group}/cgroup.freeze`, '0')
     writeFileSync(`${group}/cgroup.events`, 'populated 0\nfrozen 1\n')
   }
-  const { log, logged } = recordingLog()
+  const { log, lines: logged } = recordingLog()
   const workload = await createWorkload({ root: dir.path, log })
   expect(await workload.freeze(HIERARCHY, NEVER)).toMatchObject({ mode: 'legacy', requested: 2, frozen: 2, visited: 0 })
   expect(groups.map((group) => readFileSync(`${group}/cgroup.freeze`, 'latin1'))).toEqual(['1', '1', '0'])

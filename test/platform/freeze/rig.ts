@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
-import type { Log, LogFields } from '../../../src/log.ts'
 import type { FreezeRequest } from '../../../src/platform/freeze/freezer.ts'
 import { createWorkload, type Workload } from '../../../src/platform/freeze/workload.ts'
 import { type CgroupRoot, makeCgroupRoot } from '../../_util/cgroup.ts'
+import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
 
 export const NEVER = new AbortController().signal
 
@@ -14,18 +14,11 @@ export const NEVER = new AbortController().signal
 export const LEGACY: FreezeRequest = { hierarchy: false, maxCgroups: undefined, maxWait: 10_000 }
 export const HIERARCHY: FreezeRequest = { ...LEGACY, hierarchy: true }
 
-/** A line that was logged. */
-export interface Line {
-  readonly level: string
-  readonly fields: LogFields
-  readonly message: string
-}
-
 /** Freezing in the test's own process, on cgroups of its own, which the test's process is not in. */
 export interface Rig extends AsyncDisposable {
   readonly root: CgroupRoot
   readonly workload: Workload
-  readonly logged: readonly Line[]
+  readonly logged: readonly LogLine[]
   /** What a cgroup's own `cgroup.freeze` says of each. */
   frozen(): Record<string, boolean>
 }
@@ -41,7 +34,7 @@ export async function makeRig(
   const root = makeCgroupRoot()
   for (const group of ['user', 'ptys', ...groups]) mkdirSync(`${root.path}/${group}`, { recursive: true })
   for (const group of options.frozenByGuest ?? []) root.write(`${group}/cgroup.freeze`, '1')
-  const { log, logged } = recordingLog()
+  const { log, lines: logged } = recordingLog()
   const { watchdogMs } = options
   const workload = await createWorkload({ root: root.path, log, ...(watchdogMs === undefined ? {} : { watchdogMs }) })
   return {
@@ -55,20 +48,6 @@ export async function makeRig(
       await root[Symbol.asyncDispose]()
     },
   }
-}
-
-/** Keeps what is logged. */
-export function recordingLog(): { log: Log; logged: Line[] } {
-  const logged: Line[] = []
-  const at = (level: string) => (fields: LogFields, message: string) => void logged.push({ level, fields, message })
-  const log: Log = {
-    debug: at('debug'),
-    info: at('info'),
-    warn: at('warn'),
-    error: at('error'),
-    named: () => log,
-  }
-  return { log, logged }
 }
 
 /** A process that counts for as long as it is let. Disposing kills it. */

@@ -3,18 +3,19 @@ import { expect, test } from 'vitest'
 import { createStartGate, type StartGate } from '../../../src/platform/freeze/start-gate.ts'
 import { type CgroupRoot, makeCgroupRoot } from '../../_util/cgroup.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
-import { type Line, NEVER, recordingLog } from './rig.ts'
+import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
+import { NEVER } from './rig.ts'
 
 interface GateRig extends AsyncDisposable {
   readonly root: CgroupRoot
   readonly gate: StartGate
-  readonly logged: readonly Line[]
+  readonly logged: readonly LogLine[]
 }
 
 async function makeGate(): Promise<GateRig> {
   const root = makeCgroupRoot()
   for (const group of ['user', 'ptys']) mkdirSync(`${root.path}/${group}`)
-  const { log, logged } = recordingLog()
+  const { log, lines: logged } = recordingLog()
   const gate = await createStartGate(root.path, log)
   return {
     root,
@@ -46,9 +47,7 @@ test('D26 L5 a start waits while its group is frozen, says so once, and goes on 
   expect(waiting.seen.entered).toBe(false)
   rig.root.write('user/cgroup.freeze', '0')
   await waiting.entered
-  expect(rig.logged).toEqual([
-    { level: 'info', fields: { group: 'user' }, message: 'a start waits for its cgroup to be thawed' },
-  ])
+  expect(rig.logged).toEqual([{ level: 'info', group: 'user', message: 'a start waits for its cgroup to be thawed' }])
 })
 
 test('D26 a start waits as well when something above its group is frozen', async (context) => {

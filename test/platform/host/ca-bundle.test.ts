@@ -8,9 +8,9 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { type CaBundle, createCaBundle } from '../../../src/platform/host/ca-bundle.ts'
 import { needsNamespace } from '../../_util/namespace.ts'
+import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 import { bundle, certificate } from './bundle.ts'
-import { type Line, recordingLog } from './recording-log.ts'
 
 const run = promisify(execFile)
 const signal = new AbortController().signal
@@ -20,7 +20,7 @@ interface Place extends AsyncDisposable {
   readonly directory: string
   readonly certificates: string
   readonly installed: string
-  readonly lines: Line[]
+  readonly lines: LogLine[]
   /** As after a start of the daemon. */
   restarted(): CaBundle
   read(): Promise<string>

@@ -19,8 +19,8 @@ import { createHostsFile, withMapping } from '../../../src/platform/host/hosts-f
 import { createHyperloop } from '../../../src/platform/host/hyperloop.ts'
 import { EnvVars } from '../../../src/system/defaults.ts'
 import { inNamespace, needsNamespace } from '../../_util/namespace.ts'
+import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
-import { recordingLog } from './recording-log.ts'
 
 const run = promisify(execFile)
 const NAME = 'events.e2b.local'

@@ -6,9 +6,9 @@ import { expect, type TestContext, test } from 'vitest'
 import { createHostCommands } from '../../../src/platform/host/commands.ts'
 import { createVolumes, type Volumes } from '../../../src/platform/host/volumes.ts'
 import { needsNamespace } from '../../_util/namespace.ts'
+import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 import { type MountPrograms, makeMountPrograms } from './mount-programs.ts'
-import { recordingLog } from './recording-log.ts'
 
 const run = promisify(execFile)
 

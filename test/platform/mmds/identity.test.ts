@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 import { createIdentity } from '../../../src/platform/mmds/identity.ts'
 import type { MmdsOptions } from '../../../src/platform/mmds/options.ts'
 import { EnvVars } from '../../../src/system/defaults.ts'
+import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
-import { recordingLog } from '../../http/front.ts'
 import { OPTIONS } from './fake-mmds.ts'
 
 async function makeRig() {

@@ -4,8 +4,8 @@ import { createHostCommands } from '../../../src/platform/host/commands.ts'
 import { createMmds, type Mmds, type MmdsParts } from '../../../src/platform/mmds/mmds.ts'
 import type { MmdsOptions } from '../../../src/platform/mmds/options.ts'
 import { EnvVars } from '../../../src/system/defaults.ts'
+import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
-import { type LogLine, recordingLog } from '../../http/front.ts'
 import { type FakeMmds, startFakeMmds } from './fake-mmds.ts'
 
 /** A view of a metadata service that runs here; its ids go to files and variables of the rig's own. Disposing ends both. */

@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 import { createHostCommands } from '../../../src/platform/host/commands.ts'
 import { createRouteRepair } from '../../../src/platform/mmds/route-repair.ts'
 import { needsNamespace } from '../../_util/namespace.ts'
+import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
-import { recordingLog } from '../../http/front.ts'
 
 const never = new AbortController().signal
 const RULE = '-d 169.254.169.254 -p tcp --dport 80 -j RETURN'
