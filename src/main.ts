@@ -28,8 +28,6 @@ switch (command.kind) {
 
 async function run(config: Config): Promise<void> {
   // Only here, so that -version answers without loading the server.
-  const { serve } = await import('./serve.ts')
-  const stopped = await serve(config, LAST_RESORT_MS)
-  // Commands that are left running would keep the event loop alive, and so would what they left behind.
-  process.exit(stopped ? 0 : FAILURE_EXIT)
+  const { leave, serve } = await import('./serve.ts')
+  leave((await serve(config, LAST_RESORT_MS)) ? 0 : FAILURE_EXIT)
 }

@@ -1,9 +1,11 @@
+import { flushCompileCache } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from './config.ts'
 import { startDaemon } from './daemon.ts'
 import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
+import { exitNow } from './native/index.ts'
 import { createLogs } from './platform/logs/logs.ts'
 import { checkInstallation } from './system/installation.ts'
 
@@ -23,7 +25,7 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
     logs.print(`listening on http://${host(config.address)}:${daemon.port}`)
     await checkInstallation(dirname(fileURLToPath(import.meta.url)), log)
     log.info({ signal: await stopped }, 'stopping')
-    setTimeout(() => process.exit(), lastResort).unref()
+    setTimeout(() => exitNow(0), lastResort).unref()
     await daemon.close()
     return true
   } catch (error) {
@@ -32,6 +34,15 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
   } finally {
     await logs.close()
   }
+}
+
+/**
+ * Ends the process at once, with commands still running, and with file calls that a dead network mount may never let end. What a new
+ * build compiled is kept for its next start.
+ */
+export function leave(code: number): never {
+  flushCompileCache()
+  return exitNow(code)
 }
 
 /**

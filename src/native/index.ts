@@ -109,6 +109,7 @@ interface Addon {
   waitOrphan(ours: readonly number[]): 'none' | 'ours' | number
   setChildSubreaper(): void
   noFileLimit(): [number, number]
+  exitNow(code: number): never
   setClock(seconds: number, nanoseconds: number): void
   setTcpUserTimeout(fd: number, milliseconds: number): void
   readEntry(path: Uint8Array, prefix: string): Promise<Buffer>
@@ -198,6 +199,11 @@ export const waitOrphan = addon.waitOrphan
 export const setChildSubreaper = addon.setChildSubreaper
 /** RLIMIT_NOFILE: [soft, hard]; Infinity for no limit. */
 export const noFileLimit = addon.noFileLimit
+/**
+ * _exit(2) with a code of 0 to 255: at once, with no regard to other threads. Ending the process in the usual way waits for the
+ * thread pool, and so for every file call that a dead network mount holds up. Throws EINVAL for another code.
+ */
+export const exitNow = addon.exitNow
 /** clock_settime(CLOCK_REALTIME). Throws with `code` (EPERM). */
 export const setClock = addon.setClock
 /** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */

@@ -1,10 +1,11 @@
-// Settings of the process, the machine and of sockets that Node cannot reach: getrlimit(2), clock_settime(2), tcp(7).
+// Of the process, the machine and of sockets, what Node cannot reach: getrlimit(2), _exit(2), clock_settime(2), tcp(7).
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmath>
 
@@ -25,6 +26,14 @@ napi_value no_file_limit(napi_env env, napi_callback_info) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return throw_errno(env, "getrlimit", errno);
   return from_pair(env, from_limit(env, limit.rlim_cur), from_limit(env, limit.rlim_max));
+}
+
+napi_value exit_now(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int64_t code = 0;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  if (!to_integer(env, arguments.at[0], "code", 0, 255, code)) return nullptr;
+  _exit(static_cast<int>(code));
 }
 
 napi_value set_clock(napi_env env, napi_callback_info info) {
@@ -57,6 +66,7 @@ napi_value set_tcp_user_timeout(napi_env env, napi_callback_info info) {
 
 void register_system(napi_env env, napi_value exports) {
   export_function(env, exports, "noFileLimit", no_file_limit);
+  export_function(env, exports, "exitNow", exit_now);
   export_function(env, exports, "setClock", set_clock);
   export_function(env, exports, "setTcpUserTimeout", set_tcp_user_timeout);
 }

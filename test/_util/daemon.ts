@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -16,7 +16,7 @@ export interface Daemon extends AsyncDisposable {
   stderr(): string
   /** SIGTERM, then waits for the end; gives the exit code. Idempotent. */
   stop(): Promise<number>
-  /** Settles when it has ended: the exit code, or 255 if a signal killed it. */
+  /** Settles when it has ended: the exit code, or 128 and the number of the signal that killed it, as a shell tells it. */
   readonly ended: Promise<number>
 }
 
@@ -101,8 +101,8 @@ function collect(child: ChildProcess): { stdout: string; stderr: string } {
 }
 
 async function exitOf(child: ChildProcess): Promise<number> {
-  const [code] = await once(child, 'close')
-  return typeof code === 'number' ? code : 255
+  const [code, signal] = await once(child, 'close')
+  return typeof code === 'number' ? code : 128 + constants.signals[signal as NodeJS.Signals]
 }
 
 async function listening(

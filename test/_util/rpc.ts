@@ -148,6 +148,13 @@ export interface ProcessEnd {
   readonly error?: string
 }
 
+/** The pid that a process stream begins with; takes that event. */
+export async function pidOf(stream: Stream<ProcessMessage>): Promise<number> {
+  const { event } = await stream.next()
+  if (event.start === undefined) throw new Error(`not a start event: ${JSON.stringify(event)}`)
+  return event.start.pid
+}
+
 /** Everything that a process stream said. */
 export interface Transcript {
   readonly pid: number

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, type TestContext } from 'vitest'
-import { call, type ProcessMessage, type Stream, start } from '../_util/rpc.ts'
+import { call, pidOf, start } from '../_util/rpc.ts'
 import { type Machine, makeMachine, needsMachine } from './machine.ts'
 import { createOrchestrator, type Orchestrator, type Sandbox, tokenHeader, tokenOf } from './orchestrator.ts'
 import { type Probe, startProbe } from './probing.ts'
@@ -58,13 +58,6 @@ export async function startHogs(machine: Machine, sandbox: Sandbox): Promise<voi
     })
     await pidOf(hog)
   }
-}
-
-/** The pid that a process stream begins with. */
-export async function pidOf(stream: Stream<ProcessMessage>): Promise<number> {
-  const pid = (await stream.next()).event.start?.pid
-  if (pid === undefined) throw new Error('no start event')
-  return pid
 }
 
 /** The pids that `List` tells. */

@@ -3,7 +3,7 @@ import { Agent, type ClientRequest, request } from 'node:http'
 import { type ClientHttp2Session, connect } from 'node:http2'
 import { createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node'
 import { expect, test } from 'vitest'
-import { call, enveloped, type ProcessMessage, type Stream, start } from '../_util/rpc.ts'
+import { call, enveloped, pidOf, start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 import { clientsOf } from './typed-clients.ts'
@@ -16,10 +16,6 @@ const framed = (message: unknown) => enveloped(Buffer.from(JSON.stringify(messag
 
 async function descriptors(): Promise<number> {
   return (await readdir(`/proc/${daemon().pid}/fd`)).length
-}
-
-async function pidOf(stream: Stream<ProcessMessage>): Promise<number> {
-  return (await stream.next()).event.start?.pid ?? 0
 }
 
 /** Opens a stream, waits for its first bytes, and goes away in one of three ways. */

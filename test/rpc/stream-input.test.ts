@@ -1,7 +1,16 @@
 import { request } from 'node:http'
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
-import { call, enveloped, type ProcessMessage, type Stream, type StreamEnd, start, transcript } from '../_util/rpc.ts'
+import {
+  call,
+  enveloped,
+  type ProcessMessage,
+  pidOf,
+  type Stream,
+  type StreamEnd,
+  start,
+  transcript,
+} from '../_util/rpc.ts'
 import { framesOf } from './frames.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 
@@ -13,10 +22,6 @@ const HEADERS = { 'content-type': 'application/connect+json', 'connect-protocol-
 const framed = (message: unknown) => enveloped(Buffer.from(JSON.stringify(message)))
 const startEvent = (pid: number) => ({ start: { process: { pid } } })
 const dataEvent = (text: string) => ({ data: { input: { stdin: Buffer.from(text).toString('base64') } } })
-
-async function pidOf(stream: Stream<ProcessMessage>): Promise<number> {
-  return (await stream.next()).event.start?.pid ?? 0
-}
 
 /** One whole call: its messages, then the answer's messages and last frame. */
 async function streamInput(

@@ -1,16 +1,10 @@
 import { expect, test } from 'vitest'
-import { asUser, call, open, type ProcessMessage, type Stream, shell, start, transcript } from '../_util/rpc.ts'
+import { asUser, call, open, type ProcessMessage, pidOf, shell, start, transcript } from '../_util/rpc.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
 const DEADLINE = { code: 'deadline_exceeded', message: 'context deadline exceeded' }
-
-async function pidOf(stream: Stream<ProcessMessage>): Promise<number> {
-  const { event } = await stream.next()
-  if (event.start === undefined) throw new Error(`not a start event: ${JSON.stringify(event)}`)
-  return event.start.pid
-}
 
 function kill(pid: number) {
   return call(daemon().url, 'process.Process/SendSignal', { process: { pid }, signal: 'SIGNAL_SIGKILL' })
