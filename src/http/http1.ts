@@ -47,9 +47,11 @@ export function createHttp1({ handler, headersTimeout }: HttpOptions): Http1 {
     unanswered.set(socket, (unanswered.get(socket) ?? 0) + 1)
     if (draining) response.setHeader('connection', 'close')
     response.once('close', () => {
-      const left = (unanswered.get(socket) ?? 1) - 1
-      unanswered.set(socket, left)
-      if (draining && left === 0) socket.destroySoon()
+      const count = unanswered.get(socket)
+      // A connection that is gone was closed before its responses are.
+      if (count === undefined) return
+      unanswered.set(socket, count - 1)
+      if (draining && count === 1) socket.destroySoon()
     })
   })
   server.on('request', handler)
