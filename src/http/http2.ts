@@ -2,7 +2,7 @@ import {
   createServer,
   type Http2Server,
   type Http2ServerRequest,
-  type Http2ServerResponse,
+  Http2ServerResponse,
   type ServerHttp2Session,
 } from 'node:http2'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, type ProtocolServer } from './http1.ts'
@@ -67,6 +67,17 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
   }
 }
 
+/** What handlers use of a response of HTTP/1.1, and Node's compatibility layer leaves out: whether it is gone. */
+class Response extends Http2ServerResponse {
+  static {
+    Object.defineProperty(Response.prototype, 'destroyed', {
+      get(this: Response) {
+        return this.stream.destroyed
+      },
+    })
+  }
+}
+
 function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Session) => void): Http2Server {
   const server = createServer({
     settings: {
@@ -76,6 +87,7 @@ function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Se
     },
     maxSessionMemory: MAX_SESSION_MEMORY,
     maxSessionRejectedStreams: MAX_REJECTED_STREAMS,
+    Http2ServerResponse: Response,
     ...STREAM_RESETS,
   })
   server.on('session', onSession)
@@ -86,25 +98,24 @@ function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Se
 
 /**
  * Ends a session that never says its settings as early as headers that never end, and one without a call as late as an
- * idle HTTP/1.1 connection; a silent call keeps it.
+ * idle HTTP/1.1 connection; a silent call keeps it. With a timer of its own: the one that node's sessions offer goes on
+ * after their end, and holds them in memory as long as it runs.
  */
 function closeWhenIdle(session: ServerHttp2Session, headersTimeout: number): void {
-  let greeted = false
   let calls = 0
-  session.setTimeout(headersTimeout)
-  session.once('remoteSettings', () => {
-    greeted = true
-    session.setTimeout(KEEP_ALIVE_TIMEOUT)
-  })
+  let timer = setTimeout(() => session.destroy(), headersTimeout).unref()
+  const rest = () => {
+    clearTimeout(timer)
+    if (calls === 0 && !session.destroyed) timer = setTimeout(() => session.close(), KEEP_ALIVE_TIMEOUT).unref()
+  }
+  session.once('remoteSettings', rest)
   session.on('stream', (stream) => {
     calls++
+    clearTimeout(timer)
     stream.once('close', () => {
       calls--
-      session.setTimeout(KEEP_ALIVE_TIMEOUT)
+      rest()
     })
   })
-  session.on('timeout', () => {
-    if (!greeted) session.destroy()
-    else if (calls === 0) session.close()
-  })
+  session.once('close', () => clearTimeout(timer))
 }
