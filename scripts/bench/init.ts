@@ -7,6 +7,7 @@ const LEAVERS = fileURLToPath(new URL('init-leavers.ts', import.meta.url))
 
 /** Callers whose attempts are under way all the time; each second as many give up and come again. */
 const CALLERS = 1_000
+const ATTEMPT_MS = 1_000
 
 /** What an orchestrator sends to a sandbox without volumes or certificates, but the token: the daemon is to stay open for other measures. */
 const body = () =>
@@ -23,7 +24,7 @@ export const init: Measure = {
   async run({ client }) {
     const call = () => client.send({ method: 'POST', path: '/init', body: body() })
     const alone = await latencyOf(call, { count: 1_000 })
-    const leavers = fork(LEAVERS, [client.url.href, String(CALLERS)])
+    const leavers = fork(LEAVERS, [client.url.href, String(CALLERS), String(ATTEMPT_MS)])
     try {
       await once(leavers, 'message')
       const amid = await latencyOf(call, { count: 1_000 })

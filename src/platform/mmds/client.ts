@@ -5,8 +5,8 @@ import { type MmdsOptions, parseMmdsOptions } from './options.ts'
 /** Asks the microVM's metadata service (MMDS, version 2). */
 export interface MmdsClient {
   /**
-   * One look: a session token, then the options. Rejects with AppError `unavailable` if the service cannot be reached, does
-   * not answer within 10 s or answers nonsense, and with the signal's reason once that aborts.
+   * One look: a session token, unless the last one still serves, then the options. Rejects with AppError `unavailable` if the service
+   * cannot be reached, does not answer within 10 s or answers nonsense, and with the signal's reason once that aborts.
    */
   read(signal: AbortSignal): Promise<MmdsOptions>
 }
@@ -22,20 +22,34 @@ export interface MmdsClientOptions {
 const SERVICE = 'http://169.254.169.254'
 const TIMEOUT_MS = 10_000
 
+const OK = 200
+
 /** Bytes of an answer. The options take some 300. */
 const MAX_ANSWER = 64 * 1024
 
 /**
- * Makes a client. Each request has a connection of its own: after a snapshot was restored the service knows nothing of older ones.
+ * Makes a client. Each request has a connection of its own: after a snapshot was restored the service knows nothing of older ones. A
+ * session token serves for as many looks as the service takes it; it expires, and the service of another host knows nothing of it.
  */
 export function createMmdsClient({ base = SERVICE, timeout = TIMEOUT_MS }: MmdsClientOptions = {}): MmdsClient {
   const { hostname: host, port } = new URL(base)
-  const look = async (signal: AbortSignal) => {
-    const ttl = { 'X-metadata-token-ttl-seconds': '60' }
-    const token = await exchange({ host, port, path: '/latest/api/token', method: 'PUT', headers: ttl, signal })
+  let token = ''
+  const renew = async (signal: AbortSignal) => {
+    const headers = { 'X-metadata-token-ttl-seconds': '60' }
+    token = textOf(await exchange({ host, port, path: '/latest/api/token', method: 'PUT', headers, signal }))
     if (token === '') throw new AppError('unavailable', 'the metadata service gave an empty token')
+  }
+  const ask = (signal: AbortSignal) => {
     const headers = { 'X-metadata-token': token, Accept: 'application/json' }
-    return parseMmdsOptions(await exchange({ host, port, path: '/', method: 'GET', headers, signal }))
+    return exchange({ host, port, path: '/', method: 'GET', headers, signal })
+  }
+  const look = async (signal: AbortSignal) => {
+    if (token !== '') {
+      const answer = await ask(signal)
+      if (answer.status === OK) return parseMmdsOptions(answer.text)
+    }
+    await renew(signal)
+    return parseMmdsOptions(textOf(await ask(signal)))
   }
   return {
     read: async (signal) => {
@@ -65,11 +79,16 @@ interface Exchange {
   readonly signal: AbortSignal
 }
 
-/** One request without a body; gives the answer's text. */
-function exchange({ signal, ...where }: Exchange): Promise<string> {
+interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+/** One request without a body. */
+function exchange({ signal, ...where }: Exchange): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ ...where, agent: false }, (answer) => {
-      bodyOf(answer).then(resolve, reject)
+      whole(answer).then(resolve, reject)
     })
     const abort = () => {
       reject(signal.reason)
@@ -82,7 +101,7 @@ function exchange({ signal, ...where }: Exchange): Promise<string> {
   })
 }
 
-function bodyOf(answer: IncomingMessage): Promise<string> {
+function whole(answer: IncomingMessage): Promise<Answer> {
   const chunks: Buffer[] = []
   let length = 0
   return new Promise((resolve, reject) => {
@@ -95,11 +114,15 @@ function bodyOf(answer: IncomingMessage): Promise<string> {
       answer.destroy()
     })
     answer.on('end', () => {
-      if (answer.statusCode === 200) resolve(Buffer.concat(chunks).toString())
-      else fail(`answers with ${answer.statusCode}`)
+      resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString() })
     })
     answer.on('error', (error) => reject(unreachable(error)))
   })
+}
+
+function textOf({ status, text }: Answer): string {
+  if (status === OK) return text
+  throw new AppError('unavailable', `the metadata service answers with ${status}`)
 }
 
 function unreachable(cause: unknown): AppError {

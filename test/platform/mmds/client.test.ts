@@ -34,6 +34,35 @@ test('G10 a token for 60 s is fetched, then the options with it, each over a con
   await expect.poll(() => mmds.connections()).toBe(0)
 })
 
+test('G10 a token serves for further looks, until the service no longer takes it', async () => {
+  await using mmds = await startFakeMmds()
+  const client = createMmdsClient({ base: mmds.url })
+  const look = async () => {
+    mmds.requests.length = 0
+    const options = await client.read(never)
+    return { options, asked: mmds.requests.map(({ method }) => method) }
+  }
+  expect(await look()).toEqual({ options: OPTIONS, asked: ['PUT', 'GET'] })
+  expect(await look()).toEqual({ options: OPTIONS, asked: ['GET'] })
+  // The host that a snapshot was restored on.
+  mmds.token = 'other'
+  expect(await look()).toEqual({ options: OPTIONS, asked: ['GET', 'PUT', 'GET'] })
+  expect(await look()).toEqual({ options: OPTIONS, asked: ['GET'] })
+})
+
+test('G10 a service that takes no token any more is unavailable, and asked once more', async () => {
+  await using mmds = await startFakeMmds()
+  const client = createMmdsClient({ base: mmds.url })
+  await client.read(never)
+  mmds.requests.length = 0
+  mmds.status = 403
+  await expect(client.read(never)).rejects.toMatchObject({
+    kind: 'unavailable',
+    message: expect.stringContaining('403'),
+  })
+  expect(mmds.requests.map(({ method }) => method)).toEqual(['GET', 'PUT', 'GET'])
+})
+
 test('G10 members that the host leaves out are empty, others are ignored', async () => {
   await using mmds = await startFakeMmds()
   mmds.options = { instanceID: 'i', envID: null, more: { x: [1] } }
