@@ -8,7 +8,7 @@ export const KEEP_ALIVE_TIMEOUT = 640_000
 /** Header timeouts need no precision: they are checked so many times in their length. */
 const CHECKS = 6
 
-/** Bytes of all headers of a request: room for long signed URLs and for as much metadata as a file can hold (64 KiB). */
+/** Bytes of all headers of a request: room for long signed URLs, and for metadata far above its own limit, so that this is what is told. */
 const MAX_HEADER_SIZE = 128 * 1024
 
 /** One protocol's half of the listener: serves the connections that it is given. */

@@ -17,7 +17,8 @@ export interface OomCounter {
 
 /**
  * The counter of the cgroup that a process is in at the moment: `memory.events` (cgroup v2, cgroups below included) or
- * `memory.oom_control` (v1). In the root cgroup, which has neither, the count of the whole machine in /proc/vmstat.
+ * `memory.oom_control` (v1). A container without a cgroup namespace of its own is told a path of the host's and sees its own cgroup
+ * as the root (cgroup_namespaces(7)). In the machine's root cgroup, which has neither file, the count of the whole machine in /proc/vmstat.
  */
 export async function oomCounterOf(pid: number, { cgroupRoot, proc = '/proc' }: OomOptions): Promise<OomCounter> {
   const lines = (await textOf(join(proc, String(pid), 'cgroup'))).split('\n').map((line) => line.split(':'))
@@ -28,13 +29,14 @@ export async function oomCounterOf(pid: number, { cgroupRoot, proc = '/proc' }: 
       .join(':')
   const v1 = pathOf((controllers) => controllers.split(',').includes('memory'))
   const v2 = pathOf((controllers) => controllers === '')
+  const atPathOrRoot = (path: string | undefined, root: string, file: string) =>
+    path === undefined ? [] : [join(root, path, file), join(root, file)]
   const files = [
-    v1 === undefined ? undefined : join(cgroupRoot, 'memory', v1, 'memory.oom_control'),
-    v2 === undefined ? undefined : join(cgroupRoot, v2, 'memory.events'),
+    ...atPathOrRoot(v1, join(cgroupRoot, 'memory'), 'memory.oom_control'),
+    ...atPathOrRoot(v2, cgroupRoot, 'memory.events'),
     join(proc, 'vmstat'),
   ]
   for (const file of files) {
-    if (file === undefined) continue
     if ((await countIn(file)) !== undefined) return { count: () => countIn(file) }
   }
   return { count: async () => undefined }

@@ -44,6 +44,17 @@ test('cgroup v1: memory.oom_control', async () => {
   expect(await countsOf(files, ['cgroup/memory/box/memory.oom_control', 'oom_kill 1\n'])).toEqual([0, 1])
 })
 
+test.each([
+  ['v2', '0::/docker/1f\n', 'cgroup/memory.events'],
+  ['v1', '4:memory:/docker/1f\n0::/docker/1f\n', 'cgroup/memory/memory.oom_control'],
+])(
+  'cgroup %s in a container that sees its own cgroup as the root, and hears of its path on the host',
+  async (_, path, file) => {
+    const files = { 'proc/42/cgroup': path, [file]: 'oom_kill 4\n', 'proc/vmstat': vmstat }
+    expect(await countsOf(files, [file, 'oom_kill 5\n'])).toEqual([4, 5])
+  },
+)
+
 test('the root cgroup: /proc/vmstat', async () => {
   const files = { 'proc/42/cgroup': '0::/\n', 'proc/vmstat': vmstat }
   expect(await countsOf(files, ['proc/vmstat', 'oom_kill 101\n'])).toEqual([100, 101])
