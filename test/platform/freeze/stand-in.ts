@@ -7,5 +7,6 @@ export function standIn(file: string, text: string): Disposable {
   writeFileSync(stand, text)
   execFileSync('mount', ['--bind', stand, file])
   execFileSync('mount', ['-o', 'remount,bind,ro', file])
-  return { [Symbol.dispose]: () => void execFileSync('umount', [file]) }
+  // Lazily: whoever tries again and again may have it open.
+  return { [Symbol.dispose]: () => void execFileSync('umount', ['--lazy', file]) }
 }

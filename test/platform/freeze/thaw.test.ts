@@ -118,7 +118,8 @@ test('H9 a freeze that nobody ends is ended by the watchdog, which a new freeze 
   await using counter = await makeCounter(rig.root, 'user')
   await rig.workload.freeze(LEGACY, NEVER)
   await counter.counts()
-  expect(rig.frozen()).toEqual({ ptys: false, user: false })
+  // One group after the other.
+  await expect.poll(() => rig.frozen()).toEqual({ ptys: false, user: false })
   const ended = () => rig.logged.filter(({ message }) => message.startsWith('nobody has ended')).length
   const before = ended()
   expect(before).toBeGreaterThan(0)
