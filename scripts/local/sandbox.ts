@@ -24,7 +24,7 @@ export interface Sandbox {
   readonly startedAt: Date
   endAt: Date
   state: 'running' | 'paused'
-  timer: NodeJS.Timeout | undefined
+  cancelEnd: () => void
 }
 
 /** Whose sandboxes these are. */
@@ -51,7 +51,7 @@ export async function createSandbox(id: string, directory: string, request: Sand
     startedAt: now,
     endAt: now,
     state: 'running',
-    timer: undefined,
+    cancelEnd: () => {},
   }
   await initialize(sandbox)
   return sandbox

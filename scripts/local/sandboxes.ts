@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { after } from '../../src/lib/timers.ts'
 import { createSandbox, initialize, type Sandbox, type SandboxRequest } from './sandbox.ts'
-
-/** What a timer can wait for: longer ones would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** All sandboxes of this control plane. */
 export class Sandboxes {
@@ -36,14 +34,14 @@ export class Sandboxes {
 
   /** It ends, or is paused, that many seconds from now. */
   setTimeout(sandbox: Sandbox, seconds: number): void {
-    clearTimeout(sandbox.timer)
+    sandbox.cancelEnd()
     sandbox.endAt = new Date(Date.now() + seconds * 1000)
     const end = () => (sandbox.request.autoPause ? this.pause(sandbox) : this.kill(sandbox))
-    sandbox.timer = setTimeout(() => void end(), Math.min(seconds * 1000, MAX_TIMER_MS))
+    sandbox.cancelEnd = after(seconds * 1000, () => void end())
   }
 
   async pause(sandbox: Sandbox): Promise<void> {
-    clearTimeout(sandbox.timer)
+    sandbox.cancelEnd()
     sandbox.state = 'paused'
     await sandbox.daemon.pause()
   }
@@ -67,7 +65,7 @@ export class Sandboxes {
   }
 
   #forget(sandbox: Sandbox): void {
-    clearTimeout(sandbox.timer)
+    sandbox.cancelEnd()
     this.#all.delete(sandbox.id)
     void rm(join(this.#directory, sandbox.id), { recursive: true, force: true }).catch(() => {})
   }
