@@ -10,7 +10,7 @@ interface Import {
 }
 
 /** Open to every part; they import nothing of the parts but `lib`. */
-const COMMON = ['errors.ts', 'config.ts', 'log.ts', 'version.ts', 'lib']
+const COMMON = ['errors.ts', 'config.ts', 'config', 'log.ts', 'version.ts', 'lib']
 /** A part imports itself, what stands here, and node's own modules. What stands in ENTRY builds the whole. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: [],
@@ -26,7 +26,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'platform', 'supervisor', 'http', 'gen'],
   'errors.ts': [],
   'version.ts': [],
-  'config.ts': ['lib'],
+  'config.ts': ['lib', 'config'],
+  config: ['lib'],
   'log.ts': ['lib'],
 }
 const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts']

@@ -1,6 +1,7 @@
-import { isIP, SocketAddress } from 'node:net'
+import { fileFlags, flags, type Given, type RESTART_MODES } from './config/flags.ts'
+import { canonical, problemsOf } from './config/problems.ts'
 import { flagFileSchema, readFlagFile } from './lib/flag-file.ts'
-import { type FlagValues, parseFlags } from './lib/flags.ts'
+import { parseFlags } from './lib/flags.ts'
 
 /** Everything that can be set from outside, validated; read once, by `main.ts`. Tests build it with `readConfig`. */
 export interface Config {
@@ -74,89 +75,10 @@ export type Command =
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** Where the platform's proxy looks for the ports of a sandbox (contract G2). */
-const DEFAULT_FORWARD_ADDRESS = '169.254.0.21'
-
-/** Where cgroups of version 2 are mounted, if they are (cgroups(7)). */
-export const DEFAULT_CGROUP_ROOT = '/sys/fs/cgroup'
-
-const RESTART_MODES = ['never', 'on-failure', 'always'] as const
-
-/** A day: longer is a mistake, and must not overflow a timer. */
-const MAX_READY_SECONDS = 86_400
-
-const flags = {
-  address: {
-    type: 'string',
-    default: '::',
-    help: 'listening address: an IP address, or "localhost" for loopback only',
-  },
-  'cgroup-root': { type: 'string', default: DEFAULT_CGROUP_ROOT, help: 'cgroup root directory' },
-  commit: { type: 'bool', default: false, help: 'print the commit this was built from' },
-  config: { type: 'string', default: '', help: 'JSON file of flags by name; the command line wins' },
-  'default-home': {
-    type: 'string',
-    default: '',
-    help: 'home of the default user (default: as /etc/passwd says)',
-  },
-  'default-user': {
-    type: 'string',
-    default: '',
-    help: 'user of calls that name none (default: root, or who runs the daemon)',
-  },
-  'default-workdir': { type: 'string', default: '', help: 'directory of commands and empty paths (default: the home)' },
-  'forward-address': {
-    type: 'string',
-    default: '',
-    help: 'address on which ports bound to loopback become reachable, or "off" (default: 169.254.0.21 where an interface has it)',
-  },
-  isnotfc: { type: 'bool', default: false, help: 'not in a Firecracker microVM: no metadata service, no log export' },
-  'kill-on-exit': { type: 'bool', default: false, help: 'end every command when the daemon stops' },
-  'no-cgroups': { type: 'bool', default: false, help: 'do not use cgroups' },
-  'output-window': { type: 'int', default: 32 * 1024 * 1024, help: 'bytes of recent output kept over all commands' },
-  port: { type: 'int', default: 49983, help: 'listening port' },
-  'ready-attempt-timeout': { type: 'int', default: 180, help: 'seconds for one attempt of the ready command' },
-  'ready-cmd': {
-    type: 'string',
-    default: '',
-    help: 'command that exits with 0 once the sandbox is ready (default: sleep 20 with a start command; or ENVD_READY_CMD)',
-  },
-  'ready-timeout': { type: 'int', default: 600, help: 'seconds for the ready command to succeed in' },
-  'reader-stall': { type: 'int', default: 60, help: 'seconds after which a reader that takes no output is ended' },
-  restart: {
-    type: 'string',
-    default: 'never',
-    choices: RESTART_MODES,
-    help: 'when to start the start command again after its end: never, on-failure or always',
-  },
-  'resume-handover': { type: 'bool', default: false, help: 'internal: accepted, without effect' },
-  'run-dir': { type: 'string', default: '/run/e2b', help: 'directory of the sandbox flag files' },
-  'start-cmd': {
-    type: 'string',
-    default: '',
-    help: 'command to start with the daemon, in a login shell (or ENVD_START_CMD)',
-  },
-  'start-env': { type: 'map', default: {}, help: 'variable of the start and ready commands; may be repeated' },
-  'start-user': {
-    type: 'string',
-    default: '',
-    help: 'user of the start and ready commands (default: the default user)',
-  },
-  'start-workdir': {
-    type: 'string',
-    default: '',
-    help: 'directory of the start and ready commands (default: the default one)',
-  },
-  verbose: { type: 'bool', default: false, help: 'write all log lines to standard output' },
-  version: { type: 'bool', default: false, help: 'print the compatibility version' },
-} as const
-
-/** Flags that ask for something else than to run, or say where the file is: they have no place in it. */
-const COMMAND_LINE_ONLY = new Set(['commit', 'config', 'resume-handover', 'version'])
-
 const NO_FILE = { ok: true, values: {} } as const
 
-const fileFlags = Object.fromEntries(Object.entries(flags).filter(([name]) => !COMMAND_LINE_ONLY.has(name)))
+/** Where the platform's proxy looks for the ports of a sandbox (contract G2). */
+const DEFAULT_FORWARD_ADDRESS = '169.254.0.21'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -191,28 +113,6 @@ function commandsOf(env: Environment): Record<string, string> {
   return Object.fromEntries(Object.entries(commands).flatMap(([name, text]) => (text ? [[name, text]] : [])))
 }
 
-type Given = FlagValues<typeof flags>
-
-function problemsOf(given: Given): string[] {
-  const seconds = (name: 'ready-timeout' | 'ready-attempt-timeout') =>
-    given[name] > 0 && given[name] <= MAX_READY_SECONDS
-      ? ''
-      : `${name} must be 1 to ${MAX_READY_SECONDS}, got ${given[name]}`
-  const badName = Object.keys(given['start-env']).find((name) => name === '' || /[=\0]/.test(name))
-  return [
-    given.port >= 0 && given.port <= 65535 ? '' : `port must be 0 to 65535, got ${given.port}`,
-    given.address === 'localhost' || isIP(given.address) !== 0
-      ? ''
-      : `address must be an IP address or localhost, got ${given.address}`,
-    forwardProblem(given['forward-address']),
-    given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
-    given['reader-stall'] > 0 ? '' : `reader-stall must be positive, got ${given['reader-stall']}`,
-    seconds('ready-timeout'),
-    seconds('ready-attempt-timeout'),
-    badName === undefined ? '' : `start-env: "${badName}" is no name of a variable`,
-  ].filter((text) => text !== '')
-}
-
 function toConfig(given: Given, env: Environment): Config {
   return {
     port: given.port,
@@ -236,25 +136,10 @@ function toConfig(given: Given, env: Environment): Config {
   }
 }
 
-/** Forwards listen beside the listeners that they stand for, so their address must be another one. */
-function forwardProblem(given: string): string {
-  const family = isIP(given)
-  if (given === '' || given === 'off') return ''
-  if (family === 0) return `forward-address must be an IP address or off, got ${given}`
-  const address = canonical(given)
-  const unfit = ['0.0.0.0', '127.0.0.1', '::', '::1'].includes(address) || address.startsWith('::ffff:')
-  return unfit ? `forward-address must be the address of an interface other than loopback, got ${given}` : ''
-}
-
 function toForwardConfig(given: string): ForwardConfig | undefined {
   if (given === 'off') return undefined
   if (given === '') return { address: DEFAULT_FORWARD_ADDRESS, explicit: false }
   return { address: canonical(given), explicit: true }
-}
-
-/** An IP address as the system writes it. */
-function canonical(address: string): string {
-  return new SocketAddress({ address, family: isIP(address) === 6 ? 'ipv6' : 'ipv4' }).address
 }
 
 function toSupervisorConfig(given: Given): SupervisorConfig {

@@ -1,0 +1,83 @@
+import type { FlagValues } from '../lib/flags.ts'
+
+/** Where cgroups of version 2 are mounted, if they are (cgroups(7)). */
+export const DEFAULT_CGROUP_ROOT = '/sys/fs/cgroup'
+
+/** What `-restart` can be. */
+export const RESTART_MODES = ['never', 'on-failure', 'always'] as const
+
+/** Every flag: its type, what it is when not given, and its line of the usage text. */
+export const flags = {
+  address: {
+    type: 'string',
+    default: '::',
+    help: 'listening address: an IP address, or "localhost" for loopback only',
+  },
+  'cgroup-root': { type: 'string', default: DEFAULT_CGROUP_ROOT, help: 'cgroup root directory' },
+  commit: { type: 'bool', default: false, help: 'print the commit this was built from' },
+  config: { type: 'string', default: '', help: 'JSON file of flags by name; the command line wins' },
+  'default-home': {
+    type: 'string',
+    default: '',
+    help: 'home of the default user (default: as /etc/passwd says)',
+  },
+  'default-user': {
+    type: 'string',
+    default: '',
+    help: 'user of calls that name none (default: root, or who runs the daemon)',
+  },
+  'default-workdir': { type: 'string', default: '', help: 'directory of commands and empty paths (default: the home)' },
+  'forward-address': {
+    type: 'string',
+    default: '',
+    help: 'address on which ports bound to loopback become reachable, or "off" (default: 169.254.0.21 where an interface has it)',
+  },
+  isnotfc: { type: 'bool', default: false, help: 'not in a Firecracker microVM: no metadata service, no log export' },
+  'kill-on-exit': { type: 'bool', default: false, help: 'end every command when the daemon stops' },
+  'no-cgroups': { type: 'bool', default: false, help: 'do not use cgroups' },
+  'output-window': { type: 'int', default: 32 * 1024 * 1024, help: 'bytes of recent output kept over all commands' },
+  port: { type: 'int', default: 49983, help: 'listening port' },
+  'ready-attempt-timeout': { type: 'int', default: 180, help: 'seconds for one attempt of the ready command' },
+  'ready-cmd': {
+    type: 'string',
+    default: '',
+    help: 'command that exits with 0 once the sandbox is ready (default: sleep 20 with a start command; or ENVD_READY_CMD)',
+  },
+  'ready-timeout': { type: 'int', default: 600, help: 'seconds for the ready command to succeed in' },
+  'reader-stall': { type: 'int', default: 60, help: 'seconds after which a reader that takes no output is ended' },
+  restart: {
+    type: 'string',
+    default: 'never',
+    choices: RESTART_MODES,
+    help: 'when to start the start command again after its end: never, on-failure or always',
+  },
+  'resume-handover': { type: 'bool', default: false, help: 'internal: accepted, without effect' },
+  'run-dir': { type: 'string', default: '/run/e2b', help: 'directory of the sandbox flag files' },
+  'start-cmd': {
+    type: 'string',
+    default: '',
+    help: 'command to start with the daemon, in a login shell (or ENVD_START_CMD)',
+  },
+  'start-env': { type: 'map', default: {}, help: 'variable of the start and ready commands; may be repeated' },
+  'start-user': {
+    type: 'string',
+    default: '',
+    help: 'user of the start and ready commands (default: the default user)',
+  },
+  'start-workdir': {
+    type: 'string',
+    default: '',
+    help: 'directory of the start and ready commands (default: the default one)',
+  },
+  verbose: { type: 'bool', default: false, help: 'write all log lines to standard output' },
+  version: { type: 'bool', default: false, help: 'print the compatibility version' },
+} as const
+
+/** The value of each flag, as given or by default. */
+export type Given = FlagValues<typeof flags>
+
+/** Flags that ask for something else than to run, or say where the file is: they have no place in it. */
+const COMMAND_LINE_ONLY = new Set(['commit', 'config', 'resume-handover', 'version'])
+
+/** The flags that a file may have. */
+export const fileFlags = Object.fromEntries(Object.entries(flags).filter(([name]) => !COMMAND_LINE_ONLY.has(name)))

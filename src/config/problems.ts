@@ -1,0 +1,41 @@
+import { isIP, SocketAddress } from 'node:net'
+import type { Given } from './flags.ts'
+
+/** A day: longer is a mistake, and must not overflow a timer. */
+const MAX_READY_SECONDS = 86_400
+
+/** What is wrong with the values of the flags, each on its own; empty if nothing is. */
+export function problemsOf(given: Given): string[] {
+  const seconds = (name: 'ready-timeout' | 'ready-attempt-timeout') =>
+    given[name] > 0 && given[name] <= MAX_READY_SECONDS
+      ? ''
+      : `${name} must be 1 to ${MAX_READY_SECONDS}, got ${given[name]}`
+  const badName = Object.keys(given['start-env']).find((name) => name === '' || /[=\0]/.test(name))
+  return [
+    given.port >= 0 && given.port <= 65535 ? '' : `port must be 0 to 65535, got ${given.port}`,
+    given.address === 'localhost' || isIP(given.address) !== 0
+      ? ''
+      : `address must be an IP address or localhost, got ${given.address}`,
+    forwardProblem(given['forward-address']),
+    given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
+    given['reader-stall'] > 0 ? '' : `reader-stall must be positive, got ${given['reader-stall']}`,
+    seconds('ready-timeout'),
+    seconds('ready-attempt-timeout'),
+    badName === undefined ? '' : `start-env: "${badName}" is no name of a variable`,
+  ].filter((text) => text !== '')
+}
+
+/** Forwards listen beside the listeners that they stand for, so their address must be another one. */
+function forwardProblem(given: string): string {
+  const family = isIP(given)
+  if (given === '' || given === 'off') return ''
+  if (family === 0) return `forward-address must be an IP address or off, got ${given}`
+  const address = canonical(given)
+  const unfit = ['0.0.0.0', '127.0.0.1', '::', '::1'].includes(address) || address.startsWith('::ffff:')
+  return unfit ? `forward-address must be the address of an interface other than loopback, got ${given}` : ''
+}
+
+/** An IP address as the system writes it. */
+export function canonical(address: string): string {
+  return new SocketAddress({ address, family: isIP(address) === 6 ? 'ipv6' : 'ipv4' }).address
+}
