@@ -1,5 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import type { FastifyInstance } from 'fastify'
+import { createByteBudget } from './budget/budget.ts'
+import { budgetTotal } from './budget/total.ts'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
@@ -21,6 +23,7 @@ import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
+import { findLimits } from './metrics/limits.ts'
 import { openMachine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
@@ -127,6 +130,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const { users, user } = await openUsers(config)
   const defaults = createDefaults({ user, workdir: config.defaultWorkdir, notFirecracker: config.notFirecracker })
   const token = createAccessToken()
+  const budget = createByteBudget(budgetTotal((await findLimits(MACHINE)).memory?.amount))
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
   const files = { users, defaults, token, log: log.named('filesystem') }
@@ -159,7 +163,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
     routes: [
       healthRoute,
       (scope) => readyRoute(scope, supervisor),
-      (scope) => metricsRoute(scope, { sampler, calls }),
+      (scope) => metricsRoute(scope, { sampler, calls, budget }),
       (scope) => envsRoute(scope, defaults),
       (scope) => initRoute(scope, initialization, lookAround),
       orchestratorRoutes({ rootFreeze, initialization }),

@@ -1,6 +1,6 @@
 /**
- * What went wrong, in the vocabulary of Connect's codes plus two that only HTTP can tell apart:
- * `no_space` (disk or inodes used up) and `not_acceptable` (no encoding the client takes).
+ * What went wrong, in the vocabulary of Connect's codes plus three that only HTTP can tell apart: `no_space` (disk or inodes
+ * used up), `not_acceptable` (no encoding the client takes) and `budget_spent` (too much waits already; worth a retry).
  */
 export type ErrorKind =
   | 'canceled'
@@ -17,6 +17,7 @@ export type ErrorKind =
   | 'internal'
   | 'unavailable'
   | 'unauthenticated'
+  | 'budget_spent'
   | 'no_space'
   | 'not_acceptable'
 

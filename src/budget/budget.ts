@@ -20,7 +20,7 @@ export interface Hold {
   readonly bytes: number
   /** Holds `bytes` more if the budget and both shares allow it; false changes nothing. */
   tryGrow(bytes: number): boolean
-  /** As `tryGrow`, but throws AppError `resource_exhausted` (HTTP: 503 with Retry-After) instead of returning false. */
+  /** As `tryGrow`, but throws AppError `budget_spent` instead of returning false. */
   grow(bytes: number): void
   /** Gives `bytes` back, at most what is held. */
   shrink(bytes: number): void
@@ -130,5 +130,8 @@ function forgetUser(users: Map<string, Share>, user: string | undefined): void {
 }
 
 function spent(kind: BudgetKind, total: number): AppError {
-  return new AppError('resource_exhausted', `the memory for waiting data (${kind}, ${total} bytes in all) is spent; try again`)
+  return new AppError(
+    'budget_spent',
+    `the memory for waiting data (${kind}, ${total} bytes in all) is spent; try again`,
+  )
 }

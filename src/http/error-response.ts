@@ -20,9 +20,13 @@ const STATUS: Record<ErrorKind, number> = {
   internal: 500,
   unavailable: 503,
   unauthenticated: 401,
+  budget_spent: 503,
   no_space: 507,
   not_acceptable: 406,
 }
+
+/** Of an answer that the byte budget refused: what waits is as a rule gone by then. */
+export const RETRY_AFTER_SECONDS = 1
 
 /** The HTTP status of an error kind (contract A27; 507 and 406 for what Connect has no code for). */
 export function statusOf(kind: ErrorKind): number {
@@ -45,7 +49,10 @@ export function sendError(reply: FastifyReply, status: number, message: string):
  */
 export function createErrorHandler(log: Log): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void {
   return (error, request, reply) => {
-    if (error instanceof AppError) return sendError(reply, statusOf(error.kind), error.message)
+    if (error instanceof AppError) {
+      if (error.kind === 'budget_spent') reply.header('retry-after', RETRY_AFTER_SECONDS)
+      return sendError(reply, statusOf(error.kind), error.message)
+    }
     if (request.raw.destroyed || reply.raw.destroyed) return void reply.raw.destroy()
     const status = clientFaultOf(error)
     if (status !== undefined && error instanceof Error) return sendError(reply, status, error.message)

@@ -1,5 +1,6 @@
 import type { Metric, OpenMetricsContentType } from 'prom-client'
 import Registry from 'prom-client/lib/registry.js'
+import type { ByteBudget } from '../budget/budget.ts'
 import { LATENCY_BOUNDS, type MethodCalls } from './calls.ts'
 import type { Sample } from './sample.ts'
 
@@ -26,13 +27,19 @@ interface Value {
 export interface Told {
   readonly version: string
   readonly methods: ReadonlyMap<string, MethodCalls>
+  readonly budget: Pick<ByteBudget, 'total' | 'usage' | 'refusals'>
 }
 
 /** The latest sample and the RPCs so far as OpenMetrics text (OpenMetrics 1.0), with names as Prometheus has them. */
 export function toOpenMetrics(sample: Sample, told: Told): Promise<string> {
   const registry = new Registry<OpenMetricsContentType>()
   registry.setContentType(OPENMETRICS_TYPE)
-  for (const family of [...sampleFamilies(sample), buildInfo(told.version), ...callFamilies(told.methods)]) {
+  for (const family of [
+    ...sampleFamilies(sample),
+    buildInfo(told.version),
+    ...budgetFamilies(told.budget),
+    ...callFamilies(told.methods),
+  ]) {
     const metric = { ...family, get: async () => family }
     // The writer asks nothing else of a metric.
     registry.registerMetric(metric as unknown as Metric)
@@ -91,6 +98,24 @@ function sources({ cpuFromGroup, memFromGroup }: Sample): Family {
 function buildInfo(version: string): Family {
   const help = 'The version that the daemon is compatible with.'
   return { name: 'envd_build_info', help, type: 'gauge', values: [{ value: 1, labels: { version } }] }
+}
+
+function budgetFamilies({ total, usage, refusals }: Told['budget']): Family[] {
+  const held = 'Bytes that wait for a client or a process, by what they are.'
+  return [
+    single('gauge', { name: 'envd_budget_size_bytes', help: 'Bytes that may wait in sum.', value: total }),
+    {
+      name: 'envd_budget_bytes',
+      help: held,
+      type: 'gauge',
+      values: Object.entries(usage()).map(([kind, value]) => ({ value, labels: { kind } })),
+    },
+    single('counter', {
+      name: 'envd_budget_refusals',
+      help: 'How often the budget refused to hold more.',
+      value: refusals,
+    }),
+  ]
 }
 
 function callFamilies(methods: ReadonlyMap<string, MethodCalls>): Family[] {

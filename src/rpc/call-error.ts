@@ -31,7 +31,7 @@ export function httpStatus({ kind }: AppError): number {
   return statusOf(codeOf(kind))
 }
 
-function codeOf(kind: ErrorKind): Exclude<ErrorKind, 'no_space' | 'not_acceptable'> {
-  if (kind === 'no_space') return 'resource_exhausted'
+function codeOf(kind: ErrorKind): Exclude<ErrorKind, 'no_space' | 'not_acceptable' | 'budget_spent'> {
+  if (kind === 'no_space' || kind === 'budget_spent') return 'resource_exhausted'
   return kind === 'not_acceptable' ? 'invalid_argument' : kind
 }

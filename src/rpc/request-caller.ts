@@ -2,13 +2,13 @@ import type { HandlerContext } from '@connectrpc/connect'
 import { basicUsername } from '../http/basic-user.ts'
 import type { Caller, StreamCaller } from './caller.ts'
 import { keepaliveInterval } from './keepalive.ts'
-import { operationKey } from './operation.ts'
+import { connectionKey, operationKey } from './operation.ts'
 
 /** The caller of a call that the library serves. */
 export function callerOf({ requestHeader, signal, values }: HandlerContext): Caller {
   const user = basicUsername(requestHeader.get('authorization') ?? undefined)
   const userAgent = requestHeader.get('user-agent') ?? ''
-  return { user, signal, userAgent, operationId: values.get(operationKey) }
+  return { user, signal, userAgent, connection: values.get(connectionKey), operationId: values.get(operationKey) }
 }
 
 /** The same for a server stream. */

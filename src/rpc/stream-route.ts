@@ -1,6 +1,7 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
+import { connectionOf } from '../http/connection.ts'
 import type { Log } from '../log.ts'
 import type { AccessLog } from './access-log.ts'
 import { toAppError, wireError } from './call-error.ts'
@@ -103,6 +104,7 @@ async function run(method: StreamMethod, call: Call): Promise<void> {
       signal: call.over.signal,
       keepalive: keepaliveInterval(singleHeader(headers['keepalive-ping-interval'])),
       deadline,
+      connection: connectionOf(call.request.raw),
       operationId: call.request.id,
     }
     const stream = await method.open(await readMessage(method, call), caller, call.codec)

@@ -9,6 +9,8 @@ import {
 } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
+import { connectionOf } from '../http/connection.ts'
+import { RETRY_AFTER_SECONDS } from '../http/error-response.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
 import type { Caller } from './caller.ts'
@@ -82,6 +84,7 @@ export async function serveUnary(
     deps.access.finished(operation, 'ok', { request_bytes: received, response_bytes: body.length })
   } catch (error) {
     const known = toAppError(error, over.signal, deps.log)
+    if (known.kind === 'budget_spent') reply.header('retry-after', RETRY_AFTER_SECONDS)
     const body = Buffer.from(JSON.stringify(wireError(known)))
     await send(reply.code(httpStatus(known)).type('application/json'), request, body)
     deps.access.finished(operation, wireError(known).code)
@@ -116,6 +119,7 @@ async function answer(method: UnaryMethod, codec: Codec, { request, over, starte
       user: basicUsername(headers.authorization),
       userAgent: headers['user-agent'] ?? '',
       signal,
+      connection: connectionOf(request.raw),
       operationId: request.id,
     }
     return { ...(await unlessAborted(method.call(message, codec, caller), signal)), received: bytes.length }

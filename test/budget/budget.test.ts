@@ -48,8 +48,7 @@ test('a hold that grows from nothing again counts in the shares of its owner', (
 })
 
 test('the total is an eighth of the memory that the cgroup leaves, between 16 and 256 MiB', () => {
-  const limit = (amount: number) => ({ version: 2, directory: '/', amount }) as const
-  expect(budgetTotal(limit(512 * MIB), 8192 * MIB)).toBe(64 * MIB)
-  expect(budgetTotal(limit(32 * MIB), 8192 * MIB)).toBe(16 * MIB)
+  expect(budgetTotal(512 * MIB, 8192 * MIB)).toBe(64 * MIB)
+  expect(budgetTotal(32 * MIB, 8192 * MIB)).toBe(16 * MIB)
   expect(budgetTotal(undefined, 8192 * MIB)).toBe(256 * MIB)
 })

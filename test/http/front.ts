@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { expect } from 'vitest'
+import { createByteBudget } from '../../src/budget/budget.ts'
 import { type AccessToken, createAccessToken } from '../../src/http/access-token.ts'
 import { buildApp } from '../../src/http/app.ts'
 import type { FrozenWorkload } from '../../src/http/frozen-workload.ts'
@@ -96,7 +97,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     routes: [
       healthRoute,
       (scope) => envsRoute(scope, defaults),
-      (scope) => metricsRoute(scope, { sampler, calls: createCallCounts() }),
+      (scope) => metricsRoute(scope, { sampler, calls: createCallCounts(), budget: createByteBudget(1 << 20) }),
       (scope) => initRoute(scope, initialization),
       ...(options.routes ?? []),
     ],
