@@ -26,12 +26,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   http: [...COMMON, 'system', 'process', 'filesystem', 'metrics', 'native'],
   rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'platform', 'supervisor', 'http', 'gen'],
   'errors.ts': [],
+  'program.ts': [],
   'version.ts': [],
   'config.ts': ['lib', 'config'],
   config: ['lib'],
   'log.ts': ['lib'],
 }
-const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts']
+const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts', 'start.ts']
 /** The faces of a feature to the wire may also use these. */
 const FACE = /^(process|filesystem|watch|metrics|supervisor|platform\/ports)\/(service|convert|entry)\.ts$/
 const FACE_MAY_IMPORT = ['rpc', 'gen']

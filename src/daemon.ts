@@ -20,6 +20,7 @@ import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { readyRoute } from './http/routes/ready.ts'
 import { unfreezeRoute } from './http/routes/unfreeze.ts'
+import { within } from './lib/within.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
@@ -70,6 +71,9 @@ export interface Daemon {
   close(): Promise<void>
 }
 
+/** What the run directory may take before the daemon goes on without it: programs that start at once read it. */
+const RUN_DIR_WAIT_MS = 250
+
 /** What running calls have to end in once their streams were told. */
 const CLOSE_GRACE_MS = 1_500
 
@@ -80,13 +84,15 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const listener = createListener({ log })
   const parts = await build(config, { logs, listener, shutdown: stopping.signal })
   const { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
-  await writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   tellPrivileges(log)
   await applyOwnPriority()
   await app.ready()
   await sampler.start()
   const stopReaping = reapOrphans(() => [...registry.list().map(({ pid }) => pid), ...host.commands.pids()], log)
   const port = await listener.listen({ address: config.address, port: config.port })
+  // No disk is written before: one that is frozen may hold this up, and the thaw comes by the port.
+  const written = writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
+  await within(RUN_DIR_WAIT_MS, written, stopping.signal)
   ports.start(port)
   mmds.start()
   supervisor.begin()

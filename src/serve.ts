@@ -1,4 +1,3 @@
-import { flushCompileCache } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from './config.ts'
@@ -37,11 +36,9 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
 }
 
 /**
- * Ends the process at once, with commands still running, and with file calls that a dead network mount may never let end. What a new
- * build compiled is kept for its next start.
+ * Ends the process at once, with commands still running, and with file calls that a dead network mount may never let end.
  */
 export function leave(code: number): never {
-  flushCompileCache()
   return exitNow(code)
 }
 

@@ -60,30 +60,27 @@ static char *joined(const char *first, const char *second) {
   return asprintf(&text, "%s%s", first, second) < 0 ? NULL : text;
 }
 
-static int set(const char *name, const char *value) { return setenv(name, value, 1); }
-
-static int apply_settings(const char *cache) {
+static int apply_settings(void) {
   char files[24];
   struct rlimit limit;
   drop_foreign_settings();
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
     if (putenv((char *)settings[i]) != 0) return -1;
   }
-  if (cache == NULL || set("NODE_COMPILE_CACHE", cache) != 0 || set("NODE_COMPILE_CACHE_PORTABLE", "1") != 0) return -1;
   // Node raises the soft limit of open files to the hard one; commands get the limit that is in force here.
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
   if (limit.rlim_cur == RLIM_INFINITY) return unsetenv("ENVD_NOFILE");
   snprintf(files, sizeof files, "%llu", (unsigned long long)limit.rlim_cur);
-  return set("ENVD_NOFILE", files);
+  return setenv("ENVD_NOFILE", files, 1);
 }
 
 int main(int argc, char **argv) {
   char directory[PATH_MAX];
   if (find_directory(directory, sizeof directory) != 0) return failed("cannot find the directory of", argv[0]);
-  if (apply_settings(joined(directory, "/compile-cache")) != 0) return failed("cannot set the environment for", directory);
+  if (apply_settings() != 0) return failed("cannot set the environment for", directory);
 
   char *loader = joined(directory, "/lib/" LOADER), *libraries = joined(directory, "/lib");
-  char *node = joined(directory, "/bin/node"), *program = joined(directory, "/envd.cjs");
+  char *node = joined(directory, "/bin/node"), *program = joined(directory, "/start.cjs");
   char **words = calloc((size_t)(loader_words + flag_words + argc + 1), sizeof *words);
   if (!loader || !libraries || !node || !program || !words) return failed("cannot start from", directory);
 

@@ -1,0 +1,58 @@
+/**
+ * Writes the code cache of the program in DIRECTORY: what V8 has compiled after one run that starts, listens and stops. Run with the
+ * flags of the daemon, on which the cache depends: node FLAGS make-code-cache.ts DIRECTORY RUN-DIRECTORY. Exit code 1, with a message, if the
+ * daemon does not start or V8 would not take the cache.
+ */
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join, resolve } from 'node:path'
+import { CODE_CACHE, loadProgram } from '../src/program.ts'
+
+const START_TIMEOUT_MS = 20_000
+
+const [given, runDirectory] = process.argv.slice(2)
+if (given === undefined || runDirectory === undefined)
+  throw new Error('usage: make-code-cache.ts DIRECTORY RUN-DIRECTORY')
+const directory = resolve(given)
+
+const port = await freePort()
+process.argv.splice(
+  2,
+  2,
+  '-isnotfc',
+  '-no-cgroups',
+  '-port',
+  String(port),
+  '-address',
+  '127.0.0.1',
+  '-run-dir',
+  runDirectory,
+)
+const { script, run } = loadProgram(directory)
+run()
+await answers(`http://127.0.0.1:${port}/health`)
+writeFileSync(join(directory, CODE_CACHE), script.createCachedData())
+if (loadProgram(directory).script.cachedDataRejected) throw new Error('V8 does not take the code cache that it made')
+process.kill(process.pid, 'SIGTERM')
+
+/** Waits until the daemon answers. */
+async function answers(url: string): Promise<void> {
+  const giveUp = AbortSignal.timeout(START_TIMEOUT_MS)
+  for (;;) {
+    giveUp.throwIfAborted()
+    const response = await fetch(url, { signal: giveUp }).catch(() => undefined)
+    if (response?.ok) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}
