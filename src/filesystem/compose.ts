@@ -3,6 +3,7 @@ import { type FileHandle, lstat, open, rename, rm, stat, unlink } from 'node:fs/
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
+import { concurrently } from '../lib/concurrently.ts'
 import { randomUuid } from '../system/random.ts'
 import type { User } from '../system/users.ts'
 import { ensureDirectory } from './directories.ts'
@@ -34,6 +35,8 @@ const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | con
 const FILE_MODE = 0o666
 /** One read and one write; enough to make their overhead disappear. */
 const COPY_BYTES = 1024 * 1024
+/** Sources looked at, or deleted, at a time. */
+const AT_ONCE = 8
 
 /**
  * Joins files into one at `path`, which takes its place in one step, and deletes the sources (contract B51 to B55).
@@ -42,8 +45,7 @@ const COPY_BYTES = 1024 * 1024
 export async function composeFiles({ sources, path, owner }: ComposeOptions): Promise<StoredFile> {
   const destination = cleanPath(path)
   const existing = await stat(destination).catch(() => undefined)
-  const paths: string[] = []
-  for (const source of sources) paths.push(await checkSource(source, destination, existing))
+  const paths = await checkSources(sources, (source) => checkSource(source, destination, existing))
   try {
     await ensureDirectory(posix.dirname(destination), owner)
   } catch (error) {
@@ -60,8 +62,23 @@ export async function composeFiles({ sources, path, owner }: ComposeOptions): Pr
     await inWriteTurn(() => rm(temporary, { force: true }))
     throw composeError('error finalizing compose', error)
   }
-  await Promise.all(paths.map((source) => deleteSource(source, made)))
+  await concurrently(paths, AT_ONCE, (source) => deleteSource(source, made))
   return { name: baseName(path), path, type: 'file' }
+}
+
+/** Rejects with what is wrong with the first one that cannot be joined. */
+async function checkSources(
+  sources: readonly ComposeSource[],
+  check: (source: ComposeSource) => Promise<string>,
+): Promise<string[]> {
+  const paths: string[] = []
+  for (let at = 0; at < sources.length; at += AT_ONCE) {
+    for (const checked of await Promise.allSettled(sources.slice(at, at + AT_ONCE).map(check))) {
+      if (checked.status === 'rejected') throw checked.reason
+      paths.push(checked.value)
+    }
+  }
+  return paths
 }
 
 /** Gives the resolved path. Throws AppError for one that cannot be joined, or that is the destination under any name. */
@@ -89,7 +106,8 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
   })
   try {
     await inWriteTurn(() => giveTo(handle, owner))
-    for (const source of sources) await append(handle, source)
+    const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
+    for (const source of sources) await append(handle, source, buffer)
     const stats = await handle.stat()
     await handle.close()
     return stats
@@ -100,12 +118,11 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
   }
 }
 
-async function append(handle: FileHandle, path: string): Promise<void> {
+async function append(handle: FileHandle, path: string, buffer: Buffer): Promise<void> {
   const source = await openDownload(path)
-  const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
-  let position = 0
   try {
-    for (;;) {
+    await inWriteTurn(() => writeWhole(handle.fd, source.head, null))
+    for (let position = source.head.length; position !== source.size; ) {
       const bytes = await source.read(buffer, position)
       if (bytes === 0) return
       await inWriteTurn(() => writeWhole(handle.fd, buffer.subarray(0, bytes), null))

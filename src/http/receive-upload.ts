@@ -58,13 +58,15 @@ async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload)
   if (upload.signed && upload.path === undefined) {
     throw new AppError('invalid_argument', 'path query parameter is required for signed upload')
   }
-  const stored: StoredFile[] = []
+  // By clean path, in order.
+  const stored = new Map<string, StoredFile>()
   const onPart = async (part: Part, signal: AbortSignal) => {
     const { name, filename } = parsePartDisposition(part.disposition)
     if (name !== 'file') return void part.body.resume()
     const path = partPath(filename, upload)
-    refuseSecond(path, stored)
-    stored.push(await storeFile(part.body, { ...upload.target, path, signal }))
+    const clean = cleanPath(path)
+    if (stored.has(clean)) throw secondFile(path, clean, stored)
+    stored.set(clean, await storeFile(part.body, { ...upload.target, path, signal }))
   }
   const { signal, idleMs } = upload
   try {
@@ -72,7 +74,7 @@ async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload)
   } catch (error) {
     throw formError(error)
   }
-  return stored
+  return [...stored.values()]
 }
 
 function boundaryOf({ type, parameters }: MediaType): string {
@@ -93,12 +95,10 @@ function partPath(filename: string | undefined, { path, resolve }: Upload): stri
   )
 }
 
-function refuseSecond(path: string, stored: readonly StoredFile[]): void {
-  const same = (file: StoredFile) => cleanPath(file.path) === cleanPath(path)
-  if (!stored.some(same)) return
-  const others = stored.filter((file) => !same(file)).map((file) => file.path)
+function secondFile(path: string, clean: string, stored: ReadonlyMap<string, StoredFile>): AppError {
+  const others = [...stored].filter(([key]) => key !== clean).map(([, file]) => file.path)
   const also = others.length === 0 ? '' : `, also the following files were uploaded: ${others.join(', ')}`
-  throw new AppError(
+  return new AppError(
     'invalid_argument',
     `you cannot upload multiple files to the same path '${path}' in one upload request, only the first specified file was uploaded${also}`,
   )
