@@ -32,7 +32,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   config: ['lib'],
   'log.ts': ['lib'],
 }
-const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts', 'start.ts']
+const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts', 'parts.ts', 'start.ts']
 /** The faces of a feature to the wire may also use these. */
 const FACE = /^(process|filesystem|watch|metrics|supervisor|platform\/ports)\/(service|convert|entry)\.ts$/
 const FACE_MAY_IMPORT = ['rpc', 'gen']

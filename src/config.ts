@@ -11,6 +11,11 @@ export interface Config {
   readonly address: string
   /** Not in a Firecracker microVM: no metadata service, no log export. */
   readonly notFirecracker: boolean
+  /** File of the access token to start with. */
+  readonly accessTokenFile: string | undefined
+  /** Origins of web pages, and host names (`*.NAME`: all below it), that are let in while no token is set. */
+  readonly allowOrigins: readonly string[]
+  readonly allowHosts: readonly string[]
   readonly verbose: boolean
   readonly noCgroups: boolean
   readonly cgroupRoot: string
@@ -85,7 +90,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 /**
  * Reads flags (Go style, contract A1), environment and the file that `-config` names, in this order of weight. Lists every
  * problem at once.
- * @param env PATH; ENVD_START_CMD and ENVD_READY_CMD; ENVD_NOFILE, the soft limit of open files that the launcher found;
+ * @param env PATH; ENVD_START_CMD, ENVD_READY_CMD and ENVD_ACCESS_TOKEN_FILE; ENVD_NOFILE, the soft limit of open files that the launcher found;
  * npm_lifecycle_event.
  */
 export function readConfig(argv: readonly string[], env: Environment): Command {
@@ -96,7 +101,7 @@ export function readConfig(argv: readonly string[], env: Environment): Command {
   const path = first.values.config
   const file = path === '' ? NO_FILE : readFlagFile(path, fileFlags)
   if (!file.ok) return { kind: 'usage', problem: file.problem, text: first.usage }
-  const parsed = parseFlags(argv, flags, { ...file.values, ...commandsOf(env) })
+  const parsed = parseFlags(argv, flags, { ...file.values, ...presetOf(env) })
   if (!parsed.ok) return { kind: 'usage', problem: parsed.problem, text: parsed.usage }
   const problems = problemsOf(parsed.values)
   if (problems.length > 0) return { kind: 'usage', problem: problems.join('; '), text: parsed.usage }
@@ -108,9 +113,13 @@ export function configSchema(): object {
   return flagFileSchema(fileFlags, 'Configuration file of envd: flags by their names')
 }
 
-function commandsOf(env: Environment): Record<string, string> {
-  const commands = { 'start-cmd': env['ENVD_START_CMD'], 'ready-cmd': env['ENVD_READY_CMD'] }
-  return Object.fromEntries(Object.entries(commands).flatMap(([name, text]) => (text ? [[name, text]] : [])))
+function presetOf(env: Environment): Record<string, string> {
+  const values = {
+    'start-cmd': env['ENVD_START_CMD'],
+    'ready-cmd': env['ENVD_READY_CMD'],
+    'access-token-file': env['ENVD_ACCESS_TOKEN_FILE'],
+  }
+  return Object.fromEntries(Object.entries(values).flatMap(([name, text]) => (text ? [[name, text]] : [])))
 }
 
 function toConfig(given: Given, env: Environment): Config {
@@ -118,6 +127,9 @@ function toConfig(given: Given, env: Environment): Config {
     port: given.port,
     address: given.address,
     notFirecracker: given.isnotfc,
+    accessTokenFile: given['access-token-file'] || undefined,
+    allowOrigins: given['allow-origin'],
+    allowHosts: given['allow-host'],
     verbose: given.verbose,
     noCgroups: given['no-cgroups'],
     cgroupRoot: given['cgroup-root'],

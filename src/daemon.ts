@@ -1,65 +1,61 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import type { FastifyInstance } from 'fastify'
 import { createByteBudget } from './budget/budget.ts'
 import { budgetTotal } from './budget/total.ts'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
-import { readEntryInfo } from './filesystem/entry.ts'
 import { createFilesystemService } from './filesystem/service.ts'
 import { createAccessToken } from './http/access-token.ts'
 import { buildApp } from './http/app.ts'
+import { refuseForeignPages } from './http/foreign-pages.ts'
 import { createInitialization, type InitializationOptions } from './http/initialization.ts'
 import { createListener, type Listener } from './http/listener.ts'
+import { warnOfOpenPort } from './http/open-port.ts'
 import { orchestratorRoutes } from './http/orchestrator-routes.ts'
 import { composeRoutes } from './http/routes/compose.ts'
 import { envsRoute } from './http/routes/envs.ts'
 import { filesRoutes } from './http/routes/files.ts'
-import { freezeRoute } from './http/routes/freeze.ts'
 import { healthRoute } from './http/routes/health.ts'
 import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { readyRoute } from './http/routes/ready.ts'
-import { unfreezeRoute } from './http/routes/unfreeze.ts'
+import { readTokenFile } from './http/token-file.ts'
 import { within } from './lib/within.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
 import { findLimits } from './metrics/limits.ts'
-import { openMachine } from './metrics/machine.ts'
-import { Sampler } from './metrics/sampler.ts'
+import type { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
-import { listeningSockets, setClock } from './native/index.ts'
-import { openCgroups } from './platform/cgroups/cgroups.ts'
+import { setClock } from './native/index.ts'
+import {
+  buildGroups,
+  buildPorts,
+  buildSampler,
+  buildSupervisor,
+  buildWatching,
+  commandSettings,
+  freezeRoutes,
+} from './parts.ts'
 import { createFilesystemFreeze } from './platform/filesystem-freeze.ts'
-import { createWorkload, type Workload } from './platform/freeze/workload.ts'
 import { createHost } from './platform/host/create.ts'
 import type { Logs } from './platform/logs/logs.ts'
 import { createLookAround } from './platform/look-around.ts'
 import { createMmds, type MmdsParts, NO_MMDS } from './platform/mmds/mmds.ts'
-import { Forwards } from './platform/ports/forwards.ts'
-import { PortTable } from './platform/ports/port-table.ts'
-import { socketReader } from './platform/ports/read-sockets.ts'
+import type { PortTable } from './platform/ports/port-table.ts'
 import { createPortsService } from './platform/ports/service.ts'
 import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
-import { OutputWindow } from './process/output-window.ts'
 import { Registry } from './process/registry.ts'
 import { createProcessService } from './process/service.ts'
-import { SlabPool } from './process/slab-pool.ts'
 import { rpcRoutes } from './rpc/routes.ts'
 import { createSupervisorService } from './supervisor/service.ts'
-import { type SupervisorDeps, supervisorOptions } from './supervisor/settings.ts'
-import { Supervisor } from './supervisor/supervisor.ts'
 import { createClock } from './system/clock.ts'
-import { createDefaults, type Defaults } from './system/defaults.ts'
+import { createDefaults } from './system/defaults.ts'
 import { applyOwnPriority } from './system/own-priority.ts'
 import { openUsers } from './system/own-user.ts'
 import { writeRunDir } from './system/run-dir.ts'
-import type { Users } from './system/users.ts'
-import { Inotify } from './watch/inotify.ts'
-import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
-import { Pollers } from './watch/pollers.ts'
-import { createWatchService, type WatchService } from './watch/service.ts'
+import type { Inotify } from './watch/inotify.ts'
+import type { Pollers } from './watch/pollers.ts'
 
 /** A daemon that listens. */
 export interface Daemon {
@@ -83,7 +79,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const stopping = new AbortController()
   const listener = createListener({ log })
   const parts = await build(config, { logs, listener, shutdown: stopping.signal })
-  const { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
+  const { app, token, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
   tellPrivileges(log)
   await applyOwnPriority()
   await app.ready()
@@ -93,6 +89,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   // No disk is written before: one that is frozen may hold this up, and the thaw comes by the port.
   const written = writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   await within(RUN_DIR_WAIT_MS, written, stopping.signal)
+  warnOfOpenPort({ ...config, token }, log)
   ports.start(port)
   mmds.start()
   supervisor.begin()
@@ -137,6 +134,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const defaults = createDefaults({ user, workdir: config.defaultWorkdir, notFirecracker: config.notFirecracker })
   const token = createAccessToken()
   const budget = createByteBudget(budgetTotal((await findLimits(MACHINE)).memory?.amount))
+  if (config.accessTokenFile !== undefined) token.set(await readTokenFile(config.accessTokenFile, log))
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
   const files = { users, defaults, token, log: log.named('filesystem') }
@@ -165,7 +163,8 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
     log,
     token,
     users,
-    serverFactory: (handler) => listener.serverFactory(handler),
+    serverFactory: (handler) =>
+      listener.serverFactory(refuseForeignPages(handler, { config, isProtected: () => token.isSet, log })),
     routes: [
       healthRoute,
       (scope) => readyRoute(scope, supervisor),
@@ -190,7 +189,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
     ],
   })
   const release = () => releaseAll({ closeGroups, host, ports, pollers, inotify, devNull })
-  return { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release }
+  return { app, token, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release }
 }
 
 interface Held {
@@ -231,60 +230,6 @@ interface Surroundings extends Omit<Frame, 'logs'> {
 function buildLookAround({ listener, ports, sampler, log, shutdown }: Surroundings): () => void {
   const sockets = () => [...listener.connections, ...ports.clients]
   return createLookAround({ sockets, sample: () => sampler.sampleNow(), log, signal: shutdown })
-}
-
-/** The cgroups of commands, and what freezes them. */
-async function buildGroups(config: Config, log: Log) {
-  const groups = await openCgroups(config, log.named('cgroups'))
-  const workload = await createWorkload({ root: groups.root, log: log.named('freezer') })
-  const closeGroups = async () => {
-    await workload.close()
-    await groups.close()
-  }
-  return { groups, workload, closeGroups }
-}
-
-function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
-  return (scope: FastifyInstance) => {
-    freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow() })
-    unfreezeRoute(scope, unfreeze)
-  }
-}
-
-/** What every command gets from the configuration, and the memory for its output. */
-function commandSettings({ outputWindow, path, noFile, readerStall }: Config) {
-  return { window: new OutputWindow(outputWindow), pool: new SlabPool(), path, noFile, readerStall }
-}
-
-function buildWatching(users: Users, defaults: Defaults, log: Log) {
-  const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
-  const pollers = new Pollers()
-  const readEntry = (path: string) => readEntryInfo(path, users)
-  return { inotify, pollers, watch: createWatchService({ users, defaults, inotify, pollers, readEntry }) }
-}
-
-interface Observed {
-  readonly registry: Registry
-  readonly watch: WatchService
-  readonly inotify: Inotify
-  readonly log: Log
-}
-
-function buildSampler({ registry, watch, inotify, log }: Observed): Sampler {
-  const activity = () => {
-    const { watchers, dropped } = watch.activity()
-    return { commands: registry.size, watchers, watchEventsDropped: dropped, watchOverflows: inotify.overflows }
-  }
-  return new Sampler({ machine: openMachine(MACHINE), activity, log })
-}
-
-function buildPorts(config: Config, users: Users, log: Log): PortTable {
-  const readSockets = socketReader({ diag: listeningSockets, procNet: '/proc/net' })
-  return new PortTable({ readSockets, forwards: new Forwards(config.forward, log), users, log })
-}
-
-function buildSupervisor(deps: SupervisorDeps): Supervisor {
-  return new Supervisor(supervisorOptions({ ...deps, log: deps.log.named('supervisor') }))
 }
 
 function tellPrivileges(log: Log): void {

@@ -15,6 +15,9 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     port: 49983,
     address: '::',
     notFirecracker: false,
+    accessTokenFile: undefined,
+    allowOrigins: [],
+    allowHosts: [],
     verbose: false,
     noCgroups: false,
     cgroupRoot: '/sys/fs/cgroup',
@@ -86,6 +89,23 @@ test('the limit of open files that the launcher found is taken if it is a number
   expect(configOf([], { ENVD_NOFILE: '1024' }).noFile).toBe(1024)
   for (const text of ['', 'unlimited', '0', '-1', '1e3'])
     expect(configOf([], { ENVD_NOFILE: text }).noFile).toBeUndefined()
+})
+
+test('the file of the access token comes from the flag, else from the environment', () => {
+  expect(configOf([], { ENVD_ACCESS_TOKEN_FILE: '/a' }).accessTokenFile).toBe('/a')
+  expect(configOf(['-access-token-file', '/b'], { ENVD_ACCESS_TOKEN_FILE: '/a' }).accessTokenFile).toBe('/b')
+})
+
+test('origins and hosts may be repeated, and each must be one', () => {
+  const argv = ['-allow-origin', 'https://a.example', '-allow-origin=http://b:1', '-allow-host', '*.c.example']
+  expect(configOf(argv)).toMatchObject({
+    allowOrigins: ['https://a.example', 'http://b:1'],
+    allowHosts: ['*.c.example'],
+  })
+  for (const origin of ['*', 'null', 'a.example', 'https://a.example/path', ''])
+    expect(readConfig([`-allow-origin=${origin}`], {})).toMatchObject({ kind: 'usage' })
+  for (const host of ['*', 'a.example:80', '*.', 'http://a', ''])
+    expect(readConfig([`-allow-host=${host}`], {})).toMatchObject({ kind: 'usage' })
 })
 
 describe('start and ready commands', () => {

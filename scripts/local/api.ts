@@ -1,3 +1,4 @@
+import { createServer, type RequestListener } from 'node:http'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { created, info, secondsOf, toRequest } from './answers.ts'
 import { metricsOf } from './metrics.ts'
@@ -17,9 +18,12 @@ class ApiError extends Error {
 
 type Query = Readonly<Record<string, string | undefined>>
 
-/** The API that clients know as E2B_API_URL. */
-export function buildApi(sandboxes: Sandboxes): FastifyInstance {
-  const api = fastify({ forceCloseConnections: true })
+/**
+ * The API that clients know as E2B_API_URL.
+ * @param guard stands before every request, also of unknown routes.
+ */
+export function buildApi(sandboxes: Sandboxes, guard: (handler: RequestListener) => RequestListener): FastifyInstance {
+  const api = fastify({ forceCloseConnections: true, serverFactory: (handler) => createServer(guard(handler)) })
   api.removeContentTypeParser('application/json')
   api.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) =>
     done(null, body === '' ? {} : JSON.parse(String(body))),

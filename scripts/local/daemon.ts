@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { AllowedNames } from '../../src/http/trusted-names.ts'
 
 /** A line of a daemon's log, as it was written. */
 export interface LogLine {
@@ -31,6 +32,8 @@ export interface LocalDaemonOptions {
   readonly user: string
   readonly home: string
   readonly runDir: string
+  /** Names that it trusts beside loopback while it has no token. */
+  readonly allowed: AllowedNames
 }
 
 const launcher = fileURLToPath(new URL('../envd', import.meta.url))
@@ -41,7 +44,9 @@ const KEPT_LINES = 1000
 export async function startLocalDaemon(options: LocalDaemonOptions): Promise<LocalDaemon> {
   const flags = ['-isnotfc', '-verbose', '-kill-on-exit', '-no-cgroups', '-port', '0', '-address', '127.0.0.1']
   const places = ['-run-dir', options.runDir, '-default-user', options.user, '-default-home', options.home]
-  const child = spawn(launcher, [...flags, ...places], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const origins = options.allowed.origins.flatMap((origin) => ['-allow-origin', origin])
+  const hosts = options.allowed.hosts.flatMap((host) => ['-allow-host', host])
+  const child = spawn(launcher, [...flags, ...places, ...origins, ...hosts], { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(child, 'exit').then(() => {})
   const lines: LogLine[] = []
   const url = await listening(child, lines)

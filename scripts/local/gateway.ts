@@ -1,8 +1,18 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { Agent, createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http'
+import {
+  Agent,
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+  request as send,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { posix } from 'node:path'
+import { refuseForeignPages } from '../../src/http/foreign-pages.ts'
+import type { AllowedNames } from '../../src/http/trusted-names.ts'
+import { guardOptions } from './guard-options.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { Sandboxes } from './sandboxes.ts'
 
@@ -25,15 +35,24 @@ interface Route {
   readonly port: number
 }
 
-/** Makes a gateway, which forwards each request, byte by byte as it comes, to the sandbox and port that it names. */
-export function createGateway(sandboxes: Sandboxes): Gateway {
+/**
+ * Makes a gateway, which forwards each request, byte by byte as it comes, to the sandbox and port that it names.
+ * @param allowed names beside loopback from which, and to which, requests without a token are let through.
+ */
+export function createGateway(sandboxes: Sandboxes, allowed: AllowedNames): Gateway {
   const agent = new Agent({ keepAlive: true })
-  const server = createServer((request, response) => {
+  const answer: RequestListener = (request, response) => {
     const route = routeOf(request, sandboxes)
     const refusal = refusalOf(route, request)
     if (refusal !== undefined) return refuse(response, route, refusal)
     forward({ request, response, route, agent })
-  })
+  }
+  // Only the daemon asks for the token.
+  const isProtected = (request: IncomingMessage) => {
+    const { sandbox, port } = routeOf(request, sandboxes)
+    return port === DAEMON_PORT && sandbox?.token !== undefined
+  }
+  const server = createServer(refuseForeignPages(answer, { ...guardOptions(allowed), isProtected }))
   // Streams may be silent for as long as they like.
   Object.assign(server, { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 640_000 })
   return {

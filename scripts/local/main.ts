@@ -2,20 +2,24 @@
  * A control plane for development: what the SDKs and the CLI ask of a platform, answered by daemons on this machine. Loopback
  * only, no isolation whatsoever: every sandbox is a directory and a daemon beside the others.
  *
- * --api-port (3000), --gateway-port (3002); 0 takes a free one.
+ * --api-port (3000), --gateway-port (3002); 0 takes a free one. --allow-origin, --allow-host: as the flags of the daemon.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { refuseForeignPages } from '../../src/http/foreign-pages.ts'
 import { buildApi } from './api.ts'
 import { createGateway } from './gateway.ts'
+import { guardOptions } from './guard-options.ts'
 import { Sandboxes } from './sandboxes.ts'
 
 const { values } = parseArgs({
   options: {
     'api-port': { type: 'string', default: '3000' },
     'gateway-port': { type: 'string', default: '3002' },
+    'allow-origin': { type: 'string', multiple: true, default: [] },
+    'allow-host': { type: 'string', multiple: true, default: [] },
   },
 })
 const LOOPBACK = '127.0.0.1'
@@ -23,9 +27,10 @@ const LOOPBACK = '127.0.0.1'
 const directory = await mkdtemp(join(tmpdir(), 'envd-local-'))
 // Commands run as another user where that is possible.
 await chmod(directory, 0o755)
-const sandboxes = new Sandboxes(directory)
-const api = buildApi(sandboxes)
-const gateway = createGateway(sandboxes)
+const allowed = { origins: values['allow-origin'], hosts: values['allow-host'] }
+const sandboxes = new Sandboxes(directory, allowed)
+const api = buildApi(sandboxes, (handler) => refuseForeignPages(handler, guardOptions(allowed)))
+const gateway = createGateway(sandboxes, allowed)
 // biome-ignore lint/nursery/useAwaitThenable: Fastify's types hide that it is a promise
 const apiUrl = await api.listen({ host: LOOPBACK, port: Number(values['api-port']) })
 const gatewayUrl = await gateway.listen(LOOPBACK, Number(values['gateway-port']))

@@ -1,5 +1,6 @@
 import { chown, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { AllowedNames } from '../../src/http/trusted-names.ts'
 import { type LocalDaemon, startLocalDaemon } from './daemon.ts'
 
 /** What a client says about a sandbox that it creates. */
@@ -34,13 +35,24 @@ interface Person {
   readonly gid: number
 }
 
+/** What a sandbox is made of. */
+export interface SandboxOptions {
+  readonly id: string
+  /** Directory of its own directory. */
+  readonly parent: string
+  readonly request: SandboxRequest
+  /** As `LocalDaemonOptions.allowed`. */
+  readonly allowed: AllowedNames
+}
+
 /** Makes a sandbox with a home of its own, and initialises its daemon as a platform does. */
-export async function createSandbox(id: string, directory: string, request: SandboxRequest): Promise<Sandbox> {
+export async function createSandbox({ id, parent, request, allowed }: SandboxOptions): Promise<Sandbox> {
   const person = await defaultPerson()
-  const home = join(directory, id, 'home')
+  const directory = join(parent, id)
+  const home = join(directory, 'home')
   await mkdir(home, { recursive: true, mode: 0o755 })
   if (process.getuid?.() === 0) await chown(home, person.uid, person.gid)
-  const daemon = await startLocalDaemon({ user: person.name, home, runDir: join(directory, id, 'run') })
+  const daemon = await startLocalDaemon({ user: person.name, home, runDir: join(directory, 'run'), allowed })
   const token = request.secure ? crypto.randomUUID().replaceAll('-', '') : undefined
   const now = new Date()
   const sandbox: Sandbox = {

@@ -1,17 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { AllowedNames } from '../../src/http/trusted-names.ts'
 import { after } from '../../src/lib/timers.ts'
 import { createSandbox, initialize, type Sandbox, type SandboxRequest } from './sandbox.ts'
 
 /** All sandboxes of this control plane. */
 export class Sandboxes {
   readonly #directory: string
+  readonly #allowed: AllowedNames
   readonly #all = new Map<string, Sandbox>()
 
-  /** @param directory where each gets a directory of its own. */
-  constructor(directory: string) {
+  /**
+   * @param directory where each gets a directory of its own.
+   * @param allowed names that their daemons trust, beside loopback.
+   */
+  constructor(directory: string, allowed: AllowedNames) {
     this.#directory = directory
+    this.#allowed = allowed
   }
 
   /** Old clients write `<id>-<client id>`. */
@@ -25,7 +31,7 @@ export class Sandboxes {
 
   async create(request: SandboxRequest): Promise<Sandbox> {
     const id = `i${randomBytes(10).toString('hex').slice(0, 19)}`
-    const sandbox = await createSandbox(id, this.#directory, request)
+    const sandbox = await createSandbox({ id, parent: this.#directory, request, allowed: this.#allowed })
     this.#all.set(id, sandbox)
     void sandbox.daemon.ended.then(() => this.#forget(sandbox))
     this.setTimeout(sandbox, request.timeout)

@@ -8,10 +8,25 @@ export const RESTART_MODES = ['never', 'on-failure', 'always'] as const
 
 /** Every flag: its type, what it is when not given, and its line of the usage text. */
 export const flags = {
+  'access-token-file': {
+    type: 'string',
+    default: '',
+    help: 'file of the access token, read at start (or ENVD_ACCESS_TOKEN_FILE)',
+  },
   address: {
     type: 'string',
     default: '::',
     help: 'listening address: an IP address, or "localhost" for loopback only',
+  },
+  'allow-host': {
+    type: 'list',
+    default: [],
+    help: 'host name, or *.NAME for all below it, that requests may be sent to while no token is set; may be repeated',
+  },
+  'allow-origin': {
+    type: 'list',
+    default: [],
+    help: 'origin of web pages that may send requests while no token is set, as https://app.example; may be repeated',
   },
   'cgroup-root': { type: 'string', default: DEFAULT_CGROUP_ROOT, help: 'cgroup root directory' },
   commit: { type: 'bool', default: false, help: 'print the commit this was built from' },

@@ -1,4 +1,5 @@
 import { isIP, SocketAddress } from 'node:net'
+import { hostnameOf, originOf } from '../lib/web-origin.ts'
 import type { Given } from './flags.ts'
 
 /** A day: longer is a mistake, and must not overflow a timer. */
@@ -21,6 +22,14 @@ export function problemsOf(given: Given): string[] {
     given['reader-stall'] > 0 ? '' : `reader-stall must be positive, got ${given['reader-stall']}`,
     seconds('ready-timeout'),
     seconds('ready-attempt-timeout'),
+    ...given['allow-origin'].map((text) =>
+      originOf(text) === undefined ? `allow-origin must be an origin such as https://app.example, got ${text}` : '',
+    ),
+    ...given['allow-host'].map((text) =>
+      /^(\*\.)?[^*:]+$/.test(text) && hostnameOf(text.replace('*.', '')) !== undefined
+        ? ''
+        : `allow-host must be a host name, or *.NAME for all below it, without a port, got ${text}`,
+    ),
     badName === undefined ? '' : `start-env: "${badName}" is no name of a variable`,
   ].filter((text) => text !== '')
 }

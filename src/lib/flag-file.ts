@@ -11,7 +11,7 @@ const SCHEMA_KEY = '$schema'
 
 /**
  * Reads a JSON file: an object whose keys are names of flags and whose values have their types, which are a boolean, an
- * integer, a string, or for a map an object of strings. An unknown key is a problem too: it is most likely misspelt.
+ * integer, a string, an array of strings for a list, or for a map an object of strings. An unknown key is a problem too: it is most likely misspelt.
  * Synchronous, for start-up only.
  */
 export function readFlagFile(path: string, flags: Readonly<Record<string, FlagSpec>>): FlagFile {
@@ -54,6 +54,8 @@ function propertyOf(spec: FlagSpec): object {
       return { type: 'integer', ...common }
     case 'string':
       return { type: 'string', ...common, ...(spec.choices === undefined ? {} : { enum: spec.choices }) }
+    case 'list':
+      return { type: 'array', items: { type: 'string' }, ...common }
     case 'map':
       return { type: 'object', additionalProperties: { type: 'string' }, propertyNames: { minLength: 1 }, ...common }
   }
@@ -71,6 +73,8 @@ function problemsOf(key: string, value: unknown, spec: FlagSpec): string[] {
       return spec.choices.includes(value)
         ? []
         : [`key "${key}" must be one of ${spec.choices.join(', ')}, got "${value}"`]
+    case 'list':
+      return unless(Array.isArray(value) && value.every((text) => typeof text === 'string'), 'a list of strings')
     case 'map':
       if (!isObject(value)) return unless(false, 'an object of strings')
       return Object.entries(value).flatMap(([name, text]) =>

@@ -6,9 +6,11 @@ export type FlagSpec =
   | { readonly type: 'string'; readonly default: string; readonly help: string; readonly choices?: readonly string[] }
   /** `NAME=value`, as often as wanted; of a name the last one counts. */
   | { readonly type: 'map'; readonly default: Readonly<Record<string, string>>; readonly help: string }
+  /** A text, as often as wanted. */
+  | { readonly type: 'list'; readonly default: readonly string[]; readonly help: string }
 
-/** A flag's value: a boolean, an integer, a text, or texts by name. */
-export type FlagValue = boolean | number | string | Readonly<Record<string, string>>
+/** A flag's value: a boolean, an integer, a text, texts, or texts by name. */
+export type FlagValue = boolean | number | string | readonly string[] | Readonly<Record<string, string>>
 
 type ValueOf<S extends FlagSpec> = S extends { readonly type: 'bool' }
   ? boolean
@@ -16,9 +18,11 @@ type ValueOf<S extends FlagSpec> = S extends { readonly type: 'bool' }
     ? number
     : S extends { readonly type: 'map' }
       ? Readonly<Record<string, string>>
-      : S extends { readonly choices: readonly (infer C)[] }
-        ? C
-        : string
+      : S extends { readonly type: 'list' }
+        ? readonly string[]
+        : S extends { readonly choices: readonly (infer C)[] }
+          ? C
+          : string
 
 /** The value of each flag of a table. */
 export type FlagValues<F extends Record<string, FlagSpec>> = { [K in keyof F]: ValueOf<F[K]> }
@@ -34,7 +38,7 @@ const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False'])
 /**
  * Parses flags as Go's flag package does: one dash or two, `-name=value` or `-name value`, a bool takes its value only
  * after `=`, and the first word that is no flag ends the flags (contract A1).
- * @param preset values that were set elsewhere, of the flags' own types: the command line wins, a map's names one by one.
+ * @param preset values that were set elsewhere, of the flags' own types: the command line wins, a map's names one by one, and adds to a list.
  */
 export function parseFlags<F extends Record<string, FlagSpec>>(
   argv: readonly string[],
@@ -69,7 +73,13 @@ export function parseFlags<F extends Record<string, FlagSpec>>(
 }
 
 function merged(before: FlagValue | undefined, value: FlagValue): FlagValue {
+  if (isList(value)) return isList(before) ? [...before, ...value] : value
   return typeof before === 'object' && typeof value === 'object' ? { ...before, ...value } : value
+}
+
+// Array.isArray does not narrow to readonly arrays.
+function isList(value: FlagValue | undefined): value is readonly string[] {
+  return Array.isArray(value)
 }
 
 function flagValue(spec: FlagSpec, text: string | undefined): FlagValue | undefined {
@@ -78,6 +88,8 @@ function flagValue(spec: FlagSpec, text: string | undefined): FlagValue | undefi
       return text !== undefined && spec.choices?.includes(text) === false ? undefined : text
     case 'map':
       return namedValue(text ?? '')
+    case 'list':
+      return text === undefined ? undefined : [text]
     case 'int':
       return text !== undefined && /^[+-]?\d{1,15}$/.test(text) ? Number(text) : undefined
     case 'bool':
@@ -97,11 +109,16 @@ function expectation(spec: FlagSpec): string {
   return spec.type === 'string' && spec.choices !== undefined ? spec.choices.join(', ') : spec.type
 }
 
+function valueName(type: FlagSpec['type']): string {
+  if (type === 'list') return 'string'
+  return type === 'map' ? 'NAME=value' : type
+}
+
 function usageOf(flags: Record<string, FlagSpec>): string {
   const line = ([name, spec]: [string, FlagSpec]) => {
-    const plain = spec.default === '' || spec.default === false || spec.type === 'map'
+    const plain = spec.default === '' || spec.default === false || spec.type === 'map' || spec.type === 'list'
     const standard = plain ? '' : ` (default ${spec.default})`
-    const kind = spec.type === 'bool' ? '' : ` ${spec.type === 'map' ? 'NAME=value' : spec.type}`
+    const kind = spec.type === 'bool' ? '' : ` ${valueName(spec.type)}`
     return `  -${name}${kind}\n    \t${spec.help}${standard}`
   }
   return ['Usage of envd:', ...Object.entries(flags).map(line)].join('\n')

@@ -6,10 +6,14 @@ const flags = {
   count: { type: 'int', default: 7, help: 'a number' },
   name: { type: 'string', default: '', help: 'a text' },
   kind: { type: 'string', default: 'a', choices: ['a', 'b'], help: 'a choice' },
+  more: { type: 'list', default: [], help: 'texts' },
   set: { type: 'map', default: {}, help: 'texts by name' },
 } as const
 
-const valid: [string[], { on?: boolean; count?: number; name?: string; kind?: string; set?: object }][] = [
+const valid: [
+  string[],
+  { on?: boolean; count?: number; name?: string; kind?: string; more?: readonly string[]; set?: object },
+][] = [
   [[], {}],
   [['-on'], { on: true }],
   [['--on'], { on: true }],
@@ -26,6 +30,7 @@ const valid: [string[], { on?: boolean; count?: number; name?: string; kind?: st
   [['-kind', 'b'], { kind: 'b' }],
   [['-set', 'A=1', '-set=B=x=y', '-set', 'C='], { set: { A: '1', B: 'x=y', C: '' } }],
   [['-set', '__proto__=1', '-set', 'A=1', '-set', 'A=2'], { set: { ['__proto__']: '1', A: '2' } }],
+  [['-more', 'a', '-more=', '-more', 'a'], { more: ['a', '', 'a'] }],
   [['', '-on'], {}],
 ]
 
@@ -56,9 +61,9 @@ test.each(invalid)('A3 the flags %j are refused: %s', (argv, problem) => {
   expect(parsed.usage).toContain('  -count int\n    \ta number (default 7)')
 })
 
-test('what is preset counts where the command line is silent, and name by name in a map', () => {
-  const preset = { count: 3, name: 'preset', set: { A: '1', B: '1' } }
-  expect(parseFlags(['-name', 'given', '-set', 'B=2'], flags, preset)).toMatchObject({
-    values: { count: 3, name: 'given', set: { A: '1', B: '2' } },
+test('what is preset counts where the command line is silent, name by name in a map, and a list has both', () => {
+  const preset = { count: 3, name: 'preset', more: ['a'], set: { A: '1', B: '1' } }
+  expect(parseFlags(['-more', 'b', '-name', 'given', '-set', 'B=2'], flags, preset)).toMatchObject({
+    values: { count: 3, more: ['a', 'b'], name: 'given', set: { A: '1', B: '2' } },
   })
 })

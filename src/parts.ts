@@ -1,0 +1,85 @@
+import type { FastifyInstance } from 'fastify'
+import type { Config } from './config.ts'
+import { readEntryInfo } from './filesystem/entry.ts'
+import { freezeRoute } from './http/routes/freeze.ts'
+import { unfreezeRoute } from './http/routes/unfreeze.ts'
+import type { Log } from './log.ts'
+import { MACHINE } from './metrics/hierarchy.ts'
+import { openMachine } from './metrics/machine.ts'
+import { Sampler } from './metrics/sampler.ts'
+import { listeningSockets } from './native/index.ts'
+import { openCgroups } from './platform/cgroups/cgroups.ts'
+import { createWorkload, type Workload } from './platform/freeze/workload.ts'
+import { Forwards } from './platform/ports/forwards.ts'
+import { PortTable } from './platform/ports/port-table.ts'
+import { socketReader } from './platform/ports/read-sockets.ts'
+import { OutputWindow } from './process/output-window.ts'
+import type { Registry } from './process/registry.ts'
+import { SlabPool } from './process/slab-pool.ts'
+import { type SupervisorDeps, supervisorOptions } from './supervisor/settings.ts'
+import { Supervisor } from './supervisor/supervisor.ts'
+import type { Defaults } from './system/defaults.ts'
+import type { Users } from './system/users.ts'
+import { Inotify } from './watch/inotify.ts'
+import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
+import { Pollers } from './watch/pollers.ts'
+import { createWatchService, type WatchService } from './watch/service.ts'
+
+/** The cgroups of commands, and what freezes them; the caller ends with `closeGroups`. */
+export async function buildGroups(config: Config, log: Log) {
+  const groups = await openCgroups(config, log.named('cgroups'))
+  const workload = await createWorkload({ root: groups.root, log: log.named('freezer') })
+  const closeGroups = async () => {
+    await workload.close()
+    await groups.close()
+  }
+  return { groups, workload, closeGroups }
+}
+
+/** The routes that freeze and thaw commands. */
+export function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
+  return (scope: FastifyInstance) => {
+    freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow() })
+    unfreezeRoute(scope, unfreeze)
+  }
+}
+
+/** What every command gets from the configuration, and the memory for its output. */
+export function commandSettings({ outputWindow, path, noFile, readerStall }: Config) {
+  return { window: new OutputWindow(outputWindow), pool: new SlabPool(), path, noFile, readerStall }
+}
+
+/** What watches files: the caller closes `inotify` and `pollers`. */
+export function buildWatching(users: Users, defaults: Defaults, log: Log) {
+  const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
+  const pollers = new Pollers()
+  const readEntry = (path: string) => readEntryInfo(path, users)
+  return { inotify, pollers, watch: createWatchService({ users, defaults, inotify, pollers, readEntry }) }
+}
+
+interface Observed {
+  readonly registry: Registry
+  readonly watch: WatchService
+  readonly inotify: Inotify
+  readonly log: Log
+}
+
+/** What measures machine and daemon; not started. */
+export function buildSampler({ registry, watch, inotify, log }: Observed): Sampler {
+  const activity = () => {
+    const { watchers, dropped } = watch.activity()
+    return { commands: registry.size, watchers, watchEventsDropped: dropped, watchOverflows: inotify.overflows }
+  }
+  return new Sampler({ machine: openMachine(MACHINE), activity, log })
+}
+
+/** What forwards ports; not started. */
+export function buildPorts(config: Config, users: Users, log: Log): PortTable {
+  const readSockets = socketReader({ diag: listeningSockets, procNet: '/proc/net' })
+  return new PortTable({ readSockets, forwards: new Forwards(config.forward, log), users, log })
+}
+
+/** What runs the start and ready commands; not begun. */
+export function buildSupervisor(deps: SupervisorDeps): Supervisor {
+  return new Supervisor(supervisorOptions({ ...deps, log: deps.log.named('supervisor') }))
+}
