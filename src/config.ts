@@ -64,8 +64,21 @@ export interface SupervisorConfig {
   readonly readyTimeout: number
   /** Milliseconds for one attempt of it. */
   readonly readyAttemptTimeout: number
+  readonly live: LiveConfig
   /** A platform is to send user and variables with its first `/init`: nothing starts before that. */
   readonly afterInit: boolean
+}
+
+/** What is repeated after readiness. */
+export interface LiveConfig {
+  /** Undefined: the ready command, if one is given. */
+  readonly command: string | undefined
+  /** Milliseconds between two runs; 0: none. */
+  readonly interval: number
+  /** Milliseconds for one. A ready command that took long to succeed has three times as long. */
+  readonly timeout: number
+  /** Failures in a row that count as one of the start command. */
+  readonly failures: number
 }
 
 /** What `restart` can be. */
@@ -166,6 +179,12 @@ function toSupervisorConfig(given: Given): SupervisorConfig {
     restart: given.restart,
     readyTimeout: given['ready-timeout'] * 1000,
     readyAttemptTimeout: given['ready-attempt-timeout'] * 1000,
+    live: {
+      command: given['live-cmd'] || undefined,
+      interval: given['live-interval'] * 1000,
+      timeout: given['live-timeout'] * 1000,
+      failures: given['live-failures'],
+    },
     afterInit: !given.isnotfc && !identified,
   }
 }

@@ -41,6 +41,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
       restart: 'never',
       readyTimeout: 600_000,
       readyAttemptTimeout: 180_000,
+      live: { command: undefined, interval: 5000, timeout: 10_000, failures: 3 },
       afterInit: true,
     },
   })
@@ -124,6 +125,7 @@ describe('start and ready commands', () => {
       restart: 'always',
       readyTimeout: 5000,
       readyAttemptTimeout: 180_000,
+      live: { command: undefined, interval: 5000, timeout: 10_000, failures: 3 },
       afterInit: false,
     })
   })
@@ -147,6 +149,10 @@ describe('start and ready commands', () => {
     expect(problem('-start-env=novalue')).toHaveProperty('problem', expect.stringContaining('expected NAME=value'))
     expect(problem('-ready-timeout=0', '-ready-attempt-timeout=86401')).toMatchObject({
       problem: 'ready-timeout must be 1 to 86400, got 0; ready-attempt-timeout must be 1 to 86400, got 86401',
+    })
+    expect(problem('-live-interval=-1', '-live-timeout=0', '-live-failures=1001')).toMatchObject({
+      problem:
+        'live-interval must be 0 to 86400, got -1; live-timeout must be 1 to 86400, got 0; live-failures must be 1 to 1000, got 1001',
     })
   })
 })

@@ -49,6 +49,22 @@ export const flags = {
   },
   isnotfc: { type: 'bool', default: false, help: 'not in a Firecracker microVM: no metadata service, no log export' },
   'kill-on-exit': { type: 'bool', default: false, help: 'end every command when the daemon stops' },
+  'live-cmd': {
+    type: 'string',
+    default: '',
+    help: 'command that is repeated once the sandbox is ready, and fails when it is not any more (default: the ready command)',
+  },
+  'live-failures': {
+    type: 'int',
+    default: 3,
+    help: 'failures of the live command in a row after which the start command is started again, if -restart says so',
+  },
+  'live-interval': {
+    type: 'int',
+    default: 5,
+    help: 'seconds between two runs of the live command; 0: it is not run',
+  },
+  'live-timeout': { type: 'int', default: 10, help: 'seconds for one run of the live command' },
   'no-cgroups': { type: 'bool', default: false, help: 'do not use cgroups' },
   'output-window': { type: 'int', default: 32 * 1024 * 1024, help: 'bytes of recent output kept over all commands' },
   port: { type: 'int', default: 49983, help: 'listening port' },

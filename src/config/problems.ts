@@ -5,12 +5,14 @@ import type { Given } from './flags.ts'
 /** A day: longer is a mistake, and must not overflow a timer. */
 const MAX_READY_SECONDS = 86_400
 
+/** More failures than anybody waits for. */
+const MAX_LIVE_FAILURES = 1_000
+
 /** What is wrong with the values of the flags, each on its own; empty if nothing is. */
 export function problemsOf(given: Given): string[] {
-  const seconds = (name: 'ready-timeout' | 'ready-attempt-timeout') =>
-    given[name] > 0 && given[name] <= MAX_READY_SECONDS
-      ? ''
-      : `${name} must be 1 to ${MAX_READY_SECONDS}, got ${given[name]}`
+  type Count = 'ready-timeout' | 'ready-attempt-timeout' | 'live-interval' | 'live-timeout' | 'live-failures'
+  const within = (name: Count, [least, most]: readonly [number, number]) =>
+    given[name] >= least && given[name] <= most ? '' : `${name} must be ${least} to ${most}, got ${given[name]}`
   const badName = Object.keys(given['start-env']).find((name) => name === '' || /[=\0]/.test(name))
   return [
     given.port >= 0 && given.port <= 65535 ? '' : `port must be 0 to 65535, got ${given.port}`,
@@ -20,8 +22,11 @@ export function problemsOf(given: Given): string[] {
     forwardProblem(given['forward-address']),
     given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
     given['reader-stall'] > 0 ? '' : `reader-stall must be positive, got ${given['reader-stall']}`,
-    seconds('ready-timeout'),
-    seconds('ready-attempt-timeout'),
+    within('ready-timeout', [1, MAX_READY_SECONDS]),
+    within('ready-attempt-timeout', [1, MAX_READY_SECONDS]),
+    within('live-interval', [0, MAX_READY_SECONDS]),
+    within('live-timeout', [1, MAX_READY_SECONDS]),
+    within('live-failures', [1, MAX_LIVE_FAILURES]),
     ...given['allow-origin'].map((text) =>
       originOf(text) === undefined ? `allow-origin must be an origin such as https://app.example, got ${text}` : '',
     ),

@@ -22,6 +22,8 @@ export interface LaunchRequest {
   readonly tag: string | undefined
   /** See `Launched.replay`. */
   readonly replay: boolean
+  /** One of many of its kind: its start and end are logged on the level debug. */
+  readonly routine?: boolean
   readonly user: User
   /** Present: in a terminal of that size. */
   readonly terminal: TerminalSize | undefined

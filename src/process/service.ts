@@ -144,8 +144,9 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   const { launched, reader } = await launch({ ...command, user, signal: caller.signal }, deps)
   const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
   registry.add(process)
+  const level = command.routine === true ? 'debug' : 'info'
   const operation = { pid: process.pid, operation_id: caller.operationId }
-  log.info(
+  log[level](
     {
       ...operation,
       command: copiedText(baseName(config.cmd), MAX_NAME_LENGTH),
@@ -160,7 +161,7 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   void process.ended.then(({ status }) => {
     const bytes = (stream: 'stdout' | 'stderr' | 'pty') => process.output.offset(stream)
     const sizes = { stdout_bytes: bytes('stdout'), stderr_bytes: bytes('stderr'), pty_bytes: bytes('pty') }
-    log.info(
+    log[level](
       { ...operation, process_result: status, ms: Math.round(performance.now() - started), ...sizes },
       'process_end',
     )

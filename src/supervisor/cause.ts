@@ -1,11 +1,15 @@
 import type { ErrorKind } from '../errors.ts'
 
-/** A failed attempt of the ready command: what became of it, and the last that it wrote. */
+/** A failed attempt of the ready or the live command: what became of it, and the last that it wrote. */
 export interface FailedAttempt {
+  readonly probe: Probe
   /** `exit status 7`, `signal: killed`, `took longer than 180 s`, or why it could not be started. */
   readonly status: string
   readonly output: Buffer
 }
+
+/** The commands that tell how the start command does: until it is ready, and from then on. */
+export type Probe = 'ready' | 'live'
 
 /** Why the start command does not run, or is not wanted any more. `output` is the last that it wrote. */
 export type Cause =
@@ -14,6 +18,8 @@ export type Cause =
   | { readonly kind: 'out of memory'; readonly output: Buffer }
   | { readonly kind: 'not started'; readonly error: ErrorKind; readonly message: string }
   | { readonly kind: 'not ready'; readonly attempt: FailedAttempt }
+  /** So many attempts in a row failed after readiness; `attempt` is the last. */
+  | { readonly kind: 'not live'; readonly attempt: FailedAttempt; readonly failures: number }
   | { readonly kind: 'requested' }
 
 /** The cause in one line, for people. */
@@ -28,10 +34,21 @@ export function causeText(cause: Cause): string {
     case 'not started':
       return `start command could not be started: ${cause.message}`
     case 'not ready':
-      return `ready command failing: ${cause.attempt.status}`
+      return attemptText(cause.attempt)
+    case 'not live':
+      return `not ready any more: ${attemptText(cause.attempt)}, ${times(cause.failures)}`
     case 'requested':
       return 'stopped on request'
   }
+}
+
+/** A failed attempt in one line. */
+export function attemptText({ probe, status }: FailedAttempt): string {
+  return `${probe} command failing: ${status}`
+}
+
+function times(failures: number): string {
+  return failures === 1 ? 'once' : `${failures} times in a row`
 }
 
 /** The last output of the command that `causeText` names. */
@@ -42,6 +59,7 @@ export function causeOutput(cause: Cause): Buffer {
     case 'out of memory':
       return cause.output
     case 'not ready':
+    case 'not live':
       return cause.attempt.output
     case 'not started':
     case 'requested':

@@ -19,6 +19,8 @@ export interface CommandSpec {
   readonly tag: string
   /** An open standard input, and output that whoever connects gets from its beginning; else end of file, and no replay. */
   readonly interactive: boolean
+  /** It is one of many: its start and end are not worth a line of the log. */
+  readonly routine: boolean
 }
 
 /** A command that was started. It is not ended by anything but itself and `signal`. */
@@ -38,11 +40,11 @@ const TAIL_BYTES = 4096
  * a session of its own. Nobody reads its output, so it is never held up. Rejects with AppError as `Start` does.
  */
 export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<Command> {
-  const { script, tag, interactive } = spec
+  const { script, tag, interactive, routine } = spec
   const config = { cmd: await findShell(deps.shells), args: ['-l', '-c', script], envs: deps.env, cwd: deps.workdir }
   const nobody = new AbortController().signal
   const { process, reader } = await deps.processes.run(
-    { config, tag, terminal: undefined, stdin: interactive, replay: interactive },
+    { config, tag, terminal: undefined, stdin: interactive, replay: interactive, routine },
     { user: deps.user, signal: nobody, userAgent: '', keepalive: 0, deadline: undefined },
   )
   let last: Buffer | undefined

@@ -7,7 +7,7 @@ import type { Timing } from './timing.ts'
  * Where the start command stands.
  *
  * ```
- *  waiting ──begin──▶ starting ──ready──▶ ready
+ *  waiting ──begin──▶ starting ──ready──▶ ready ◀──▶ degraded
  *     │                │  ▲  │              │ │
  *     │           stop │  │  └─ failure ────┤ └─ exit 0 ──▶ stopped
  *     │                │  │ begin  │        │
@@ -19,8 +19,9 @@ import type { Timing } from './timing.ts'
  *     └──stop──▶ stopped ◀──gone──┘ └─stop, begin: as from stopped
  * ```
  *
- * A failure is an end that the restart mode does not take for a good one, or a ready command that is out of time. Whether
- * backing off or failed follows, the mode and the restarts so far decide. `stop` while backing off or failed leads to
+ * A failure is an end that the restart mode does not take for a good one, a ready command that is out of time, or a live command that
+ * failed too often in a row. Whether backing off or failed follows, the mode and the restarts so far decide. Degraded leads wherever
+ * ready does; with the mode `never` it stays degraded, and is ready again once the live command succeeds. `stop` while backing off or failed leads to
  * stopping as well, since processes may be left; `begin` leads from stopped and failed to starting.
  */
 export type State =
@@ -30,6 +31,8 @@ export type State =
   | { readonly name: 'starting'; readonly attempt: FailedAttempt | undefined }
   /** `since` is on the clock of performance.now(). */
   | { readonly name: 'ready'; readonly since: number }
+  /** It was ready from `since` on, and the live command fails. */
+  | { readonly name: 'degraded'; readonly since: number; readonly cause: NotLive }
   | { readonly name: 'stopping' }
   /** `delay` in milliseconds, from now. */
   | { readonly name: 'backing off'; readonly cause: Cause; readonly delay: number }
@@ -37,11 +40,15 @@ export type State =
   | { readonly name: 'failed'; readonly cause: Cause; readonly givenUp: boolean }
   | { readonly name: 'stopped'; readonly cause: Cause }
 
+type NotLive = Extract<Cause, { readonly kind: 'not live' }>
+
 /** What happens to it. */
 export type Event =
   /** The first `/init` came, the wait is over, or somebody asked for it. */
   | { readonly kind: 'begin' }
+  /** Of the ready command, or after readiness of the live command. */
   | { readonly kind: 'attempt failed'; readonly attempt: FailedAttempt }
+  /** An attempt succeeded. */
   | { readonly kind: 'ready' }
   /** The ready command is out of time. */
   | { readonly kind: 'not ready'; readonly attempt: FailedAttempt }
@@ -61,6 +68,8 @@ export interface Machine {
 /** What the transitions go by. */
 export interface Rules {
   readonly mode: RestartMode
+  /** Failures of the live command in a row that count as a failure; Infinity: it never fails by that. */
+  readonly liveFailures: number
   readonly timing: Timing
 }
 
@@ -73,7 +82,9 @@ export function transition(machine: Machine, event: Event, rules: Rules & Moment
     case 'starting':
       return fromStarting(machine, event, rules)
     case 'ready':
-      return fromReady(machine, machine.state.since, { event, rules })
+      return fromReady(machine, machine.state, { event, rules })
+    case 'degraded':
+      return fromReady(machine, machine.state, { event, rules })
     case 'stopping':
       return event.kind === 'gone' ? stopped({ kind: 'requested' }) : machine
     case 'backing off':
@@ -111,12 +122,41 @@ interface Step {
   readonly rules: Rules & Moment
 }
 
-function fromReady(machine: Machine, since: number, { event, rules }: Step): Machine {
-  if (event.kind === 'stop') return stopping(machine)
-  if (event.kind !== 'ended') return machine
-  if (isGoodEnd(event.cause, rules)) return event.stillReady ? machine : stopped(event.cause)
-  const healthy = rules.now - since >= rules.timing.healthy
-  return failure(healthy ? afterHealth(machine.restarts) : machine.restarts, event.cause, rules)
+type Ready = Extract<State, { readonly name: 'ready' | 'degraded' }>
+
+function fromReady(machine: Machine, state: Ready, { event, rules }: Step): Machine {
+  switch (event.kind) {
+    case 'stop':
+      return stopping(machine)
+    case 'ready':
+      return state.name === 'ready' ? machine : { ...machine, state: { name: 'ready', since: rules.now } }
+    case 'attempt failed':
+      return degraded(machine, state, { attempt: event.attempt, rules })
+    case 'ended':
+      if (isGoodEnd(event.cause, rules)) return event.stillReady ? machine : stopped(event.cause)
+      return failure(restartsAfter(machine, state, rules), event.cause, rules)
+    case 'begin':
+    case 'not ready':
+    case 'gone':
+      return machine
+  }
+}
+
+interface Attempt {
+  readonly attempt: FailedAttempt
+  readonly rules: Rules & Moment
+}
+
+function degraded(machine: Machine, state: Ready, { attempt, rules }: Attempt): Machine {
+  const failures = state.name === 'ready' ? 1 : state.cause.failures + 1
+  const cause: NotLive = { kind: 'not live', attempt, failures }
+  if (rules.mode !== 'never' && failures >= rules.liveFailures)
+    return failure(restartsAfter(machine, state, rules), cause, rules)
+  return { ...machine, state: { name: 'degraded', since: state.since, cause } }
+}
+
+function restartsAfter({ restarts }: Machine, { since }: Ready, { now, timing }: Rules & Moment): Restarts {
+  return now - since >= timing.healthy ? afterHealth(restarts) : restarts
 }
 
 /** Exit code 0, unless it is to run always. */

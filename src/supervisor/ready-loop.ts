@@ -1,37 +1,42 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
-import type { FailedAttempt } from './cause.ts'
+import type { FailedAttempt, Probe } from './cause.ts'
 import { type CommandDeps, runCommand } from './command.ts'
 import type { Timing } from './timing.ts'
 
-/** A ready command and how to run it. */
-export interface ReadyOptions {
+/** A ready or live command and how to run it. */
+export interface ProbeOptions {
+  readonly probe: Probe
+  /** In `List`. */
+  readonly tag: string
   readonly script: string
   readonly commands: CommandDeps
-  readonly timing: Timing
 }
 
-/** The tag of the ready command in `List`. */
-const TAG = 'ready'
+/** What became of the wait for readiness: `took` is milliseconds of the attempt that succeeded. */
+export type Readiness =
+  | { readonly ready: true; readonly took: number }
+  | { readonly ready: false; readonly attempt: FailedAttempt }
 
 /**
- * Runs the ready command again and again until it succeeds (undefined), or time is up (its last failure). Each failure is
- * told to `onFailed`. Rejects with the signal's reason when that aborts. No attempt outlives the call.
+ * Runs the ready command again and again until it succeeds or time is up. Each failure is told to `onFailed`. Rejects with the
+ * signal's reason when that aborts. No attempt outlives the call.
  */
 export async function untilReady(
-  options: ReadyOptions,
+  options: ProbeOptions & { readonly timing: Timing },
   signal: AbortSignal,
   onFailed: (attempt: FailedAttempt) => void,
-): Promise<FailedAttempt | undefined> {
-  const { timing } = options
+): Promise<Readiness> {
+  const { timing, probe } = options
   const timeUp = AbortSignal.timeout(timing.readyTimeout)
   const over = AbortSignal.any([signal, timeUp])
   let last: FailedAttempt | undefined
   try {
     for (let pause = timing.firstPause; ; pause = Math.min(pause * 2, timing.maxPause)) {
-      const failed = await attempt(options, over)
-      if (failed === undefined) return undefined
+      const began = performance.now()
+      const failed = await attempt({ ...options, timeout: timing.attemptTimeout }, over)
+      if (failed === undefined) return { ready: true, took: performance.now() - began }
       last = failed
       onFailed(failed)
       await sleep(pause, undefined, { signal: over, ref: false })
@@ -39,29 +44,33 @@ export async function untilReady(
   } catch (error) {
     signal.throwIfAborted()
     if (!timeUp.aborted) throw error
-    return last ?? { status: `did not end within ${timing.readyTimeout / 1000} s`, output: Buffer.alloc(0) }
+    const status = `did not end within ${timing.readyTimeout / 1000} s`
+    return { ready: false, attempt: last ?? { probe, status, output: Buffer.alloc(0) } }
   }
 }
 
-/** Runs the ready command once: undefined when it succeeds. Rejects with the signal's reason when that aborts. */
-export async function attempt(
-  { script, commands, timing }: ReadyOptions,
-  signal: AbortSignal,
-): Promise<FailedAttempt | undefined> {
-  const timeUp = AbortSignal.timeout(timing.attemptTimeout)
-  const over = AbortSignal.any([signal, timeUp])
-  const command = await runCommand({ script, tag: TAG, interactive: false }, commands).catch(toFailed)
-  if (!('process' in command)) return command
+/** Of one attempt. */
+export interface AttemptOptions extends ProbeOptions {
+  /** In milliseconds. */
+  readonly timeout: number
+}
+
+/** Runs the command once: undefined when it succeeds. Rejects with the signal's reason when that aborts. */
+export async function attempt(options: AttemptOptions, signal: AbortSignal): Promise<FailedAttempt | undefined> {
+  const { probe, tag, script, commands, timeout } = options
+  const over = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
+  const command = await runCommand({ script, tag, interactive: false, routine: true }, commands).catch(textOf)
+  if (typeof command === 'string') return { probe, status: command, output: Buffer.alloc(0) }
   try {
     const end = await unlessAborted(command.ended, over)
-    return end.exitCode === 0 ? undefined : { status: end.status, output: command.output() }
+    return end.exitCode === 0 ? undefined : { probe, status: end.status, output: command.output() }
   } catch {
     await command.process.signal('SIGKILL', new AbortController().signal)
     signal.throwIfAborted()
-    return { status: `took longer than ${timing.attemptTimeout / 1000} s`, output: command.output() }
+    return { probe, status: `took longer than ${timeout / 1000} s`, output: command.output() }
   }
 }
 
-function toFailed(error: unknown): FailedAttempt {
-  return { status: error instanceof AppError ? error.message : String(error), output: Buffer.alloc(0) }
+function textOf(error: unknown): string {
+  return error instanceof AppError ? error.message : String(error)
 }

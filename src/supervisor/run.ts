@@ -2,17 +2,20 @@ import { AppError } from '../errors.ts'
 import type { End } from '../process/exit-status.ts'
 import type { Cause, FailedAttempt } from './cause.ts'
 import { type Command, type CommandDeps, runCommand } from './command.ts'
+import { repeatLive } from './live-loop.ts'
 import { type Event, isGoodEnd, type Rules } from './machine.ts'
 import { type OomCounter, type OomOptions, oomCounterOf } from './oom.ts'
-import { attempt, type ReadyOptions, untilReady } from './ready-loop.ts'
+import { attempt, type ProbeOptions, untilReady } from './ready-loop.ts'
 import { stopSession } from './stop.ts'
 
 /** What one run of the start command and its ready command needs. */
 export interface RunOptions {
   readonly startCommand: string | undefined
-  readonly ready: ReadyOptions
+  readonly ready: ProbeOptions
   /** The ready command tells something: it was given, not made up. */
   readonly readyTells: boolean
+  /** What is repeated after readiness; undefined: nothing. */
+  readonly live: ProbeOptions | undefined
   readonly commands: CommandDeps
   readonly rules: Rules
   readonly oom: OomOptions
@@ -24,6 +27,9 @@ export interface RunOptions {
 
 /** The tag of the start command in `List` (user documents: "tag used for identifying special commands"). */
 const TAG = 'start'
+
+/** A ready command that is repeated may take this many times as long as when it succeeded first, as it is one that waits. */
+const SLOWER = 3
 
 /** Exit code of a shell whose child was killed by SIGKILL. */
 const CHILD_KILLED = 137
@@ -75,7 +81,7 @@ export class Run {
     const { startCommand: script, commands, oom } = this.#options
     if (script !== undefined) {
       try {
-        this.#command = await runCommand({ script, tag: TAG, interactive: true }, commands)
+        this.#command = await runCommand({ script, tag: TAG, interactive: true, routine: false }, commands)
       } catch (error) {
         this.#tell({ kind: 'ended', cause: notStarted(error), stillReady: false })
         return
@@ -91,12 +97,25 @@ export class Run {
     const { signal } = this.#abandoned
     try {
       const onFailed = (attempt: FailedAttempt) => this.#tell({ kind: 'attempt failed', attempt })
-      const failed = await untilReady(this.#options.ready, signal, onFailed)
-      this.#ready = failed === undefined
-      this.#tell(failed === undefined ? { kind: 'ready' } : { kind: 'not ready', attempt: failed })
+      const { ready, rules } = this.#options
+      const outcome = await untilReady({ ...ready, timing: rules.timing }, signal, onFailed)
+      this.#ready = outcome.ready
+      this.#tell(outcome.ready ? { kind: 'ready' } : { kind: 'not ready', attempt: outcome.attempt })
+      if (outcome.ready) await this.#watchLive(outcome.took)
     } catch (error) {
       if (!signal.aborted) throw error
     }
+  }
+
+  /** @param took milliseconds that the ready command took to succeed. */
+  async #watchLive(took: number): Promise<void> {
+    const { live, rules } = this.#options
+    const { liveInterval: interval, liveTimeout } = rules.timing
+    if (live === undefined || interval === 0) return
+    const timeout = Math.round(live.probe === 'ready' ? Math.max(liveTimeout, took * SLOWER) : liveTimeout)
+    await repeatLive({ ...live, interval, timeout }, this.#abandoned.signal, (attempt) =>
+      this.#tell(attempt === undefined ? { kind: 'ready' } : { kind: 'attempt failed', attempt }),
+    )
   }
 
   async #follow(command: Command, killed: OomCounter): Promise<void> {
@@ -114,7 +133,7 @@ export class Run {
     const { ready, readyTells, rules } = this.#options
     const { signal } = this.#abandoned
     if (!this.#ready || !readyTells || signal.aborted || !isGoodEnd(cause, rules)) return false
-    return attempt(ready, signal).then(
+    return attempt({ ...ready, timeout: rules.timing.attemptTimeout }, signal).then(
       (failed) => failed === undefined,
       () => false,
     )

@@ -60,6 +60,7 @@ const states: Record<Status['state'], State> = {
   'backing off': State.BACKING_OFF,
   failed: State.FAILED,
   stopped: State.STOPPED,
+  degraded: State.DEGRADED,
 }
 
 function toStatus({ state, sequence, since, reason, cause, pid, restarts, nextStart, output }: Status): StatusMessage {
@@ -70,6 +71,7 @@ function toStatus({ state, sequence, since, reason, cause, pid, restarts, nextSt
     reason,
     restarts,
     output: Uint8Array.from(output),
+    text: output.toString(),
     ...(cause === undefined ? {} : { cause: toCause(cause) }),
     ...(pid === undefined ? {} : { pid }),
     ...(nextStart === undefined ? {} : { nextStart: timestampFromMs(nextStart) }),
@@ -88,6 +90,8 @@ function toCause(cause: Cause): NonNullable<MessageInitShape<typeof StatusSchema
       return { kind: Kind.NOT_STARTED, message: cause.message }
     case 'not ready':
       return { kind: Kind.NOT_READY }
+    case 'not live':
+      return { kind: Kind.NOT_LIVE }
     case 'requested':
       return { kind: Kind.REQUESTED }
   }

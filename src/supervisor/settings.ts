@@ -1,6 +1,8 @@
-import type { Config } from '../config.ts'
+import type { Config, SupervisorConfig } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { ProcessService } from '../process/service.ts'
+import type { CommandDeps } from './command.ts'
+import type { ProbeOptions } from './ready-loop.ts'
 import { SHELLS } from './shell.ts'
 import type { SupervisorOptions } from './supervisor.ts'
 import { PACE, type Timing } from './timing.ts'
@@ -22,20 +24,41 @@ const READY_AFTER_START = 'sleep 20'
 
 /** What the flags ask the supervisor to do. */
 export function supervisorOptions({ config, processes, initialized, log, pace }: SupervisorDeps): SupervisorOptions {
-  const { startCommand, readyCommand, user, workdir, env, ...given } = config.supervisor
-  const timing = { ...PACE, readyTimeout: given.readyTimeout, attemptTimeout: given.readyAttemptTimeout, ...pace }
+  const { startCommand, readyCommand, live, user, workdir, env, ...given } = config.supervisor
+  const timing = { ...PACE, ...timesOf(config.supervisor), ...pace }
   const commands = { processes, shells: SHELLS, user, workdir, env }
   const script = readyCommand ?? (startCommand === undefined ? READY_ALONE : READY_AFTER_START)
   return {
     // `sleep 0` without a start command tells nothing, so nothing is run for it.
-    idle: startCommand === undefined && readyCommand === undefined,
+    idle: startCommand === undefined && readyCommand === undefined && live.command === undefined,
     startCommand,
-    ready: { script, commands, timing },
+    ready: { probe: 'ready', tag: 'ready', script, commands },
     readyTells: readyCommand !== undefined,
+    live: liveProbe(config.supervisor, commands),
     commands,
-    rules: { mode: given.restart, timing },
+    rules: {
+      mode: given.restart,
+      // Without a start command there is nothing that could be started again.
+      liveFailures: startCommand === undefined ? Number.POSITIVE_INFINITY : live.failures,
+      timing,
+    },
     oom: { cgroupRoot: config.cgroupRoot },
     mayStart: given.afterInit ? initialized : Promise.resolve(),
     log,
   }
+}
+
+function timesOf({ readyTimeout, readyAttemptTimeout, live }: SupervisorConfig) {
+  return {
+    readyTimeout,
+    attemptTimeout: readyAttemptTimeout,
+    liveInterval: live.interval,
+    liveTimeout: live.timeout,
+  }
+}
+
+/** The live command, else the ready command; one that was made up tells nothing. */
+function liveProbe({ live, readyCommand }: SupervisorConfig, commands: CommandDeps): ProbeOptions | undefined {
+  if (live.command !== undefined) return { probe: 'live', tag: 'live', script: live.command, commands }
+  return readyCommand === undefined ? undefined : { probe: 'ready', tag: 'ready', script: readyCommand, commands }
 }

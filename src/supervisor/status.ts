@@ -1,4 +1,4 @@
-import { type Cause, causeOutput, causeText } from './cause.ts'
+import { attemptText, type Cause, causeOutput, causeText } from './cause.ts'
 import type { State } from './machine.ts'
 import type { Timing } from './timing.ts'
 
@@ -28,10 +28,12 @@ export function reasonOf(state: State, timing: Timing): string {
     case 'waiting':
       return 'waiting for the first /init'
     case 'starting':
-      return state.attempt === undefined ? 'starting' : `ready command failing: ${state.attempt.status}`
+      return state.attempt === undefined ? 'starting' : attemptText(state.attempt)
     case 'ready':
     case 'stopping':
       return state.name
+    case 'degraded':
+      return attemptText(state.cause.attempt)
     case 'backing off':
       return `${causeText(state.cause)}; it is started again after ${state.delay / 1000} s`
     case 'failed':

@@ -144,6 +144,7 @@ export class Supervisor {
         return
       case 'waiting':
       case 'ready':
+      case 'degraded':
         return
     }
   }

@@ -7,6 +7,10 @@ export interface Timing {
   /** Pause after the first failed attempt; it doubles up to `maxPause`. */
   readonly firstPause: number
   readonly maxPause: number
+  /** Between two attempts of the live command. */
+  readonly liveInterval: number
+  /** One attempt of it, at least. */
+  readonly liveTimeout: number
   /** Wait before the first restart; it doubles up to `maxBackOff`. */
   readonly firstBackOff: number
   readonly maxBackOff: number
@@ -22,7 +26,7 @@ export interface Timing {
 }
 
 /** The pace of the product: what the flags do not set. */
-export const PACE: Omit<Timing, 'readyTimeout' | 'attemptTimeout'> = {
+export const PACE: Omit<Timing, 'readyTimeout' | 'attemptTimeout' | 'liveInterval' | 'liveTimeout'> = {
   firstPause: 100,
   maxPause: 2_000,
   firstBackOff: 1_000,

@@ -136,6 +136,7 @@ describe('supervisor.Supervisor/Watch', () => {
       reason: 'start command exited with 5',
       cause: { kind: 'KIND_EXIT', exitCode: 5 },
       output: Buffer.from('last words\n').toString('base64'),
+      text: 'last words\n',
     })
     await daemon.stop()
     const { messages, end } = await stream.rest()

@@ -5,18 +5,20 @@ import { type Event, type Machine, type State, transition } from '../../src/supe
 import { NO_RESTARTS } from '../../src/supervisor/restarts.ts'
 import { PACE } from '../../src/supervisor/timing.ts'
 
-const timing = { ...PACE, readyTimeout: 600_000, attemptTimeout: 180_000 }
+const timing = { ...PACE, readyTimeout: 600_000, attemptTimeout: 180_000, liveInterval: 5_000, liveTimeout: 10_000 }
 const output = Buffer.from('last words')
-const attempt: FailedAttempt = { status: 'exit status 7', output }
+const attempt: FailedAttempt = { probe: 'ready', status: 'exit status 7', output }
 const failed: Cause = { kind: 'exit', code: 1, output }
 const well: Cause = { kind: 'exit', code: 0, output }
 const notReady: Cause = { kind: 'not ready', attempt }
+const notLive = (failures: number) => ({ kind: 'not live', attempt, failures }) as const
 const requested: Cause = { kind: 'requested' }
 
 const states = {
   waiting: { name: 'waiting' },
   starting: { name: 'starting', attempt: undefined },
   ready: { name: 'ready', since: 0 },
+  degraded: { name: 'degraded', since: 0, cause: notLive(1) },
   stopping: { name: 'stopping' },
   'backing off': { name: 'backing off', cause: failed, delay: 1000 },
   failed: { name: 'failed', cause: failed, givenUp: false },
@@ -37,7 +39,7 @@ const events = {
 
 /** The machine after an event; by default one that never restarted, 1 s after time 0. */
 function moved(state: State, event: Event, { mode = 'never' as RestartMode, now = 1000, restarts = NO_RESTARTS } = {}) {
-  return transition({ state, restarts }, event, { mode, timing, now, random: 0.5 })
+  return transition({ state, restarts }, event, { mode, liveFailures: 3, timing, now, random: 0.5 })
 }
 
 /** What leaves each state; every other event is ignored. */
@@ -51,6 +53,14 @@ const ways: Partial<Record<keyof typeof states, Partial<Record<keyof typeof even
     stop: states.stopping,
   },
   ready: {
+    'attempt failed': states.degraded,
+    'ended well': { name: 'stopped', cause: well },
+    'ended badly': { name: 'failed', cause: failed, givenUp: false },
+    stop: states.stopping,
+  },
+  degraded: {
+    'attempt failed': { name: 'degraded', since: 0, cause: notLive(2) },
+    ready: { name: 'ready', since: 1000 },
     'ended well': { name: 'stopped', cause: well },
     'ended badly': { name: 'failed', cause: failed, givenUp: false },
     stop: states.stopping,
@@ -71,7 +81,7 @@ const table = Object.entries(states).flatMap(([name, state]) =>
 
 test.each(table)('K14 K15 without restarts, in $name comes "$event": $next.name', ({ state, what, next, ignored }) => {
   const machine: Machine = { state, restarts: NO_RESTARTS }
-  const result = transition(machine, what, { mode: 'never', timing, now: 1000, random: 0.5 })
+  const result = transition(machine, what, { mode: 'never', liveFailures: 3, timing, now: 1000, random: 0.5 })
   expect(result.state).toEqual(next)
   if (ignored) expect(result).toBe(machine)
 })
@@ -96,6 +106,16 @@ describe('restarts', () => {
     const mode = 'always'
     expect(moved(states.starting, events['ended well'], { mode }).state).toEqual({ ...later, cause: well })
     expect(moved(states.ready, events['ended well, still ready'], { mode }).state).toEqual({ ...later, cause: well })
+  })
+
+  test('a live command that fails three times in a row is a failure, and less than that is not', () => {
+    const mode = 'on-failure'
+    const second = moved(states.degraded, events['attempt failed'], { mode })
+    expect(second.state).toEqual({ name: 'degraded', since: 0, cause: notLive(2) })
+    const third = moved(second.state, events['attempt failed'], { mode })
+    expect(third).toMatchObject({ state: { ...later, cause: notLive(3) }, restarts: { streak: 1 } })
+    const recovered = moved(second.state, events.ready, { mode }).state
+    expect(moved(recovered, events['attempt failed'], { mode }).state).toMatchObject({ cause: notLive(1) })
   })
 
   test('after 60 s of being ready the wait is the first again, before that it grows', () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { afterHealth, NO_RESTARTS, planRestart, type Restarts } from '../../src/supervisor/restarts.ts'
 import { PACE } from '../../src/supervisor/timing.ts'
 
-const timing = { ...PACE, readyTimeout: 600_000, attemptTimeout: 180_000 }
+const timing = { ...PACE, readyTimeout: 600_000, attemptTimeout: 180_000, liveInterval: 5_000, liveTimeout: 10_000 }
 
 /** The delays of restarts at these times, in milliseconds, up to the first that is refused. */
 function delaysAt(times: readonly number[], random = 0.5): number[] {

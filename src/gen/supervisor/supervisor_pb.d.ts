@@ -180,7 +180,7 @@ export declare type Status = Message<"supervisor.Status"> & {
   reason: string;
 
   /**
-   * Why it is failed, backing off, stopping or stopped.
+   * Why it is degraded, failed, backing off, stopping or stopped.
    *
    * @generated from field: supervisor.Cause cause = 5;
    */
@@ -213,6 +213,13 @@ export declare type Status = Message<"supervisor.Status"> & {
    * @generated from field: bytes output = 9;
    */
   output: Uint8Array;
+
+  /**
+   * The same as text: what is no UTF-8 is replaced by U+FFFD.
+   *
+   * @generated from field: string text = 10;
+   */
+  text: string;
 };
 
 /**
@@ -308,6 +315,13 @@ export enum Cause_Kind {
    * @generated from enum value: KIND_REQUESTED = 6;
    */
   REQUESTED = 6,
+
+  /**
+   * The ready or live command, repeated after readiness, failed.
+   *
+   * @generated from enum value: KIND_NOT_LIVE = 7;
+   */
+  NOT_LIVE = 7,
 }
 
 /**
@@ -370,6 +384,13 @@ export enum State {
    * @generated from enum value: STATE_STOPPED = 7;
    */
   STOPPED = 7,
+
+  /**
+   * It was ready, and the command that is repeated since then fails.
+   *
+   * @generated from enum value: STATE_DEGRADED = 8;
+   */
+  DEGRADED = 8,
 }
 
 /**
