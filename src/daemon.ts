@@ -23,7 +23,7 @@ import { within } from './lib/within.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
-import { findLimits } from './metrics/limits.ts'
+import { memoryOf, openMachine } from './metrics/machine.ts'
 import type { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { setClock } from './native/index.ts'
@@ -36,6 +36,7 @@ import {
   commandSettings,
   freezeRoutes,
 } from './parts.ts'
+import type { Cgroups } from './platform/cgroups/cgroups.ts'
 import { createFilesystemFreeze } from './platform/filesystem-freeze.ts'
 import { createHost } from './platform/host/create.ts'
 import type { Logs } from './platform/logs/logs.ts'
@@ -52,7 +53,7 @@ import { createSupervisorService } from './supervisor/service.ts'
 import { createClock } from './system/clock.ts'
 import { createDefaults } from './system/defaults.ts'
 import { applyOwnPriority } from './system/own-priority.ts'
-import { openUsers } from './system/own-user.ts'
+import { openUsers, warnWithoutRoot } from './system/own-user.ts'
 import { writeRunDir } from './system/run-dir.ts'
 import type { Inotify } from './watch/inotify.ts'
 import type { Pollers } from './watch/pollers.ts'
@@ -80,7 +81,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const listener = createListener({ log })
   const parts = await build(config, { logs, listener, shutdown: stopping.signal })
   const { app, token, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
-  tellPrivileges(log)
+  warnWithoutRoot(log)
   await applyOwnPriority()
   await app.ready()
   await sampler.start()
@@ -133,12 +134,14 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const { users, user } = await openUsers(config)
   const defaults = createDefaults({ user, workdir: config.defaultWorkdir, notFirecracker: config.notFirecracker })
   const token = createAccessToken()
-  const budget = createByteBudget(budgetTotal((await findLimits(MACHINE)).memory?.amount))
   if (config.accessTokenFile !== undefined) token.set(await readTokenFile(config.accessTokenFile, log))
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
   const files = { users, defaults, token, log: log.named('filesystem') }
-  const { groups, workload, closeGroups } = await buildGroups(config, log)
+  const machine = openMachine(MACHINE)
+  const memory = await memoryOf(machine)
+  const budget = createByteBudget(budgetTotal(memory.total))
+  const { groups, workload, closeGroups } = await buildGroups(config, memory, log)
   const process = createProcessService({
     users,
     defaults,
@@ -155,9 +158,9 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
   const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })
   const calls = createCallCounts()
-  const sampler = buildSampler({ registry, watch, inotify, log: log.named('metrics') })
+  const sampler = buildSampler({ machine, registry, watch, inotify, log: log.named('metrics') })
   const ports = buildPorts(config, users, log.named('port-forwarder'))
-  const lookAround = buildLookAround({ listener, ports, sampler, log, shutdown })
+  const lookAround = buildLookAround({ listener, ports, sampler, groups, log, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
   const app = buildApp({
     log,
@@ -225,17 +228,15 @@ interface Surroundings extends Omit<Frame, 'logs'> {
   readonly log: Log
   readonly ports: PortTable
   readonly sampler: Sampler
+  readonly groups: Cgroups
 }
 
-function buildLookAround({ listener, ports, sampler, log, shutdown }: Surroundings): () => void {
+function buildLookAround({ listener, ports, sampler, groups, log, shutdown }: Surroundings): () => void {
   const sockets = () => [...listener.connections, ...ports.clients]
-  return createLookAround({ sockets, sample: () => sampler.sampleNow(), log, signal: shutdown })
-}
-
-function tellPrivileges(log: Log): void {
-  if (process.geteuid?.() === 0) return
-  log.warn(
-    { uid: process.geteuid?.() },
-    'not running as root: every command runs as this user, other users are refused',
-  )
+  const sample = async () => {
+    await sampler.sampleNow()
+    const { memTotal, memUsed } = sampler.latest()
+    await groups.keepBack({ total: memTotal, used: memUsed })
+  }
+  return createLookAround({ sockets, sample, log, signal: shutdown })
 }

@@ -4,11 +4,11 @@ import { readEntryInfo } from './filesystem/entry.ts'
 import { freezeRoute } from './http/routes/freeze.ts'
 import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import type { Log } from './log.ts'
-import { MACHINE } from './metrics/hierarchy.ts'
-import { openMachine } from './metrics/machine.ts'
+import type { Machine } from './metrics/machine.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { listeningSockets } from './native/index.ts'
 import { openCgroups } from './platform/cgroups/cgroups.ts'
+import type { MemoryUse } from './platform/cgroups/reserve.ts'
 import { createWorkload, type Workload } from './platform/freeze/workload.ts'
 import { Forwards } from './platform/ports/forwards.ts'
 import { PortTable } from './platform/ports/port-table.ts'
@@ -26,8 +26,8 @@ import { Pollers } from './watch/pollers.ts'
 import { createWatchService, type WatchService } from './watch/service.ts'
 
 /** The cgroups of commands, and what freezes them; the caller ends with `closeGroups`. */
-export async function buildGroups(config: Config, log: Log) {
-  const groups = await openCgroups(config, log.named('cgroups'))
+export async function buildGroups(config: Config, memory: MemoryUse, log: Log) {
+  const groups = await openCgroups(config, memory, log.named('cgroups'))
   const workload = await createWorkload({ root: groups.root, log: log.named('freezer') })
   const closeGroups = async () => {
     await workload.close()
@@ -58,6 +58,7 @@ export function buildWatching(users: Users, defaults: Defaults, log: Log) {
 }
 
 interface Observed {
+  readonly machine: Machine
   readonly registry: Registry
   readonly watch: WatchService
   readonly inotify: Inotify
@@ -65,12 +66,12 @@ interface Observed {
 }
 
 /** What measures machine and daemon; not started. */
-export function buildSampler({ registry, watch, inotify, log }: Observed): Sampler {
+export function buildSampler({ machine, registry, watch, inotify, log }: Observed): Sampler {
   const activity = () => {
     const { watchers, dropped } = watch.activity()
     return { commands: registry.size, watchers, watchEventsDropped: dropped, watchOverflows: inotify.overflows }
   }
-  return new Sampler({ machine: openMachine(MACHINE), activity, log })
+  return new Sampler({ machine, activity, log })
 }
 
 /** What forwards ports; not started. */

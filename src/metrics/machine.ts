@@ -1,4 +1,5 @@
 import { readdir, readFile, statfs } from 'node:fs/promises'
+import { totalmem } from 'node:os'
 import { type GroupMemory, type GroupReader, groupCpu, groupMemory } from './cgroup.ts'
 import type { Sources } from './hierarchy.ts'
 import { type KeptFile, keepFile } from './kept-file.ts'
@@ -81,6 +82,12 @@ export function openMachine(sources: Sources): Machine {
       await Promise.all([host.close(), groups.close()])
     },
   }
+}
+
+/** The memory of the machine or of its cgroup, in bytes; where it cannot be read, the machine's with nothing in use. */
+export async function memoryOf(machine: Machine): Promise<Pick<GroupMemory, 'total' | 'used'>> {
+  const { memory } = await machine.read().catch(() => ({ memory: { total: totalmem(), used: 0 } }))
+  return { total: memory.total, used: memory.used }
 }
 
 /** The machine as its kernel shows it (contract E8). */

@@ -14,7 +14,7 @@ const SAMPLE_PAUSE_MS = 250
 export interface Surroundings {
   /** The connections that are open. */
   readonly sockets: () => Iterable<Socket>
-  /** Takes one more sample of the machine; never rejects. */
+  /** Takes one more sample of the machine and uses it; a rejection is ignored, as the next sample tells the same. */
   readonly sample: () => Promise<void>
   readonly log: Log
   /** Ends the rounds that are made without being asked for. */
@@ -28,7 +28,7 @@ export interface Surroundings {
 export function createLookAround({ sockets, sample, log, signal }: Surroundings): () => void {
   const limitSilence = (fd: number) => setTcpUserTimeout(fd, MAX_SILENCE_MS)
   const patrol = createPatrol({ peers: { askPeer, receivedSegments, limitSilence }, log, signal, sockets })
-  const resample = paced(() => void sample(), SAMPLE_PAUSE_MS)
+  const resample = paced(() => void sample().catch(() => {}), SAMPLE_PAUSE_MS)
   return () => {
     patrol.resumed()
     resample()

@@ -1,3 +1,4 @@
+import type { Log } from '../log.ts'
 import { createUsers, type User, type Users } from './users.ts'
 
 /** The user that the daemon runs as, as far as the kernel knows it: a name that is its number, or root. */
@@ -30,4 +31,13 @@ export async function openUsers(settings: UserSettings): Promise<{ readonly user
   const user = settings.defaultUser || (await ownName(users, own))
   if (settings.defaultHome !== undefined) homes.set(user, settings.defaultHome)
   return { users, user }
+}
+
+/** Logs once, for a daemon that is not root, what it cannot do. */
+export function warnWithoutRoot(log: Log): void {
+  if (process.geteuid?.() === 0) return
+  log.warn(
+    { uid: process.geteuid?.() },
+    'not running as root: every command runs as this user, other users are refused',
+  )
 }

@@ -1,13 +1,14 @@
 import { type FileHandle, open, statfs } from 'node:fs/promises'
-import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { DEFAULT_CGROUP_ROOT } from '../../config/flags.ts'
 import type { Config } from '../../config.ts'
 import { errnoOf } from '../../errors.ts'
 import type { Log } from '../../log.ts'
+import { limitMemory } from './limit-memory.ts'
 import { enableControllers, makeGroup } from './make-group.ts'
 import { createOutsideWarning } from './outside-warning.ts'
 import { type GroupName, groupProperties } from './properties.ts'
+import { type MemoryUse, reserveOf } from './reserve.ts'
 
 /** The cgroups of the daemon (contract H1, H2). */
 export interface Cgroups {
@@ -19,6 +20,11 @@ export interface Cgroups {
   mend(name: GroupName, errno: string): Promise<boolean>
   /** Tells the operator, now and then, that commands start outside of their cgroup, and why. */
   warnOutside(name: GroupName, errno: string): void
+  /**
+   * Limits the memory of commands anew, by what the daemon and the system use now. A cgroup that has more already keeps its limit.
+   * Never rejects.
+   */
+  keepBack(memory: MemoryUse): Promise<void>
   /** Gives the descriptors back. The cgroups stay, with what runs in them. Idempotent. */
   close(): Promise<void>
 }
@@ -36,14 +42,18 @@ const ORDINARY: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM', 
 const GONE: readonly string[] = ['ENODEV', 'ENOENT']
 
 /**
- * Makes or takes over the cgroups and opens them. Never rejects: where it cannot be done there are none, and one log line says why.
+ * Makes or takes over the cgroups, limits them by the memory that is in use, and opens them. Never rejects: where it cannot be done there are none, and one log line says why.
  */
-export async function openCgroups({ cgroupRoot: root, noCgroups }: CgroupFlags, log: Log): Promise<Cgroups> {
+export async function openCgroups(
+  { cgroupRoot: root, noCgroups }: CgroupFlags,
+  memory: MemoryUse,
+  log: Log,
+): Promise<Cgroups> {
   if (noCgroups) return none(log, 'info', { reason: 'switched off' })
   const expected = root === DEFAULT_CGROUP_ROOT ? 'info' : 'warn'
   try {
     if ((await statfs(root)).type !== CGROUP2) return none(log, expected, { root, reason: 'no cgroup2' })
-    return await openGroups(root, log)
+    return await openGroups(root, memory, log)
   } catch (error) {
     const errno = errnoOf(error) ?? 'EIO'
     return none(log, ORDINARY.includes(errno) ? expected : 'warn', { root, reason: errno })
@@ -57,12 +67,14 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
     descriptor: () => undefined,
     mend: async () => false,
     warnOutside: () => {},
+    keepBack: async () => {},
     close: async () => {},
   }
 }
 
-async function openGroups(root: string, log: Log): Promise<Cgroups> {
-  const properties = groupProperties(totalmem())
+async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Cgroups> {
+  // Commands of a daemon before this one are not told apart here; keepBack() does.
+  let most = memory.total - reserveOf(memory.total, 0)
   const handles = new Map<GroupName, FileHandle>()
   const mending = new Map<GroupName, Promise<boolean>>()
   const outside = createOutsideWarning(log)
@@ -70,7 +82,7 @@ async function openGroups(root: string, log: Log): Promise<Cgroups> {
 
   const openGroup = async (name: GroupName): Promise<string[]> => {
     const directory = join(root, name)
-    const leftOut = await makeGroup(directory, properties[name])
+    const leftOut = await makeGroup(directory, groupProperties(most)[name])
     const handle = await open(directory, 'r')
     const old = closed ? handle : handles.get(name)
     if (!closed) handles.set(name, handle)
@@ -107,6 +119,7 @@ async function openGroups(root: string, log: Log): Promise<Cgroups> {
   if (leftOut.length > 0)
     log.info({ root, files: leftOut.join(' ') }, 'properties of cgroups that are not there to be set')
 
+  most = await limitMemory(root, memory)
   return {
     root,
     descriptor: (name) => handles.get(name)?.fd,
@@ -117,6 +130,9 @@ async function openGroups(root: string, log: Log): Promise<Cgroups> {
       return running
     },
     warnOutside: outside,
+    keepBack: async (now) => {
+      most = await limitMemory(root, now)
+    },
     close,
   }
 }

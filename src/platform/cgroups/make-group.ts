@@ -48,8 +48,8 @@ async function setProperty(directory: string, property: Property): Promise<'set'
   }
 }
 
-/** In one write(2), as the kernel wants it. */
-async function writeProperty(directory: string, [file, value]: Property): Promise<void> {
+/** Writes a property in one write(2), as the kernel wants it. Rejects with the errno of open(2) or write(2). */
+export async function writeProperty(directory: string, [file, value]: Property): Promise<void> {
   // Not to be created: in a cgroup that is EACCES instead of ENOENT.
   await writeFile(join(directory, file), value, { flag: 'r+' })
 }

@@ -6,20 +6,13 @@ export type Property = readonly [file: string, value: string]
 
 const MIB = 2 ** 20
 
-/** What commands leave to the daemon and the kernel: an eighth of the memory, but no more than this. */
-const MAX_RESERVE = 128 * MIB
-
 /**
  * The properties of each cgroup (contract H2): terminals come before other commands when the CPU is short, and both are kept from taking
  * all of the memory.
- * @param memoryTotal bytes of memory that the machine has.
+ * @param commandMemory bytes that the commands of each may take.
  */
-export function groupProperties(memoryTotal: number): Readonly<Record<GroupName, readonly Property[]>> {
-  const most = String(memoryTotal - Math.min(Math.floor(memoryTotal / 8), MAX_RESERVE))
-  const limits: Property[] = [
-    ['memory.high', most],
-    ['memory.max', most],
-  ]
+export function groupProperties(commandMemory: number): Readonly<Record<GroupName, readonly Property[]>> {
+  const limits = memoryLimits(commandMemory)
   return {
     ptys: [['cpu.weight', '200'], ['io.weight', 'default 50'], ...limits],
     socats: [
@@ -30,4 +23,12 @@ export function groupProperties(memoryTotal: number): Readonly<Record<GroupName,
     ],
     user: [['cpu.weight', '50'], ['io.weight', 'default 10'], ...limits],
   }
+}
+
+/** The properties that limit the memory of a cgroup to so many bytes. */
+export function memoryLimits(bytes: number): readonly Property[] {
+  return [
+    ['memory.high', String(bytes)],
+    ['memory.max', String(bytes)],
+  ]
 }
