@@ -6,6 +6,7 @@ import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
 import { exitNow } from './native/index.ts'
 import { createLogs } from './platform/logs/logs.ts'
+import { ignoreSignals } from './system/ignored-signals.ts'
 import { checkInstallation } from './system/installation.ts'
 
 /**
@@ -15,6 +16,7 @@ import { checkInstallation } from './system/installation.ts'
 export async function serve(config: Config, lastResort: number): Promise<boolean> {
   // Under a loader or a pinned Node the kernel knows it by another name; `pidof envd` is how it is found.
   process.title = 'envd'
+  ignoreSignals()
   const logs = createLogs({ verbose: config.verbose, exported: !config.notFirecracker })
   const { log } = logs
   surviveSurprises(log)

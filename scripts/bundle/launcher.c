@@ -39,11 +39,19 @@ static int find_directory(char *directory, size_t size) {
   return 0;
 }
 
-// What the image sets for programs of its own would change or break this one: foreign libraries, options of another Node.
+static int is_foreign(const char *entry) {
+  static const char *const prefixes[] = {"LD_", "NODE_", "OPENSSL_", "SSLKEYLOGFILE=", "WATCH_REPORT_DEPENDENCIES="};
+  for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+    if (strncmp(entry, prefixes[i], strlen(prefixes[i])) == 0) return 1;
+  }
+  return 0;
+}
+
+// What the image sets for programs of its own would change or break this one, or open it: foreign libraries, options of another Node.
 static void drop_foreign_settings(void) {
   for (char **entry = environ; *entry != NULL;) {
     const char *end = strchr(*entry, '=');
-    if (end != NULL && (strncmp(*entry, "LD_", 3) == 0 || strncmp(*entry, "NODE_", 5) == 0)) {
+    if (end != NULL && is_foreign(*entry)) {
       char *name = strndup(*entry, (size_t)(end - *entry));
       if (name == NULL) return;
       unsetenv(name);

@@ -111,6 +111,7 @@ interface Addon {
   noFileLimit(): [number, number]
   exitNow(code: number): never
   setClock(seconds: number, nanoseconds: number): void
+  ignoreSignal(number: number): void
   setTcpUserTimeout(fd: number, milliseconds: number): void
   readEntry(path: Uint8Array, prefix: string): Promise<Buffer>
   readEntries(path: Uint8Array, prefix: string, limit: number): Promise<Buffer>
@@ -206,6 +207,8 @@ export const noFileLimit = addon.noFileLimit
 export const exitNow = addon.exitNow
 /** clock_settime(CLOCK_REALTIME). Throws with `code` (EPERM). */
 export const setClock = addon.setClock
+/** rt_sigaction(2) with SIG_IGN for a signal 1 to 64; `spawn` gives children the default. Throws EINVAL for SIGKILL and SIGSTOP. */
+export const ignoreSignal = addon.ignoreSignal
 /** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */
 export const setTcpUserTimeout = addon.setTcpUserTimeout
 /**

@@ -1,9 +1,11 @@
-// Of the process, the machine and of sockets, what Node cannot reach: getrlimit(2), _exit(2), clock_settime(2), tcp(7).
+// Of the process, the machine and of sockets, what Node cannot reach: getrlimit(2), _exit(2), clock_settime(2), tcp(7),
+// rt_sigaction(2).
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,6 +53,19 @@ napi_value set_clock(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// By the system call: sigaction(3) refuses the signals that glibc keeps for itself. The handler is the first word in every
+// architecture's struct, and 1 means SIG_IGN.
+napi_value ignore_signal(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int64_t number = 0;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  if (!to_integer(env, arguments.at[0], "number", 1, 64, number)) return nullptr;
+  const uint64_t ignore[4] = {1, 0, 0, 0};
+  if (syscall(SYS_rt_sigaction, static_cast<int>(number), ignore, nullptr, sizeof(uint64_t)) < 0)
+    return throw_errno(env, "rt_sigaction", errno);
+  return nullptr;
+}
+
 napi_value set_tcp_user_timeout(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int descriptor = -1;
@@ -68,6 +83,7 @@ void register_system(napi_env env, napi_value exports) {
   export_function(env, exports, "noFileLimit", no_file_limit);
   export_function(env, exports, "exitNow", exit_now);
   export_function(env, exports, "setClock", set_clock);
+  export_function(env, exports, "ignoreSignal", ignore_signal);
   export_function(env, exports, "setTcpUserTimeout", set_tcp_user_timeout);
 }
 

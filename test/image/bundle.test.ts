@@ -110,6 +110,15 @@ describe('the bundle', () => {
     expect(stdout).toBe(`${VERSION}\n`)
   })
 
+  test('opens no inspector, by a signal or by its environment', async () => {
+    const env = { NODE_OPTIONS: '--inspect', OPENSSL_CONF: '/nowhere' }
+    await using daemon = await startDaemon({ launch: [join(bundle, 'envd')], args: ['-isnotfc'], env })
+    process.kill(daemon.pid, 'SIGUSR1')
+    expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+    expect(await readFile(`/proc/${daemon.pid}/environ`, 'latin1')).not.toMatch(/NODE_OPTIONS|OPENSSL/)
+    await expect(sendWhole('http://127.0.0.1:9229/json')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
   test('is found by pidof', async () => {
     await using daemon = await startDaemon({ launch: [join(bundle, 'envd')], args: ['-isnotfc'] })
     expect((await readFile(`/proc/${daemon.pid}/comm`, 'utf8')).trim()).toBe('envd')
