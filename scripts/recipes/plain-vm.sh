@@ -4,7 +4,7 @@ set -eu
 mkdir -p /opt/envd /etc/systemd/system/envd.service.d
 tar --extract --gzip --file "$1" --directory /opt/envd --strip-components 1 --no-same-owner
 ln -sfn /opt/envd/envd /usr/bin/envd
-cp /opt/envd/service/envd.service /etc/systemd/system/
+cp /opt/envd/service/envd.service /opt/envd/service/envd.slice /etc/systemd/system/
 # No platform is near: no metadata service is asked; and as long as no token is set, only this machine may connect.
 cat >/etc/systemd/system/envd.service.d/plain.conf <<'END'
 [Service]

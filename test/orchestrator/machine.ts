@@ -48,7 +48,7 @@ const GUEST = '169.254.0.21'
 const HOST = '169.254.0.22'
 const METADATA = '169.254.169.254'
 /** The service that the daemon is, where systemd has it. */
-const SERVICE = 'system.slice/envd.service'
+const SERVICE = 'envd.slice/envd.service'
 const USER_ID = 1000
 
 const run = promisify(execFile)

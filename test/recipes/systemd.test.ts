@@ -40,6 +40,21 @@ test('the recipe for a plain machine gives a service that runs, is enabled and h
   expect((await shell(url, 'id -un; cat /etc/hostname | wc -l')).stdout.toString()).toBe('root\n1\n')
 })
 
+test('K1 the protection of memory and the weights are those of every cgroup above the service', async () => {
+  const group = await machine.run('systemctl', 'show', '--value', '--property', 'ControlGroup', 'envd')
+  expect(group).toBe('/envd.slice/envd.service')
+  const controllers = await machine.run('cat', '/sys/fs/cgroup/cgroup.controllers')
+  for (const unit of ['envd.slice', 'envd.service']) {
+    const shown = await machine.run('systemctl', 'show', '-p', 'MemoryMin,MemoryLow,CPUWeight,IOWeight', unit)
+    const properties = Object.fromEntries(shown.split('\n').map((line) => line.split('=')))
+    expect(properties).toEqual({ MemoryMin: '52428800', MemoryLow: '104857600', CPUWeight: '1000', IOWeight: '10000' })
+  }
+  // Where version 2 has the controller, what the kernel holds to.
+  if (!controllers.split(' ').includes('memory')) return
+  for (const path of ['/envd.slice', group])
+    expect(await machine.run('cat', `/sys/fs/cgroup${path}/memory.min`)).toBe('52428800')
+})
+
 test('a daemon that is killed comes back', async () => {
   await expect.poll(health).toBe(204)
   const before = await property('MainPID')

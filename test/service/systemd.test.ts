@@ -8,13 +8,14 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 const run = promisify(execFile)
 const unit = fileURLToPath(new URL('../../scripts/envd.service', import.meta.url))
+const slice = fileURLToPath(new URL('../../scripts/envd.slice', import.meta.url))
 const openrc = fileURLToPath(new URL('../../scripts/envd.openrc', import.meta.url))
 
 /** The settings of a unit by section and name; of several of a name the last. */
-async function settings(): Promise<Record<string, Record<string, string>>> {
+async function settings(path = unit): Promise<Record<string, Record<string, string>>> {
   const sections: Record<string, Record<string, string>> = {}
   let section: Record<string, string> = {}
-  for (const line of (await readFile(unit, 'utf8')).split('\n')) {
+  for (const line of (await readFile(path, 'utf8')).split('\n')) {
     const [, title] = /^\[(\w+)\]$/.exec(line) ?? []
     const [, name, value] = /^(\w+)=(.*)$/.exec(line) ?? []
     if (title !== undefined) sections[title] = section = {}
@@ -49,14 +50,22 @@ test('K1 the systemd unit has the priorities, the protection and the restarts of
   expect(Service?.['ExecStartPre']).toMatch(/^-\/\S+$/)
 })
 
-test('K1 systemd understands every line of the unit', async (context) => {
+test('K1 the slice of the unit has the protection and the weights of the unit, so that they hold', async () => {
+  const { Service } = await settings()
+  const { Slice } = await settings(slice)
+  expect(Service?.['Slice']).toBe(basename(slice))
+  for (const name of ['MemoryMin', 'MemoryLow', 'CPUWeight', 'IOWeight']) expect(Slice?.[name]).toBe(Service?.[name])
+})
+
+test('K1 systemd understands every line of the unit and of its slice', async (context) => {
   const analyze = (...args: string[]) => run('systemd-analyze', args)
   await analyze('--version').catch(() => context.skip('needs systemd-analyze'))
   await using directory = await makeTmpDir()
   const copy = join(directory.path, basename(unit))
   // Verified are also the paths of programs.
   await writeFile(copy, (await readFile(unit, 'utf8')).replaceAll(/^(Exec\w+=-?)\/\S+$/gm, '$1/bin/true'))
-  const { stdout, stderr } = await analyze('verify', '--man=no', copy)
+  await writeFile(join(directory.path, basename(slice)), await readFile(slice, 'utf8'))
+  const { stdout, stderr } = await analyze('verify', '--man=no', copy, join(directory.path, basename(slice)))
   expect(stdout + stderr).toBe('')
 })
 
