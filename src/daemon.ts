@@ -6,6 +6,7 @@ import { AppError } from './errors.ts'
 import { createFilesystemService } from './filesystem/service.ts'
 import { createAccessToken } from './http/access-token.ts'
 import { buildApp } from './http/app.ts'
+import { createCompressors } from './http/compressors.ts'
 import { refuseForeignPages } from './http/foreign-pages.ts'
 import { createInitialization, type InitializationOptions } from './http/initialization.ts'
 import { createListener, type Listener } from './http/listener.ts'
@@ -137,10 +138,11 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   if (config.accessTokenFile !== undefined) token.set(await readTokenFile(config.accessTokenFile, log))
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
-  const files = { users, defaults, token, log: log.named('filesystem') }
   const machine = openMachine(MACHINE)
   const memory = await memoryOf(machine)
   const budget = createByteBudget(budgetTotal(memory.total))
+  const compressors = createCompressors()
+  const files = { users, defaults, token, budget, compressors, log: log.named('filesystem') }
   const { groups, workload, closeGroups } = await buildGroups(config, memory, log)
   const process = createProcessService({
     users,

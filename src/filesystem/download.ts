@@ -1,10 +1,12 @@
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
+import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
+import { SNIFF_BYTES } from '../lib/sniff-content-type.ts'
 import { failure, fileErrno } from './failure.ts'
 
-/** Read on opening: the whole of most files, and enough to tell whether the size can be trusted. */
-const HEAD_BYTES = 64 * 1024
+/** Files below this are read whole on opening: most of them, and all of the kernel's, whose size cannot be trusted. */
+const WHOLE_BYTES = 64 * 1024
 
 /** O_NONBLOCK: a FIFO that takes the file's place meanwhile must not stop the thread (pitfall F14). */
 const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
@@ -18,7 +20,7 @@ export interface Download {
   readonly size: number | undefined
   /** Seconds since 1970. */
   readonly modified: number
-  /** The first bytes, up to 64 KiB; all of them if `size` is not larger. */
+  /** The first bytes, enough to tell the type; all of them if `size` is not larger. */
   readonly head: Buffer
   /** read(2) at a position, or, for null, from where the last such read stopped, at first behind `head`. 0: the end. */
   read(buffer: Buffer, position: number | null): Promise<number>
@@ -51,15 +53,18 @@ function checkReadable(stats: Stats, path: string): void {
   }
 }
 
-/** Opens a file that `checkDownload` let pass, and looks again at what was opened. Rejects with AppError. */
-export async function openDownload(path: string): Promise<Download> {
+/**
+ * Opens a file that `checkDownload` let pass, and looks again at what was opened. Rejects with AppError.
+ * @param hold grows by the bytes of `head`; the caller releases it.
+ */
+export async function openDownload(path: string, hold?: Hold): Promise<Download> {
   const handle = await open(path, READ).catch((error: unknown) => {
     throw new AppError('internal', `error opening file '${path}': ${failure('open', path, error)}`, { cause: error })
   })
   try {
     const stats = await handle.stat()
     checkReadable(stats, path)
-    const { head, ended } = await readHead(handle, stats.size)
+    const { head, ended } = await readHead(handle, stats.size, hold)
     return toDownload(handle, { head, size: sizeOf(stats, head, ended), modified: Math.floor(stats.mtimeMs / 1000) })
   } catch (error) {
     await handle.close()
@@ -69,16 +74,21 @@ export async function openDownload(path: string): Promise<Download> {
 }
 
 /** Kernel files claim 0 or 4096 bytes whatever they hold, so that only reading to the end tells. */
-async function readHead(handle: FileHandle, size: number): Promise<{ head: Buffer; ended: boolean }> {
-  const buffer = Buffer.allocUnsafe(size > 0 && size < HEAD_BYTES ? size + 1 : HEAD_BYTES)
+async function readHead(handle: FileHandle, size: number, hold?: Hold): Promise<{ head: Buffer; ended: boolean }> {
+  const length = size === 0 ? WHOLE_BYTES : size < WHOLE_BYTES ? size + 1 : SNIFF_BYTES
+  hold?.grow(length)
+  const buffer = Buffer.allocUnsafe(length)
   let filled = 0
-  while (filled < buffer.length) {
-    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, null)
-    if (bytesRead === 0) return { head: buffer.subarray(0, filled), ended: true }
+  let ended = false
+  while (filled < length && !ended) {
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, null)
     filled += bytesRead
-    if (size > 0 && filled >= HEAD_BYTES) break
+    ended = bytesRead === 0
   }
-  return { head: buffer.subarray(0, filled), ended: false }
+  hold?.shrink(length - filled)
+  // An empty file must not keep the memory of a large one.
+  const head = filled < length / 2 ? Buffer.from(buffer.subarray(0, filled)) : buffer.subarray(0, filled)
+  return { head, ended }
 }
 
 function sizeOf(stats: Stats, head: Buffer, ended: boolean): number | undefined {

@@ -1,24 +1,38 @@
 import type { Writable } from 'node:stream'
+import type { Hold } from '../budget/budget.ts'
 import type { Download } from './download.ts'
 
-/** Bytes of one read: large enough that the overhead disappears, small enough for many downloads at once. */
-const BUFFER_BYTES = 256 * 1024
+/** Bytes of one read while the client takes what it gets: large enough that the overhead disappears. */
+const READ_BYTES = 256 * 1024
+/** Bytes of a read that every download may always do: the first one, which shows whether its client reads at all, and all when memory is short. */
+export const SMALL_READ_BYTES = 32 * 1024
+/**
+ * Downloads that read ahead, with two large buffers each, 16 MiB together: clients that stop reading in the middle must not use
+ * up the budget.
+ */
+const MAX_READING_AHEAD = 32
 /** Buffers that are kept for the next download, 4 MiB together. Fresh ones would wait for the garbage collector. */
 const MAX_SPARE_BUFFERS = 16
 
 const spare: Buffer[] = []
+let readingAhead = 0
 
 /** Bytes as they are, or a piece of the file: `length` bytes from `start` on; without a length, from where reading stopped to the end. */
 export type Piece = Buffer | { readonly start: number; readonly length: number } | 'rest'
 
 /**
- * Writes pieces one after the other, reading the next one while the last one is on its way, in constant memory. Does not end the
+ * Writes pieces one after the other in constant memory. The first read is small, and nothing more is read before the client has
+ * taken it; from then on the next one is read while the last one is on its way, as far as there is memory. Does not end the
  * target, nor close the file. Rejects when the file is shorter than a piece, or the target fails or closes.
+ * @param hold covers a small read already; grows while large ones are under way.
  */
-export async function transmit(download: Download, pieces: Iterable<Piece>, target: Writable): Promise<void> {
+export async function transmit(
+  download: Download,
+  pieces: Iterable<Piece>,
+  { target, hold }: { readonly target: Writable; readonly hold: Hold },
+): Promise<void> {
   const writer = createWriter(target)
-  const buffers = [takeBuffer(), takeBuffer()] as const
-  let turn = 0
+  const memory = createMemory(hold)
   try {
     for (const piece of pieces) {
       if (Buffer.isBuffer(piece)) {
@@ -28,8 +42,9 @@ export async function transmit(download: Download, pieces: Iterable<Piece>, targ
       let position = piece === 'rest' ? null : piece.start
       let left = piece === 'rest' ? Number.POSITIVE_INFINITY : piece.length
       while (left > 0) {
-        const buffer = turn++ % 2 === 0 ? buffers[0] : buffers[1]
-        const bytes = await download.read(buffer.subarray(0, Math.min(left, BUFFER_BYTES)), position)
+        if (!memory.readsAhead()) await writer.flushed()
+        const buffer = memory.next(left)
+        const bytes = await download.read(buffer.subarray(0, Math.min(left, buffer.length)), position)
         if (bytes === 0 && piece === 'rest') break
         if (bytes === 0) throw new Error('the file became shorter while it was read')
         if (position !== null) position += bytes
@@ -38,44 +53,75 @@ export async function transmit(download: Download, pieces: Iterable<Piece>, targ
       }
     }
     await writer.flushed()
-    // Only now nobody uses them any more; after a failure they are left to the garbage collector.
-    for (const buffer of buffers) giveBack(buffer)
+    memory.giveBack()
   } finally {
+    memory.release()
     writer.release()
   }
 }
 
-/** Resolves a write when the one before it has arrived, so that two buffers suffice. */
-function createWriter(target: Writable) {
-  const closed = Promise.withResolvers<never>()
-  closed.promise.catch(() => {})
-  const onClose = () => closed.reject(new Error('the receiver closed'))
-  const onError = (error: Error) => closed.reject(error)
-  target.on('close', onClose).on('error', onError)
-  if (target.destroyed) onClose()
-  let last: Promise<void> = Promise.resolve()
-  const flushed = () => Promise.race([last, closed.promise])
+/** The buffers of one download. */
+function createMemory(hold: Hold) {
+  let small: Buffer | undefined
+  let large: readonly [Buffer, Buffer] | undefined
+  let turn = 0
+  const mayReadAhead = (left: number) =>
+    small !== undefined && left > SMALL_READ_BYTES && readingAhead < MAX_READING_AHEAD && hold.tryGrow(2 * READ_BYTES)
   return {
-    write: async (bytes: Buffer): Promise<void> => {
-      const before = last
-      last = new Promise((resolve, reject) => {
-        target.write(bytes, (error) => (error ? reject(error) : resolve()))
-      })
-      last.catch(() => {})
-      await Promise.race([before, closed.promise])
+    /** Whether the next buffer may be filled while the one before is written. */
+    readsAhead: () => large !== undefined,
+    next: (left: number): Buffer => {
+      if (large === undefined && mayReadAhead(left)) {
+        readingAhead++
+        large = [takeBuffer(), takeBuffer()]
+      }
+      if (large !== undefined) return large[turn++ % 2 === 0 ? 0 : 1]
+      small ??= Buffer.allocUnsafeSlow(SMALL_READ_BYTES)
+      return small
     },
-    flushed,
+    /** Everything has arrived, so nobody uses the buffers any more; after a failure they are left to the garbage collector. */
+    giveBack: () => {
+      for (const buffer of large ?? []) if (spare.length < MAX_SPARE_BUFFERS) spare.push(buffer)
+    },
     release: () => {
-      // The error listener stays: a late error of a connection must not end the daemon.
-      target.off('close', onClose)
+      if (large === undefined) return
+      readingAhead--
+      hold.shrink(2 * READ_BYTES)
     },
   }
 }
 
 function takeBuffer(): Buffer {
-  return spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  return spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES)
 }
 
-function giveBack(buffer: Buffer): void {
-  if (spare.length < MAX_SPARE_BUFFERS) spare.push(buffer)
+/** Writes with one write under way at most: all but the last have arrived. Rejects when the target closes or fails first. */
+function createWriter(target: Writable) {
+  let failure: Error | undefined
+  let fail: (error: Error) => void = () => {}
+  let last: Promise<void> = Promise.resolve()
+  const onError = (error: Error) => {
+    failure ??= error
+    fail(failure)
+  }
+  const onClose = () => onError(new Error('the receiver closed'))
+  target.on('close', onClose).on('error', onError)
+  if (target.destroyed) onClose()
+  return {
+    /** Resolves when the write before it has arrived. */
+    write: async (bytes: Buffer): Promise<void> => {
+      await last
+      last = new Promise((resolve, reject) => {
+        if (failure !== undefined) return reject(failure)
+        fail = reject
+        target.write(bytes, (error) => (error ? reject(error) : resolve()))
+      })
+      last.catch(() => {})
+    },
+    flushed: () => last,
+    release: () => {
+      // The error listener stays: a late error of a connection must not end the daemon.
+      target.off('close', onClose)
+    },
+  }
 }

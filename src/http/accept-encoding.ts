@@ -33,6 +33,11 @@ export function chooseEncoding(header: string | undefined, { identityOnly }: Enc
   throw new AppError('not_acceptable', 'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip]')
 }
 
+/** Whether a client that `chooseEncoding` gave gzip takes the bytes as they are, too. */
+export function acceptsIdentity(header: string | undefined): boolean {
+  return !identityRejected(parse(header ?? ''))
+}
+
 interface Offer {
   readonly name: string
   readonly q: number

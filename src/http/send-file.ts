@@ -1,26 +1,33 @@
-import { constants, createGzip } from 'node:zlib'
+import type { Writable } from 'node:stream'
+import type { Gzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Hold } from '../budget/budget.ts'
+import { AppError } from '../errors.ts'
 import type { ContentTypes } from '../filesystem/content-types.ts'
 import { checkDownload, type Download, openDownload } from '../filesystem/download.ts'
-import { type Piece, transmit } from '../filesystem/transmit.ts'
+import { type Piece, SMALL_READ_BYTES, transmit } from '../filesystem/transmit.ts'
 import { baseName } from '../lib/clean-path.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { sniffContentType } from '../lib/sniff-content-type.ts'
 import type { Log } from '../log.ts'
-import { chooseEncoding } from './accept-encoding.ts'
+import { acceptsIdentity, chooseEncoding } from './accept-encoding.ts'
+import { COMPRESSOR_BYTES, type Compressors } from './compressors.ts'
 import { judgeConditions, rangeHolds } from './conditions.ts'
 import { inlineDisposition } from './content-disposition.ts'
 import { multipartRanges } from './multipart-ranges.ts'
 import { contentRange, parseRange } from './range.ts'
 
-/** Compression is for the way to the client, not for keeping: the fastest level, three times as fast as the default. */
-const GZIP = { level: constants.Z_BEST_SPEED, chunkSize: 64 * 1024 }
+/** Memory of a download beside its bytes: request, response and stream, and the file. */
+const OVERHEAD_BYTES = 16 * 1024
 
 /** A file to send. */
 export interface FileToSend {
   /** Absolute. */
   readonly path: string
   readonly contentTypes: ContentTypes
+  readonly compressors: Compressors
+  /** Empty; this module grows and releases it. */
+  readonly hold: Hold
   readonly log: Log
 }
 
@@ -30,44 +37,72 @@ interface Body {
   /** Bytes; undefined where only the end tells. */
   readonly length: number | undefined
   readonly pieces: readonly Piece[]
+  readonly hold: Hold
   readonly log: Log
 }
 
 /**
  * Answers a GET with a file (contract B16 to B28): whole, compressed, in pieces, or not at all because of a condition.
- * Rejects with AppError before anything was sent; afterwards a failure cuts the connection.
+ * Rejects with AppError before anything was sent, `budget_spent` among others; afterwards a failure cuts the connection.
  */
 export async function sendFile(request: FastifyRequest, reply: FastifyReply, file: FileToSend): Promise<FastifyReply> {
+  try {
+    return await answer(request, reply, file)
+  } catch (error) {
+    file.hold.release()
+    throw error
+  }
+}
+
+async function answer(request: FastifyRequest, reply: FastifyReply, file: FileToSend): Promise<FastifyReply> {
   await checkDownload(file.path)
   const { headers } = request
   const identityOnly = ['range', 'if-modified-since', 'if-none-match', 'if-range'].some((name) => headers[name])
   const encoding = chooseEncoding(headers['accept-encoding'], { identityOnly })
   const byName = await file.contentTypes.of(file.path)
-  const download = await openDownload(file.path)
+  file.hold.grow(OVERHEAD_BYTES + SMALL_READ_BYTES)
+  const download = await openDownload(file.path, file.hold)
   reply.header('content-disposition', inlineDisposition(baseName(file.path))).header('vary', 'Accept-Encoding')
-  const body = wholeBody(download, file.log)
+  const body = wholeBody(download, file)
   // Clients know an empty file by `Content-Length: 0`, which a compressed one does not have.
-  if (encoding === 'gzip' && download.size !== 0) {
+  const gzip = encoding === 'gzip' && download.size !== 0 ? takeCompressor(file) : undefined
+  if (gzip !== undefined) {
     reply.header('content-type', byName ?? 'application/octet-stream').header('content-encoding', 'gzip')
-    return sendCompressed(reply, body)
+    return sendCompressed(reply, body, gzip)
+  }
+  if (encoding === 'gzip' && download.size !== 0 && !acceptsIdentity(headers['accept-encoding'])) {
+    await download.close()
+    throw new AppError('budget_spent', 'all compressors are busy; try again, or accept identity')
   }
   const type = byName ?? sniffContentType(download.head)
   if (download.modified > 0) reply.header('last-modified', new Date(download.modified * 1000).toUTCString())
   const condition = judgeConditions(headers, download.modified)
   if (condition !== 'proceed') {
-    await download.close()
+    await finish(body)
     return reply.code(condition === 'failed' ? 412 : 304).send()
   }
   const range = rangeHolds(headers, download.modified) ? headers.range : undefined
   return sendIdentity(reply, { body, type, range })
 }
 
-function wholeBody(download: Download, log: Log): Body {
+function takeCompressor({ compressors, hold }: FileToSend): Gzip | undefined {
+  const gzip = compressors.take()
+  if (gzip === undefined || hold.tryGrow(COMPRESSOR_BYTES)) return gzip
+  gzip.destroy()
+  return undefined
+}
+
+async function finish({ download, hold }: Body): Promise<void> {
+  hold.release()
+  await download.close()
+}
+
+function wholeBody(download: Download, { hold, log }: FileToSend): Body {
   const { head, size } = download
   const inMemory = size === undefined || size === head.length
   const pieces: Piece[] = inMemory ? [head] : [{ start: 0, length: size }]
   if (size === undefined) pieces.push('rest')
-  return { download, length: size, pieces, log }
+  return { download, length: size, pieces, hold, log }
 }
 
 async function sendIdentity(
@@ -93,7 +128,7 @@ async function sendIdentity(
     }
     case 'beyond':
     case 'malformed':
-      await body.download.close()
+      await finish(body)
       return refuseRange(reply, choice.kind === 'beyond' ? size : undefined)
   }
 }
@@ -109,38 +144,32 @@ function refuseRange(reply: FastifyReply, size: number | undefined): FastifyRepl
 }
 
 /** Writes to the response itself, which tells when a buffer may be used again. */
-function sendBody(reply: FastifyReply, { download, length, pieces, log }: Body): FastifyReply {
-  if (length !== undefined) reply.header('content-length', length)
+function sendBody(reply: FastifyReply, body: Body): FastifyReply {
+  if (body.length !== undefined) reply.header('content-length', body.length)
   reply.hijack()
   const { raw } = reply
   raw.statusCode = reply.statusCode
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
-  transmit(download, pieces, raw)
-    .then(
-      () => raw.end(),
-      (error: unknown) => {
-        logBroken(log, error)
-        raw.destroy()
-      },
-    )
-    .finally(() => download.close())
-    .catch(() => {})
+  send(body, raw)
   return reply
 }
 
-function sendCompressed(reply: FastifyReply, { download, pieces, log }: Body): FastifyReply {
-  const gzip = createGzip(GZIP)
-  transmit(download, pieces, gzip)
+function sendCompressed(reply: FastifyReply, body: Body, gzip: Gzip): FastifyReply {
+  send(body, gzip)
+  return reply.send(gzip)
+}
+
+function send(body: Body, target: Writable): void {
+  transmit(body.download, body.pieces, { target, hold: body.hold })
     .then(
-      () => gzip.end(),
+      () => target.end(),
       (error: Error) => {
-        logBroken(log, error)
-        gzip.destroy(error)
+        logBroken(body.log, error)
+        target.destroy(error)
       },
     )
-    .finally(() => download.close())
+    .then(() => finish(body))
     .catch(() => {})
-  return reply.send(gzip)
 }
 
 function logBroken(log: Log, error: unknown): void {

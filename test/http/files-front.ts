@@ -1,3 +1,5 @@
+import { createByteBudget } from '../../src/budget/budget.ts'
+import { createCompressors } from '../../src/http/compressors.ts'
 import { composeRoutes } from '../../src/http/routes/compose.ts'
 import { filesRoutes } from '../../src/http/routes/files.ts'
 import type { Defaults } from '../../src/system/defaults.ts'
@@ -39,6 +41,8 @@ export async function startFilesFront(options: { uploadIdleMs?: number } = {}): 
   const deps = {
     users: people.users,
     defaults,
+    budget: createByteBudget(256 * 1024 * 1024),
+    compressors: createCompressors(),
     ...options,
     // The front exists when the first request comes.
     get token() {

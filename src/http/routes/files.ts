@@ -1,10 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ByteBudget } from '../../budget/budget.ts'
 import { type ContentTypes, createContentTypes } from '../../filesystem/content-types.ts'
 import { checkMetadata } from '../../filesystem/metadata.ts'
 import type { Log } from '../../log.ts'
 import type { Defaults } from '../../system/defaults.ts'
 import type { Users } from '../../system/users.ts'
 import type { AccessToken } from '../access-token.ts'
+import type { Compressors } from '../compressors.ts'
+import { connectionOf } from '../connection.ts'
 import { bodyEncodingOf, withDecodedBody } from '../decoded-body.ts'
 import { discardRest } from '../discard-rest.ts'
 import { type FileQuery, readFileQuery } from '../file-query.ts'
@@ -19,6 +22,8 @@ export interface FilesDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly token: AccessToken
+  readonly budget: ByteBudget
+  readonly compressors: Compressors
   readonly log: Log
   /** Milliseconds without a byte after which an upload fails; default 60,000. */
   readonly uploadIdleMs?: number
@@ -64,7 +69,8 @@ async function download(
   const user = await findFileUser(deps.users, fileUserName(query.username, deps.defaults.user))
   const what = `error expanding and resolving path '${query.path ?? ''}'`
   const path = resolveFilePath(query.path ?? '', { user, workdir: deps.defaults.workdir, what })
-  return sendFile(request, reply, { path, contentTypes, log: deps.log })
+  const hold = deps.budget.hold('download', { connection: connectionOf(request.raw), user: user.name })
+  return sendFile(request, reply, { path, contentTypes, compressors: deps.compressors, hold, log: deps.log })
 }
 
 async function upload(request: FastifyRequest, reply: FastifyReply, deps: FilesDeps): Promise<FastifyReply> {
