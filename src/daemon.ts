@@ -141,8 +141,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
   const machine = openMachine(MACHINE)
   const memory = await memoryOf(machine)
   const budget = createByteBudget(budgetTotal(memory.total))
-  const compressors = createCompressors()
-  const files = { users, defaults, token, budget, compressors, log: log.named('filesystem') }
+  const files = { users, defaults, token, budget, compressors: createCompressors(), log: log.named('filesystem') }
   const { groups, workload, closeGroups } = await buildGroups(config, memory, log)
   const process = createProcessService({
     users,
