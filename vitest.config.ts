@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/{e2e,image,local,orchestrator,recipes}/**'],
+          exclude: ['test/{browser,e2e,image,local,orchestrator,recipes}/**'],
           sequence: { groupOrder: 0 },
           maxWorkers: 2,
         },
@@ -43,7 +43,7 @@ export default defineConfig({
         test: {
           name: 'image',
           // By scripts/test-image only, which makes what they need.
-          include: process.env['ENVD_TEST_IMAGE'] === '1' ? ['test/{image,local,recipes}/**/*.test.ts'] : [],
+          include: process.env['ENVD_TEST_IMAGE'] === '1' ? ['test/{browser,image,local,recipes}/**/*.test.ts'] : [],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
