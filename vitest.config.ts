@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/{browser,e2e,image,local,orchestrator,recipes}/**'],
+          exclude: ['test/{browser,e2e,hostile,image,local,orchestrator,recipes}/**'],
           sequence: { groupOrder: 0 },
           maxWorkers: 2,
         },
@@ -41,13 +41,25 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'hostile',
+          // By scripts/test-hostile only: an attacked daemon has the machine to itself.
+          include: process.env['ENVD_HOSTILE'] === undefined ? [] : ['test/hostile/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 1_800_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'image',
           // By scripts/test-image only, which makes what they need.
           include: process.env['ENVD_TEST_IMAGE'] === '1' ? ['test/{browser,image,local,recipes}/**/*.test.ts'] : [],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           env: { E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
       },

@@ -1,0 +1,74 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdir, rmdir, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { expect, type TestContext } from 'vitest'
+import { type Daemon, startDaemon } from '../_util/daemon.ts'
+
+const launcher = fileURLToPath(new URL('../../scripts/envd', import.meta.url))
+
+/** The memory of the smallest sandbox that the daemon is made for. */
+const MEMORY = 512 * 2 ** 20
+
+/** Where the memory controller may be, as in `test/metrics/oom-kill.test.ts`. */
+const LAYOUTS = [
+  { root: '/sys/fs/cgroup', controller: '', limit: 'memory.max', peak: 'memory.peak' },
+  { root: '/cgroup1', controller: '/memory', limit: 'memory.limit_in_bytes', peak: 'memory.max_usage_in_bytes' },
+  { root: '/sys/fs/cgroup', controller: '/memory', limit: 'memory.limit_in_bytes', peak: 'memory.max_usage_in_bytes' },
+] as const
+
+/** What the daemon holds at one moment. */
+export interface Held {
+  /** Bytes of resident memory, now and at most since the start. */
+  readonly resident: number
+  readonly peak: number
+  readonly descriptors: number
+}
+
+/** A daemon alone in a cgroup of 512 MB; what it starts is in it as well. Disposing stops it. */
+export interface LimitedDaemon extends Daemon {
+  held(): Held
+}
+
+/** Starts one. Skips the test, with the reason, where no memory cgroup can be made. */
+export async function startLimited(context: TestContext, args: readonly string[] = []): Promise<LimitedDaemon> {
+  const directory = await makeGroup(context)
+  const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+  const daemon = await startDaemon({
+    launch: ['/bin/sh', '-c', enter, directory, launcher],
+    args: ['-no-cgroups', ...args],
+  })
+  return {
+    ...daemon,
+    held: () => heldBy(daemon.pid),
+    stdout: daemon.stdout,
+    stderr: daemon.stderr,
+    async [Symbol.asyncDispose]() {
+      await daemon[Symbol.asyncDispose]()
+      const gone = () => rmdir(directory).catch(() => {})
+      await expect.poll(() => gone().then(() => existsSync(directory)), { timeout: 15_000 }).toBe(false)
+    },
+  }
+}
+
+async function makeGroup(context: TestContext): Promise<string> {
+  for (const { root, controller, limit } of LAYOUTS) {
+    const directory = `${root}${controller}/envd-hostile-${process.pid}-${performance.now()}`
+    if (!(await mkdir(directory).then(yes, no))) continue
+    if (await writeFile(`${directory}/${limit}`, String(MEMORY), { flag: 'r+' }).then(yes, no)) return directory
+    await rmdir(directory)
+  }
+  return context.skip('needs root and a memory cgroup that can be made')
+}
+
+const yes = () => true
+const no = () => false
+
+function heldBy(pid: number): Held {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * 1024
+  return {
+    resident: bytes('VmRSS'),
+    peak: bytes('VmHWM'),
+    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+  }
+}

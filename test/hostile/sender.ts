@@ -1,0 +1,102 @@
+import { Agent, request } from 'node:http'
+import { type ClientHttp2Session, connect } from 'node:http2'
+import { connect as connectSocket } from 'node:net'
+import type { HostileRequest } from './messages.ts'
+
+/** How a request ended: with this status, or with the connection. */
+export type Ended = number | 'closed'
+
+/** Sends requests over connections that it keeps. The caller closes it. */
+export interface Sender {
+  /** Rejects when nothing comes back within the limit. */
+  send(request: HostileRequest): Promise<Ended>
+  /** Sends bytes and FIN; resolves when the daemon has closed. Rejects when it has not within the limit. */
+  sendRaw(bytes: Buffer): Promise<void>
+  close(): void
+}
+
+/** What an answer may take. Far above what is measured, so that only one that never comes runs into it. */
+const ANSWER_LIMIT_MS = 10_000
+const MAX_SOCKETS = 16
+
+/** Makes one for the daemon at `url`. */
+export function createSender(url: string): Sender {
+  const agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
+  let session: ClientHttp2Session | undefined
+  const liveSession = () => {
+    if (session === undefined || session.closed || session.destroyed) {
+      session = connect(url)
+      session.on('error', () => {})
+    }
+    return session
+  }
+  return {
+    send: (message) => (message.http2 ? sendHttp2(liveSession(), message) : sendHttp1(url, agent, message)),
+    sendRaw: (bytes) => sendRaw(url, bytes),
+    close: () => {
+      agent.destroy()
+      session?.destroy()
+    },
+  }
+}
+
+function limited<T>(kind: string, work: (resolve: (value: T) => void) => () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = work((value) => {
+      clearTimeout(limit)
+      resolve(value)
+    })
+    const limit = setTimeout(() => {
+      reject(new Error(`no answer to ${kind}`))
+      giveUp()
+    }, ANSWER_LIMIT_MS)
+  })
+}
+
+function sendHttp1(url: string, agent: Agent, message: HostileRequest): Promise<Ended> {
+  return limited(message.kind, (resolve) => {
+    const outgoing = request(url, {
+      agent,
+      method: message.method,
+      path: message.path,
+      headers: { ...message.headers, 'content-length': message.body.length },
+    })
+    outgoing.on('error', () => resolve('closed'))
+    outgoing.on('response', (incoming) => {
+      resolve(incoming.statusCode ?? 0)
+      incoming.on('error', () => {})
+      // A stream may have no end.
+      if (incoming.headers['content-type']?.includes('+')) outgoing.destroy()
+      else incoming.resume()
+    })
+    outgoing.end(message.body)
+    return () => outgoing.destroy()
+  })
+}
+
+/** Not to be sent over HTTP/2 (RFC 9113 8.2.2), or made by Node itself. */
+function sendHttp2(session: ClientHttp2Session, message: HostileRequest): Promise<Ended> {
+  return limited(message.kind, (resolve) => {
+    const stream = session.request({ ':method': message.method, ':path': message.path, ...message.headers })
+    stream.on('error', () => resolve('closed'))
+    stream.on('close', () => resolve('closed'))
+    stream.on('response', (headers) => {
+      resolve(headers[':status'] ?? 0)
+      stream.close()
+    })
+    stream.end(message.body)
+    return () => stream.destroy()
+  })
+}
+
+function sendRaw(url: string, bytes: Buffer): Promise<void> {
+  const { hostname, port } = new URL(url)
+  return limited('raw bytes', (resolve) => {
+    const socket = connectSocket({ host: hostname, port: Number(port), allowHalfOpen: false })
+    socket.on('error', () => resolve())
+    socket.on('close', () => resolve())
+    socket.resume()
+    socket.end(bytes)
+    return () => socket.destroy()
+  })
+}
