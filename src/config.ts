@@ -1,4 +1,4 @@
-import { fileFlags, flags, type Given, type RESTART_MODES } from './config/flags.ts'
+import { fileFlags, flags, type Given, type LEFTOVER_MODES, type RESTART_MODES } from './config/flags.ts'
 import { canonical, problemsOf } from './config/problems.ts'
 import { flagFileSchema, readFlagFile } from './lib/flag-file.ts'
 import { parseFlags } from './lib/flags.ts'
@@ -65,6 +65,8 @@ export interface SupervisorConfig {
   /** Milliseconds for one attempt of it. */
   readonly readyAttemptTimeout: number
   readonly live: LiveConfig
+  /** What becomes of a start command that an earlier daemon left running. */
+  readonly leftover: LeftoverMode
   /** A platform is to send user and variables with its first `/init`: nothing starts before that. */
   readonly afterInit: boolean
 }
@@ -80,6 +82,9 @@ export interface LiveConfig {
   /** Failures in a row that count as one of the start command. */
   readonly failures: number
 }
+
+/** What `leftover` can be. */
+export type LeftoverMode = (typeof LEFTOVER_MODES)[number]
 
 /** What `restart` can be. */
 export type RestartMode = (typeof RESTART_MODES)[number]
@@ -177,6 +182,7 @@ function toSupervisorConfig(given: Given): SupervisorConfig {
     workdir: given['start-workdir'] || undefined,
     env,
     restart: given.restart,
+    leftover: given.leftover,
     readyTimeout: given['ready-timeout'] * 1000,
     readyAttemptTimeout: given['ready-attempt-timeout'] * 1000,
     live: {

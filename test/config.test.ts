@@ -42,6 +42,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
       readyTimeout: 600_000,
       readyAttemptTimeout: 180_000,
       live: { command: undefined, interval: 5000, timeout: 10_000, failures: 3 },
+      leftover: 'adopt',
       afterInit: true,
     },
   })
@@ -126,6 +127,7 @@ describe('start and ready commands', () => {
       readyTimeout: 5000,
       readyAttemptTimeout: 180_000,
       live: { command: undefined, interval: 5000, timeout: 10_000, failures: 3 },
+      leftover: 'adopt',
       afterInit: false,
     })
   })

@@ -6,6 +6,9 @@ export const DEFAULT_CGROUP_ROOT = '/sys/fs/cgroup'
 /** What `-restart` can be. */
 export const RESTART_MODES = ['never', 'on-failure', 'always'] as const
 
+/** What `-leftover` can be. */
+export const LEFTOVER_MODES = ['adopt', 'end'] as const
+
 /** Every flag: its type, what it is when not given, and its line of the usage text. */
 export const flags = {
   'access-token-file': {
@@ -49,6 +52,12 @@ export const flags = {
   },
   isnotfc: { type: 'bool', default: false, help: 'not in a Firecracker microVM: no metadata service, no log export' },
   'kill-on-exit': { type: 'bool', default: false, help: 'end every command when the daemon stops' },
+  leftover: {
+    type: 'string',
+    default: 'adopt',
+    choices: LEFTOVER_MODES,
+    help: 'what to do with a start command that lives since an earlier daemon: adopt it, or end it and start anew',
+  },
   'live-cmd': {
     type: 'string',
     default: '',

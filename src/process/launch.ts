@@ -22,6 +22,8 @@ export interface LaunchRequest {
   readonly tag: string | undefined
   /** See `Launched.replay`. */
   readonly replay: boolean
+  /** Its output goes on when the daemon has died: it waits in the pipes for the next one. Without a terminal only. */
+  readonly outlives?: boolean
   /** One of many of its kind: its start and end are logged on the level debug. */
   readonly routine?: boolean
   readonly user: User
@@ -86,9 +88,11 @@ export async function launch(
     throw error
   }
 
-  function openStdio({ terminal, stdin }: LaunchRequest, owner: Owner): Stdio {
+  function openStdio({ terminal, stdin, outlives = false }: LaunchRequest, owner: Owner): Stdio {
     try {
-      return terminal === undefined ? openPipes(owner, stdin, deps.devNull) : openTerminalStdio(owner, terminal)
+      return terminal === undefined
+        ? openPipes(owner, { stdin, outlives, devNull: deps.devNull })
+        : openTerminalStdio(owner, terminal)
     } catch (error) {
       throw new AppError('resource_exhausted', `${startError(request)}: ${errnoText(errnoOf(error) ?? 'EIO')}`, {
         cause: error,

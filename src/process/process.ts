@@ -1,6 +1,7 @@
+import { fstatSync } from 'node:fs'
 import { AppError } from '../errors.ts'
 import { close, type ExitStatus, type Poll, pidfdWait, poll, resizeTerminal } from '../native/index.ts'
-import { type End, endOf } from './exit-status.ts'
+import { type End, endOf, type KnownEnd } from './exit-status.ts'
 import type { InputQueue } from './input-queue.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { Pump } from './pump.ts'
@@ -31,6 +32,8 @@ export interface Launched {
   /** Undefined: the program could not be run, and `status` says how the attempt ended. */
   readonly pidfd: number | undefined
   readonly status?: ExitStatus
+  /** It was started by an earlier daemon: its exit status cannot be had. */
+  readonly adopted?: boolean
   readonly output: OutputLog
   readonly pool: SlabPool
   readonly sources: readonly { readonly fd: number; readonly stream: StreamName }[]
@@ -60,7 +63,7 @@ export class RunningProcess {
   readonly #pumps: readonly Pump[]
   readonly #exit: Poll | undefined
   readonly #settle: (end: End) => void
-  #status: ExitStatus | undefined
+  #status: KnownEnd | undefined
   #killed = false
   #over = false
   #quiet: NodeJS.Timeout | undefined
@@ -159,6 +162,13 @@ export class RunningProcess {
     return sessionExists({ pid: this.pid, pidfd })
   }
 
+  /** The inodes of the pipes that it writes to, by which they can be found again; undefined for one that is closed. */
+  pipeInodes(): readonly (bigint | undefined)[] {
+    return this.#launched.sources.map(({ fd }, index) =>
+      this.#pumps[index]?.ended === false ? fstatSync(fd, { bigint: true }).ino : undefined,
+    )
+  }
+
   /** Tells the end now, whatever output may still come: another process has got this pid. */
   supersede(): void {
     if (this.#status !== undefined) this.#finish()
@@ -166,14 +176,14 @@ export class RunningProcess {
 
   #reap(pidfd: number): void {
     if (this.#status !== undefined) return
-    const status = pidfdWait(pidfd)
+    const status = this.#launched.adopted === true ? 'unknown' : pidfdWait(pidfd)
     if (status === undefined) return
     this.#exit?.close()
     close(pidfd)
     this.#exited(status)
   }
 
-  #exited(status: ExitStatus): void {
+  #exited(status: KnownEnd): void {
     this.#status = status
     this.#launched.input?.destroy()
     this.#settleOutput()

@@ -16,6 +16,7 @@ import { after } from '../lib/timers.ts'
 import type { Log } from '../log.ts'
 import type { Caller, StreamCaller } from '../rpc/caller.ts'
 import { selectUser } from '../system/paths.ts'
+import { type AdoptRequest, adopt } from './adopt.ts'
 import { toConfig, toInfo, toInput, toSelector, toSize } from './convert.ts'
 import type { Followed } from './follow.ts'
 import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
@@ -69,6 +70,16 @@ export function createProcessService(deps: ProcessServiceDeps) {
 
     /** The same for the daemon itself, which has no message. The reader is the caller's to close. */
     run: (command: CommandRequest, caller: StreamCaller) => start(command, caller, deps),
+
+    /** Takes over what an earlier daemon started (`adopt`); undefined: it is not there any more. */
+    async adopt(request: AdoptRequest): Promise<RunningProcess | undefined> {
+      const launched = await adopt(request, deps)
+      if (launched === undefined) return undefined
+      const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
+      registry.add(process)
+      log.info({ pid: process.pid, output: launched.sources.length > 0 }, 'process_adopt')
+      return process
+    },
 
     /** Changes what can be changed while it runs: the size of its terminal. */
     async update(request: UpdateRequest) {

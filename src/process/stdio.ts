@@ -1,3 +1,4 @@
+import { constants, openSync } from 'node:fs'
 import { changeOwner, close, duplicate, openPipe, openTerminal, setNonBlocking } from '../native/index.ts'
 import type { StreamName } from './output-log.ts'
 import type { TerminalSize } from './process.ts'
@@ -21,11 +22,21 @@ export interface Stdio {
 /** Who owns pipes and terminals; undefined leaves them with the daemon's user. */
 export type Owner = { readonly uid: number; readonly gid: number } | undefined
 
+/** Of the pipes of a command. */
+export interface PipeOptions {
+  /** A pipe for its input, else it reads end of file. */
+  readonly stdin: boolean
+  /** See `LaunchRequest.outlives`. */
+  readonly outlives: boolean
+  /** An open descriptor of /dev/null. */
+  readonly devNull: number
+}
+
 /**
  * Three pipes; without `stdin` the child reads from `devNull` instead. They belong to the user, who can then open
  * /dev/stdin, /dev/stdout and /dev/stderr again by name. Throws with `code` (EMFILE) and leaves nothing open.
  */
-export function openPipes(owner: Owner, stdin: boolean, devNull: number): Stdio {
+export function openPipes(owner: Owner, { stdin, outlives, devNull }: PipeOptions): Stdio {
   const opened: number[] = []
   const pipe = (): [number, number] => {
     const ends = openPipe()
@@ -36,8 +47,12 @@ export function openPipes(owner: Owner, stdin: boolean, devNull: number): Stdio 
   const closeAll = () => closeEach(opened)
   try {
     const input = stdin ? pipe() : undefined
-    const [out, childOut] = pipe()
-    const [err, childErr] = pipe()
+    const outputPipe = (): [number, number] => {
+      const [end, childEnd] = pipe()
+      return [end, outlives ? readable(childEnd, opened) : childEnd]
+    }
+    const [out, childOut] = outputPipe()
+    const [err, childErr] = outputPipe()
     for (const fd of [input?.[1], out, err]) if (fd !== undefined) setNonBlocking(fd)
     return {
       child: [input?.[0] ?? devNull, childOut, childErr],
@@ -79,6 +94,21 @@ export function openTerminalStdio(owner: Owner, size: TerminalSize): Stdio {
   } catch (error) {
     closeAll()
     throw error
+  }
+}
+
+/**
+ * The same pipe, opened for reading as well: it has a reader for as long as somebody can write to it, so that nobody is ended by SIGPIPE
+ * (pipe(7)). Takes the place of the given descriptor, also in `opened`; that is kept where /proc is missing.
+ */
+function readable(fd: number, opened: number[]): number {
+  try {
+    const both = openSync(`/proc/self/fd/${fd}`, constants.O_RDWR)
+    opened[opened.indexOf(fd)] = both
+    close(fd)
+    return both
+  } catch {
+    return fd
   }
 }
 

@@ -15,6 +15,8 @@ export type Probe = 'ready' | 'live'
 export type Cause =
   | { readonly kind: 'exit'; readonly code: number; readonly output: Buffer }
   | { readonly kind: 'signal'; readonly signal: string; readonly output: Buffer }
+  /** It was started by an earlier daemon, so only that it is gone can be known. */
+  | { readonly kind: 'unknown end'; readonly output: Buffer }
   | { readonly kind: 'out of memory'; readonly output: Buffer }
   | { readonly kind: 'not started'; readonly error: ErrorKind; readonly message: string }
   | { readonly kind: 'not ready'; readonly attempt: FailedAttempt }
@@ -29,6 +31,8 @@ export function causeText(cause: Cause): string {
       return `start command exited with ${cause.code}`
     case 'signal':
       return `start command ended by signal: ${cause.signal}`
+    case 'unknown end':
+      return 'start command ended, exit status unknown: an earlier daemon started it'
     case 'out of memory':
       return 'start command killed: out of memory'
     case 'not started':
@@ -56,6 +60,7 @@ export function causeOutput(cause: Cause): Buffer {
   switch (cause.kind) {
     case 'exit':
     case 'signal':
+    case 'unknown end':
     case 'out of memory':
       return cause.output
     case 'not ready':

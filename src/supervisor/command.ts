@@ -1,3 +1,4 @@
+import type { AdoptRequest } from '../process/adopt.ts'
 import type { End } from '../process/exit-status.ts'
 import type { RunningProcess } from '../process/process.ts'
 import type { ProcessService } from '../process/service.ts'
@@ -5,7 +6,7 @@ import { findShell } from './shell.ts'
 
 /** As whom, where and with which variables commands run; undefined: as the defaults are when it starts. */
 export interface CommandDeps {
-  readonly processes: Pick<ProcessService, 'run'>
+  readonly processes: Pick<ProcessService, 'run' | 'adopt'>
   readonly shells: readonly string[]
   readonly user: string | undefined
   readonly workdir: string | undefined
@@ -40,17 +41,37 @@ const TAIL_BYTES = 4096
  * a session of its own. Nobody reads its output, so it is never held up. Rejects with AppError as `Start` does.
  */
 export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<Command> {
-  const { script, tag, interactive, routine } = spec
-  const config = { cmd: await findShell(deps.shells), args: ['-l', '-c', script], envs: deps.env, cwd: deps.workdir }
+  const { tag, interactive, routine } = spec
+  const config = await configOf(spec, deps)
   const nobody = new AbortController().signal
   const { process, reader } = await deps.processes.run(
-    { config, tag, terminal: undefined, stdin: interactive, replay: interactive, routine },
+    { config, tag, terminal: undefined, stdin: interactive, replay: interactive, outlives: interactive, routine },
     { user: deps.user, signal: nobody, userAgent: '', keepalive: 0, deadline: undefined },
   )
+  reader.close()
+  return followed(process)
+}
+
+/**
+ * Takes over a command that an earlier daemon started by `runCommand` with the same arguments. undefined: it is not there any more.
+ */
+export async function adoptCommand(
+  spec: Pick<CommandSpec, 'script' | 'tag'>,
+  leader: Pick<AdoptRequest, 'pid' | 'startTime' | 'pipes'>,
+  deps: CommandDeps,
+): Promise<Command | undefined> {
+  const process = await deps.processes.adopt({ ...leader, tag: spec.tag, config: await configOf(spec, deps) })
+  return process === undefined ? undefined : followed(process)
+}
+
+async function configOf({ script }: Pick<CommandSpec, 'script'>, { shells, env, workdir }: CommandDeps) {
+  return { cmd: await findShell(shells), args: ['-l', '-c', script], envs: env, cwd: workdir }
+}
+
+function followed(process: RunningProcess): Command {
   let last: Buffer | undefined
   process.output.onClose = () => {
     last = process.output.tail(TAIL_BYTES)
   }
-  reader.close()
   return { process, ended: process.ended, output: () => last ?? process.output.tail(TAIL_BYTES) }
 }

@@ -2,6 +2,7 @@ import { AppError } from '../errors.ts'
 import type { End } from '../process/exit-status.ts'
 import type { Cause, FailedAttempt } from './cause.ts'
 import { type Command, type CommandDeps, runCommand } from './command.ts'
+import { keepRecord, type LeftoverOptions } from './leftover.ts'
 import { repeatLive } from './live-loop.ts'
 import { type Event, isGoodEnd, type Rules } from './machine.ts'
 import { type OomCounter, type OomOptions, oomCounterOf } from './oom.ts'
@@ -11,6 +12,10 @@ import { stopSession } from './stop.ts'
 /** What one run of the start command and its ready command needs. */
 export interface RunOptions {
   readonly startCommand: string | undefined
+  /** The start command that an earlier daemon started, instead of a new one. */
+  readonly adopted: Command | undefined
+  /** Where it is recorded for the next daemon; undefined: there is no start command. */
+  readonly leftover: LeftoverOptions | undefined
   readonly ready: ProbeOptions
   /** The ready command tells something: it was given, not made up. */
   readonly readyTells: boolean
@@ -26,7 +31,7 @@ export interface RunOptions {
 }
 
 /** The tag of the start command in `List` (user documents: "tag used for identifying special commands"). */
-const TAG = 'start'
+export const START_TAG = 'start'
 
 /** A ready command that is repeated may take this many times as long as when it succeeded first, as it is one that waits. */
 const SLOWER = 3
@@ -78,10 +83,10 @@ export class Run {
   }
 
   async #start(): Promise<void> {
-    const { startCommand: script, commands, oom } = this.#options
+    const { startCommand: script, oom } = this.#options
     if (script !== undefined) {
       try {
-        this.#command = await runCommand({ script, tag: TAG, interactive: true, routine: false }, commands)
+        this.#command = await this.#startCommand(script)
       } catch (error) {
         this.#tell({ kind: 'ended', cause: notStarted(error), stillReady: false })
         return
@@ -91,6 +96,15 @@ export class Run {
       void this.#follow(this.#command, await oomCounterOf(this.#command.process.pid, oom))
     }
     void this.#awaitReady()
+  }
+
+  async #startCommand(script: string): Promise<Command> {
+    const { adopted, commands, leftover } = this.#options
+    const command =
+      adopted ?? (await runCommand({ script, tag: START_TAG, interactive: true, routine: false }, commands))
+    // The next daemon finds what this one has taken over as well.
+    if (leftover !== undefined) void keepRecord(leftover, command)
+    return command
   }
 
   async #awaitReady(): Promise<void> {
@@ -148,6 +162,7 @@ function notStarted(error: unknown): Cause {
 function causeOf(end: End, outOfMemory: boolean, output: Buffer): Cause {
   if (outOfMemory && (end.status === 'signal: killed' || end.exitCode === CHILD_KILLED))
     return { kind: 'out of memory', output }
+  if (end.unknown) return { kind: 'unknown end', output }
   if (end.exited) return { kind: 'exit', code: end.exitCode, output }
   return { kind: 'signal', signal: end.status.replace(/^signal: /, ''), output }
 }

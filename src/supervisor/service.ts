@@ -84,6 +84,8 @@ function toCause(cause: Cause): NonNullable<MessageInitShape<typeof StatusSchema
       return { kind: Kind.EXIT, exitCode: cause.code }
     case 'signal':
       return { kind: Kind.SIGNAL, signal: cause.signal }
+    case 'unknown end':
+      return { kind: Kind.END_UNKNOWN }
     case 'out of memory':
       return { kind: Kind.OUT_OF_MEMORY }
     case 'not started':

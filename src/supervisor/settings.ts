@@ -2,15 +2,18 @@ import type { Config, SupervisorConfig } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { CommandDeps } from './command.ts'
+import type { LeftoverOptions } from './leftover.ts'
 import type { ProbeOptions } from './ready-loop.ts'
+import { recordFile } from './record.ts'
+import { START_TAG } from './run.ts'
 import { SHELLS } from './shell.ts'
 import type { SupervisorOptions } from './supervisor.ts'
 import { PACE, type Timing } from './timing.ts'
 
 /** What the supervisor of a daemon is made of. */
 export interface SupervisorDeps {
-  readonly config: Pick<Config, 'supervisor' | 'cgroupRoot'>
-  readonly processes: Pick<ProcessService, 'run'>
+  readonly config: Pick<Config, 'supervisor' | 'cgroupRoot' | 'runDir'>
+  readonly processes: Pick<ProcessService, 'run' | 'adopt'>
   /** Resolves with the first `/init` that succeeds. */
   readonly initialized: Promise<void>
   readonly log: Log
@@ -33,6 +36,7 @@ export function supervisorOptions({ config, processes, initialized, log, pace }:
     idle: startCommand === undefined && readyCommand === undefined && live.command === undefined,
     startCommand,
     ready: { probe: 'ready', tag: 'ready', script, commands },
+    leftover: leftoverOf({ config, log }, { commands, grace: timing.stopGrace }),
     readyTells: readyCommand !== undefined,
     live: liveProbe(config.supervisor, commands),
     commands,
@@ -61,4 +65,14 @@ function timesOf({ readyTimeout, readyAttemptTimeout, live }: SupervisorConfig) 
 function liveProbe({ live, readyCommand }: SupervisorConfig, commands: CommandDeps): ProbeOptions | undefined {
   if (live.command !== undefined) return { probe: 'live', tag: 'live', script: live.command, commands }
   return readyCommand === undefined ? undefined : { probe: 'ready', tag: 'ready', script: readyCommand, commands }
+}
+
+/** Undefined: there is no start command. */
+function leftoverOf(
+  { config: { supervisor, runDir }, log }: Pick<SupervisorDeps, 'config' | 'log'>,
+  { commands, grace }: Pick<LeftoverOptions, 'commands' | 'grace'>,
+): LeftoverOptions | undefined {
+  const { startCommand: script, leftover: mode } = supervisor
+  if (script === undefined) return undefined
+  return { script, tag: START_TAG, commands, record: recordFile(runDir, START_TAG, log), mode, grace, log }
 }

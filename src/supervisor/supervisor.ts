@@ -2,6 +2,8 @@ import { AppError } from '../errors.ts'
 import { after } from '../lib/timers.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
 import type { Log } from '../log.ts'
+import type { Command } from './command.ts'
+import { takeOver } from './leftover.ts'
 import { type Event, type Machine, type State, transition } from './machine.ts'
 import { NO_RESTARTS } from './restarts.ts'
 import { Run, type RunOptions } from './run.ts'
@@ -9,7 +11,7 @@ import { causeOfState, outputOf, reasonOf, type Status } from './status.ts'
 import { type Watcher, Watchers } from './watchers.ts'
 
 /** What a supervisor works with. */
-export interface SupervisorOptions extends Omit<RunOptions, 'onStarted' | 'onEvent'> {
+export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStarted' | 'onEvent'> {
   /** Neither a start nor a ready command was given: ready at once and for good. */
   readonly idle: boolean
   /** Resolves when the commands may start: at once, or after the first `/init`. */
@@ -29,6 +31,8 @@ export class Supervisor {
   readonly #watchers = new Watchers()
   #machine: Machine
   #run: Run | undefined
+  /** What an earlier daemon started, until there is a run of it. */
+  #adopted: Command | undefined
   /** Aborts when the present state is left. */
   #left = new AbortController()
   #sequence = 0
@@ -47,10 +51,20 @@ export class Supervisor {
   begin(): void {
     if (this.#options.idle) return
     const { signal } = this.#left
-    unlessAborted(this.#options.mayStart, signal).then(
+    this.#comeUp(signal).then(
       () => this.#happened({ kind: 'begin' }),
-      () => {},
+      (error) => {
+        if (!signal.aborted) throw error
+      },
     )
+  }
+
+  /** Resolves when the commands may start, or at once for a start command that lives already. */
+  async #comeUp(signal: AbortSignal): Promise<void> {
+    const { leftover, mayStart } = this.#options
+    if (leftover !== undefined) this.#adopted = await takeOver(leftover, signal)
+    if (this.#adopted === undefined) await unlessAborted(mayStart, signal)
+    signal.throwIfAborted()
   }
 
   /** How it is at the moment. */
@@ -154,9 +168,11 @@ export class Supervisor {
     if (left.aborted) return
     this.#run = new Run({
       ...this.#options,
+      adopted: this.#adopted,
       onStarted: () => this.#changed(),
       onEvent: (event) => this.#happened(event),
     })
+    this.#adopted = undefined
   }
 
   #restartAfter(delay: number, left: AbortSignal): void {

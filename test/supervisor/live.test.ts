@@ -86,8 +86,8 @@ describe('after readiness the ready command is repeated', () => {
 test('a live command takes the place of the ready command; one that hangs has failed', async () => {
   const live = { command: '[ ! -e hang ] || sleep 1000', interval: 0, timeout: 0, failures: 2 }
   await using rig = await createRig({
-    startCommand: 'rm -f hang; exec sleep 1000',
-    readyCommand: 'true',
+    startCommand: 'rm -f hang; touch up; exec sleep 1000',
+    readyCommand: '[ -e up ]',
     restart: 'on-failure',
     live,
     pace: { liveInterval: 20, liveTimeout: 300 },

@@ -63,7 +63,7 @@ export async function createRig(options: RigOptions = {}): Promise<Rig> {
   const config = { ...plainConfig(), workdir: dir.path, ...given, env: { HOME: dir.path, ...given.env } }
   const supervisor = new Supervisor(
     supervisorOptions({
-      config: { supervisor: config, cgroupRoot },
+      config: { supervisor: config, cgroupRoot, runDir: dir.path },
       processes,
       initialized,
       log,

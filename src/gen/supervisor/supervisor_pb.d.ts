@@ -194,7 +194,7 @@ export declare type Status = Message<"supervisor.Status"> & {
   pid?: number | undefined;
 
   /**
-   * How often the start command was started again since the daemon came up.
+   * How often the start command was started again since the daemon came up; not when it was taken over from an earlier one.
    *
    * @generated from field: uint32 restarts = 7;
    */
@@ -322,6 +322,13 @@ export enum Cause_Kind {
    * @generated from enum value: KIND_NOT_LIVE = 7;
    */
   NOT_LIVE = 7,
+
+  /**
+   * The start command ended. An earlier daemon had started it, so its exit status is not known.
+   *
+   * @generated from enum value: KIND_END_UNKNOWN = 8;
+   */
+  END_UNKNOWN = 8,
 }
 
 /**

@@ -1,0 +1,60 @@
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { close, duplicate, pidfdOpen } from '../native/index.ts'
+import type { LaunchDeps } from './launch.ts'
+import { OutputLog, type StreamName } from './output-log.ts'
+import type { Launched, ProcessConfig } from './process.ts'
+import { startTimeOf } from './start-time.ts'
+
+/** The leader of a session that an earlier daemon started, and how it is to show. */
+export interface AdoptRequest {
+  readonly pid: number
+  /** See `startTimeOf`. */
+  readonly startTime: string
+  /** Inodes of the pipes that its stdout and stderr were. */
+  readonly pipes: readonly (bigint | undefined)[]
+  readonly config: ProcessConfig
+  readonly tag: string
+}
+
+const STREAMS: readonly StreamName[] = ['stdout', 'stderr']
+
+/**
+ * Takes over a process that another daemon started, with its output from now on as far as its pipes are still its stdout and stderr.
+ * Its input is gone. undefined: it is not there any more.
+ */
+export async function adopt(
+  { pid, startTime, pipes, config, tag }: AdoptRequest,
+  { window, pool, readerStall }: Pick<LaunchDeps, 'window' | 'pool' | 'readerStall'>,
+): Promise<Launched | undefined> {
+  const pidfd = pidfdOpen(pid)
+  if (pidfd < 0) return undefined
+  // The descriptor keeps naming the process that it was opened for, so it is looked at after that.
+  if ((await startTimeOf(pid)) !== startTime) {
+    close(pidfd)
+    return undefined
+  }
+  const opened = await Promise.all(STREAMS.map((_, index) => openPipe(`/proc/${pid}/fd/${index + 1}`, pipes[index])))
+  const sources = STREAMS.flatMap((stream, index) => {
+    const fd = opened[index]
+    return fd === undefined ? [] : [{ fd, stream }]
+  })
+  const output = new OutputLog({ share: window.share(), pool, stall: readerStall })
+  const plain = { input: undefined, terminal: undefined }
+  return { pid, pidfd, config, tag, replay: true, adopted: true, output, pool, sources, ...plain }
+}
+
+/** The pipe at that path to read from, if it is the one that is meant. */
+async function openPipe(path: string, inode: bigint | undefined): Promise<number | undefined> {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const found = await handle.stat({ bigint: true })
+    if (!found.isFIFO() || found.ino !== inode) return undefined
+    return duplicate(handle.fd)
+  } catch {
+    return undefined
+  } finally {
+    await handle?.close()
+  }
+}

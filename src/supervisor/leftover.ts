@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import type { LeftoverMode } from '../config.ts'
+import { within } from '../lib/within.ts'
+import type { Log } from '../log.ts'
+import { startTimeOf } from '../process/start-time.ts'
+import { adoptCommand, type Command, type CommandDeps } from './command.ts'
+import type { LeaderRecord, RecordFile } from './record.ts'
+import { stopSession } from './stop.ts'
+
+/** A start command, where it is recorded, and what is to become of one that an earlier daemon left. */
+export interface LeftoverOptions {
+  readonly script: string
+  readonly tag: string
+  readonly commands: CommandDeps
+  readonly record: RecordFile
+  readonly mode: LeftoverMode
+  /** See `stopSession`. */
+  readonly grace: number
+  readonly log: Log
+}
+
+/** A run directory that hangs is not waited for any longer. */
+const READ_LIMIT_MS = 2_000
+
+/**
+ * The start command that an earlier daemon left running, taken over; undefined if there is none. One that is not wanted, or that was
+ * started from other settings, is ended first. Rejects with the signal's reason.
+ */
+export async function takeOver(options: LeftoverOptions, signal: AbortSignal): Promise<Command | undefined> {
+  const { script, tag, commands, mode, grace, log } = options
+  const record = await readRecord(options, signal)
+  if (record === undefined) return undefined
+  const { leader, pipes, fingerprint } = record
+  const command = await adoptCommand({ script, tag }, { ...leader, pipes }, commands)
+  if (command === undefined) return undefined
+  const wanted = mode === 'adopt' && fingerprint === fingerprintOf(script, commands)
+  log.info({ pid: leader.pid, adopted: wanted }, 'an earlier daemon left this command running')
+  if (wanted) return command
+  await stopSession(command.process, grace)
+  return undefined
+}
+
+/** Records a command that was just started. */
+export async function keepRecord(
+  { script, commands, record }: Pick<LeftoverOptions, 'script' | 'commands' | 'record'>,
+  { process }: Command,
+): Promise<void> {
+  const startTime = await startTimeOf(process.pid)
+  if (startTime === undefined) return
+  record.write({
+    leader: { pid: process.pid, startTime },
+    pipes: process.pipeInodes(),
+    fingerprint: fingerprintOf(script, commands),
+  })
+}
+
+async function readRecord({ record, log }: LeftoverOptions, signal: AbortSignal): Promise<LeaderRecord | undefined> {
+  const read = await within(READ_LIMIT_MS, record.read(), signal)
+  signal.throwIfAborted()
+  if (read === undefined) log.warn({}, 'the record of an earlier start command could not be read')
+  return read === 'nothing' ? undefined : read
+}
+
+/** Tells commands apart; a hash, as the variables may be secrets. */
+function fingerprintOf(script: string, { user, workdir, env }: CommandDeps): string {
+  const variables = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256')
+    .update(JSON.stringify([script, user, workdir, variables]))
+    .digest('hex')
+}
