@@ -6,6 +6,7 @@ import {
   type FastifyServerOptions,
   fastify,
 } from 'fastify'
+import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Users } from '../system/users.ts'
 import { logRequests } from './access-log.ts'
@@ -16,6 +17,7 @@ import { applyCors } from './cors.ts'
 import { createErrorHandler } from './error-response.ts'
 import { answerUnrouted, sendNotFound } from './not-found.ts'
 import { pathOf } from './path.ts'
+import { NO_TARGET, normaliseTarget, WHOLE_SERVER } from './request-target.ts'
 
 /** What the app is made of. */
 export interface AppOptions {
@@ -52,7 +54,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
     logger: false,
     exposeHeadRoutes: false,
     return503OnClosing: false,
-    serverFactory: options.serverFactory,
+    serverFactory: (handler) =>
+      options.serverFactory((request, response) => {
+        normaliseTarget(request)
+        handler(request, response)
+      }),
     schemaController: { compilersFactory: noSchemas },
     frameworkErrors: (error, request, reply) => handleError(error, request, reply),
     // The listener answers what is not a request: it knows what else is under way on the connection.
@@ -66,6 +72,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
     if (applyCors(request, reply)) return reply
     checkAccessToken(request, token)
     if (!(await checkBasicUser(request, reply, users))) return reply
+    if (request.url === NO_TARGET) throw new AppError('invalid_argument', 'the request target is malformed')
+    if (request.url === WHOLE_SERVER) {
+      reply.code(200).header('content-length', 0).send()
+      return reply
+    }
     if (pathOf(request.url).includes('%')) {
       // No route has a character that needs an escape, and another spelling of a route is another path (contract A19).
       sendNotFound(reply)

@@ -6,7 +6,6 @@ import { Ports } from '../gen/ports/ports_pb.js'
 import { Process } from '../gen/process/process_pb.js'
 import { Supervisor } from '../gen/supervisor/supervisor_pb.js'
 import { statusOf } from '../http/error-response.ts'
-import { pathOf } from '../http/path.ts'
 import { createAccessLog } from './access-log.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import type { LibraryHandler } from './library.ts'
@@ -45,9 +44,7 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
       ...supervisorMethods(deps.supervisor),
     ].map((method) => [`/${method.name}`, method]),
   )
-  const handle = async (request: FastifyRequest, reply: FastifyReply) => {
-    const path = pathOf(request.url)
-    const kind = kinds.get(path) ?? 'unary'
+  const handle = async (path: string, kind: MethodKind, request: FastifyRequest, reply: FastifyReply) => {
     if (!isCall(request, reply, kind)) return reply
     const contentType = request.headers['content-type']
     const [unary, unaryForm] = [unaries.get(path), unaryCodec(contentType)]
@@ -64,7 +61,7 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
     return library
   }
   return (app) => {
-    for (const path of kinds.keys()) app.all(path, handle)
+    for (const [path, kind] of kinds) app.all(path, (request, reply) => handle(path, kind, request, reply))
   }
 }
 
