@@ -25,7 +25,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   supervisor: [...COMMON, 'process'],
   http: [...COMMON, 'system', 'process', 'filesystem', 'metrics', 'native'],
   rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'platform', 'supervisor', 'http', 'gen'],
-  'errors.ts': [],
+  'errors.ts': ['lib'],
   'program.ts': [],
   'version.ts': [],
   'config.ts': ['lib', 'config'],

@@ -1,3 +1,5 @@
+import { messageText } from './lib/message-text.ts'
+
 /**
  * What went wrong, in the vocabulary of Connect's codes plus three that only HTTP can tell apart: `no_space` (disk or inodes
  * used up), `not_acceptable` (no encoding the client takes) and `budget_spent` (too much waits already; worth a retry).
@@ -23,13 +25,13 @@ export type ErrorKind =
 
 /**
  * The one error class of the daemon: thrown where the failure is known, mapped once per protocol
- * (`rpc/error-boundary.ts`, `http/error-response.ts`). The message is shown to the client as it stands.
+ * (`rpc/error-boundary.ts`, `http/error-response.ts`). The message is shown to the client, as `messageText` makes it.
  */
 export class AppError extends Error {
   readonly kind: ErrorKind
 
   constructor(kind: ErrorKind, message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(messageText(message), options)
     this.name = 'AppError'
     this.kind = kind
   }

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorKind } from '../errors.ts'
 import { errorFields } from '../lib/error-fields.ts'
+import { messageText } from '../lib/message-text.ts'
 import type { Log } from '../log.ts'
 import { errorBody } from './error-body.ts'
 import { pathOf } from './path.ts'
@@ -55,7 +56,7 @@ export function createErrorHandler(log: Log): (error: unknown, request: FastifyR
     }
     if (request.raw.destroyed || reply.raw.destroyed) return void reply.raw.destroy()
     const status = clientFaultOf(error)
-    if (status !== undefined && error instanceof Error) return sendError(reply, status, error.message)
+    if (status !== undefined && error instanceof Error) return sendError(reply, status, messageText(error.message))
     log.error(
       { operation_id: request.id, method: request.method, path: pathOf(request.url), ...errorFields(error) },
       'a request failed unexpectedly',

@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import { parseRfc3339 } from '../lib/rfc3339.ts'
+import { fromUtf8 } from '../lib/utf8.ts'
 import type { VolumeMount } from './machine-setup.ts'
 
 /** What `POST /init` asks for; absent members are to stay as they are. */
@@ -24,7 +25,7 @@ export interface InitRequest {
  * means absent. Throws AppError `invalid_argument` for everything else; its message never contains what was sent.
  */
 export function parseInitRequest(body: Buffer): InitRequest {
-  const text = body.toString().trim()
+  const text = textOf(body).trim()
   const { value, escapedToken } = text === '' ? { value: null, escapedToken: false } : parseJson(text)
   if (value !== null && (typeof value !== 'object' || Array.isArray(value))) throw invalid('the body must be an object')
   const members = membersOf(value ?? {})
@@ -40,6 +41,14 @@ export function parseInitRequest(body: Buffer): InitRequest {
     hyperloopIP: stringOf(members, 'hyperloopIP') ?? '',
     caBundle: stringOf(members, 'caBundle') ?? '',
     volumeMounts: volumeMountsOf(members.get('volumemounts')),
+  }
+}
+
+function textOf(body: Buffer): string {
+  try {
+    return fromUtf8(body)
+  } catch {
+    throw invalid('the body is not UTF-8')
   }
 }
 

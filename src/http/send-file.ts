@@ -146,10 +146,11 @@ function refuseRange(reply: FastifyReply, size: number | undefined): FastifyRepl
 /** Writes to the response itself, which tells when a buffer may be used again. */
 function sendBody(reply: FastifyReply, body: Body): FastifyReply {
   if (body.length !== undefined) reply.header('content-length', body.length)
-  reply.hijack()
   const { raw } = reply
   raw.statusCode = reply.statusCode
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
+  // From here on nobody else answers: what can fail comes before.
+  reply.hijack()
   send(body, raw)
   return reply
 }

@@ -21,6 +21,8 @@ export async function readOnlyMessage(
   const flags = bytes.readUInt8(0)
   const length = bytes.readUInt32BE(1)
   const message = bytes.subarray(HEADER_BYTES, HEADER_BYTES + length)
+  if ((flags & ~(COMPRESSED | END_OF_STREAM)) !== 0)
+    throw new AppError('invalid_argument', `the message has unknown flags: ${flags}`)
   if ((flags & END_OF_STREAM) !== 0) throw new AppError('unimplemented', 'unary request has zero messages')
   if (message.length < length) throw truncated(`${message.length} of ${length} bytes of a message`)
   if (bytes.length > HEADER_BYTES + length) throw new AppError('unimplemented', 'unary request has multiple messages')

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
+import { parseMediaType } from '../http/media-type.ts'
 import { parseTimeout } from './deadline.ts'
 
 /** What a method takes and gives, as far as its content types differ. */
@@ -25,10 +26,15 @@ export function isCall(request: FastifyRequest, reply: FastifyReply, kind: Metho
     reply.code(405).header('allow', 'POST').send()
     return false
   }
-  const contentType = mediaType(request.headers['content-type'])
-  if (accepted[kind].includes(contentType)) return true
+  const contentType = request.headers['content-type']
+  if (accepted[kind].includes(mediaType(contentType)) && isUtf8(contentType)) return true
   reply.code(415).header('accept-post', accepted[kind].join(', ')).send()
   return false
+}
+
+/** Whether a content type names no charset but UTF-8, which is the only one of JSON (RFC 8259 8.1). */
+function isUtf8(contentType = ''): boolean {
+  return /^utf-?8$/i.test(parseMediaType(contentType)?.parameters.get('charset') ?? 'utf-8')
 }
 
 /** A content type without its parameters, in small letters. */
@@ -37,7 +43,7 @@ export function mediaType(header: string | undefined): string {
 }
 
 /**
- * Rewrites the timeout header into what the library understands the way this daemon does (`parseTimeout`), and takes
+ * Rewrites the timeout headers into what the library understands the way this daemon does (`parseTimeout`), and takes
  * compression off gRPC streams. Throws `invalid_argument` for a header that is no timeout.
  */
 export function normaliseHeaders(request: FastifyRequest, kind: MethodKind): void {
@@ -45,7 +51,21 @@ export function normaliseHeaders(request: FastifyRequest, kind: MethodKind): voi
   const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
   if (timeout === undefined) delete headers['connect-timeout-ms']
   else headers['connect-timeout-ms'] = String(Math.min(timeout, MAX_TIMEOUT_MS))
+  if (isEndless(singleHeader(headers['grpc-timeout']))) delete headers['grpc-timeout']
   if (kind === 'stream') delete headers['grpc-accept-encoding']
+}
+
+/** Milliseconds of the units of a gRPC timeout that can be longer than a timer (gRPC over HTTP/2, "Timeout"). */
+const LONG_UNITS = new Map([
+  ['H', 3_600_000],
+  ['M', 60_000],
+  ['S', 1000],
+])
+
+/** Whether a gRPC timeout is longer than a timer takes, which is 24 days: as good as none. */
+function isEndless(timeout = ''): boolean {
+  const [, count, unit = ''] = /^(\d{1,8})([HMS])$/.exec(timeout) ?? []
+  return Number(count) * (LONG_UNITS.get(unit) ?? 0) > MAX_TIMEOUT_MS
 }
 
 /** Throws `invalid_argument` for another version of the protocol than the one there is; none at all is that one. */

@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { type DescMessage, fromBinary, fromJsonString, type MessageShape } from '@bufbuild/protobuf'
 import { AppError } from '../errors.ts'
+import { fromUtf8 } from '../lib/utf8.ts'
 import type { Codec } from './message-frame.ts'
 
 /** Largest request message: room for the largest environment and for 16 MiB of input in base64, far below memory. */
@@ -56,7 +57,7 @@ export async function gunzipped(message: Buffer): Promise<Buffer> {
 export function decodeMessage<I extends DescMessage>(schema: I, bytes: Buffer, codec: Codec): MessageShape<I> {
   try {
     if (codec === 'proto') return fromBinary(schema, bytes)
-    return fromJsonString(schema, bytes.length === 0 ? '{}' : bytes.toString(), { ignoreUnknownFields: true })
+    return fromJsonString(schema, bytes.length === 0 ? '{}' : fromUtf8(bytes), { ignoreUnknownFields: true })
   } catch (error) {
     const why = error instanceof Error ? error.message : 'malformed'
     throw new AppError('invalid_argument', `unmarshal message: ${why}`, { cause: error })

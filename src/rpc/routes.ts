@@ -5,7 +5,7 @@ import { Metrics } from '../gen/metrics/metrics_pb.js'
 import { Ports } from '../gen/ports/ports_pb.js'
 import { Process } from '../gen/process/process_pb.js'
 import { Supervisor } from '../gen/supervisor/supervisor_pb.js'
-import { statusOf } from '../http/error-response.ts'
+import { refuseCall } from '../http/refuse-call.ts'
 import { createAccessLog } from './access-log.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import type { LibraryHandler } from './library.ts'
@@ -52,13 +52,18 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
     if (unary !== undefined && unaryForm !== undefined) await serveUnary(unary, unaryForm, { request, reply }, served)
     else if (stream !== undefined && streamForm !== undefined)
       await serveStream(stream, streamForm, { request, reply }, served)
-    else if (normalise(request, reply, kind)) await (await loadLibrary()).get(path)?.(request, reply)
+    else if (normalise(request, reply, kind)) await serveByLibrary(path, request, reply)
     return reply
   }
   let library: Promise<ReadonlyMap<string, LibraryHandler>> | undefined
   const loadLibrary = () => {
     library ??= import('./library.ts').then(({ libraryHandlers }) => libraryHandlers(served))
     return library
+  }
+  const serveByLibrary = async (path: string, request: FastifyRequest, reply: FastifyReply) => {
+    const call = (await loadLibrary()).get(path)
+    if (call === undefined) throw new Error(`no handler for ${path}`)
+    await call(request, reply)
   }
   return (app) => {
     for (const [path, kind] of kinds) app.all(path, (request, reply) => handle(path, kind, request, reply))
@@ -82,8 +87,7 @@ function normalise(request: FastifyRequest, reply: FastifyReply, kind: MethodKin
     return true
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    const body = JSON.stringify({ code: error.kind, message: error.message })
-    reply.code(statusOf(error.kind)).header('content-type', 'application/json').send(body)
+    refuseCall(request, reply, error)
     return false
   }
 }

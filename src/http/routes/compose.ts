@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { composeFiles } from '../../filesystem/compose.ts'
 import { pump } from '../../lib/pump.ts'
+import { fromUtf8 } from '../../lib/utf8.ts'
 import type { Defaults } from '../../system/defaults.ts'
 import type { Users } from '../../system/users.ts'
 import { discardRest } from '../discard-rest.ts'
@@ -42,7 +43,7 @@ export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void
   }
 }
 
-async function readBody(request: FastifyRequest): Promise<string> {
+async function readBody(request: FastifyRequest): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   const sink = {
@@ -60,11 +61,11 @@ async function readBody(request: FastifyRequest): Promise<string> {
     if (error instanceof AppError) throw error
     throw invalid(error instanceof Error ? error.message : 'unreadable')
   }
-  return Buffer.concat(chunks).toString()
+  return Buffer.concat(chunks)
 }
 
 /** Checks in the order of contract B51. */
-function parseRequest(body: string): ComposeRequest {
+function parseRequest(body: Buffer): ComposeRequest {
   const given = parseJson(body)
   const { source_paths: sourcePaths = [], destination = '', username } = given
   if (!isStrings(sourcePaths)) throw invalid('source_paths must be a list of strings')
@@ -77,12 +78,12 @@ function parseRequest(body: string): ComposeRequest {
   return { sourcePaths, destination, username: username ?? undefined }
 }
 
-function parseJson(body: string): Record<string, unknown> {
+function parseJson(body: Buffer): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(body)
+    const value: unknown = JSON.parse(fromUtf8(body))
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   } catch (error) {
-    throw invalid(body.trim() === '' ? 'EOF' : String(error))
+    throw invalid(body.toString('latin1').trim() === '' ? 'EOF' : String(error))
   }
   throw invalid('not an object')
 }

@@ -82,8 +82,9 @@ test('B16 what is no file is refused: missing, a directory, below a file, a link
     [`${dir}/${'n'.repeat(300)}`, 'file name too long'],
   ]
   for (const [path = '', reason] of cases) {
+    const shown = path.replace('\0', '\\u0000')
     expect(await read(path)).toMatchObject(
-      failed(500, `error checking if path exists '${path}': stat ${path}: ${reason}`),
+      failed(500, `error checking if path exists '${shown}': stat ${shown}: ${reason}`),
     )
   }
 })
