@@ -6,7 +6,7 @@ import { request } from 'node:http'
 
 const INTERVAL_MS = 20
 
-/** Sent to the test: milliseconds of each answer, in order of size, and how many calls failed. */
+/** Sent to the test: milliseconds of each answer, or of the wait so far, in order of size, and how many calls failed. */
 export interface Seen {
   readonly times: readonly number[]
   readonly failed: number
@@ -15,12 +15,16 @@ export interface Seen {
 const [url = ''] = process.argv.slice(2)
 let times: number[] = []
 let failed = 0
+/** When those calls began that have no answer yet. */
+const waiting = new Set<{ readonly began: number }>()
 
 function ask(): void {
-  const began = performance.now()
+  const call = { began: performance.now() }
+  waiting.add(call)
+  const answered = () => times.push(performance.now() - call.began)
   const outgoing = request(`${url}/health`, { agent: false, headers: { connection: 'close' } }, (incoming) => {
     incoming.resume().on('end', () => {
-      if (incoming.statusCode === 204) times.push(performance.now() - began)
+      if (incoming.statusCode === 204) answered()
       else failed += 1
     })
     incoming.on('error', () => {
@@ -30,11 +34,14 @@ function ask(): void {
   outgoing.on('error', () => {
     failed += 1
   })
+  outgoing.on('close', () => waiting.delete(call))
   outgoing.end()
 }
 
 const timer = setInterval(ask, INTERVAL_MS)
 process.on('message', () => {
+  const now = performance.now()
+  times.push(...Array.from(waiting, ({ began }) => now - began))
   const seen: Seen = { times: times.sort((a, b) => a - b), failed }
   times = []
   failed = 0

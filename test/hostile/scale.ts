@@ -9,3 +9,10 @@ export const MAX_RESIDENT = 200 * 2 ** 20
 
 /** The longest answer to a health check under attack. The loop's own halt is measured by its own tests; this has room for a busy machine. */
 export const WORST_HEALTH_MS = 1000
+
+/** How soon a health check is answered under attack, by 95 and 99 of 100. */
+export const P95_HEALTH_MS = 20
+export const P99_HEALTH_MS = 100
+
+/** How long an attack is held once all of it is under way. */
+export const PRESSURE_MS = 2000

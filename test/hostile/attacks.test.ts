@@ -1,0 +1,43 @@
+import { setPriority } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+import { beforeAll, expect, test } from 'vitest'
+import { sendWhole } from '../_util/http.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+import { bodies } from './attacks/bodies.ts'
+import { connections } from './attacks/connections.ts'
+import { readers } from './attacks/readers.ts'
+import { work } from './attacks/work.ts'
+import { startLimited } from './limited-daemon.ts'
+import { startProbe } from './probe.ts'
+import { MAX_RESIDENT, P95_HEALTH_MS, P99_HEALTH_MS, PRESSURE_MS, WHOLE } from './scale.ts'
+
+/** The part of each attack that is made in the reduced form. */
+const REDUCED = 0.25
+
+// The attacker must not take the processor from the daemon: a sandbox's clients run elsewhere.
+beforeAll(() => setPriority(19))
+
+for (const { name, prepare, run } of [...bodies, ...readers, ...connections, ...work]) {
+  test(`${name} leave the daemon small and quick`, async (context) => {
+    await using daemon = await startLimited(context)
+    await using directory = await makeTmpDir()
+    const before = daemon.held()
+    const held = new AsyncDisposableStack()
+    const field = { daemon, directory: directory.path, scale: WHOLE ? 1 : REDUCED, held }
+    await prepare?.(field)
+    await using probe = await startProbe(daemon.url)
+    await run(field)
+    await delay(PRESSURE_MS)
+    const health = await probe.report()
+    const under = daemon.held()
+    await held.disposeAsync()
+    await expect.poll(() => daemon.held().descriptors, { timeout: 20_000 }).toBeLessThanOrEqual(before.descriptors + 8)
+    console.log(`${name}: ${JSON.stringify({ health, before, under, after: daemon.held() })}`)
+    expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+    expect(under.peak).toBeLessThan(MAX_RESIDENT)
+    expect(health.failed).toBe(0)
+    expect(health.count).toBeGreaterThan(PRESSURE_MS / 40)
+    expect(health.p95).toBeLessThan(P95_HEALTH_MS)
+    expect(health.p99).toBeLessThan(P99_HEALTH_MS)
+  })
+}
