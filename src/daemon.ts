@@ -49,6 +49,7 @@ import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
 import { Registry } from './process/registry.ts'
 import { createProcessService } from './process/service.ts'
+import { untilSignalled } from './process/terminate.ts'
 import { rpcRoutes } from './rpc/routes.ts'
 import { createSupervisorService } from './supervisor/service.ts'
 import { createClock } from './system/clock.ts'
@@ -107,6 +108,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
     const closed = listener.close(CLOSE_GRACE_MS)
     // The end of process 1 is the end of every process: better that they hear of it.
     if (config.killOnExit || process.pid === 1) await endAll(registry)
+    // What a client was told is killed is killed.
+    await untilSignalled()
     await closed
     await app.close()
     stopReaping()

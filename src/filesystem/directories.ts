@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir, rmdir, stat } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { fileErrno } from './failure.ts'
 import { giveDirectoryTo, type Owner } from './ownership.ts'
@@ -19,7 +19,7 @@ export class NotADirectory extends Error {
  * their owner; existing ones stay as they are, and others may make the same ones meanwhile (contract B38, C14).
  * @param path absolute and clean.
  * @returns whether `path` itself was made here.
- * Rejects with NotADirectory, or with the system error.
+ * Rejects with NotADirectory, with what `giveTo` rejects with, or with the system error. One that could not be given away is removed.
  */
 export async function ensureDirectory(path: string, owner: Owner): Promise<boolean> {
   if (await isDirectory(path)) return false
@@ -31,7 +31,13 @@ export async function ensureDirectory(path: string, owner: Owner): Promise<boole
     if (fileErrno(error) === 'EEXIST' && (await isDirectory(path))) return false
     throw error
   }
-  await inWriteTurn(() => giveDirectoryTo(path, owner))
+  try {
+    await inWriteTurn(() => giveDirectoryTo(path, owner))
+  } catch (error) {
+    // Nobody has asked for a directory of the daemon's own. Others may have put something into it, and then it stays.
+    await inWriteTurn(() => rmdir(path)).catch(() => {})
+    throw error
+  }
   return true
 }
 

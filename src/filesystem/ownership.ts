@@ -29,21 +29,25 @@ export async function giveTo(handle: FileHandle, owner: Owner): Promise<void> {
   }
 }
 
+/** Of fchown(2): without CAP_CHOWN, for an id that the user namespace does not map, from a filter of system calls. */
+const REFUSALS = new Set(['EPERM', 'EACCES', 'EINVAL', 'ENOSYS'])
+
 /**
- * Judges why an open file could not be given to its owner. Resolves where owners are the kernel's matter, or where a daemon that
- * is not root writes a file that is not its own. Rejects with permission_denied when a daemon that is not root should
- * act for another user, else with the error itself.
+ * Judges why an open file could not be given to its owner. Resolves where owners are the kernel's matter, or where the owner is
+ * the daemon's own user and the file somebody else's. Rejects with permission_denied when a daemon that may not change owners
+ * should act for another user, else with the error itself.
  */
 export async function forgiveOwner(fd: number, owner: Owner, error: unknown): Promise<void> {
-  if (fileErrno(error) === 'EPERM' || fileErrno(error) === 'EACCES') {
-    const daemon = process.geteuid?.()
-    if (daemon !== 0 && daemon === owner.uid) return
-    if (daemon !== 0) {
-      throw new AppError('permission_denied', `cannot act for user '${owner.name}': the daemon does not run as root`)
-    }
-  }
+  const daemon = process.geteuid?.()
+  const refused = REFUSALS.has(fileErrno(error) ?? '')
+  if (refused && daemon === owner.uid) return
+  if (refused && daemon !== 0)
+    throw new AppError('permission_denied', `cannot act for user '${owner.name}': the daemon does not run as root`)
   const { type } = await statfs(`/proc/self/fd/${fd}`)
-  if (!KERNEL_FILESYSTEMS.has(type)) throw error
+  if (KERNEL_FILESYSTEMS.has(type)) return
+  if (!refused) throw error
+  const text = `cannot act for user '${owner.name}': the daemon may not give files away`
+  throw new AppError('permission_denied', text, { cause: error })
 }
 
 /**

@@ -7,6 +7,7 @@ NAPI_MODULE_INIT() {
   envd::register_poll(env, exports);
   envd::register_terminal(env, exports);
   envd::register_pidfd(env, exports);
+  envd::register_session(env, exports);
   envd::register_system(env, exports);
   envd::register_files(env, exports);
   envd::register_attributes(env, exports);

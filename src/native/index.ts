@@ -28,7 +28,10 @@ export interface SpawnSpec {
   readonly stdio: readonly [number, number, number]
   /** Descriptor 0 becomes the controlling terminal of the new session. */
   readonly terminal: boolean
-  /** Absent: the daemon's own user and groups stay. */
+  /**
+   * Absent: the daemon's own user and groups stay. For the daemon's own uid, groups that may not be changed (EPERM without
+   * CAP_SETGID) stay as they are; for any other that is a failure with stage `user`.
+   */
   readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
   /** RLIMIT_NOFILE soft limit. */
   readonly noFile?: number
@@ -106,6 +109,7 @@ interface Addon {
   pidfdOpen(pid: number): number
   pidfdSignal(pidfd: number, signal: number): number
   pidfdWait(pidfd: number): ExitStatus | undefined
+  signalSessions(targets: readonly number[]): Promise<Buffer>
   waitOrphan(ours: readonly number[]): 'none' | 'ours' | number
   setChildSubreaper(): void
   noFileLimit(): [number, number]
@@ -190,6 +194,14 @@ export const pidfdOpen = addon.pidfdOpen
 export const pidfdSignal = addon.pidfdSignal
 /** waitid(2) on a pidfd without blocking: reaps and returns the status, or undefined while it runs. Throws with `code`. */
 export const pidfdWait = addon.pidfdWait
+/**
+ * Signals the living members of sessions, all by one walk over the processes, except their leaders and whoever ignores SIGHUP.
+ * Four numbers a target: the session; the signal (0 only looks); a second signal for who got the first, or 0; 1 if the leader has been
+ * reaped, as then nobody is signalled once its number is somebody else's. Gives 8 bytes for each process that was reached: the
+ * target's place and the pid, as 32-bit little-endian. Each process is signalled through a pidfd after its session was checked; by its
+ * number where a sandbox refuses pidfds. On a thread of its own. Rejects with `code` where there is no /proc.
+ */
+export const signalSessions = addon.signalSessions
 /**
  * Reaps one ended child that is none of `ours` (for a daemon that is PID 1 or a subreaper). 'ours': one of ours waits to be
  * reaped first; 'none': nothing to reap; else the pid that was reaped. `ours` must name every child that somebody waits for,

@@ -81,16 +81,20 @@ int start_thread(Job* job) {
   return error;
 }
 
+bool queue(napi_env env, std::unique_ptr<Job> job, const char* name) {
+  const auto execute = [](napi_env, void* data) { static_cast<Job*>(data)->run(); };
+  napi_create_async_work(env, nullptr, from_string(env, name), execute, complete, job.get(), &job->work);
+  if (napi_queue_async_work(env, job->work) != napi_ok) return false;
+  job.release();
+  return true;
+}
+
 }  // namespace
 
 napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
   napi_value promise = nullptr;
   if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) return nullptr;
-  const auto execute = [](napi_env, void* data) { static_cast<Job*>(data)->run(); };
-  napi_create_async_work(env, nullptr, from_string(env, name), execute, complete, job.get(), &job->work);
-  if (napi_queue_async_work(env, job->work) != napi_ok) return nullptr;
-  job.release();
-  return promise;
+  return queue(env, std::move(job), name) ? promise : nullptr;
 }
 
 napi_value start_thread_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
@@ -101,11 +105,10 @@ napi_value start_thread_job(napi_env env, std::unique_ptr<Job> job, const char* 
     return throw_errno(env, name, ENOMEM);
   }
   Job* started = job.release();
-  if (const int error = start_thread(started); error != 0) {
-    started->fail("pthread_create", error);
-    report(started);
-  }
-  return promise;
+  if (start_thread(started) == 0) return promise;
+  job.reset(started);
+  napi_release_threadsafe_function(job->done, napi_tsfn_abort);
+  return queue(env, std::move(job), name) ? promise : nullptr;
 }
 
 void put_integer(std::string& out, uint64_t value, size_t bytes) {

@@ -11,6 +11,7 @@ void register_descriptors(napi_env env, napi_value exports);
 void register_poll(napi_env env, napi_value exports);
 void register_terminal(napi_env env, napi_value exports);
 void register_pidfd(napi_env env, napi_value exports);
+void register_session(napi_env env, napi_value exports);
 void register_system(napi_env env, napi_value exports);
 void register_files(napi_env env, napi_value exports);
 void register_attributes(napi_env env, napi_value exports);

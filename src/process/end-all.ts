@@ -1,3 +1,5 @@
+import { AppError } from '../errors.ts'
+import type { RunningProcess } from './process.ts'
 import type { Registry } from './registry.ts'
 
 /** What commands have to end in after SIGTERM, before SIGKILL. */
@@ -16,7 +18,17 @@ async function signalAll(registry: Registry, signal: 'SIGTERM' | 'SIGKILL', grac
   const processes = registry.list()
   if (processes.length === 0) return
   const timeUp = AbortSignal.timeout(graceMs)
-  const done = Promise.all(processes.map((process) => process.signal(signal, timeUp).then(() => process.ended)))
+  const done = Promise.all(processes.map((process) => endOf(process, signal, timeUp)))
   const expired = new Promise<void>((resolve) => timeUp.addEventListener('abort', () => resolve(), { once: true }))
   await Promise.race([done, expired])
+}
+
+/** When its session is signalled and it has told its end; also for one that the daemon may not signal. */
+async function endOf(process: RunningProcess, signal: 'SIGTERM' | 'SIGKILL', timeUp: AbortSignal): Promise<void> {
+  try {
+    await process.signal(signal, timeUp).others
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+  }
+  await process.ended
 }

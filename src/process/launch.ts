@@ -1,11 +1,10 @@
-import { stat } from 'node:fs/promises'
-import { AppError, errnoOf } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import type { ExitStatus, Spawned, SpawnFailure, SpawnSpec } from '../native/index.ts'
 import type { Defaults } from '../system/defaults.ts'
 import { resolvePath } from '../system/paths.ts'
 import type { User, Users } from '../system/users.ts'
-import { checkConfig, commandLine, environmentOf } from './command.ts'
+import { checkConfig, environmentOf } from './command.ts'
 import { InputQueue } from './input-queue.ts'
 import { OutputLog } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
@@ -14,6 +13,7 @@ import { commandGroup } from './placement.ts'
 import type { Launched, ProcessConfig, TerminalSize } from './process.ts'
 import type { SlabPool } from './slab-pool.ts'
 import { type CommandGroups, spawnInGroup } from './spawn-in-group.ts'
+import { isExhaustion, startFailure, stdioFailure } from './start-failure.ts'
 import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts'
 
 /** What to start and as whom. */
@@ -63,8 +63,8 @@ const NOT_RUNNABLE = 126
 /**
  * Starts a command in a session of its own. A program that cannot be run is no error: it "ran", said so on stderr and
  * exited with 126 or 127, as under a shell (contract D4). Throws `invalid_argument` for what the request got wrong,
- * `permission_denied` for another user where the daemon is not root, `resource_exhausted` where descriptors or processes
- * ran out.
+ * `permission_denied` for another user where the daemon may not become that one, `resource_exhausted` where descriptors,
+ * processes, terminals or memory ran out, `internal` where the system refuses what every start takes.
  */
 export async function launch(
   request: LaunchRequest,
@@ -94,9 +94,7 @@ export async function launch(
         ? openPipes(owner, { stdin, outlives, devNull: deps.devNull })
         : openTerminalStdio(owner, terminal)
     } catch (error) {
-      throw new AppError('resource_exhausted', `${startError(request)}: ${errnoText(errnoOf(error) ?? 'EIO')}`, {
-        cause: error,
-      })
+      throw stdioFailure(request, error)
     }
   }
 }
@@ -144,7 +142,7 @@ async function run(request: LaunchRequest, { cwd, identity, stdio, deps }: RunCo
   } catch (error) {
     // `spawn` rejects with nothing else.
     const failure = error as SpawnFailure
-    if (failure.stage === 'exec' && failure.code !== 'E2BIG' && failure.code !== 'ENOMEM')
+    if (failure.stage === 'exec' && failure.code !== 'E2BIG' && !isExhaustion(failure.code))
       return notRun(config, failure)
     throw await startFailure(request, cwd, failure)
   }
@@ -154,37 +152,6 @@ async function run(request: LaunchRequest, { cwd, identity, stdio, deps }: RunCo
 function notRun(config: ProcessConfig, { code, pid }: SpawnFailure): Outcome {
   const exitCode = code === 'ENOENT' || code === 'ENOTDIR' ? NOT_FOUND : NOT_RUNNABLE
   return { pid, text: `${config.cmd}: ${errnoText(code)}\n`, status: { exitCode } }
-}
-
-async function startFailure(request: LaunchRequest, cwd: string, failure: SpawnFailure): Promise<AppError> {
-  const { code, stage } = failure
-  if (stage === 'chdir' && code === 'ENOENT' && !(await exists(cwd)))
-    return new AppError('invalid_argument', `cwd '${cwd}' does not exist`)
-  const step = stage === 'chdir' ? `chdir ${cwd}` : stage
-  const exhausted = stage === 'clone' || code === 'ENOMEM'
-  return new AppError(
-    exhausted ? 'resource_exhausted' : 'invalid_argument',
-    `${startError(request)}: ${step}: ${reason(failure)}`,
-  )
-}
-
-function reason({ code }: SpawnFailure): string {
-  return code === 'E2BIG'
-    ? `${errnoText(code)}: one argument or variable may take 128 KiB; pass more through a file or standard input`
-    : errnoText(code)
-}
-
-function startError({ config, terminal }: LaunchRequest): string {
-  if (terminal === undefined) return `error starting process '${commandLine(config)}'`
-  const { columns, rows } = terminal
-  return `error starting pty with command '${commandLine(config)}' in dir '${config.cwd ?? ''}' with '${columns}' cols and '${rows}' rows`
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }
 
 interface Parts {

@@ -6,7 +6,7 @@ import type { InputQueue } from './input-queue.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { Pump } from './pump.ts'
 import type { SlabPool } from './slab-pool.ts'
-import { sessionExists, signalSession } from './terminate.ts'
+import { type SessionLeader, sessionExists, signalLeader, signalMembers } from './terminate.ts'
 
 /** What was asked for, as `List` gives it back. */
 export interface ProcessConfig {
@@ -60,6 +60,7 @@ export class RunningProcess {
   /** Resolves, never rejects, when the process has ended and all its output is in the log, just before the log closes. */
   readonly ended: Promise<End>
   readonly #launched: Launched
+  readonly #leader: SessionLeader
   readonly #pumps: readonly Pump[]
   readonly #exit: Poll | undefined
   readonly #settle: (end: End) => void
@@ -71,6 +72,7 @@ export class RunningProcess {
   /** @param beforeEnd runs when the end is known, before any reader can see it: the registry takes the process out. */
   constructor(launched: Launched, beforeEnd: (process: RunningProcess, end: End) => void) {
     this.#launched = launched
+    this.#leader = { pid: launched.pid, pidfd: () => (this.#status === undefined ? launched.pidfd : undefined) }
     this.pid = launched.pid
     this.config = launched.config
     this.tag = launched.tag
@@ -146,20 +148,20 @@ export class RunningProcess {
   }
 
   /**
-   * Signals its session (see `signalSession`). Resolves when all are signalled, which says nothing about their end. A
-   * process that has exited meanwhile is no error (contract D58).
+   * Signals its session: the leader at once, everybody else by `others`, which resolves when all are signalled, never rejects, and
+   * stops early when `abort` aborts. That says nothing about anybody's end. A process that has exited meanwhile is no error
+   * (contract D58). Throws AppError `permission_denied` where the daemon may not signal the leader.
    */
-  async signal(signal: 'SIGTERM' | 'SIGKILL', abort: AbortSignal): Promise<void> {
+  signal(signal: 'SIGTERM' | 'SIGKILL', abort: AbortSignal): { readonly others: Promise<void> } {
+    signalLeader(this.#leader, signal)
     this.#killed = true
-    const pidfd = this.#status === undefined ? this.#launched.pidfd : undefined
-    await signalSession({ pid: this.pid, pidfd }, signal, abort)
     if (this.#status !== undefined) this.#settleOutput()
+    return { others: signalMembers(this.#leader, signal, abort) }
   }
 
   /** Whether `signal` would reach anybody at the moment: itself, or one that it left behind. */
   hasSession(): Promise<boolean> {
-    const pidfd = this.#status === undefined ? this.#launched.pidfd : undefined
-    return sessionExists({ pid: this.pid, pidfd })
+    return sessionExists(this.#leader)
   }
 
   /** The inodes of the pipes that it writes to, by which they can be found again; undefined for one that is closed. */

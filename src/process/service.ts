@@ -111,7 +111,10 @@ export function createProcessService(deps: ProcessServiceDeps) {
       return {}
     },
 
-    /** Signals the session; the answer says that the signal is sent, not that it had an effect (contract D57). */
+    /**
+     * Signals the session; the answer says that the leader has its signal and that all others get it, not that it had an effect
+     * (contract D57).
+     */
     async sendSignal(request: SendSignalRequest, caller: Caller) {
       const process = registry.find(toSelector(request.process))
       if (request.signal !== Signal.SIGTERM && request.signal !== Signal.SIGKILL) {
@@ -119,7 +122,7 @@ export function createProcessService(deps: ProcessServiceDeps) {
         throw new AppError('unimplemented', `invalid signal: ${name}`)
       }
       // A caller that goes away must not leave half a session behind.
-      await process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', new AbortController().signal)
+      process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', new AbortController().signal)
       log.info(
         { pid: process.pid, operation_id: caller.operationId, signal: Signal[request.signal] },
         'process signalled',
@@ -191,9 +194,11 @@ function endAtDeadline(process: RunningProcess, { deadline }: StreamCaller, log:
   if (deadline === undefined) return
   const kill = () => {
     log.info({ pid: process.pid }, 'process reached its deadline')
-    process.signal('SIGKILL', new AbortController().signal).catch((error) => {
+    try {
+      process.signal('SIGKILL', new AbortController().signal)
+    } catch (error) {
       log.error({ pid: process.pid, ...errorFields(error) }, 'process could not be killed at its deadline')
-    })
+    }
   }
   const cancel = after(deadline - performance.now() + DEADLINE_MARGIN_MS, kill)
   void process.ended.then(cancel)

@@ -1,7 +1,11 @@
 import { constants, openSync } from 'node:fs'
+import { errnoOf } from '../errors.ts'
 import { changeOwner, close, duplicate, openPipe, openTerminal, setNonBlocking } from '../native/index.ts'
 import type { StreamName } from './output-log.ts'
 import type { TerminalSize } from './process.ts'
+
+/** Of fchown(2): without the capability, for an id that the user namespace does not map, from a filter of system calls. */
+const REFUSALS = new Set(['EPERM', 'EINVAL', 'ENOSYS'])
 
 /** Descriptors of a command: what the child gets, and the daemon's ends of them. */
 export interface Stdio {
@@ -41,7 +45,7 @@ export function openPipes(owner: Owner, { stdin, outlives, devNull }: PipeOption
   const pipe = (): [number, number] => {
     const ends = openPipe()
     opened.push(...ends)
-    if (owner !== undefined) changeOwner(ends[0], owner.uid, owner.gid)
+    giveTo(ends[0], owner)
     return ends
   }
   const closeAll = () => closeEach(opened)
@@ -78,7 +82,7 @@ export function openTerminalStdio(owner: Owner, size: TerminalSize): Stdio {
   const opened = [master, slave]
   const closeAll = () => closeEach(opened)
   try {
-    if (owner !== undefined) changeOwner(slave, owner.uid, owner.gid)
+    giveTo(slave, owner)
     // A second descriptor, since each is watched for one direction.
     const input = duplicate(master)
     opened.push(input)
@@ -109,6 +113,19 @@ function readable(fd: number, opened: number[]): number {
     return both
   } catch {
     return fd
+  }
+}
+
+/**
+ * Gives a pipe or terminal to its user as far as the daemon may (not without CAP_CHOWN). Without that the command still has its
+ * descriptors, and cannot open them again by name.
+ */
+function giveTo(fd: number, owner: Owner): void {
+  if (owner === undefined) return
+  try {
+    changeOwner(fd, owner.uid, owner.gid)
+  } catch (error) {
+    if (!REFUSALS.has(errnoOf(error) ?? '')) throw error
   }
 }
 

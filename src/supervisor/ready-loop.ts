@@ -65,7 +65,7 @@ export async function attempt(options: AttemptOptions, signal: AbortSignal): Pro
     const end = await unlessAborted(command.ended, over)
     return end.exitCode === 0 ? undefined : { probe, status: end.status, output: command.output() }
   } catch {
-    await command.process.signal('SIGKILL', new AbortController().signal)
+    await command.process.signal('SIGKILL', new AbortController().signal).others
     signal.throwIfAborted()
     return { probe, status: `took longer than ${timeout / 1000} s`, output: command.output() }
   }

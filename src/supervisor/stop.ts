@@ -22,7 +22,7 @@ export async function stopSession(process: RunningProcess, grace: number): Promi
 async function endsWithin(process: RunningProcess, signal: 'SIGTERM' | 'SIGKILL', time: number): Promise<boolean> {
   const timeUp = AbortSignal.timeout(time)
   try {
-    await process.signal(signal, timeUp)
+    await process.signal(signal, timeUp).others
     await unlessAborted(process.ended, timeUp)
     for (let pause = FIRST_LOOK_MS; await process.hasSession(); pause = Math.min(pause * 2, MAX_LOOK_MS))
       await sleep(pause, undefined, { signal: timeUp, ref: false })

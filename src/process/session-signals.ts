@@ -1,0 +1,64 @@
+import { signalSessions } from '../native/index.ts'
+import type { SessionLeader } from './terminate.ts'
+
+/** A signal, and a second one for who got the first; 0: none. A first one of 0 only looks who is there. */
+export interface SessionSignal {
+  readonly first: number
+  readonly second: number
+}
+
+interface Waiting {
+  readonly leader: SessionLeader
+  readonly signal: SessionSignal
+  readonly reached: Promise<readonly number[]>
+  readonly settle: (pids: readonly number[]) => void
+}
+
+/** Asked for since the walk began that goes on now, by session and signal: no more than two for each session. */
+const waiting = new Map<string, Waiting>()
+let walking = false
+
+/**
+ * Signals the members of a session, its leader and whoever ignores SIGHUP excepted, by a walk over all processes that begins now or
+ * later. Who asks during one shares the next, so any number of kills at a time costs two. Gives the pids that were reached;
+ * none where there is no /proc.
+ */
+export function signalOthers(leader: SessionLeader, signal: SessionSignal): Promise<readonly number[]> {
+  const key = `${leader.pid}:${signal.first}`
+  const known = waiting.get(key)
+  if (known !== undefined && known.leader === leader) return known.reached
+  const { promise, resolve } = Promise.withResolvers<readonly number[]>()
+  // Another leader of that number is one that was reaped long ago, whose session is gone.
+  known?.settle([])
+  waiting.set(key, { leader, signal, reached: promise, settle: resolve })
+  if (!walking) void walkAll()
+  return promise
+}
+
+async function walkAll(): Promise<void> {
+  walking = true
+  while (waiting.size > 0) {
+    const batch = [...waiting.values()]
+    waiting.clear()
+    const reached = await walk(batch)
+    batch.forEach(({ settle }, index) => {
+      settle(reached.get(index) ?? [])
+    })
+  }
+  walking = false
+}
+
+/** Pids by their place in the batch. */
+async function walk(batch: readonly Waiting[]): Promise<ReadonlyMap<number, number[]>> {
+  const isReaped = ({ leader }: Waiting) => (leader.pidfd() === undefined ? 1 : 0)
+  const targets = batch.flatMap((each) => [each.leader.pid, each.signal.first, each.signal.second, isReaped(each)])
+  const packed = await signalSessions(targets).catch(() => Buffer.alloc(0))
+  const reached = new Map<number, number[]>()
+  for (let at = 0; at < packed.length; at += 8) {
+    const index = packed.readUInt32LE(at)
+    const pids = reached.get(index)
+    if (pids === undefined) reached.set(index, [packed.readUInt32LE(at + 4)])
+    else pids.push(packed.readUInt32LE(at + 4))
+  }
+  return reached
+}

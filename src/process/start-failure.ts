@@ -1,0 +1,63 @@
+import { stat } from 'node:fs/promises'
+import { AppError, type ErrorKind, errnoOf } from '../errors.ts'
+import { errnoText } from '../lib/errno-text.ts'
+import type { SpawnFailure } from '../native/index.ts'
+import { commandLine } from './command.ts'
+import type { LaunchRequest } from './launch.ts'
+
+/** Of what there is more of later. Clients try again after `resource_exhausted`, so nothing else may become that. */
+const EXHAUSTION = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC'])
+
+/** Whether an errno says that descriptors, processes, terminals or memory ran out. */
+export function isExhaustion(code: string): boolean {
+  return EXHAUSTION.has(code)
+}
+
+/** What clients are told of pipes or a terminal that could not be made: `resource_exhausted` or `internal`. */
+export function stdioFailure(request: LaunchRequest, error: unknown): AppError {
+  const code = errnoOf(error) ?? 'EIO'
+  const kind = isExhaustion(code) ? 'resource_exhausted' : 'internal'
+  return new AppError(kind, `${startError(request)}: ${errnoText(code)}`, { cause: error })
+}
+
+/**
+ * What clients are told of a start that failed (contract D11, D12, D66): `resource_exhausted`, `permission_denied` for a user that the
+ * daemon may not become, `internal` where no process can be made, `invalid_argument` for everything that the request says.
+ */
+export async function startFailure(request: LaunchRequest, cwd: string, failure: SpawnFailure): Promise<AppError> {
+  const { code, stage } = failure
+  if (stage === 'chdir' && code === 'ENOENT' && !(await exists(cwd)))
+    return new AppError('invalid_argument', `cwd '${cwd}' does not exist`)
+  const kind = kindOf(failure)
+  if (stage === 'user' && kind === 'permission_denied') {
+    const text = `cannot run as user '${request.user.name}': the daemon may not change to other users (${errnoText(code)})`
+    return new AppError(kind, text, { cause: failure })
+  }
+  const step = stage === 'chdir' ? `chdir ${cwd}` : stage
+  return new AppError(kind, `${startError(request)}: ${step}: ${reason(failure)}`, { cause: failure })
+}
+
+function kindOf({ stage, code }: SpawnFailure): ErrorKind {
+  if (isExhaustion(code)) return 'resource_exhausted'
+  if (stage === 'user') return 'permission_denied'
+  return stage === 'clone' ? 'internal' : 'invalid_argument'
+}
+
+function reason({ code }: SpawnFailure): string {
+  return code === 'E2BIG'
+    ? `${errnoText(code)}: one argument or variable may take 128 KiB; pass more through a file or standard input`
+    : errnoText(code)
+}
+
+function startError({ config, terminal }: LaunchRequest): string {
+  if (terminal === undefined) return `error starting process '${commandLine(config)}'`
+  const { columns, rows } = terminal
+  return `error starting pty with command '${commandLine(config)}' in dir '${config.cwd ?? ''}' with '${columns}' cols and '${rows}' rows`
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
