@@ -1,4 +1,3 @@
-import { AppError } from '../errors.ts'
 import type { RunningProcess } from './process.ts'
 import type { Registry } from './registry.ts'
 
@@ -23,12 +22,7 @@ async function signalAll(registry: Registry, signal: 'SIGTERM' | 'SIGKILL', grac
   await Promise.race([done, expired])
 }
 
-/** When its session is signalled and it has told its end; also for one that the daemon may not signal. */
 async function endOf(process: RunningProcess, signal: 'SIGTERM' | 'SIGKILL', timeUp: AbortSignal): Promise<void> {
-  try {
-    await process.signal(signal, timeUp).others
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-  }
+  await process.signal(signal, timeUp).others
   await process.ended
 }

@@ -150,13 +150,16 @@ export class RunningProcess {
   /**
    * Signals its session: the leader at once, everybody else by `others`, which resolves when all are signalled, never rejects, and
    * stops early when `abort` aborts. That says nothing about anybody's end. A process that has exited meanwhile is no error
-   * (contract D58). Throws AppError `permission_denied` where the daemon may not signal the leader.
+   * (contract D58). `refused`: the daemon may not signal the leader.
    */
-  signal(signal: 'SIGTERM' | 'SIGKILL', abort: AbortSignal): { readonly others: Promise<void> } {
-    signalLeader(this.#leader, signal)
-    this.#killed = true
+  signal(
+    signal: 'SIGTERM' | 'SIGKILL',
+    abort: AbortSignal,
+  ): { readonly refused: AppError | undefined; readonly others: Promise<void> } {
+    const refused = signalLeader(this.#leader, signal)
+    if (refused === undefined) this.#killed = true
     if (this.#status !== undefined) this.#settleOutput()
-    return { others: signalMembers(this.#leader, signal, abort) }
+    return { refused, others: signalMembers(this.#leader, signal, abort) }
   }
 
   /** Whether `signal` would reach anybody at the moment: itself, or one that it left behind. */

@@ -122,7 +122,9 @@ export function createProcessService(deps: ProcessServiceDeps) {
         throw new AppError('unimplemented', `invalid signal: ${name}`)
       }
       // A caller that goes away must not leave half a session behind.
-      process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', new AbortController().signal)
+      const never = new AbortController().signal
+      const { refused } = process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', never)
+      if (refused !== undefined) throw refused
       log.info(
         { pid: process.pid, operation_id: caller.operationId, signal: Signal[request.signal] },
         'process signalled',
@@ -194,11 +196,9 @@ function endAtDeadline(process: RunningProcess, { deadline }: StreamCaller, log:
   if (deadline === undefined) return
   const kill = () => {
     log.info({ pid: process.pid }, 'process reached its deadline')
-    try {
-      process.signal('SIGKILL', new AbortController().signal)
-    } catch (error) {
-      log.error({ pid: process.pid, ...errorFields(error) }, 'process could not be killed at its deadline')
-    }
+    const { refused } = process.signal('SIGKILL', new AbortController().signal)
+    if (refused === undefined) return
+    log.error({ pid: process.pid, ...errorFields(refused) }, 'process could not be killed at its deadline')
   }
   const cancel = after(deadline - performance.now() + DEADLINE_MARGIN_MS, kill)
   void process.ended.then(cancel)

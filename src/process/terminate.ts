@@ -23,28 +23,26 @@ const LOOK: SessionSignal = { first: 0, second: 0 }
 /** Walks until a kill finds nobody new. A fork bomb can outrun any number; each walk halves an ordinary tree. */
 const MAX_WALKS = 16
 
-/**
- * Signals the leader of a session, at once; one that is gone is no error. Throws AppError `permission_denied` where the daemon may
- * not.
- */
-export function signalLeader(leader: SessionLeader, signal: 'SIGTERM' | 'SIGKILL'): void {
+/** Signals the leader of a session, at once; one that is gone is no error. Gives `permission_denied` where the daemon may not. */
+export function signalLeader(leader: SessionLeader, signal: 'SIGTERM' | 'SIGKILL'): AppError | undefined {
   const { first, second } = SIGNALS[signal]
   for (const number of second === 0 ? [first] : [first, second]) {
     const pidfd = leader.pidfd()
-    if (pidfd === undefined) return
+    if (pidfd === undefined) return undefined
     const result = pidfdSignal(pidfd, number)
     // From a sandbox that knows no pidfds. The number is the leader's as long as it is not reaped.
-    if (result === -EPERM || result === -ENOSYS) signalByNumber(leader.pid, number)
+    if ((result === -EPERM || result === -ENOSYS) && !signalByNumber(leader.pid, number))
+      return new AppError('permission_denied', `error sending signal: the daemon may not signal process ${leader.pid}`)
   }
+  return undefined
 }
 
-function signalByNumber(pid: number, signal: number): void {
+/** False: not permitted. */
+function signalByNumber(pid: number, signal: number): boolean {
   try {
-    process.kill(pid, signal)
+    return process.kill(pid, signal)
   } catch (error) {
-    if (errnoOf(error) === 'EPERM')
-      throw new AppError('permission_denied', `error sending signal: the daemon may not signal process ${pid}`)
-    if (errnoOf(error) !== 'ESRCH') throw error
+    return errnoOf(error) !== 'EPERM'
   }
 }
 

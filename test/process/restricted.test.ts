@@ -57,6 +57,20 @@ test.skipIf(!inNamespace).each(sandboxes)(
   },
 )
 
+test.skipIf(!inNamespace)(
+  'D57 a signal that root may not send is refused (skipped outside of the namespace)',
+  async () => {
+    await using daemon = await startDaemon(restricted('cap=kill'))
+    const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'echo up; sleep 300'], headers: asUser('user') })
+    const pid = await startedPid(stream)
+    await outputUntil(stream, 'up')
+    const { status, body } = await kill(daemon.url, { pid })
+    expect({ status, body }).toMatchObject({ status: 403, body: { code: 'permission_denied' } })
+    process.kill(pid, 'SIGKILL')
+    expect((await stream.rest()).messages.at(-1)?.event.end?.status).toBe('signal: killed')
+  },
+)
+
 async function ownersAreRight(daemon: Daemon, mayGive: boolean): Promise<void> {
   await using directory = await makeTmpDir(0o777)
   const [file, made] = [join(directory.path, 'file'), join(directory.path, 'made')]
