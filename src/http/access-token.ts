@@ -40,6 +40,18 @@ export function createAccessToken(): AccessToken {
   }
 }
 
+/**
+ * The token that a request shows in `X-Access-Token`; undefined without one. Some proxies send a header twice: the same value
+ * again says nothing new, another one makes the request show no token that could be right.
+ * @param rawHeaders names and values in turn.
+ */
+export function shownToken(rawHeaders: readonly string[]): string | undefined {
+  const shown = new Set<string>()
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2)
+    if (rawHeaders[i]?.toLowerCase() === 'x-access-token') shown.add(rawHeaders[i + 1] ?? '')
+  return shown.size === 0 ? undefined : [...shown].join(', ')
+}
+
 /** Digests have one length, so that comparing them tells nothing about the token's. */
 function digestOf(bytes: Buffer): Buffer {
   return createHash('sha256').update(bytes).digest()

@@ -83,7 +83,15 @@ export function buildApp(options: AppOptions): FastifyInstance {
       return reply
     }
   })
+  app.addHook('onSend', async (_request, reply) => keepOldConnection(reply))
   answerUnrouted(app)
   for (const register of options.routes) app.register(async (scope) => register(scope))
   return app
+}
+
+/** HTTP/1.0 clients may ask to go on with the connection; Node grants it only for answers that have a length. */
+function keepOldConnection(reply: FastifyReply): void {
+  const bodiless = reply.statusCode === 204 || reply.statusCode === 304
+  if (bodiless && reply.request.raw.httpVersion === '1.0' && reply.raw.shouldKeepAlive)
+    reply.header('connection', 'keep-alive')
 }

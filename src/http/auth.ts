@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import type { AccessToken } from './access-token.ts'
+import { type AccessToken, shownToken } from './access-token.ts'
 import { decodedPathOf } from './path.ts'
 
 /** Reachable without the header (contract A34): `/files` checks signatures, `/init` has token rules of its own. */
@@ -12,8 +12,7 @@ const EXEMPT = new Set(['GET /health', 'GET /files', 'POST /files', 'POST /init'
  */
 export function checkAccessToken(request: FastifyRequest, token: AccessToken): void {
   if (!token.isSet || EXEMPT.has(`${request.method} ${decodedPathOf(request.url)}`)) return
-  const given = request.headers['x-access-token']
-  if (token.matches(typeof given === 'string' ? given : undefined)) return
+  if (token.matches(shownToken(request.raw.rawHeaders))) return
   throw new AppError(
     'unauthenticated',
     'unauthorized access, please provide a valid access token or method signing if supported',

@@ -50,6 +50,8 @@ export function sendError(reply: FastifyReply, status: number, message: string):
  */
 export function createErrorHandler(log: Log): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void {
   return (error, request, reply) => {
+    // The connection has answered a malformed body already.
+    if (reply.raw.writableEnded) return
     if (error instanceof AppError) {
       if (error.kind === 'budget_spent') reply.header('retry-after', RETRY_AFTER_SECONDS)
       return sendError(reply, statusOf(error.kind), error.message)

@@ -1,6 +1,14 @@
-import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http'
 import type { Socket } from 'node:net'
 import { errorBody } from './error-body.ts'
+import { faultOf } from './request-faults.ts'
 
 /** Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first (contract A5). */
 export const KEEP_ALIVE_TIMEOUT = 640_000
@@ -10,6 +18,9 @@ const CHECKS = 6
 
 /** Bytes of all headers of a request: room for long signed URLs, and for metadata far above its own limit, so that this is what is told. */
 const MAX_HEADER_SIZE = 128 * 1024
+
+/** The status of a method that no resource has. */
+export const NOT_IMPLEMENTED = 501
 
 /** One protocol's half of the listener: serves the connections that it is given. */
 export interface ProtocolServer {
@@ -41,9 +52,11 @@ export function createHttp1({ handler, headersTimeout }: HttpOptions): Http1 {
     maxHeaderSize: MAX_HEADER_SIZE,
   })
   const unanswered = new Map<Socket, number>()
+  const latest = new WeakMap<Socket, Exchange>()
   let draining = false
   server.on('request', (request, response) => {
     const { socket } = request
+    latest.set(socket, { request, response })
     unanswered.set(socket, (unanswered.get(socket) ?? 0) + 1)
     if (draining) response.setHeader('connection', 'close')
     response.once('close', () => {
@@ -54,12 +67,24 @@ export function createHttp1({ handler, headersTimeout }: HttpOptions): Http1 {
       if (draining && count === 1) socket.destroySoon()
     })
   })
-  server.on('request', handler)
+  server.on('request', (request, response) => {
+    const status = faultOf(request)
+    if (status === undefined) handler(request, response)
+    else refuseRequest(response, status)
+  })
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     // The event's type says Duplex; connections of this server are always sockets.
     const socket = stream as Socket
-    if (!socket.writable || unanswered.get(socket) !== 0) socket.destroy()
-    else refuse(socket, error.code)
+    const unfinished = unfinishedOf(latest.get(socket))
+    if (unfinished !== undefined) refuseRequest(unfinished, statusOf(error.code))
+    else if (!socket.writable || unanswered.get(socket) !== 0) socket.destroy()
+    else refuse(socket, statusOf(error.code))
+  })
+  // Without this Node closes the connection without a word. No resource here is reached through a tunnel (RFC 9110 9.1, 9.3.6).
+  server.on('connect', (_request, stream) => {
+    const socket = stream as Socket
+    if (unanswered.get(socket) === 0) refuse(socket, NOT_IMPLEMENTED)
+    else socket.destroy()
   })
   // It never listens itself, and only this event starts its check of header timeouts.
   server.emit('listening')
@@ -77,13 +102,42 @@ export function createHttp1({ handler, headersTimeout }: HttpOptions): Http1 {
   }
 }
 
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+/** The response to a request whose body is still on its way, as long as nothing of it was sent. */
+function unfinishedOf(exchange: Exchange | undefined): ServerResponse | undefined {
+  if (exchange === undefined) return undefined
+  const { request, response } = exchange
+  return request.complete || response.headersSent || response.destroyed ? undefined : response
+}
+
+function statusOf(code: string | undefined): number {
+  return code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+}
+
 /** Answers what is not a request. Nothing of an earlier answer may be on its way. */
-function refuse(socket: Socket, code: string | undefined): void {
-  const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
-  const reason = STATUS_CODES[status] ?? ''
-  const body = errorBody(status, reason.toLowerCase())
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json; charset=utf-8\r\n` +
-      `X-Content-Type-Options: nosniff\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
+function refuse(socket: Socket, status: number): void {
+  const body = textOf(status)
+  const headers = Object.entries({ ...HEADERS, 'Content-Length': Buffer.byteLength(body) })
+  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines}\r\n${body}`)
+}
+
+/** Answers a request in the place of the handler, which may have it already: what it still sends is ignored. */
+function refuseRequest(response: ServerResponse, status: number): void {
+  const body = textOf(status)
+  response.writeHead(status, { ...HEADERS, 'Content-Length': Buffer.byteLength(body) }).end(body)
+}
+
+const HEADERS = {
+  'Content-Type': 'application/json; charset=utf-8',
+  'X-Content-Type-Options': 'nosniff',
+  Connection: 'close',
+}
+
+function textOf(status: number): string {
+  return errorBody(status, (STATUS_CODES[status] ?? '').toLowerCase())
 }

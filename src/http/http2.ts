@@ -5,7 +5,7 @@ import {
   Http2ServerResponse,
   type ServerHttp2Session,
 } from 'node:http2'
-import { type HttpOptions, KEEP_ALIVE_TIMEOUT, type ProtocolServer } from './http1.ts'
+import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
 
 /** Calls at a time on one connection. A proxy in front may carry everything of a sandbox over a single one. */
 const MAX_CONCURRENT_STREAMS = 1000
@@ -93,6 +93,9 @@ function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Se
   server.on('session', onSession)
   // HTTP/2 requests and responses of Node's compatibility layer offer what handlers use of those of HTTP/1.1.
   server.on('request', handler as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void)
+  server.on('connect', (_request: Http2ServerRequest, response: Http2ServerResponse) => {
+    response.writeHead(NOT_IMPLEMENTED).end()
+  })
   return server
 }
 

@@ -148,7 +148,13 @@ function sendBody(reply: FastifyReply, body: Body): FastifyReply {
   if (body.length !== undefined) reply.header('content-length', body.length)
   const { raw } = reply
   raw.statusCode = reply.statusCode
-  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
+  try {
+    for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
+  } catch (error) {
+    // The connection has answered a malformed body already.
+    finish(body).catch(() => {})
+    throw error
+  }
   // From here on nobody else answers: what can fail comes before.
   reply.hijack()
   send(body, raw)

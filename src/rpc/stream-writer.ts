@@ -27,7 +27,7 @@ export async function writeFrames(
 ): Promise<void> {
   const { signal, sent, tally } = options
   for await (const frame of frames) {
-    if (response.destroyed) return
+    if (response.destroyed || response.writableEnded) return
     tally.bytes += frame.length
     const fits = response.write(frame, (error) => {
       if (!error) sent?.(frame)
@@ -38,7 +38,7 @@ export async function writeFrames(
 
 /** Writes the last frame and ends the response; a client that never takes it loses its connection after a minute. */
 export function endWith(response: RawResponse, frame: Uint8Array): void {
-  if (response.destroyed) return
+  if (response.destroyed || response.writableEnded) return
   const timer = setTimeout(() => response.destroy(), LINGER_MS)
   timer.unref()
   response.once('close', () => clearTimeout(timer))

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
-import { startFront } from './front.ts'
+import { connectRaw, startFront } from './front.ts'
 
 const REFUSAL =
   '{"code":401,"message":"unauthorized access, please provide a valid access token or method signing if supported"}\n'
@@ -65,4 +65,25 @@ test('A33 the refusal is the same over HTTP/2 and for a stream', async () => {
     const answer = await sendWhole(`${front.url}/process.Process/Start`, { method: 'POST', headers, http2 })
     expect(answer).toMatchObject({ status: 401, text: REFUSAL })
   }
+})
+
+test('A33 the same token twice is the token, two different ones are none', async () => {
+  await using front = await startFront()
+  front.token.set('secret')
+  const ask = async (...tokens: readonly string[]) => {
+    using client = await connectRaw(front.port)
+    const headers = tokens.map((token) => `X-Access-Token: ${token}\r\n`).join('')
+    client.write(`GET /envs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers}\r\n`)
+    return (await client.closed).slice(0, 'HTTP/1.1 200'.length)
+  }
+  expect(await ask('secret', 'secret')).toBe('HTTP/1.1 200')
+  expect(await ask('secret', 'secret', 'secret')).toBe('HTTP/1.1 200')
+  for (const tokens of [
+    ['secret', 'other'],
+    ['other', 'secret'],
+    ['secret, secret'],
+    ['secret', ''],
+    ['other', 'other'],
+  ])
+    expect(await ask(...tokens), tokens.join()).toBe('HTTP/1.1 401')
 })

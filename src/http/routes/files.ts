@@ -5,7 +5,7 @@ import { checkMetadata } from '../../filesystem/metadata.ts'
 import type { Log } from '../../log.ts'
 import type { Defaults } from '../../system/defaults.ts'
 import type { Users } from '../../system/users.ts'
-import type { AccessToken } from '../access-token.ts'
+import { type AccessToken, shownToken } from '../access-token.ts'
 import type { Compressors } from '../compressors.ts'
 import { connectionOf } from '../connection.ts'
 import { bodyEncodingOf, withDecodedBody } from '../decoded-body.ts'
@@ -102,14 +102,13 @@ function checkAccess(
   query: FileQuery,
   { deps, operation }: { readonly deps: FilesDeps; readonly operation: 'read' | 'write' },
 ): boolean {
-  const header = request.headers['x-access-token']
   const signed = {
     operation,
     path: query.path ?? '',
     username: query.username ?? '',
     signature: query.signature,
     expiration: query.signatureExpiration,
-    header: typeof header === 'string' ? header : header?.[0],
+    header: shownToken(request.raw.rawHeaders),
   }
   return checkFileAccess(deps.token, signed, Math.floor(Date.now() / 1000))
 }

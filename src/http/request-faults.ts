@@ -1,0 +1,20 @@
+import type { IncomingMessage } from 'node:http'
+
+/**
+ * What Node's parser lets through although the bytes of the request cannot be told apart with certainty, or mean another thing to a
+ * proxy: the status to refuse it with, else undefined.
+ */
+export function faultOf(request: IncomingMessage): number | undefined {
+  const { httpVersionMajor, httpVersionMinor, headers, rawHeaders } = request
+  if (httpVersionMajor > 1) return 505
+  // A request line without a version is of HTTP/0.9, which nobody speaks any more.
+  if (httpVersionMajor < 1) return 400
+  // HTTP/1.0 has no chunks: somebody on the way did not understand the body (RFC 9112 6.1).
+  if (httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined) return 400
+  // RFC 9112 3.2.
+  return hosts(rawHeaders) > 1 ? 400 : undefined
+}
+
+function hosts(rawHeaders: readonly string[]): number {
+  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length
+}
