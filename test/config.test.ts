@@ -76,7 +76,7 @@ test('all values out of range are reported at once', () => {
   expect(command).toMatchObject({
     kind: 'usage',
     problem:
-      'port must be 0 to 65535, got 65536; address must be an IP address or localhost, got *; output-window must not be negative, got -1; reader-stall must be positive, got 0',
+      'port must be 0 to 65535, got 65536; address must be an IP address or localhost, got *; output-window must not be negative, got -1; reader-stall must be 1 to 86400, got 0',
   })
 })
 
@@ -221,5 +221,12 @@ describe('the file that -config names', () => {
   test('is described by scripts/config.schema.json (written by scripts/config-schema)', async () => {
     const path = new URL('../scripts/config.schema.json', import.meta.url)
     expect(JSON.parse(await readFile(path, 'utf8'))).toEqual(JSON.parse(JSON.stringify(configSchema())))
+  })
+})
+
+test('seconds that no timer takes are refused', () => {
+  expect(readConfig(['-reader-stall=86400'], {})).not.toHaveProperty('problem')
+  expect(readConfig(['-reader-stall=2147484'], {})).toMatchObject({
+    problem: 'reader-stall must be 1 to 86400, got 2147484',
   })
 })

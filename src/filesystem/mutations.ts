@@ -34,10 +34,9 @@ function exists(path: string): AppError {
 /**
  * Deletes a path with everything below it, links themselves and not what they lead to; a missing path is no error (contract C18).
  * Rejects with AppError internal; what could be deleted is gone then.
- * @param path absolute. The root is refused.
+ * @param path absolute, without `.` or `..` at its end. The root is refused.
  */
 export async function removePath(path: string): Promise<void> {
-  if (path === '.' || path.endsWith('/.')) throw new AppError('internal', `RemoveAll ${path}: invalid argument`)
   const target = path.replace(/\/+$/, '')
   if (cleanPath(path) === '/') throw new AppError('invalid_argument', 'the root directory cannot be removed')
   try {

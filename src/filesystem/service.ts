@@ -60,6 +60,7 @@ export function createFilesystemService({ users, defaults }: FilesystemDeps): Fi
     async move(request, caller) {
       const owner = await userOf(caller)
       refuseEmpty(request.source, 'source')
+      for (const field of ['source', 'destination'] as const) refuseDots(request[field], field)
       const destination = resolve(request.destination, owner)
       await movePath({ source: resolve(request.source, owner), destination, owner, signal: caller.signal })
       return { entry: await entryOf(destination, users) }
@@ -72,6 +73,9 @@ export function createFilesystemService({ users, defaults }: FilesystemDeps): Fi
     async remove(request, caller) {
       const user = await userOf(caller)
       refuseEmpty(request.path, 'path')
+      if (/(^|\/)\.\/*$/.test(request.path))
+        throw new AppError('internal', `RemoveAll ${request.path}: invalid argument`)
+      refuseDots(request.path, 'path')
       await removePath(resolve(request.path, user))
       return {}
     },
@@ -81,6 +85,14 @@ export function createFilesystemService({ users, defaults }: FilesystemDeps): Fi
 /** Empty means the home elsewhere; it must not be lost by a variable that was not set (contract C19). */
 function refuseEmpty(path: string, field: string): void {
   if (path === '') throw new AppError('invalid_argument', `${field} must not be empty`)
+}
+
+/**
+ * Such a path is not what it names but the directory above, or the home: rarely what was meant, and never the whole of what would
+ * be lost. rename(2) and rmdir(2) refuse it, too.
+ */
+function refuseDots(path: string, field: string): void {
+  if (/(^|\/)\.\.?\/*$/.test(path)) throw new AppError('invalid_argument', `${field} must not end in "." or ".."`)
 }
 
 async function entryOf(path: string, users: Users): Promise<EntryInfo> {

@@ -61,7 +61,7 @@ test('C13 what is missing is not found, anything else is internal', async () => 
   ]
   for (const [path = '', reason] of cases) {
     await expect(files.stat(path)).rejects.toEqual(
-      refusal('internal', `error getting file info: lstat ${path}: ${reason}`),
+      refusal('internal', `error getting file info: lstat ${path.replace('\0', '\\u0000')}: ${reason}`),
     )
   }
   expect(await files.stat(`${dir}/loop`)).toMatchObject({ name: 'loop' })
@@ -237,13 +237,30 @@ test('C18 Remove refuses a path that ends in a dot, one below a file, and the ro
   await using files = await startFiles()
   const at = (name: string) => join(files.dir, name)
   await writeFile(at('f'), '')
-  await expect(files.remove(`${files.dir}/.`)).rejects.toEqual(
-    refusal('internal', `RemoveAll ${files.dir}/.: invalid argument`),
-  )
+  for (const path of [`${files.dir}/.`, `${files.dir}/.//`, '.', './', 'x/./.', '~/.'])
+    await expect(files.remove(path)).rejects.toEqual(refusal('internal', `RemoveAll ${path}: invalid argument`))
   await expect(files.remove(at('f/x'))).rejects.toEqual(refusal('internal', /not a directory$/))
-  for (const root of ['/', '//', '/tmp/..']) {
+  for (const root of ['/', '//', '///']) {
     await expect(files.remove(root)).rejects.toEqual(refusal('invalid_argument', /root directory/))
   }
+})
+
+test('C15 C18 Remove and Move refuse a path that ends in two dots, and Move one that ends in a dot', async () => {
+  await using files = await startFiles()
+  await mkdir(join(files.dir, 'a/b'), { recursive: true })
+  await mkdir(join(files.people.ann.home, 'sub'), { recursive: true })
+  const above = [`${files.dir}/a/b/..`, `${files.dir}/a/b/..//`, '/tmp/..', '..', 'sub/..', 'sub/../', '~/sub/..']
+  const told = (field: string) => refusal('invalid_argument', `${field} must not end in "." or ".."`)
+  for (const path of above) {
+    await expect(files.remove(path), path).rejects.toEqual(told('path'))
+    await expect(files.move(path, `${files.dir}/moved`), path).rejects.toEqual(told('source'))
+    await expect(files.move(`${files.dir}/a`, path), path).rejects.toEqual(told('destination'))
+  }
+  for (const path of [`${files.dir}/a/.`, '.', 'sub/./'])
+    await expect(files.move(path, `${files.dir}/moved`), path).rejects.toEqual(told('source'))
+  for (const path of ['a..', '...', '..a', 'a/.b', '.hidden']) await files.remove(path)
+  expect(await readdir(join(files.dir, 'a'))).toEqual(['b'])
+  expect(await readdir(files.people.ann.home)).toContain('sub')
 })
 
 test('C18 of a mount point the contents are deleted', async (context) => {
