@@ -98,12 +98,12 @@ interface Refusal {
   readonly message: string
 }
 
-function refusalOf({ sandbox, id, port }: Route, { url = '' }: IncomingMessage): Refusal | undefined {
-  if (sandbox === undefined) return { code: 502, message: `The sandbox ${id} was not found` }
-  if (sandbox.state === 'paused') return { code: 502, message: 'The sandbox is paused' }
+function refusalOf({ sandbox, port }: Route, { url = '' }: IncomingMessage): Refusal | undefined {
+  // SDKs read `was not found` and `port is not open` (contract K30).
+  if (sandbox === undefined || sandbox.state === 'paused') return { code: 502, message: 'The sandbox was not found' }
   const path = posix.normalize(decodeURIComponentOrText(url.split('?', 1)[0] ?? ''))
   if (port === DAEMON_PORT && CONTROL_PATHS.has(path))
-    return { code: 404, message: `${path} is reserved for the control plane` }
+    return { code: 404, message: `${path} is reserved for the E2B control plane` }
   return undefined
 }
 

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { Sandbox } from 'e2b'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
@@ -109,6 +111,32 @@ describe('the SDK without debug mode', () => {
 })
 
 describe('the gateway', () => {
+  test('getHost gives a name that reaches a server in the sandbox, and says when its port is closed', async () => {
+    await using sandbox = await create({ domain: plane.env['E2B_DOMAIN'] ?? '' })
+    await sandbox.commands.run('echo served >page && exec python3 -m http.server --bind 127.0.0.1 8124', {
+      background: true,
+      timeoutMs: 0,
+    })
+    const curl = async (port: number) => {
+      const url = `http://${sandbox.getHost(port)}/page`
+      return (await promisify(execFile)('curl', ['--silent', '--show-error', url])).stdout
+    }
+    await expect.poll(() => curl(8124), { timeout: 10_000 }).toBe('served\n')
+    expect(JSON.parse(await curl(8125))).toMatchObject({
+      code: 502,
+      message: expect.stringMatching(/port is not open/),
+    })
+  })
+
+  test('K30 an unknown sandbox and a paused one answer what SDKs read', async () => {
+    await using sandbox = await create()
+    await sandbox.pause()
+    for (const id of [sandbox.sandboxId, 'ino0such0sandbox']) {
+      const { status, text } = await sendWhole(`${plane.sandboxUrl}/health`, { headers: { 'e2b-sandbox-id': id } })
+      expect([status, JSON.parse(text).message]).toEqual([502, 'The sandbox was not found'])
+    }
+  })
+
   test('K26 routes by headers and by host, to any port', async () => {
     await using sandbox = await create()
     const { envdAccessToken = '' } = sandbox as unknown as { envdAccessToken?: string }
