@@ -157,7 +157,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
     ...commandSettings(config),
   })
   const host = createHost({ path: config.path, env: defaults.env, log })
-  const { watch, inotify, pollers } = buildWatching(users, defaults, log)
+  const { watch, inotify, pollers } = buildWatching({ users, defaults, budget, log })
   const set = { token, defaults, machine: host, frozen: workload }
   const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
   const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })

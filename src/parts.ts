@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import type { ByteBudget } from './budget/budget.ts'
 import type { Config } from './config.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
 import { freezeRoute } from './http/routes/freeze.ts'
@@ -24,6 +25,7 @@ import { Inotify } from './watch/inotify.ts'
 import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
 import { Pollers } from './watch/pollers.ts'
 import { createWatchService, type WatchService } from './watch/service.ts'
+import { SharedTrees } from './watch/shared-trees.ts'
 
 /** The cgroups of commands, and what freezes them; the caller ends with `closeGroups`. */
 export async function buildGroups(config: Config, memory: MemoryUse, log: Log) {
@@ -49,12 +51,21 @@ export function commandSettings({ outputWindow, path, noFile, readerStall }: Con
   return { window: new OutputWindow(outputWindow), pool: new SlabPool(), path, noFile, readerStall }
 }
 
+interface WatchingParts {
+  readonly users: Users
+  readonly defaults: Defaults
+  readonly budget: ByteBudget
+  readonly log: Log
+}
+
 /** What watches files: the caller closes `inotify` and `pollers`. */
-export function buildWatching(users: Users, defaults: Defaults, log: Log) {
+export function buildWatching({ users, defaults, budget, log }: WatchingParts) {
   const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
+  const trees = new SharedTrees({ inotify, budget })
   const pollers = new Pollers()
   const readEntry = (path: string) => readEntryInfo(path, users)
-  return { inotify, pollers, watch: createWatchService({ users, defaults, inotify, pollers, readEntry }) }
+  const watch = createWatchService({ users, defaults, inotify, budget, trees, pollers, readEntry })
+  return { inotify, pollers, watch }
 }
 
 interface Observed {

@@ -131,6 +131,7 @@ interface Addon {
     mask: number,
     recursive: boolean,
     rootWatch: number,
+    limit: number,
   ): Promise<Buffer>
   removeWatch(instance: number, watch: number): number
   waitingBytes(fd: number): number
@@ -261,8 +262,8 @@ export const openInotify = addon.openInotify
  * inotify_add_watch(2) on the directory `start` below `root` (empty: the root itself) and, if recursive, on every directory below
  * it, each watched before it is read. Links are followed in `root` only; what vanishes, is broken or closed to the daemon below it is
  * passed over, as are file systems of the kernel's own (proc, sysfs, cgroup). `rootWatch`: the watch that the root has already; with another
- * one it is another directory, and the call fails with ESTALE; -1: any will do. Packed for `unpackTree` (native/watched-tree.ts). On the
- * thread pool. Failures are in the result, with what was watched until then.
+ * one it is another directory, and the call fails with ESTALE; -1: any will do. `limit`: bytes of the result after which the walk
+ * ends with EOVERFLOW. Packed for `unpackTree` (native/watched-tree.ts). On the thread pool. Failures are in the result, with what was watched until then.
  */
 export const watchTree = addon.watchTree
 /** inotify_rm_watch(2): 0, or the negative errno (EINVAL: the kernel has dropped it already). */

@@ -10,7 +10,7 @@
 
 namespace envd {
 
-inline constexpr size_t max_arguments = 6;
+inline constexpr size_t max_arguments = 7;
 
 // The arguments of a call; missing ones are `undefined`.
 struct Arguments {

@@ -1,7 +1,9 @@
 /** A directory that `watchTree` has put a watch on. */
 export interface WatchedDirectory {
-  /** Path below where the walk began, a slash after each name, one character per byte; empty for the first. */
-  readonly path: string
+  /** Directories between it and where the walk began, itself included; 0 for the first. */
+  readonly depth: number
+  /** One character per byte; empty for the first. */
+  readonly name: string
   readonly watch: number
   /** The entries that were there: `d` (directory) or `f` and the name, a NUL after each; one character per byte. */
   readonly names: Buffer
@@ -26,10 +28,10 @@ export function unpackTree(packed: Buffer): WatchedTree {
   const failure = text().toString('latin1')
   const directories = function* (): Generator<WatchedDirectory> {
     while (at < packed.length) {
-      const path = text().toString('latin1')
-      const watch = packed.readInt32LE(at)
-      at += 4
-      yield { path, watch, names: text() }
+      const depth = packed.readUInt32LE(at)
+      const watch = packed.readInt32LE(at + 4)
+      at += 8
+      yield { depth, watch, name: text().toString('latin1'), names: text() }
     }
   }
   return { directories: directories(), failure: failure === '' ? undefined : failure }

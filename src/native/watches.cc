@@ -26,9 +26,6 @@ namespace {
 
 constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK;
 
-// Bytes of a packed tree, 20 million short names: a buffer of more would not fit into a small sandbox.
-constexpr size_t max_result = 512 << 20;
-
 // A directory that is gone, closed to us or broken when its turn comes is no failure of the tree around it; a limit is.
 bool is_failure(int error) {
   return error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM || error == EOVERFLOW;
@@ -66,8 +63,6 @@ struct Dirent {
 struct Open {
   int descriptor;
   dev_t device;
-  // Relative to where the walk began, with a slash at its end; empty there.
-  std::string relative;
   std::vector<std::string> children;
 };
 
@@ -80,6 +75,8 @@ struct WatchTree : Job {
   int expected = -1;
   uint32_t mask = 0;
   bool recursive = false;
+  // Bytes of the result after which the walk ends with EOVERFLOW.
+  size_t limit = 0;
 
   std::string directories;
   std::vector<Open> path;
@@ -96,7 +93,7 @@ struct WatchTree : Job {
       }
       const std::string name = std::move(parent.children.back());
       parent.children.pop_back();
-      const int error = add_directory(parent.descriptor, name, parent.relative + name + "/", parent.device);
+      const int error = add_directory(parent.descriptor, name, path.size(), parent.device);
       if (is_failure(error)) failure = error;
     }
     for (const Open& left : path) close(left.descriptor);
@@ -110,8 +107,8 @@ struct WatchTree : Job {
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
     if (const int error = check_root(descriptor); error != 0) return fail_with(descriptor, error);
-    if (start.empty()) return add_open(descriptor, "", status.st_dev);
-    const int error = add_directory(descriptor, start, "", status.st_dev);
+    if (start.empty()) return add_open(descriptor, "", 0, status.st_dev);
+    const int error = add_directory(descriptor, start, 0, status.st_dev);
     close(descriptor);
     // It is told as a tree without directories: what has happened to it, the events say.
     return is_failure(error) ? error : 0;
@@ -124,7 +121,7 @@ struct WatchTree : Job {
     const int watch = add_watch(descriptor);
     if (watch < 0) return errno;
     if (watch == expected) return 0;
-    put_directory("", watch);
+    put_directory(0, watch, "");
     put_text(directories, "");
     return ESTALE;
   }
@@ -136,31 +133,32 @@ struct WatchTree : Job {
   }
 
   // What `unpackTree` expects first of a directory; its names follow.
-  void put_directory(const std::string& relative, int watch) {
-    put_text(directories, relative);
+  void put_directory(size_t depth, int watch, const std::string& name) {
+    put_integer(directories, depth, 4);
     put_integer(directories, static_cast<uint64_t>(watch), 4);
+    put_text(directories, depth == 0 ? "" : name);
   }
 
-  int add_directory(int parent, const std::string& name, std::string relative, dev_t device) {
+  int add_directory(int parent, const std::string& name, size_t depth, dev_t device) {
     const int descriptor = openat(parent, name.c_str(), directory_flags | O_NOFOLLOW);
     if (descriptor < 0) return errno;
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
     if (status.st_dev != device && is_kernel_filesystem(descriptor)) return fail_with(descriptor, ENOENT);
-    return add_open(descriptor, std::move(relative), status.st_dev);
+    return add_open(descriptor, name, depth, status.st_dev);
   }
 
   // Watches first and reads afterwards, so that an entry made meanwhile shows up in the events, in the list, or in both. Takes
   // the descriptor.
-  int add_open(int descriptor, std::string relative, dev_t device) {
+  int add_open(int descriptor, const std::string& name, size_t depth, dev_t device) {
     const int watch = add_watch(descriptor);
     if (watch < 0) return fail_with(descriptor, errno);
-    put_directory(relative, watch);
-    Open opened{descriptor, device, std::move(relative), {}};
+    put_directory(depth, watch, name);
+    Open opened{descriptor, device, {}};
     if (const int error = read_names(opened); error != 0) return fail_with(descriptor, error);
     if (opened.children.empty()) close(descriptor);
     else path.push_back(std::move(opened));
-    return directories.size() > max_result ? EOVERFLOW : 0;
+    return directories.size() > limit ? EOVERFLOW : 0;
   }
 
   // One block: `d` for a directory or `f` for anything else, the name and a NUL, for each entry.
@@ -171,7 +169,7 @@ struct WatchTree : Job {
       const long length = syscall(SYS_getdents64, directory.descriptor, buffer, sizeof buffer);
       // One that was removed meanwhile has no entries.
       if (length < 0 && errno != ENOENT) error = errno;
-      if (length <= 0 || names.size() > max_result) break;
+      if (length <= 0 || names.size() > limit) break;
       for (long at = 0; at < length;) {
         const auto* entry = reinterpret_cast<const Dirent*>(buffer + at);
         at += entry->length;
@@ -219,7 +217,10 @@ napi_value watch_tree(napi_env env, napi_callback_info info) {
   if (!to_boolean(env, arguments.at[4], "recursive", job->recursive)) return nullptr;
   int64_t expected = -1;
   if (!to_integer(env, arguments.at[5], "rootWatch", -1, INT32_MAX, expected)) return nullptr;
+  int64_t limit = 0;
+  if (!to_integer(env, arguments.at[6], "limit", 0, UINT32_MAX, limit)) return nullptr;
   job->expected = static_cast<int>(expected);
+  job->limit = static_cast<size_t>(limit);
   job->mask = static_cast<uint32_t>(mask);
   return start_job(env, std::move(job), "watchTree");
 }

@@ -1,5 +1,6 @@
 import type { HandlerContext } from '@connectrpc/connect'
 import { basicUsername } from '../http/basic-user.ts'
+import { EXCLUDE_HEADER } from '../watch/exclude-header.ts'
 import type { Caller, StreamCaller } from './caller.ts'
 import { keepaliveInterval } from './keepalive.ts'
 import { connectionKey, operationKey } from './operation.ts'
@@ -8,7 +9,9 @@ import { connectionKey, operationKey } from './operation.ts'
 export function callerOf({ requestHeader, signal, values }: HandlerContext): Caller {
   const user = basicUsername(requestHeader.get('authorization') ?? undefined)
   const userAgent = requestHeader.get('user-agent') ?? ''
-  return { user, signal, userAgent, connection: values.get(connectionKey), operationId: values.get(operationKey) }
+  const watchExclude = requestHeader.get(EXCLUDE_HEADER) ?? undefined
+  const [connection, operationId] = [values.get(connectionKey), values.get(operationKey)]
+  return { user, signal, userAgent, watchExclude, connection, operationId }
 }
 
 /** The same for a server stream. */

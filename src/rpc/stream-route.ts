@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
 import { connectionOf } from '../http/connection.ts'
 import type { Log } from '../log.ts'
+import { EXCLUDE_HEADER } from '../watch/exclude-header.ts'
 import type { AccessLog } from './access-log.ts'
 import { toAppError, wireError } from './call-error.ts'
 import type { StreamCaller } from './caller.ts'
@@ -101,6 +102,7 @@ async function run(method: StreamMethod, call: Call): Promise<void> {
     const caller = {
       user: basicUsername(headers.authorization),
       userAgent: headers['user-agent'] ?? '',
+      watchExclude: singleHeader(headers[EXCLUDE_HEADER]),
       signal: call.over.signal,
       keepalive: keepaliveInterval(singleHeader(headers['keepalive-ping-interval'])),
       deadline,

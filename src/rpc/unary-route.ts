@@ -12,6 +12,7 @@ import { basicUsername } from '../http/basic-user.ts'
 import { connectionOf } from '../http/connection.ts'
 import { RETRY_AFTER_SECONDS } from '../http/error-response.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
+import { EXCLUDE_HEADER } from '../watch/exclude-header.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
 import type { Caller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
@@ -118,6 +119,7 @@ async function answer(method: UnaryMethod, codec: Codec, { request, over, starte
     const caller = {
       user: basicUsername(headers.authorization),
       userAgent: headers['user-agent'] ?? '',
+      watchExclude: singleHeader(headers[EXCLUDE_HEADER]),
       signal,
       connection: connectionOf(request.raw),
       operationId: request.id,

@@ -1,11 +1,17 @@
+import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import type { Change } from './change.ts'
 
 /** Changes that wait for one client; a client further behind is told how many it has missed. Some 10 MB with long names. */
 export const MAX_BUFFERED_CHANGES = 65_536
 
+/** A change with its place in the buffer, beside the name. */
+const CHANGE_BYTES = 72
+
 /** How a buffer is made. */
 export interface BufferOptions {
+  /** Takes the memory of the changes; released by `close`. Default: they are not counted. */
+  readonly hold?: Hold
   /** Changes that are kept at most; default: 65,536. */
   readonly limit?: number
   /** Called when changes begin to be lost. */
@@ -16,6 +22,7 @@ export interface BufferOptions {
 
 /** The changes that one client has yet to take, and how its watching ended. */
 export class ChangeBuffer {
+  readonly #hold: Hold | undefined
   readonly #limit: number
   readonly #onLoss: () => void
   readonly #onDrop: () => void
@@ -25,17 +32,22 @@ export class ChangeBuffer {
   #lost = 0
   #end: AppError | undefined
   #wake: (() => void) | undefined
+  #closed = false
+  /** That, and not their number, is why changes were lost. */
+  #memorySpent = false
 
-  constructor({ limit = MAX_BUFFERED_CHANGES, onLoss = () => {}, onDrop = () => {} }: BufferOptions = {}) {
+  constructor({ hold, limit = MAX_BUFFERED_CHANGES, onLoss = () => {}, onDrop = () => {} }: BufferOptions = {}) {
+    this.#hold = hold
     this.#limit = limit
     this.#onLoss = onLoss
     this.#onDrop = onDrop
   }
 
-  /** Adds a change; the oldest one goes when there are too many. */
+  /** Adds a change; the oldest one goes when there are too many, or no memory for one more. */
   push(change: Change): void {
-    this.#changes.push(change)
-    if (this.length > this.#limit) this.#dropOldest()
+    if (this.#closed) return
+    if (this.length >= this.#limit) this.#dropOldest()
+    if (this.#fits(change)) this.#changes.push(change)
     this.#wake?.()
   }
 
@@ -55,6 +67,27 @@ export class ChangeBuffer {
     return this.#changes.length - this.#head
   }
 
+  /** Gives the memory back; nothing is kept from now on. Idempotent. */
+  close(): void {
+    this.#closed = true
+    this.#changes = []
+    this.#head = 0
+    this.#hold?.release()
+  }
+
+  /** Drops what waits, which will never be taken, as some changes were lost. */
+  discard(): void {
+    this.#lost += this.length
+    this.sent(this.#changes.slice(this.#head))
+    this.#changes = []
+    this.#head = 0
+  }
+
+  /** What was taken is not needed any more: until then it counts as waiting. */
+  sent(changes: readonly Change[]): void {
+    if (this.#hold !== undefined) this.#hold.shrink(changes.reduce((sum, change) => sum + bytesOf(change), 0))
+  }
+
   /** Takes the oldest changes, `most` at most. Throws `resource_exhausted` with the number of all that were missed once some were lost. */
   take(most: number): Change[] {
     if (this.#lost > 0) throw this.#exhausted(this.#lost + this.length)
@@ -67,9 +100,10 @@ export class ChangeBuffer {
   /** Takes all changes. Throws `resource_exhausted` once after some were lost, with their number; the next call goes on. */
   drain(): Change[] {
     if (this.#lost > 0) {
-      const lost = this.#lost
+      const error = this.#exhausted(this.#lost)
       this.#lost = 0
-      throw this.#exhausted(lost)
+      this.#memorySpent = false
+      throw error
     }
     return this.take(this.length)
   }
@@ -94,18 +128,36 @@ export class ChangeBuffer {
   }
 
   #exhausted(missed: number): AppError {
-    return new AppError(
-      'resource_exhausted',
-      `${missed} file events were missed: more than ${this.#limit} were waiting to be taken`,
-    )
+    const why = this.#memorySpent
+      ? 'the memory for waiting data is spent'
+      : `more than ${this.#limit} were waiting to be taken`
+    return new AppError('resource_exhausted', `${missed} file events were missed: ${why}`)
+  }
+
+  #fits(change: Change): boolean {
+    const bytes = bytesOf(change)
+    if (this.#hold === undefined || this.#hold.tryGrow(bytes)) return true
+    this.#memorySpent = true
+    if (this.length > 0) {
+      this.#dropOldest()
+      if (this.#hold.tryGrow(bytes)) return true
+    }
+    this.#lose()
+    return false
   }
 
   #dropOldest(): void {
+    const oldest = this.#changes[this.#head]
+    if (oldest !== undefined) this.sent([oldest])
     this.#head++
+    this.#cut()
+    this.#lose()
+  }
+
+  #lose(): void {
     this.#lost++
     this.#onDrop()
     if (this.#lost === 1) this.#onLoss()
-    this.#cut()
   }
 
   /** Lets go of what was taken or dropped, seldom enough to cost nothing. */
@@ -114,4 +166,8 @@ export class ChangeBuffer {
     this.#changes = this.#changes.slice(this.#head)
     this.#head = 0
   }
+}
+
+function bytesOf({ name }: Change): number {
+  return CHANGE_BYTES + name.length
 }

@@ -1,3 +1,4 @@
+import type { Hold } from '../budget/budget.ts'
 import type { AppError } from '../errors.ts'
 import type { RawEvent } from './inotify-event.ts'
 import type { TreeNode } from './tree-node.ts'
@@ -20,13 +21,24 @@ const MAX_HANDLED = 16_384
 /** How far behind its first half the second half of a rename is looked for. The kernel puts them one after the other. */
 const MAX_ARRIVAL_DISTANCE = 256
 
+/** An item with its event, beside the name. */
+const ITEM_BYTES = 200
+
 /** The waiting events of one tree, in the kernel's order. */
 export class EventQueue {
+  /** Takes the memory of the items. */
+  readonly #hold: Hold
+  #bytes = 0
   #items: QueueItem[] = []
   #head = 0
   #sorted = true
   /** Of the items that have one. */
   #causes: number[] = []
+
+  /** @param hold is never released here. */
+  constructor(hold: Hold) {
+    this.#hold = hold
+  }
 
   /** Number of waiting items. */
   get length(): number {
@@ -35,7 +47,8 @@ export class EventQueue {
 
   /** Puts an item where its number belongs: what was held while a directory was armed may be older than what waits already. */
   push(item: QueueItem): void {
-    if (this.length >= MAX_QUEUED) {
+    const bytes = bytesOf(item)
+    if (this.length >= MAX_QUEUED || !this.#hold.tryGrow(bytes)) {
       this.#sort()
       const oldest = this.#items[this.#head]
       const cause = oldest === undefined ? item.seq : this.floorOf(oldest)
@@ -44,6 +57,7 @@ export class EventQueue {
       this.#causes.push(cause)
       return
     }
+    this.#bytes += bytes
     const cause = causeOf(item)
     if (cause !== undefined) this.#causes.push(cause)
     const last = this.#items.at(-1)
@@ -57,6 +71,9 @@ export class EventQueue {
     const item = this.#items[this.#head]
     if (item === undefined) return undefined
     this.#head++
+    const bytes = Math.min(bytesOf(item), this.#bytes)
+    this.#bytes -= bytes
+    this.#hold.shrink(bytes)
     const cause = causeOf(item)
     if (cause !== undefined) this.#causes.splice(this.#causes.indexOf(cause), 1)
     if (this.#head === this.#items.length) this.clear()
@@ -82,6 +99,8 @@ export class EventQueue {
 
   /** Drops everything. */
   clear(): void {
+    this.#hold.shrink(this.#bytes)
+    this.#bytes = 0
     this.#items = []
     this.#head = 0
     this.#sorted = true
@@ -99,6 +118,10 @@ export class EventQueue {
     this.#items.sort((a, b) => a.seq - b.seq)
     this.#sorted = true
   }
+}
+
+function bytesOf(item: QueueItem): number {
+  return ITEM_BYTES + (item.kind === 'event' ? item.event.name.length : 0)
 }
 
 function causeOf(item: QueueItem): number | undefined {

@@ -1,8 +1,9 @@
+import type { Hold } from '../budget/budget.ts'
 import { errnoOf } from '../errors.ts'
 import { createTurns } from '../lib/turns.ts'
 import type { Log } from '../log.ts'
 import { close, openInotify, type Poll, poll, read, removeWatch, waitingBytes, watchTree } from '../native/index.ts'
-import { unpackTree, type WatchedDirectory } from '../native/watched-tree.ts'
+import { unpackTree, type WatchedDirectory, type WatchedTree } from '../native/watched-tree.ts'
 import { armError } from './arm-error.ts'
 import { type Arming, HeldEvents } from './held-events.ts'
 import { IN, parseEvents, type RawEvent, WATCH_MASK } from './inotify-event.ts'
@@ -31,6 +32,8 @@ export interface ArmRequest {
   readonly rootWatch: number | undefined
   /** The root as the client named it, for messages. */
   readonly shown: string
+  /** Takes the memory of the lists while they are read. */
+  readonly hold: Hold
 }
 
 /** Directories that were just watched. */
@@ -48,6 +51,13 @@ const READ_BYTES = 32 * 1024
 
 /** Reads before other work gets a turn. */
 const READS_PER_TURN = 2
+
+/** Room for the lists of a walk: some hundred directories at first, then eight times as much after each walk that needs more. */
+const FIRST_LIST_BYTES = 64 * 1024
+const LIST_GROWTH = 8
+
+/** 10 million short names: more would not fit into any sandbox. */
+const MAX_LIST_BYTES = FIRST_LIST_BYTES * LIST_GROWTH ** 4
 
 const EAGAIN = -11
 
@@ -96,18 +106,14 @@ export class Inotify {
   /**
    * Watches a directory and, if recursive, all below it. The caller claims those that it wants, then calls `done`, which
    * releases the others. Rejects with AppError: not_found for a root that is not there, or not the same any more, internal for one that
-   * cannot be watched, resource_exhausted when the kernel's limits are reached; everything of this call is undone then.
+   * cannot be watched, resource_exhausted when the kernel's limits are reached, budget_spent; everything of this call is undone then.
    */
-  async arm({ root, start, recursive, rootWatch, shown }: ArmRequest): Promise<Armed> {
+  async arm(request: ArmRequest): Promise<Armed> {
     await this.#ready
-    const { fd } = this.#open(shown)
+    const { fd } = this.#open(request.shown)
     const arming = this.#held.begin(this.#seq)
     try {
-      const tree = unpackTree(await watchTree(fd, root, start, WATCH_MASK, recursive, rootWatch ?? -1))
-      if (tree.failure !== undefined) {
-        for (const { watch } of tree.directories) this.#mayRemove(watch)
-        throw armError(tree.failure, shown)
-      }
+      const tree = await this.#walk(fd, request)
       return {
         directories: this.#offered(tree.directories),
         claim: (watch, listener) => this.#claim(watch, listener, arming),
@@ -165,6 +171,20 @@ export class Inotify {
       return this.#instance
     } catch (error) {
       throw armError(errnoOf(error) ?? 'EIO', shown)
+    }
+  }
+
+  /** Walks with more and more room until all fits; the memory is counted for as long as a walk takes. */
+  async #walk(fd: number, { root, start, recursive, rootWatch, shown, hold }: ArmRequest): Promise<WatchedTree> {
+    for (let bytes = FIRST_LIST_BYTES; ; bytes *= LIST_GROWTH) {
+      hold.grow(bytes)
+      const packed = await watchTree(fd, root, start, WATCH_MASK, recursive, rootWatch ?? -1, bytes).finally(() =>
+        hold.shrink(bytes),
+      )
+      const tree = unpackTree(packed)
+      if (tree.failure === undefined) return tree
+      for (const { watch } of tree.directories) this.#mayRemove(watch)
+      if (tree.failure !== 'EOVERFLOW' || bytes >= MAX_LIST_BYTES) throw armError(tree.failure, shown)
     }
   }
 

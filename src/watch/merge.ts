@@ -1,5 +1,6 @@
 import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
+import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
 import type { Change } from './change.ts'
@@ -7,10 +8,15 @@ import type { Change } from './change.ts'
 /** Changes that wait for a look at their file; past it the watcher ends. As many as a client's buffer takes. */
 const MAX_WAITING = 65_536
 
+/** A file with what is known of it, here and where it is looked at every 2 seconds, beside its name. */
+const FILE_BYTES = 4_096
+
 /** What merging needs. */
 export interface MergeOptions {
   /** The watched directory, absolute. */
   readonly path: string
+  /** Takes the memory of all files; released by `close`. */
+  readonly hold: Hold
   readonly onChange: (change: Change) => void
   readonly onEnd: (error: AppError) => void
   /** Resolves when every change that the kernel knows of was given to `local`. */
@@ -27,6 +33,8 @@ export class Merge {
   readonly #options: MergeOptions
   /** What files looked like when they were last told of. */
   readonly #known = new Map<string, string>()
+  /** Names that are known, by the name of their directory. */
+  readonly #children = new Map<string, Set<string>>()
   /** Names that the kernel has told of while looks were under way, and when. */
   readonly #touched = new Map<string, number>()
   #clock = 0
@@ -80,6 +88,7 @@ export class Merge {
   /** Tells nothing more. */
   close(): void {
     this.#over = true
+    this.#options.hold.release()
   }
 
   async #compare(name: string, seen: string | undefined): Promise<void> {
@@ -116,22 +125,44 @@ export class Merge {
   }
 
   #remember(name: string, seen: string | undefined): void {
-    if (seen !== undefined) this.#known.set(name, seen)
+    if (seen === undefined || this.#over) return
+    if (!this.#known.has(name)) {
+      if (!this.#options.hold.tryGrow(FILE_BYTES + name.length)) {
+        this.#end(tooMuch(this.#options.path))
+        return
+      }
+      const siblings = this.#children.get(directoryOf(name))
+      if (name === '') this.#children.set('', siblings ?? new Set())
+      else if (siblings === undefined) this.#children.set(directoryOf(name), new Set([name]))
+      else siblings.add(name)
+    }
+    this.#known.set(name, seen)
   }
 
   /** A name, and all below it if it was a directory; gives what was forgotten, the deepest first. */
   #forget(name: string): string[] {
     const forgotten = this.#known.get(name) === DIRECTORY ? this.#below(name) : []
     forgotten.push(name)
-    for (const each of forgotten) this.#known.delete(each)
+    for (const each of forgotten) {
+      if (!this.#known.delete(each)) continue
+      this.#options.hold.shrink(FILE_BYTES + each.length)
+      const siblings = this.#children.get(directoryOf(each))
+      siblings?.delete(each)
+      if (siblings?.size === 0) this.#children.delete(directoryOf(each))
+    }
     return forgotten
   }
 
   #below(name: string): string[] {
-    return [...this.#known.keys()]
-      .filter((other) => other.startsWith(`${name}/`))
-      .sort()
-      .reverse()
+    const found: string[] = []
+    const directories = [name]
+    for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+      for (const child of this.#children.get(directory) ?? []) {
+        found.push(child)
+        if (this.#known.get(child) === DIRECTORY) directories.push(child)
+      }
+    }
+    return found.sort().reverse()
   }
 
   async #look(name: string): Promise<string | undefined> {
@@ -156,6 +187,14 @@ export class Merge {
 
 /** What is said of a directory changes with its entries, which are told of themselves. */
 const DIRECTORY = 'directory'
+
+function directoryOf(name: string): string {
+  return name.slice(0, Math.max(name.lastIndexOf('/'), 0))
+}
+
+function tooMuch(path: string): AppError {
+  return new AppError('resource_exhausted', `the memory for watching is spent: there are too many files in ${path}`)
+}
 
 function signature(stats: Stats): string {
   return stats.isDirectory() ? DIRECTORY : `${stats.ino} ${stats.size} ${stats.mtimeMs}`

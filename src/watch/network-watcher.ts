@@ -1,6 +1,7 @@
 import type { ChangeBuffer } from './change-buffer.ts'
-import type { Inotify } from './inotify.ts'
+import type { Exclude } from './exclude.ts'
 import { Merge } from './merge.ts'
+import type { SharedTreesDeps } from './shared-trees.ts'
 import { WatchTree } from './tree.ts'
 import type { Watcher, WatchOptions } from './watcher.ts'
 
@@ -11,8 +12,9 @@ const POLL_INTERVAL_MS = 2_000
 export interface NetworkTarget {
   /** Links resolved, as bytes. */
   readonly real: Buffer
-  readonly inotify: Inotify
+  readonly deps: SharedTreesDeps
   readonly options: WatchOptions
+  readonly exclude: Exclude | undefined
 }
 
 /**
@@ -20,29 +22,29 @@ export interface NetworkTarget {
  * twice. Resolves when all is armed and known; rejects with AppError and leaves nothing behind.
  */
 export async function openNetworkWatcher(
-  { real, inotify, options }: NetworkTarget,
+  { real, deps, options, exclude }: NetworkTarget,
   buffer: ChangeBuffer,
 ): Promise<Watcher> {
-  const { path: shown, recursive } = options
+  const { path: shown, recursive, user } = options
   const path = real.toString()
+  const owner = { connection: undefined, user }
   const merge = new Merge({
     path,
+    hold: deps.budget.hold('watch', owner),
     onChange: (change) => buffer.push(change),
     onEnd: (error) => buffer.end(error),
     settled: () => tree.settled(),
     onDirectory: async (name) => recursive && tree.appeared(Buffer.from(name).toString('latin1')),
   })
   const tree = new WatchTree({
-    inotify,
-    path: real,
-    shown,
-    recursive,
+    ...{ inotify: deps.inotify, path: real, shown, recursive, exclude },
+    hold: deps.budget.hold('watch', owner),
     onChange: (change) => merge.local(change),
     onEnd: (error) => void merge.settled().then(() => buffer.end(error)),
   })
-  await tree.start()
   try {
-    const polling = await startPolling({ path, recursive, merge })
+    await tree.start()
+    const polling = await startPolling({ path, recursive, exclude, merge })
     return {
       async settled() {
         await tree.settled()
@@ -55,12 +57,20 @@ export async function openNetworkWatcher(
       },
     }
   } catch (error) {
+    merge.close()
     tree.close()
     throw error
   }
 }
 
-async function startPolling({ path, recursive, merge }: { path: string; recursive: boolean; merge: Merge }) {
+interface Polled {
+  readonly path: string
+  readonly recursive: boolean
+  readonly exclude: Exclude | undefined
+  readonly merge: Merge
+}
+
+async function startPolling({ path, recursive, exclude, merge }: Polled) {
   // Loaded when it is needed: most daemons never see a network mount.
   const { pollTree } = await import('./polling.ts')
   const begun: Promise<void>[] = []
@@ -68,6 +78,7 @@ async function startPolling({ path, recursive, merge }: { path: string; recursiv
   const polling = await pollTree({
     path,
     recursive,
+    isExcluded: (name, isDirectory) => exclude?.(Buffer.from(name).toString('latin1'), isDirectory) ?? false,
     interval: POLL_INTERVAL_MS,
     onNotice: (name) => {
       if (known) void merge.notice(name)

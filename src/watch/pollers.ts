@@ -1,3 +1,4 @@
+import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { randomBytes } from '../native/index.ts'
 import type { Change } from './change.ts'
@@ -42,6 +43,13 @@ export interface PollContext {
   readonly includeEntry: boolean
 }
 
+/** What a poll gives. */
+export interface Polled extends PollContext {
+  readonly changes: readonly Change[]
+  /** To be called with all of them, as they are sent or given up: until then their memory is counted. */
+  readonly sent: (changes: readonly Change[]) => void
+}
+
 /** The watchers that clients poll. They live until they are removed, or were not polled for a day (contract C40). */
 export class Pollers {
   readonly #pollers = new Map<string, Poller>()
@@ -68,8 +76,11 @@ export class Pollers {
     return this.#dropped
   }
 
-  /** Opens a watcher into a buffer of its own and gives its id. Rejects with what `open` rejects with, or `resource_exhausted`. */
-  async add(context: PollContext, open: (buffer: ChangeBuffer) => Promise<Watcher>): Promise<string> {
+  /**
+   * Opens a watcher into a buffer of its own and gives its id. Rejects with what `open` rejects with, or `resource_exhausted`.
+   * @param hold takes the memory of the buffer, which releases it.
+   */
+  async add(context: PollContext, open: (buffer: ChangeBuffer) => Promise<Watcher>, hold?: Hold): Promise<string> {
     if (this.#pollers.size + this.#opening >= this.#max)
       throw new AppError('resource_exhausted', `there are ${this.#max} watchers already: remove some first`)
     this.#opening++
@@ -78,9 +89,12 @@ export class Pollers {
       const onDrop = () => {
         this.#dropped++
       }
-      const buffer = new ChangeBuffer(limit === undefined ? { onDrop } : { limit, onDrop })
-      const watcher = await open(buffer)
-      if (this.#closed) watcher.close()
+      const buffer = new ChangeBuffer({ onDrop, ...(limit === undefined ? {} : { limit }), ...(hold ? { hold } : {}) })
+      const watcher = await open(buffer).catch((error: unknown) => {
+        buffer.close()
+        throw error
+      })
+      if (this.#closed) end({ watcher, buffer })
       const id = createId()
       this.#pollers.set(id, { watcher, buffer, context, polled: performance.now() })
       return id
@@ -93,18 +107,18 @@ export class Pollers {
    * Everything that has changed until now, in order. Throws AppError: `not_found` for an unknown id, `resource_exhausted` once after
    * changes were lost, and why the watching ended, once all changes before that were taken.
    */
-  async poll(id: string): Promise<PollContext & { readonly changes: readonly Change[] }> {
+  async poll(id: string): Promise<Polled> {
     const poller = this.#find(id)
     poller.polled = performance.now()
     await poller.watcher.settled()
     const changes = poller.buffer.drain()
     if (changes.length === 0 && poller.buffer.ended !== undefined) throw poller.buffer.ended
-    return { ...poller.context, changes }
+    return { ...poller.context, changes, sent: (some) => poller.buffer.sent(some) }
   }
 
   /** Ends a watcher. Throws `not_found` for an unknown id. */
   remove(id: string): void {
-    this.#find(id).watcher.close()
+    end(this.#find(id))
     this.#pollers.delete(id)
   }
 
@@ -112,7 +126,7 @@ export class Pollers {
   close(): void {
     this.#closed = true
     clearInterval(this.#sweeper)
-    for (const { watcher } of this.#pollers.values()) watcher.close()
+    for (const poller of this.#pollers.values()) end(poller)
     this.#pollers.clear()
   }
 
@@ -126,6 +140,11 @@ export class Pollers {
     const idle = this.#limits.idle ?? IDLE_MS
     for (const [id, { polled }] of this.#pollers) if (performance.now() - polled > idle) this.remove(id)
   }
+}
+
+function end({ watcher, buffer }: Pick<Poller, 'watcher' | 'buffer'>): void {
+  watcher.close()
+  buffer.close()
 }
 
 /** `w` and 20 small letters or digits (contract C40), from the kernel: clones of a snapshot must not repeat each other's. */

@@ -17,9 +17,9 @@ import { resolvePath, selectUser } from '../system/paths.ts'
 import type { Users } from '../system/users.ts'
 import type { Change } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
-import type { Inotify } from './inotify.ts'
+import { parseExcludeHeader } from './exclude-header.ts'
 import type { Pollers } from './pollers.ts'
-import { openWatcher, type WatchOptions } from './watcher.ts'
+import { openWatcher, type WatcherDeps, type WatchOptions } from './watcher.ts'
 
 /** One item of a watch stream. Start comes first, when everything is armed. */
 export type WatchItem =
@@ -45,10 +45,9 @@ const BATCH = 256
 const LOOKS = 48
 
 /** What the service needs. */
-export interface WatchServiceDeps {
+export interface WatchServiceDeps extends WatcherDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
-  readonly inotify: Inotify
   readonly pollers: Pollers
   /** Looks at a path; rejects when it is not there. */
   readonly readEntry: (path: string) => Promise<EntryInfo>
@@ -59,7 +58,7 @@ export type WatchService = ReturnType<typeof createWatchService>
 
 /** Makes the service. Streams end with their callers; pollers live on until whoever made `pollers` closes it. */
 export function createWatchService(deps: WatchServiceDeps) {
-  const { inotify, pollers } = deps
+  const { budget, pollers } = deps
   const open = new Set<ChangeBuffer>()
   let dropped = 0
   return {
@@ -70,12 +69,21 @@ export function createWatchService(deps: WatchServiceDeps) {
     async watchDir(request: WatchDirRequest, caller: StreamCaller): Promise<WatchStream> {
       const options = await optionsOf(request, caller, deps)
       const ended = new AbortController()
-      const buffer = new ChangeBuffer({ onLoss: () => ended.abort(), onDrop: () => dropped++ })
-      const watcher = await openWatcher(inotify, options, buffer)
+      const hold = budget.hold('events', { connection: caller.connection, user: options.user })
+      const onLoss = () => {
+        buffer.discard()
+        ended.abort()
+      }
+      const buffer = new ChangeBuffer({ hold, onLoss, onDrop: () => dropped++ })
+      const watcher = await openWatcher(deps, options, buffer).catch((error: unknown) => {
+        buffer.close()
+        throw error
+      })
       open.add(buffer)
       const end = () => {
         open.delete(buffer)
         watcher.close()
+        buffer.close()
         ended.abort()
       }
       caller.signal.addEventListener('abort', end, { once: true })
@@ -88,14 +96,24 @@ export function createWatchService(deps: WatchServiceDeps) {
     async createWatcher(request: CreateWatcherRequest, caller: Caller) {
       const options = await optionsOf(request, caller, deps)
       const context = { path: options.path, includeEntry: request.includeEntry }
-      return { watcherId: await pollers.add(context, (buffer) => openWatcher(inotify, options, buffer)) }
+      // It outlives its connection.
+      const hold = budget.hold('events', { connection: undefined, user: options.user })
+      return { watcherId: await pollers.add(context, (buffer) => openWatcher(deps, options, buffer), hold) }
     },
 
     /** Everything since the last poll (contract C41), in pieces of some hundred events at most. */
     async *getWatcherEvents({ watcherId }: GetWatcherEventsRequest): AsyncGenerator<readonly FilesystemEvent[], void> {
-      const { changes, path, includeEntry } = await pollers.poll(watcherId)
+      const { changes, path, includeEntry, sent } = await pollers.poll(watcherId)
       const describe = describer(path, includeEntry, deps)
-      for (let at = 0; at < changes.length; at += BATCH) yield await describe(changes.slice(at, at + BATCH))
+      let at = 0
+      try {
+        for (; at < changes.length; at += BATCH) {
+          yield await describe(changes.slice(at, at + BATCH))
+          sent(changes.slice(at, at + BATCH))
+        }
+      } finally {
+        sent(changes.slice(at))
+      }
     },
 
     /** Ends a watcher. */
@@ -113,7 +131,8 @@ async function optionsOf(
 ): Promise<WatchOptions> {
   const user = await selectUser(users, caller.user, defaults.user)
   const path = cleanPath(resolvePath(request.path, user, defaults.workdir))
-  return { path, recursive: request.recursive, allowNetworkMounts: request.allowNetworkMounts }
+  const { recursive, allowNetworkMounts } = request
+  return { path, recursive, allowNetworkMounts, exclude: parseExcludeHeader(caller.watchExclude), user: user.name }
 }
 
 type Describe = (changes: readonly Change[]) => Promise<readonly FilesystemEvent[]>
@@ -154,8 +173,10 @@ async function* follow({ buffer, caller, describe, end }: Following): AsyncGener
     yield [{ kind: 'start' }]
     for (;;) {
       if (!(await buffer.waiting(caller.keepalive, caller.signal))) yield [{ kind: 'keepalive' }]
-      const events = await describe(buffer.take(BATCH))
+      const changes = buffer.take(BATCH)
+      const events = await describe(changes)
       if (events.length > 0) yield events.map((event) => ({ kind: 'event', event }))
+      buffer.sent(changes)
       const over: AppError | undefined = buffer.ended
       if (over !== undefined && buffer.length === 0) throw over
       // A client that takes everything at once must not keep others from their turn.

@@ -19,7 +19,15 @@ export interface NodeInit {
   readonly name: string
   readonly parent: TreeNode | undefined
   readonly settlement: Settlement
+  /** Counts bytes that the node holds, negative: that it gives back. Throws AppError `budget_spent`. */
+  readonly charge: (bytes: number) => void
 }
+
+/** A node with its maps and the listener of its watch, beside its names. */
+const NODE_BYTES = 700
+
+/** An entry in the map of names that were taken apart, beside its name. */
+const ENTRY_BYTES = 80
 
 /** One watched directory in the tree of one watcher. Names are one character per byte. */
 export class TreeNode implements Listener {
@@ -35,8 +43,12 @@ export class TreeNode implements Listener {
   /** Taken apart when it is first needed: most directories never change. */
   #packed: Buffer | undefined
   #entries: Map<string, boolean> | undefined
+  readonly #charge: (bytes: number) => void
+  #bytes = 0
 
   constructor(init: NodeInit) {
+    this.#charge = init.charge
+    this.#count(NODE_BYTES + init.names.length)
     this.watch = init.watch
     this.name = init.name
     this.parent = init.parent
@@ -46,10 +58,39 @@ export class TreeNode implements Listener {
   }
 
   /** Known entries: name, and whether it is a directory. */
-  get entries(): Map<string, boolean> {
-    this.#entries ??= unpackNames(this.#packed ?? Buffer.alloc(0))
+  get entries(): ReadonlyMap<string, boolean> {
+    return this.#unpacked()
+  }
+
+  /** There is such an entry now. */
+  learn(name: string, isDirectory: boolean): void {
+    const entries = this.#unpacked()
+    if (!entries.has(name)) this.#count(ENTRY_BYTES + name.length)
+    entries.set(name, isDirectory)
+  }
+
+  /** There is no such entry any more. */
+  forget(name: string): void {
+    if (this.#unpacked().delete(name)) this.#count(-ENTRY_BYTES - name.length)
+  }
+
+  /** Gives back what it holds. Idempotent. */
+  release(): void {
+    this.#count(-this.#bytes)
+  }
+
+  #unpacked(): Map<string, boolean> {
+    if (this.#entries !== undefined) return this.#entries
+    this.#entries = unpackNames(this.#packed ?? Buffer.alloc(0))
     this.#packed = undefined
+    // Each name is packed with two more bytes, and those stay as long as a name that is a part of the text.
+    this.#count(this.#entries.size * ENTRY_BYTES)
     return this.#entries
+  }
+
+  #count(bytes: number): void {
+    this.#charge(bytes)
+    this.#bytes += bytes
   }
 
   /** Events up to this number may be in the list of entries already, and the directory may be another one than they mean. */

@@ -1,16 +1,18 @@
+import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
 import { createTurns, type Turns } from '../lib/turns.ts'
 import { goneError } from './arm-error.ts'
+import { Branches } from './branches.ts'
 import { type Change, toChange, typesOf } from './change.ts'
 import { type Telling, tellDifferences, tellRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
-import { growBranch, releaseBranch } from './grow.ts'
+import type { Exclude } from './exclude.ts'
 import type { Inotify } from './inotify.ts'
 import { IN, type RawEvent } from './inotify-event.ts'
 import { Milestones } from './milestones.ts'
 import { Renames } from './renames.ts'
-import type { NodeSink, TreeNode } from './tree-node.ts'
+import type { TreeNode } from './tree-node.ts'
 
 /** What a tree needs. */
 export interface TreeOptions {
@@ -20,6 +22,10 @@ export interface TreeOptions {
   /** The path as the client named it, for messages. */
   readonly shown: string
   readonly recursive: boolean
+  /** What is neither told nor watched. */
+  readonly exclude?: Exclude | undefined
+  /** Takes the memory of the tree and of the events that wait in it. The tree releases it when it closes. */
+  readonly hold: Hold
   readonly onChange: (change: Change) => void
   /** The tree can tell nothing more: the directory is gone, or the kernel's limits are reached. Called once, at most. */
   readonly onEnd: (error: AppError) => void
@@ -37,20 +43,26 @@ export class WatchTree {
   readonly #options: TreeOptions
   readonly #forgetOverflow: () => void
   #root: TreeNode | undefined
-  readonly #queue = new EventQueue()
+  readonly #queue: EventQueue
   #working = false
   #over = false
   readonly #handled = new Milestones()
   /** What is put into the queue now follows from events from this number on. */
   #handling = 0
   readonly #renames: Renames
-  readonly #sink: NodeSink = (node, event) => this.#push({ kind: 'event', seq: event.seq, node, event })
+  readonly #branches: Branches
 
   /** Nothing is watched before `start`. */
   constructor(options: TreeOptions) {
-    const { inotify } = options
+    const { inotify, path, shown, recursive, exclude, hold } = options
     this.#options = options
-    this.#renames = new Renames({ inotify, queue: this.#queue, drop: (node) => this.#drop(node) })
+    this.#queue = new EventQueue(hold)
+    this.#branches = new Branches({
+      ...{ inotify, path, shown, recursive, exclude, hold },
+      sink: (node, event) => this.#push({ kind: 'event', seq: event.seq, node, event }),
+      onLost: (seq) => this.#rescanLater(seq),
+    })
+    this.#renames = new Renames({ inotify, queue: this.#queue, drop: (node) => this.#branches.drop(node) })
     this.#forgetOverflow = inotify.onOverflow({ overflowed: (seq) => this.#push({ kind: 'rescan', seq }) })
   }
 
@@ -63,7 +75,7 @@ export class WatchTree {
       this.close()
       throw error
     }
-    if (this.#over && this.#root !== undefined) this.#drop(this.#root)
+    if (this.#over && this.#root !== undefined) this.#branches.drop(this.#root)
     void this.#work()
   }
 
@@ -90,10 +102,12 @@ export class WatchTree {
   close(): void {
     if (this.#over) return
     this.#over = true
+    this.#branches.close()
     this.#queue.clear()
     this.#forgetOverflow()
-    if (this.#root !== undefined) this.#drop(this.#root)
+    if (this.#root !== undefined) this.#branches.drop(this.#root)
     this.#renames.clear()
+    this.#options.hold.release()
     this.#handled.reached(Number.POSITIVE_INFINITY)
   }
 
@@ -152,10 +166,11 @@ export class WatchTree {
       return (mask & IN.MOVED_TO) === 0 ? undefined : this.#verify(node, event, turns)
     }
     const path = node.pathOf(name)
-    for (const type of typesOf(mask)) this.#tell(type, path)
     const isDirectory = (mask & IN.ISDIR) !== 0
-    if (appears) node.entries.set(name, isDirectory)
-    if (goes) node.entries.delete(name)
+    if (this.#options.exclude?.(path, isDirectory)) return this.#renames.forget(cookie)
+    for (const type of typesOf(mask)) this.#tell(type, path)
+    if (appears) node.learn(name, isDirectory)
+    if (goes) node.forget(name)
     if (!isDirectory || !this.#options.recursive) return undefined
     if (appears) return this.#appeared(node, event, turns)
     return goes ? this.#gone(node, event) : undefined
@@ -173,8 +188,8 @@ export class WatchTree {
   async #appeared(parent: TreeNode, event: RawEvent, turns: Turns): Promise<void> {
     const { name, cookie, mask, seq } = event
     const replaced = parent.children.get(name)
-    if (replaced !== undefined) this.#drop(replaced)
-    const moved = (mask & IN.MOVED_TO) === 0 ? undefined : this.#renames.finish(cookie)
+    if (replaced !== undefined) this.#branches.drop(replaced)
+    const moved = (mask & IN.MOVED_TO) === 0 ? undefined : this.#takeMoved(cookie)
     if (moved === undefined) {
       const node = await this.#adoptBelow(name, parent)
       if (node !== undefined) await this.#tellContents(node, undefined, turns)
@@ -188,12 +203,19 @@ export class WatchTree {
     if (replaced !== undefined) this.#rescanLater(await this.#options.inotify.caughtUp())
   }
 
+  /** Under another name other entries may be excluded, so that what was known of the directory is of no use. */
+  #takeMoved(cookie: number): TreeNode | undefined {
+    if (this.#options.exclude === undefined) return this.#renames.finish(cookie)
+    this.#renames.forget(cookie)
+    return undefined
+  }
+
   /** A directory was renamed to a name that was known: to the one that is watched there, or after that over it, which was empty. */
   async #verify(parent: TreeNode, { name, mask }: RawEvent, turns: Turns): Promise<void> {
     const before = parent.children.get(name)
     if ((mask & IN.ISDIR) === 0 || !this.#options.recursive) return
     const after = await this.#adoptBelow(name, parent)
-    if (before !== undefined) this.#drop(before)
+    if (before !== undefined) this.#branches.drop(before)
     if (after !== undefined) await tellDifferences(before, after, { tell: this.#tell, turns })
   }
 
@@ -217,7 +239,7 @@ export class WatchTree {
       if (child !== undefined) await this.#tellContents(child, renamed, turns)
       return
     }
-    if (child !== undefined) this.#drop(child)
+    if (child !== undefined) this.#branches.drop(child)
     const fresh = await this.#adoptBelow(name, node)
     if (fresh !== undefined) await this.#tellContents(fresh, undefined, turns)
   }
@@ -228,7 +250,7 @@ export class WatchTree {
     if (node === undefined) return undefined
     parent.children.delete(name)
     if ((mask & IN.MOVED_FROM) === 0 || seq <= node.settled) {
-      this.#drop(node)
+      this.#branches.drop(node)
       return undefined
     }
     return this.#renames.begin(cookie, node)
@@ -238,7 +260,7 @@ export class WatchTree {
   async #adoptBelow(name: string, parent: TreeNode): Promise<TreeNode | undefined> {
     try {
       const node = await this.#adopt(name, parent)
-      if (node !== undefined && this.#over) this.#drop(node)
+      if (node !== undefined && this.#over) this.#branches.drop(node)
       return this.#over ? undefined : node
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'not_found') throw error
@@ -248,31 +270,13 @@ export class WatchTree {
     }
   }
 
-  /** Arms a directory and what is below it, and hangs it into the tree under that name. */
-  async #adopt(name: string, parent: TreeNode | undefined): Promise<TreeNode | undefined> {
-    const { inotify, path: root, shown, recursive } = this.#options
-    const start = Buffer.from(parent?.pathOf(name) ?? '', 'latin1')
-    const armed = await inotify.arm({ root, start, recursive, rootWatch: this.#root?.watch, shown })
-    const settlement = { seq: Number.POSITIVE_INFINITY }
-    let lost = false
-    try {
-      return await growBranch(armed, { name, parent, sink: this.#sink, settlement })
-    } finally {
-      lost = armed.done().lost
-      settlement.seq = await inotify.caughtUp()
-      if (lost) this.#rescanLater(settlement.seq)
-    }
+  #adopt(name: string, parent: TreeNode | undefined): Promise<TreeNode | undefined> {
+    return this.#branches.adopt(name, parent, this.#root?.watch)
   }
 
   /** What is handled now is told completely only with the comparison, which comes after the events up to `seq`. */
   #rescanLater(seq: number): void {
     this.#push({ kind: 'rescan', seq, cause: this.#handling })
-  }
-
-  #drop(node: TreeNode): void {
-    node.dropped = true
-    if (node.parent?.children.get(node.name) === node) node.parent.children.delete(node.name)
-    void releaseBranch(this.#options.inotify, node)
   }
 
   /** Events were lost: everything is armed again, and what differs from what was known is told (contract C36). */
@@ -284,9 +288,9 @@ export class WatchTree {
     try {
       const after = await this.#adopt('', undefined)
       this.#root = after
-      this.#drop(before)
+      this.#branches.drop(before)
       if (after === undefined) return
-      if (this.#over) return this.#drop(after)
+      if (this.#over) return this.#branches.drop(after)
       await tellDifferences(before, after, telling)
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'not_found') throw error

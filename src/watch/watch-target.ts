@@ -15,6 +15,8 @@ const NETWORK_FILESYSTEMS = new Map([
 export interface WatchTarget {
   /** Links resolved (contract C37), as bytes. */
   readonly real: Buffer
+  /** Device and inode, which tell it from another directory that takes its place. */
+  readonly identity: string
   /** The kernel does not see all of its changes. */
   readonly network: boolean
 }
@@ -34,7 +36,7 @@ export async function findTarget(path: string, allowNetwork: boolean): Promise<W
   const network = NETWORK_FILESYSTEMS.has(type)
   if (network && !allowNetwork)
     throw new AppError('invalid_argument', `cannot watch path on network filesystem: ${path}`)
-  return { real, network }
+  return { real, identity: `${stats.dev}:${stats.ino}`, network }
 }
 
 function statError(path: string, error: unknown): AppError {

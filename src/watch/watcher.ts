@@ -1,7 +1,7 @@
 import type { ChangeBuffer } from './change-buffer.ts'
-import type { Inotify } from './inotify.ts'
+import { createExclude } from './exclude.ts'
 import { openNetworkWatcher } from './network-watcher.ts'
-import { WatchTree } from './tree.ts'
+import type { SharedTrees, SharedTreesDeps } from './shared-trees.ts'
 import { findTarget } from './watch-target.ts'
 
 /** What a client wants to watch. */
@@ -10,6 +10,10 @@ export interface WatchOptions {
   readonly path: string
   readonly recursive: boolean
   readonly allowNetworkMounts: boolean
+  /** Patterns of what is left out, as in a .gitignore. */
+  readonly exclude: readonly string[]
+  /** Name of the user whose share of the budget it takes. */
+  readonly user: string
 }
 
 /** A directory that is being watched. */
@@ -20,18 +24,19 @@ export interface Watcher {
   close(): void
 }
 
+/** What watchers need. */
+export interface WatcherDeps extends SharedTreesDeps {
+  readonly trees: SharedTrees
+}
+
 /** Watches for one client. Resolves when everything is armed; rejects with AppError and leaves nothing behind. */
-export async function openWatcher(inotify: Inotify, options: WatchOptions, buffer: ChangeBuffer): Promise<Watcher> {
-  const { real, network } = await findTarget(options.path, options.allowNetworkMounts)
-  if (network) return openNetworkWatcher({ real, inotify, options }, buffer)
-  const tree = new WatchTree({
-    inotify,
-    path: real,
-    shown: options.path,
-    recursive: options.recursive,
-    onChange: (change) => buffer.push(change),
-    onEnd: (error) => buffer.end(error),
-  })
-  await tree.start()
-  return tree
+export async function openWatcher(deps: WatcherDeps, options: WatchOptions, buffer: ChangeBuffer): Promise<Watcher> {
+  const exclude = createExclude(options.exclude)
+  const { real, identity, network } = await findTarget(options.path, options.allowNetworkMounts)
+  if (network) return openNetworkWatcher({ real, deps, options, exclude }, buffer)
+  const { path: shown, recursive, exclude: patterns, user } = options
+  return deps.trees.subscribe(
+    { path: real, identity, shown, recursive, patterns, exclude, user },
+    { onChange: (change) => buffer.push(change), onEnd: (error) => buffer.end(error) },
+  )
 }

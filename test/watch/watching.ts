@@ -1,9 +1,11 @@
+import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import { EventType } from '../../src/gen/filesystem/filesystem_pb.js'
 import type { Log } from '../../src/log.ts'
 import type { Change } from '../../src/watch/change.ts'
 import { ChangeBuffer } from '../../src/watch/change-buffer.ts'
 import { Inotify } from '../../src/watch/inotify.ts'
-import { openWatcher, type Watcher } from '../../src/watch/watcher.ts'
+import { SharedTrees } from '../../src/watch/shared-trees.ts'
+import { openWatcher, type Watcher, type WatcherDeps } from '../../src/watch/watcher.ts'
 
 /** A log that says nothing; a test that wants to read it gives its own. */
 export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => silent }
@@ -24,14 +26,30 @@ export interface WatchingOptions {
   readonly allowNetworkMounts?: boolean
   /** Shared between watchers; default: an instance of its own. */
   readonly inotify?: Inotify
+  /** Default: one that is never spent. Counts for the first watcher of an instance. */
+  readonly budget?: ByteBudget
+  /** Patterns of what is left out. */
+  readonly exclude?: readonly string[]
+}
+
+const trees = new WeakMap<Inotify, WatcherDeps>()
+
+/** What watchers of one instance share. */
+export function sharedBy(inotify: Inotify, budget = createByteBudget(2 ** 32)): WatcherDeps {
+  const known = trees.get(inotify)
+  if (known !== undefined) return known
+  const deps = { inotify, budget, trees: new SharedTrees({ inotify, budget }) }
+  trees.set(inotify, deps)
+  return deps
 }
 
 /** Watches a directory as a client does; disposing closes what was opened. */
 export async function watchDirectory(path: string, options: WatchingOptions = {}): Promise<Watching> {
-  const { recursive = true, allowNetworkMounts = false } = options
+  const { recursive = true, allowNetworkMounts = false, exclude = [] } = options
   const inotify = options.inotify ?? new Inotify({ log: silent })
   const buffer = new ChangeBuffer()
-  const watcher = await openWatcher(inotify, { path, recursive, allowNetworkMounts }, buffer)
+  const wanted = { path, recursive, allowNetworkMounts, exclude, user: 'root' }
+  const watcher = await openWatcher(sharedBy(inotify, options.budget), wanted, buffer)
   const changes = async () => {
     await watcher.settled()
     return buffer.drain()
