@@ -76,7 +76,7 @@ export class WatchTree {
       throw error
     }
     if (this.#over && this.#root !== undefined) this.#branches.drop(this.#root)
-    void this.#work()
+    else void this.#work()
   }
 
   /** Resolves when every change that has happened until this call was told. */
@@ -179,8 +179,7 @@ export class WatchTree {
   /** What happens to a directory itself is told by its parent; only the root has none. */
   #handleSelf(node: TreeNode, { mask, seq }: RawEvent): void {
     // The directory that the mount has covered is not watched yet.
-    if (node !== this.#root && (mask & IN.UNMOUNT) !== 0) this.#push({ kind: 'rescan', seq })
-    if (node !== this.#root) return
+    if (node !== this.#root) return (mask & IN.UNMOUNT) === 0 ? undefined : this.#push({ kind: 'rescan', seq })
     for (const type of typesOf(mask)) this.#tell(type, '')
     this.#end(goneError(mask, this.#options.shown))
   }
@@ -206,8 +205,7 @@ export class WatchTree {
   /** Under another name other entries may be excluded, so that what was known of the directory is of no use. */
   #takeMoved(cookie: number): TreeNode | undefined {
     if (this.#options.exclude === undefined) return this.#renames.finish(cookie)
-    this.#renames.forget(cookie)
-    return undefined
+    return void this.#renames.forget(cookie)
   }
 
   /** A directory was renamed to a name that was known: to the one that is watched there, or after that over it, which was empty. */
@@ -270,7 +268,7 @@ export class WatchTree {
     }
   }
 
-  #adopt(name: string, parent: TreeNode | undefined): Promise<TreeNode | undefined> {
+  #adopt(name: string, parent: TreeNode | undefined) {
     return this.#branches.adopt(name, parent, this.#root?.watch)
   }
 
