@@ -4,7 +4,7 @@ import { budgetTotal } from './budget/total.ts'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 import { createFilesystemService } from './filesystem/service.ts'
-import { createAccessToken } from './http/access-token.ts'
+import { type AccessToken, createAccessToken } from './http/access-token.ts'
 import { buildApp } from './http/app.ts'
 import { createCompressors } from './http/compressors.ts'
 import { refuseForeignPages } from './http/foreign-pages.ts'
@@ -80,9 +80,10 @@ const CLOSE_GRACE_MS = 1_500
 export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { log } = logs
   const stopping = new AbortController()
-  const listener = createListener({ log })
-  const parts = await build(config, { logs, listener, shutdown: stopping.signal })
-  const { app, token, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
+  const token = createAccessToken()
+  const listener = createListener({ log, token })
+  const parts = await build(config, { logs, token, listener, shutdown: stopping.signal })
+  const { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
   warnWithoutRoot(log)
   await applyOwnPriority()
   await app.ready()
@@ -128,16 +129,16 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
 
 interface Frame {
   readonly logs: Logs
+  readonly token: AccessToken
   readonly listener: Listener
   readonly shutdown: AbortSignal
 }
 
 /** The features and the app in front of them. `release` gives back what they hold. */
-async function build(config: Config, { logs, listener, shutdown }: Frame) {
+async function build(config: Config, { logs, token, listener, shutdown }: Frame) {
   const { log } = logs
   const { users, user } = await openUsers(config)
   const defaults = createDefaults({ user, workdir: config.defaultWorkdir, notFirecracker: config.notFirecracker })
-  const token = createAccessToken()
   if (config.accessTokenFile !== undefined) token.set(await readTokenFile(config.accessTokenFile, log))
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
@@ -170,6 +171,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
     log,
     token,
     users,
+    onTokenShown: listener.showedToken,
     serverFactory: (handler) =>
       listener.serverFactory(refuseForeignPages(handler, { config, isProtected: () => token.isSet, log })),
     routes: [
@@ -196,7 +198,7 @@ async function build(config: Config, { logs, listener, shutdown }: Frame) {
     ],
   })
   const release = () => releaseAll({ closeGroups, host, ports, pollers, inotify, devNull })
-  return { app, token, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release }
+  return { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release }
 }
 
 interface Held {
@@ -228,7 +230,7 @@ function buildInitialization({ notFirecracker, runDir }: Config, { run, logs, ..
   return { initialization, mmds }
 }
 
-interface Surroundings extends Omit<Frame, 'logs'> {
+interface Surroundings extends Omit<Frame, 'logs' | 'token'> {
   readonly log: Log
   readonly ports: PortTable
   readonly sampler: Sampler

@@ -1,4 +1,5 @@
-import type { RequestListener, Server } from 'node:http'
+import type { IncomingMessage, RequestListener, Server } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
 import {
   type FastifyInstance,
   type FastifyReply,
@@ -24,6 +25,8 @@ export interface AppOptions {
   readonly log: Log
   readonly token: AccessToken
   readonly users: Users
+  /** Takes a request that has shown the token (`Listener.showedToken`). */
+  readonly onTokenShown?: (request: IncomingMessage | Http2ServerRequest) => void
   /** Takes the request handler, gives the server that Fastify may own (`Listener.serverFactory`). */
   readonly serverFactory: (handler: RequestListener) => Server
   /** Each registers the routes of one feature. Bodies arrive unread: a handler reads `request.raw`. */
@@ -70,7 +73,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   logRequests(app, log)
   app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     if (applyCors(request, reply)) return reply
-    checkAccessToken(request, token)
+    if (checkAccessToken(request, token)) options.onTokenShown?.(request.raw)
     if (!(await checkBasicUser(request, reply, users))) return reply
     if (request.url === NO_TARGET) throw new AppError('invalid_argument', 'the request target is malformed')
     if (request.url === WHOLE_SERVER) {

@@ -12,9 +12,6 @@ export interface Endpoint {
 /** After this many milliseconds of silence the kernel asks a peer whether it is still there. */
 const KEEP_ALIVE_DELAY = 30_000
 
-/** Connections at a time, far above what clients hold and well below the usual limit of descriptors, which commands need too. */
-const MAX_CONNECTIONS = 8192
-
 /** Connections that may wait to be accepted: more than a burst of parallel clients makes while the event loop is busy. */
 const BACKLOG = 1024
 
@@ -64,7 +61,6 @@ function listen(host: string, port: number, accept: (socket: Socket) => void): P
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY,
   })
-  server.maxConnections = MAX_CONNECTIONS
   server.on('connection', accept)
   return new Promise((resolve, reject) => {
     server.once('error', reject)

@@ -1,11 +1,14 @@
 import {
+  constants,
   createServer,
   type Http2Server,
   type Http2ServerRequest,
   Http2ServerResponse,
   type ServerHttp2Session,
 } from 'node:http2'
+import type { Socket } from 'node:net'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
+import { createResetBudget } from './reset-budget.ts'
 
 /** Calls at a time on one connection. A proxy in front may carry everything of a sandbox over a single one. */
 const MAX_CONCURRENT_STREAMS = 1000
@@ -26,11 +29,14 @@ const MAX_SESSION_MEMORY = 128
 const MAX_HEADER_LIST_SIZE = 128 * 1024
 
 /**
- * Streams that a client may reset at once, and per second: every call that is given up (a stopped watch, a closed
+ * Streams that a client with the token may reset at once, and per second: every call that is given up (a stopped watch, a closed
  * terminal, a `head` on a log) is one, so storms of them are normal, and one proxy may carry those of all clients. This is
- * more than one connection can bring in at full speed; Node's own limits are 1,000 and 33.
+ * more than one connection can bring in at full speed.
  */
 const STREAM_RESETS = { streamResetBurst: 100_000, streamResetRate: 50_000 }
+
+/** The same before the connection has shown the token, also while none is set: Node's own limits. */
+const RESETS_WITHOUT_TOKEN = { burst: 1_000, rate: 33 }
 
 /**
  * Calls beyond the limit that are refused in a row before the whole connection, and every call on it, is given up. Calls
@@ -45,11 +51,15 @@ const MAX_REJECTED_STREAMS = 100_000
 export function createHttp2(options: HttpOptions): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>()
   let draining = false
+  let taken: Socket | undefined
   const onSession = (session: ServerHttp2Session) => {
+    // The event comes while the connection is handed over.
+    if (taken !== undefined) options.connections.alias(session, taken)
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
     session.setLocalWindowSize(SESSION_WINDOW)
     closeWhenIdle(session, options.headersTimeout)
+    countCalls(session, options)
     if (draining) session.close()
   }
   let server: Http2Server | undefined
@@ -58,7 +68,9 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
       // HTTP/2 has no half-closed connections: one whose peer has gone must end as a whole.
       socket.allowHalfOpen = false
       server ??= makeServer(options, onSession)
+      taken = socket
       server.emit('connection', socket)
+      taken = undefined
     },
     drain: () => {
       draining = true
@@ -97,6 +109,22 @@ function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Se
     response.writeHead(NOT_IMPLEMENTED).end()
   })
   return server
+}
+
+/** Tells of the calls of a session, and gives it up when it resets more of them than it may (CVE-2023-44487, "rapid reset"). */
+function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): void {
+  const resets = createResetBudget(RESETS_WITHOUT_TOKEN)
+  // Before the handler, which may ask for it at once; and a stream that was reset meanwhile knows its session no more.
+  session.prependListener('stream', (stream) => {
+    connections.alias(stream, session)
+    connections.began(session)
+    stream.once('close', () => {
+      connections.ended(session)
+      const reset = stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.aborted
+      if (reset && !session.destroyed && !connections.hasShownToken(session) && !resets.spend())
+        session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    })
+  })
 }
 
 /**

@@ -1,8 +1,12 @@
-import type { Server as HttpServer, RequestListener } from 'node:http'
+import type { Server as HttpServer, IncomingMessage, RequestListener } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
 import type { Server, Socket } from 'node:net'
 import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { noFileLimit } from '../native/index.ts'
+import type { AccessToken } from './access-token.ts'
 import { bind, type Endpoint, portOf } from './bind.ts'
+import { createConnections } from './connections.ts'
 import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
@@ -11,6 +15,8 @@ import { detectProtocol, type Protocol } from './protocol.ts'
 export interface Listener {
   /** For Fastify's option of that name: takes the handler, gives the HTTP/1.1 server, which never listens by itself. */
   serverFactory(handler: RequestListener): HttpServer
+  /** This request has shown the access token: its connection is kept for longer, and may have more calls given up. */
+  showedToken(request: IncomingMessage | Http2ServerRequest): void
   /** Starts accepting connections; resolves with the port. `serverFactory` must have been called. Rejects as `bind` does. */
   listen(endpoint: Endpoint): Promise<number>
   /** Connections that are open now, whatever they do. */
@@ -27,6 +33,9 @@ export interface Listener {
 /** What a listener needs. */
 export interface ListenerOptions {
   readonly log: Log
+  readonly token: Pick<AccessToken, 'isSet'>
+  /** Connections at a time; default as `connectionLimit` says. */
+  readonly limit?: number
   /** Milliseconds in which a connection must say what it speaks, and then its first headers; default 60,000. */
   readonly headersTimeout?: number
 }
@@ -34,9 +43,33 @@ export interface ListenerOptions {
 /** Long enough for any real client, short enough that silent ones do not pile up. */
 const HEADERS_TIMEOUT = 60_000
 
+/** Far above what clients hold, and some 80 MB if all are idle. */
+const MAX_CONNECTIONS = 8192
+
+/** Commands, watches and transfers need descriptors as well: no more than half of them are for connections. */
+function connectionLimit(): number {
+  const [descriptors] = noFileLimit()
+  return Math.max(1, Math.min(MAX_CONNECTIONS, Math.floor(descriptors / 2)))
+}
+
+const WARNING_INTERVAL_MS = 60_000
+
+/** Warns at most once a minute that the limit is reached. */
+function warnWhenFull(log: Log): (madeRoom: boolean) => void {
+  let warned = Number.NEGATIVE_INFINITY
+  return (madeRoom) => {
+    if (performance.now() - warned < WARNING_INTERVAL_MS) return
+    warned = performance.now()
+    if (madeRoom) log.warn({}, 'connections are at their limit: silent ones make room for new ones')
+    else log.warn({}, 'connections beyond the limit are dropped')
+  }
+}
+
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
-  const { log, headersTimeout = HEADERS_TIMEOUT } = options
+  const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit() } = options
+  const tokenIsSet = () => token.isSet
+  const table = createConnections({ limit, tokenIsSet, onFull: warnWhenFull(log) })
   const connections = new Set<Socket>()
   const undecided = new Set<Socket>()
   let servers: Server[] = []
@@ -44,6 +77,7 @@ export function createListener(options: ListenerOptions): Listener {
   let closed: Promise<void> | undefined
 
   const accept = (socket: Socket) => {
+    if (!table.add(socket)) return void socket.destroy()
     connections.add(socket)
     undecided.add(socket)
     socket.once('close', () => {
@@ -75,7 +109,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   return {
     serverFactory: (handler) => {
-      const how = { handler, headersTimeout }
+      const how = { handler, headersTimeout, connections: table }
       const http1 = createHttp1(how)
       protocols = { http1, http2: createHttp2(how) }
       return http1.server
@@ -83,13 +117,13 @@ export function createListener(options: ListenerOptions): Listener {
     listen: async (endpoint) => {
       servers = await bind(endpoint, accept)
       for (const server of servers) {
-        server.once('drop', () => log.warn({}, 'connections beyond the limit are dropped'))
         server.on('error', (error) => log.error({ errno: errnoOf(error) }, 'accepting a connection failed'))
       }
       const [server] = servers
       if (server === undefined) throw new Error('bind gives at least one server')
       return portOf(server)
     },
+    showedToken: (request) => table.showedToken('stream' in request ? request.stream : request.socket),
     connections,
     get openConnections() {
       return connections.size

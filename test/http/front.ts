@@ -45,7 +45,7 @@ export interface FrontOptions {
   readonly sources?: Sources
   /** Milliseconds between samples. */
   readonly period?: number
-  readonly listening?: Omit<ListenerOptions, 'log'>
+  readonly listening?: Omit<ListenerOptions, 'log' | 'token'>
   readonly defaults?: Defaults
   /** The metadata service; default: there is none. */
   readonly metadata?: SandboxMetadata
@@ -88,11 +88,12 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     log,
     ...(options.period === undefined ? {} : { period: options.period }),
   })
-  const listener = createListener({ log, ...options.listening })
+  const listener = createListener({ log, token, ...options.listening })
   const app = buildApp({
     log,
     token,
     users: createUsers(),
+    onTokenShown: listener.showedToken,
     serverFactory: listener.serverFactory,
     routes: [
       healthRoute,
