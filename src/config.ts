@@ -18,6 +18,8 @@ export interface Config {
   readonly allowHosts: readonly string[]
   readonly verbose: boolean
   readonly noCgroups: boolean
+  /** Clients of `ports.Ports` are sent the arguments of processes. */
+  readonly portArguments: boolean
   readonly cgroupRoot: string
   /** End every command at shutdown instead of leaving it to init. */
   readonly killOnExit: boolean
@@ -150,6 +152,7 @@ function toConfig(given: Given, env: Environment): Config {
     allowHosts: given['allow-host'],
     verbose: given.verbose,
     noCgroups: given['no-cgroups'],
+    portArguments: !given['no-port-arguments'],
     cgroupRoot: given['cgroup-root'],
     killOnExit: given['kill-on-exit'],
     defaultUser: given['default-user'],

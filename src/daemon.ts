@@ -189,7 +189,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
         filesystem: createFilesystemService(files),
         watch,
         metrics: createMetricsService({ sampler }),
-        ports: createPortsService(ports),
+        ports: createPortsService(ports, { showArguments: config.portArguments }),
         supervisor: createSupervisorService(supervisor),
         log,
         countCall: calls.add,

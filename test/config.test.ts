@@ -20,6 +20,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     allowHosts: [],
     verbose: false,
     noCgroups: false,
+    portArguments: true,
     cgroupRoot: '/sys/fs/cgroup',
     killOnExit: false,
     defaultUser: '',
@@ -55,6 +56,7 @@ test('A1 every flag of the reference is understood', () => {
     notFirecracker: true,
     verbose: true,
     noCgroups: true,
+    portArguments: true,
     cgroupRoot: '/cg',
   })
 })

@@ -75,6 +75,11 @@ export const flags = {
   },
   'live-timeout': { type: 'int', default: 10, help: 'seconds for one run of the live command' },
   'no-cgroups': { type: 'bool', default: false, help: 'do not use cgroups' },
+  'no-port-arguments': {
+    type: 'bool',
+    default: false,
+    help: 'do not send the arguments of the processes that listen on ports',
+  },
   'output-window': { type: 'int', default: 32 * 1024 * 1024, help: 'bytes of recent output kept over all commands' },
   port: { type: 'int', default: 49983, help: 'listening port' },
   'ready-attempt-timeout': { type: 'int', default: 180, help: 'seconds for one attempt of the ready command' },

@@ -10,15 +10,15 @@ import type { UnaryMethod } from './unary-route.ts'
 /** The unary calls of the Ports service as `serveUnary` runs them. */
 export function portsMethods(ports: PortsService): UnaryMethod[] {
   const field = { name: 'listeners', wrap: (listeners: readonly ListenerMessage[]) => ({ listeners: [...listeners] }) }
-  return [listMethod(Ports.method.list, field, () => ports.list())]
+  return [listMethod(Ports.method.list, field, ({ filter }) => ports.list(filter))]
 }
 
 /** All calls of the Ports service for the library's router. */
 export function portsCalls(ports: PortsService): ServiceImpl<typeof Ports> {
   return {
-    list: async () => ({ listeners: await ports.list() }),
-    async *watch(_, context) {
-      for await (const item of ports.watch(streamCallerOf(context)))
+    list: async ({ filter }) => ({ listeners: await ports.list(filter) }),
+    async *watch({ filter }, context) {
+      for await (const item of ports.watch(filter, streamCallerOf(context)))
         yield create(WatchResponseSchema, toPortsResponse(item))
     },
   }

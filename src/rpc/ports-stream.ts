@@ -9,8 +9,8 @@ export function portsStream(service: PortsService): StreamMethod<typeof WatchReq
   return {
     name: 'ports.Ports/Watch',
     input: WatchRequestSchema,
-    async open(_, caller, codec) {
-      return { frames: framesOf(service.watch(caller), codec), ended: caller.signal }
+    async open({ filter }, caller, codec) {
+      return { frames: framesOf(service.watch(filter, caller), codec), ended: caller.signal }
     },
   }
 }

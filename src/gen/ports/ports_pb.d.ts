@@ -15,6 +15,12 @@ export declare const file_ports_ports: GenFile;
  * @generated from message ports.ListRequest
  */
 export declare type ListRequest = Message<"ports.ListRequest"> & {
+  /**
+   * Which listeners; all if it is not set.
+   *
+   * @generated from field: ports.Filter filter = 1;
+   */
+  filter?: Filter | undefined;
 };
 
 /**
@@ -22,6 +28,33 @@ export declare type ListRequest = Message<"ports.ListRequest"> & {
  * Use `create(ListRequestSchema)` to create a new message.
  */
 export declare const ListRequestSchema: GenMessage<ListRequest>;
+
+/**
+ * Filter chooses the listeners that fulfil all that is set in it.
+ *
+ * @generated from message ports.Filter
+ */
+export declare type Filter = Message<"ports.Filter"> & {
+  /**
+   * 0: any port.
+   *
+   * @generated from field: uint32 port = 1;
+   */
+  port: number;
+
+  /**
+   * As in Listener.command; empty: any, also an unknown one.
+   *
+   * @generated from field: string command = 2;
+   */
+  command: string;
+};
+
+/**
+ * Describes the message ports.Filter.
+ * Use `create(FilterSchema)` to create a new message.
+ */
+export declare const FilterSchema: GenMessage<Filter>;
 
 /**
  * @generated from message ports.ListResponse
@@ -43,6 +76,12 @@ export declare const ListResponseSchema: GenMessage<ListResponse>;
  * @generated from message ports.WatchRequest
  */
 export declare type WatchRequest = Message<"ports.WatchRequest"> & {
+  /**
+   * Which listeners; all if it is not set.
+   *
+   * @generated from field: ports.Filter filter = 1;
+   */
+  filter?: Filter | undefined;
 };
 
 /**
@@ -221,6 +260,14 @@ export declare type Listener = Message<"ports.Listener"> & {
    * @generated from field: uint64 inode = 11;
    */
   inode: bigint;
+
+  /**
+   * The arguments of that process, its argument 0 first, of at most 4 KiB in all; what is beyond is cut off. Empty: unknown, or not told
+   * (-no-port-arguments).
+   *
+   * @generated from field: repeated string args = 12;
+   */
+  args: string[];
 };
 
 /**

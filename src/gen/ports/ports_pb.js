@@ -9,7 +9,7 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
  * Describes the file ports/ports.proto.
  */
 export const file_ports_ports = /*@__PURE__*/
-  fileDesc("ChFwb3J0cy9wb3J0cy5wcm90bxIFcG9ydHMiDQoLTGlzdFJlcXVlc3QiMgoMTGlzdFJlc3BvbnNlEiIKCWxpc3RlbmVycxgBIAMoCzIPLnBvcnRzLkxpc3RlbmVyIg4KDFdhdGNoUmVxdWVzdCK1AgoNV2F0Y2hSZXNwb25zZRIxCghzbmFwc2hvdBgBIAEoCzIdLnBvcnRzLldhdGNoUmVzcG9uc2UuU25hcHNob3RIABIhCgZvcGVuZWQYAiABKAsyDy5wb3J0cy5MaXN0ZW5lckgAEiEKBmNsb3NlZBgDIAEoCzIPLnBvcnRzLkxpc3RlbmVySAASIgoHY2hhbmdlZBgEIAEoCzIPLnBvcnRzLkxpc3RlbmVySAASMwoJa2VlcGFsaXZlGAUgASgLMh4ucG9ydHMuV2F0Y2hSZXNwb25zZS5LZWVwQWxpdmVIABo8CghTbmFwc2hvdBIiCglsaXN0ZW5lcnMYASADKAsyDy5wb3J0cy5MaXN0ZW5lchIMCgRtb3JlGAIgASgIGgsKCUtlZXBBbGl2ZUIHCgVldmVudCLpAQoITGlzdGVuZXISDAoEcG9ydBgBIAEoDRIPCgdhZGRyZXNzGAIgASgJEh0KBmZhbWlseRgDIAEoDjINLnBvcnRzLkZhbWlseRILCgNwaWQYBCABKA0SDwoHY29tbWFuZBgFIAEoCRIMCgR1c2VyGAYgASgJEikKBXNpbmNlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglmb3J3YXJkZWQYCCABKAgSFwoPZm9yd2FyZF9hZGRyZXNzGAkgASgJEg0KBXN0YXRlGAogASgJEg0KBWlub2RlGAsgASgEKkIKBkZhbWlseRIWChJGQU1JTFlfVU5TUEVDSUZJRUQQABIPCgtGQU1JTFlfSVBWNBAEEg8KC0ZBTUlMWV9JUFY2EAYybgoFUG9ydHMSLwoETGlzdBISLnBvcnRzLkxpc3RSZXF1ZXN0GhMucG9ydHMuTGlzdFJlc3BvbnNlEjQKBVdhdGNoEhMucG9ydHMuV2F0Y2hSZXF1ZXN0GhQucG9ydHMuV2F0Y2hSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChFwb3J0cy9wb3J0cy5wcm90bxIFcG9ydHMiLAoLTGlzdFJlcXVlc3QSHQoGZmlsdGVyGAEgASgLMg0ucG9ydHMuRmlsdGVyIicKBkZpbHRlchIMCgRwb3J0GAEgASgNEg8KB2NvbW1hbmQYAiABKAkiMgoMTGlzdFJlc3BvbnNlEiIKCWxpc3RlbmVycxgBIAMoCzIPLnBvcnRzLkxpc3RlbmVyIi0KDFdhdGNoUmVxdWVzdBIdCgZmaWx0ZXIYASABKAsyDS5wb3J0cy5GaWx0ZXIitQIKDVdhdGNoUmVzcG9uc2USMQoIc25hcHNob3QYASABKAsyHS5wb3J0cy5XYXRjaFJlc3BvbnNlLlNuYXBzaG90SAASIQoGb3BlbmVkGAIgASgLMg8ucG9ydHMuTGlzdGVuZXJIABIhCgZjbG9zZWQYAyABKAsyDy5wb3J0cy5MaXN0ZW5lckgAEiIKB2NoYW5nZWQYBCABKAsyDy5wb3J0cy5MaXN0ZW5lckgAEjMKCWtlZXBhbGl2ZRgFIAEoCzIeLnBvcnRzLldhdGNoUmVzcG9uc2UuS2VlcEFsaXZlSAAaPAoIU25hcHNob3QSIgoJbGlzdGVuZXJzGAEgAygLMg8ucG9ydHMuTGlzdGVuZXISDAoEbW9yZRgCIAEoCBoLCglLZWVwQWxpdmVCBwoFZXZlbnQi9wEKCExpc3RlbmVyEgwKBHBvcnQYASABKA0SDwoHYWRkcmVzcxgCIAEoCRIdCgZmYW1pbHkYAyABKA4yDS5wb3J0cy5GYW1pbHkSCwoDcGlkGAQgASgNEg8KB2NvbW1hbmQYBSABKAkSDAoEdXNlchgGIAEoCRIpCgVzaW5jZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZm9yd2FyZGVkGAggASgIEhcKD2ZvcndhcmRfYWRkcmVzcxgJIAEoCRINCgVzdGF0ZRgKIAEoCRINCgVpbm9kZRgLIAEoBBIMCgRhcmdzGAwgAygJKkIKBkZhbWlseRIWChJGQU1JTFlfVU5TUEVDSUZJRUQQABIPCgtGQU1JTFlfSVBWNBAEEg8KC0ZBTUlMWV9JUFY2EAYybgoFUG9ydHMSLwoETGlzdBISLnBvcnRzLkxpc3RSZXF1ZXN0GhMucG9ydHMuTGlzdFJlc3BvbnNlEjQKBVdhdGNoEhMucG9ydHMuV2F0Y2hSZXF1ZXN0GhQucG9ydHMuV2F0Y2hSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Describes the message ports.ListRequest.
@@ -19,46 +19,53 @@ export const ListRequestSchema = /*@__PURE__*/
   messageDesc(file_ports_ports, 0);
 
 /**
+ * Describes the message ports.Filter.
+ * Use `create(FilterSchema)` to create a new message.
+ */
+export const FilterSchema = /*@__PURE__*/
+  messageDesc(file_ports_ports, 1);
+
+/**
  * Describes the message ports.ListResponse.
  * Use `create(ListResponseSchema)` to create a new message.
  */
 export const ListResponseSchema = /*@__PURE__*/
-  messageDesc(file_ports_ports, 1);
+  messageDesc(file_ports_ports, 2);
 
 /**
  * Describes the message ports.WatchRequest.
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema = /*@__PURE__*/
-  messageDesc(file_ports_ports, 2);
+  messageDesc(file_ports_ports, 3);
 
 /**
  * Describes the message ports.WatchResponse.
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema = /*@__PURE__*/
-  messageDesc(file_ports_ports, 3);
+  messageDesc(file_ports_ports, 4);
 
 /**
  * Describes the message ports.WatchResponse.Snapshot.
  * Use `create(WatchResponse_SnapshotSchema)` to create a new message.
  */
 export const WatchResponse_SnapshotSchema = /*@__PURE__*/
-  messageDesc(file_ports_ports, 3, 0);
+  messageDesc(file_ports_ports, 4, 0);
 
 /**
  * Describes the message ports.WatchResponse.KeepAlive.
  * Use `create(WatchResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchResponse_KeepAliveSchema = /*@__PURE__*/
-  messageDesc(file_ports_ports, 3, 1);
+  messageDesc(file_ports_ports, 4, 1);
 
 /**
  * Describes the message ports.Listener.
  * Use `create(ListenerSchema)` to create a new message.
  */
 export const ListenerSchema = /*@__PURE__*/
-  messageDesc(file_ports_ports, 4);
+  messageDesc(file_ports_ports, 5);
 
 /**
  * Describes the enum ports.Family.

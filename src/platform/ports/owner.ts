@@ -8,6 +8,8 @@ export interface Owner {
   readonly fd: string
   /** File name of the program as in argument 0, or the name of the process; empty: it ended meanwhile. */
   readonly command: string
+  /** Its arguments, argument 0 first, of at most `MAX_ARGUMENT_BYTES`; a cut character becomes U+FFFD. */
+  readonly args: readonly string[]
 }
 
 /** Bounds of a search. */
@@ -25,7 +27,7 @@ const LINKS_AT_ONCE = 64
 /** Generations to climb from a process that holds a socket to the one that opened it; servers that fork need one or two. */
 const MAX_GENERATIONS = 16
 
-/** Of a command line; the name of a program is at its beginning. */
+/** Of a command line: enough to tell one server of a kind from another. */
 const MAX_ARGUMENT_BYTES = 4_096
 
 /**
@@ -108,18 +110,22 @@ async function parentOf(pid: number): Promise<number | undefined> {
 }
 
 async function describe({ pid, fd }: Pick<Owner, 'pid' | 'fd'>): Promise<Owner> {
-  const argument = await firstArgument(pid).catch(() => '')
+  const args = await argumentsOf(pid).catch(() => [])
+  const [program = ''] = args
   // A process that shows its state there (`nginx: master process …`) has its plain name in comm.
-  if (argument !== '' && !argument.includes(' ')) return { pid, fd, command: basename(argument) }
+  if (program !== '' && !program.includes(' ')) return { pid, fd, command: basename(program), args }
   const name = await readFile(`${PROC}/${pid}/comm`, 'utf8').catch(() => '')
-  return { pid, fd, command: name.trimEnd() }
+  return { pid, fd, command: name.trimEnd(), args }
 }
 
-async function firstArgument(pid: number): Promise<string> {
+async function argumentsOf(pid: number): Promise<string[]> {
   const file = await open(`${PROC}/${pid}/cmdline`)
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_ARGUMENT_BYTES), 0, MAX_ARGUMENT_BYTES, 0)
-    return buffer.toString('utf8', 0, bytesRead).split('\0', 1)[0] ?? ''
+    const args = buffer.toString('utf8', 0, bytesRead).split('\0')
+    // Each ends with a NUL, but the one that was cut off, and what a process wrote in their place.
+    if (args.at(-1) === '') args.pop()
+    return args
   } finally {
     await file.close()
   }

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
-import { Family, type ListenerSchema } from '../../gen/ports/ports_pb.js'
+import { Family, type Filter, type ListenerSchema } from '../../gen/ports/ports_pb.js'
 import type { StreamCaller } from '../../rpc/caller.ts'
 import type { Listener, PortTable } from './port-table.ts'
 
@@ -17,32 +17,51 @@ export type PortItem =
 /** The calls of `ports.Ports`. */
 export type PortsService = ReturnType<typeof createPortsService>
 
-/** Makes the service. */
-export function createPortsService(table: PortTable) {
+/** Which listeners a client wants; undefined: all. */
+export type PortFilter = Pick<Filter, 'port' | 'command'> | undefined
+
+/**
+ * Makes the service.
+ * @param options showArguments: clients are sent the arguments of processes.
+ */
+export function createPortsService(table: PortTable, options: { readonly showArguments: boolean }) {
+  const toMessage = (listener: Listener) => messageOf(listener, options.showArguments)
   return {
-    /** All listeners, as they are now. */
-    async list() {
-      return (await table.fresh()).map(toMessage)
+    /** The listeners that the filter chooses, as they are now. */
+    async list(filter: PortFilter) {
+      return chosen(await table.fresh(), filter).map(toMessage)
     },
 
-    /** All listeners, then what changes. Rejects with the reason of the caller's signal. */
-    async *watch(caller: StreamCaller): AsyncGenerator<PortItem, void> {
-      let told = await table.fresh()
-      yield* snapshots(told)
+    /** The listeners that the filter chooses, then what changes of them. Rejects with the reason of the caller's signal. */
+    async *watch(filter: PortFilter, caller: StreamCaller): AsyncGenerator<PortItem, void> {
+      let seen = await table.fresh()
+      let told = chosen(seen, filter)
+      yield* snapshots(told, toMessage)
       for (;;) {
-        if (!(await table.listeners.changed(told, caller.keepalive, caller.signal))) yield { kind: 'keepalive' }
-        const now = table.listeners.value
-        yield* differences(told, now)
+        if (!(await table.listeners.changed(seen, caller.keepalive, caller.signal))) yield { kind: 'keepalive' }
+        seen = table.listeners.value
+        const now = chosen(seen, filter)
+        yield* differences(told, now, toMessage)
         told = now
       }
     },
   }
 }
 
+function chosen(listeners: readonly Listener[], filter: PortFilter): readonly Listener[] {
+  if (filter === undefined) return listeners
+  const { port, command } = filter
+  return listeners.filter(
+    ({ socket, owner }) => (port === 0 || socket.port === port) && (command === '' || owner?.command === command),
+  )
+}
+
+type ToMessage = (listener: Listener) => ListenerMessage
+
 /** Listeners in one message: encoding more would take milliseconds at a time. */
 const SNAPSHOT_LISTENERS = 200
 
-function* snapshots(listeners: readonly Listener[]): Generator<PortItem, void> {
+function* snapshots(listeners: readonly Listener[], toMessage: ToMessage): Generator<PortItem, void> {
   let at = 0
   do {
     const part = listeners.slice(at, at + SNAPSHOT_LISTENERS)
@@ -51,7 +70,11 @@ function* snapshots(listeners: readonly Listener[]): Generator<PortItem, void> {
   } while (at < listeners.length)
 }
 
-function* differences(before: readonly Listener[], now: readonly Listener[]): Generator<PortItem, void> {
+function* differences(
+  before: readonly Listener[],
+  now: readonly Listener[],
+  toMessage: ToMessage,
+): Generator<PortItem, void> {
   const left = new Map(before.map((listener) => [listener.id, listener]))
   const fresh: PortItem[] = []
   for (const listener of now) {
@@ -63,7 +86,7 @@ function* differences(before: readonly Listener[], now: readonly Listener[]): Ge
   yield* fresh
 }
 
-function toMessage({ socket, since, owner, user, reach }: Listener): ListenerMessage {
+function messageOf({ socket, since, owner, user, reach }: Listener, showArguments: boolean): ListenerMessage {
   return {
     port: socket.port,
     address: socket.address,
@@ -76,5 +99,6 @@ function toMessage({ socket, since, owner, user, reach }: Listener): ListenerMes
     forwardAddress: reach.forwardAddress,
     state: reach.state,
     inode: BigInt(socket.inode),
+    args: showArguments ? [...(owner?.args ?? [])] : [],
   }
 }

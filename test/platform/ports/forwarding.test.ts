@@ -37,6 +37,7 @@ test('G1 python -m http.server --bind 127.0.0.1 becomes reachable on the forward
         forwardAddress: `${HERE}:${port}`,
         state: `bound to 127.0.0.1, forwarded to ${HERE}:${port}`,
         inode: expect.stringMatching(/^\d+$/),
+        args: expect.arrayContaining(['http.server', '--bind']),
       },
     ])
   } finally {

@@ -7,6 +7,8 @@ import { Forwards } from '../../../src/platform/ports/forwards.ts'
 import { PortTable } from '../../../src/platform/ports/port-table.ts'
 import { createPortsService } from '../../../src/platform/ports/service.ts'
 import { createUsers } from '../../../src/system/users.ts'
+import { startDaemon } from '../../_util/daemon.ts'
+import { call, open } from '../../_util/rpc.ts'
 import { sharedDaemon } from '../../process/shared-daemon.ts'
 import { takeNotes } from './notes.ts'
 import { listed, nextAbout, statesOf, watchPorts } from './ports-client.ts'
@@ -65,7 +67,7 @@ test('Watch keeps an idle stream alive', async () => {
   const table = new PortTable({ readSockets: async () => [socket], forwards, users: createUsers(), log: takeNotes() })
   const over = new AbortController()
   const caller = { user: undefined, userAgent: '', keepalive: 20, deadline: undefined, signal: over.signal }
-  const items = createPortsService(table).watch(caller)
+  const items = createPortsService(table, { showArguments: true }).watch(undefined, caller)
   expect((await items.next()).value).toMatchObject({ kind: 'snapshot', listeners: [{ port: 3000 }], more: false })
   expect((await items.next()).value).toEqual({ kind: 'keepalive' })
   expect((await items.next()).value).toEqual({ kind: 'keepalive' })
@@ -82,7 +84,7 @@ test('Watch tells more listeners than one message should have in several', async
   const { signal } = new AbortController()
   const caller = { user: undefined, userAgent: '', keepalive: 9_000, deadline: undefined, signal }
   const ports: number[] = []
-  for await (const item of createPortsService(table).watch(caller)) {
+  for await (const item of createPortsService(table, { showArguments: true }).watch(undefined, caller)) {
     if (item.kind !== 'snapshot') throw new Error(`${item.kind} within the snapshot`)
     ports.push(...item.listeners.map(({ port }) => port ?? 0))
     if (!item.more) break
@@ -103,4 +105,43 @@ test('both calls are served over gRPC', async () => {
     expect(event.case === 'snapshot' && event.value.listeners).toContainEqual(expect.objectContaining(own))
     break
   }
+})
+
+test('List shows the arguments of the process, and filters by port and by command', async () => {
+  await using puppet = await startPuppet('with-arguments')
+  const port = await puppet.listen('127.0.0.1')
+  const list = async (filter: object) => {
+    const { body } = await call(daemon.url, 'ports.Ports/List', { filter })
+    return (body as { listeners?: { port: number; command: string; args: string[] }[] }).listeners ?? []
+  }
+  const [found, ...others] = await list({ port })
+  expect(others).toEqual([])
+  expect(found?.args[0]).toMatch(/node$/)
+  expect(found?.args.at(-1)).toBe('with-arguments')
+  expect(await list({ port, command: 'no-such-program' })).toEqual([])
+  const byCommand = await list({ command: 'node' })
+  expect(byCommand.map((listener) => listener.command)).toEqual(byCommand.map(() => 'node'))
+  expect(byCommand.map((listener) => listener.port)).toContain(port)
+})
+
+test('Watch with a filter streams what it chooses and nothing else', async () => {
+  await using puppet = await startPuppet('p')
+  const wanted = await puppet.listen('127.0.0.1')
+  await puppet.listen('127.0.0.1')
+  const stream = await open(daemon.url, 'ports.Ports/Watch', { filter: { port: wanted } })
+  expect(await stream.next()).toMatchObject({ snapshot: { listeners: [{ port: wanted }] } })
+  const other = await puppet.listen('0.0.0.0')
+  await expect.poll(() => listed(daemon.url, other)).toHaveLength(1)
+  await puppet.kill()
+  expect(await stream.next()).toMatchObject({ closed: { port: wanted } })
+  stream.close()
+})
+
+test('with -no-port-arguments no arguments are sent', async () => {
+  await using quiet = await startDaemon({ args: ['-no-port-arguments'] })
+  await using puppet = await startPuppet('secret')
+  const port = await puppet.listen('127.0.0.1')
+  const { body } = await call(quiet.url, 'ports.Ports/List', { filter: { port } })
+  expect(JSON.stringify(body)).toContain('"command":"node"')
+  expect(JSON.stringify(body)).not.toContain('secret')
 })
