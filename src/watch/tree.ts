@@ -179,7 +179,10 @@ export class WatchTree {
   /** What happens to a directory itself is told by its parent; only the root has none. */
   #handleSelf(node: TreeNode, { mask, seq }: RawEvent): void {
     // The directory that the mount has covered is not watched yet.
-    if (node !== this.#root) return (mask & IN.UNMOUNT) === 0 ? undefined : this.#push({ kind: 'rescan', seq })
+    if (node !== this.#root) {
+      if ((mask & IN.UNMOUNT) !== 0) this.#push({ kind: 'rescan', seq })
+      return
+    }
     for (const type of typesOf(mask)) this.#tell(type, '')
     this.#end(goneError(mask, this.#options.shown))
   }
