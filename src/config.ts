@@ -1,6 +1,7 @@
 import { fileFlags, flags, type Given, type LEFTOVER_MODES, type RESTART_MODES } from './config/flags.ts'
 import { canonical, problemsOf } from './config/problems.ts'
-import { flagFileSchema, readFlagFile } from './lib/flag-file.ts'
+import { readServices, START, servicesSchema } from './config/services.ts'
+import { type FlagFile, flagFileSchema, readFlagFile } from './lib/flag-file.ts'
 import { parseFlags } from './lib/flags.ts'
 
 /** Everything that can be set from outside, validated; read once, by `main.ts`. Tests build it with `readConfig`. */
@@ -39,7 +40,8 @@ export interface Config {
   readonly home: string
   /** Soft limit of open files for commands; undefined: as the daemon's. */
   readonly noFile: number | undefined
-  readonly supervisor: SupervisorConfig
+  /** What is kept running: `start`, and the services of the file; each comes after those that it waits for. */
+  readonly services: readonly SupervisorConfig[]
   /** Where ports that are bound to loopback become reachable; undefined: nowhere. */
   readonly forward: ForwardConfig | undefined
 }
@@ -52,11 +54,15 @@ export interface ForwardConfig {
   readonly explicit: boolean
 }
 
-/** The start and ready commands; both are scripts for a login shell. */
+/** A command that is kept running, and what tells that it is ready; all are scripts for a login shell. */
 export interface SupervisorConfig {
+  /** `start` is the one that the flags give. */
+  readonly name: string
+  /** Names of services that must have been ready before this one starts. */
+  readonly after: readonly string[]
   readonly startCommand: string | undefined
   readonly readyCommand: string | undefined
-  /** Whom both run as, where and with which variables; undefined: what `/init` or the defaults say. */
+  /** Whom they run as, where and with which variables; undefined: what `/init` or the defaults say. */
   readonly user: string | undefined
   readonly workdir: string | undefined
   readonly env: Readonly<Record<string, string>>
@@ -100,7 +106,7 @@ export type Command =
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-const NO_FILE = { ok: true, values: {} } as const
+const NO_FILE: FlagFile = { ok: true, values: {}, others: {} }
 
 /** Where the platform's proxy looks for the ports of a sandbox (contract G2). */
 const DEFAULT_FORWARD_ADDRESS = '169.254.0.21'
@@ -119,18 +125,21 @@ export function readConfig(argv: readonly string[], env: Environment): Command {
   if (first.values.version) return { kind: 'version' }
   if (first.values.commit) return { kind: 'commit' }
   const path = first.values.config
-  const file = path === '' ? NO_FILE : readFlagFile(path, fileFlags)
+  const file = path === '' ? NO_FILE : readFlagFile(path, fileFlags, ['services'])
   if (!file.ok) return { kind: 'usage', problem: file.problem, text: first.usage }
   const parsed = parseFlags(argv, flags, { ...file.values, ...presetOf(env) })
   if (!parsed.ok) return { kind: 'usage', problem: parsed.problem, text: parsed.usage }
   const problems = problemsOf(parsed.values)
   if (problems.length > 0) return { kind: 'usage', problem: problems.join('; '), text: parsed.usage }
-  return { kind: 'run', config: toConfig(parsed.values, env) }
+  const services = readServices(file.others['services'] ?? [], toSupervisorConfig(parsed.values))
+  if (!services.ok) return { kind: 'usage', problem: `config file ${path}: ${services.problem}`, text: parsed.usage }
+  return { kind: 'run', config: { ...toConfig(parsed.values, env), services: services.services } }
 }
 
 /** The JSON Schema of the file that `-config` names. */
 export function configSchema(): object {
-  return flagFileSchema(fileFlags, 'Configuration file of envd: flags by their names')
+  const title = 'Configuration file of envd: flags by their names'
+  return flagFileSchema(fileFlags, title, { services: servicesSchema() })
 }
 
 function presetOf(env: Environment): Record<string, string> {
@@ -142,7 +151,7 @@ function presetOf(env: Environment): Record<string, string> {
   return Object.fromEntries(Object.entries(values).flatMap(([name, text]) => (text ? [[name, text]] : [])))
 }
 
-function toConfig(given: Given, env: Environment): Config {
+function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
   return {
     port: given.port,
     address: given.address,
@@ -164,7 +173,6 @@ function toConfig(given: Given, env: Environment): Config {
     path: commandPath(env),
     home: env['HOME'] || '/',
     noFile: positiveInteger(env['ENVD_NOFILE']),
-    supervisor: toSupervisorConfig(given),
     forward: toForwardConfig(given['forward-address']),
   }
 }
@@ -179,6 +187,8 @@ function toSupervisorConfig(given: Given): SupervisorConfig {
   const env = given['start-env']
   const identified = given['start-user'] !== '' || given['default-user'] !== '' || Object.keys(env).length > 0
   return {
+    name: START,
+    after: [],
     startCommand: given['start-cmd'] || undefined,
     readyCommand: given['ready-cmd'] || undefined,
     user: given['start-user'] || undefined,

@@ -32,7 +32,7 @@ import {
   buildGroups,
   buildPorts,
   buildSampler,
-  buildSupervisor,
+  buildServices,
   buildWatching,
   commandSettings,
   freezeRoutes,
@@ -73,6 +73,9 @@ export interface Daemon {
 /** What the run directory may take before the daemon goes on without it: programs that start at once read it. */
 const RUN_DIR_WAIT_MS = 250
 
+/** What services have to end in one after the other, before all that is left is ended at once. */
+const SERVICES_GRACE_MS = 1_200
+
 /** What running calls have to end in once their streams were told. */
 const CLOSE_GRACE_MS = 1_500
 
@@ -83,7 +86,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const token = createAccessToken()
   const listener = createListener({ log, token })
   const parts = await build(config, { logs, token, listener, shutdown: stopping.signal })
-  const { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release } = parts
+  const { app, registry, host, sampler, ports, services, mmds, rootFreeze, release } = parts
   warnWithoutRoot(log)
   await applyOwnPriority()
   await app.ready()
@@ -96,10 +99,10 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   warnOfOpenPort({ ...config, token }, log)
   ports.start(port)
   mmds.start()
-  supervisor.begin()
+  services.begin()
 
   const shutDown = async () => {
-    supervisor.close()
+    services.close()
     mmds.close()
     // Also lets go what waits for the disk, and would hold up the end of the process.
     const thawed = rootFreeze.close()
@@ -108,7 +111,10 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
     stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
     const closed = listener.close(CLOSE_GRACE_MS)
     // The end of process 1 is the end of every process: better that they hear of it.
-    if (config.killOnExit || process.pid === 1) await endAll(registry)
+    if (config.killOnExit || process.pid === 1) {
+      if (services.all.length > 1) await services.terminate(AbortSignal.timeout(SERVICES_GRACE_MS))
+      await endAll(registry)
+    }
     // What a client was told is killed is killed.
     await untilSignalled()
     await closed
@@ -161,7 +167,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const { watch, inotify, pollers } = buildWatching({ users, defaults, budget, log })
   const set = { token, defaults, machine: host, frozen: workload }
   const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
-  const supervisor = buildSupervisor({ config, processes: process, initialized: initialization.first, log })
+  const services = buildServices({ config, processes: process, initialized: initialization.first, log })
   const calls = createCallCounts()
   const sampler = buildSampler({ machine, registry, watch, inotify, log: log.named('metrics') })
   const ports = buildPorts(config, users, log.named('port-forwarder'))
@@ -176,7 +182,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       listener.serverFactory(refuseForeignPages(handler, { config, isProtected: () => token.isSet, log })),
     routes: [
       healthRoute,
-      (scope) => readyRoute(scope, supervisor),
+      (scope) => readyRoute(scope, services),
       (scope) => metricsRoute(scope, { sampler, calls, budget }),
       (scope) => envsRoute(scope, defaults),
       (scope) => initRoute(scope, initialization, lookAround),
@@ -190,7 +196,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
         watch,
         metrics: createMetricsService({ sampler }),
         ports: createPortsService(ports, { showArguments: config.portArguments }),
-        supervisor: createSupervisorService(supervisor),
+        supervisor: createSupervisorService(services),
         log,
         countCall: calls.add,
         shutdown,
@@ -198,7 +204,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
     ],
   })
   const release = () => releaseAll({ closeGroups, host, ports, pollers, inotify, devNull })
-  return { app, registry, host, sampler, ports, supervisor, mmds, rootFreeze, release }
+  return { app, registry, host, sampler, ports, services, mmds, rootFreeze, release }
 }
 
 interface Held {

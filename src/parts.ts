@@ -17,8 +17,7 @@ import { socketReader } from './platform/ports/read-sockets.ts'
 import { OutputWindow } from './process/output-window.ts'
 import type { Registry } from './process/registry.ts'
 import { SlabPool } from './process/slab-pool.ts'
-import { type SupervisorDeps, supervisorOptions } from './supervisor/settings.ts'
-import { Supervisor } from './supervisor/supervisor.ts'
+import { createServices, type Services, type ServicesDeps } from './supervisor/services.ts'
 import type { Defaults } from './system/defaults.ts'
 import type { Users } from './system/users.ts'
 import { Inotify } from './watch/inotify.ts'
@@ -91,7 +90,7 @@ export function buildPorts(config: Config, users: Users, log: Log): PortTable {
   return new PortTable({ readSockets, forwards: new Forwards(config.forward, log), users, log })
 }
 
-/** What runs the start and ready commands; not begun. */
-export function buildSupervisor(deps: SupervisorDeps): Supervisor {
-  return new Supervisor(supervisorOptions({ ...deps, log: deps.log.named('supervisor') }))
+/** What keeps the start command and the other services running; not begun. */
+export function buildServices(deps: ServicesDeps): Services {
+  return createServices({ ...deps, log: deps.log.named('supervisor') })
 }

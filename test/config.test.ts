@@ -33,19 +33,23 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     home: '/',
     noFile: undefined,
     forward: { address: '169.254.0.21', explicit: false },
-    supervisor: {
-      startCommand: undefined,
-      readyCommand: undefined,
-      user: undefined,
-      workdir: undefined,
-      env: {},
-      restart: 'never',
-      readyTimeout: 600_000,
-      readyAttemptTimeout: 180_000,
-      live: { command: undefined, interval: 5000, timeout: 10_000, failures: 3 },
-      leftover: 'adopt',
-      afterInit: true,
-    },
+    services: [
+      {
+        name: 'start',
+        after: [],
+        startCommand: undefined,
+        readyCommand: undefined,
+        user: undefined,
+        workdir: undefined,
+        env: {},
+        restart: 'never',
+        readyTimeout: 600_000,
+        readyAttemptTimeout: 180_000,
+        live: { command: undefined, interval: 5000, timeout: 10_000, failures: 3 },
+        leftover: 'adopt',
+        afterInit: true,
+      },
+    ],
   })
 })
 
@@ -115,11 +119,13 @@ test('origins and hosts may be repeated, and each must be one', () => {
 describe('start and ready commands', () => {
   test('come from flags, else from the environment', () => {
     const env = { ENVD_START_CMD: 'from env', ENVD_READY_CMD: 'probe' }
-    expect(configOf([], env).supervisor).toMatchObject({ startCommand: 'from env', readyCommand: 'probe' })
+    expect(configOf([], env).services[0]).toMatchObject({ startCommand: 'from env', readyCommand: 'probe' })
     const argv = '-start-cmd=serve -start-user=user -start-workdir=/srv -restart=always -ready-timeout=5'.split(' ')
     expect(
-      configOf([...argv, '-start-env', 'A=1', '-start-env', 'B=x=y', '-start-env', 'A=2'], env).supervisor,
+      configOf([...argv, '-start-env', 'A=1', '-start-env', 'B=x=y', '-start-env', 'A=2'], env).services[0],
     ).toEqual({
+      name: 'start',
+      after: [],
       startCommand: 'serve',
       readyCommand: 'probe',
       user: 'user',
@@ -142,7 +148,7 @@ describe('start and ready commands', () => {
     [['-start-env', 'A=1'], false],
     [['-start-workdir', '/srv'], true],
   ])('with the flags %j they wait for the first /init: %j', (argv, afterInit) => {
-    expect(configOf(argv).supervisor.afterInit).toBe(afterInit)
+    expect(configOf(argv).services[0]?.afterInit).toBe(afterInit)
   })
 
   test('what is out of range is told by its name', () => {
@@ -186,12 +192,14 @@ describe('the file that -config names', () => {
       config: {
         port: 8080,
         verbose: false,
-        supervisor: {
-          startCommand: 'file',
-          readyCommand: 'env',
-          user: 'flag',
-          env: { FILE: '1', BOTH: '2' },
-        },
+        services: [
+          {
+            startCommand: 'file',
+            readyCommand: 'env',
+            user: 'flag',
+            env: { FILE: '1', BOTH: '2' },
+          },
+        ],
       },
     })
   })

@@ -3,7 +3,12 @@ import type { FlagSpec, FlagValue } from './flags.ts'
 
 /** The values of a file of flags, or everything that is wrong with it, each problem with the name of its key. */
 export type FlagFile =
-  | { readonly ok: true; readonly values: Readonly<Record<string, FlagValue>> }
+  | {
+      readonly ok: true
+      readonly values: Readonly<Record<string, FlagValue>>
+      /** Those of `others` that are there. */
+      readonly others: Readonly<Record<string, unknown>>
+    }
   | { readonly ok: false; readonly problem: string }
 
 /** Editors find the schema by it; it sets nothing. */
@@ -13,8 +18,13 @@ const SCHEMA_KEY = '$schema'
  * Reads a JSON file: an object whose keys are names of flags and whose values have their types, which are a boolean, an
  * integer, a string, an array of strings for a list, or for a map an object of strings. An unknown key is a problem too: it is most likely misspelt.
  * Synchronous, for start-up only.
+ * @param others keys that are no flags and are handed on as they are.
  */
-export function readFlagFile(path: string, flags: Readonly<Record<string, FlagSpec>>): FlagFile {
+export function readFlagFile(
+  path: string,
+  flags: Readonly<Record<string, FlagSpec>>,
+  others: readonly string[] = [],
+): FlagFile {
   const fail = (problem: string): FlagFile => ({ ok: false, problem: `config file ${path}: ${problem}` })
   let given: unknown
   try {
@@ -24,23 +34,30 @@ export function readFlagFile(path: string, flags: Readonly<Record<string, FlagSp
     return fail(error instanceof SyntaxError ? `not JSON: ${text}` : text)
   }
   if (!isObject(given)) return fail(`must be an object, got ${kindOf(given)}`)
-  const { [SCHEMA_KEY]: _, ...values } = given
+  const isOther = ([key]: [string, unknown]) => others.includes(key)
+  const entries = Object.entries(given).filter(([key]) => key !== SCHEMA_KEY)
+  const values = Object.fromEntries(entries.filter((entry) => !isOther(entry)))
   const problems = Object.entries(values).flatMap(([key, value]) => {
     const spec = Object.hasOwn(flags, key) ? flags[key] : undefined
     return spec === undefined ? [`unknown key "${key}"`] : problemsOf(key, value, spec)
   })
   // Without a problem each has the type of its flag.
-  return problems.length > 0 ? fail(problems.join('; ')) : { ok: true, values: values as Record<string, FlagValue> }
+  if (problems.length > 0) return fail(problems.join('; '))
+  return { ok: true, values: values as Record<string, FlagValue>, others: Object.fromEntries(entries.filter(isOther)) }
 }
 
-/** The JSON Schema (draft 2020-12) of what `parseFlagFile` takes. */
-export function flagFileSchema(flags: Readonly<Record<string, FlagSpec>>, title: string): object {
+/** The JSON Schema (draft 2020-12) of what `readFlagFile` takes; `others` are the schemas of its other keys. */
+export function flagFileSchema(
+  flags: Readonly<Record<string, FlagSpec>>,
+  title: string,
+  others: Readonly<Record<string, object>> = {},
+): object {
   const properties = Object.entries(flags).map(([name, spec]) => [name, propertyOf(spec)])
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title,
     type: 'object',
-    properties: { [SCHEMA_KEY]: { type: 'string' }, ...Object.fromEntries(properties) },
+    properties: { [SCHEMA_KEY]: { type: 'string' }, ...Object.fromEntries(properties), ...others },
     additionalProperties: false,
   }
 }
@@ -83,12 +100,13 @@ function problemsOf(key: string, value: unknown, spec: FlagSpec): string[] {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** A JSON object. */
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** What it is, not what it says: a value may be a secret. */
-function kindOf(value: unknown): string {
+export function kindOf(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'number') return `the number ${value}`

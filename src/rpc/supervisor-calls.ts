@@ -10,9 +10,10 @@ import { type UnaryMethod, unaryMethod } from './unary-route.ts'
 /** The unary calls of the Supervisor service, as `serveUnary` runs them. */
 export function supervisorMethods(service: SupervisorService): UnaryMethod[] {
   return [
-    unaryMethod(Supervisor.method.get, () => service.get()),
-    unaryMethod(Supervisor.method.start, () => service.start()),
-    unaryMethod(Supervisor.method.stop, (_request, caller) => service.stop(caller)),
+    unaryMethod(Supervisor.method.get, (request) => service.get(request)),
+    unaryMethod(Supervisor.method.list, () => service.list()),
+    unaryMethod(Supervisor.method.start, (request) => service.start(request)),
+    unaryMethod(Supervisor.method.stop, (request, caller) => service.stop(request, caller)),
   ]
 }
 
@@ -21,8 +22,8 @@ export function supervisorStream(service: SupervisorService): StreamMethod<typeo
   return {
     name: 'supervisor.Supervisor/Watch',
     input: WatchRequestSchema,
-    async open(_request, caller, codec) {
-      return { frames: framesOf(service.watch(caller), codec), ended: caller.signal }
+    async open(request, caller, codec) {
+      return { frames: framesOf(service.watch(request, caller), codec), ended: caller.signal }
     },
   }
 }
@@ -30,11 +31,12 @@ export function supervisorStream(service: SupervisorService): StreamMethod<typeo
 /** All of it for the library's router. */
 export function supervisorCalls(service: SupervisorService): ServiceImpl<typeof Supervisor> {
   return {
-    get: () => service.get(),
-    start: () => service.start(),
-    stop: (_request, context) => service.stop(callerOf(context)),
-    async *watch(_request, context) {
-      for await (const item of service.watch(streamCallerOf(context)))
+    get: (request) => service.get(request),
+    list: () => service.list(),
+    start: (request) => service.start(request),
+    stop: (request, context) => service.stop(request, callerOf(context)),
+    async *watch(request, context) {
+      for await (const item of service.watch(request, streamCallerOf(context)))
         yield create(WatchResponseSchema, toWatchResponse(item))
     },
   }

@@ -1,3 +1,4 @@
+import { START } from '../config/services.ts'
 import type { ErrorKind } from '../errors.ts'
 
 /** A failed attempt of the ready or the live command: what became of it, and the last that it wrote. */
@@ -11,7 +12,7 @@ export interface FailedAttempt {
 /** The commands that tell how the start command does: until it is ready, and from then on. */
 export type Probe = 'ready' | 'live'
 
-/** Why the start command does not run, or is not wanted any more. `output` is the last that it wrote. */
+/** Why a service's command does not run, or is not wanted any more. `output` is the last that it wrote. */
 export type Cause =
   | { readonly kind: 'exit'; readonly code: number; readonly output: Buffer }
   | { readonly kind: 'signal'; readonly signal: string; readonly output: Buffer }
@@ -24,19 +25,25 @@ export type Cause =
   | { readonly kind: 'not live'; readonly attempt: FailedAttempt; readonly failures: number }
   | { readonly kind: 'requested' }
 
+/** How a service is called in texts: the start command by that name. */
+export function titleOf(service: string): string {
+  return service === START ? 'start command' : `service ${service}`
+}
+
 /** The cause in one line, for people. */
-export function causeText(cause: Cause): string {
+export function causeText(cause: Cause, service: string): string {
+  const title = titleOf(service)
   switch (cause.kind) {
     case 'exit':
-      return `start command exited with ${cause.code}`
+      return `${title} exited with ${cause.code}`
     case 'signal':
-      return `start command ended by signal: ${cause.signal}`
+      return `${title} ended by signal: ${cause.signal}`
     case 'unknown end':
-      return 'start command ended, exit status unknown: an earlier daemon started it'
+      return `${title} ended, exit status unknown: an earlier daemon started it`
     case 'out of memory':
-      return 'start command killed: out of memory'
+      return `${title} killed: out of memory`
     case 'not started':
-      return `start command could not be started: ${cause.message}`
+      return `${title} could not be started: ${cause.message}`
     case 'not ready':
       return attemptText(cause.attempt)
     case 'not live':

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { unlessAborted } from '../lib/unless-aborted.ts'
 import type { End } from '../process/exit-status.ts'
 import type { Cause, FailedAttempt } from './cause.ts'
 import { type Command, type CommandDeps, runCommand } from './command.ts'
@@ -6,17 +7,20 @@ import { keepRecord, type LeftoverOptions } from './leftover.ts'
 import { repeatLive } from './live-loop.ts'
 import { type Event, isGoodEnd, type Rules } from './machine.ts'
 import { type OomCounter, type OomOptions, oomCounterOf } from './oom.ts'
-import { attempt, type ProbeOptions, untilReady } from './ready-loop.ts'
+import { attempt, type ProbeOptions, type Readiness, untilReady } from './ready-loop.ts'
 import { stopSession } from './stop.ts'
 
 /** What one run of the start command and its ready command needs. */
 export interface RunOptions {
   readonly startCommand: string | undefined
+  /** Of the start command in `List` (user documents: "tag used for identifying special commands"). */
+  readonly tag: string
   /** The start command that an earlier daemon started, instead of a new one. */
   readonly adopted: Command | undefined
   /** Where it is recorded for the next daemon; undefined: there is no start command. */
   readonly leftover: LeftoverOptions | undefined
-  readonly ready: ProbeOptions
+  /** Undefined: it is ready once it is started. */
+  readonly ready: ProbeOptions | undefined
   /** The ready command tells something: it was given, not made up. */
   readonly readyTells: boolean
   /** What is repeated after readiness; undefined: nothing. */
@@ -29,9 +33,6 @@ export interface RunOptions {
   /** What happens, as it happens; nothing comes after `abandon`. */
   readonly onEvent: (event: Event) => void
 }
-
-/** The tag of the start command in `List` (user documents: "tag used for identifying special commands"). */
-export const START_TAG = 'start'
 
 /** A ready command that is repeated may take this many times as long as when it succeeded first, as it is one that waits. */
 const SLOWER = 3
@@ -78,6 +79,14 @@ export class Run {
     return this.#stopped
   }
 
+  /** Sends SIGTERM to the start command's session, and resolves when it has ended or the signal aborts. Never rejects. */
+  async terminate(signal: AbortSignal): Promise<void> {
+    this.abandon()
+    if (!this.#alive || this.#command === undefined) return
+    await this.#command.process.signal('SIGTERM', signal)
+    await unlessAborted(this.#command.ended, signal).catch(() => {})
+  }
+
   #tell(event: Event): void {
     if (!this.#abandoned.signal.aborted) this.#options.onEvent(event)
   }
@@ -99,9 +108,8 @@ export class Run {
   }
 
   async #startCommand(script: string): Promise<Command> {
-    const { adopted, commands, leftover } = this.#options
-    const command =
-      adopted ?? (await runCommand({ script, tag: START_TAG, interactive: true, routine: false }, commands))
+    const { adopted, tag, commands, leftover } = this.#options
+    const command = adopted ?? (await runCommand({ script, tag, interactive: true, routine: false }, commands))
     // The next daemon finds what this one has taken over as well.
     if (leftover !== undefined) void keepRecord(leftover, command)
     return command
@@ -112,7 +120,10 @@ export class Run {
     try {
       const onFailed = (attempt: FailedAttempt) => this.#tell({ kind: 'attempt failed', attempt })
       const { ready, rules } = this.#options
-      const outcome = await untilReady({ ...ready, timing: rules.timing }, signal, onFailed)
+      const outcome: Readiness =
+        ready === undefined
+          ? { ready: true, took: 0 }
+          : await untilReady({ ...ready, timing: rules.timing }, signal, onFailed)
       this.#ready = outcome.ready
       this.#tell(outcome.ready ? { kind: 'ready' } : { kind: 'not ready', attempt: outcome.attempt })
       if (outcome.ready) await this.#watchLive(outcome.took)
@@ -146,7 +157,7 @@ export class Run {
   async #isStillReady(cause: Cause): Promise<boolean> {
     const { ready, readyTells, rules } = this.#options
     const { signal } = this.#abandoned
-    if (!this.#ready || !readyTells || signal.aborted || !isGoodEnd(cause, rules)) return false
+    if (!this.#ready || !readyTells || ready === undefined || signal.aborted || !isGoodEnd(cause, rules)) return false
     return attempt({ ...ready, timeout: rules.timing.attemptTimeout }, signal).then(
       (failed) => failed === undefined,
       () => false,

@@ -1,8 +1,10 @@
 import { create, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+import type { GetRequest, StartRequest, StopRequest, WatchRequest } from '../gen/supervisor/supervisor_pb.js'
 import { Cause_Kind as Kind, State, StatusSchema } from '../gen/supervisor/supervisor_pb.js'
 import type { Caller, StreamCaller } from '../rpc/caller.ts'
 import type { Cause } from './cause.ts'
+import type { Services } from './services.ts'
 import type { Status } from './status.ts'
 import type { Supervisor } from './supervisor.ts'
 
@@ -16,33 +18,44 @@ export type WatchItem = { readonly kind: 'status'; readonly status: StatusMessag
 export type SupervisorService = ReturnType<typeof createSupervisorService>
 
 /** Makes the service. Streams end with their callers. */
-export function createSupervisorService(supervisor: Supervisor) {
-  const answer = () => ({ status: toStatus(supervisor.status) })
+export function createSupervisorService(services: Services) {
+  const answer = (supervisor: Supervisor) => ({ status: toStatus(supervisor.status) })
   return {
     /** The present status. */
-    get: answer,
+    get: ({ service }: GetRequest) => answer(services.find(service)),
 
-    /** The present status, then every one that follows. */
-    watch: (caller: StreamCaller) => watch(supervisor, caller),
+    /** The present status of every service. */
+    list: () => ({ statuses: services.all.map(({ status }) => toStatus(status)) }),
 
-    /** Starts the start command again; does not wait until it is ready. */
-    start() {
+    /** The present status, then every one that follows; of one service or of all. */
+    watch: (request: WatchRequest, caller: StreamCaller) => watch(services, request, caller),
+
+    /** Starts the command of a service again; does not wait until it is ready. */
+    start({ service }: StartRequest) {
+      const supervisor = services.find(service)
       supervisor.start()
-      return answer()
+      return answer(supervisor)
     },
 
-    /** Ends the start command and answers when it has ended. */
-    async stop(caller: Caller) {
+    /** Ends the command of a service and answers when it has ended. */
+    async stop({ service }: StopRequest, caller: Caller) {
+      const supervisor = services.find(service)
       await supervisor.stop(caller.signal)
-      return answer()
+      return answer(supervisor)
     },
   }
 }
 
-async function* watch(supervisor: Supervisor, { keepalive, signal }: StreamCaller): AsyncGenerator<WatchItem, void> {
-  const watcher = supervisor.watch()
+async function* watch(
+  services: Services,
+  { service, all }: WatchRequest,
+  { keepalive, signal }: StreamCaller,
+): AsyncGenerator<WatchItem, void> {
+  const watched = all ? services.all : [services.find(service)]
+  const watcher = all ? services.watchAll() : services.find(service).watch()
   try {
-    yield { kind: 'status', status: toStatus(supervisor.status) }
+    for (const status of watched.map((supervisor) => supervisor.status))
+      yield { kind: 'status', status: toStatus(status) }
     for (;;) {
       const status = await watcher.next(keepalive, signal)
       yield status === undefined ? { kind: 'keepalive' } : { kind: 'status', status: toStatus(status) }
@@ -63,8 +76,10 @@ const states: Record<Status['state'], State> = {
   degraded: State.DEGRADED,
 }
 
-function toStatus({ state, sequence, since, reason, cause, pid, restarts, nextStart, output }: Status): StatusMessage {
+function toStatus(from: Status): StatusMessage {
+  const { service, state, sequence, since, reason, cause, pid, restarts, nextStart, output } = from
   return create(StatusSchema, {
+    service,
     state: states[state],
     sequence,
     since: timestampFromMs(since),

@@ -1,21 +1,27 @@
+import { START } from '../config/services.ts'
 import type { Config, SupervisorConfig } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { ProcessService } from '../process/service.ts'
+import type { Probe } from './cause.ts'
 import type { CommandDeps } from './command.ts'
 import type { LeftoverOptions } from './leftover.ts'
 import type { ProbeOptions } from './ready-loop.ts'
 import { recordFile } from './record.ts'
-import { START_TAG } from './run.ts'
 import { SHELLS } from './shell.ts'
-import type { SupervisorOptions } from './supervisor.ts'
+import type { Status } from './status.ts'
+import type { Supervisor, SupervisorOptions } from './supervisor.ts'
 import { PACE, type Timing } from './timing.ts'
 
-/** What the supervisor of a daemon is made of. */
+/** What the supervisor of one service is made of. */
 export interface SupervisorDeps {
-  readonly config: Pick<Config, 'supervisor' | 'cgroupRoot' | 'runDir'>
+  readonly config: Pick<Config, 'cgroupRoot' | 'runDir'>
+  readonly service: SupervisorConfig
   readonly processes: Pick<ProcessService, 'run' | 'adopt'>
   /** Resolves with the first `/init` that succeeds. */
   readonly initialized: Promise<void>
+  /** The supervisors of those services that it comes after. */
+  readonly after?: readonly Supervisor[]
+  readonly onChange?: (status: Status) => void
   readonly log: Log
   /** Another pace than the product's, for tests. */
   readonly pace?: Partial<Timing>
@@ -25,31 +31,78 @@ export interface SupervisorDeps {
 const READY_ALONE = 'sleep 0'
 const READY_AFTER_START = 'sleep 20'
 
-/** What the flags ask the supervisor to do. */
-export function supervisorOptions({ config, processes, initialized, log, pace }: SupervisorDeps): SupervisorOptions {
-  const { startCommand, readyCommand, live, user, workdir, env, ...given } = config.supervisor
-  const timing = { ...PACE, ...timesOf(config.supervisor), ...pace }
+/** What a configuration asks the supervisor to do. */
+export function supervisorOptions(deps: SupervisorDeps): SupervisorOptions {
+  const { config, service, processes, log, pace, onChange = () => {} } = deps
+  const { name, startCommand, readyCommand, live, user, workdir, env } = service
+  const timing = { ...PACE, ...timesOf(service), ...pace }
   const commands = { processes, shells: SHELLS, user, workdir, env }
-  const script = readyCommand ?? (startCommand === undefined ? READY_ALONE : READY_AFTER_START)
   return {
+    service: name,
+    tag: name,
     // `sleep 0` without a start command tells nothing, so nothing is run for it.
     idle: startCommand === undefined && readyCommand === undefined && live.command === undefined,
     startCommand,
-    ready: { probe: 'ready', tag: 'ready', script, commands },
-    leftover: leftoverOf({ config, log }, { commands, grace: timing.stopGrace }),
+    ready: readyProbe(service, commands),
+    leftover: leftoverOf(deps, { commands, grace: timing.stopGrace }),
     readyTells: readyCommand !== undefined,
-    live: liveProbe(config.supervisor, commands),
+    live: liveProbe(service, commands),
     commands,
     rules: {
-      mode: given.restart,
+      mode: service.restart,
       // Without a start command there is nothing that could be started again.
       liveFailures: startCommand === undefined ? Number.POSITIVE_INFINITY : live.failures,
       timing,
     },
     oom: { cgroupRoot: config.cgroupRoot },
-    mayStart: given.afterInit ? initialized : Promise.resolve(),
+    ...waitOf(deps),
     log,
+    onChange,
   }
+}
+
+/** Until when it waits, and for what at the moment. */
+function waitOf({
+  service,
+  initialized,
+  after = [],
+}: SupervisorDeps): Pick<SupervisorOptions, 'mayStart' | 'waitsFor'> {
+  let init = service.afterInit
+  const first = init ? initialized : Promise.resolve()
+  void first.then(() => {
+    init = false
+  })
+  const missing = new Set(after)
+  const ready = after.map((other) => other.firstReady.then(() => void missing.delete(other)))
+  return {
+    mayStart: Promise.all([first, ...ready]).then(() => {}),
+    waitsFor: () => {
+      if (init) return 'the first /init'
+      return missing.size > 0 ? [...missing].map(({ service }) => service).join(', ') : 'what an earlier daemon left'
+    },
+  }
+}
+
+/** The start command's has a default, as templates know it (contract K15); another service is ready once it is started. */
+function readyProbe({ name, startCommand, readyCommand }: SupervisorConfig, commands: CommandDeps) {
+  const otherwise = startCommand === undefined ? READY_ALONE : READY_AFTER_START
+  const script = readyCommand ?? (name === START ? otherwise : undefined)
+  return script === undefined ? undefined : probeOf('ready', script, { name, commands })
+}
+
+/** The live command, else the ready command; one that was made up tells nothing. */
+function liveProbe({ name, live, readyCommand }: SupervisorConfig, commands: CommandDeps): ProbeOptions | undefined {
+  if (live.command !== undefined) return probeOf('live', live.command, { name, commands })
+  return readyCommand === undefined ? undefined : probeOf('ready', readyCommand, { name, commands })
+}
+
+function probeOf(
+  probe: Probe,
+  script: string,
+  { name, commands }: { name: string; commands: CommandDeps },
+): ProbeOptions {
+  // A name has no dot, so nobody else has this tag.
+  return { probe, tag: name === START ? probe : `${name}.${probe}`, script, commands }
 }
 
 function timesOf({ readyTimeout, readyAttemptTimeout, live }: SupervisorConfig) {
@@ -61,18 +114,12 @@ function timesOf({ readyTimeout, readyAttemptTimeout, live }: SupervisorConfig) 
   }
 }
 
-/** The live command, else the ready command; one that was made up tells nothing. */
-function liveProbe({ live, readyCommand }: SupervisorConfig, commands: CommandDeps): ProbeOptions | undefined {
-  if (live.command !== undefined) return { probe: 'live', tag: 'live', script: live.command, commands }
-  return readyCommand === undefined ? undefined : { probe: 'ready', tag: 'ready', script: readyCommand, commands }
-}
-
 /** Undefined: there is no start command. */
 function leftoverOf(
-  { config: { supervisor, runDir }, log }: Pick<SupervisorDeps, 'config' | 'log'>,
+  { config, service, log }: SupervisorDeps,
   { commands, grace }: Pick<LeftoverOptions, 'commands' | 'grace'>,
 ): LeftoverOptions | undefined {
-  const { startCommand: script, leftover: mode } = supervisor
+  const { name, startCommand: script, leftover: mode } = service
   if (script === undefined) return undefined
-  return { script, tag: START_TAG, commands, record: recordFile(runDir, START_TAG, log), mode, grace, log }
+  return { script, tag: name, commands, record: recordFile(config.runDir, name, log), mode, grace, log }
 }

@@ -4,6 +4,8 @@ import type { Timing } from './timing.ts'
 
 /** What is told of the supervisor at one moment. */
 export interface Status {
+  /** Its name. */
+  readonly service: string
   readonly state: State['name']
   /** Grows by 1 with every status that watchers are told. */
   readonly sequence: number
@@ -22,11 +24,19 @@ export interface Status {
   readonly output: Buffer
 }
 
+/** What a reason is made of, beside the state. */
+export interface ReasonContext {
+  readonly service: string
+  readonly timing: Timing
+  /** What keeps it waiting. */
+  readonly waitsFor: string
+}
+
 /** The state in one line, for people. It says nothing of the commands but how they ended. */
-export function reasonOf(state: State, timing: Timing): string {
+export function reasonOf(state: State, { service, timing, waitsFor }: ReasonContext): string {
   switch (state.name) {
     case 'waiting':
-      return 'waiting for the first /init'
+      return `waiting for ${waitsFor}`
     case 'starting':
       return state.attempt === undefined ? 'starting' : attemptText(state.attempt)
     case 'ready':
@@ -35,11 +45,11 @@ export function reasonOf(state: State, timing: Timing): string {
     case 'degraded':
       return attemptText(state.cause.attempt)
     case 'backing off':
-      return `${causeText(state.cause)}; it is started again after ${state.delay / 1000} s`
+      return `${causeText(state.cause, service)}; it is started again after ${state.delay / 1000} s`
     case 'failed':
-      return state.givenUp ? `${causeText(state.cause)}; ${tooOften(timing)}` : causeText(state.cause)
+      return state.givenUp ? `${causeText(state.cause, service)}; ${tooOften(timing)}` : causeText(state.cause, service)
     case 'stopped':
-      return causeText(state.cause)
+      return causeText(state.cause, service)
   }
 }
 

@@ -1,7 +1,9 @@
+import { START } from '../config/services.ts'
 import { AppError } from '../errors.ts'
 import { after } from '../lib/timers.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
 import type { Log } from '../log.ts'
+import { titleOf } from './cause.ts'
 import type { Command } from './command.ts'
 import { takeOver } from './leftover.ts'
 import { type Event, type Machine, type State, transition } from './machine.ts'
@@ -12,10 +14,16 @@ import { type Watcher, Watchers } from './watchers.ts'
 
 /** What a supervisor works with. */
 export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStarted' | 'onEvent'> {
+  /** Its name. */
+  readonly service: string
   /** Neither a start nor a ready command was given: ready at once and for good. */
   readonly idle: boolean
-  /** Resolves when the commands may start: at once, or after the first `/init`. */
+  /** Resolves when the commands may start: at once, after the first `/init`, after other services. */
   readonly mayStart: Promise<void>
+  /** What is waited for until then, for people. */
+  readonly waitsFor: () => string
+  /** Is told of every status. */
+  readonly onChange: (status: Status) => void
   readonly log: Log
 }
 
@@ -23,7 +31,7 @@ export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStart
 const MAX_STOP_MS = 60_000
 
 /**
- * Keeps the start command as it is wanted: drives the machine of `machine.ts` with what happens, and does what each state asks
+ * Keeps the start command of one service as it is wanted: drives the machine of `machine.ts` with what happens, and does what each state asks
  * for. There is one run at a time.
  */
 export class Supervisor {
@@ -39,12 +47,30 @@ export class Supervisor {
   #since = Date.now()
   #restarts = 0
   #closed = false
+  readonly #firstReady = Promise.withResolvers<void>()
 
   /** Starts nothing before `begin`. */
   constructor(options: SupervisorOptions) {
     this.#options = options
     const state: State = options.idle ? { name: 'ready', since: performance.now() } : { name: 'waiting' }
     this.#machine = { state, restarts: NO_RESTARTS }
+    if (options.idle) this.#firstReady.resolve()
+  }
+
+  /** Its name. */
+  get service(): string {
+    return this.#options.service
+  }
+
+  /** Whether the sandbox is ready only while it is: something tells when this is so. */
+  get counts(): boolean {
+    const { ready, live } = this.#options
+    return ready !== undefined || live !== undefined
+  }
+
+  /** Resolves when it is ready for the first time. */
+  get firstReady(): Promise<void> {
+    return this.#firstReady.promise
   }
 
   /** From now on the commands start as soon as they may. */
@@ -71,10 +97,11 @@ export class Supervisor {
   get status(): Status {
     const { state } = this.#machine
     return {
+      service: this.#options.service,
       state: state.name,
       sequence: this.#sequence,
       since: this.#since,
-      reason: reasonOf(state, this.#options.rules.timing),
+      reason: this.#reasonOf(state),
       cause: causeOfState(state),
       pid: this.#run?.pid,
       restarts: this.#restarts,
@@ -93,8 +120,9 @@ export class Supervisor {
     this.#mustHaveCommand()
     const { state } = this.#machine
     const startable = state.name === 'backing off' || state.name === 'stopped' || state.name === 'failed'
-    if (!startable) throw new AppError('failed_precondition', `the start command is ${state.name}`)
-    if (this.#run?.pid !== undefined) throw new AppError('failed_precondition', 'the start command still runs')
+    if (!startable) throw new AppError('failed_precondition', `the ${titleOf(this.service)} is ${state.name}`)
+    if (this.#run?.pid !== undefined)
+      throw new AppError('failed_precondition', `the ${titleOf(this.service)} still runs`)
     this.#happened({ kind: 'begin' })
   }
 
@@ -117,9 +145,20 @@ export class Supervisor {
     this.#run?.abandon()
   }
 
+  /** `close`, and SIGTERM to the start command: resolves when it has ended or the signal aborts. */
+  async terminate(signal: AbortSignal): Promise<void> {
+    this.close()
+    await this.#run?.terminate(signal)
+  }
+
   #mustHaveCommand(): void {
     if (this.#options.startCommand === undefined)
       throw new AppError('failed_precondition', 'no start command is configured')
+  }
+
+  #reasonOf(state: State): string {
+    const { service, rules, waitsFor } = this.#options
+    return reasonOf(state, { service, timing: rules.timing, waitsFor: waitsFor() })
   }
 
   #happened(event: Event): void {
@@ -134,7 +173,8 @@ export class Supervisor {
       this.#left = new AbortController()
       this.#enter(state, this.#left.signal)
       logState(this.#options.log, this.status)
-    } else if (reasonOf(state, rules.timing) === reasonOf(before, rules.timing)) return
+      if (state.name === 'ready') this.#firstReady.resolve()
+    } else if (this.#reasonOf(state) === this.#reasonOf(before)) return
     this.#changed()
   }
 
@@ -191,11 +231,12 @@ export class Supervisor {
   #changed(): void {
     this.#sequence++
     this.#watchers.tell(this.status)
+    this.#options.onChange(this.status)
   }
 }
 
 /** One line for each change: how, not what, as a command may contain a secret. A command's end is told without -verbose, too. */
-function logState(log: Log, { state, cause, restarts }: Status): void {
+function logState(log: Log, { service, state, cause, restarts }: Status): void {
   const level = cause === undefined || cause.kind === 'requested' ? 'info' : 'warn'
   const fields = {
     state,
@@ -205,5 +246,5 @@ function logState(log: Log, { state, cause, restarts }: Status): void {
     error: cause?.kind === 'not started' ? cause.error : undefined,
     restarts,
   }
-  log[level](fields, `start command: ${state}`)
+  log[level](service === START ? fields : { service, ...fields }, `${titleOf(service)}: ${state}`)
 }

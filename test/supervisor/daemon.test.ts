@@ -130,6 +130,7 @@ describe('supervisor.Supervisor/Watch', () => {
     let message = await stream.next()
     while (message.status === undefined) message = await stream.next()
     expect(message.status).toEqual({
+      service: 'start',
       state: 'STATE_FAILED',
       sequence: 4,
       since: expect.stringMatching(/^\d{4}-.*Z$/),

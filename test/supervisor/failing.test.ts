@@ -65,7 +65,7 @@ describe('when the start command fails', () => {
     await writeFile(fileIn(rig, 'go'), '')
     expect((await rig.reaches('backing off')).reason).toMatch(/^start command exited with 0; /)
     await rig.reaches('ready')
-    expect(await runsOf(rig.dir)).toBe(2)
+    await expect.poll(() => runsOf(rig.dir)).toBe(2)
   })
 
   test('after ten restarts in a short time it is given up; a start by hand tries again', async () => {

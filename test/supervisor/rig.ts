@@ -63,7 +63,8 @@ export async function createRig(options: RigOptions = {}): Promise<Rig> {
   const config = { ...plainConfig(), workdir: dir.path, ...given, env: { HOME: dir.path, ...given.env } }
   const supervisor = new Supervisor(
     supervisorOptions({
-      config: { supervisor: config, cgroupRoot, runDir: dir.path },
+      config: { cgroupRoot, runDir: dir.path },
+      service: config,
       processes,
       initialized,
       log,
@@ -108,7 +109,9 @@ const own = await self()
 function plainConfig(): SupervisorConfig {
   const command = readConfig(['-isnotfc'], {})
   if (command.kind !== 'run') throw new Error('no configuration')
-  return command.config.supervisor
+  const [start] = command.config.services
+  if (start === undefined) throw new Error('no start command')
+  return start
 }
 
 function createService(registry: Registry, devNull: FileHandle, log: Log): ProcessService {

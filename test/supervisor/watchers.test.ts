@@ -7,6 +7,7 @@ const never = new AbortController().signal
 
 function status(sequence: number): Status {
   return {
+    service: 'start',
     state: 'starting',
     sequence,
     since: 0,

@@ -15,6 +15,10 @@ export declare const file_supervisor_supervisor: GenFile;
  * @generated from message supervisor.GetRequest
  */
 export declare type GetRequest = Message<"supervisor.GetRequest"> & {
+  /**
+   * @generated from field: string service = 1;
+   */
+  service: string;
 };
 
 /**
@@ -40,9 +44,48 @@ export declare type GetResponse = Message<"supervisor.GetResponse"> & {
 export declare const GetResponseSchema: GenMessage<GetResponse>;
 
 /**
+ * @generated from message supervisor.ListRequest
+ */
+export declare type ListRequest = Message<"supervisor.ListRequest"> & {
+};
+
+/**
+ * Describes the message supervisor.ListRequest.
+ * Use `create(ListRequestSchema)` to create a new message.
+ */
+export declare const ListRequestSchema: GenMessage<ListRequest>;
+
+/**
+ * @generated from message supervisor.ListResponse
+ */
+export declare type ListResponse = Message<"supervisor.ListResponse"> & {
+  /**
+   * @generated from field: repeated supervisor.Status statuses = 1;
+   */
+  statuses: Status[];
+};
+
+/**
+ * Describes the message supervisor.ListResponse.
+ * Use `create(ListResponseSchema)` to create a new message.
+ */
+export declare const ListResponseSchema: GenMessage<ListResponse>;
+
+/**
  * @generated from message supervisor.WatchRequest
  */
 export declare type WatchRequest = Message<"supervisor.WatchRequest"> & {
+  /**
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * Every service; `service` means nothing then. The present status of each comes first.
+   *
+   * @generated from field: bool all = 2;
+   */
+  all: boolean;
 };
 
 /**
@@ -97,6 +140,10 @@ export declare const WatchResponse_KeepAliveSchema: GenMessage<WatchResponse_Kee
  * @generated from message supervisor.StartRequest
  */
 export declare type StartRequest = Message<"supervisor.StartRequest"> & {
+  /**
+   * @generated from field: string service = 1;
+   */
+  service: string;
 };
 
 /**
@@ -125,6 +172,10 @@ export declare const StartResponseSchema: GenMessage<StartResponse>;
  * @generated from message supervisor.StopRequest
  */
 export declare type StopRequest = Message<"supervisor.StopRequest"> & {
+  /**
+   * @generated from field: string service = 1;
+   */
+  service: string;
 };
 
 /**
@@ -159,7 +210,7 @@ export declare type Status = Message<"supervisor.Status"> & {
   state: State;
 
   /**
-   * Grows by 1 with every status that Watch streams: a gap is a status that was missed.
+   * Grows by 1 with every status of this service that Watch streams: a gap is a status that was missed.
    *
    * @generated from field: uint32 sequence = 2;
    */
@@ -220,6 +271,13 @@ export declare type Status = Message<"supervisor.Status"> & {
    * @generated from field: string text = 10;
    */
   text: string;
+
+  /**
+   * The name of the service.
+   *
+   * @generated from field: string service = 11;
+   */
+  service: string;
 };
 
 /**
@@ -406,7 +464,8 @@ export enum State {
 export declare const StateSchema: GenEnum<State>;
 
 /**
- * Supervisor tells how the sandbox's start command does, and whether its ready command has succeeded.
+ * Supervisor tells how the sandbox's services do, and whether their ready commands have succeeded. The start command is the service
+ * `start`, which is meant wherever a request names none. not_found: there is no service of that name.
  *
  * @generated from service supervisor.Supervisor
  */
@@ -420,6 +479,16 @@ export declare const Supervisor: GenService<{
     methodKind: "unary";
     input: typeof GetRequestSchema;
     output: typeof GetResponseSchema;
+  },
+  /**
+   * List answers with the present status of every service; each comes after those that it waits for.
+   *
+   * @generated from rpc supervisor.Supervisor.List
+   */
+  list: {
+    methodKind: "unary";
+    input: typeof ListRequestSchema;
+    output: typeof ListResponseSchema;
   },
   /**
    * Watch streams the present status first, then one for every change.

@@ -9,7 +9,7 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
  * Describes the file supervisor/supervisor.proto.
  */
 export const file_supervisor_supervisor = /*@__PURE__*/
-  fileDesc("ChtzdXBlcnZpc29yL3N1cGVydmlzb3IucHJvdG8SCnN1cGVydmlzb3IiDAoKR2V0UmVxdWVzdCIxCgtHZXRSZXNwb25zZRIiCgZzdGF0dXMYASABKAsyEi5zdXBlcnZpc29yLlN0YXR1cyIOCgxXYXRjaFJlcXVlc3QihQEKDVdhdGNoUmVzcG9uc2USJAoGc3RhdHVzGAEgASgLMhIuc3VwZXJ2aXNvci5TdGF0dXNIABI4CglrZWVwYWxpdmUYAiABKAsyIy5zdXBlcnZpc29yLldhdGNoUmVzcG9uc2UuS2VlcEFsaXZlSAAaCwoJS2VlcEFsaXZlQgcKBWV2ZW50Ig4KDFN0YXJ0UmVxdWVzdCIzCg1TdGFydFJlc3BvbnNlEiIKBnN0YXR1cxgBIAEoCzISLnN1cGVydmlzb3IuU3RhdHVzIg0KC1N0b3BSZXF1ZXN0IjIKDFN0b3BSZXNwb25zZRIiCgZzdGF0dXMYASABKAsyEi5zdXBlcnZpc29yLlN0YXR1cyKTAgoGU3RhdHVzEiAKBXN0YXRlGAEgASgOMhEuc3VwZXJ2aXNvci5TdGF0ZRIQCghzZXF1ZW5jZRgCIAEoDRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAQgASgJEiAKBWNhdXNlGAUgASgLMhEuc3VwZXJ2aXNvci5DYXVzZRIQCgNwaWQYBiABKA1IAIgBARIQCghyZXN0YXJ0cxgHIAEoDRIuCgpuZXh0X3N0YXJ0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYCSABKAwSDAoEdGV4dBgKIAEoCUIGCgRfcGlkIp8CCgVDYXVzZRIkCgRraW5kGAEgASgOMhYuc3VwZXJ2aXNvci5DYXVzZS5LaW5kEhEKCWV4aXRfY29kZRgCIAEoBRIOCgZzaWduYWwYAyABKAkSDwoHbWVzc2FnZRgEIAEoCSK7AQoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASDQoJS0lORF9FWElUEAESDwoLS0lORF9TSUdOQUwQAhIWChJLSU5EX09VVF9PRl9NRU1PUlkQAxIUChBLSU5EX05PVF9TVEFSVEVEEAQSEgoOS0lORF9OT1RfUkVBRFkQBRISCg5LSU5EX1JFUVVFU1RFRBAGEhEKDUtJTkRfTk9UX0xJVkUQBxIUChBLSU5EX0VORF9VTktOT1dOEAgqugEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEQoNU1RBVEVfV0FJVElORxABEhIKDlNUQVRFX1NUQVJUSU5HEAISDwoLU1RBVEVfUkVBRFkQAxISCg5TVEFURV9TVE9QUElORxAEEhUKEVNUQVRFX0JBQ0tJTkdfT0ZGEAUSEAoMU1RBVEVfRkFJTEVEEAYSEQoNU1RBVEVfU1RPUFBFRBAHEhIKDlNUQVRFX0RFR1JBREVEEAgy/QEKClN1cGVydmlzb3ISNgoDR2V0EhYuc3VwZXJ2aXNvci5HZXRSZXF1ZXN0Ghcuc3VwZXJ2aXNvci5HZXRSZXNwb25zZRI+CgVXYXRjaBIYLnN1cGVydmlzb3IuV2F0Y2hSZXF1ZXN0Ghkuc3VwZXJ2aXNvci5XYXRjaFJlc3BvbnNlMAESPAoFU3RhcnQSGC5zdXBlcnZpc29yLlN0YXJ0UmVxdWVzdBoZLnN1cGVydmlzb3IuU3RhcnRSZXNwb25zZRI5CgRTdG9wEhcuc3VwZXJ2aXNvci5TdG9wUmVxdWVzdBoYLnN1cGVydmlzb3IuU3RvcFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChtzdXBlcnZpc29yL3N1cGVydmlzb3IucHJvdG8SCnN1cGVydmlzb3IiHQoKR2V0UmVxdWVzdBIPCgdzZXJ2aWNlGAEgASgJIjEKC0dldFJlc3BvbnNlEiIKBnN0YXR1cxgBIAEoCzISLnN1cGVydmlzb3IuU3RhdHVzIg0KC0xpc3RSZXF1ZXN0IjQKDExpc3RSZXNwb25zZRIkCghzdGF0dXNlcxgBIAMoCzISLnN1cGVydmlzb3IuU3RhdHVzIiwKDFdhdGNoUmVxdWVzdBIPCgdzZXJ2aWNlGAEgASgJEgsKA2FsbBgCIAEoCCKFAQoNV2F0Y2hSZXNwb25zZRIkCgZzdGF0dXMYASABKAsyEi5zdXBlcnZpc29yLlN0YXR1c0gAEjgKCWtlZXBhbGl2ZRgCIAEoCzIjLnN1cGVydmlzb3IuV2F0Y2hSZXNwb25zZS5LZWVwQWxpdmVIABoLCglLZWVwQWxpdmVCBwoFZXZlbnQiHwoMU3RhcnRSZXF1ZXN0Eg8KB3NlcnZpY2UYASABKAkiMwoNU3RhcnRSZXNwb25zZRIiCgZzdGF0dXMYASABKAsyEi5zdXBlcnZpc29yLlN0YXR1cyIeCgtTdG9wUmVxdWVzdBIPCgdzZXJ2aWNlGAEgASgJIjIKDFN0b3BSZXNwb25zZRIiCgZzdGF0dXMYASABKAsyEi5zdXBlcnZpc29yLlN0YXR1cyKkAgoGU3RhdHVzEiAKBXN0YXRlGAEgASgOMhEuc3VwZXJ2aXNvci5TdGF0ZRIQCghzZXF1ZW5jZRgCIAEoDRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAQgASgJEiAKBWNhdXNlGAUgASgLMhEuc3VwZXJ2aXNvci5DYXVzZRIQCgNwaWQYBiABKA1IAIgBARIQCghyZXN0YXJ0cxgHIAEoDRIuCgpuZXh0X3N0YXJ0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYCSABKAwSDAoEdGV4dBgKIAEoCRIPCgdzZXJ2aWNlGAsgASgJQgYKBF9waWQinwIKBUNhdXNlEiQKBGtpbmQYASABKA4yFi5zdXBlcnZpc29yLkNhdXNlLktpbmQSEQoJZXhpdF9jb2RlGAIgASgFEg4KBnNpZ25hbBgDIAEoCRIPCgdtZXNzYWdlGAQgASgJIrsBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABINCglLSU5EX0VYSVQQARIPCgtLSU5EX1NJR05BTBACEhYKEktJTkRfT1VUX09GX01FTU9SWRADEhQKEEtJTkRfTk9UX1NUQVJURUQQBBISCg5LSU5EX05PVF9SRUFEWRAFEhIKDktJTkRfUkVRVUVTVEVEEAYSEQoNS0lORF9OT1RfTElWRRAHEhQKEEtJTkRfRU5EX1VOS05PV04QCCq6AQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIRCg1TVEFURV9XQUlUSU5HEAESEgoOU1RBVEVfU1RBUlRJTkcQAhIPCgtTVEFURV9SRUFEWRADEhIKDlNUQVRFX1NUT1BQSU5HEAQSFQoRU1RBVEVfQkFDS0lOR19PRkYQBRIQCgxTVEFURV9GQUlMRUQQBhIRCg1TVEFURV9TVE9QUEVEEAcSEgoOU1RBVEVfREVHUkFERUQQCDK4AgoKU3VwZXJ2aXNvchI2CgNHZXQSFi5zdXBlcnZpc29yLkdldFJlcXVlc3QaFy5zdXBlcnZpc29yLkdldFJlc3BvbnNlEjkKBExpc3QSFy5zdXBlcnZpc29yLkxpc3RSZXF1ZXN0Ghguc3VwZXJ2aXNvci5MaXN0UmVzcG9uc2USPgoFV2F0Y2gSGC5zdXBlcnZpc29yLldhdGNoUmVxdWVzdBoZLnN1cGVydmlzb3IuV2F0Y2hSZXNwb25zZTABEjwKBVN0YXJ0Ehguc3VwZXJ2aXNvci5TdGFydFJlcXVlc3QaGS5zdXBlcnZpc29yLlN0YXJ0UmVzcG9uc2USOQoEU3RvcBIXLnN1cGVydmlzb3IuU3RvcFJlcXVlc3QaGC5zdXBlcnZpc29yLlN0b3BSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Describes the message supervisor.GetRequest.
@@ -26,73 +26,87 @@ export const GetResponseSchema = /*@__PURE__*/
   messageDesc(file_supervisor_supervisor, 1);
 
 /**
+ * Describes the message supervisor.ListRequest.
+ * Use `create(ListRequestSchema)` to create a new message.
+ */
+export const ListRequestSchema = /*@__PURE__*/
+  messageDesc(file_supervisor_supervisor, 2);
+
+/**
+ * Describes the message supervisor.ListResponse.
+ * Use `create(ListResponseSchema)` to create a new message.
+ */
+export const ListResponseSchema = /*@__PURE__*/
+  messageDesc(file_supervisor_supervisor, 3);
+
+/**
  * Describes the message supervisor.WatchRequest.
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 2);
+  messageDesc(file_supervisor_supervisor, 4);
 
 /**
  * Describes the message supervisor.WatchResponse.
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 3);
+  messageDesc(file_supervisor_supervisor, 5);
 
 /**
  * Describes the message supervisor.WatchResponse.KeepAlive.
  * Use `create(WatchResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchResponse_KeepAliveSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 3, 0);
+  messageDesc(file_supervisor_supervisor, 5, 0);
 
 /**
  * Describes the message supervisor.StartRequest.
  * Use `create(StartRequestSchema)` to create a new message.
  */
 export const StartRequestSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 4);
+  messageDesc(file_supervisor_supervisor, 6);
 
 /**
  * Describes the message supervisor.StartResponse.
  * Use `create(StartResponseSchema)` to create a new message.
  */
 export const StartResponseSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 5);
+  messageDesc(file_supervisor_supervisor, 7);
 
 /**
  * Describes the message supervisor.StopRequest.
  * Use `create(StopRequestSchema)` to create a new message.
  */
 export const StopRequestSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 6);
+  messageDesc(file_supervisor_supervisor, 8);
 
 /**
  * Describes the message supervisor.StopResponse.
  * Use `create(StopResponseSchema)` to create a new message.
  */
 export const StopResponseSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 7);
+  messageDesc(file_supervisor_supervisor, 9);
 
 /**
  * Describes the message supervisor.Status.
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 8);
+  messageDesc(file_supervisor_supervisor, 10);
 
 /**
  * Describes the message supervisor.Cause.
  * Use `create(CauseSchema)` to create a new message.
  */
 export const CauseSchema = /*@__PURE__*/
-  messageDesc(file_supervisor_supervisor, 9);
+  messageDesc(file_supervisor_supervisor, 11);
 
 /**
  * Describes the enum supervisor.Cause.Kind.
  */
 export const Cause_KindSchema = /*@__PURE__*/
-  enumDesc(file_supervisor_supervisor, 9, 0);
+  enumDesc(file_supervisor_supervisor, 11, 0);
 
 /**
  * @generated from enum supervisor.Cause.Kind
@@ -113,7 +127,8 @@ export const State = /*@__PURE__*/
   tsEnum(StateSchema);
 
 /**
- * Supervisor tells how the sandbox's start command does, and whether its ready command has succeeded.
+ * Supervisor tells how the sandbox's services do, and whether their ready commands have succeeded. The start command is the service
+ * `start`, which is meant wherever a request names none. not_found: there is no service of that name.
  *
  * @generated from service supervisor.Supervisor
  */
