@@ -1,9 +1,6 @@
-import type { SupervisorConfig } from '../config.ts'
 import { isObject, kindOf } from '../lib/flag-file.ts'
 import { RESTART_MODES } from './flags.ts'
-
-/** The name of the service that `-start-cmd` gives, and that calls mean which name none. */
-export const START = 'start'
+import { START, type SupervisorConfig } from './supervisor.ts'
 
 /** More is a mistake; each has a session, pipes, and a place in every list. */
 const MAX_SERVICES = 64

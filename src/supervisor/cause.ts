@@ -1,4 +1,4 @@
-import { START } from '../config/services.ts'
+import { START } from '../config/supervisor.ts'
 import type { ErrorKind } from '../errors.ts'
 
 /** A failed attempt of the ready or the live command: what became of it, and the last that it wrote. */

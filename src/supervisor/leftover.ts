@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { LeftoverMode } from '../config.ts'
+import type { LeftoverMode } from '../config/supervisor.ts'
 import { within } from '../lib/within.ts'
 import type { Log } from '../log.ts'
 import { startTimeOf } from '../process/start-time.ts'

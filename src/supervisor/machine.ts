@@ -1,4 +1,4 @@
-import type { RestartMode } from '../config.ts'
+import type { RestartMode } from '../config/supervisor.ts'
 import type { Cause, FailedAttempt } from './cause.ts'
 import { afterHealth, type Moment, NO_RESTARTS, planRestart, type Restarts } from './restarts.ts'
 import type { Timing } from './timing.ts'

@@ -83,7 +83,7 @@ export class Run {
   async terminate(signal: AbortSignal): Promise<void> {
     this.abandon()
     if (!this.#alive || this.#command === undefined) return
-    await this.#command.process.signal('SIGTERM', signal)
+    await this.#command.process.signal('SIGTERM', signal).others
     await unlessAborted(this.#command.ended, signal).catch(() => {})
   }
 

@@ -1,4 +1,4 @@
-import { START } from '../config/services.ts'
+import { START } from '../config/supervisor.ts'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { type SupervisorDeps, supervisorOptions } from './settings.ts'

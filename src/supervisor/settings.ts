@@ -1,5 +1,5 @@
-import { START } from '../config/services.ts'
-import type { Config, SupervisorConfig } from '../config.ts'
+import { START, type SupervisorConfig } from '../config/supervisor.ts'
+import type { Config } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { Probe } from './cause.ts'

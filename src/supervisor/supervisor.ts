@@ -1,4 +1,4 @@
-import { START } from '../config/services.ts'
+import { START } from '../config/supervisor.ts'
 import { AppError } from '../errors.ts'
 import { after } from '../lib/timers.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'

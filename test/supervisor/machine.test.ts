@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { RestartMode } from '../../src/config.ts'
+import type { RestartMode } from '../../src/config/supervisor.ts'
 import type { Cause, FailedAttempt } from '../../src/supervisor/cause.ts'
 import { type Event, type Machine, type State, transition } from '../../src/supervisor/machine.ts'
 import { NO_RESTARTS } from '../../src/supervisor/restarts.ts'

@@ -1,6 +1,7 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type RestartMode, readConfig, type SupervisorConfig } from '../../src/config.ts'
+import type { RestartMode, SupervisorConfig } from '../../src/config/supervisor.ts'
+import { readConfig } from '../../src/config.ts'
 import type { Log, LogFields } from '../../src/log.ts'
 import { endAll } from '../../src/process/end-all.ts'
 import { OutputWindow } from '../../src/process/output-window.ts'

@@ -50,7 +50,7 @@ describe('K14 K15 until it is ready', () => {
     const { reason, cause, output, pid } = await rig.reaches('failed')
     expect([reason, cause?.kind]).toEqual(['ready command failing: exit status 7', 'not ready'])
     expect(String(output).split('\n').sort().join('\n')).toBe('\nno luck\nreally none')
-    expect(rig.processes.list().processes.map((process) => process.pid)).toEqual([pid])
+    await expect.poll(() => rig.processes.list().processes.map((process) => process.pid)).toEqual([pid])
     expect(() => rig.supervisor.start()).toThrow('the start command still runs')
     await rig.supervisor.stop(never)
     expect(rig.supervisor.status).toMatchObject({ state: 'stopped', cause: { kind: 'requested' } })

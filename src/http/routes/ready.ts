@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { START } from '../../config/services.ts'
+import { START } from '../../config/supervisor.ts'
 
 /** How the services do. */
 export interface Readiness {
