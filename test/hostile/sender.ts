@@ -40,6 +40,11 @@ export function createSender(url: string): Sender {
   }
 }
 
+/** What a message was, short enough for an error. */
+function shown({ kind, path, headers, body }: HostileRequest): string {
+  return `${kind} ${path} ${JSON.stringify(headers)} ${body.toString('latin1').slice(0, 400)}`
+}
+
 function limited<T>(kind: string, work: (resolve: (value: T) => void) => () => void): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = work((value) => {
@@ -54,7 +59,7 @@ function limited<T>(kind: string, work: (resolve: (value: T) => void) => () => v
 }
 
 function sendHttp1(url: string, agent: Agent, message: HostileRequest): Promise<Ended> {
-  return limited(message.kind, (resolve) => {
+  return limited(shown(message), (resolve) => {
     const outgoing = request(url, {
       agent,
       method: message.method,
@@ -76,7 +81,7 @@ function sendHttp1(url: string, agent: Agent, message: HostileRequest): Promise<
 
 /** Not to be sent over HTTP/2 (RFC 9113 8.2.2), or made by Node itself. */
 function sendHttp2(session: ClientHttp2Session, message: HostileRequest): Promise<Ended> {
-  return limited(message.kind, (resolve) => {
+  return limited(shown(message), (resolve) => {
     const stream = session.request({ ':method': message.method, ':path': message.path, ...message.headers })
     stream.on('error', () => resolve('closed'))
     stream.on('close', () => resolve('closed'))
