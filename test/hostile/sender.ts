@@ -79,17 +79,17 @@ function sendHttp1(url: string, agent: Agent, message: HostileRequest): Promise<
   })
 }
 
-/** Not to be sent over HTTP/2 (RFC 9113 8.2.2), or made by Node itself. */
 function sendHttp2(session: ClientHttp2Session, message: HostileRequest): Promise<Ended> {
   return limited(shown(message), (resolve) => {
-    const stream = session.request({ ':method': message.method, ':path': message.path, ...message.headers })
+    const head = { ':method': message.method, ':path': message.path, ...message.headers }
+    const stream = session.request(head, { endStream: message.body.length === 0 })
     stream.on('error', () => resolve('closed'))
     stream.on('close', () => resolve('closed'))
     stream.on('response', (headers) => {
       resolve(headers[':status'] ?? 0)
       stream.close()
     })
-    stream.end(message.body)
+    if (message.body.length > 0) stream.end(message.body)
     return () => stream.destroy()
   })
 }
