@@ -20,6 +20,7 @@ import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { readyRoute } from './http/routes/ready.ts'
 import { readTokenFile } from './http/token-file.ts'
+import { LEFT_OUT } from './lib/environment.ts'
 import { within } from './lib/within.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
@@ -53,7 +54,7 @@ import { untilSignalled } from './process/terminate.ts'
 import { rpcRoutes } from './rpc/routes.ts'
 import { createSupervisorService } from './supervisor/service.ts'
 import { createClock } from './system/clock.ts'
-import { createDefaults } from './system/defaults.ts'
+import { createDefaults, type Defaults } from './system/defaults.ts'
 import { applyOwnPriority } from './system/own-priority.ts'
 import { openUsers, warnWithoutRoot } from './system/own-user.ts'
 import { writeRunDir } from './system/run-dir.ts'
@@ -144,7 +145,7 @@ interface Frame {
 async function build(config: Config, { logs, token, listener, shutdown }: Frame) {
   const { log } = logs
   const { users, user } = await openUsers(config)
-  const defaults = createDefaults({ user, workdir: config.defaultWorkdir, notFirecracker: config.notFirecracker })
+  const defaults = buildDefaults(config, user, log)
   if (config.accessTokenFile !== undefined) token.set(await readTokenFile(config.accessTokenFile, log))
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
@@ -205,6 +206,11 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   })
   const release = () => releaseAll({ closeGroups, host, ports, pollers, inotify, devNull })
   return { app, registry, host, sampler, ports, services, mmds, rootFreeze, release }
+}
+
+function buildDefaults({ defaultWorkdir: workdir, notFirecracker }: Config, user: string, log: Log): Defaults {
+  const onUnusable = (count: number) => log.warn({ count }, LEFT_OUT)
+  return createDefaults({ user, workdir, notFirecracker, onUnusable })
 }
 
 interface Held {

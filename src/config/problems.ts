@@ -19,7 +19,6 @@ export function problemsOf(given: Given): string[] {
     | 'live-failures'
   const within = (name: Count, [least, most]: readonly [number, number]) =>
     given[name] >= least && given[name] <= most ? '' : `${name} must be ${least} to ${most}, got ${given[name]}`
-  const badName = Object.keys(given['start-env']).find((name) => name === '' || /[=\0]/.test(name))
   return [
     given.port >= 0 && given.port <= 65535 ? '' : `port must be 0 to 65535, got ${given.port}`,
     given.address === 'localhost' || isIP(given.address) !== 0
@@ -41,7 +40,6 @@ export function problemsOf(given: Given): string[] {
         ? ''
         : `allow-host must be a host name, or *.NAME for all below it, without a port, got ${text}`,
     ),
-    badName === undefined ? '' : `start-env: "${badName}" is no name of a variable`,
   ].filter((text) => text !== '')
 }
 

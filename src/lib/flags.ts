@@ -101,7 +101,7 @@ function flagValue(spec: FlagSpec, text: string | undefined): FlagValue | undefi
 function namedValue(text: string): Record<string, string> | undefined {
   const at = text.indexOf('=')
   // A computed key, unlike an assignment, also makes a property of the name __proto__.
-  return at < 1 ? undefined : { [text.slice(0, at)]: text.slice(at + 1) }
+  return at < 0 ? undefined : { [text.slice(0, at)]: text.slice(at + 1) }
 }
 
 function expectation(spec: FlagSpec): string {

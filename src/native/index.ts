@@ -167,7 +167,7 @@ export function spawn(spec: SpawnSpec): Promise<Spawned> {
 
 /** pipe2(2): [read end, write end], close-on-exec, blocking. */
 export const openPipe = addon.pipe
-/** A pseudo terminal with its size set: [master, slave], both close-on-exec, master non-blocking. Throws with `code`. */
+/** A pseudo terminal with its size and IUTF8 set: [master, slave], both close-on-exec, master non-blocking. Throws with `code`. */
 export const openTerminal = addon.openTerminal
 /** TIOCSWINSZ; sizes are truncated to 16 bits (contract D64). Throws with `code`. */
 export const resizeTerminal = addon.resizeTerminal

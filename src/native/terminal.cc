@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "registration.h"
@@ -40,12 +41,21 @@ int open_slave(int master) {
   return open(path, flags);
 }
 
+// A new terminal takes input for bytes; with IUTF8 the erase character takes a whole UTF-8 character back, as in the terminals of
+// sshd(8) and terminal emulators. Gives whether it worked, with errno set if not.
+bool set_utf8(int terminal) {
+  termios attributes{};
+  if (tcgetattr(terminal, &attributes) < 0) return false;
+  attributes.c_iflag |= IUTF8;
+  return tcsetattr(terminal, TCSANOW, &attributes) == 0;
+}
+
 // Puts [master, slave] into `ends`, or gives the errno with nothing left open.
 int open_ends(const winsize& size, int (&ends)[2]) {
   ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
   if (ends[0] < 0) return errno;
   ends[1] = unlockpt(ends[0]) < 0 ? -1 : open_slave(ends[0]);
-  if (ends[1] >= 0 && ioctl(ends[0], TIOCSWINSZ, &size) == 0) return 0;
+  if (ends[1] >= 0 && ioctl(ends[0], TIOCSWINSZ, &size) == 0 && set_utf8(ends[1])) return 0;
   const int error = errno;
   if (ends[1] >= 0) close(ends[1]);
   close(ends[0]);

@@ -73,12 +73,13 @@ export async function launch(
   const { config, user } = request
   checkConfig(config)
   const cwd = resolvePath(config.cwd ?? '', user, deps.defaults.workdir)
+  const isHome = !config.cwd && !deps.defaults.workdir
   const identity = await identityOf(user, deps.users)
   const stdio = openStdio(request, identity)
   const output = new OutputLog({ share: deps.window.share(), pool: deps.pool, stall: deps.readerStall })
   const reader = output.reader(request.signal)
   try {
-    const outcome = await run(request, { cwd, identity, stdio, deps })
+    const outcome = await run(request, { cwd, isHome, identity, stdio, deps })
     stdio.closeChildEnds()
     return { launched: toLaunched({ request, stdio, output, outcome, deps }), reader }
   } catch (error) {
@@ -116,12 +117,15 @@ type Outcome = Spawned | { readonly pid: number; readonly text: string; readonly
 
 interface RunContext {
   readonly cwd: string
+  /** Nobody asked for that directory: it is where a user's commands run otherwise. */
+  readonly isHome: boolean
   readonly identity: Identity
   readonly stdio: Stdio
   readonly deps: LaunchDeps
 }
 
-async function run(request: LaunchRequest, { cwd, identity, stdio, deps }: RunContext): Promise<Outcome> {
+async function run(request: LaunchRequest, context: RunContext): Promise<Outcome> {
+  const { cwd, isHome, identity, stdio, deps } = context
   const { config, user } = request
   const global = deps.defaults.env.all()
   try {
@@ -144,6 +148,8 @@ async function run(request: LaunchRequest, { cwd, identity, stdio, deps }: RunCo
     const failure = error as SpawnFailure
     if (failure.stage === 'exec' && failure.code !== 'E2BIG' && !isExhaustion(failure.code))
       return notRun(config, failure)
+    // As su(1) and sshd(8): a home that is missing or closed keeps nobody out.
+    if (failure.stage === 'chdir' && isHome) return run(request, { ...context, cwd: '/', isHome: false })
     throw await startFailure(request, cwd, failure)
   }
 }
@@ -174,5 +180,6 @@ function toLaunched({ request, stdio, output, outcome, deps }: Parts): Launched 
   }
   const input =
     stdio.input === undefined ? undefined : new InputQueue(stdio.input, stdio.terminal === undefined ? 'stdin' : 'tty')
-  return { ...common, pidfd: outcome.pidfd, sources: stdio.sources, input, terminal: stdio.terminal }
+  const { sources, terminal, heldSlave } = stdio
+  return { ...common, pidfd: outcome.pidfd, sources, input, terminal, heldSlave }
 }

@@ -40,6 +40,8 @@ export interface Launched {
   readonly input: InputQueue | undefined
   /** Master of the terminal, for its size; it is one of the descriptors in `sources`. */
   readonly terminal: number | undefined
+  /** See `Stdio.heldSlave`. */
+  readonly heldSlave?: number | undefined
 }
 
 /**
@@ -47,6 +49,9 @@ export interface Launched {
  * is told. Long enough for a child that still flushes, short enough for a caller that waits.
  */
 const QUIET_MS = 1000
+
+/** And this long in all, whatever is written: a server in the background that logs all the time is no reason to wait. */
+const MAX_WAIT_MS = 2000
 
 /**
  * One started command. Its life: running, exited (the leader is gone, output may still come), ended (told). It ends by
@@ -68,6 +73,7 @@ export class RunningProcess {
   #killed = false
   #over = false
   #quiet: NodeJS.Timeout | undefined
+  #ceiling: NodeJS.Timeout | undefined
 
   /** @param beforeEnd runs when the end is known, before any reader can see it: the registry takes the process out. */
   constructor(launched: Launched, beforeEnd: (process: RunningProcess, end: End) => void) {
@@ -191,15 +197,25 @@ export class RunningProcess {
   #exited(status: KnownEnd): void {
     this.#status = status
     this.#launched.input?.destroy()
+    if (this.#launched.heldSlave !== undefined) close(this.#launched.heldSlave)
     this.#settleOutput()
   }
 
   /** After the exit: ends at once when all output is in, else waits for the rest or for silence. */
   #settleOutput(): void {
     if (this.#over) return
-    if (this.#killed) for (const pump of this.#pumps) pump.drain()
-    if (this.#killed || this.#pumps.every((pump) => pump.ended)) this.#finish()
-    else this.#quiet ??= setTimeout(() => this.#silent(), QUIET_MS)
+    if (this.#killed || this.#pumps.every((pump) => pump.ended)) {
+      this.#drainAndFinish()
+    } else {
+      this.#quiet ??= setTimeout(() => this.#silent(), QUIET_MS)
+      this.#ceiling ??= setTimeout(() => this.#drainAndFinish(), MAX_WAIT_MS)
+    }
+  }
+
+  /** What the leader wrote is in the pipes by now, also if the log has no room for it. */
+  #drainAndFinish(): void {
+    for (const pump of this.#pumps) pump.drain()
+    this.#finish()
   }
 
   #pumpEnded(): void {
@@ -216,6 +232,7 @@ export class RunningProcess {
     if (this.#over || this.#status === undefined) return
     this.#over = true
     clearTimeout(this.#quiet)
+    clearTimeout(this.#ceiling)
     for (const pump of this.#pumps) if (!pump.ended) pump.discard()
     this.#settle(endOf(this.#status))
     this.output.close()

@@ -1,4 +1,4 @@
-import { close, type Poll, poll, read } from '../native/index.ts'
+import { close, type Poll, poll, read, waitingBytes } from '../native/index.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { SLAB_BYTES, type Slab, type SlabPool } from './slab-pool.ts'
 
@@ -17,7 +17,7 @@ export interface PumpOptions {
 /** `read` returns negative error numbers; these two are no end of file. */
 const AGAIN = new Set([-11, -4])
 
-/** A pipe holds at most 1 MiB (pipe(7)): what comes after that many reads was written later, by somebody else. */
+/** Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written later, by somebody else. */
 const MAX_DRAIN_READS = 256
 
 /** Where bytes go that nobody may see any more. Shared: its content means nothing. */
@@ -34,6 +34,8 @@ export class Pump {
   #polling = false
   #discarding = false
   #ended = false
+  /** Bytes read so far. */
+  #moved = 0
 
   constructor(options: PumpOptions) {
     this.#options = options
@@ -56,9 +58,16 @@ export class Pump {
     else this.#poll.stop()
   }
 
-  /** Reads what is there now, even into a full log, and returns when the descriptor is empty or has ended. */
+  /** Reads what is there now, even into a full log, and no more than that, though somebody goes on writing. */
   drain(): void {
-    for (let reads = 0; reads < MAX_DRAIN_READS && !this.#ended; reads++) if (this.#read() !== 'more') return
+    if (this.#ended) return
+    const { fd, stream } = this.#options
+    // Of a terminal the kernel counts only a part of what has been written to it.
+    const waiting = stream === 'pty' ? Number.POSITIVE_INFINITY : waitingBytes(fd)
+    const before = this.#moved
+    for (let reads = 0; reads < MAX_DRAIN_READS && !this.#ended; reads++) {
+      if (this.#read() !== 'more' || this.#moved - before > waiting) return
+    }
   }
 
   /** From now on output is read and dropped, so that whoever still writes is neither blocked nor killed by SIGPIPE. */
@@ -89,6 +98,7 @@ export class Pump {
       this.#options.onEnd()
       return 'end'
     }
+    this.#moved += length
     this.#options.onData()
     this.flow()
     return 'more'

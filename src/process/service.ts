@@ -11,6 +11,7 @@ import type {
 import { Signal } from '../gen/process/process_pb.js'
 import { baseName } from '../lib/clean-path.ts'
 import { copiedText } from '../lib/copied-text.ts'
+import { countUnusable, LEFT_OUT } from '../lib/environment.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { after } from '../lib/timers.ts'
 import type { Log } from '../log.ts'
@@ -162,6 +163,8 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   registry.add(process)
   const level = command.routine === true ? 'debug' : 'info'
   const operation = { pid: process.pid, operation_id: caller.operationId }
+  const unusable = countUnusable(Object.entries(config.envs))
+  if (unusable > 0) log.warn({ ...operation, count: unusable }, LEFT_OUT)
   log[level](
     {
       ...operation,

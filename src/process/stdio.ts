@@ -9,7 +9,7 @@ const REFUSALS = new Set(['EPERM', 'EINVAL', 'ENOSYS'])
 
 /** Descriptors of a command: what the child gets, and the daemon's ends of them. */
 export interface Stdio {
-  /** For descriptors 0, 1, 2 of the child; closed by `closeChildEnds` after the start. */
+  /** For descriptors 0, 1, 2 of the child; the daemon's copies are closed by `closeChildEnds` after the start. */
   readonly child: readonly [number, number, number]
   readonly sources: readonly { readonly fd: number; readonly stream: StreamName }[]
   /** Where input is written; undefined: the child reads end of file. */
@@ -17,6 +17,11 @@ export interface Stdio {
   /** Master of the terminal, also in `sources`. */
   readonly terminal: number | undefined
   closeChildEnds(): void
+  /**
+   * The slave of the terminal, which `closeChildEnds` leaves open: while somebody has it, a leader that closes its descriptors and
+   * opens /dev/tty again later loses nothing. To be closed after the leader's exit.
+   */
+  readonly heldSlave: number | undefined
   /** For a program that could not be run: nobody will use the daemon's ends. */
   closeDaemonEnds(): void
   /** Closes everything, for a start that failed. */
@@ -66,6 +71,7 @@ export function openPipes(owner: Owner, { stdin, outlives, devNull }: PipeOption
       ],
       input: input?.[1],
       terminal: undefined,
+      heldSlave: undefined,
       closeChildEnds: () => closeEach([input?.[0], childOut, childErr]),
       closeDaemonEnds: () => closeEach([input?.[1], out, err]),
       closeAll,
@@ -91,8 +97,9 @@ export function openTerminalStdio(owner: Owner, size: TerminalSize): Stdio {
       sources: [{ fd: master, stream: 'pty' }],
       input,
       terminal: master,
-      closeChildEnds: () => close(slave),
-      closeDaemonEnds: () => closeEach([master, input]),
+      heldSlave: slave,
+      closeChildEnds: () => {},
+      closeDaemonEnds: closeAll,
       closeAll,
     }
   } catch (error) {

@@ -1,3 +1,5 @@
+import { isVariable } from '../lib/environment.ts'
+
 /** What `POST /init` and the flags set for every later call. One object for the whole daemon, made in `daemon.ts`. */
 export interface Defaults {
   /** The user of calls that name none; empty: there is none. */
@@ -12,11 +14,13 @@ export interface DefaultsOptions {
   readonly user: string
   readonly workdir: string | undefined
   readonly notFirecracker: boolean
+  /** `/init` has given that many variables that no program can be given. */
+  readonly onUnusable?: (count: number) => void
 }
 
 /** The defaults at start-up: no variable but E2B_SANDBOX, whose value is that of the file of this name (contract A11, A14). */
-export function createDefaults({ user, workdir, notFirecracker }: DefaultsOptions): Defaults {
-  const env = new EnvVars()
+export function createDefaults({ user, workdir, notFirecracker, onUnusable }: DefaultsOptions): Defaults {
+  const env = new EnvVars(onUnusable)
   env.setInternal('E2B_SANDBOX', String(!notFirecracker))
   return { user, workdir, env }
 }
@@ -28,6 +32,12 @@ export function createDefaults({ user, workdir, notFirecracker }: DefaultsOption
 export class EnvVars {
   readonly #internal = new Map<string, string>()
   #user = new Map<string, string>()
+  readonly #onUnusable: (count: number) => void
+
+  /** @param onUnusable told of variables from outside that no program can be given; they are left out. */
+  constructor(onUnusable: (count: number) => void = () => {}) {
+    this.#onUnusable = onUnusable
+  }
 
   /** Sets an internal variable; a user variable of that name is gone. */
   setInternal(name: string, value: string): void {
@@ -37,7 +47,10 @@ export class EnvVars {
 
   /** Replaces all user variables; internal names among them are ignored. */
   replaceUser(variables: Iterable<[string, string]>): void {
-    this.#user = new Map([...variables].filter(([name]) => !this.#internal.has(name)))
+    const given = [...variables]
+    const usable = given.filter(([name, value]) => isVariable(name, value))
+    this.#user = new Map(usable.filter(([name]) => !this.#internal.has(name)))
+    if (usable.length < given.length) this.#onUnusable(given.length - usable.length)
   }
 
   /** All variables, sorted by name. */

@@ -29,6 +29,7 @@ const valid: [
   [['-', '-on'], {}],
   [['-kind', 'b'], { kind: 'b' }],
   [['-set', 'A=1', '-set=B=x=y', '-set', 'C='], { set: { A: '1', B: 'x=y', C: '' } }],
+  [['-set', '=1'], { set: { '': '1' } }],
   [['-set', '__proto__=1', '-set', 'A=1', '-set', 'A=2'], { set: { ['__proto__']: '1', A: '2' } }],
   [['-more', 'a', '-more=', '-more', 'a'], { more: ['a', '', 'a'] }],
   [['', '-on'], {}],
@@ -50,7 +51,6 @@ const invalid: [string[], string][] = [
   [['-count', '1.5'], 'invalid value "1.5" for flag -count: expected int'],
   [['-kind', 'c'], 'invalid value "c" for flag -kind: expected a, b'],
   [['-set', 'A'], 'invalid value "A" for flag -set: expected NAME=value'],
-  [['-set', '=1'], 'invalid value "=1" for flag -set: expected NAME=value'],
   [['-name'], 'flag needs an argument: -name'],
   [['-help'], ''],
 ]

@@ -47,9 +47,41 @@ describe.concurrent('after the leader has exited', () => {
   })
 
   test('D18 a chatty job keeps the stream until it is silent', async () => {
-    const { text, end } = await withJob('(for i in 1 2 3 4 5 6 7 8; do sleep 0.3; echo "tick $i"; done) & echo $!')
-    expect(text.match(/tick/g)).toHaveLength(8)
+    const { text, end } = await withJob('(for i in 1 2 3 4; do sleep 0.3; echo "tick $i"; done) & echo $!')
+    expect(text.match(/tick/g)).toHaveLength(4)
     expect(end).toMatchObject({ status: 'exit status 0' })
+  })
+
+  test.each([
+    ['logs all the time', 'while sleep 0.2; do echo tick; done', {}],
+    ['writes as fast as it can', 'exec yes', {}],
+    ['logs to a terminal', 'trap "" HUP; while sleep 0.2; do echo tick; done', { pty }],
+  ])('D18 a job that %s delays the end by two seconds, and lives on', async (_title, script, options) => {
+    await using directory = await makeTmpDir()
+    const file = join(directory.path, 'pid')
+    const { end, milliseconds } = await withJob(`(${script}) & echo $! > ${file}; echo started`, options)
+    const job = Number(await readFile(file, 'utf8'))
+    expect(end).toMatchObject({ status: 'exit status 0' })
+    expect(milliseconds).toBeLessThan(4500)
+    if (!('pty' in options)) {
+      expect(milliseconds).toBeGreaterThan(1900)
+      expect(await alive(job)).toBe(true)
+      const before = await writtenBytes(job)
+      await vi.waitUntil(async () => (await writtenBytes(job)) > before, { timeout: 5000 })
+    }
+    if (await alive(job)) process.kill(job, 'SIGKILL')
+  })
+
+  test('D18 the two seconds hold while the reader takes nothing, and what the command wrote itself comes whole', async () => {
+    const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'head -c 100000 /dev/zero; yes & echo $! >&2'] })
+    const pid = await startedPid(stream)
+    const listed = async () => (await list(daemon.url)).some((process) => process.pid === pid)
+    await vi.waitUntil(async () => !(await listed()), { timeout: 5000 })
+    const { messages } = await stream.rest()
+    const bytes = Buffer.concat(messages.map((message) => dataOf(message)))
+    expect(bytes.filter((byte) => byte === 0).length).toBe(100_000)
+    const written = messages.find(({ event }) => event.data?.stderr !== undefined)
+    process.kill(Number(written === undefined ? Number.NaN : dataOf(written).toString()), 'SIGKILL')
   })
 
   test('D18 a job that writes after the end is neither killed nor blocked', async () => {

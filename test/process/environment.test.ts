@@ -1,6 +1,6 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
@@ -82,10 +82,43 @@ describe('environment', () => {
     expect(output.toString()).toBe('xterm-256color C.UTF-8\r\n')
   })
 
-  test.each([{ '': 'x' }, { 'A=B': 'x' }])('D11 a variable cannot be called %j', async (envs) => {
-    const { end } = await (await start(daemon.url, 'env', { envs })).rest()
-    expect(end.error?.code).toBe('invalid_argument')
+  const odd = { '': 'secret', 'A=B': 'secret', '=': 'secret', 'N\0': 'secret', NUL: 'sec\0ret', PATH: '\0' }
+
+  test('D11 what is no variable is left out of a request, and logged without its name', async () => {
+    await using other = await startDaemon({ env })
+    expect(await environment(other.url, { envs: { ...odd, GOOD: '1' } })).toEqual({ ...basic, GOOD: '1' })
+    expect(await environment(other.url, { envs: odd, pty })).toEqual(basic)
+    const warnings = other.stdout().match(/^.*were left out.*$/gm)
+    expect(warnings).toHaveLength(2)
+    expect(warnings?.[0]).toMatch(/"level":"warn".*"count":6/)
+    expect(other.stdout()).not.toMatch(/secret|A=B/)
   })
+
+  test('D11 what is no variable is left out of what /init sets', async () => {
+    await using other = await startDaemon({ env })
+    await init(other.url, { envVars: { ...odd, GOOD: '1' } })
+    expect(await environment(other.url)).toEqual({ ...basic, GOOD: '1' })
+    expect(other.stdout()).toMatch(/"level":"warn".*"count":6.*were left out/)
+    expect(other.stdout()).not.toMatch(/secret|A=B/)
+  })
+
+  test.each(['flag', 'file'])(
+    'D11 what is no variable is left out of what the configuration sets for the start command, by a %s',
+    async (how) => {
+      await using directory = await makeTmpDir()
+      const [config, printed] = [join(directory.path, 'config.json'), join(directory.path, 'printed')]
+      await writeFile(config, JSON.stringify({ 'start-env': { 'A=B': 'secret', '': 'secret', GOOD: '1' } }))
+      const given = how === 'file' ? ['-config', config] : ['-start-env', '=secret', '-start-env', 'GOOD=1']
+      await using other = await startDaemon({
+        env,
+        args: [...given, '-start-cmd', `env >${printed}.new; mv ${printed}.new ${printed}; sleep 300`],
+      })
+      const text = await vi.waitFor(() => readFile(printed, 'utf8'), { timeout: 10_000 })
+      expect(text).toMatch(/^GOOD=1$/m)
+      expect(text).not.toMatch(/secret/)
+      expect(other.stdout()).toMatch(/"level":"warn".*were left out/)
+    },
+  )
 })
 
 describe('working directory', () => {
@@ -164,6 +197,34 @@ describe('working directory', () => {
       })
     }
     expect(await workingDirectory(cwd)).toBe(cwd)
+  })
+
+  test.for(['missing', 'closed', 'a file'])(
+    'D12 a user whose home is %s starts in the root directory, unless it is asked for',
+    async (how, context) => {
+      needsNamespace(context)
+      await using directory = await makeTmpDir(0o711)
+      const home = join(directory.path, 'home')
+      if (how === 'closed') await mkdir(home, { mode: 0o700 })
+      if (how === 'a file') await writeFile(home, '')
+      const args = ['-default-user', 'user', '-default-home', home]
+      await using other = await startDaemon({ args })
+      for (const options of [{}, { pty }, { cwd: '' }]) {
+        const { stdout, pty: output } = await shell(other.url, 'pwd; echo $PWD $HOME', options)
+        expect(Buffer.concat([stdout, output]).toString().replaceAll('\r', '')).toBe(`/\n/ ${home}\n`)
+      }
+      for (const cwd of ['~', home, 'below']) {
+        const { messages, end } = await (await start(other.url, 'pwd', { cwd })).rest()
+        expect(messages).toEqual([])
+        expect(end.error?.code).toBe('invalid_argument')
+      }
+    },
+  )
+
+  test('D12 a default directory that is missing was asked for', async () => {
+    await using other = await startDaemon({ args: ['-default-workdir', '/no/such/directory'] })
+    const { end } = await (await start(other.url, 'pwd')).rest()
+    expect(end.error).toMatchObject({ code: 'invalid_argument', message: "cwd '/no/such/directory' does not exist" })
   })
 
   test('D12 ~name is refused', async () => {

@@ -7,7 +7,7 @@ import { call, start, transcript } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { kill, sendSignal } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
-import { alive } from './proc.ts'
+import { alive, stateOf } from './proc.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
@@ -154,10 +154,11 @@ test('D56 the numbers 9 and 15 are the signals', async () => {
   }
 })
 
-test('D60 a stopped session is killed too', async () => {
+test.each(['SIGNAL_SIGKILL', 'SIGNAL_SIGTERM'])('D60 a stopped session is ended by %s too', async (signal) => {
   const { stream, pid } = await startShell('sleep 300 & echo $!; kill -STOP $! $$')
   const [job = 0] = await numbers(stream, 1)
-  await kill(daemon.url, { pid })
+  for (const stopped of [job, pid]) await vi.waitUntil(async () => (await stateOf(stopped)) === 'T')
+  await sendSignal(daemon.url, { pid }, signal)
   await stream.rest()
   await gone(job)
 })

@@ -139,8 +139,6 @@ test('D8 kill 0 ends the command, not the daemon and not other commands', async 
 
 test.each([
   ['an argument', { args: ['a\0b'] }],
-  ['a variable', { envs: { NAME: 'a\0b' } }],
-  ["a variable's name", { envs: { 'NA\0ME': 'b' } }],
   ['a cwd', { cwd: '/tmp\0/x' }],
 ])('D11 a NUL byte in %s is refused', async (_, options) => {
   const { messages, end } = await (await start(daemon.url, '/bin/true', options)).rest()

@@ -19,6 +19,32 @@ async function printed(script: string, options: RunOptions = {}): Promise<string
   return output.toString()
 }
 
+test('D65 the erase character takes back a whole character of UTF-8', async () => {
+  const { stream, pid } = await startShell('stty -echo; echo ready; head -n 1 | od -An -tx1')
+  await outputUntil(stream, 'ready')
+  await sendInput(daemon.url, { pid }, { pty: 'aé\x7f漢\x7f😀\x7fb\r' })
+  expect(await outputUntil(stream, / 0a\r\n/)).toContain(' 61 62 0a\r\n')
+  await stream.rest()
+})
+
+test('D68 a leader that closes its terminal and opens it again later loses no output, and its end is its exit', async () => {
+  const script =
+    'exec </dev/null >/dev/null 2>&1; sleep 0.3; echo first >/dev/tty; sleep 0.3; exec >/dev/tty; echo second; exit 7'
+  const { pty: output, end } = await shell(daemon.url, script, { pty })
+  expect(output.toString()).toBe('first\r\nsecond\r\n')
+  expect(end?.exitCode).toBe(7)
+})
+
+test('D50 D63 a terminal that nobody has open can still be written to and resized while its leader lives', async () => {
+  const { stream, pid } = await startShell(
+    'exec </dev/null >/dev/null 2>&1; sleep 0.3; read line </dev/tty; (echo $line; stty size) </dev/tty >/dev/tty',
+  )
+  await sendInput(daemon.url, { pid }, { pty: 'hello\r' })
+  await resize(daemon.url, { pid }, { cols: 100, rows: 30 })
+  await outputUntil(stream, /hello\r\n30 100\r\n/)
+  await stream.rest()
+})
+
 describe('size', () => {
   test.each([
     [{ cols: 80, rows: 24 }, '24 80'],
