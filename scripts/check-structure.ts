@@ -10,11 +10,12 @@ interface Import {
 }
 
 /** Open to every part; they import nothing of the parts but `lib`. */
-const COMMON = ['errors.ts', 'config.ts', 'config', 'log.ts', 'version.ts', 'lib', 'budget']
+const COMMON = ['errors.ts', 'config.ts', 'config', 'log.ts', 'version.ts', 'lib', 'budget', 'json']
 /** A part imports itself, what stands here, and node's own modules. What stands in ENTRY builds the whole. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: [],
   budget: ['errors.ts'],
+  json: ['errors.ts', 'lib'],
   native: ['lib', 'errors.ts'],
   system: [...COMMON, 'native'],
   process: [...COMMON, 'system', 'native'],

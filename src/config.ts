@@ -33,6 +33,8 @@ export interface Config {
   readonly outputWindow: number
   /** Milliseconds after which a reader that takes no output, while some waits, is ended. */
   readonly readerStall: number
+  /** Milliseconds after which a client that sends no more of its request is given up. */
+  readonly bodyStall: number
   /** Directory of `.E2B_SANDBOX` and its like. */
   readonly runDir: string
   /** PATH of commands. */
@@ -127,6 +129,7 @@ function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
     defaultHome: given['default-home'] || undefined,
     outputWindow: given['output-window'],
     readerStall: given['reader-stall'] * 1000,
+    bodyStall: given['body-stall'] * 1000,
     runDir: given['run-dir'],
     path: commandPath(env),
     home: env['HOME'] || '/',

@@ -1,12 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { createByteBudget } from './budget/budget.ts'
-import { budgetTotal } from './budget/total.ts'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 import { createFilesystemService } from './filesystem/service.ts'
 import { type AccessToken, createAccessToken } from './http/access-token.ts'
 import { buildApp } from './http/app.ts'
-import { createCompressors } from './http/compressors.ts'
 import { refuseForeignPages } from './http/foreign-pages.ts'
 import { createInitialization, type InitializationOptions } from './http/initialization.ts'
 import { createListener, type Listener } from './http/listener.ts'
@@ -30,12 +27,14 @@ import type { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
 import { setClock } from './native/index.ts'
 import {
+  buildBudget,
   buildGroups,
   buildPorts,
   buildSampler,
   buildServices,
   buildWatching,
   commandSettings,
+  fileSettings,
   freezeRoutes,
 } from './parts.ts'
 import type { Cgroups } from './platform/cgroups/cgroups.ts'
@@ -151,8 +150,8 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const devNull = await open('/dev/null', 'r')
   const machine = openMachine(MACHINE)
   const memory = await memoryOf(machine)
-  const budget = createByteBudget(budgetTotal(memory.total))
-  const files = { users, defaults, token, budget, compressors: createCompressors(), log: log.named('filesystem') }
+  const { budget, bodies } = buildBudget(config, memory.total, token)
+  const files = { users, defaults, token, budget, bodies, ...fileSettings(log) }
   const { groups, workload, closeGroups } = await buildGroups(config, memory, log)
   const process = createProcessService({
     users,
@@ -161,8 +160,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
     gate: workload.gate,
     groups,
     devNull: devNull.fd,
-    log: log.named('process'),
-    ...commandSettings(config),
+    ...commandSettings(config, log),
   })
   const host = createHost({ path: config.path, env: defaults.env, log })
   const { watch, inotify, pollers } = buildWatching({ users, defaults, budget, log })
@@ -186,12 +184,13 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       (scope) => readyRoute(scope, services),
       (scope) => metricsRoute(scope, { sampler, calls, budget }),
       (scope) => envsRoute(scope, defaults),
-      (scope) => initRoute(scope, initialization, lookAround),
+      (scope) => initRoute(scope, { initialization, bodies, lookAround }),
       orchestratorRoutes({ rootFreeze, initialization }),
       freezeRoutes(workload, sampler),
       filesRoutes(files),
       composeRoutes(files),
       rpcRoutes({
+        bodies,
         process,
         filesystem: createFilesystemService(files),
         watch,

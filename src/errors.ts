@@ -1,8 +1,9 @@
 import { messageText } from './lib/message-text.ts'
 
 /**
- * What went wrong, in the vocabulary of Connect's codes plus three that only HTTP can tell apart: `no_space` (disk or inodes
- * used up), `not_acceptable` (no encoding the client takes) and `budget_spent` (too much waits already; worth a retry).
+ * What went wrong, in the vocabulary of Connect's codes plus those that only HTTP can tell apart: `no_space` (disk or inodes
+ * used up), `not_acceptable` (no encoding the client takes), `budget_spent` (too much waits already; worth a retry),
+ * `too_large` (more than is ever taken) and `stalled` (the client sends nothing more).
  */
 export type ErrorKind =
   | 'canceled'
@@ -20,6 +21,8 @@ export type ErrorKind =
   | 'unavailable'
   | 'unauthenticated'
   | 'budget_spent'
+  | 'too_large'
+  | 'stalled'
   | 'no_space'
   | 'not_acceptable'
 

@@ -1,7 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import type { ByteBudget } from './budget/budget.ts'
+import { type ByteBudget, createByteBudget } from './budget/budget.ts'
+import { budgetTotal } from './budget/total.ts'
 import type { Config } from './config.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
+import type { AccessToken } from './http/access-token.ts'
+import { createCompressors } from './http/compressors.ts'
+import { createRequestBodies } from './http/request-bodies.ts'
 import { freezeRoute } from './http/routes/freeze.ts'
 import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import type { Log } from './log.ts'
@@ -26,6 +30,12 @@ import { Pollers } from './watch/pollers.ts'
 import { createWatchService, type WatchService } from './watch/service.ts'
 import { SharedTrees } from './watch/shared-trees.ts'
 
+/** The memory that waits for somebody, and what reads the bodies of requests into it. */
+export function buildBudget({ bodyStall }: Config, memory: number | undefined, token: AccessToken) {
+  const budget = createByteBudget(budgetTotal(memory))
+  return { budget, bodies: createRequestBodies({ budget, token, stallMs: bodyStall }) }
+}
+
 /** The cgroups of commands, and what freezes them; the caller ends with `closeGroups`. */
 export async function buildGroups(config: Config, memory: MemoryUse, log: Log) {
   const groups = await openCgroups(config, memory, log.named('cgroups'))
@@ -45,9 +55,15 @@ export function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
   }
 }
 
+/** What file routes need beside what the calls have. */
+export function fileSettings(log: Log) {
+  return { compressors: createCompressors(), log: log.named('filesystem') }
+}
+
 /** What every command gets from the configuration, and the memory for its output. */
-export function commandSettings({ outputWindow, path, noFile, readerStall }: Config) {
-  return { window: new OutputWindow(outputWindow), pool: new SlabPool(), path, noFile, readerStall }
+export function commandSettings({ outputWindow, path, noFile, readerStall }: Config, log: Log) {
+  const pool = new SlabPool()
+  return { window: new OutputWindow(outputWindow), pool, path, noFile, readerStall, log: log.named('process') }
 }
 
 interface WatchingParts {

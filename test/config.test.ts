@@ -28,6 +28,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     defaultWorkdir: undefined,
     outputWindow: 32 * 1024 * 1024,
     readerStall: 60_000,
+    bodyStall: 60_000,
     runDir: '/run/e2b',
     path: '/bin',
     home: '/',

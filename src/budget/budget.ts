@@ -117,6 +117,39 @@ export function createByteBudget(total: number): ByteBudget {
   }
 }
 
+/** Both holds as one: what either refuses, neither has. Its bytes are those of the first. */
+export function bothHolds(first: Hold, second: Hold): Hold {
+  const grow = (one: Hold, other: Hold, bytes: number) => {
+    if (!one.tryGrow(bytes)) return false
+    if (other.tryGrow(bytes)) return true
+    one.shrink(bytes)
+    return false
+  }
+  return {
+    get bytes() {
+      return first.bytes
+    },
+    tryGrow: (bytes) => grow(first, second, bytes),
+    grow: (bytes) => {
+      first.grow(bytes)
+      try {
+        second.grow(bytes)
+      } catch (error) {
+        first.shrink(bytes)
+        throw error
+      }
+    },
+    shrink: (bytes) => {
+      first.shrink(bytes)
+      second.shrink(bytes)
+    },
+    release: () => {
+      first.release()
+      second.release()
+    },
+  }
+}
+
 function shareOf<K>(shares: { get(key: K): Share | undefined; set(key: K, share: Share): unknown }, key: K): Share {
   const known = shares.get(key)
   if (known !== undefined) return known

@@ -31,6 +31,11 @@ export const flags = {
     default: [],
     help: 'origin of web pages that may send requests while no token is set, as https://app.example; may be repeated',
   },
+  'body-stall': {
+    type: 'int',
+    default: 60,
+    help: 'seconds after which a client that sends no more of its request is given up',
+  },
   'cgroup-root': { type: 'string', default: DEFAULT_CGROUP_ROOT, help: 'cgroup root directory' },
   commit: { type: 'bool', default: false, help: 'print the commit this was built from' },
   config: { type: 'string', default: '', help: 'JSON file of flags by name; the command line wins' },

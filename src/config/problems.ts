@@ -11,6 +11,7 @@ const MAX_LIVE_FAILURES = 1_000
 /** What is wrong with the values of the flags, each on its own; empty if nothing is. */
 export function problemsOf(given: Given): string[] {
   type Count =
+    | 'body-stall'
     | 'reader-stall'
     | 'ready-timeout'
     | 'ready-attempt-timeout'
@@ -26,6 +27,7 @@ export function problemsOf(given: Given): string[] {
       : `address must be an IP address or localhost, got ${given.address}`,
     forwardProblem(given['forward-address']),
     given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
+    within('body-stall', [1, MAX_SECONDS]),
     within('reader-stall', [1, MAX_SECONDS]),
     within('ready-timeout', [1, MAX_SECONDS]),
     within('ready-attempt-timeout', [1, MAX_SECONDS]),

@@ -15,6 +15,7 @@ import type { AccessToken } from './access-token.ts'
 import { checkAccessToken } from './auth.ts'
 import { checkBasicUser } from './basic-user.ts'
 import { applyCors } from './cors.ts'
+import { discardRest } from './discard-rest.ts'
 import { createErrorHandler } from './error-response.ts'
 import { answerUnrouted, sendNotFound } from './not-found.ts'
 import { pathOf } from './path.ts'
@@ -71,6 +72,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   logRequests(app, log)
+  // Answered, and perhaps not read to its end.
+  app.addHook('onResponse', async ({ raw }) => discardRest(raw))
   app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     if (applyCors(request, reply)) return reply
     if (checkAccessToken(request, token)) options.onTokenShown?.(request.raw)

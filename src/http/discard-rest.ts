@@ -1,17 +1,27 @@
 import type { Readable } from 'node:stream'
 import { pump } from '../lib/pump.ts'
 
-/** Past this the connection is dropped: a client that sends more after its answer does not listen. */
-const MAX_BYTES = 256 * 1024 * 1024
+/**
+ * What is read of a body whose call is answered already: as much as may be on its way in socket buffers, so that a client
+ * that still sends gets to the answer. Who sends more does not listen, and is cut off.
+ */
+const MAX_BYTES = 8 * 1024 * 1024
 const IDLE_MS = 5_000
+
+/** All of it, so that a client which sends a byte now and then holds nothing. */
+const MAX_MS = 15_000
+
+const discarded = new WeakSet<Readable>()
 
 /**
  * Reads and forgets what is left of a request body that was answered early, so that its client, still sending, gets to read the
  * answer, and the connection can serve the next request. Drops the connection when there is too much.
+ * Calling it again changes nothing.
  */
-export function discardRest(body: Readable): void {
-  if (body.readableEnded || body.destroyed) return
-  let left = MAX_BYTES
+export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
+  if (body.readableEnded || body.destroyed || discarded.has(body)) return
+  discarded.add(body)
+  let left = maxBytes
   const sink = {
     write: (chunk: Buffer) => {
       left -= chunk.length
@@ -19,5 +29,6 @@ export function discardRest(body: Readable): void {
     },
     end: () => Promise.resolve(),
   }
-  pump(body, sink, { idleMs: IDLE_MS }).catch(() => body.destroy())
+  const late = AbortSignal.timeout(MAX_MS)
+  pump(body, sink, { idleMs: IDLE_MS, signal: late }).catch(() => body.destroy())
 }

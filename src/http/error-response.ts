@@ -22,6 +22,8 @@ const STATUS: Record<ErrorKind, number> = {
   unavailable: 503,
   unauthenticated: 401,
   budget_spent: 503,
+  too_large: 413,
+  stalled: 408,
   no_space: 507,
   not_acceptable: 406,
 }

@@ -9,6 +9,7 @@ import {
 import type { Socket } from 'node:net'
 import type { Connections } from './connections.ts'
 import { errorBody } from './error-body.ts'
+import { linger } from './linger.ts'
 import { faultOf } from './request-faults.ts'
 
 /** Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first (contract A5). */
@@ -104,6 +105,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     server,
     take: (socket) => {
       unanswered.set(socket, 0)
+      linger(socket, () => latest.get(socket)?.request)
       socket.once('close', () => unanswered.delete(socket))
       server.emit('connection', socket)
     },

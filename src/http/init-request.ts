@@ -1,4 +1,6 @@
 import { AppError } from '../errors.ts'
+import { readJson } from '../json/read-json.ts'
+import { EVERYTHING } from '../json/shape.ts'
 import { parseRfc3339 } from '../lib/rfc3339.ts'
 import { fromUtf8 } from '../lib/utf8.ts'
 import type { VolumeMount } from './machine-setup.ts'
@@ -20,13 +22,18 @@ export interface InitRequest {
   readonly volumeMounts: readonly VolumeMount[]
 }
 
+/** Up to this size a body is parsed at once: whatever it says takes a few milliseconds. */
+const SMALL_BODY = 16 * 1024
+
+/** 16 k variables or 64 k other values. */
+const LIMITS = { depth: 16, values: 64 * 1024, text: 4 * 1024 * 1024 }
+
 /**
  * Reads the body of `POST /init` (contract F4): JSON, or nothing. Keys match in any case, unknown ones are ignored, `null`
  * means absent. Throws AppError `invalid_argument` for everything else; its message never contains what was sent.
  */
-export function parseInitRequest(body: Buffer): InitRequest {
-  const text = textOf(body).trim()
-  const { value, escapedToken } = text === '' ? { value: null, escapedToken: false } : parseJson(text)
+export async function parseInitRequest(body: Buffer, signal: AbortSignal): Promise<InitRequest> {
+  const { value, escapedToken } = body.length <= SMALL_BODY ? parseSmall(body) : await parseLarge(body, signal)
   if (value !== null && (typeof value !== 'object' || Array.isArray(value))) throw invalid('the body must be an object')
   const members = membersOf(value ?? {})
   const accessToken = stringOf(members, 'accessToken')
@@ -68,8 +75,29 @@ type Reviver = (this: unknown, key: string, value: unknown, context?: { readonly
  */
 const SUSPICIOUS = /"accesstoken"\s*:\s*"[^"\\]*\\|\\u/i
 
+interface Parsed {
+  readonly value: unknown
+  readonly escapedToken: boolean
+}
+
+function parseSmall(body: Buffer): Parsed {
+  const text = textOf(body).trim()
+  return text === '' ? { value: null, escapedToken: false } : parseJson(text)
+}
+
+/** In turns, and bounded in what it builds. */
+async function parseLarge(body: Buffer, signal: AbortSignal): Promise<Parsed> {
+  const value = await readJson(body, EVERYTHING, { limits: LIMITS, signal }).catch((error) => {
+    throw error instanceof AppError || signal.aborted ? error : invalid('the body is not valid JSON')
+  })
+  if (typeof value !== 'object' || value === null) return { value, escapedToken: false }
+  const token = membersOf(value).get('accesstoken')
+  const escapedToken = typeof token === 'string' && token !== '' && !body.includes(`"${token}"`)
+  return { value, escapedToken }
+}
+
 /** Parses, and tells whether the access token, a member of the outermost object, was written with escapes. */
-function parseJson(text: string): { readonly value: unknown; readonly escapedToken: boolean } {
+function parseJson(text: string): Parsed {
   const holders = new Set<unknown>()
   const noteEscapes: Reviver = function (key, value, context) {
     if (key.toLowerCase() === 'accesstoken' && context?.source?.includes('\\')) holders.add(this)

@@ -1,25 +1,53 @@
 import type { IncomingMessage } from 'node:http'
+import type { Memory } from '../budget/memory.ts'
 import { AppError } from '../errors.ts'
+import { CutShort, pump, Stalled } from '../lib/pump.ts'
+import { Collected, tooLarge } from './collected.ts'
+
+/** How a body is read. */
+export interface BodyOptions {
+  /** Bytes that it may have. */
+  readonly limit: number
+  /** Milliseconds without a byte after which the call fails. */
+  readonly stallMs: number
+  readonly memory: Memory
+  readonly signal?: AbortSignal
+}
 
 /**
- * Reads a whole request body into memory. Rejects with AppError `invalid_argument` beyond `limit` bytes, and with
- * `unavailable` when the client leaves in the middle.
+ * Reads a whole request body; the only place where one is held in memory. A body that says it is too large is refused before a byte of
+ * it is read. Rejects with AppError `too_large`, `budget_spent`, `stalled`, `canceled` when the client leaves in the
+ * middle, and with the signal's reason. What is not read is left to `discardRest`.
  */
-export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  return new Promise((resolve, reject) => {
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length
-      if (length <= limit) {
-        chunks.push(chunk)
-        return
-      }
-      chunks.length = 0
-      reject(new AppError('invalid_argument', `the body is larger than ${limit} bytes`))
-    })
-    request.on('end', () => resolve(Buffer.concat(chunks)))
-    const leave = () => reject(new AppError('unavailable', 'the client is gone'))
-    request.on('error', leave).on('close', leave)
-  })
+export async function readBody(request: IncomingMessage, options: BodyOptions): Promise<Buffer> {
+  const { stallMs, memory, signal } = options
+  const announced = announcedLength(request)
+  if (announced !== undefined && announced > options.limit) throw tooLarge(options.limit)
+  const collected = new Collected(memory, announced ?? options.limit)
+  const write = (chunk: Buffer) => {
+    try {
+      collected.add(chunk)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return undefined
+  }
+  try {
+    await pump(request, { write, end: () => Promise.resolve() }, { idleMs: stallMs, ...(signal && { signal }) })
+  } catch (error) {
+    throw bodyFailure(error)
+  }
+  return collected.bytes
+}
+
+/** What a client is told of a body that did not come whole. */
+export function bodyFailure(error: unknown): unknown {
+  if (error instanceof Stalled) return new AppError('stalled', `the rest of the request did not come: ${error.message}`)
+  return error instanceof CutShort ? new AppError('canceled', 'the client has gone', { cause: error }) : error
+}
+
+/** `Content-Length`; undefined where the length is not known before. */
+export function announcedLength({ headers }: Pick<IncomingMessage, 'headers'>): number | undefined {
+  const length = Number(headers['content-length'])
+  return headers['content-length'] !== undefined && Number.isSafeInteger(length) && length >= 0 ? length : undefined
 }

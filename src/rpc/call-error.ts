@@ -31,7 +31,10 @@ export function httpStatus({ kind }: AppError): number {
   return statusOf(codeOf(kind))
 }
 
-function codeOf(kind: ErrorKind): Exclude<ErrorKind, 'no_space' | 'not_acceptable' | 'budget_spent'> {
-  if (kind === 'no_space' || kind === 'budget_spent') return 'resource_exhausted'
+function codeOf(
+  kind: ErrorKind,
+): Exclude<ErrorKind, 'no_space' | 'not_acceptable' | 'budget_spent' | 'too_large' | 'stalled'> {
+  if (kind === 'no_space' || kind === 'budget_spent' || kind === 'too_large') return 'resource_exhausted'
+  if (kind === 'stalled') return 'deadline_exceeded'
   return kind === 'not_acceptable' ? 'invalid_argument' : kind
 }

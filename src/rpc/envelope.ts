@@ -1,32 +1,27 @@
-import type { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
-import { gunzipped, MAX_MESSAGE_BYTES, readWhole } from './request-body.ts'
+import { type InflateOptions, inflate } from '../http/inflate.ts'
 
-const HEADER_BYTES = 5
+/** Flags and length, before each message of a stream. */
+export const ENVELOPE_BYTES = 5
 const COMPRESSED = 1
 const END_OF_STREAM = 2
 
 /**
- * Reads the request of a server-streaming call in the Connect protocol: exactly one enveloped message, uncompressed or
- * gzip as `encoding` says. Errors as contract A25, A26; `resource_exhausted` above 64 MiB; the reason of `signal` when it aborts.
+ * The request of a server-streaming call in the Connect protocol: exactly one enveloped message, uncompressed or gzip as
+ * `encoding` says. Errors as contract A25, A26, and of `inflate`.
  */
-export async function readOnlyMessage(
-  body: Readable,
-  encoding: string | undefined,
-  signal: AbortSignal,
-): Promise<Buffer> {
-  const bytes = await readWhole(body, MAX_MESSAGE_BYTES + HEADER_BYTES, signal)
+export async function onlyMessage(bytes: Buffer, encoding: string | undefined, how: InflateOptions): Promise<Buffer> {
   if (bytes.length === 0) throw new AppError('unimplemented', 'unary request has zero messages')
-  if (bytes.length < HEADER_BYTES) throw truncated(`${bytes.length} bytes of an envelope's header`)
+  if (bytes.length < ENVELOPE_BYTES) throw truncated(`${bytes.length} bytes of an envelope's header`)
   const flags = bytes.readUInt8(0)
   const length = bytes.readUInt32BE(1)
-  const message = bytes.subarray(HEADER_BYTES, HEADER_BYTES + length)
+  const message = bytes.subarray(ENVELOPE_BYTES, ENVELOPE_BYTES + length)
   if ((flags & ~(COMPRESSED | END_OF_STREAM)) !== 0)
     throw new AppError('invalid_argument', `the message has unknown flags: ${flags}`)
   if ((flags & END_OF_STREAM) !== 0) throw new AppError('unimplemented', 'unary request has zero messages')
   if (message.length < length) throw truncated(`${message.length} of ${length} bytes of a message`)
-  if (bytes.length > HEADER_BYTES + length) throw new AppError('unimplemented', 'unary request has multiple messages')
-  return (flags & COMPRESSED) === 0 ? message : uncompress(message, encoding)
+  if (bytes.length > ENVELOPE_BYTES + length) throw new AppError('unimplemented', 'unary request has multiple messages')
+  return (flags & COMPRESSED) === 0 ? message : uncompress(message, encoding, how)
 }
 
 /** One envelope: flags, length, payload of `length` bytes written by `fill` at the given offset, in memory from `allocate`. */
@@ -36,10 +31,10 @@ export function envelope(
   fill: (frame: Buffer, offset: number) => void,
   allocate: (length: number) => Buffer = Buffer.allocUnsafe,
 ): Buffer {
-  const frame = allocate(HEADER_BYTES + length)
+  const frame = allocate(ENVELOPE_BYTES + length)
   frame.writeUInt8(flags, 0)
   frame.writeUInt32BE(length, 1)
-  fill(frame, HEADER_BYTES)
+  fill(frame, ENVELOPE_BYTES)
   return frame
 }
 
@@ -49,10 +44,10 @@ export function endOfStream(error?: { readonly code: string; readonly message: s
   return envelope(END_OF_STREAM, text.length, (frame, offset) => text.copy(frame, offset))
 }
 
-async function uncompress(message: Buffer, encoding: string | undefined): Promise<Buffer> {
+async function uncompress(message: Buffer, encoding: string | undefined, how: InflateOptions): Promise<Buffer> {
   if (encoding === undefined || encoding === 'identity')
     throw new AppError('invalid_argument', 'received a compressed message without a Connect-Content-Encoding')
-  return gunzipped(message)
+  return inflate(message, how)
 }
 
 function truncated(what: string): AppError {

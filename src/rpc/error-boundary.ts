@@ -1,4 +1,5 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect'
+import type { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { AccessLog, Operation } from './access-log.ts'
 import { toAppError, wireError } from './call-error.ts'
@@ -14,14 +15,19 @@ function wireName(name: string): string {
   return name.replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase()
 }
 
+/** An AppError as the library wants it. */
+export function connectError(error: AppError): ConnectError {
+  const { code, message } = wireError(error)
+  return new ConnectError(message, codes.get(code) ?? Code.Unknown)
+}
+
 /** What the client is told (`toAppError`), as the library wants it; the library's own errors stay as they are. */
 function toConnectError(error: unknown, signal: AbortSignal, log: Log): ConnectError {
   if (error instanceof ConnectError && error.code === Code.DeadlineExceeded)
     return new ConnectError('context deadline exceeded', Code.DeadlineExceeded)
   if (error instanceof ConnectError) return error
   if (signal.aborted && signal.reason instanceof ConnectError) return toConnectError(signal.reason, signal, log)
-  const { code, message } = wireError(toAppError(error, signal, log))
-  return new ConnectError(message, codes.get(code) ?? Code.Unknown)
+  return connectError(toAppError(error, signal, log))
 }
 
 /** Puts every RPC that the library serves behind `toConnectError`, the items of its response stream included, and logs it. */

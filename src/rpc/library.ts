@@ -9,12 +9,13 @@ import { AppError } from '../errors.ts'
 import { refuseCall } from '../http/refuse-call.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
-import { errorBoundary } from './error-boundary.ts'
-import { checkedFrames, knownFlags } from './frame-flags.ts'
+import { toAppError } from './call-error.ts'
+import { connectError, errorBoundary } from './error-boundary.ts'
+import { singleHeader } from './guard.ts'
 import { legacyClients } from './legacy.ts'
+import { checkedBody } from './library-body.ts'
 import { makeErrorsSendable } from './library-errors.ts'
 import { operationValues } from './operation.ts'
-import { MAX_MESSAGE_BYTES } from './request-body.ts'
 import { addServices, type RpcDeps } from './services.ts'
 import type { CallDeps } from './stream-route.ts'
 
@@ -39,25 +40,35 @@ export function libraryHandlers(deps: RpcDeps & CallDeps): ReadonlyMap<string, L
   const router = createConnectRouter({
     interceptors: [errorBoundary(deps), legacyClients],
     acceptCompression: [compressionGzip],
-    readMaxBytes: MAX_MESSAGE_BYTES,
     jsonOptions: JSON_OPTIONS,
+    binaryOptions: { readUnknownFields: false },
     shutdownSignal: deps.shutdown,
   })
   addServices(router, deps)
-  return new Map(router.handlers.map((handler) => [handler.requestPath, serving(handler, deps.log)]))
+  return new Map(router.handlers.map((handler) => [handler.requestPath, serving(handler, deps)]))
 }
+
+const NEVER = new AbortController().signal
 
 type Handler = ReturnType<typeof createConnectRouter>['handlers'][number]
 
-function serving(handler: Handler, log: Log): LibraryHandler {
+function serving(handler: Handler, { log, bodies }: CallDeps): LibraryHandler {
+  const failure = (error: unknown) => connectError(toAppError(error, NEVER, log))
   return async (request, reply) => {
     try {
       const { raw } = request
       raw.headers.host = HOST
       if (raw.headers[':authority'] !== undefined) raw.headers[':authority'] = HOST
       const call = universalRequestFromNodeRequest(raw, reply.raw, undefined, operationValues(request))
-      // A body that is not read to its end must not take the connection, and so the answer, along.
-      const body = checkedFrames(raw.iterator({ destroyOnReturn: false }), knownFlags(raw.headers['content-type']))
+      const body = checkedBody({
+        request: raw,
+        response: reply.raw,
+        method: handler.method,
+        contentType: raw.headers['content-type'] ?? '',
+        encoding: singleHeader(raw.headers['connect-content-encoding'] ?? raw.headers['grpc-encoding']),
+        bodies,
+        failure,
+      })
       await universalResponseToNodeResponse(await handler({ ...call, body }), reply.raw)
     } catch (error) {
       giveUp(error, { request, reply, log })

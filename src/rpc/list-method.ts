@@ -8,9 +8,9 @@ import {
 import type { HandlerContext } from '@connectrpc/connect'
 import { createTurns, type Turns } from '../lib/turns.ts'
 import type { Caller } from './caller.ts'
+import { decodeMessage } from './decode-message.ts'
 import { reducedFor } from './legacy.ts'
 import { type Codec, encodeMessage } from './message-frame.ts'
-import { decodeMessage } from './request-body.ts'
 import { callerOf } from './request-caller.ts'
 import type { UnaryMethod } from './unary-route.ts'
 
@@ -46,9 +46,9 @@ export function listMethod<I extends DescMessage, O extends DescMessage, T>(
 ): UnaryMethod {
   return {
     name: `${method.parent.typeName}/${method.name}`,
-    async call(request, codec, caller) {
+    async call({ bytes, codec, memory }, caller) {
       const turns = createTurns()
-      const items = run(decodeMessage(method.input, request, codec), caller)
+      const items = run(await decodeMessage(method.input, bytes, { codec, memory, signal: caller.signal }), caller)
       const { parts, legacy } = await encoded({ method, field, codec, caller, turns }, items)
       return { body: await joined(codec === 'proto' ? parts : listOf(parts, field.name), turns), legacy }
     },

@@ -1,14 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
-import { Metrics } from '../gen/metrics/metrics_pb.js'
-import { Ports } from '../gen/ports/ports_pb.js'
-import { Process } from '../gen/process/process_pb.js'
-import { Supervisor } from '../gen/supervisor/supervisor_pb.js'
 import { refuseCall } from '../http/refuse-call.ts'
 import { createAccessLog } from './access-log.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import type { LibraryHandler } from './library.ts'
+import { METHODS } from './methods.ts'
 import { metricsMethods } from './metrics-calls.ts'
 import { metricsStream } from './metrics-stream.ts'
 import { portsMethods } from './ports-calls.ts'
@@ -71,13 +67,7 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
 }
 
 function methodKinds(): Map<string, MethodKind> {
-  const methods = [Process, Filesystem, Metrics, Ports, Supervisor].flatMap((service) => service.methods)
-  return new Map(
-    methods.map(({ parent, name, methodKind }) => [
-      `/${parent.typeName}/${name}`,
-      methodKind === 'unary' ? 'unary' : 'stream',
-    ]),
-  )
+  return new Map([...METHODS].map(([path, { methodKind }]) => [path, methodKind === 'unary' ? 'unary' : 'stream']))
 }
 
 /** Whether the headers are fit for the library; if not, the call has got its answer. */

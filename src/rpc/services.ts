@@ -6,6 +6,7 @@ import { Metrics } from '../gen/metrics/metrics_pb.js'
 import { Ports } from '../gen/ports/ports_pb.js'
 import { ConnectResponseSchema, Process, StartResponseSchema } from '../gen/process/process_pb.js'
 import { Supervisor } from '../gen/supervisor/supervisor_pb.js'
+import type { RequestBodies } from '../http/request-bodies.ts'
 import type { MetricsService } from '../metrics/service.ts'
 import type { PortsService } from '../platform/ports/service.ts'
 import { toEvent } from '../process/convert.ts'
@@ -33,6 +34,7 @@ export interface RpcDeps extends AccessLogOptions {
   readonly metrics: MetricsService
   readonly supervisor: SupervisorService
   readonly ports: PortsService
+  readonly bodies: RequestBodies
 }
 
 /** Puts the services on the library's router: all unary calls, and streams in gRPC and gRPC-Web. */

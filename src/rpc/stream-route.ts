@@ -2,6 +2,7 @@ import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/basic-user.ts'
 import { connectionOf } from '../http/connection.ts'
+import type { RequestBodies } from '../http/request-bodies.ts'
 import type { Log } from '../log.ts'
 import { EXCLUDE_HEADER } from '../watch/exclude-header.ts'
 import type { AccessLog } from './access-log.ts'
@@ -9,11 +10,12 @@ import { toAppError, wireError } from './call-error.ts'
 import type { StreamCaller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
-import { endOfStream, readOnlyMessage } from './envelope.ts'
+import { decodeMessage } from './decode-message.ts'
+import { ENVELOPE_BYTES, endOfStream, onlyMessage } from './envelope.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { keepaliveInterval } from './keepalive.ts'
 import type { Codec } from './message-frame.ts'
-import { decodeMessage } from './request-body.ts'
+import { messageLimit } from './message-limits.ts'
 import { endWith, type RawResponse, writeFrames } from './stream-writer.ts'
 
 /** A stream that is under way. */
@@ -39,6 +41,7 @@ export interface StreamMethod<I extends DescMessage = DescMessage> {
 export interface CallDeps {
   readonly log: Log
   readonly access: AccessLog
+  readonly bodies: RequestBodies
   /** Aborts, with an AppError, when the daemon stops. */
   readonly shutdown: AbortSignal
 }
@@ -71,7 +74,7 @@ export async function serveStream(
   const over = new AbortController()
   const detach = abortWithClient(response, over, deps.shutdown)
   try {
-    await run(method, { codec, request, response, over, started, sent })
+    await run(method, { codec, request, response, over, started, sent, bodies: deps.bodies })
     endWith(response, endOfStream())
     deps.access.finished(operation, 'ok', { response_bytes: sent.bytes })
   } catch (error) {
@@ -91,6 +94,7 @@ interface Call {
   readonly over: AbortController
   readonly started: number
   readonly sent: { bytes: number }
+  readonly bodies: RequestBodies
 }
 
 async function run(method: StreamMethod, call: Call): Promise<void> {
@@ -117,11 +121,21 @@ async function run(method: StreamMethod, call: Call): Promise<void> {
   }
 }
 
-async function readMessage(method: StreamMethod, { request, codec, over }: Call): Promise<MessageShape<DescMessage>> {
+async function readMessage(method: StreamMethod, call: Call): Promise<MessageShape<DescMessage>> {
+  const { request, codec, over, bodies } = call
   checkVersion(singleHeader(request.headers['connect-protocol-version']))
   const encoding = singleHeader(request.headers['connect-content-encoding'])
   checkEncoding(encoding)
-  return decodeMessage(method.input, await readOnlyMessage(request.raw, encoding, over.signal), codec)
+  const { bytes: limit, kind } = messageLimit(method.name)
+  const memory = bodies.memoryFor(request.raw, kind)
+  const { signal } = over
+  try {
+    const body = await bodies.read(request.raw, { limit: limit + ENVELOPE_BYTES, memory, signal })
+    const message = await onlyMessage(body, encoding, { limit, memory, signal })
+    return await decodeMessage(method.input, message, { codec, memory, signal })
+  } finally {
+    memory.release()
+  }
 }
 
 function writeHead(response: RawResponse, codec: Codec, headers: Readonly<Record<string, string>> = {}): void {

@@ -8,19 +8,23 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Memory } from '../budget/memory.ts'
 import { basicUsername } from '../http/basic-user.ts'
 import { connectionOf } from '../http/connection.ts'
 import { RETRY_AFTER_SECONDS } from '../http/error-response.ts'
+import { inflate } from '../http/inflate.ts'
+import type { RequestBodies } from '../http/request-bodies.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
 import { EXCLUDE_HEADER } from '../watch/exclude-header.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
 import type { Caller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
+import { decodeMessage } from './decode-message.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { LEGACY_HEADER, reducedFor } from './legacy.ts'
 import { type Codec, encodeMessage } from './message-frame.ts'
-import { decodeMessage, gunzipped, MAX_MESSAGE_BYTES, readWhole } from './request-body.ts'
+import { messageLimit } from './message-limits.ts'
 import type { CallDeps } from './stream-route.ts'
 
 /** A unary method, ready to be called with bytes. */
@@ -28,7 +32,14 @@ export interface UnaryMethod {
   /** `package.Service/Method`. */
   readonly name: string
   /** Decodes, calls, encodes. Rejects with AppError. */
-  call(request: Buffer, codec: Codec, caller: Caller): Promise<UnaryAnswer>
+  call(request: RequestBytes, caller: Caller): Promise<UnaryAnswer>
+}
+
+/** A request as it came, inflated, and the memory that it may take. */
+export interface RequestBytes {
+  readonly bytes: Buffer
+  readonly codec: Codec
+  readonly memory: Memory
 }
 
 interface UnaryAnswer {
@@ -44,8 +55,9 @@ export function unaryMethod<I extends DescMessage, O extends DescMessage>(
 ): UnaryMethod {
   return {
     name: `${method.parent.typeName}/${method.name}`,
-    async call(request, codec, caller) {
-      const answer = create(method.output, await run(decodeMessage(method.input, request, codec), caller))
+    async call({ bytes, codec, memory }, caller) {
+      const request = await decodeMessage(method.input, bytes, { codec, memory, signal: caller.signal })
+      const answer = create(method.output, await run(request, caller))
       const legacy = reducedFor(caller.userAgent, method.parent.typeName, answer)
       return { body: encodeMessage(method.output, answer, codec), legacy }
     },
@@ -79,7 +91,7 @@ export async function serveUnary(
   const over = new AbortController()
   const detach = abortWithClient(reply.raw, over, deps.shutdown)
   try {
-    const { body, legacy, received } = await answer(method, codec, { request, over, started })
+    const { body, legacy, received } = await answer(method, codec, { request, over, started, bodies: deps.bodies })
     if (legacy) reply.header(LEGACY_HEADER, 'true')
     await send(reply.type(`application/${codec}`), request, body)
     deps.access.finished(operation, 'ok', { request_bytes: received, response_bytes: body.length })
@@ -98,6 +110,7 @@ interface Call {
   readonly request: FastifyRequest
   readonly over: AbortController
   readonly started: number
+  readonly bodies: RequestBodies
 }
 
 interface Answered extends UnaryAnswer {
@@ -105,17 +118,20 @@ interface Answered extends UnaryAnswer {
   readonly received: number
 }
 
-async function answer(method: UnaryMethod, codec: Codec, { request, over, started }: Call): Promise<Answered> {
+async function answer(method: UnaryMethod, codec: Codec, call: Call): Promise<Answered> {
+  const { request, over, started, bodies } = call
   const { headers } = request
   checkVersion(singleHeader(headers['connect-protocol-version']))
   const encoding = headers['content-encoding']
   checkEncoding(encoding)
   const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
   const cancel = abortAt(timeout === undefined ? undefined : started + timeout, over)
+  const { bytes: limit, kind } = messageLimit(method.name)
+  const memory = bodies.memoryFor(request.raw, kind)
   try {
     const { signal } = over
-    const bytes = await readWhole(request.raw, MAX_MESSAGE_BYTES, signal)
-    const message = encoding === 'gzip' ? await gunzipped(bytes) : bytes
+    const body = await bodies.read(request.raw, { limit, memory, signal })
+    const bytes = encoding === 'gzip' ? await inflate(body, { limit, memory, signal }) : body
     const caller = {
       user: basicUsername(headers.authorization),
       userAgent: headers['user-agent'] ?? '',
@@ -124,8 +140,12 @@ async function answer(method: UnaryMethod, codec: Codec, { request, over, starte
       connection: connectionOf(request.raw),
       operationId: request.id,
     }
-    return { ...(await unlessAborted(method.call(message, codec, caller), signal)), received: bytes.length }
+    const received = body.length
+    if (bytes !== body) memory.free(body)
+    return { ...(await unlessAborted(method.call({ bytes, codec, memory }, caller), signal)), received }
   } finally {
+    // Input that still waits for a process was taken back.
+    memory.release()
     cancel()
   }
 }

@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
-import { readBody } from '../../src/http/read-body.ts'
 import { sendWhole } from '../_util/http.ts'
 import { connectRaw, startFront } from './front.ts'
 
@@ -110,7 +109,11 @@ test('A28 a failure in one call harms no other on the connection', async () => {
 
 test('bodies of any content type arrive unread, also malformed types', async () => {
   const echo = (app: FastifyInstance) =>
-    void app.post('/echo', async (request, reply) => reply.send(await readBody(request.raw, 100)))
+    void app.post('/echo', async (request, reply) =>
+      reply.send(
+        await front.bodies.read(request.raw, { limit: 100, memory: front.bodies.memoryFor(request.raw, 'body') }),
+      ),
+    )
   await using front = await startFront({ routes: [echo] })
   for (const type of ['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'x/y']) {
     const answer = await sendWhole(`${front.url}/echo`, {
@@ -121,5 +124,8 @@ test('bodies of any content type arrive unread, also malformed types', async () 
     expect(answer).toMatchObject({ status: 200, text: '{"a' })
   }
   const large = await sendWhole(`${front.url}/echo`, { method: 'POST', body: 'x'.repeat(101) })
-  expect(large).toMatchObject({ status: 400, text: '{"code":400,"message":"the body is larger than 100 bytes"}\n' })
+  expect(large).toMatchObject({
+    status: 413,
+    text: '{"code":413,"message":"message is larger than the limit of 100 bytes"}\n',
+  })
 })

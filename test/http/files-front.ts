@@ -48,6 +48,9 @@ export async function startFilesFront(options: { uploadIdleMs?: number } = {}): 
     get token() {
       return front.token
     },
+    get bodies() {
+      return front.bodies
+    },
     log,
   }
   const front = await startFront({ routes: [filesRoutes(deps), composeRoutes(deps)] })

@@ -9,6 +9,7 @@ import type { FrozenWorkload } from '../../src/http/frozen-workload.ts'
 import { createInitialization, type Initialization } from '../../src/http/initialization.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/http/listener.ts'
 import type { MachineSetup } from '../../src/http/machine-setup.ts'
+import { createRequestBodies, type RequestBodies } from '../../src/http/request-bodies.ts'
 import { envsRoute } from '../../src/http/routes/envs.ts'
 import { healthRoute } from '../../src/http/routes/health.ts'
 import { initRoute } from '../../src/http/routes/init.ts'
@@ -32,6 +33,7 @@ export interface Front extends AsyncDisposable {
   readonly token: AccessToken
   readonly defaults: Defaults
   readonly initialization: Initialization
+  readonly bodies: RequestBodies
   /** All but the line that each request has. */
   readonly logged: LogLine[]
   /** Times in nanoseconds that the clock was set to. */
@@ -43,6 +45,8 @@ export interface FrontOptions {
   readonly port?: number
   /** Where the metrics come from. */
   readonly sources?: Sources
+  /** Milliseconds without a byte of a body. */
+  readonly stallMs?: number
   /** Milliseconds between samples. */
   readonly period?: number
   readonly listening?: Omit<ListenerOptions, 'log' | 'token'>
@@ -88,6 +92,12 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     log,
     ...(options.period === undefined ? {} : { period: options.period }),
   })
+  const budget = createByteBudget(256 * 1024 * 1024)
+  const bodies = createRequestBodies({
+    budget,
+    token,
+    ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
+  })
   const listener = createListener({ log, token, ...options.listening })
   const app = buildApp({
     log,
@@ -98,8 +108,8 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     routes: [
       healthRoute,
       (scope) => envsRoute(scope, defaults),
-      (scope) => metricsRoute(scope, { sampler, calls: createCallCounts(), budget: createByteBudget(1 << 20) }),
-      (scope) => initRoute(scope, initialization),
+      (scope) => metricsRoute(scope, { sampler, calls: createCallCounts(), budget }),
+      (scope) => initRoute(scope, { initialization, bodies }),
       ...(options.routes ?? []),
     ],
   })
@@ -113,6 +123,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     token,
     defaults,
     initialization,
+    bodies,
     get logged() {
       return lines.filter(({ message }) => message !== 'request')
     },

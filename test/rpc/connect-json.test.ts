@@ -250,7 +250,7 @@ test('A27 A39 an unauthenticated stream is an error frame, not a status', async 
   expect((await stream.rest()).end.error?.code).toBe('unauthenticated')
 })
 
-test('a message above 64 MiB is refused, unary or stream, and the daemon goes on', async () => {
+test('a message above its limit is refused, unary or stream, and the daemon goes on', async () => {
   const huge = Buffer.alloc(65 * 1024 * 1024, 0x20)
   const unary = await post('process.Process/SendInput', huge)
   expect({ status: unary.status, code: unary.error.code }).toEqual({ status: 429, code: 'resource_exhausted' })

@@ -1,6 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { expect, test } from 'vitest'
+import { createByteBudget } from '../../src/budget/budget.ts'
+import { createMemory } from '../../src/budget/memory.ts'
 import {
   EventType,
   Filesystem,
@@ -23,6 +25,8 @@ const request = Buffer.from(
   toBinary(GetWatcherEventsRequestSchema, create(GetWatcherEventsRequestSchema, { watcherId: 'w' })),
 )
 
+const memory = createMemory(createByteBudget(1 << 20).hold('body', { connection: undefined, user: undefined }))
+
 test('a poll of 60,000 events lets others have their turn while it is encoded', async () => {
   let over = false
   let turns = 0
@@ -33,7 +37,7 @@ test('a poll of 60,000 events lets others have their turn while it is encoded', 
     }
   })()
   const caller = { user: undefined, userAgent: '', signal: new AbortController().signal }
-  const { body } = await method.call(request, 'proto', caller)
+  const { body } = await method.call({ bytes: request, codec: 'proto', memory }, caller)
   over = true
   await others
   // Some 50 ms of work in turns of 3 ms; in one go there would be one turn.
@@ -47,5 +51,5 @@ test('a call whose client has gone is not encoded to its end', async () => {
   const gone = new AbortController()
   gone.abort(new Error('gone'))
   const caller = { user: undefined, userAgent: '', signal: gone.signal }
-  await expect(method.call(request, 'proto', caller)).rejects.toThrow('gone')
+  await expect(method.call({ bytes: request, codec: 'proto', memory }, caller)).rejects.toThrow('gone')
 })

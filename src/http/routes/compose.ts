@@ -1,22 +1,26 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { composeFiles } from '../../filesystem/compose.ts'
-import { pump } from '../../lib/pump.ts'
-import { fromUtf8 } from '../../lib/utf8.ts'
+import { readJson } from '../../json/read-json.ts'
+import { EVERYTHING } from '../../json/shape.ts'
 import type { Defaults } from '../../system/defaults.ts'
 import type { Users } from '../../system/users.ts'
-import { discardRest } from '../discard-rest.ts'
+import { clientGone } from '../client-gone.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../file-user.ts'
+import type { RequestBodies } from '../request-bodies.ts'
 
 /** What the compose route needs. */
 export interface ComposeDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
+  readonly bodies: RequestBodies
 }
 
 /** Room for some ten thousand paths. */
 const MAX_BODY_BYTES = 1024 * 1024
-const BODY_IDLE_MS = 60_000
+
+/** Of the paths; all of the body may be text. */
+const LIMITS = { depth: 16, values: 64 * 1024, text: MAX_BODY_BYTES }
 
 interface ComposeRequest {
   readonly sourcePaths: readonly string[]
@@ -28,7 +32,7 @@ interface ComposeRequest {
 export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void {
   return (app) => {
     app.post('/files/compose', async (request, reply) => {
-      const { sourcePaths, destination, username } = parseRequest(await readBody(request))
+      const { sourcePaths, destination, username } = await readRequest(request, reply, deps.bodies)
       const user = await findFileUser(deps.users, fileUserName(username, deps.defaults.user))
       const resolve = (path: string, what: string) =>
         resolveFilePath(path, { user, workdir: deps.defaults.workdir, what })
@@ -43,30 +47,24 @@ export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void
   }
 }
 
-async function readBody(request: FastifyRequest): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  const sink = {
-    write: (chunk: Buffer) => {
-      chunks.push(chunk)
-      size += chunk.length
-      return size > MAX_BODY_BYTES ? Promise.reject(invalid(`larger than ${MAX_BODY_BYTES} bytes`)) : undefined
-    },
-    end: () => Promise.resolve(),
-  }
+async function readRequest(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  bodies: RequestBodies,
+): Promise<ComposeRequest> {
+  const signal = clientGone(reply.raw)
+  const memory = bodies.memoryFor(request.raw, 'body')
   try {
-    await pump(request.raw, sink, { idleMs: BODY_IDLE_MS })
-  } catch (error) {
-    discardRest(request.raw)
-    if (error instanceof AppError) throw error
-    throw invalid(error instanceof Error ? error.message : 'unreadable')
+    const body = await bodies.read(request.raw, { limit: MAX_BODY_BYTES, memory, signal })
+    memory.count(body.length)
+    return parseRequest(await parseJson(body, signal))
+  } finally {
+    memory.release()
   }
-  return Buffer.concat(chunks)
 }
 
 /** Checks in the order of contract B51. */
-function parseRequest(body: Buffer): ComposeRequest {
-  const given = parseJson(body)
+function parseRequest(given: Record<string, unknown>): ComposeRequest {
   const { source_paths: sourcePaths = [], destination = '', username } = given
   if (!isStrings(sourcePaths)) throw invalid('source_paths must be a list of strings')
   if (typeof destination !== 'string') throw invalid('destination must be a string')
@@ -78,13 +76,12 @@ function parseRequest(body: Buffer): ComposeRequest {
   return { sourcePaths, destination, username: username ?? undefined }
 }
 
-function parseJson(body: Buffer): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(fromUtf8(body))
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
-  } catch (error) {
-    throw invalid(body.toString('latin1').trim() === '' ? 'EOF' : String(error))
-  }
+async function parseJson(body: Buffer, signal: AbortSignal): Promise<Record<string, unknown>> {
+  if (body.toString('latin1').trim() === '') throw invalid('EOF')
+  const value = await readJson(body, EVERYTHING, { limits: LIMITS, signal }).catch((error) => {
+    throw error instanceof AppError || signal.aborted ? error : invalid(String(error))
+  })
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   throw invalid('not an object')
 }
 

@@ -1,24 +1,31 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { stir } from '../../system/random.ts'
 import { VERSION } from '../../version.ts'
 import { clientGone } from '../client-gone.ts'
-import { parseInitRequest } from '../init-request.ts'
+import { type InitRequest, parseInitRequest } from '../init-request.ts'
 import type { Initialization } from '../initialization.ts'
-import { readBody } from '../read-body.ts'
+import type { RequestBodies } from '../request-bodies.ts'
 
 /**
- * Bytes of a body. Clients are promised no limit (contract F24: 3 MB of variables are taken), yet a body is held in memory
- * several times over while it is read; the kernel takes at most a few MiB of variables for a command anyway.
+ * Bytes of a body. Clients are promised no limit (contract F24), but whoever calls has not shown a token yet. Bundles of
+ * certificates of 3 MB are real, and so are 3 MB of variables; the kernel takes no more of them for a command anyway.
  */
-const MAX_BODY = 64 * 1024 * 1024
+const MAX_BODY = 4 * 1024 * 1024
+
+/** What the route works with. */
+export interface InitRouteDeps {
+  readonly initialization: Initialization
+  readonly bodies: RequestBodies
+  /** Called after each call that succeeded, when it is answered. */
+  readonly lookAround?: () => void
+}
 
 /**
- * `POST /init`: sets the access token, the clock, the variables and the defaults of all later calls (contract F).
- * @param lookAround called after each that succeeded, when it is answered.
- */
-export function initRoute(app: FastifyInstance, initialization: Initialization, lookAround = () => {}): void {
-  app.addHook('onResponse', async (_, { statusCode }) => (statusCode < 300 ? lookAround() : undefined))
+ * `POST /init`: sets the access token, the clock, the variables and the defaults of all later calls (contract F). */
+export function initRoute(app: FastifyInstance, { initialization, bodies, lookAround }: InitRouteDeps): void {
+  app.addHook('onResponse', async (_, { statusCode }) => (statusCode < 300 ? lookAround?.() : undefined))
   app.post('/init', {
     onRequest: async (request, reply) => {
       reply.header('x-envd-version', VERSION)
@@ -27,15 +34,26 @@ export function initRoute(app: FastifyInstance, initialization: Initialization, 
     },
     handler: async (request, reply) => {
       const signal = clientGone(reply.raw)
-      const body = await readBody(request.raw, MAX_BODY)
-      const parsed = parseInitRequest(body)
-      // What the host says is said to no other clone of the same snapshot.
-      stir(body)
-      body.fill(0)
+      const parsed = await readRequest(request.raw, bodies, signal)
       const onAudit = (audit: string) => void reply.header('x-envd-freeze-audit', audit)
       const outcome = await initialization.apply(parsed, { signal, onAudit })
       if (!outcome.ok) throw new AppError('unauthenticated', outcome.reason)
       return reply.code(204).header('cache-control', 'no-store').send()
     },
   })
+}
+
+async function readRequest(request: IncomingMessage, bodies: RequestBodies, signal: AbortSignal): Promise<InitRequest> {
+  const memory = bodies.memoryFor(request, 'body')
+  try {
+    const body = await bodies.read(request, { limit: MAX_BODY, memory, signal })
+    // What the host says is said to no other clone of the same snapshot.
+    stir(body)
+    memory.count(body.length)
+    const parsed = await parseInitRequest(body, signal)
+    body.fill(0)
+    return parsed
+  } finally {
+    memory.release()
+  }
 }

@@ -21,7 +21,7 @@ test('B51 a request is checked field by field', async () => {
     expect(answer.status).toBe(400)
     expect(answer.text).toContain('"message":"invalid request body: ')
   }
-  expect((await files.compose(`"${'x'.repeat(1024 * 1024)}"`)).text).toContain('larger than 1048576 bytes')
+  expect((await files.compose(`"${'x'.repeat(1024 * 1024)}"`)).text).toContain('larger than the limit of 1048576 bytes')
   const cases: [object, number, string][] = [
     [{ source_paths: [], destination: '' }, 400, 'source_paths must not be empty'],
     [{ source_paths: ['a'], destination: '' }, 400, 'destination is required'],

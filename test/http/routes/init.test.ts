@@ -207,11 +207,11 @@ test('F24 3 MB of variables are taken', async () => {
   expect(front.defaults.env.all().size).toBe(3001)
 })
 
-test('F24 a body beyond 64 MiB is refused without being kept', async () => {
+test('F24 a body beyond 4 MiB is refused without being kept', async () => {
   await using front = await startFront()
   const body = Buffer.alloc(64 * 1024 * 1024 + 1, ' ')
   const answer = await sendWhole(`${front.url}/init`, { method: 'POST', body })
-  expect(answer).toMatchObject({ status: 400, text: expect.stringContaining('67108864') })
+  expect(answer).toMatchObject({ status: 413, text: expect.stringContaining('4194304') })
 })
 
 test('F6 1,000 calls whose clients leave early harm nothing', async () => {
