@@ -1,21 +1,11 @@
 import type { Random } from './random.ts'
+import { hostileTarget } from './targets.ts'
 
 /** Bytes of a connection that speaks HTTP/1.1 badly. The peer may answer or hang up; it must not wait, as each ends with the client's FIN. */
 export function rawHttp1(random: Random): Buffer {
   const line = [
     random.pick(['GET', 'POST', 'get', 'G\tT', '', 'CONNECT', 'PRI', '\x16\x03\x01']),
-    random.pick([
-      '/health',
-      '*',
-      'http://h/health',
-      '//x',
-      '/%zz',
-      '/files?path=%00',
-      'h:1',
-      '',
-      '/\u00ff',
-      '/health#x',
-    ]),
+    hostileTarget(random).target,
     random.pick(['HTTP/1.1', 'HTTP/1.0', 'HTTP/9.9', 'HTTP/2.0', '']),
   ].join(' ')
   const headers = Array.from({ length: random.int(6) }, () => header(random))

@@ -41,7 +41,7 @@ const QUERIES = [
   '?signature_expiration=1e9',
 ] as const
 
-const METHODS = ['GET', 'POST', 'POST', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'HEAD', 'PATCH', 'PROPFIND'] as const
+const METHODS = ['GET', 'GET', 'POST', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'HEAD', 'PATCH', 'PROPFIND'] as const
 
 type Spelling = (path: string, random: Random) => string
 
@@ -85,8 +85,9 @@ const NO_SCHEMES = ['ftp', 'file', 'ws', 'javascript', 'http+unix', 'h'] as cons
 
 /** Makes one target of any form. */
 export function hostileTarget(random: Random): HostileTarget {
-  const method = random.pick(METHODS)
-  const path = random.pick(SPELLINGS)(random.pick(PATHS), random)
+  const route = random.pick(PATHS)
+  const path = random.chance(0.4) ? route : random.pick(SPELLINGS)(route, random)
+  const method = route.includes('.') && random.chance(0.7) ? 'POST' : random.pick(METHODS)
   const whole = path + (random.chance(0.4) ? random.pick(QUERIES) : '')
   const odd = (target: string) => ({ method, target, origin: undefined })
   switch (random.int(10)) {
