@@ -81,8 +81,8 @@ function tokensOf(name: string): Token[] {
   const tokens: Token[] = []
   for (let at = 0; at < name.length; at++) {
     const character = name.charAt(at)
-    const set = character === '[' ? setAt(name, at) : undefined
-    if (set !== undefined) {
+    if (character === '[') {
+      const set = setAt(name, at)
       tokens.push(set.token)
       at = set.end
     } else if (character === '*') {
@@ -94,8 +94,8 @@ function tokensOf(name: string): Token[] {
   return tokens
 }
 
-/** The set that begins at a bracket, and where it ends; undefined: it does not, and the bracket means itself. */
-function setAt(name: string, start: number): { readonly token: CharacterSet; readonly end: number } | undefined {
+/** The set that begins at a bracket, and where it ends; one that does not end matches nothing. */
+function setAt(name: string, start: number): { readonly token: CharacterSet; readonly end: number } {
   const negated = name[start + 1] === '!' || name[start + 1] === '^'
   const first = start + (negated ? 2 : 1)
   const ranges: [string, string][] = []
@@ -108,5 +108,5 @@ function setAt(name: string, start: number): { readonly token: CharacterSet; rea
     if (isRange) at += name[at + 2] === '\\' ? 3 : 2
     ranges.push([from, name.charAt(at)])
   }
-  return undefined
+  return { token: { negated: false, ranges: [] }, end: name.length }
 }

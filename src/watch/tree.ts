@@ -177,7 +177,7 @@ export class WatchTree {
   }
 
   /** What happens to a directory itself is told by its parent; only the root has none. */
-  #handleSelf(node: TreeNode, { mask, seq }: RawEvent): void {
+  #handleSelf(node: TreeNode, { mask, seq }: RawEvent) {
     // The directory that the mount has covered is not watched yet.
     if (node !== this.#root) {
       if ((mask & IN.UNMOUNT) !== 0) this.#push({ kind: 'rescan', seq })

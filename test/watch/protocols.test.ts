@@ -48,6 +48,24 @@ describe.each(Object.entries(PROTOCOLS))('%s', (_, transport) => {
     expect(ended).toMatchObject({ code: Code.NotFound, rawMessage: `the watched directory ${root} was removed` })
   })
 
+  test('what the header Watch-Exclude names is not told, by a stream and by polls', async () => {
+    await using tmp = await makeTmpDir()
+    await mkdir(`${tmp.path}/a,b/c`, { recursive: true })
+    const options = { headers: { 'watch-exclude': 'a%2Cb/, *.log' } }
+    const request = { path: tmp.path, recursive: true }
+    const stream = client().watchDir(request, options)[Symbol.asyncIterator]()
+    expect((await stream.next()).value?.event.case).toBe('start')
+    const { watcherId } = await client().createWatcher(request, options)
+    for (const name of ['a,b/c/f', 'x.log', 'y']) await writeFile(`${tmp.path}/${name}`, '')
+    expect(text(await nextOf(stream))).toBe('CREATE y')
+    const { events } = await client().getWatcherEvents({ watcherId })
+    expect(events.map(text)).toEqual(['CREATE y'])
+    const refused = await client()
+      .createWatcher(request, { headers: { 'watch-exclude': '%' } })
+      .then(() => {}, ConnectError.from)
+    expect(refused).toMatchObject({ code: Code.InvalidArgument })
+  })
+
   test('C27 keepalives come, and leaving ends the stream', async () => {
     await using tmp = await makeTmpDir()
     const leave = new AbortController()
