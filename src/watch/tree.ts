@@ -1,35 +1,16 @@
-import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
 import { createTurns, type Turns } from '../lib/turns.ts'
 import { goneError } from './arm-error.ts'
 import { Branches } from './branches.ts'
-import { type Change, toChange, typesOf } from './change.ts'
+import { toChange, typesOf } from './change.ts'
 import { type Telling, tellDifferences, tellRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
-import type { Exclude } from './exclude.ts'
-import type { Inotify } from './inotify.ts'
 import { IN, type RawEvent } from './inotify-event.ts'
 import { Milestones } from './milestones.ts'
 import { Renames } from './renames.ts'
 import type { TreeNode } from './tree-node.ts'
-
-/** What a tree needs. */
-export interface TreeOptions {
-  readonly inotify: Inotify
-  /** Real path of the directory, as bytes. */
-  readonly path: Buffer
-  /** The path as the client named it, for messages. */
-  readonly shown: string
-  readonly recursive: boolean
-  /** What is neither told nor watched. */
-  readonly exclude?: Exclude | undefined
-  /** Takes the memory of the tree and of the events that wait in it. The tree releases it when it closes. */
-  readonly hold: Hold
-  readonly onChange: (change: Change) => void
-  /** The tree can tell nothing more: the directory is gone, or the kernel's limits are reached. Called once, at most. */
-  readonly onEnd: (error: AppError) => void
-}
+import type { TreeOptions } from './tree-options.ts'
 
 /**
  * What one watcher sees: a tree of watched directories that follows what happens to them. Events are handled one after the
