@@ -8,6 +8,7 @@ import { bigFile, downloads, smallUploads, uploads } from './files.ts'
 import { init } from './init.ts'
 import type { Measure, Row } from './measure.ts'
 import { outputBinary, outputJson, outputLines } from './output.ts'
+import { pages } from './pages.ts'
 import { bestOf, printTable, writeResults } from './report.ts'
 import { health, list, metrics, stat } from './requests.ts'
 import { spawnLatency } from './spawn.ts'
@@ -24,6 +25,7 @@ const measures: readonly Measure[] = [
   metrics,
   stat,
   init,
+  pages,
   startTrue,
   startsPerSecond,
   outputJson,
