@@ -37,6 +37,8 @@ export interface Config {
   readonly bodyStall: number
   /** Directory of `.E2B_SANDBOX` and its like. */
   readonly runDir: string
+  /** File calls of other users than root have those users' own rights. */
+  readonly strictFileUsers: boolean
   /** PATH of commands. */
   readonly path: string
   /** Home of the daemon's own user where /etc/passwd does not know it. */
@@ -131,6 +133,7 @@ function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
     readerStall: given['reader-stall'] * 1000,
     bodyStall: given['body-stall'] * 1000,
     runDir: given['run-dir'],
+    strictFileUsers: given['strict-file-users'],
     path: commandPath(env),
     home: env['HOME'] || '/',
     noFile: positiveInteger(env['ENVD_NOFILE']),

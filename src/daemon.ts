@@ -151,7 +151,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const machine = openMachine(MACHINE)
   const memory = await memoryOf(machine)
   const { budget, bodies } = buildBudget(config, memory.total, token)
-  const files = { users, defaults, token, budget, bodies, ...fileSettings(log) }
+  const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const { groups, workload, closeGroups } = await buildGroups(config, memory, log)
   const process = createProcessService({
     users,
@@ -163,7 +163,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
     ...commandSettings(config, log),
   })
   const host = createHost({ path: config.path, env: defaults.env, log })
-  const { watch, inotify, pollers } = buildWatching({ users, defaults, budget, log })
+  const { watch, inotify, pollers } = buildWatching(config, { users, defaults, budget, log })
   const set = { token, defaults, machine: host, frozen: workload }
   const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
   const services = buildServices({ config, processes: process, initialized: initialization.first, log })

@@ -56,8 +56,8 @@ export function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
 }
 
 /** What file routes need beside what the calls have. */
-export function fileSettings(log: Log) {
-  return { compressors: createCompressors(), log: log.named('filesystem') }
+export function fileSettings({ strictFileUsers }: Config, log: Log) {
+  return { strictFileUsers, compressors: createCompressors(), log: log.named('filesystem') }
 }
 
 /** What every command gets from the configuration, and the memory for its output. */
@@ -74,13 +74,13 @@ interface WatchingParts {
 }
 
 /** What watches files: the caller closes `inotify` and `pollers`. */
-export function buildWatching({ users, defaults, budget, log }: WatchingParts) {
+export function buildWatching({ strictFileUsers }: Config, { users, defaults, budget, log }: WatchingParts) {
   const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
   const trees = new SharedTrees({ inotify, budget })
   const pollers = new Pollers()
   const readEntry = (path: string) => readEntryInfo(path, users)
-  const watch = createWatchService({ users, defaults, inotify, budget, trees, pollers, readEntry })
-  return { inotify, pollers, watch }
+  const shared = { users, defaults, inotify, budget, trees, pollers, strictFileUsers }
+  return { inotify, pollers, watch: createWatchService({ ...shared, readEntry }) }
 }
 
 interface Observed {

@@ -119,6 +119,11 @@ export const flags = {
     default: '',
     help: 'directory of the start and ready commands (default: the default one)',
   },
+  'strict-file-users': {
+    type: 'bool',
+    default: false,
+    help: 'file calls have the rights of their user, not those of the daemon',
+  },
   verbose: { type: 'bool', default: false, help: 'write all log lines to standard output' },
   version: { type: 'bool', default: false, help: 'print the compatibility version' },
 } as const

@@ -1,15 +1,18 @@
-import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open, rename, rm, stat, unlink } from 'node:fs/promises'
+import { close, constants } from 'node:fs'
 import { posix } from 'node:path'
+import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { concurrently } from '../lib/concurrently.ts'
+import { type Status, unpackStatus } from '../native/entries.ts'
+import { readStatus, removeFile, renameEntry } from '../native/files.ts'
 import { randomUuid } from '../system/random.ts'
-import type { User } from '../system/users.ts'
 import { ensureDirectory } from './directories.ts'
 import { openDownload } from './download.ts'
+import { isKind } from './entry.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
-import { giveTo } from './ownership.ts'
+import { type FileUser, permitted } from './file-user.ts'
+import { openEmpty } from './open-empty.ts'
 import type { StoredFile } from './upload.ts'
 import { inWriteTurn } from './write-turns.ts'
 import { writeWhole } from './write-whole.ts'
@@ -28,11 +31,10 @@ export interface ComposeOptions {
   readonly sources: readonly ComposeSource[]
   /** Destination, absolute. */
   readonly path: string
-  readonly owner: User
+  readonly owner: FileUser
 }
 
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-const FILE_MODE = 0o666
+const closeFile = promisify(close)
 /** One read and one write; enough to make their overhead disappear. */
 const COPY_BYTES = 1024 * 1024
 /** Sources looked at, or deleted, at a time. */
@@ -44,8 +46,8 @@ const AT_ONCE = 8
  */
 export async function composeFiles({ sources, path, owner }: ComposeOptions): Promise<StoredFile> {
   const destination = cleanPath(path)
-  const existing = await stat(destination).catch(() => undefined)
-  const paths = await checkSources(sources, (source) => checkSource(source, destination, existing))
+  const existing = await statusOf(destination, owner).catch(() => undefined)
+  const paths = await checkSources(sources, (source) => checkSource(source, { destination, existing, owner }))
   try {
     await ensureDirectory(posix.dirname(destination), owner)
   } catch (error) {
@@ -54,15 +56,14 @@ export async function composeFiles({ sources, path, owner }: ComposeOptions): Pr
   const temporary = `${destination}.e2b-compose.${randomUuid()}.tmp`
   const made = await writeJoined(temporary, paths, owner)
   try {
-    if ((await lstat(destination).catch(() => undefined))?.isDirectory()) {
-      throw new AppError('internal', `error finalizing compose: rename ${temporary} ${destination}: file exists`)
-    }
-    await inWriteTurn(() => rename(temporary, destination))
+    const [from, to] = [Buffer.from(temporary), Buffer.from(destination)]
+    await permitted(destination, () => inWriteTurn(() => renameEntry(from, to, owner)))
   } catch (error) {
-    await inWriteTurn(() => rm(temporary, { force: true }))
-    throw composeError('error finalizing compose', error)
+    await remove(temporary, owner)
+    if (error instanceof AppError) throw error
+    throw composeError('error finalizing compose', new Error(failure('rename', `${temporary} ${destination}`, error)))
   }
-  await concurrently(paths, AT_ONCE, (source) => deleteSource(source, made))
+  await concurrently(paths, AT_ONCE, (source) => deleteSource(source, made, owner))
   return { name: baseName(path), path, type: 'file' }
 }
 
@@ -82,50 +83,70 @@ async function checkSources(
 }
 
 /** Gives the resolved path. Throws AppError for one that cannot be joined, or that is the destination under any name. */
-async function checkSource(source: ComposeSource, destination: string, existing: Stats | undefined): Promise<string> {
+async function checkSource(source: ComposeSource, { destination, existing, owner }: Checked): Promise<string> {
   const path = source.resolve()
   const same = () => new AppError('invalid_argument', `source path "${source.given}" cannot be the same as destination`)
   if (cleanPath(path) === destination) throw same()
-  const stats = await stat(path).catch((error: unknown) => {
+  const status = await statusOf(path, owner).catch((error: unknown) => {
+    if (error instanceof AppError) throw error
     throw new AppError('not_found', `source file not found: ${source.given}`, { cause: error })
   })
-  if (existing !== undefined && isSame(stats, existing)) throw same()
-  if (!stats.isFile()) {
+  if (existing !== undefined && isSame(status, existing)) throw same()
+  if (!isKind(status.mode, constants.S_IFREG)) {
     throw new AppError('invalid_argument', `source path is not a regular file: ${source.given}`)
   }
   return path
 }
 
-function isSame(a: Stats, b: Stats): boolean {
-  return a.dev === b.dev && a.ino === b.ino
+interface Checked {
+  readonly destination: string
+  readonly existing: Status | undefined
+  readonly owner: FileUser
 }
 
-async function writeJoined(temporary: string, sources: readonly string[], owner: User): Promise<Stats> {
-  const handle = await inWriteTurn(() => open(temporary, NEW_FILE, FILE_MODE)).catch((error: unknown) => {
+async function statusOf(path: string, owner: FileUser): Promise<Status> {
+  return unpackStatus(await permitted(path, () => readStatus(Buffer.from(path), owner)))
+}
+
+function isSame(a: Status, b: Status): boolean {
+  return a.device === b.device && a.inode === b.inode
+}
+
+async function writeJoined(temporary: string, sources: readonly string[], owner: FileUser): Promise<Status> {
+  const { fd } = await openEmpty(temporary, owner).catch((error: unknown) => {
     throw composeError('error creating temporary file', error)
   })
   try {
-    await inWriteTurn(() => giveTo(handle, owner))
     const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
-    for (const source of sources) await append(handle, source, buffer)
-    const stats = await handle.stat()
-    await handle.close()
-    return stats
+    for (const source of sources) await append(fd, source, { buffer, owner })
+    const status = await statusOf(temporary, owner)
+    await inWriteTurn(() => closeFile(fd))
+    return status
   } catch (error) {
-    await handle.close().catch(() => {})
-    await inWriteTurn(() => rm(temporary, { force: true }))
+    await closeFile(fd).catch(() => {})
+    await remove(temporary, owner)
     throw composeError('error composing file', error)
   }
 }
 
-async function append(handle: FileHandle, path: string, buffer: Buffer): Promise<void> {
-  const source = await openDownload(path)
+/** Failures are ignored: what is left is called `.tmp`. */
+async function remove(path: string, owner: FileUser): Promise<void> {
+  await inWriteTurn(() => removeFile(Buffer.from(path), owner)).catch(() => {})
+}
+
+interface Append {
+  readonly buffer: Buffer
+  readonly owner: FileUser
+}
+
+async function append(fd: number, path: string, { buffer, owner }: Append): Promise<void> {
+  const source = await openDownload(path, owner)
   try {
-    await inWriteTurn(() => writeWhole(handle.fd, source.head, null))
+    await inWriteTurn(() => writeWhole(fd, source.head, null))
     for (let position = source.head.length; position !== source.size; ) {
       const bytes = await source.read(buffer, position)
       if (bytes === 0) return
-      await inWriteTurn(() => writeWhole(handle.fd, buffer.subarray(0, bytes), null))
+      await inWriteTurn(() => writeWhole(fd, buffer.subarray(0, bytes), null))
       position += bytes
     }
   } finally {
@@ -134,9 +155,9 @@ async function append(handle: FileHandle, path: string, buffer: Buffer): Promise
 }
 
 /** A source that is the new file itself, by a path that changed meanwhile, stays. Other failures are ignored (contract B54). */
-async function deleteSource(path: string, made: Stats): Promise<void> {
-  const stats = await stat(path).catch(() => undefined)
-  if (stats !== undefined && !isSame(stats, made)) await inWriteTurn(() => unlink(path)).catch(() => {})
+async function deleteSource(path: string, made: Status, owner: FileUser): Promise<void> {
+  const status = await statusOf(path, owner).catch(() => undefined)
+  if (status !== undefined && !isSame(status, made)) await remove(path, owner)
 }
 
 function composeError(what: string, error: unknown): AppError {

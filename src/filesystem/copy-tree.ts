@@ -15,8 +15,11 @@ import {
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
-import { copyAttributes, removeTree } from '../native/index.ts'
+import { unpackParent } from '../native/entries.ts'
+import { type Actor, copyAttributes, openParent, removeTree } from '../native/files.ts'
+import { close } from '../native/index.ts'
 import { randomUuid } from '../system/random.ts'
+import { permitted } from './file-user.ts'
 import { inWriteTurn } from './write-turns.ts'
 import { writeWhole } from './write-whole.ts'
 
@@ -35,6 +38,7 @@ const PRIVATE_DIRECTORY = 0o700
 export interface MoveAcross {
   readonly source: string
   readonly destination: string
+  readonly owner: Actor
   readonly signal: AbortSignal
 }
 
@@ -43,27 +47,47 @@ export interface MoveAcross {
  * renames the copy over the destination, and deletes the source. A failure before the renaming leaves the source complete
  * and no copy behind. Sockets, pipes and devices cannot be moved. Rejects with AppError or the system error.
  */
-export async function moveAcross({ source, destination, signal }: MoveAcross): Promise<void> {
-  const target = cleanPath(destination)
-  const [realSource, realParent] = await Promise.all([realParentOf(source), realpath(posix.dirname(target))])
-  if (`${realParent}/`.startsWith(`${realSource}/`)) {
-    throw new AppError('internal', `error renaming: rename ${source} ${destination}: invalid argument`)
-  }
-  const copy = `${target}.e2b-move.${randomUuid()}.tmp`
-  try {
-    await copyEntry(Buffer.from(cleanPath(source)), Buffer.from(copy), signal)
-    await inWriteTurn(() => rename(copy, target))
-  } catch (error) {
-    await inWriteTurn(() => removeTree(Buffer.from(copy))).catch(() => {})
+export async function moveAcross({ source, destination, owner, signal }: MoveAcross): Promise<void> {
+  const from = await holdParent(cleanPath(source), owner)
+  const to = await holdParent(cleanPath(destination), owner).catch((error: unknown) => {
+    close(from.fd)
     throw error
+  })
+  try {
+    const [realSource, realParent] = await Promise.all([from.real(), to.parent()])
+    if (`${realParent}/`.startsWith(`${realSource}/`)) {
+      throw new AppError('internal', `error renaming: rename ${source} ${destination}: invalid argument`)
+    }
+    await moveEntry(from.path, to.path, signal)
+  } finally {
+    close(from.fd)
+    close(to.fd)
   }
-  await inWriteTurn(() => removeTree(Buffer.from(cleanPath(source))))
 }
 
-/** The path with all links on the way resolved, but not one at its end. */
-async function realParentOf(path: string): Promise<string> {
-  const clean = cleanPath(path)
-  return posix.join(await realpath(posix.dirname(clean)), posix.basename(clean))
+async function moveEntry(source: Buffer, target: Buffer, signal: AbortSignal): Promise<void> {
+  const copy = Buffer.concat([target, Buffer.from(`.e2b-move.${randomUuid()}.tmp`)])
+  try {
+    await copyEntry(source, copy, signal)
+    await inWriteTurn(() => rename(copy, target))
+  } catch (error) {
+    await inWriteTurn(() => removeTree(copy)).catch(() => {})
+    throw error
+  }
+  await inWriteTurn(() => removeTree(source))
+}
+
+/** The open directory that an entry is in, and paths through it, which links that come meanwhile do not lead astray. */
+async function holdParent(path: string, owner: Actor) {
+  const { fd, name } = unpackParent(await permitted(path, () => openParent(Buffer.from(path), owner)))
+  const parent = () => realpath(`/proc/self/fd/${fd}`)
+  return {
+    /** The caller closes it. */
+    fd,
+    path: Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name]),
+    parent,
+    real: async () => posix.join(await parent(), name.toString()),
+  }
 }
 
 async function copyEntry(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
@@ -72,7 +96,7 @@ async function copyEntry(from: Buffer, to: Buffer, signal: AbortSignal): Promise
   if (stats.isDirectory()) return copyDirectory(from, to, signal)
   if (stats.isFile()) return copyFile(from, to, signal)
   if (stats.isSymbolicLink()) return inWriteTurn(() => copyLink(from, to, stats))
-  throw new AppError('internal', `cannot move a socket, pipe or device to another filesystem: ${from}`)
+  throw new AppError('internal', 'cannot move a socket, pipe or device to another filesystem')
 }
 
 /** Entries are reached through the open directories, so that a link in their place leads nowhere else. */

@@ -1,14 +1,19 @@
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { SNIFF_BYTES } from '../lib/sniff-content-type.ts'
+import { unpackStatus } from '../native/entries.ts'
+import { type Actor, openToRead, readStatus } from '../native/files.ts'
+import { close } from '../native/index.ts'
+import { isKind } from './entry.ts'
 import { failure, fileErrno } from './failure.ts'
+import { permitted } from './file-user.ts'
 
 /** Files below this are read whole on opening: most of them, and all of the kernel's, whose size cannot be trusted. */
 const WHOLE_BYTES = 64 * 1024
 
-/** O_NONBLOCK: a FIFO that takes the file's place meanwhile must not stop the thread (pitfall F14). */
+/** O_NONBLOCK: what is opened must not stop the thread (pitfall F14). */
 const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 
 /** makedev(1, 3): `/dev/null`, the one device that may be read, because nothing comes of it. */
@@ -32,9 +37,10 @@ export interface Download {
  * Makes sure that there is a readable file (contract B16). Rejects with AppError: not_found, invalid_argument for a directory
  * or anything else that is no file, internal.
  */
-export async function checkDownload(path: string): Promise<void> {
+export async function checkDownload(path: string, actor: Actor): Promise<void> {
   try {
-    checkReadable(await stat(path), path)
+    const { mode, rdev } = unpackStatus(await permitted(path, () => readStatus(Buffer.from(path), actor)))
+    checkReadable(mode, Number(rdev), path)
   } catch (error) {
     if (error instanceof AppError) throw error
     if (fileErrno(error) === 'ENOENT') {
@@ -46,10 +52,25 @@ export async function checkDownload(path: string): Promise<void> {
   }
 }
 
-function checkReadable(stats: Stats, path: string): void {
-  if (stats.isDirectory()) throw new AppError('invalid_argument', `path '${path}' is a directory`)
-  if (!stats.isFile() && !(stats.isCharacterDevice() && stats.rdev === NULL_DEVICE)) {
-    throw new AppError('invalid_argument', `path '${path}' is not a regular file`)
+function checkReadable(mode: number, rdev: number, path: string): void {
+  if (isKind(mode, constants.S_IFDIR)) throw new AppError('invalid_argument', `path '${path}' is a directory`)
+  if (!isKind(mode, constants.S_IFREG) && !(isKind(mode, constants.S_IFCHR) && rdev === NULL_DEVICE)) {
+    throw irregular(path)
+  }
+}
+
+function irregular(path: string): AppError {
+  return new AppError('invalid_argument', `path '${path}' is not a regular file`)
+}
+
+/** A handle of Node's own, which waits for what is under way when it is closed. */
+async function openHandle(path: string, actor: Actor): Promise<FileHandle> {
+  const fd = (await permitted(path, () => openToRead(Buffer.from(path), actor))).readInt32LE(0)
+  if (fd < 0) throw irregular(path)
+  try {
+    return await open(`/proc/self/fd/${fd}`, READ)
+  } finally {
+    close(fd)
   }
 }
 
@@ -57,13 +78,14 @@ function checkReadable(stats: Stats, path: string): void {
  * Opens a file that `checkDownload` let pass, and looks again at what was opened. Rejects with AppError.
  * @param hold grows by the bytes of `head`; the caller releases it.
  */
-export async function openDownload(path: string, hold?: Hold): Promise<Download> {
-  const handle = await open(path, READ).catch((error: unknown) => {
+export async function openDownload(path: string, actor: Actor, hold?: Hold): Promise<Download> {
+  const handle = await openHandle(path, actor).catch((error: unknown) => {
+    if (error instanceof AppError) throw error
     throw new AppError('internal', `error opening file '${path}': ${failure('open', path, error)}`, { cause: error })
   })
   try {
     const stats = await handle.stat()
-    checkReadable(stats, path)
+    checkReadable(stats.mode, stats.rdev, path)
     const { head, ended } = await readHead(handle, stats.size, hold)
     return toDownload(handle, { head, size: sizeOf(stats, head, ended), modified: Math.floor(stats.mtimeMs / 1000) })
   } catch (error) {

@@ -3,8 +3,9 @@ import { create, type MessageShape } from '@bufbuild/protobuf'
 import { EntryInfoSchema, FileType } from '../gen/filesystem/filesystem_pb.js'
 import { baseName } from '../lib/clean-path.ts'
 import { type RawEntry, unpackEntries } from '../native/entries.ts'
-import { readEntry } from '../native/index.ts'
+import { type Actor, readEntry } from '../native/files.ts'
 import type { Users } from '../system/users.ts'
+import { permitted } from './file-user.ts'
 import { METADATA_PREFIX, metadataFrom } from './metadata.ts'
 
 /** What clients are told about an entry. */
@@ -25,7 +26,8 @@ const LETTERS: readonly (readonly [string, (mode: number) => boolean])[] = [
 
 const PERMISSIONS = 'rwxrwxrwx'
 
-function isKind(mode: number, kind: number): boolean {
+/** Whether a mode is that of a kind of entry (`S_IFDIR`). */
+export function isKind(mode: number, kind: number): boolean {
   return (mode & constants.S_IFMT) === kind
 }
 
@@ -39,9 +41,10 @@ export function modeText(mode: number): string {
 /**
  * Looks at one path, without following a link at its end (contract C7 to C12). Rejects with the system error of lstat(2).
  * @param path absolute; the entry carries it as it is.
+ * @param actor for whom; undefined: the path is one that the daemon came upon itself.
  */
-export async function readEntryInfo(path: string, users: Users): Promise<EntryInfo> {
-  const [raw] = unpackEntries(await readEntry(Buffer.from(path), METADATA_PREFIX))
+export async function readEntryInfo(path: string, users: Users, actor?: Actor): Promise<EntryInfo> {
+  const [raw] = unpackEntries(await permitted(path, () => readEntry(Buffer.from(path), METADATA_PREFIX, actor)))
   if (raw === undefined) throw new Error('no entry')
   const [owner, group] = await Promise.all([users.nameOf(raw.uid), users.groupNameOf(raw.gid)])
   return toEntryInfo(raw, { path, name: baseName(path), owner, group })

@@ -1,13 +1,13 @@
 import { constants } from 'node:fs'
-import { realpath, stat } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
-import { type RawEntry, unpackEntries } from '../native/entries.ts'
-import { readEntries } from '../native/index.ts'
+import { type RawEntry, unpackEntries, unpackStatus } from '../native/entries.ts'
+import { type Actor, readEntries, readStatus } from '../native/files.ts'
 import type { Users } from '../system/users.ts'
-import { type EntryInfo, toEntryInfo } from './entry.ts'
+import { type EntryInfo, isKind, toEntryInfo } from './entry.ts'
 import { failure, fileErrno } from './failure.ts'
+import { permitted, refusalOf } from './file-user.ts'
 import { METADATA_PREFIX } from './metadata.ts'
 
 /**
@@ -25,6 +25,7 @@ export interface ListOptions {
   /** Levels below the path, at least 1. */
   readonly depth: number
   readonly users: Users
+  readonly actor: Actor
   readonly signal: AbortSignal
   /** For tests. */
   readonly maxEntries?: number
@@ -35,7 +36,7 @@ export interface ListOptions {
  * C25). Directories that vanish or cannot be read below the path are listed without contents. Rejects with AppError.
  */
 export async function listDirectory(options: ListOptions): Promise<EntryInfo[]> {
-  const root = await resolveDirectory(options.path)
+  const root = await resolveDirectory(options)
   const walk = {
     ...options,
     maxEntries: options.maxEntries ?? MAX_ENTRIES,
@@ -45,20 +46,20 @@ export async function listDirectory(options: ListOptions): Promise<EntryInfo[]> 
   }
   const shown = cleanPath(options.path)
   try {
-    await listInto(walk, { path: Buffer.from(root), shown: shown === '/' ? '' : shown, depth: options.depth })
+    await listInto(walk, { path: root, shown: shown === '/' ? '' : shown, depth: options.depth })
   } catch (error) {
     if (fileErrno(error) === undefined) throw error
-    throw new AppError('internal', `error reading directory ${options.path}: ${failure('open', root, error)}`, {
-      cause: error,
-    })
+    const reason = `error reading directory ${options.path}: ${failure('open', root.toString(), error)}`
+    throw refusalOf(options.path, error) ?? new AppError('internal', reason, { cause: error })
   }
   return walk.entries
 }
 
-async function resolveDirectory(path: string): Promise<string> {
+/** The path without links, as bytes. */
+async function resolveDirectory({ path, actor }: ListOptions): Promise<Buffer> {
   try {
-    const real = await realpath(path)
-    if ((await stat(real)).isDirectory()) return real
+    const { mode, real } = unpackStatus(await permitted(path, () => readStatus(Buffer.from(path), actor)))
+    if (isKind(mode, constants.S_IFDIR)) return real
     throw new AppError('invalid_argument', `path is not a directory: ${real}`)
   } catch (error) {
     if (error instanceof AppError) throw error
@@ -88,11 +89,10 @@ interface Directory {
 
 async function listInto(walk: Walk, directory: Directory): Promise<void> {
   walk.signal.throwIfAborted()
-  const packed = await readEntries(directory.path, METADATA_PREFIX, walk.maxEntries - walk.entries.length).catch(
-    (error: unknown) => {
-      throw fileErrno(error) === 'EOVERFLOW' ? tooMany(walk.maxEntries) : error
-    },
-  )
+  const left = walk.maxEntries - walk.entries.length
+  const packed = await readEntries(directory.path, METADATA_PREFIX, left, walk.actor).catch((error: unknown) => {
+    throw fileErrno(error) === 'EOVERFLOW' ? tooMany(walk.maxEntries) : error
+  })
   let converted = 0
   for (const raw of unpackEntries(packed)) {
     const name = raw.name.toString()
@@ -119,7 +119,7 @@ async function listBelow(walk: Walk, directory: Directory): Promise<void> {
 }
 
 function isDirectory(raw: RawEntry): boolean {
-  return (raw.mode & constants.S_IFMT) === constants.S_IFDIR
+  return isKind(raw.mode, constants.S_IFDIR)
 }
 
 function below(directory: Buffer, name: Buffer): Buffer {

@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { unpackAttributes } from '../native/entries.ts'
-import { finishFile } from '../native/index.ts'
+import { finishFile } from '../native/files.ts'
 import { fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { inWriteTurn } from './write-turns.ts'
 

@@ -1,13 +1,16 @@
-import type { Stats } from 'node:fs'
-import { lstat, rename } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
+import { readEntry, renameEntry } from '../native/files.ts'
 import { moveAcross } from './copy-tree.ts'
 import { ensureDirectory } from './directories.ts'
 import { fileErrno, reasonOf } from './failure.ts'
+import { permitted } from './file-user.ts'
 import type { Owner } from './ownership.ts'
 import { inWriteTurn } from './write-turns.ts'
+
+/** No name has a zero byte, and so no attribute is looked for. */
+const NO_ATTRIBUTES = '\0'
 
 /** What goes where. Both paths are absolute. */
 export interface MoveOptions {
@@ -25,7 +28,7 @@ export interface MoveOptions {
 export async function movePath(options: MoveOptions): Promise<void> {
   const { source, destination, owner } = options
   const failed = (error: unknown) => moveError(options, error)
-  const from = await lstat(source).catch((error: unknown) => {
+  await permitted(source, () => readEntry(Buffer.from(source), NO_ATTRIBUTES, owner)).catch((error: unknown) => {
     throw failed(error)
   })
   try {
@@ -34,21 +37,16 @@ export async function movePath(options: MoveOptions): Promise<void> {
     if (error instanceof AppError) throw error
     throw new AppError('internal', `error ensuring directories: ${reasonOf(error)}`, { cause: error })
   }
-  const to = await lstat(destination).catch(() => undefined)
-  if (to?.isDirectory() && (source === destination || !isSame(from, to))) throw refusal(options, 'file exists')
+  const [from, to] = [Buffer.from(source), Buffer.from(destination)]
   try {
-    await inWriteTurn(() => rename(source, destination))
+    await permitted(source, () => inWriteTurn(() => renameEntry(from, to, owner)))
   } catch (error) {
-    if (fileErrno(error) !== 'EXDEV') throw failed(error)
-    if (from.isDirectory() && to !== undefined) throw refusal(options, 'not a directory')
+    // The copy is made with the daemon's rights.
+    if (fileErrno(error) !== 'EXDEV' || owner.groups !== undefined) throw failed(error)
     await moveAcross(options).catch((reason: unknown) => {
       throw failed(reason)
     })
   }
-}
-
-function isSame(a: Stats, b: Stats): boolean {
-  return a.dev === b.dev && a.ino === b.ino
 }
 
 function moveError(options: MoveOptions, error: unknown): AppError {
@@ -58,8 +56,4 @@ function moveError(options: MoveOptions, error: unknown): AppError {
     return new AppError('not_found', `source file not found: ${reason}`, { cause: error })
   }
   return new AppError('internal', `error renaming: ${reason}`, { cause: error })
-}
-
-function refusal({ source, destination }: MoveOptions, reason: string): AppError {
-  return new AppError('internal', `error renaming: rename ${source} ${destination}: ${reason}`)
 }

@@ -1,9 +1,12 @@
-import { stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
-import { removeTree } from '../native/index.ts'
+import { unpackStatus } from '../native/entries.ts'
+import { type Actor, readStatus, removeTree } from '../native/files.ts'
 import { ensureDirectory } from './directories.ts'
+import { isKind } from './entry.ts'
 import { failure, fileErrno, reasonOf } from './failure.ts'
+import { permitted } from './file-user.ts'
 import type { Owner } from './ownership.ts'
 import { inWriteTurn } from './write-turns.ts'
 
@@ -12,12 +15,13 @@ import { inWriteTurn } from './write-turns.ts'
  * invalid_argument where something else stands, internal.
  */
 export async function makeDirectory(path: string, owner: Owner): Promise<void> {
-  const stats = await stat(path).catch((error: unknown) => {
+  const packed = await permitted(path, () => readStatus(Buffer.from(path), owner)).catch((error: unknown) => {
+    if (error instanceof AppError) throw error
     if (fileErrno(error) === 'ENOENT') return undefined
     throw new AppError('internal', `error getting file info: ${failure('stat', path, error)}`, { cause: error })
   })
-  if (stats?.isDirectory()) throw exists(path)
-  if (stats !== undefined) {
+  if (packed !== undefined) {
+    if (isKind(unpackStatus(packed).mode, constants.S_IFDIR)) throw exists(path)
     throw new AppError('invalid_argument', `path already exists but it is not a directory: ${path}`)
   }
   const made = await ensureDirectory(cleanPath(path), owner).catch((error: unknown) => {
@@ -36,12 +40,13 @@ function exists(path: string): AppError {
  * Rejects with AppError internal; what could be deleted is gone then.
  * @param path absolute, without `.` or `..` at its end. The root is refused.
  */
-export async function removePath(path: string): Promise<void> {
+export async function removePath(path: string, actor: Actor): Promise<void> {
   const target = path.replace(/\/+$/, '')
   if (cleanPath(path) === '/') throw new AppError('invalid_argument', 'the root directory cannot be removed')
   try {
-    await inWriteTurn(() => removeTree(Buffer.from(target)))
+    await permitted(path, () => inWriteTurn(() => removeTree(Buffer.from(target), actor)))
   } catch (error) {
+    if (error instanceof AppError) throw error
     throw new AppError('internal', `error removing file or directory: ${failure('unlinkat', path, error)}`, {
       cause: error,
     })

@@ -1,11 +1,10 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
-import type { User } from '../system/users.ts'
 import { fileErrno } from './failure.ts'
+import type { FileUser } from './file-user.ts'
 
-/** Who owns what is created. */
-export type Owner = Pick<User, 'name' | 'uid' | 'gid'>
+/** Who owns what is created, and for whom it is done. */
+export type Owner = Omit<FileUser, 'home'>
 
 /** Magic numbers (statfs(2)) of filesystems made by the kernel, whose files have owners that cannot be changed. */
 const KERNEL_FILESYSTEMS = new Set([
@@ -20,15 +19,6 @@ const KERNEL_FILESYSTEMS = new Set([
   0x62656570, // configfs
 ])
 
-/** Gives an open file to its owner (fchown(2)), or rejects as `forgiveOwner` does. */
-export async function giveTo(handle: FileHandle, owner: Owner): Promise<void> {
-  try {
-    await handle.chown(owner.uid, owner.gid)
-  } catch (error) {
-    await forgiveOwner(handle.fd, owner, error)
-  }
-}
-
 /** Of fchown(2): without CAP_CHOWN, for an id that the user namespace does not map, from a filter of system calls. */
 const REFUSALS = new Set(['EPERM', 'EACCES', 'EINVAL', 'ENOSYS'])
 
@@ -39,23 +29,16 @@ const REFUSALS = new Set(['EPERM', 'EACCES', 'EINVAL', 'ENOSYS'])
  */
 export async function forgiveOwner(fd: number, owner: Owner, error: unknown): Promise<void> {
   const daemon = process.geteuid?.()
-  const refused = REFUSALS.has(fileErrno(error) ?? '')
-  if (refused && daemon === owner.uid) return
-  if (refused && daemon !== 0)
-    throw new AppError('permission_denied', `cannot act for user '${owner.name}': the daemon does not run as root`)
+  const refusal = ownerRefusal(owner, error)
+  if (refusal !== undefined && daemon === owner.uid) return
+  if (refusal !== undefined && daemon !== 0) throw refusal
   const { type } = await statfs(`/proc/self/fd/${fd}`)
-  if (KERNEL_FILESYSTEMS.has(type)) return
-  if (!refused) throw error
-  const text = `cannot act for user '${owner.name}': the daemon may not give files away`
-  throw new AppError('permission_denied', text, { cause: error })
+  if (!KERNEL_FILESYSTEMS.has(type)) throw refusal ?? error
 }
 
-/**
- * Gives a directory that was just made to its owner. One that was swapped for a link or for somebody else's directory
- * meanwhile is left alone.
- */
-export async function giveDirectoryTo(path: string, owner: Owner): Promise<void> {
-  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-  await using handle = await open(path, flags)
-  if ((await handle.stat()).uid === process.geteuid?.()) await giveTo(handle, owner)
+/** The AppError for an owner that the daemon may not set; undefined for any other failure. */
+export function ownerRefusal(owner: Owner, error: unknown): AppError | undefined {
+  if (!REFUSALS.has(fileErrno(error) ?? '')) return undefined
+  const why = process.geteuid?.() === 0 ? 'may not give files away' : 'does not run as root'
+  return new AppError('permission_denied', `cannot act for user '${owner.name}': the daemon ${why}`, { cause: error })
 }

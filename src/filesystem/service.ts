@@ -19,6 +19,7 @@ import { resolvePath, selectUser } from '../system/paths.ts'
 import type { User, Users } from '../system/users.ts'
 import { type EntryInfo, readEntryInfo } from './entry.ts'
 import { failure, fileErrno } from './failure.ts'
+import { createFileUsers, type FileUser } from './file-user.ts'
 import { listDirectory } from './list.ts'
 import { movePath } from './move.ts'
 import { makeDirectory, removePath } from './mutations.ts'
@@ -37,25 +38,28 @@ export interface FilesystemDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly log: Log
+  /** Users have no more than their own rights; default: false. */
+  readonly strictFileUsers?: boolean
 }
 
 /**
- * Makes the service (contract C1 to C25). It acts with the daemon's own rights; the caller's user decides only on home
- * directory and ownership (contract A43).
+ * Makes the service (contract C1 to C25). It acts with the daemon's own rights, unless users are strict; the caller's user decides on home
+ * directory and ownership (contract A43), and on the links that are followed.
  */
-export function createFilesystemService({ users, defaults }: FilesystemDeps): FilesystemService {
-  const userOf = (caller: Caller) => selectUser(users, caller.user, defaults.user)
+export function createFilesystemService({ users, defaults, strictFileUsers }: FilesystemDeps): FilesystemService {
+  const fileUser = createFileUsers(users, strictFileUsers)
+  const userOf = async (caller: Caller) => fileUser(await selectUser(users, caller.user, defaults.user))
   const resolve = (path: string, user: User) => resolvePath(path, user, defaults.workdir)
   return {
     async stat(request, caller) {
-      const path = resolve(request.path, await userOf(caller))
-      return { entry: await entryOf(path, users) }
+      const user = await userOf(caller)
+      return { entry: await entryOf(resolve(request.path, user), { users, user }) }
     },
     async makeDir(request, caller) {
       const user = await userOf(caller)
       const path = resolve(request.path, user)
       await makeDirectory(path, user)
-      return { entry: await entryOf(path, users) }
+      return { entry: await entryOf(path, { users, user }) }
     },
     async move(request, caller) {
       const owner = await userOf(caller)
@@ -63,12 +67,13 @@ export function createFilesystemService({ users, defaults }: FilesystemDeps): Fi
       for (const field of ['source', 'destination'] as const) refuseDots(request[field], field)
       const destination = resolve(request.destination, owner)
       await movePath({ source: resolve(request.source, owner), destination, owner, signal: caller.signal })
-      return { entry: await entryOf(destination, users) }
+      return { entry: await entryOf(destination, { users, user: owner }) }
     },
     async listDir(request, caller) {
-      const path = resolve(request.path, await userOf(caller))
+      const actor = await userOf(caller)
+      const path = resolve(request.path, actor)
       const depth = Math.max(1, request.depth)
-      return { entries: await listDirectory({ path, depth, users, signal: caller.signal }) }
+      return { entries: await listDirectory({ path, depth, users, actor, signal: caller.signal }) }
     },
     async remove(request, caller) {
       const user = await userOf(caller)
@@ -76,7 +81,7 @@ export function createFilesystemService({ users, defaults }: FilesystemDeps): Fi
       if (/(^|\/)\.\/*$/.test(request.path))
         throw new AppError('internal', `RemoveAll ${request.path}: invalid argument`)
       refuseDots(request.path, 'path')
-      await removePath(resolve(request.path, user))
+      await removePath(resolve(request.path, user), user)
       return {}
     },
   }
@@ -95,10 +100,14 @@ function refuseDots(path: string, field: string): void {
   if (/(^|\/)\.\.?\/*$/.test(path)) throw new AppError('invalid_argument', `${field} must not end in "." or ".."`)
 }
 
-async function entryOf(path: string, users: Users): Promise<EntryInfo> {
+async function entryOf(
+  path: string,
+  { users, user }: { readonly users: Users; readonly user: FileUser },
+): Promise<EntryInfo> {
   try {
-    return await readEntryInfo(path, users)
+    return await readEntryInfo(path, users, user)
   } catch (error) {
+    if (error instanceof AppError) throw error
     const reason = failure('lstat', path, error)
     if (fileErrno(error) === 'ENOENT') throw new AppError('not_found', `file not found: ${reason}`, { cause: error })
     throw new AppError('internal', `error getting file info: ${reason}`, { cause: error })

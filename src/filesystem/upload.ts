@@ -1,20 +1,15 @@
-import { close, constants, ftruncate } from 'node:fs'
 import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
-import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { CutShort, pump, Stalled } from '../lib/pump.ts'
 import type { Log } from '../log.ts'
-import { unpackOpened } from '../native/entries.ts'
-import { openToWrite } from '../native/index.ts'
-import type { User } from '../system/users.ts'
 import { ensureDirectory } from './directories.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { createFileSink } from './file-sink.ts'
+import type { FileUser } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
-import { forgiveOwner } from './ownership.ts'
-import { inWriteTurn } from './write-turns.ts'
+import { closeWritten, type EmptyFile, isDirectory, openEmpty } from './open-empty.ts'
 
 /** A file that was stored, as `POST /files` reports it (contract B37). */
 export interface StoredFile {
@@ -28,7 +23,7 @@ export interface StoredFile {
 export interface UploadTarget {
   /** Absolute, not necessarily clean. */
   readonly path: string
-  readonly owner: User
+  readonly owner: FileUser
   readonly metadata: Metadata
   /** Bytes that the client announced; only for the text of errors. */
   readonly announcedBytes?: number | undefined
@@ -37,26 +32,22 @@ export interface UploadTarget {
   readonly log: Log
 }
 
-const closeFile = promisify(close)
-const emptyFile = promisify(ftruncate)
-/** Closing a file that was emptied may begin to write out what it has got since (ext4(5), auto_da_alloc). */
-const closeWritten = (fd: number) => inWriteTurn(() => closeFile(fd))
-
 /**
  * Writes a stream into a file, in place: an existing file keeps inode, links and mode, and is given to the owner before it is
  * truncated (contract B38 to B45). Missing directories are made. A failed transfer leaves what has arrived and rejects with
  * AppError: invalid_argument (directory, not a regular file), no_space, deadline_exceeded (no data), canceled or internal.
  */
 export async function storeFile(source: Readable, target: UploadTarget): Promise<StoredFile> {
-  const fd = await openTarget(target)
-  await fill(fd, source, target)
-  const metadata = await finishWithMetadata(fd, target.metadata, target.log)
+  const file = await openTarget(target)
+  await fill(file, source, target)
   const stored = { name: baseName(target.path), path: target.path, type: 'file' } as const
+  if (file.device) return stored
+  const metadata = await finishWithMetadata(file.fd, target.metadata, target.log)
   return metadata.size === 0 ? stored : { ...stored, metadata: Object.fromEntries(metadata) }
 }
 
 /** Makes parent directories where they are missing; a path that leads through what is not there is cleaned (contract B41). */
-async function openTarget({ path, owner }: UploadTarget): Promise<number> {
+async function openTarget({ path, owner }: UploadTarget): Promise<EmptyFile> {
   if (path.endsWith('/')) throw isDirectory(path)
   const isMissing = (error: unknown) => fileErrno(error) === 'ENOENT' || fileErrno(error) === 'ENOTDIR'
   const clean = cleanPath(path)
@@ -76,7 +67,7 @@ async function openTarget({ path, owner }: UploadTarget): Promise<number> {
   })
 }
 
-async function ensureParent(path: string, owner: User): Promise<void> {
+async function ensureParent(path: string, owner: FileUser): Promise<void> {
   try {
     await ensureDirectory(posix.dirname(path), owner)
   } catch (error) {
@@ -84,30 +75,6 @@ async function ensureParent(path: string, owner: User): Promise<void> {
     const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
     throw new AppError(kind, `error ensuring directories: ${reasonText(error)}`, { cause: error })
   }
-}
-
-/** Gives the descriptor of the emptied file. Rejects with AppError or the system error. */
-async function openEmpty(path: string, owner: User): Promise<number> {
-  const { fd, mode, ownerError } = unpackOpened(
-    await inWriteTurn(() => openToWrite(Buffer.from(path), owner.uid, owner.gid)),
-  )
-  if (fd === undefined) {
-    if ((mode & constants.S_IFMT) === constants.S_IFDIR) throw isDirectory(path)
-    throw new AppError('invalid_argument', `path is not a regular file: ${path}`)
-  }
-  if (ownerError === '') return fd
-  try {
-    await forgiveOwner(fd, owner, Object.assign(new Error('fchown'), { code: ownerError }))
-    await inWriteTurn(() => emptyFile(fd, 0))
-    return fd
-  } catch (error) {
-    await closeWritten(fd)
-    throw error
-  }
-}
-
-function isDirectory(path: string): AppError {
-  return new AppError('invalid_argument', `path is a directory: ${path}`)
 }
 
 function openError(path: string, error: unknown): AppError {
@@ -123,7 +90,7 @@ function openError(path: string, error: unknown): AppError {
 }
 
 /** Closes the file after a failure, and only then. */
-async function fill(fd: number, source: Readable, target: UploadTarget): Promise<void> {
+async function fill({ fd }: EmptyFile, source: Readable, target: UploadTarget): Promise<void> {
   const sink = createFileSink(fd)
   try {
     await pump(source, sink, { signal: target.signal, idleMs: target.idleMs })

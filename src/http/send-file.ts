@@ -5,6 +5,7 @@ import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import type { ContentTypes } from '../filesystem/content-types.ts'
 import { checkDownload, type Download, openDownload } from '../filesystem/download.ts'
+import type { FileUser } from '../filesystem/file-user.ts'
 import { type Piece, SMALL_READ_BYTES, transmit } from '../filesystem/transmit.ts'
 import { baseName } from '../lib/clean-path.ts'
 import { errorFields } from '../lib/error-fields.ts'
@@ -24,6 +25,7 @@ const OVERHEAD_BYTES = 16 * 1024
 export interface FileToSend {
   /** Absolute. */
   readonly path: string
+  readonly user: FileUser
   readonly contentTypes: ContentTypes
   readonly compressors: Compressors
   /** Empty; this module grows and releases it. */
@@ -55,13 +57,13 @@ export async function sendFile(request: FastifyRequest, reply: FastifyReply, fil
 }
 
 async function answer(request: FastifyRequest, reply: FastifyReply, file: FileToSend): Promise<FastifyReply> {
-  await checkDownload(file.path)
+  await checkDownload(file.path, file.user)
   const { headers } = request
   const identityOnly = ['range', 'if-modified-since', 'if-none-match', 'if-range'].some((name) => headers[name])
   const encoding = chooseEncoding(headers['accept-encoding'], { identityOnly })
   const byName = await file.contentTypes.of(file.path)
   file.hold.grow(OVERHEAD_BYTES + SMALL_READ_BYTES)
-  const download = await openDownload(file.path, file.hold)
+  const download = await openDownload(file.path, file.user, file.hold)
   reply.header('content-disposition', inlineDisposition(baseName(file.path))).header('vary', 'Accept-Encoding')
   const body = wholeBody(download, file)
   // Clients know an empty file by `Content-Length: 0`, which a compressed one does not have.

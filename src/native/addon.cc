@@ -12,7 +12,7 @@ NAPI_MODULE_INIT() {
   envd::register_files(env, exports);
   envd::register_attributes(env, exports);
   envd::register_remove(env, exports);
-  envd::register_write_file(env, exports);
+  envd::register_open(env, exports);
   envd::register_watches(env, exports);
   envd::register_listening(env, exports);
   envd::register_filesystem_freeze(env, exports);

@@ -46,6 +46,8 @@ export interface Opened {
   readonly fd: number | undefined
   /** st_mode. */
   readonly mode: number
+  /** It was not there before. */
+  readonly made: boolean
   /** Why the file could not be given to its owner (`EPERM`); empty: it was. */
   readonly ownerError: string
 }
@@ -53,8 +55,46 @@ export interface Opened {
 /** Reads what `openToWrite` has packed. */
 export function unpackOpened(packed: Buffer): Opened {
   const fd = packed.readInt32LE(0)
-  const cursor = { packed, at: 8 }
-  return { fd: fd < 0 ? undefined : fd, mode: packed.readUInt32LE(4), ownerError: takeText(cursor).toString() }
+  const mode = packed.readUInt32LE(4)
+  const made = packed.readUInt32LE(8) === 1
+  return { fd: fd < 0 ? undefined : fd, mode, made, ownerError: takeText({ packed, at: 12 }).toString() }
+}
+
+/** What `readStatus` has found. */
+export interface Status {
+  /** st_mode. */
+  readonly mode: number
+  readonly device: bigint
+  readonly inode: bigint
+  /** The device that a device file stands for. */
+  readonly rdev: bigint
+  /** f_type of statfs(2). */
+  readonly filesystem: bigint
+  /** The path without links, as bytes. */
+  readonly real: Buffer
+}
+
+/** Reads what `readStatus` has packed. */
+export function unpackStatus(packed: Buffer): Status {
+  return {
+    mode: packed.readUInt32LE(0),
+    rdev: packed.readBigUInt64LE(4),
+    device: packed.readBigUInt64LE(12),
+    inode: packed.readBigUInt64LE(20),
+    filesystem: packed.readBigUInt64LE(28),
+    real: takeText({ packed, at: 36 }),
+  }
+}
+
+/** Reads what `makeDirectories` has packed: whether the last one was made, and what was in the way and is no directory, if anything. */
+export function unpackDirectories(packed: Buffer): { readonly made: boolean; readonly file: string | undefined } {
+  const file = packed.subarray(4).toString()
+  return { made: packed.readUInt32LE(0) === 1, file: file === '' ? undefined : file }
+}
+
+/** Reads what `openParent` has packed. */
+export function unpackParent(packed: Buffer): { readonly fd: number; readonly name: Buffer } {
+  return { fd: packed.readInt32LE(0), name: packed.subarray(4) }
 }
 
 /** Reads what `finishFile` has packed. */

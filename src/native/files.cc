@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,19 +21,29 @@
 #include "job.h"
 #include "registration.h"
 #include "values.h"
+#include "walk.h"
 
 namespace envd {
 
 namespace {
 
+// Whether a link leads through what a process has open (proc(5)), which is the daemon where it says `self`. Old kernels do not tell.
+bool is_magic(int directory, const std::string& name) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_MAGICLINKS;
+  const Descriptor target(static_cast<int>(syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how)));
+  return !target.valid() && errno == ELOOP;
+}
+
 // Appends the facts about one entry. False: it is not there (any more).
 bool put_entry(std::string& out, int directory, const std::string& name, const std::string& path, std::string_view prefix) {
   struct stat status {};
-  if (fstatat(directory, directory == AT_FDCWD ? path.c_str() : name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return false;
   struct stat target {};
   char* real = nullptr;
   const bool is_link = S_ISLNK(status.st_mode);
-  if (is_link && stat(path.c_str(), &target) == 0) real = realpath(path.c_str(), nullptr);
+  if (is_link && !is_magic(directory, name) && stat(path.c_str(), &target) == 0) real = realpath(path.c_str(), nullptr);
   put_text(out, name);
   put_integer(out, status.st_mode, 4);
   put_integer(out, status.st_uid, 4);
@@ -51,22 +64,54 @@ bool put_entry(std::string& out, int directory, const std::string& name, const s
   return true;
 }
 
-struct ReadEntry : Job {
+struct ReadEntry : ActorJob {
   std::string path;
   std::string prefix;
 
-  void run() override {
-    if (!put_entry(result, AT_FDCWD, "", path, prefix)) fail("lstat", errno);
+  void act() override {
+    Place place;
+    if (!find_place(*this, path, Last::keep, "lstat", place)) return;
+    if (!place.exists()) return fail("lstat", ENOENT);
+    if (!put_entry(result, place.parent.get(), place.name, path, prefix)) fail("lstat", errno);
   }
 };
 
-struct ReadEntries : Job {
+// What stat(2), statfs(2) and realpath(3) tell about a path.
+struct ReadStatus : ActorJob {
+  std::string path;
+  Place place;
+
+  void act() override {
+    if (!find_place(*this, path, Last::follow, "stat", place)) return;
+    if (!place.exists()) fail("stat", ENOENT);
+  }
+
+  void conclude() override {
+    struct statfs filesystem {};
+    if (fstatfs(place.entry.get(), &filesystem) < 0) return fail("statfs", errno);
+    char real[PATH_MAX];
+    const std::string link = "/proc/self/fd/" + std::to_string(place.entry.get());
+    const ssize_t length = readlink(link.c_str(), real, sizeof real);
+    if (length < 0) return fail("realpath", errno);
+    put_integer(result, place.status.st_mode, 4);
+    put_integer(result, place.status.st_rdev, 8);
+    put_integer(result, place.status.st_dev, 8);
+    put_integer(result, place.status.st_ino, 8);
+    put_integer(result, static_cast<uint64_t>(filesystem.f_type), 8);
+    put_text(result, std::string_view(real, static_cast<size_t>(length)));
+  }
+};
+
+struct ReadEntries : ActorJob {
   std::string path;
   std::string prefix;
   size_t limit = 0;
 
-  void run() override {
-    const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+  void act() override {
+    Place place;
+    if (!find_place(*this, path, Last::follow, "open", place)) return;
+    if (!place.exists()) return fail("open", ENOENT);
+    const int descriptor = openat(place.entry.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) return fail("open", errno);
     DIR* directory = fdopendir(descriptor);
     if (directory == nullptr) {
@@ -115,7 +160,7 @@ napi_value read_entry(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<ReadEntry>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
-  if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
+  if (!to_string(env, arguments.at[1], "prefix", job->prefix) || !to_actor(env, arguments.at[2], job->actor)) return nullptr;
   return start_job(env, std::move(job), "readEntry");
 }
 
@@ -126,8 +171,17 @@ napi_value read_entries(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
   if (!to_integer(env, arguments.at[2], "limit", 0, INT32_MAX, limit)) return nullptr;
+  if (!to_actor(env, arguments.at[3], job->actor)) return nullptr;
   job->limit = static_cast<size_t>(limit);
   return start_job(env, std::move(job), "readEntries");
+}
+
+napi_value read_status(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<ReadStatus>();
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
+  return start_job(env, std::move(job), "readStatus");
 }
 
 }  // namespace
@@ -135,6 +189,7 @@ napi_value read_entries(napi_env env, napi_callback_info info) {
 void register_files(napi_env env, napi_value exports) {
   export_function(env, exports, "readEntry", read_entry);
   export_function(env, exports, "readEntries", read_entries);
+  export_function(env, exports, "readStatus", read_status);
 }
 
 }  // namespace envd

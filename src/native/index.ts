@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
+import { loadAddon } from './load.ts'
 
 /** Where the child stood when a start failed; the errno belongs to exactly this step. */
 export type SpawnStage =
@@ -93,7 +92,7 @@ interface SpawnResult {
   readonly code: string
 }
 
-/** The functions of the addon (`*.cc` beside this file). It holds no policy. All failures come back as values or Errors with `code`. */
+/** The functions of the addon (`*.cc` beside this file), but for those of files.ts. It holds no policy. All failures come back as values or Errors with `code`. */
 interface Addon {
   spawn(spec: SpawnSpec, done: (result: SpawnResult) => void): void
   pipe(): [number, number]
@@ -117,12 +116,6 @@ interface Addon {
   setClock(seconds: number, nanoseconds: number): void
   ignoreSignal(number: number): void
   setTcpUserTimeout(fd: number, milliseconds: number): void
-  readEntry(path: Uint8Array, prefix: string): Promise<Buffer>
-  readEntries(path: Uint8Array, prefix: string, limit: number): Promise<Buffer>
-  openToWrite(path: Uint8Array, uid: number, gid: number): Promise<Buffer>
-  finishFile(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
-  copyAttributes(from: number, to: number): Promise<Buffer>
-  removeTree(path: Uint8Array): Promise<Buffer>
   openInotify(): number
   watchTree(
     instance: number,
@@ -144,10 +137,7 @@ interface Addon {
   stirRandom(buffer: Uint8Array, offset: number, length: number): void
 }
 
-const inSource = import.meta.url.endsWith('.ts')
-const addonPath = fileURLToPath(new URL(inSource ? '../../dist/envd.node' : './envd.node', import.meta.url))
-/** The cast is the one place where the compiled addon meets its types. */
-const addon = createRequire(import.meta.url)(addonPath) as Addon
+const addon = loadAddon<Addon>()
 
 /**
  * Starts a program in a session of its own, off the event loop: clone(2) with CLONE_VM, CLONE_VFORK and CLONE_PIDFD on a
@@ -224,38 +214,6 @@ export const setClock = addon.setClock
 export const ignoreSignal = addon.ignoreSignal
 /** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */
 export const setTcpUserTimeout = addon.setTcpUserTimeout
-/**
- * lstat(2) of a path with the target of a link and the extended attributes whose names begin with `prefix`, packed for
- * `unpackEntries` (native/entries.ts), under the empty name. On the thread pool. Rejects with `code`; throws EINVAL for a NUL byte.
- */
-export const readEntry = addon.readEntry
-/**
- * The same for all entries of a directory, in byte order of their names; entries that vanish meanwhile are left out. Rejects
- * with `code`: EOVERFLOW for more than `limit`.
- */
-export const readEntries = addon.readEntries
-/**
- * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, follows links, gives
- * it to the owner by fchown(2), and then empties it. What is no regular file is not opened. The result is packed for
- * `unpackOpened`: with an owner error the file is open, but not emptied. Rejects with `code` and `syscall`. On the thread pool.
- */
-export const openToWrite = addon.openToWrite
-/**
- * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin with
- * `prefix`, and gives those that are there then, packed for `unpackAttributes`. Closes the descriptor in any case. On the
- * thread pool. Rejects with `code` and `syscall` (EOPNOTSUPP, ENOSPC, EDQUOT).
- */
-export const finishFile = addon.finishFile
-/**
- * Copies all extended attributes from one open file to another, access control lists and capabilities included; those that the
- * target refuses are left out. Gives nothing. Both descriptors must stay open until it settles. Rejects with `code`.
- */
-export const copyAttributes = addon.copyAttributes
-/**
- * Deletes a path and everything below it, never through a link; a missing one is no error. Goes on after a failure, and then
- * rejects with the first one's `code`. On the thread pool. Gives nothing.
- */
-export const removeTree = addon.removeTree
 /** inotify_init1(2): a close-on-exec, non-blocking instance. Throws with `code` (EMFILE: fs.inotify.max_user_instances). */
 export const openInotify = addon.openInotify
 /**

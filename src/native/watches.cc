@@ -3,13 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <string>
@@ -19,6 +18,7 @@
 #include "job.h"
 #include "registration.h"
 #include "values.h"
+#include "walk.h"
 
 namespace envd {
 
@@ -31,23 +31,14 @@ bool is_failure(int error) {
   return error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM || error == EOVERFLOW;
 }
 
-// Filesystems of the kernel's own, which tell of no changes and may have millions of directories.
-bool is_kernel_filesystem(int descriptor) {
-  struct statfs status {};
-  if (fstatfs(descriptor, &status) != 0) return false;
-  switch (static_cast<unsigned long>(status.f_type)) {
-    case PROC_SUPER_MAGIC:
-    case SYSFS_MAGIC:
-    case CGROUP_SUPER_MAGIC:
-    case CGROUP2_SUPER_MAGIC:
-    case DEBUGFS_MAGIC:
-    case TRACEFS_MAGIC:
-    case SECURITYFS_MAGIC:
-    case BPF_FS_MAGIC:
-      return true;
-    default:
-      return false;
-  }
+// Links may be followed before a walk, and its root is a real path then: one that has come since leads elsewhere.
+int open_without_links(const std::string& path) {
+  open_how how{};
+  how.flags = directory_flags;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  const int descriptor = static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how));
+  // Before Linux 5.6, and where a sandbox around the daemon does not know the call.
+  return descriptor < 0 && (errno == ENOSYS || errno == EPERM) ? open(path.c_str(), directory_flags) : descriptor;
 }
 
 // The layout that getdents64(2) fills; glibc gives no directory reading without an allocation for each directory.
@@ -102,7 +93,7 @@ struct WatchTree : Job {
   }
 
   int add_start() {
-    const int descriptor = open(root.c_str(), directory_flags);
+    const int descriptor = open_without_links(root);
     if (descriptor < 0) return errno;
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { AppError } from '../errors.ts'
 import type { EntryInfo } from '../filesystem/entry.ts'
+import { createFileUsers } from '../filesystem/file-user.ts'
 import {
   type CreateWatcherRequest,
   EventType,
@@ -49,6 +50,8 @@ export interface WatchServiceDeps extends WatcherDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly pollers: Pollers
+  /** Users have no more than their own rights; default: false. */
+  readonly strictFileUsers?: boolean
   /** Looks at a path; rejects when it is not there. */
   readonly readEntry: (path: string) => Promise<EntryInfo>
 }
@@ -127,12 +130,14 @@ export function createWatchService(deps: WatchServiceDeps) {
 async function optionsOf(
   request: WatchDirRequest | CreateWatcherRequest,
   caller: Caller,
-  { users, defaults }: WatchServiceDeps,
+  { users, defaults, strictFileUsers }: WatchServiceDeps,
 ): Promise<WatchOptions> {
   const user = await selectUser(users, caller.user, defaults.user)
+  const actor = await createFileUsers(users, strictFileUsers)(user)
   const path = cleanPath(resolvePath(request.path, user, defaults.workdir))
   const { recursive, allowNetworkMounts } = request
-  return { path, recursive, allowNetworkMounts, exclude: parseExcludeHeader(caller.watchExclude), user: user.name }
+  const exclude = parseExcludeHeader(caller.watchExclude)
+  return { path, actor, recursive, allowNetworkMounts, exclude, user: user.name }
 }
 
 type Describe = (changes: readonly Change[]) => Promise<readonly FilesystemEvent[]>

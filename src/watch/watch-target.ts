@@ -1,6 +1,11 @@
-import { realpath, stat, statfs } from 'node:fs/promises'
+import { constants } from 'node:fs'
 import { AppError } from '../errors.ts'
+import { isKind } from '../filesystem/entry.ts'
 import { failure, fileErrno } from '../filesystem/failure.ts'
+import { permitted } from '../filesystem/file-user.ts'
+import { unpackStatus } from '../native/entries.ts'
+import { readStatus } from '../native/files.ts'
+import type { WatchOptions } from './watcher.ts'
 
 /** f_type of statfs(2) for filesystems whose changes are made by other machines or programs (contract C26). */
 const NETWORK_FILESYSTEMS = new Map([
@@ -23,20 +28,22 @@ export interface WatchTarget {
 
 /**
  * Checks what a client wants to watch. Throws AppError: not_found, invalid_argument for what is no directory and for a network
- * filesystem without `allowNetwork`, internal for other failures.
+ * filesystem without `allowNetworkMounts`, internal for other failures.
  */
-export async function findTarget(path: string, allowNetwork: boolean): Promise<WatchTarget> {
-  const stats = await stat(path).catch((error: unknown) => {
-    throw statError(path, error)
+export async function findTarget({
+  path,
+  allowNetworkMounts,
+  actor,
+}: Pick<WatchOptions, 'path' | 'allowNetworkMounts' | 'actor'>): Promise<WatchTarget> {
+  const packed = await permitted(path, () => readStatus(Buffer.from(path), actor)).catch((error: unknown) => {
+    throw error instanceof AppError ? error : statError(path, error)
   })
-  if (!stats.isDirectory()) throw new AppError('invalid_argument', `path ${path} is not a directory`)
-  const [real, { type }] = await Promise.all([realpath(path, 'buffer'), statfs(path)]).catch((error: unknown) => {
-    throw statError(path, error)
-  })
-  const network = NETWORK_FILESYSTEMS.has(type)
-  if (network && !allowNetwork)
+  const { mode, real, filesystem, device, inode } = unpackStatus(packed)
+  if (!isKind(mode, constants.S_IFDIR)) throw new AppError('invalid_argument', `path ${path} is not a directory`)
+  const network = NETWORK_FILESYSTEMS.has(Number(filesystem))
+  if (network && !allowNetworkMounts)
     throw new AppError('invalid_argument', `cannot watch path on network filesystem: ${path}`)
-  return { real, identity: `${stats.dev}:${stats.ino}`, network }
+  return { real, identity: `${device}:${inode}`, network }
 }
 
 function statError(path: string, error: unknown): AppError {

@@ -1,3 +1,4 @@
+import type { Actor } from '../native/files.ts'
 import type { ChangeBuffer } from './change-buffer.ts'
 import { createExclude } from './exclude.ts'
 import { openNetworkWatcher } from './network-watcher.ts'
@@ -10,6 +11,8 @@ export interface WatchOptions {
   readonly path: string
   readonly recursive: boolean
   readonly allowNetworkMounts: boolean
+  /** For whom. */
+  readonly actor: Actor
   /** Patterns of what is left out, as in a .gitignore. */
   readonly exclude: readonly string[]
   /** Name of the user whose share of the budget it takes. */
@@ -32,7 +35,7 @@ export interface WatcherDeps extends SharedTreesDeps {
 /** Watches for one client. Resolves when everything is armed; rejects with AppError and leaves nothing behind. */
 export async function openWatcher(deps: WatcherDeps, options: WatchOptions, buffer: ChangeBuffer): Promise<Watcher> {
   const exclude = createExclude(options.exclude)
-  const { real, identity, network } = await findTarget(options.path, options.allowNetworkMounts)
+  const { real, identity, network } = await findTarget(options)
   if (network) return openNetworkWatcher({ real, deps, options, exclude }, buffer)
   const { path: shown, recursive, exclude: patterns, user } = options
   return deps.trees.subscribe(

@@ -29,11 +29,11 @@ export interface Files extends AsyncDisposable {
   remove(path: string): Promise<void>
 }
 
-export async function startFiles(): Promise<Files> {
+export async function startFiles(options: { strictFileUsers?: boolean } = {}): Promise<Files> {
   const people = await makePeople()
   const defaults: Files['defaults'] = { user: 'ann', workdir: undefined }
   const log: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => log }
-  const service = createFilesystemService({ users: people.users, defaults, log })
+  const service = createFilesystemService({ users: people.users, defaults, log, ...options })
   const by = (user?: string, signal = new AbortController().signal): Caller => ({ user, signal, userAgent: 'test' })
   const present = ({ entry }: { entry?: EntryInfo | undefined }): EntryInfo => {
     if (entry === undefined) throw new Error('no entry')

@@ -99,6 +99,7 @@ test('C25 a response has a limit, and an error that names it', async () => {
     path: files.dir,
     depth: 2,
     users: files.people.users,
+    actor: files.people.ann,
     signal: new AbortController().signal,
   }
   expect(await listDirectory({ ...options, maxEntries: 4 })).toHaveLength(4)

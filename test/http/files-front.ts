@@ -34,7 +34,9 @@ export type Query = Readonly<Record<string, string>> | string
 
 export const OCTETS = { 'content-type': 'application/octet-stream' }
 
-export async function startFilesFront(options: { uploadIdleMs?: number } = {}): Promise<FilesFront> {
+export async function startFilesFront(
+  options: { uploadIdleMs?: number; strictFileUsers?: boolean } = {},
+): Promise<FilesFront> {
   const people = await makePeople()
   const defaults: FilesFront['defaults'] = { user: 'ann', workdir: undefined }
   const { log, lines } = recordingLog()

@@ -3,7 +3,7 @@ import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { unpackAttributes, unpackEntries, unpackOpened } from '../../src/native/entries.ts'
-import { copyAttributes, finishFile, openToWrite, readEntries, readEntry, removeTree } from '../../src/native/index.ts'
+import { copyAttributes, finishFile, openToWrite, readEntries, readEntry, removeTree } from '../../src/native/files.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 const PREFIX = 'user.test.'
@@ -61,9 +61,9 @@ test('a directory with more entries than allowed is refused, a file is none', as
 test('a file is made or emptied, and given to its owner', async () => {
   await using dir = await makeTmpDir()
   const path = join(dir.path, 'f')
-  for (const _ of ['made', 'emptied']) {
-    const opened = unpackOpened(await openToWrite(bytes(path), me.uid, me.gid))
-    expect(opened).toEqual({ fd: expect.any(Number), mode: (await stat(path)).mode, ownerError: '' })
+  for (const made of [true, false]) {
+    const opened = unpackOpened(await openToWrite(bytes(path), me))
+    expect(opened).toEqual({ fd: expect.any(Number), mode: (await stat(path)).mode, made, ownerError: '' })
     expect(readFileSync(path, 'utf8')).toBe('')
     await writeFile(path, 'content')
     if (opened.fd !== undefined) closeSync(opened.fd)
@@ -72,9 +72,9 @@ test('a file is made or emptied, and given to its owner', async () => {
 
 test('what is no regular file is not opened', async () => {
   await using dir = await makeTmpDir()
-  const opened = unpackOpened(await openToWrite(bytes(dir.path), me.uid, me.gid))
-  expect(opened).toEqual({ fd: undefined, mode: (await stat(dir.path)).mode, ownerError: '' })
-  const missing = openToWrite(bytes(join(dir.path, 'no/f')), me.uid, me.gid)
+  const opened = unpackOpened(await openToWrite(bytes(dir.path), me))
+  expect(opened).toEqual({ fd: undefined, mode: (await stat(dir.path)).mode, made: false, ownerError: '' })
+  const missing = openToWrite(bytes(join(dir.path, 'no/f')), me)
   await expect(missing).rejects.toEqual(failure('ENOENT', 'open'))
 })
 

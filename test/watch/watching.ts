@@ -1,6 +1,7 @@
 import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import { EventType } from '../../src/gen/filesystem/filesystem_pb.js'
 import type { Log } from '../../src/log.ts'
+import type { Actor } from '../../src/native/files.ts'
 import type { Change } from '../../src/watch/change.ts'
 import { ChangeBuffer } from '../../src/watch/change-buffer.ts'
 import { Inotify } from '../../src/watch/inotify.ts'
@@ -24,6 +25,8 @@ export interface Watching extends AsyncDisposable {
 export interface WatchingOptions {
   readonly recursive?: boolean
   readonly allowNetworkMounts?: boolean
+  /** For whom; default: root. */
+  readonly actor?: Actor
   /** Shared between watchers; default: an instance of its own. */
   readonly inotify?: Inotify
   /** Default: one that is never spent. Counts for the first watcher of an instance. */
@@ -43,12 +46,14 @@ export function sharedBy(inotify: Inotify, budget = createByteBudget(2 ** 32)): 
   return deps
 }
 
+const ROOT = { uid: 0, gid: 0 }
+
 /** Watches a directory as a client does; disposing closes what was opened. */
 export async function watchDirectory(path: string, options: WatchingOptions = {}): Promise<Watching> {
-  const { recursive = true, allowNetworkMounts = false, exclude = [] } = options
+  const { recursive = true, allowNetworkMounts = false, exclude = [], actor = ROOT } = options
   const inotify = options.inotify ?? new Inotify({ log: silent })
   const buffer = new ChangeBuffer()
-  const wanted = { path, recursive, allowNetworkMounts, exclude, user: 'root' }
+  const wanted = { path, recursive, allowNetworkMounts, actor, exclude, user: 'root' }
   const watcher = await openWatcher(sharedBy(inotify, options.budget), wanted, buffer)
   const changes = async () => {
     await watcher.settled()

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../../errors.ts'
 import { composeFiles } from '../../filesystem/compose.ts'
+import { createFileUsers } from '../../filesystem/file-user.ts'
 import { readJson } from '../../json/read-json.ts'
 import { EVERYTHING } from '../../json/shape.ts'
 import type { Defaults } from '../../system/defaults.ts'
@@ -14,6 +15,8 @@ export interface ComposeDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly bodies: RequestBodies
+  /** Users have no more than their own rights; default: false. */
+  readonly strictFileUsers?: boolean
 }
 
 /** Room for some ten thousand paths. */
@@ -30,10 +33,11 @@ interface ComposeRequest {
 
 /** `POST /files/compose` (contract B51 to B55): joins files into one and deletes them. Expects an app that leaves bodies unread. */
 export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void {
+  const fileUser = createFileUsers(deps.users, deps.strictFileUsers)
   return (app) => {
     app.post('/files/compose', async (request, reply) => {
       const { sourcePaths, destination, username } = await readRequest(request, reply, deps.bodies)
-      const user = await findFileUser(deps.users, fileUserName(username, deps.defaults.user))
+      const user = await fileUser(await findFileUser(deps.users, fileUserName(username, deps.defaults.user)))
       const resolve = (path: string, what: string) =>
         resolveFilePath(path, { user, workdir: deps.defaults.workdir, what })
       const path = resolve(destination, 'error resolving destination path')

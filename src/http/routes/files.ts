@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ByteBudget } from '../../budget/budget.ts'
 import { type ContentTypes, createContentTypes } from '../../filesystem/content-types.ts'
+import { createFileUsers, type FileUsers } from '../../filesystem/file-user.ts'
 import { checkMetadata } from '../../filesystem/metadata.ts'
 import type { Log } from '../../log.ts'
 import type { Defaults } from '../../system/defaults.ts'
@@ -27,6 +28,8 @@ export interface FilesDeps {
   readonly log: Log
   /** Milliseconds without a byte after which an upload fails; default 60,000. */
   readonly uploadIdleMs?: number
+  /** Users have no more than their own rights; default: false. */
+  readonly strictFileUsers?: boolean
 }
 
 /** Slower than any pause of a working connection, sooner than a person gives up. */
@@ -38,12 +41,15 @@ const UPLOAD_IDLE_MS = 60_000
  */
 export function filesRoutes(deps: FilesDeps): (app: FastifyInstance) => void {
   const contentTypes = createContentTypes()
+  const fileUser = createFileUsers(deps.users, deps.strictFileUsers)
   return (app) => {
     app.setErrorHandler(asUnsupportedType)
-    app.get('/files', { exposeHeadRoute: false }, (request, reply) => download(request, reply, { deps, contentTypes }))
+    app.get('/files', { exposeHeadRoute: false }, (request, reply) =>
+      download(request, reply, { deps, contentTypes, fileUser }),
+    )
     app.post('/files', async (request, reply) => {
       try {
-        return await upload(request, reply, deps)
+        return await upload(request, reply, { deps, fileUser })
       } finally {
         discardRest(request.raw)
       }
@@ -62,23 +68,32 @@ function asUnsupportedType(error: unknown, request: FastifyRequest): never {
 async function download(
   request: FastifyRequest,
   reply: FastifyReply,
-  { deps, contentTypes }: { readonly deps: FilesDeps; readonly contentTypes: ContentTypes },
+  { deps, contentTypes, fileUser }: Uploads & { readonly contentTypes: ContentTypes },
 ): Promise<FastifyReply> {
   const query = readFileQuery(request.url)
   checkAccess(request, query, { deps, operation: 'read' })
-  const user = await findFileUser(deps.users, fileUserName(query.username, deps.defaults.user))
+  const user = await fileUser(await findFileUser(deps.users, fileUserName(query.username, deps.defaults.user)))
   const what = `error expanding and resolving path '${query.path ?? ''}'`
   const path = resolveFilePath(query.path ?? '', { user, workdir: deps.defaults.workdir, what })
   const hold = deps.budget.hold('download', { connection: connectionOf(request.raw), user: user.name })
-  return sendFile(request, reply, { path, contentTypes, compressors: deps.compressors, hold, log: deps.log })
+  return sendFile(request, reply, { path, user, contentTypes, compressors: deps.compressors, hold, log: deps.log })
 }
 
-async function upload(request: FastifyRequest, reply: FastifyReply, deps: FilesDeps): Promise<FastifyReply> {
+interface Uploads {
+  readonly deps: FilesDeps
+  readonly fileUser: FileUsers
+}
+
+async function upload(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { deps, fileUser }: Uploads,
+): Promise<FastifyReply> {
   const query = readFileQuery(request.url)
   const signed = checkAccess(request, query, { deps, operation: 'write' })
   const userName = fileUserName(query.username, deps.defaults.user)
   const encoding = bodyEncodingOf(request.headers['content-encoding'])
-  const user = await findFileUser(deps.users, userName)
+  const user = await fileUser(await findFileUser(deps.users, userName))
   const metadata = metadataOf(request.raw.rawHeaders)
   checkMetadata(metadata)
   const idleMs = deps.uploadIdleMs ?? UPLOAD_IDLE_MS

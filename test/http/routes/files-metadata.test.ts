@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -58,7 +58,9 @@ test('B47 metadata that is too long or not printable is refused before anything 
 test('B49 a filesystem without attributes takes the file all the same', async (context) => {
   needsNamespace(context)
   await using files = await startFilesFront()
-  const [stored] = await put(files, '/proc/self/comm', { 'x-metadata-a': 'b' })
+  const child = spawn('sleep', ['60'])
+  const [stored] = (await files.put(`/proc/${child.pid}/oom_score_adj`, '100', { 'x-metadata-a': 'b' })) as unknown[]
+  child.kill()
   expect(stored).not.toHaveProperty('metadata')
   expect(files.logged).toContainEqual(expect.objectContaining({ level: 'warn', keys: 1 }))
 })

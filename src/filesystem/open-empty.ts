@@ -1,0 +1,53 @@
+import { close, constants, ftruncate } from 'node:fs'
+import { promisify } from 'node:util'
+import { AppError } from '../errors.ts'
+import { unpackOpened } from '../native/entries.ts'
+import { openToWrite } from '../native/files.ts'
+import { permitted } from './file-user.ts'
+import { forgiveOwner, type Owner } from './ownership.ts'
+import { inWriteTurn } from './write-turns.ts'
+
+/** A file that is to be written from its start. */
+export interface EmptyFile {
+  /** The caller closes it. */
+  readonly fd: number
+  /** It was not there before. */
+  readonly made: boolean
+  /** A device that keeps nothing. */
+  readonly device: boolean
+}
+
+const emptyFile = promisify(ftruncate)
+const closeFile = promisify(close)
+
+/** Closing a file that was emptied may begin to write out what it has got since (ext4(5), auto_da_alloc). */
+export const closeWritten = (fd: number) => inWriteTurn(() => closeFile(fd))
+
+/**
+ * Opens a file to be written anew, in place, and empties it; makes it for its owner where it is missing. Rejects with AppError
+ * (invalid_argument for what is no file, permission_denied) or with the system error.
+ */
+export async function openEmpty(path: string, owner: Owner): Promise<EmptyFile> {
+  const packed = await permitted(path, () => inWriteTurn(() => openToWrite(Buffer.from(path), owner)))
+  const { fd, mode, made, ownerError } = unpackOpened(packed)
+  const kind = mode & constants.S_IFMT
+  if (fd === undefined) {
+    if (kind === constants.S_IFDIR) throw isDirectory(path)
+    throw new AppError('invalid_argument', `path is not a regular file: ${path}`)
+  }
+  const file = { fd, made, device: kind === constants.S_IFCHR }
+  if (ownerError === '') return file
+  try {
+    await forgiveOwner(fd, owner, Object.assign(new Error('fchown'), { code: ownerError }))
+    await inWriteTurn(() => emptyFile(fd, 0))
+    return file
+  } catch (error) {
+    await closeWritten(fd)
+    throw error
+  }
+}
+
+/** The refusal to write a directory. */
+export function isDirectory(path: string): AppError {
+  return new AppError('invalid_argument', `path is a directory: ${path}`)
+}

@@ -1,0 +1,96 @@
+import { loadAddon } from './load.ts'
+
+/**
+ * Whom a file call is for. It decides what links may lead to: a link of somebody else than root is followed only to what belongs to the
+ * link's owner (or into nothing, in a directory of theirs), and in a directory that everybody may write only if it is the actor's or
+ * the directory owner's. Nobody is led to the daemon's own entries in proc(5), nor by links that stand for what a process has open.
+ * Refusals have the `syscall` `follow` and the code EACCES. For root, and where the daemon runs as the actor, only the latter holds.
+ */
+export interface Actor {
+  /** What is made belongs to them. */
+  readonly uid: number
+  readonly gid: number
+  /** Set: the call has the actor's own rights, with these groups and no capabilities. What they do not allow has the `syscall` `rights`. */
+  readonly groups?: readonly number[]
+  /** A directory that must not be left, by links or `..`. Refusals have the `syscall` `beneath`. */
+  readonly beneath?: Uint8Array
+}
+
+/** The functions of the addon that work on files. */
+interface FilesAddon {
+  readEntry(path: Uint8Array, prefix: string, actor?: Actor): Promise<Buffer>
+  readEntries(path: Uint8Array, prefix: string, limit: number, actor?: Actor): Promise<Buffer>
+  readStatus(path: Uint8Array, actor: Actor): Promise<Buffer>
+  openToRead(path: Uint8Array, actor: Actor): Promise<Buffer>
+  openToWrite(path: Uint8Array, actor: Actor): Promise<Buffer>
+  makeDirectories(path: Uint8Array, actor: Actor): Promise<Buffer>
+  finishFile(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
+  copyAttributes(from: number, to: number): Promise<Buffer>
+  removeTree(path: Uint8Array, actor?: Actor): Promise<Buffer>
+  removeFile(path: Uint8Array, actor: Actor, fd?: number): Promise<Buffer>
+  renameEntry(source: Uint8Array, destination: Uint8Array, actor: Actor): Promise<Buffer>
+  openParent(path: Uint8Array, actor: Actor): Promise<Buffer>
+}
+
+const addon = loadAddon<FilesAddon>()
+
+/**
+ * lstat(2) of a path with the target of a link and the extended attributes whose names begin with `prefix`, packed for
+ * `unpackEntries` (native/entries.ts). On the thread pool. Rejects with `code`; throws EINVAL for a NUL byte. Without an actor the path is one
+ * of the daemon's own.
+ */
+export const readEntry = addon.readEntry
+/**
+ * The same for all entries of a directory, in byte order of their names; entries that vanish meanwhile are left out. Rejects
+ * with `code`: EOVERFLOW for more than `limit`.
+ */
+export const readEntries = addon.readEntries
+/**
+ * stat(2), the type of the filesystem, and the real path, packed for `unpackStatus`. On the thread pool. Rejects with `code` and `syscall`.
+ */
+export const readStatus = addon.readStatus
+/**
+ * Opens a regular file, or a device that never waits, for reading, packed as four bytes; -1: it is something else, and was not opened. The
+ * caller closes it. On the thread pool. Rejects with `code` and `syscall`.
+ */
+export const openToRead = addon.openToRead
+/**
+ * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, gives it to the actor unless
+ * it was somebody else's before, and then empties it. Somebody else's file loses the bits that let it run as its owner. The devices null,
+ * zero and full are opened, too; what is anything else is not. The result is packed for `unpackOpened`: with an owner error the file is
+ * open, but not emptied. Rejects with `code` and `syscall`. On the thread pool.
+ */
+export const openToWrite = addon.openToWrite
+/**
+ * Makes a directory and its missing parents, 0755 less the umask, for the actor; the path is clean and absolute. Packed for
+ * `unpackDirectories`. Rejects with `code` and `syscall`. On the thread pool.
+ */
+export const makeDirectories = addon.makeDirectories
+/**
+ * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin with
+ * `prefix`, and gives those that are there then, packed for `unpackAttributes`. Closes the descriptor in any case. On the
+ * thread pool. Rejects with `code` and `syscall` (EOPNOTSUPP, ENOSPC, EDQUOT).
+ */
+export const finishFile = addon.finishFile
+/**
+ * Copies all extended attributes from one open file to another, access control lists and capabilities included; those that the
+ * target refuses are left out. Gives nothing. Both descriptors must stay open until it settles. Rejects with `code`.
+ */
+export const copyAttributes = addon.copyAttributes
+/**
+ * Deletes a path and everything below it, never through a link; a missing one is no error. Goes on after a failure, and then
+ * rejects with the first one's `code`. On the thread pool. Gives nothing.
+ */
+export const removeTree = addon.removeTree
+/**
+ * unlink(2); with a descriptor only if the path, links followed, leads to that very file (ESTALE). Gives nothing. On the thread pool.
+ * Rejects with `code`.
+ */
+export const removeFile = addon.removeFile
+/**
+ * rename(2), never onto a directory (EEXIST) unless it is the same one by another path. Gives nothing. On the thread pool. Rejects with `code`:
+ * EXDEV for another filesystem, ENOTDIR for a directory onto a file.
+ */
+export const renameEntry = addon.renameEntry
+/** Opens (O_PATH) the directory that the last name of a path is in, packed for `unpackParent`; the caller closes it. Rejects with `code`. */
+export const openParent = addon.openParent

@@ -1,0 +1,182 @@
+// Opens files, and makes directories for them, each in one piece of work: every trip to the thread pool costs more than the system
+// calls it is for.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "job.h"
+#include "registration.h"
+#include "values.h"
+#include "walk.h"
+
+namespace envd {
+
+namespace {
+
+// O_NONBLOCK: a FIFO that takes the file's place meanwhile must not stop the thread.
+constexpr int write_flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW;
+constexpr int read_flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW;
+constexpr mode_t new_file_mode = 0666;
+constexpr mode_t new_directory_mode = 0755;
+constexpr int max_tries = 16;
+
+template <typename PathJob>
+napi_value start_at_path(napi_env env, napi_callback_info info, const char* name) {
+  Arguments arguments;
+  auto job = std::make_unique<PathJob>();
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
+  return start_job(env, std::move(job), name);
+}
+
+struct OpenToWrite : ActorJob {
+  std::string path;
+
+  void act() override {
+    // Others may make and remove the file meanwhile.
+    for (int tries = 0; tries < max_tries; tries++) {
+      Place place;
+      if (!find_place(*this, path, Last::follow, "stat", place)) {
+        if (error == ENOENT) call = "open";
+        return;
+      }
+      // Looked at before it is opened: opening a device may have effects of its own.
+      if (place.exists() && !S_ISREG(place.status.st_mode) && !is_sink(place.status)) return report(Descriptor(), place.status.st_mode, 0, 0);
+      const int flags = place.exists() ? write_flags : write_flags | O_CREAT | O_EXCL;
+      Descriptor file(openat(place.parent.get(), place.name.c_str(), flags, new_file_mode));
+      if (file.valid()) return open_file(std::move(file), !place.exists());
+      if (errno != (place.exists() ? ENOENT : EEXIST) && errno != ELOOP) return fail("open", errno);
+    }
+    fail("open", ELOOP);
+  }
+
+  void open_file(Descriptor file, bool made) {
+    struct stat status {};
+    if (fstat(file.get(), &status) < 0) return fail("fstat", errno);
+    if (is_sink(status)) return report(std::move(file), status.st_mode, made, 0);
+    if (!S_ISREG(status.st_mode)) return report(Descriptor(), status.st_mode, made, 0);
+    const int owner_error = own(file.get(), status, made);
+    // After it was given, so that what is written counts for the owner.
+    if (owner_error == 0 && status.st_size > 0 && ftruncate(file.get(), 0) < 0) return fail("ftruncate", errno);
+    report(std::move(file), status.st_mode, made, owner_error);
+  }
+
+  // What is somebody else's stays so, but loses the bits and capabilities that let it run as its owner, as after any chown(2).
+  int own(int file, const struct stat& status, bool made) const {
+    if (actor.own_rights) return 0;
+    const bool foreign = !made && status.st_uid != actor.uid && geteuid() == 0;
+    if (foreign) return fchown(file, static_cast<uid_t>(-1), static_cast<gid_t>(-1)) < 0 && !is_kernel_filesystem(file) ? errno : 0;
+    return fchown(file, actor.uid, actor.gid) < 0 ? errno : 0;
+  }
+
+  void report(Descriptor file, mode_t mode, bool made, int owner_error) {
+    put_integer(result, static_cast<uint32_t>(file.release()), 4);
+    put_integer(result, mode, 4);
+    put_integer(result, made ? 1 : 0, 4);
+    put_text(result, owner_error == 0 ? "" : error_name(owner_error));
+  }
+};
+
+struct OpenToRead : ActorJob {
+  std::string path;
+
+  void act() override {
+    for (int tries = 0; tries < max_tries; tries++) {
+      Place place;
+      if (!find_place(*this, path, Last::follow, "open", place)) return;
+      if (!place.exists()) return fail("open", ENOENT);
+      // Nothing is opened that could wait, or whose opening has effects.
+      if (!S_ISREG(place.status.st_mode) && !is_sink(place.status)) return put_integer(result, UINT32_MAX, 4);
+      const int file = openat(place.parent.get(), place.name.c_str(), read_flags);
+      if (file >= 0) return put_integer(result, static_cast<uint32_t>(file), 4);
+      if (errno != ENOENT && errno != ELOOP) return fail("open", errno);
+    }
+    fail("open", ELOOP);
+  }
+};
+
+struct MakeDirectories : ActorJob {
+  std::string path;
+  // One that was looked at and is none.
+  std::string file;
+  bool made = false;
+
+  void act() override {
+    made = ensure(path);
+    if (error != 0) return;
+    put_integer(result, made ? 1 : 0, 4);
+    result.append(file);
+  }
+
+  // Whether it was made here.
+  bool ensure(const std::string& directory) {
+    Place place;
+    if (!find_place(*this, directory, Last::follow, "stat", place)) {
+      const size_t slash = directory.rfind('/');
+      const bool further_up = (error == ENOENT || error == ENOTDIR) && slash != std::string::npos && slash > 0;
+      if (!further_up) return false;
+      // A file further up is found, and named, when its own level is looked at.
+      fail("", 0);
+      ensure(directory.substr(0, slash));
+      if (error != 0 || !file.empty() || !find_place(*this, directory, Last::follow, "stat", place)) return false;
+    }
+    if (!place.exists()) return create(directory, place);
+    if (!S_ISDIR(place.status.st_mode)) file = directory;
+    return false;
+  }
+
+  bool create(const std::string& directory, const Place& place) {
+    Place found;
+    if (!find_place(*this, directory, Last::keep, "mkdir", found)) return false;
+    // A link that leads nowhere.
+    const bool taken = found.exists() && S_ISLNK(found.status.st_mode);
+    if (!taken && mkdirat(place.parent.get(), place.name.c_str(), new_directory_mode) == 0) return give(place);
+    const int refused = taken ? EEXIST : errno;
+    // Others may make the same one meanwhile.
+    const bool there = refused == EEXIST && find_place(*this, directory, Last::follow, "mkdir", found) && found.exists();
+    if (error == 0 && !(there && S_ISDIR(found.status.st_mode))) fail("mkdir", refused);
+    return false;
+  }
+
+  // One that was swapped for a link or for somebody else's directory meanwhile is left alone.
+  bool give(const Place& place) {
+    if (actor.own_rights) return true;
+    const Descriptor opened(openat(place.parent.get(), place.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status {};
+    if (!opened.valid() || fstat(opened.get(), &status) < 0) {
+      fail("open", errno);
+      return true;
+    }
+    const bool ours = status.st_uid == geteuid();
+    if (!ours || fchown(opened.get(), actor.uid, actor.gid) == 0) return true;
+    const int refused = errno;
+    if (actor.uid == geteuid() || is_kernel_filesystem(opened.get())) return true;
+    fail("fchown", refused);
+    // Nobody has asked for a directory of the daemon's own. Others may have put something into it, and then it stays.
+    unlinkat(place.parent.get(), place.name.c_str(), AT_REMOVEDIR);
+    return true;
+  }
+};
+
+napi_value open_to_write(napi_env env, napi_callback_info info) {
+  return start_at_path<OpenToWrite>(env, info, "openToWrite");
+}
+
+napi_value open_to_read(napi_env env, napi_callback_info info) { return start_at_path<OpenToRead>(env, info, "openToRead"); }
+
+napi_value make_directories(napi_env env, napi_callback_info info) {
+  return start_at_path<MakeDirectories>(env, info, "makeDirectories");
+}
+
+}  // namespace
+
+void register_open(napi_env env, napi_value exports) {
+  export_function(env, exports, "openToWrite", open_to_write);
+  export_function(env, exports, "openToRead", open_to_read);
+  export_function(env, exports, "makeDirectories", make_directories);
+}
+
+}  // namespace envd
