@@ -9,6 +9,7 @@ import { bind, type Endpoint, portOf } from './bind.ts'
 import { createConnections } from './connections.ts'
 import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
+import { beginsInit, createInitTurns } from './init-turns.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
 
 /** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
@@ -76,8 +77,13 @@ export function createListener(options: ListenerOptions): Listener {
   let protocols: (Record<Protocol, ProtocolServer> & { readonly http1: Http1 }) | undefined
   let closed: Promise<void> | undefined
 
+  const take = (socket: Socket, protocol: Protocol) => {
+    undecided.delete(socket)
+    protocols?.[protocol].take(socket)
+  }
+  const initTurns = createInitTurns((socket) => take(socket, 'http1'))
   const accept = (socket: Socket) => {
-    if (!table.add(socket)) return void socket.destroy()
+    if (initTurns.isAbandoned(socket) || !table.add(socket)) return void socket.destroy()
     connections.add(socket)
     undecided.add(socket)
     socket.once('close', () => {
@@ -86,9 +92,9 @@ export function createListener(options: ListenerOptions): Listener {
     })
     detectProtocol(socket, {
       timeout: headersTimeout,
-      decided: (protocol) => {
-        undecided.delete(socket)
-        protocols?.[protocol].take(socket)
+      decided: (protocol, beginning) => {
+        if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
+        else take(socket, protocol)
       },
     })
   }

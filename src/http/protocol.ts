@@ -10,7 +10,8 @@ const PREFACE = Buffer.from('PRI')
 export interface Detection {
   /** Milliseconds without a byte after which it is dropped. */
   readonly timeout: number
-  decided(protocol: Protocol): void
+  /** @param beginning the bytes that were read, and are put back. */
+  decided(protocol: Protocol, beginning: Buffer): void
 }
 
 /**
@@ -31,7 +32,7 @@ export function detectProtocol(socket: Socket, { timeout, decided }: Detection):
     socket.off('readable', look).off('end', giveUp).off('timeout', giveUp)
     socket.setTimeout(0)
     socket.unshift(seen)
-    decided(same ? 'http2' : 'http1')
+    decided(same ? 'http2' : 'http1', seen)
   }
   socket.on('error', giveUp)
   socket.setTimeout(timeout)

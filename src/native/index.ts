@@ -132,6 +132,7 @@ interface Addon {
   freezeFilesystem(path: Uint8Array): Promise<Buffer>
   thawFilesystem(path: Uint8Array): Promise<Buffer>
   receivedSegments(fd: number): number
+  peerLeft(fd: number, beginning: Uint8Array): boolean
   askPeer(fd: number): void
   randomBytes(length: number): Buffer
   stirRandom(buffer: Uint8Array, offset: number, length: number): void
@@ -236,6 +237,8 @@ export const waitingBytes = addon.waitingBytes
 export const listeningSockets = addon.listeningSockets
 /** TCP segments that have come from a connection's peer (tcpi_segs_in of TCP_INFO in tcp(7), modulo 2^32). Throws with `code`. */
 export const receivedSegments = addon.receivedSegments
+/** Whether a TCP connection is closed by a side (TCP_INFO) and what waits to be read begins so, which is then discarded. Throws `code`. */
+export const peerLeft = addon.peerLeft
 /**
  * Makes the peer of an established TCP connection acknowledge, now: a window probe (RFC 9293, 3.8.6.1), also while data is in flight or the
  * peer takes none. A peer may answer only one in 500 ms. Throws with `code`: EPERM without CAP_NET_ADMIN, ENOTCONN when either side has closed.
@@ -250,8 +253,5 @@ export const freezeFilesystem = addon.freezeFilesystem
 export const thawFilesystem = addon.thawFilesystem
 /** getrandom(2): at most 256 bytes, fresh from the kernel; none are kept in this process. Throws with `code`. */
 export const randomBytes = addon.randomBytes
-/**
- * Mixes bytes into what the kernel makes random numbers of, and makes it start anew from there (RNDRESEEDCRNG in random(4)). Throws with
- * `code`: EPERM without CAP_SYS_ADMIN, and then the bytes count from the kernel's next renewal on, within a minute.
- */
+/** Mixes bytes into the kernel's random numbers, from now on (RNDRESEEDCRNG in random(4)); with EPERM thrown, within a minute. */
 export const stirRandom = addon.stirRandom

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cstddef>
+#include <cstring>
 
 #include "registration.h"
 #include "values.h"
@@ -15,6 +16,8 @@ namespace {
 
 // TCP_ESTABLISHED, which <netinet/tcp.h> names and <linux/tcp.h> does not.
 constexpr uint8_t established = 1;
+
+constexpr size_t max_beginning = 64;
 
 bool get_tcp_info(napi_env env, int descriptor, tcp_info& result) {
   socklen_t length = sizeof result;
@@ -37,6 +40,33 @@ napi_value received_segments(napi_env env, napi_callback_info info) {
   tcp_info state{};
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
   return get_tcp_info(env, descriptor, state) ? from_integer(env, state.tcpi_segs_in) : nullptr;
+}
+
+// Whether the bytes that wait to be read begin with these; if so, they are discarded (MSG_TRUNC in tcp(7)), because closing a connection
+// with bytes that nobody read resets it.
+bool discard_beginning(int descriptor, const uint8_t* bytes, size_t length) {
+  uint8_t waiting[max_beginning];
+  const ssize_t count = recv(descriptor, waiting, length, MSG_PEEK | MSG_DONTWAIT);
+  if (count != static_cast<ssize_t>(length) || memcmp(waiting, bytes, length) != 0) return false;
+  recv(descriptor, nullptr, INT32_MAX, MSG_TRUNC | MSG_DONTWAIT);
+  return true;
+}
+
+napi_value peer_left(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  void* beginning = nullptr;
+  size_t length = 0;
+  tcp_info state{};
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  if (napi_get_buffer_info(env, arguments.at[1], &beginning, &length) != napi_ok || length > max_beginning)
+    return throw_errno(env, "recv", EINVAL);
+  if (!get_tcp_info(env, descriptor, state)) return nullptr;
+  const bool left = state.tcpi_state != established &&
+                    (length == 0 || discard_beginning(descriptor, static_cast<const uint8_t*>(beginning), length));
+  napi_value result = nullptr;
+  napi_get_boolean(env, left, &result);
+  return result;
 }
 
 // Leaving the repair mode sends a window probe, whatever waits in the queues and however far retransmission has backed off.
@@ -62,6 +92,7 @@ napi_value ask_peer(napi_env env, napi_callback_info info) {
 
 void register_peer(napi_env env, napi_value exports) {
   export_function(env, exports, "receivedSegments", received_segments);
+  export_function(env, exports, "peerLeft", peer_left);
   export_function(env, exports, "askPeer", ask_peer);
 }
 

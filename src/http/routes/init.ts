@@ -6,6 +6,7 @@ import { VERSION } from '../../version.ts'
 import { clientGone } from '../client-gone.ts'
 import { type InitRequest, parseInitRequest } from '../init-request.ts'
 import type { Initialization } from '../initialization.ts'
+import { peerLeft } from '../peer-left.ts'
 import type { RequestBodies } from '../request-bodies.ts'
 
 /**
@@ -22,8 +23,7 @@ export interface InitRouteDeps {
   readonly lookAround?: () => void
 }
 
-/**
- * `POST /init`: sets the access token, the clock, the variables and the defaults of all later calls (contract F). */
+/** `POST /init`: sets the access token, the clock, the variables and the defaults of all later calls (contract F). */
 export function initRoute(app: FastifyInstance, { initialization, bodies, lookAround }: InitRouteDeps): void {
   app.addHook('onResponse', async (_, { statusCode }) => (statusCode < 300 ? lookAround?.() : undefined))
   app.post('/init', {
@@ -34,6 +34,7 @@ export function initRoute(app: FastifyInstance, { initialization, bodies, lookAr
     },
     handler: async (request, reply) => {
       const signal = clientGone(reply.raw)
+      if (peerLeft(request.raw.socket)) throw new AppError('unavailable', 'the client is gone')
       const parsed = await readRequest(request.raw, bodies, signal)
       const onAudit = (audit: string) => void reply.header('x-envd-freeze-audit', audit)
       const outcome = await initialization.apply(parsed, { signal, onAudit })

@@ -1,3 +1,4 @@
+import { watchLateness } from '../../lib/lateness.ts'
 import { within } from '../../lib/within.ts'
 import type { MmdsOptions } from './options.ts'
 import type { Reads } from './reads.ts'
@@ -16,15 +17,23 @@ export interface LookUpOptions {
 const PATIENCE_MS = 500
 
 /**
+ * A daemon that gets the processor so much too late has itself to blame for the silence; the repair's programs would take what little it
+ * gets.
+ */
+const MAX_LATENESS_MS = 50
+
+/**
  * Makes the look-up of contract F9: asks the metadata service, if need be a second time after a repair. It gives undefined when
- * both were in vain, and never rejects. Calls that overlap share repair and looks.
+ * both were in vain, and never rejects. Nothing is repaired while the event loop itself is late. Calls that overlap share repair and looks.
  */
 export function createLookUp(options: LookUpOptions): () => Promise<MmdsOptions | undefined> {
   const { reads, repair, signal, patience = PATIENCE_MS } = options
   const attempt = async (first: Promise<MmdsOptions>) => {
+    const lateness = watchLateness()
     const found = await within(patience, first, signal)
+    const late = lateness.stop() > MAX_LATENESS_MS
     if (found !== undefined) return found
-    await repair()
+    if (!late) await repair()
     // What was begun before the repair may hang for a while yet.
     return reads.next(0)
   }

@@ -60,3 +60,16 @@ test('F9 calls that overlap share looks and repair', async () => {
   expect(await Promise.all(Array.from({ length: 50 }, lookUp))).toEqual(Array(50).fill(undefined))
   expect({ repairs, asked: mmds.requests.length }).toEqual({ repairs: 1, asked: 2 })
 })
+
+test('F9 while the event loop itself is late nothing is repaired, and the service is asked once more', async () => {
+  await using mmds = await startFakeMmds()
+  mmds.conduct = 'silent'
+  let repairs = 0
+  const found = lookUpOf(mmds, () => repairs++, 1_000)()
+  await expect.poll(() => mmds.requests.length).toBe(1)
+  mmds.conduct = 'answer'
+  const end = performance.now() + 1_200
+  while (performance.now() < end);
+  expect(await found).toEqual(OPTIONS)
+  expect(repairs).toBe(0)
+})
