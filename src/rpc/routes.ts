@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import { refuseCall } from '../http/refuse-call.ts'
+import { errorFields } from '../lib/error-fields.ts'
 import { createAccessLog } from './access-log.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'
 import type { LibraryHandler } from './library.ts'
@@ -42,6 +43,17 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   )
   const handle = async (path: string, kind: MethodKind, request: FastifyRequest, reply: FastifyReply) => {
     if (!isCall(request, reply, kind)) return reply
+    try {
+      await serve(path, kind, { request, reply })
+    } catch (error) {
+      // As long as nothing was begun, the app answers.
+      if (!reply.sent) throw error
+      deps.log.error({ operation_id: request.id, ...errorFields(error) }, 'an rpc could not be answered')
+      reply.raw.destroy()
+    }
+    return reply
+  }
+  const serve = async (path: string, kind: MethodKind, { request, reply }: Exchange) => {
     const contentType = request.headers['content-type']
     const [unary, unaryForm] = [unaries.get(path), unaryCodec(contentType)]
     const [stream, streamForm] = [streams.get(path), streamCodec(contentType)]
@@ -49,7 +61,6 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
     else if (stream !== undefined && streamForm !== undefined)
       await serveStream(stream, streamForm, { request, reply }, served)
     else if (normalise(request, reply, kind)) await serveByLibrary(path, request, reply)
-    return reply
   }
   let library: Promise<ReadonlyMap<string, LibraryHandler>> | undefined
   const loadLibrary = () => {
@@ -64,6 +75,11 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   return (app) => {
     for (const [path, kind] of kinds) app.all(path, (request, reply) => handle(path, kind, request, reply))
   }
+}
+
+interface Exchange {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
 }
 
 function methodKinds(): Map<string, MethodKind> {

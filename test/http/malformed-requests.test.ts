@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtemp } from 'node:fs/promises'
+import { connect } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -109,6 +111,13 @@ test('another version of HTTP is 505', async () => {
 
 test('CONNECT is 501', async () => {
   expect(await say('CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n')).toMatch(/^HTTP\/1\.1 501 .*"code":501/s)
+})
+
+test('CONNECT over HTTP/2 is 501', async () => {
+  const session = connect(daemon().url)
+  const [headers] = await once(session.request({ ':method': 'CONNECT', ':authority': 'x:80' }), 'response')
+  session.destroy()
+  expect(headers[':status']).toBe(501)
 })
 
 test('HTTP/1.0 keeps a connection that asks for it, also after answers without a body', async () => {
