@@ -77,11 +77,13 @@ describe.concurrent('after the leader has exited', () => {
     },
   )
 
-  test('D18 the two seconds hold while the reader takes nothing, and what the command wrote itself comes whole', async () => {
+  test('D18 the two seconds hold while the reader takes nothing, and what the command wrote itself comes whole', {
+    timeout: 30_000,
+  }, async () => {
     const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'head -c 100000 /dev/zero; yes & echo $! >&2'] })
     const pid = await startedPid(stream)
     const listed = async () => (await list(daemon.url)).some((process) => process.pid === pid)
-    await vi.waitUntil(async () => !(await listed()), { timeout: 5000 })
+    await vi.waitUntil(async () => !(await listed()), { timeout: 20_000 })
     const { messages } = await stream.rest()
     const bytes = Buffer.concat(messages.map((message) => dataOf(message)))
     expect(bytes.filter((byte) => byte === 0).length).toBe(100_000)
