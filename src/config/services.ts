@@ -94,16 +94,14 @@ function entryProblems(entry: unknown, index: number): string[] {
       typeof restart !== 'string' || RESTART_MODES.some((mode) => mode === restart),
       `.restart must be one of ${RESTART_MODES.join(', ')}, got "${restart}"`,
     ),
-    ...unless(env === undefined || isVariables(env), '.env must be an object of strings by names of variables'),
+    ...unless(env === undefined || isVariables(env), '.env must be an object of strings'),
     ...unless(after === undefined || isTexts(after), '.after must be a list of names'),
   ]
 }
 
+/** Names that no program can be given are left out when the command is started. */
 function isVariables(env: unknown): boolean {
-  return (
-    isObject(env) &&
-    Object.entries(env).every(([name, text]) => name !== '' && !/[=\0]/.test(name) && typeof text === 'string')
-  )
+  return isObject(env) && Object.values(env).every((text) => typeof text === 'string')
 }
 
 function isTexts(value: unknown): boolean {

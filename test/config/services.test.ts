@@ -63,7 +63,7 @@ const refused: readonly (readonly [unknown, string])[] = [
     'services[0]: unknown key "comand"; services[0].user must be a string, got the number 1',
   ],
   [[plain('a', { restart: 'no' })], 'services[0].restart must be one of never, on-failure, always, got "no"'],
-  [[plain('a', { env: { 'A=': '1' } })], 'services[0].env must be an object of strings by names of variables'],
+  [[plain('a', { env: { A: 1 } })], 'services[0].env must be an object of strings'],
   [[plain('a', { after: 'b' })], 'services[0].after must be a list of names'],
   [[plain('a'), plain('a')], 'services: "a" is there twice'],
   [[plain('a', { after: ['b'] })], 'services: "a" is after "b", which is no service'],

@@ -102,17 +102,19 @@ describe('environment', () => {
     expect(other.stdout()).not.toMatch(/secret|A=B/)
   })
 
-  test.each(['flag', 'file'])(
-    'D11 what is no variable is left out of what the configuration sets for the start command, by a %s',
+  test.each(['a flag', 'a file', 'a service'])(
+    'D11 what is no variable is left out of what the configuration sets for a command of its own, by %s',
     async (how) => {
       await using directory = await makeTmpDir()
       const [config, printed] = [join(directory.path, 'config.json'), join(directory.path, 'printed')]
-      await writeFile(config, JSON.stringify({ 'start-env': { 'A=B': 'secret', '': 'secret', GOOD: '1' } }))
-      const given = how === 'file' ? ['-config', config] : ['-start-env', '=secret', '-start-env', 'GOOD=1']
-      await using other = await startDaemon({
-        env,
-        args: [...given, '-start-cmd', `env >${printed}.new; mv ${printed}.new ${printed}; sleep 300`],
-      })
+      const command = `env >${printed}.new; mv ${printed}.new ${printed}; sleep 300`
+      const variables = { 'A=B': 'secret', '': 'secret', GOOD: '1' }
+      const content =
+        how === 'a service' ? { services: [{ name: 'web', command, env: variables }] } : { 'start-env': variables }
+      await writeFile(config, JSON.stringify(content))
+      const given = how === 'a flag' ? ['-start-env', '=secret', '-start-env', 'GOOD=1'] : ['-config', config]
+      const started = how === 'a service' ? [] : ['-start-cmd', command]
+      await using other = await startDaemon({ env, args: [...given, ...started] })
       const text = await vi.waitFor(() => readFile(printed, 'utf8'), { timeout: 10_000 })
       expect(text).toMatch(/^GOOD=1$/m)
       expect(text).not.toMatch(/secret/)
