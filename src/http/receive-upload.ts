@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
+import type { FileUser } from '../filesystem/file-user.ts'
 import { MalformedForm, type Part, receiveMultipart } from '../filesystem/multipart.ts'
 import { type StoredFile, storeFile, type UploadTarget } from '../filesystem/upload.ts'
 import { cleanPath } from '../lib/clean-path.ts'
@@ -54,19 +55,16 @@ function receiveRaw(body: Readable, upload: Upload): Promise<StoredFile> {
 }
 
 async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload): Promise<StoredFile[]> {
-  // One signature of the empty path would otherwise allow any file name (contract B11).
-  if (upload.signed && upload.path === undefined) {
-    throw new AppError('invalid_argument', 'path query parameter is required for signed upload')
-  }
   // By clean path, in order.
   const stored = new Map<string, StoredFile>()
   const onPart = async (part: Part, signal: AbortSignal) => {
     const { name, filename } = parsePartDisposition(part.disposition)
     if (name !== 'file') return void part.body.resume()
     const path = partPath(filename, upload)
+    const owner = upload.signed && !upload.path ? confined(upload.target.owner) : upload.target.owner
     const clean = cleanPath(path)
     if (stored.has(clean)) throw secondFile(path, clean, stored)
-    stored.set(clean, await storeFile(part.body, { ...upload.target, path, signal }))
+    stored.set(clean, await storeFile(part.body, { ...upload.target, owner, path, signal }))
   }
   const { signal, idleMs } = upload
   try {
@@ -86,13 +84,31 @@ function boundaryOf({ type, parameters }: MediaType): string {
   return boundary
 }
 
-function partPath(filename: string | undefined, { path, resolve }: Upload): string {
-  if (path !== undefined) return resolve(path)
-  if (filename !== undefined) return resolve(filename)
+function partPath(filename: string | undefined, { path, signed, resolve }: Upload): string {
+  // SDKs sign no path where the form is to say it.
+  if (path !== undefined && !(signed && path === '')) return resolve(path)
+  if (filename !== undefined) return resolve(signed ? plainName(filename) : filename)
   throw new AppError(
     'invalid_argument',
     'error getting multipart custom part file name: filename not found in Content-Disposition header',
   )
+}
+
+/**
+ * A signature of no path is for any file of the user's, but for no more: the name may not lead out of the home directory, and nor may
+ * links (contract B11). Throws AppError for another name.
+ */
+function plainName(filename: string): string {
+  const leaves = /^[/~]/.test(filename) || filename.split('/').includes('..')
+  if (!leaves && filename !== '') return filename
+  throw new AppError(
+    'invalid_argument',
+    `file name '${filename}' of a signed upload without a path must be a name below the home directory`,
+  )
+}
+
+function confined(user: FileUser): FileUser {
+  return { ...user, beneath: Buffer.from(user.home) }
 }
 
 function secondFile(path: string, clean: string, stored: ReadonlyMap<string, StoredFile>): AppError {

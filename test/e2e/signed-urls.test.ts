@@ -27,13 +27,13 @@ async function secured(sdk: Sdk, token: string | undefined = TOKEN): Promise<San
 }
 
 /** The signed URL of a path. The first releases sign only when they are told to. */
-async function signed(sdk: Sdk, kind: 'uploadUrl' | 'downloadUrl', path: string, seconds?: number): Promise<string> {
+async function signed(sdk: Sdk, kind: 'uploadUrl' | 'downloadUrl', path?: string, seconds?: number): Promise<string> {
   const sandbox = await secured(sdk)
   const options = {
     ...(sdk.since('1.13.0') ? {} : { useSignature: true as const }),
     ...(seconds === undefined ? {} : { useSignatureExpiration: seconds }),
   }
-  return sandbox[kind](path, options)
+  return kind === 'uploadUrl' ? sandbox.uploadUrl(path, options) : sandbox.downloadUrl(path ?? '', options)
 }
 
 function form(text: string): FormData {
@@ -69,6 +69,14 @@ describe.each(sdks.filter((sdk) => sdk.since('1.5.0')))('a token with e2b $versi
     expect(await upload.json()).toEqual([{ name: path.slice(5), type: 'file', path }])
     const download = await fetch(await signed(sdk, 'downloadUrl', path, 60))
     expect({ status: download.status, text: await download.text() }).toEqual({ status: 200, text: 'signed' })
+  })
+
+  test('a signed URL without a path uploads what the form names, below the home', async () => {
+    const data = new FormData()
+    const name = `named-${sdk.version}.txt`
+    data.append('file', new Blob(['named']), name)
+    const upload = await fetch(await signed(sdk, 'uploadUrl'), { method: 'POST', body: data })
+    expect(await upload.json()).toEqual([{ name, type: 'file', path: `/home/user/${name}` }])
   })
 
   test('a signature is good for its path, operation and time only', async () => {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { chown, mkdir, readdir, readFile, readlink, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { needsRoot } from '../../_util/namespace.ts'
 import { type FilesFront, failed, startFilesFront } from '../files-front.ts'
 
 test('F4 a form that is cut in a part is refused, with the connection still up', async () => {
@@ -105,18 +106,46 @@ test('B33 F8 a thousand small parts and one large one arrive in order', async ()
   expect(await readFile(join(files.dir, 'many/999'), 'utf8')).toBe('999')
 })
 
-test('B11 a signature lets no form name its own files', async () => {
+test('B11 a signature without a path is for names below the home directory only', async (context) => {
+  needsRoot(context)
   await using files = await startFilesFront()
   files.front.token.set('secret')
+  const { home, uid, gid } = files.people.ann
+  await chown(home, uid, gid)
   const sign = (path: string) =>
     `v1_${createHash('sha256').update(`${path}:write::secret`).digest('base64').replaceAll('=', '')}`
-  const body = form([['file', join(files.dir, 'any'), 'x']])
-  expect(await postForm(files, { signature: sign('') }, body)).toMatchObject(
-    failed(400, 'path query parameter is required for signed upload'),
-  )
+  const post = (name: string, query: Record<string, string> = {}) =>
+    postForm(files, { signature: sign(query['path'] ?? ''), ...query }, form([['file', name, 'x']]))
+  for (const name of ['report.csv', 'a/b/c', 'a/..b', '...']) {
+    expect(await post(name)).toMatchObject({ status: 200, text: expect.stringContaining(join(home, name)) })
+    expect(await readFile(join(home, name), 'utf8')).toBe('x')
+  }
+  expect((await post('empty-path', { path: '' })).status).toBe(200)
+  // Root's links are followed elsewhere.
+  await mkdir(join(files.dir, 'out'))
+  await symlink(join(files.dir, 'out'), join(home, 'out'))
+  await symlink(join(files.dir, 'out/file'), join(home, 'file'))
+  await symlink('a', join(home, 'in'))
+  const names = [
+    join(files.dir, 'any'),
+    join(home, 'inside'),
+    '../any',
+    'a/../../any',
+    'a/..',
+    '..',
+    '~/any',
+    '~ann',
+    'out/any',
+    'out/a/b',
+    'file',
+    'out',
+  ]
+  for (const name of names) expect(await post(name), name).toMatchObject({ status: 400 })
+  expect((await post('in/f')).status).toBe(200)
   const path = join(files.dir, 'one')
-  expect((await postForm(files, { path, signature: sign(path) }, body)).status).toBe(200)
+  expect((await post(join(files.dir, 'any'), { path })).status).toBe(200)
   expect(await readdir(files.dir)).not.toContain('any')
+  expect(await readdir(join(files.dir, 'out'))).toEqual([])
 })
 
 type FormPart = readonly [name: string, filename: string | undefined, content: string]
