@@ -70,10 +70,22 @@ export function toEntryInfo(raw: RawEntry, names: EntryNames): EntryInfo {
     size: raw.size,
     mode: targetMode & 0o777,
     permissions: modeText(raw.mode),
-    modifiedTime: { seconds: raw.modifiedSeconds, nanos: raw.modifiedNanoseconds },
+    modifiedTime: timestamp(raw.modifiedSeconds, raw.modifiedNanoseconds),
     ...(isLink ? { symlinkTarget: link === 'broken' ? names.path : link.path.toString() } : {}),
     ...(metadata.size > 0 ? { metadata: Object.fromEntries(metadata) } : {}),
   })
+}
+
+/** The years 1 and 9999, past which codecs refuse a google.protobuf.Timestamp, and the whole message with it. */
+const FIRST_SECOND = -62_135_596_800n
+const LAST_SECOND = 253_402_300_799n
+const LAST_NANOSECOND = 999_999_999
+
+/** A time that files may have and messages may not becomes the nearest that they may. */
+function timestamp(seconds: bigint, nanoseconds: number): { seconds: bigint; nanos: number } {
+  if (seconds < FIRST_SECOND) return { seconds: FIRST_SECOND, nanos: 0 }
+  if (seconds > LAST_SECOND) return { seconds: LAST_SECOND, nanos: LAST_NANOSECOND }
+  return { seconds, nanos: Math.min(nanoseconds, LAST_NANOSECOND) }
 }
 
 function typeOf(mode: number): FileType {

@@ -21,6 +21,9 @@ import { contentRange, parseRange } from './range.ts'
 /** Memory of a download beside its bytes: request, response and stream, and the file. */
 const OVERHEAD_BYTES = 16 * 1024
 
+/** The end of the year 9999: an HTTP date has no more digits (RFC 9110 5.6.7). */
+const LAST_HTTP_SECOND = 253_402_300_799
+
 /** A file to send. */
 export interface FileToSend {
   /** Absolute. */
@@ -77,7 +80,8 @@ async function answer(request: FastifyRequest, reply: FastifyReply, file: FileTo
     throw new AppError('budget_spent', 'all compressors are busy; try again, or accept identity')
   }
   const type = byName ?? sniffContentType(download.head)
-  if (download.modified > 0) reply.header('last-modified', new Date(download.modified * 1000).toUTCString())
+  if (download.modified > 0 && download.modified <= LAST_HTTP_SECOND)
+    reply.header('last-modified', new Date(download.modified * 1000).toUTCString())
   const condition = judgeConditions(headers, download.modified)
   if (condition !== 'proceed') {
     await finish(body)
