@@ -197,7 +197,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
         metrics: createMetricsService({ sampler }),
         ports: createPortsService(ports, { showArguments: config.portArguments }),
         supervisor: createSupervisorService(services),
-        log,
+        ...{ budget, compressors: files.compressors, log },
         countCall: calls.add,
         shutdown,
       }),

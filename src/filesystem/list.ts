@@ -1,22 +1,18 @@
 import { constants } from 'node:fs'
-import { setImmediate } from 'node:timers/promises'
+import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
-import { type RawEntry, unpackEntries, unpackStatus } from '../native/entries.ts'
-import { type Actor, readEntries, readStatus } from '../native/files.ts'
+import { createTurns } from '../lib/turns.ts'
+import { type RawEntry, unpackStatus } from '../native/entries.ts'
+import { type Actor, readStatus } from '../native/files.ts'
 import type { Users } from '../system/users.ts'
 import { type EntryInfo, isKind, toEntryInfo } from './entry.ts'
 import { failure, fileErrno } from './failure.ts'
 import { permitted, refusalOf } from './file-user.ts'
-import { METADATA_PREFIX } from './metadata.ts'
+import { openLevel } from './list-level.ts'
 
-/**
- * Entries of one response, which is one message in memory: about 2 KiB each until it is sent, so that the largest listing takes
- * 500 MB. Without a limit one call could use up the sandbox's memory, and end every command with the daemon.
- */
-const MAX_ENTRIES = 250_000
-/** Entries that are converted before other work gets a turn; about 2 ms. */
-const BATCH = 1_000
+/** Entries of one piece, some 2 KiB each as objects: they live until the piece is encoded. */
+const PIECE_ENTRIES = 50
 
 /** What to list. */
 export interface ListOptions {
@@ -27,32 +23,25 @@ export interface ListOptions {
   readonly users: Users
   readonly actor: Actor
   readonly signal: AbortSignal
-  /** For tests. */
-  readonly maxEntries?: number
+  /** Grows by the names of each directory that is being listed; the caller releases it. */
+  readonly hold: Hold
 }
 
 /**
- * Lists a directory and what is below it, depth first, siblings in byte order, links not followed below the path (contract C21 to
- * C25). Directories that vanish or cannot be read below the path are listed without contents. Rejects with AppError.
+ * Lists a directory and what is below it in pieces, depth first, siblings in byte order, links not followed below the path
+ * (contract C21 to C25). Looks at entries only as the pieces are taken. Directories that vanish or cannot be read below the
+ * path are listed without contents. Throws AppError, `budget_spent` among others.
  */
-export async function listDirectory(options: ListOptions): Promise<EntryInfo[]> {
+export async function* listDirectory(options: ListOptions): AsyncGenerator<EntryInfo[], void> {
   const root = await resolveDirectory(options)
-  const walk = {
-    ...options,
-    maxEntries: options.maxEntries ?? MAX_ENTRIES,
-    entries: [] as EntryInfo[],
-    owners: new Map<number, string>(),
-    groups: new Map<number, string>(),
-  }
   const shown = cleanPath(options.path)
   try {
-    await listInto(walk, { path: root, shown: shown === '/' ? '' : shown, depth: options.depth })
+    yield* walk(options, { path: root, shown: shown === '/' ? '' : shown, depth: options.depth })
   } catch (error) {
     if (fileErrno(error) === undefined) throw error
     const reason = `error reading directory ${options.path}: ${failure('open', root.toString(), error)}`
     throw refusalOf(options.path, error) ?? new AppError('internal', reason, { cause: error })
   }
-  return walk.entries
 }
 
 /** The path without links, as bytes. */
@@ -72,13 +61,7 @@ async function resolveDirectory({ path, actor }: ListOptions): Promise<Buffer> {
   }
 }
 
-interface Walk extends ListOptions {
-  readonly maxEntries: number
-  readonly entries: EntryInfo[]
-  readonly owners: Map<number, string>
-  readonly groups: Map<number, string>
-}
-
+/** A directory to be listed. */
 interface Directory {
   /** As on disk. */
   readonly path: Buffer
@@ -87,34 +70,44 @@ interface Directory {
   readonly depth: number
 }
 
-async function listInto(walk: Walk, directory: Directory): Promise<void> {
-  walk.signal.throwIfAborted()
-  const left = walk.maxEntries - walk.entries.length
-  const packed = await readEntries(directory.path, METADATA_PREFIX, left, walk.actor).catch((error: unknown) => {
-    throw fileErrno(error) === 'EOVERFLOW' ? tooMany(walk.maxEntries) : error
-  })
-  let converted = 0
-  for (const raw of unpackEntries(packed)) {
+async function* walk({ users, actor, signal, hold }: ListOptions, root: Directory): AsyncGenerator<EntryInfo[], void> {
+  const owners = createOwners(users)
+  const turns = createTurns()
+  const levels = [{ ...root, level: await openLevel(root.path, { actor, hold }) }]
+  let piece: EntryInfo[] = []
+  for (let at = levels.at(-1); at !== undefined; at = levels.at(-1)) {
+    const raw = await at.level.next()
+    if (raw === undefined) {
+      at.level.close()
+      levels.pop()
+      continue
+    }
     const name = raw.name.toString()
-    const path = `${directory.shown}/${name}`
-    if (walk.entries.length >= walk.maxEntries) throw tooMany(walk.maxEntries)
-    walk.entries.push(toEntryInfo(raw, { path, name, ...(await ownersOf(raw, walk)) }))
-    if (directory.depth > 1 && isDirectory(raw)) {
-      await listBelow(walk, { path: below(directory.path, raw.name), shown: path, depth: directory.depth - 1 })
+    const path = `${at.shown}/${name}`
+    const names = owners.known(raw) ?? (await owners.lookUp(raw))
+    piece.push(toEntryInfo(raw, { path, name, ...names }))
+    if (at.depth > 1 && isDirectory(raw)) {
+      const directory = { path: below(at.path, raw.name), shown: path, depth: at.depth - 1 }
+      const level = await openBelow(directory.path, { actor, hold })
+      if (level !== undefined) levels.push({ ...directory, level })
     }
-    if (++converted % BATCH === 0) {
-      await setImmediate()
-      walk.signal.throwIfAborted()
-    }
+    if (piece.length < PIECE_ENTRIES) continue
+    signal.throwIfAborted()
+    yield piece
+    piece = []
+    await turns.next()
   }
+  signal.throwIfAborted()
+  if (piece.length > 0) yield piece
 }
 
 /** A directory that went away or does not let itself be read has been listed; its contents are left out. */
-async function listBelow(walk: Walk, directory: Directory): Promise<void> {
+async function openBelow(path: Buffer, options: Pick<ListOptions, 'actor' | 'hold'>) {
   try {
-    await listInto(walk, directory)
+    return await openLevel(path, options)
   } catch (error) {
     if (fileErrno(error) === undefined) throw error
+    return undefined
   }
 }
 
@@ -126,24 +119,25 @@ function below(directory: Buffer, name: Buffer): Buffer {
   return Buffer.concat([directory, Buffer.from('/'), name])
 }
 
-function ownersOf(raw: RawEntry, walk: Walk): OwnerNames | Promise<OwnerNames> {
-  const owner = walk.owners.get(raw.uid)
-  const group = walk.groups.get(raw.gid)
-  return owner !== undefined && group !== undefined ? { owner, group } : lookUp(raw, walk)
-}
-
 interface OwnerNames {
   readonly owner: string
   readonly group: string
 }
 
-async function lookUp({ uid, gid }: RawEntry, { users, owners, groups }: Walk): Promise<OwnerNames> {
-  const [owner, group] = await Promise.all([users.nameOf(uid), users.groupNameOf(gid)])
-  owners.set(uid, owner)
-  groups.set(gid, group)
-  return { owner, group }
-}
-
-function tooMany(limit: number): AppError {
-  return new AppError('resource_exhausted', `more than ${limit} entries: list a smaller depth or a deeper path`)
+/** The names of owners, each looked up once. */
+function createOwners(users: Users) {
+  const owners = new Map<number, string>()
+  const groups = new Map<number, string>()
+  return {
+    known: ({ uid, gid }: RawEntry): OwnerNames | undefined => {
+      const [owner, group] = [owners.get(uid), groups.get(gid)]
+      return owner !== undefined && group !== undefined ? { owner, group } : undefined
+    },
+    lookUp: async ({ uid, gid }: RawEntry): Promise<OwnerNames> => {
+      const [owner, group] = await Promise.all([users.nameOf(uid), users.groupNameOf(gid)])
+      owners.set(uid, owner)
+      groups.set(gid, group)
+      return { owner, group }
+    },
+  }
 }

@@ -1,8 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { ByteBudget } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import type {
   ListDirRequest,
-  ListDirResponseSchema,
   MakeDirRequest,
   MakeDirResponseSchema,
   MoveRequest,
@@ -29,7 +29,8 @@ export interface FilesystemService {
   stat(request: StatRequest, caller: Caller): Promise<MessageInitShape<typeof StatResponseSchema>>
   makeDir(request: MakeDirRequest, caller: Caller): Promise<MessageInitShape<typeof MakeDirResponseSchema>>
   move(request: MoveRequest, caller: Caller): Promise<MessageInitShape<typeof MoveResponseSchema>>
-  listDir(request: ListDirRequest, caller: Caller): Promise<MessageInitShape<typeof ListDirResponseSchema>>
+  /** In pieces of some entries, which are read as they are taken. */
+  listDir(request: ListDirRequest, caller: Caller): AsyncIterable<readonly EntryInfo[]>
   remove(request: RemoveRequest, caller: Caller): Promise<MessageInitShape<typeof RemoveResponseSchema>>
 }
 
@@ -37,6 +38,7 @@ export interface FilesystemService {
 export interface FilesystemDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
+  readonly budget: ByteBudget
   readonly log: Log
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
@@ -46,7 +48,7 @@ export interface FilesystemDeps {
  * Makes the service (contract C1 to C25). It acts with the daemon's own rights, unless users are strict; the caller's user decides on home
  * directory and ownership (contract A43), and on the links that are followed.
  */
-export function createFilesystemService({ users, defaults, strictFileUsers }: FilesystemDeps): FilesystemService {
+export function createFilesystemService({ users, defaults, budget, strictFileUsers }: FilesystemDeps): FilesystemService {
   const fileUser = createFileUsers(users, strictFileUsers)
   const userOf = async (caller: Caller) => fileUser(await selectUser(users, caller.user, defaults.user))
   const resolve = (path: string, user: User) => resolvePath(path, user, defaults.workdir)
@@ -69,11 +71,15 @@ export function createFilesystemService({ users, defaults, strictFileUsers }: Fi
       await movePath({ source: resolve(request.source, owner), destination, owner, signal: caller.signal })
       return { entry: await entryOf(destination, { users, user: owner }) }
     },
-    async listDir(request, caller) {
+    async *listDir(request, caller) {
       const actor = await userOf(caller)
-      const path = resolve(request.path, actor)
-      const depth = Math.max(1, request.depth)
-      return { entries: await listDirectory({ path, depth, users, actor, signal: caller.signal }) }
+      const hold = budget.hold('listing', { connection: caller.connection, user: actor.name })
+      const [path, depth] = [resolve(request.path, actor), Math.max(1, request.depth)]
+      try {
+        yield* listDirectory({ path, depth, users, actor, signal: caller.signal, hold })
+      } finally {
+        hold.release()
+      }
     },
     async remove(request, caller) {
       const user = await userOf(caller)

@@ -17,6 +17,7 @@ import { judgeConditions, rangeHolds } from './conditions.ts'
 import { inlineDisposition } from './content-disposition.ts'
 import { multipartRanges } from './multipart-ranges.ts'
 import { contentRange, parseRange } from './range.ts'
+import { takeOver } from './take-over.ts'
 
 /** Memory of a download beside its bytes: request, response and stream, and the file. */
 const OVERHEAD_BYTES = 16 * 1024
@@ -152,18 +153,13 @@ function refuseRange(reply: FastifyReply, size: number | undefined): FastifyRepl
 /** Writes to the response itself, which tells when a buffer may be used again. */
 function sendBody(reply: FastifyReply, body: Body): FastifyReply {
   if (body.length !== undefined) reply.header('content-length', body.length)
-  const { raw } = reply
-  raw.statusCode = reply.statusCode
   try {
-    for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
+    send(body, takeOver(reply))
   } catch (error) {
     // The connection has answered a malformed body already.
     finish(body).catch(() => {})
     throw error
   }
-  // From here on nobody else answers: what can fail comes before.
-  reply.hijack()
-  send(body, raw)
   return reply
 }
 

@@ -27,6 +27,15 @@ namespace envd {
 
 namespace {
 
+// Of the length before a text (put_text).
+constexpr size_t length_bytes = 4;
+
+size_t length_at(std::string_view packed, size_t at) {
+  size_t length = 0;
+  for (size_t i = 0; i < length_bytes; i++) length |= static_cast<size_t>(static_cast<unsigned char>(packed[at + i])) << (8 * i);
+  return length;
+}
+
 // Whether a link leads through what a process has open (proc(5)), which is the daemon where it says `self`. Old kernels do not tell.
 bool is_magic(int directory, const std::string& name) {
   open_how how{};
@@ -102,9 +111,9 @@ struct ReadStatus : ActorJob {
   }
 };
 
-struct ReadEntries : ActorJob {
+// All names of a directory in byte order, packed one after the other, in memory that is bounded before it is taken.
+struct ReadNames : ActorJob {
   std::string path;
-  std::string prefix;
   size_t limit = 0;
 
   void act() override {
@@ -119,40 +128,69 @@ struct ReadEntries : ActorJob {
       close(descriptor);
       return;
     }
-    std::vector<std::string> names;
-    if (read_names(directory, names)) put_entries(descriptor, names);
+    std::string names;
+    std::vector<uint32_t> starts;
+    if (read_names(directory, names, starts)) put_sorted(names, starts);
     closedir(directory);
   }
 
-  bool read_names(DIR* directory, std::vector<std::string>& names) {
+  bool read_names(DIR* directory, std::string& names, std::vector<uint32_t>& starts) {
+    names.reserve(limit);
     for (;;) {
       errno = 0;
       const dirent* entry = readdir(directory);
       if (entry == nullptr) break;
       if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-      if (names.size() >= limit) {
+      if (names.size() + length_bytes + strlen(entry->d_name) > limit) {
         fail("readdir", EOVERFLOW);
         return false;
       }
-      names.emplace_back(entry->d_name);
+      starts.push_back(static_cast<uint32_t>(names.size()));
+      put_text(names, entry->d_name);
     }
-    if (errno != 0) {
-      fail("readdir", errno);
-      return false;
-    }
-    std::sort(names.begin(), names.end());
-    return true;
+    if (errno == 0) return true;
+    fail("readdir", errno);
+    return false;
   }
 
-  void put_entries(int descriptor, const std::vector<std::string>& names) {
+  void put_sorted(const std::string& names, std::vector<uint32_t>& starts) {
+    const std::string_view all = names;
+    const auto name_at = [all](uint32_t start) { return all.substr(start + length_bytes, length_at(all, start)); };
+    std::sort(starts.begin(), starts.end(), [&](uint32_t a, uint32_t b) { return name_at(a) < name_at(b); });
+    result.reserve(names.size());
+    for (const uint32_t start : starts) put_text(result, name_at(start));
+  }
+};
+
+// The facts about entries of a directory, as many as fit: how many bytes of the names were used, then the entries.
+struct ReadEntries : ActorJob {
+  std::string path;
+  std::string prefix;
+  std::string names;
+  size_t limit = 0;
+
+  void act() override {
+    Place place;
+    if (!find_place(*this, path, Last::follow, "open", place)) return;
+    if (!place.exists()) return fail("open", ENOENT);
+    const Descriptor directory(openat(place.entry.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+    if (!directory.valid()) return fail("open", errno);
     std::string full = path;
     if (full.empty() || full.back() != '/') full.push_back('/');
     const size_t base = full.size();
-    for (const std::string& name : names) {
+    std::string entries;
+    size_t at = 0;
+    while (at + length_bytes <= names.size() && entries.size() < limit) {
+      const size_t end = at + length_bytes + length_at(names, at);
+      if (end > names.size()) break;
+      const std::string name = names.substr(at + length_bytes, end - at - length_bytes);
       full.resize(base);
       full.append(name);
-      put_entry(result, descriptor, name, full, prefix);
+      put_entry(entries, directory.get(), name, full, prefix);
+      at = end;
     }
+    put_integer(result, at, length_bytes);
+    result.append(entries);
   }
 };
 
@@ -164,14 +202,33 @@ napi_value read_entry(napi_env env, napi_callback_info info) {
   return start_job(env, std::move(job), "readEntry");
 }
 
+napi_value read_names(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<ReadNames>();
+  int64_t limit = 0;
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_integer(env, arguments.at[1], "limit", 0, INT32_MAX, limit)) return nullptr;
+  if (!to_actor(env, arguments.at[2], job->actor)) return nullptr;
+  job->limit = static_cast<size_t>(limit);
+  return start_job(env, std::move(job), "readNames");
+}
+
 napi_value read_entries(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<ReadEntries>();
   int64_t limit = 0;
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
-  if (!to_integer(env, arguments.at[2], "limit", 0, INT32_MAX, limit)) return nullptr;
-  if (!to_actor(env, arguments.at[3], job->actor)) return nullptr;
+  napi_typedarray_type type = napi_int8_array;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env, arguments.at[2], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "names must be a Uint8Array");
+    return nullptr;
+  }
+  if (data != nullptr) job->names.assign(static_cast<const char*>(data), length);
+  if (!to_integer(env, arguments.at[3], "limit", 1, INT32_MAX, limit)) return nullptr;
+  if (!to_actor(env, arguments.at[4], job->actor)) return nullptr;
   job->limit = static_cast<size_t>(limit);
   return start_job(env, std::move(job), "readEntries");
 }
@@ -188,6 +245,7 @@ napi_value read_status(napi_env env, napi_callback_info info) {
 
 void register_files(napi_env env, napi_value exports) {
   export_function(env, exports, "readEntry", read_entry);
+  export_function(env, exports, "readNames", read_names);
   export_function(env, exports, "readEntries", read_entries);
   export_function(env, exports, "readStatus", read_status);
 }

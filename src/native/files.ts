@@ -19,7 +19,8 @@ export interface Actor {
 /** The functions of the addon that work on files. */
 interface FilesAddon {
   readEntry(path: Uint8Array, prefix: string, actor?: Actor): Promise<Buffer>
-  readEntries(path: Uint8Array, prefix: string, limit: number, actor?: Actor): Promise<Buffer>
+  readNames(path: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
+  readEntries(path: Uint8Array, prefix: string, names: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
   readStatus(path: Uint8Array, actor: Actor): Promise<Buffer>
   openToRead(path: Uint8Array, actor: Actor): Promise<Buffer>
   openToWrite(path: Uint8Array, actor: Actor): Promise<Buffer>
@@ -41,8 +42,13 @@ const addon = loadAddon<FilesAddon>()
  */
 export const readEntry = addon.readEntry
 /**
- * The same for all entries of a directory, in byte order of their names; entries that vanish meanwhile are left out. Rejects
- * with `code`: EOVERFLOW for more than `limit`.
+ * The names in a directory, in byte order, packed for `readEntries`: each with its length before it. Takes three times `limit` in
+ * memory while it runs. On the thread pool. Rejects with `code`: EOVERFLOW for more than `limit` packed bytes.
+ */
+export const readNames = addon.readNames
+/**
+ * `readEntry` for the first of these names in a directory, until they take `limit` bytes: how many bytes of `names` were used, as
+ * 32 bits, then the entries. Names that are not there any more are left out, a cut one at the end waits. Rejects with `code`.
  */
 export const readEntries = addon.readEntries
 /**

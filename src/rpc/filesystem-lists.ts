@@ -1,3 +1,4 @@
+import type { ByteBudget } from '../budget/budget.ts'
 import type { EntryInfo } from '../filesystem/entry.ts'
 import type { FilesystemService } from '../filesystem/service.ts'
 import { Filesystem, type GetWatcherEventsRequest, type ListDirRequest } from '../gen/filesystem/filesystem_pb.js'
@@ -5,17 +6,25 @@ import type { FilesystemEvent, WatchService } from '../watch/service.ts'
 import type { Caller } from './caller.ts'
 
 /** The calls of the Filesystem service whose answers may be long, as `listMethod` and `listHandler` take them. */
-export function filesystemLists({ filesystem, watch }: { filesystem: FilesystemService; watch: WatchService }) {
+export function filesystemLists({
+  filesystem,
+  watch,
+  budget,
+}: {
+  filesystem: FilesystemService
+  watch: WatchService
+  budget: ByteBudget
+}) {
   return {
     listDir: [
       Filesystem.method.listDir,
       { name: 'entries', wrap: (entries: readonly EntryInfo[]) => ({ entries: [...entries] }) },
-      async (request: ListDirRequest, caller: Caller) => (await filesystem.listDir(request, caller)).entries ?? [],
+      { run: (request: ListDirRequest, caller: Caller) => filesystem.listDir(request, caller), budget },
     ],
     getWatcherEvents: [
       Filesystem.method.getWatcherEvents,
       { name: 'events', wrap: (events: readonly FilesystemEvent[]) => ({ events: [...events] }) },
-      (request: GetWatcherEventsRequest) => watch.getWatcherEvents(request),
+      { run: (request: GetWatcherEventsRequest) => watch.getWatcherEvents(request), budget },
     ],
   } as const
 }

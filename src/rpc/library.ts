@@ -59,7 +59,7 @@ function serving(handler: Handler, { log, bodies }: CallDeps): LibraryHandler {
       const { raw } = request
       raw.headers.host = HOST
       if (raw.headers[':authority'] !== undefined) raw.headers[':authority'] = HOST
-      const call = universalRequestFromNodeRequest(raw, reply.raw, undefined, operationValues(request))
+      const call = universalRequestFromNodeRequest(raw, reply.raw, undefined, operationValues(request, reply.raw))
       const body = checkedBody({
         request: raw,
         response: reply.raw,

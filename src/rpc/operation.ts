@@ -1,5 +1,5 @@
 import { type ContextValues, createContextKey, createContextValues } from '@connectrpc/connect'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { connectionOf } from '../http/connection.ts'
 
 /** Carries the number of a request through the library. */
@@ -8,8 +8,18 @@ export const operationKey = createContextKey('', { description: 'operation_id' }
 /** Carries the connection of a request through the library. */
 export const connectionKey = createContextKey<object | undefined>(undefined, { description: 'connection' })
 
+/** Carries what calls a function once the response is over, taken by its client or not. */
+export const onClosedKey = createContextKey<(closed: () => void) => void>(() => {}, { description: 'on_closed' })
+
 /** What the library is to carry for a request, which is logged by the interceptor. */
-export function operationValues(request: FastifyRequest): ContextValues {
+export function operationValues(request: FastifyRequest, response: FastifyReply['raw']): ContextValues {
   request.loggedElsewhere = true
-  return createContextValues().set(operationKey, request.id).set(connectionKey, connectionOf(request.raw))
+  const onClosed = (closed: () => void) => {
+    if (response.destroyed) closed()
+    else response.once('close', closed)
+  }
+  return createContextValues()
+    .set(operationKey, request.id)
+    .set(connectionKey, connectionOf(request.raw))
+    .set(onClosedKey, onClosed)
 }

@@ -36,8 +36,8 @@ export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   const unaries = new Map(
     [
       ...unaryMethods(deps),
-      ...metricsMethods(deps.metrics),
-      ...portsMethods(deps.ports),
+      ...metricsMethods(deps.metrics, deps.budget),
+      ...portsMethods(deps.ports, deps.budget),
       ...supervisorMethods(deps.supervisor),
     ].map((method) => [`/${method.name}`, method]),
   )

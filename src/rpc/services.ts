@@ -1,11 +1,13 @@
 import { create } from '@bufbuild/protobuf'
 import type { ConnectRouter, ServiceImpl } from '@connectrpc/connect'
+import type { ByteBudget } from '../budget/budget.ts'
 import type { FilesystemService } from '../filesystem/service.ts'
 import { Filesystem, WatchDirResponseSchema } from '../gen/filesystem/filesystem_pb.js'
 import { Metrics } from '../gen/metrics/metrics_pb.js'
 import { Ports } from '../gen/ports/ports_pb.js'
 import { ConnectResponseSchema, Process, StartResponseSchema } from '../gen/process/process_pb.js'
 import { Supervisor } from '../gen/supervisor/supervisor_pb.js'
+import type { Compressors } from '../http/compressors.ts'
 import type { RequestBodies } from '../http/request-bodies.ts'
 import type { MetricsService } from '../metrics/service.ts'
 import type { PortsService } from '../platform/ports/service.ts'
@@ -20,6 +22,7 @@ import { filesystemLists } from './filesystem-lists.ts'
 import { listHandler } from './list-method.ts'
 import { metricsCalls } from './metrics-calls.ts'
 import { portsCalls } from './ports-calls.ts'
+import { processList } from './process-list.ts'
 import { callerOf, streamCallerOf } from './request-caller.ts'
 import { supervisorCalls } from './supervisor-calls.ts'
 import { toWatchResponse } from './watch-stream.ts'
@@ -35,20 +38,22 @@ export interface RpcDeps extends AccessLogOptions {
   readonly supervisor: SupervisorService
   readonly ports: PortsService
   readonly bodies: RequestBodies
+  readonly budget: ByteBudget
+  readonly compressors: Compressors
 }
 
 /** Puts the services on the library's router: all unary calls, and streams in gRPC and gRPC-Web. */
 export function addServices(router: ConnectRouter, services: RpcDeps): void {
-  router.service(Process, processCalls(services.process))
+  router.service(Process, processCalls(services))
   router.service(Filesystem, filesystemCalls(services))
-  router.service(Metrics, metricsCalls(services.metrics))
-  router.service(Ports, portsCalls(services.ports))
+  router.service(Metrics, metricsCalls(services.metrics, services.budget))
+  router.service(Ports, portsCalls(services.ports, services.budget))
   router.service(Supervisor, supervisorCalls(services.supervisor))
 }
 
-function processCalls(service: ProcessService): ServiceImpl<typeof Process> {
+function processCalls({ process: service, budget }: RpcDeps): ServiceImpl<typeof Process> {
   return {
-    list: () => service.list(),
+    list: listHandler(...processList(service, budget)),
     async *connect(request, context) {
       const caller = streamCallerOf(context)
       for await (const event of events(await service.connect(request, caller), caller.keepalive))
@@ -76,10 +81,7 @@ function copyOf({ stream, bytes }: Chunk) {
   return { stream, bytes: Uint8Array.from(bytes) }
 }
 
-function filesystemCalls(services: {
-  filesystem: FilesystemService
-  watch: WatchService
-}): ServiceImpl<typeof Filesystem> {
+function filesystemCalls(services: RpcDeps): ServiceImpl<typeof Filesystem> {
   const { filesystem, watch } = services
   const lists = filesystemLists(services)
   return {

@@ -1,6 +1,8 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ByteBudget } from '../budget/budget.ts'
 import { basicUsername } from '../http/basic-user.ts'
+import type { Compressors } from '../http/compressors.ts'
 import { connectionOf } from '../http/connection.ts'
 import type { RequestBodies } from '../http/request-bodies.ts'
 import type { Log } from '../log.ts'
@@ -40,6 +42,8 @@ export interface StreamMethod<I extends DescMessage = DescMessage> {
 /** What every call needs. */
 export interface CallDeps {
   readonly log: Log
+  readonly budget: ByteBudget
+  readonly compressors: Compressors
   readonly access: AccessLog
   readonly bodies: RequestBodies
   /** Aborts, with an AppError, when the daemon stops. */

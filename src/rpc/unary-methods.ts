@@ -1,3 +1,4 @@
+import type { ByteBudget } from '../budget/budget.ts'
 import type { FilesystemService } from '../filesystem/service.ts'
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js'
 import { Process } from '../gen/process/process_pb.js'
@@ -5,6 +6,7 @@ import type { ProcessService } from '../process/service.ts'
 import type { WatchService } from '../watch/service.ts'
 import { filesystemLists } from './filesystem-lists.ts'
 import { listMethod } from './list-method.ts'
+import { processList } from './process-list.ts'
 import { type UnaryMethod, unaryMethod } from './unary-route.ts'
 
 /** The unary calls of both services, as `serveUnary` runs them. What is not here is left to the library. */
@@ -12,11 +14,12 @@ export function unaryMethods(services: {
   process: ProcessService
   filesystem: FilesystemService
   watch: WatchService
+  budget: ByteBudget
 }): UnaryMethod[] {
   const { process, filesystem, watch } = services
   const lists = filesystemLists(services)
   return [
-    unaryMethod(Process.method.list, () => process.list()),
+    listMethod(...processList(process, services.budget)),
     unaryMethod(Process.method.update, (request) => process.update(request)),
     unaryMethod(Process.method.sendInput, process.sendInput),
     unaryMethod(Process.method.sendSignal, process.sendSignal),

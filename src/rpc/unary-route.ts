@@ -1,5 +1,3 @@
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import {
   create,
   type DescMessage,
@@ -26,6 +24,7 @@ import { LEGACY_HEADER, reducedFor } from './legacy.ts'
 import { type Codec, encodeMessage } from './message-frame.ts'
 import { messageLimit } from './message-limits.ts'
 import type { CallDeps } from './stream-route.ts'
+import { sendAnswer, type UnaryAnswer } from './unary-answer.ts'
 
 /** A unary method, ready to be called with bytes. */
 export interface UnaryMethod {
@@ -40,12 +39,6 @@ export interface RequestBytes {
   readonly bytes: Buffer
   readonly codec: Codec
   readonly memory: Memory
-}
-
-interface UnaryAnswer {
-  readonly body: Buffer
-  /** The answer was reduced for an old client. */
-  readonly legacy: boolean
 }
 
 /** Makes a UnaryMethod of a method's description and the function that answers it. */
@@ -71,12 +64,6 @@ export function unaryCodec(contentType: string | undefined): Codec | undefined {
   return type === 'application/proto' ? 'proto' : undefined
 }
 
-/** Below this gzip costs more than it saves. */
-const MIN_GZIP_BYTES = 1024
-
-/** An Accept-Encoding that names gzip, with no weight or one above 0 (RFC 9110 12.5.3). */
-const ACCEPTS_GZIP = /(?:^|,)\s*gzip\s*(?:;\s*q=(?:0\.0*[1-9]\d*|1(?:\.0*)?)\s*)?(?:,|$)/i
-
 /** Serves one unary call in the Connect protocol (contract A22 to A27). */
 export async function serveUnary(
   method: UnaryMethod,
@@ -90,20 +77,32 @@ export async function serveUnary(
   const operation = { id: request.id, method: method.name, started }
   const over = new AbortController()
   const detach = abortWithClient(reply.raw, over, deps.shutdown)
+  const sending = { ...deps, request, reply, signal: over.signal }
   try {
-    const { body, legacy, received } = await answer(method, codec, { request, over, started, bodies: deps.bodies })
-    if (legacy) reply.header(LEGACY_HEADER, 'true')
-    await send(reply.type(`application/${codec}`), request, body)
-    deps.access.finished(operation, 'ok', { request_bytes: received, response_bytes: body.length })
+    const { received, ...found } = await answer(method, codec, { request, over, started, bodies: deps.bodies })
+    if (found.legacy) reply.header(LEGACY_HEADER, 'true')
+    reply.type(`application/${codec}`)
+    const cancel = found.rest === undefined ? undefined : abortAt(deadlineOf(request, started), over)
+    const sent = await sendAnswer(found, sending).finally(cancel)
+    deps.access.finished(operation, 'ok', { request_bytes: received, response_bytes: sent })
   } catch (error) {
     const known = toAppError(error, over.signal, deps.log)
-    if (known.kind === 'budget_spent') reply.header('retry-after', RETRY_AFTER_SECONDS)
-    const body = Buffer.from(JSON.stringify(wireError(known)))
-    await send(reply.code(httpStatus(known)).type('application/json'), request, body)
     deps.access.finished(operation, wireError(known).code)
+    // What was begun was cut off.
+    if (reply.sent) return
+    if (known.kind === 'budget_spent') reply.header('retry-after', RETRY_AFTER_SECONDS)
+    reply
+      .code(httpStatus(known))
+      .type('application/json')
+      .send(Buffer.from(JSON.stringify(wireError(known))))
   } finally {
     detach()
   }
+}
+
+function deadlineOf({ headers }: FastifyRequest, started: number): number | undefined {
+  const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
+  return timeout === undefined ? undefined : started + timeout
 }
 
 interface Call {
@@ -124,8 +123,7 @@ async function answer(method: UnaryMethod, codec: Codec, call: Call): Promise<An
   checkVersion(singleHeader(headers['connect-protocol-version']))
   const encoding = headers['content-encoding']
   checkEncoding(encoding)
-  const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
-  const cancel = abortAt(timeout === undefined ? undefined : started + timeout, over)
+  const cancel = abortAt(deadlineOf(request, started), over)
   const { bytes: limit, kind } = messageLimit(method.name)
   const memory = bodies.memoryFor(request.raw, kind)
   try {
@@ -148,10 +146,4 @@ async function answer(method: UnaryMethod, codec: Codec, call: Call): Promise<An
     memory.release()
     cancel()
   }
-}
-
-async function send(reply: FastifyReply, request: FastifyRequest, body: Buffer): Promise<void> {
-  if (!ACCEPTS_GZIP.test(singleHeader(request.headers['accept-encoding']) ?? '') || body.length < MIN_GZIP_BYTES)
-    return void reply.send(body)
-  reply.header('content-encoding', 'gzip').send(await promisify(gzip)(body))
 }

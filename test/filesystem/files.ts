@@ -1,10 +1,10 @@
 import { create } from '@bufbuild/protobuf'
 import { expect } from 'vitest'
+import { createByteBudget } from '../../src/budget/budget.ts'
 import { createFilesystemService } from '../../src/filesystem/service.ts'
 import {
   type EntryInfo,
   ListDirRequestSchema,
-  ListDirResponseSchema,
   MakeDirRequestSchema,
   MakeDirResponseSchema,
   MoveRequestSchema,
@@ -15,6 +15,7 @@ import {
 } from '../../src/gen/filesystem/filesystem_pb.js'
 import type { Log } from '../../src/log.ts'
 import type { Caller } from '../../src/rpc/caller.ts'
+import { collected } from '../_util/collected.ts'
 import { makePeople, type People } from '../_util/people.ts'
 
 /** The service in this process, for the users of `makePeople`; calls are the default user's, `ann`, unless one is named. */
@@ -33,7 +34,8 @@ export async function startFiles(options: { strictFileUsers?: boolean } = {}): P
   const people = await makePeople()
   const defaults: Files['defaults'] = { user: 'ann', workdir: undefined }
   const log: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => log }
-  const service = createFilesystemService({ users: people.users, defaults, log, ...options })
+  const budget = createByteBudget(256 * 1024 * 1024)
+  const service = createFilesystemService({ users: people.users, defaults, budget, log, ...options })
   const by = (user?: string, signal = new AbortController().signal): Caller => ({ user, signal, userAgent: 'test' })
   const present = ({ entry }: { entry?: EntryInfo | undefined }): EntryInfo => {
     if (entry === undefined) throw new Error('no entry')
@@ -56,8 +58,8 @@ export async function startFiles(options: { strictFileUsers?: boolean } = {}): P
       return present(create(MoveResponseSchema, response))
     },
     list: async (path, depth = 1, signal) => {
-      const response = await service.listDir(create(ListDirRequestSchema, { path, depth }), by(undefined, signal))
-      return create(ListDirResponseSchema, response).entries
+      const pieces = service.listDir(create(ListDirRequestSchema, { path, depth }), by(undefined, signal))
+      return (await collected(pieces)).flat()
     },
     remove: async (path) => {
       await service.remove(create(RemoveRequestSchema, { path }), by())

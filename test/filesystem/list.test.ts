@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { createByteBudget } from '../../src/budget/budget.ts'
 import { listDirectory } from '../../src/filesystem/list.ts'
+import { collected } from '../_util/collected.ts'
 import { inNamespace } from '../_util/namespace.ts'
 import { refusal, startFiles } from './files.ts'
 
@@ -93,21 +95,31 @@ test('C25 a directory that cannot be read is listed without contents', async (co
   } else context.skip('root may read every directory')
 })
 
-test('C25 a response has a limit, and an error that names it', async () => {
-  await using files = await withTree(['a/1', 'a/2', 'b'])
-  const options = {
-    path: files.dir,
-    depth: 2,
-    users: files.people.users,
-    actor: files.people.ann,
-    signal: new AbortController().signal,
+test('C25 names that do not fit in the budget are refused, and everything is given back', async () => {
+  await using files = await withTree([])
+  execFileSync('sh', ['-c', 'cd "$1" && seq -w 10000 | xargs touch', 'sh', files.dir])
+  const budget = createByteBudget(1024 * 1024)
+  const list = async (most: number) => {
+    const hold = budget.hold('listing', { connection: undefined, user: undefined })
+    if (most > 0) hold.grow(budget.total - most)
+    const options = { path: files.dir, depth: 2, users: files.people.users, actor: files.people.ann, signal: new AbortController().signal }
+    try {
+      return (await collected(listDirectory({ ...options, hold }))).flat().length
+    } finally {
+      hold.release()
+    }
   }
-  expect(await listDirectory({ ...options, maxEntries: 4 })).toHaveLength(4)
-  for (const maxEntries of [3, 2, 1]) {
-    await expect(listDirectory({ ...options, maxEntries })).rejects.toEqual(
-      refusal('resource_exhausted', `more than ${maxEntries} entries: list a smaller depth or a deeper path`),
-    )
-  }
+  expect(await list(0)).toBe(10_000)
+  await expect(list(200_000)).rejects.toEqual(refusal('budget_spent', /^the memory for waiting data/))
+  expect(budget.usage().listing).toBe(0)
+})
+
+test('C22 a listing holds names only while it is under way', async () => {
+  await using files = await withTree(['a/1', 'a/2/x', 'b'])
+  const hold = createByteBudget(1024 * 1024).hold('listing', { connection: undefined, user: undefined })
+  const options = { path: files.dir, depth: 9, users: files.people.users, actor: files.people.ann, signal: new AbortController().signal, hold }
+  expect((await collected(listDirectory(options))).flat().map(({ name }) => name)).toEqual(['a', '1', '2', 'x', 'b'])
+  expect(hold.bytes).toBe(0)
 })
 
 test('C21 ten thousand entries are listed while other work goes on', async () => {

@@ -1,9 +1,17 @@
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
-import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { unpackAttributes, unpackEntries, unpackOpened } from '../../src/native/entries.ts'
-import { copyAttributes, finishFile, openToWrite, readEntries, readEntry, removeTree } from '../../src/native/files.ts'
+import {
+  copyAttributes,
+  finishFile,
+  openToWrite,
+  readEntries,
+  readEntry,
+  readNames,
+  removeTree,
+} from '../../src/native/files.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 const PREFIX = 'user.test.'
@@ -44,18 +52,36 @@ test('entries come in byte order, with names of any bytes and where links lead',
   await writeFile(join(dir.path, 'b'), '')
   await symlink('b', join(dir.path, 'to-b'))
   await symlink('nowhere', join(dir.path, 'broken'))
-  const entries = [...unpackEntries(await readEntries(bytes(dir.path), PREFIX, 10))]
+  const entries = [...(await entriesOf(dir.path)).entries]
   expect(entries.map((entry) => entry.name)).toEqual([bytes('b'), bytes('broken'), bytes('to-b'), odd])
   expect(entries[1]?.link).toBe('broken')
   expect(entries[2]?.link).toEqual({ mode: statSync(join(dir.path, 'b')).mode, path: bytes(join(dir.path, 'b')) })
 })
 
-test('a directory with more entries than allowed is refused, a file is none', async () => {
+async function entriesOf(path: string, limit = 1024) {
+  const names = await readNames(bytes(path), 1024)
+  const packed = await readEntries(bytes(path), PREFIX, names, limit)
+  return { names, used: packed.readUInt32LE(0), entries: [...unpackEntries(packed.subarray(4))] }
+}
+
+test('names that take more bytes than allowed are refused, a file has none', async () => {
   await using dir = await makeTmpDir()
   for (const name of ['a', 'b', 'c']) await writeFile(join(dir.path, name), '')
-  await expect(readEntries(bytes(dir.path), PREFIX, 2)).rejects.toEqual(failure('EOVERFLOW', 'readdir'))
-  expect([...unpackEntries(await readEntries(bytes(dir.path), PREFIX, 3))]).toHaveLength(3)
-  await expect(readEntries(bytes(join(dir.path, 'a')), PREFIX, 2)).rejects.toEqual(failure('ENOTDIR', 'open'))
+  await expect(readNames(bytes(dir.path), 14)).rejects.toEqual(failure('EOVERFLOW', 'readdir'))
+  expect(await readNames(bytes(dir.path), 15)).toHaveLength(15)
+  await expect(readNames(bytes(join(dir.path, 'a')), 99)).rejects.toEqual(failure('ENOTDIR', 'open'))
+})
+
+test('entries are read as far as they fit, without those that vanished', async () => {
+  await using dir = await makeTmpDir()
+  for (const name of ['a', 'b', 'c']) await writeFile(join(dir.path, name), '')
+  expect(await entriesOf(dir.path, 1)).toMatchObject({ used: 5, entries: [{ name: bytes('a') }] })
+  const { names } = await entriesOf(dir.path)
+  const cut = await readEntries(bytes(dir.path), PREFIX, names.subarray(0, 13), 1024)
+  expect(cut.readUInt32LE(0)).toBe(10)
+  await rm(join(dir.path, 'b'))
+  const left = await readEntries(bytes(dir.path), PREFIX, names, 1024)
+  expect([...unpackEntries(left.subarray(4))].map(({ name }) => name)).toEqual([bytes('a'), bytes('c')])
 })
 
 test('a file is made or emptied, and given to its owner', async () => {

@@ -11,14 +11,19 @@ import {
 } from '../../src/gen/filesystem/filesystem_pb.js'
 import { listMethod } from '../../src/rpc/list-method.ts'
 import type { FilesystemEvent } from '../../src/watch/service.ts'
+import { collected } from '../_util/collected.ts'
 
 const COUNT = 60_000
 const events = Array.from({ length: COUNT }, (_, i) => ({ name: `some/file/with/a/name/${i}`, type: EventType.CREATE }))
+const budget = createByteBudget(1024 * 1024)
 const method = listMethod(
   Filesystem.method.getWatcherEvents,
   { name: 'events', wrap: (some: readonly FilesystemEvent[]) => ({ events: [...some] }) },
-  async function* () {
-    for (let at = 0; at < COUNT; at += 256) yield events.slice(at, at + 256)
+  {
+    run: async function* () {
+      for (let at = 0; at < COUNT; at += 256) yield events.slice(at, at + 256)
+    },
+    budget,
   },
 )
 const request = Buffer.from(
@@ -37,12 +42,16 @@ test('a poll of 60,000 events lets others have their turn while it is encoded', 
     }
   })()
   const caller = { user: undefined, userAgent: '', signal: new AbortController().signal }
-  const { body } = await method.call({ bytes: request, codec: 'proto', memory }, caller)
+  const { body, rest } = await method.call({ bytes: request, codec: 'proto', memory }, caller)
+  expect(body.length).toBeLessThan(128 * 1024)
+  expect(budget.usage().listing).toBeGreaterThan(0)
+  const pieces = rest === undefined ? [] : await collected(rest)
+  expect(budget.usage().listing).toBe(0)
   over = true
   await others
   // Some 50 ms of work in turns of 3 ms; in one go there would be one turn.
   expect(turns).toBeGreaterThanOrEqual(4)
-  const told = fromBinary(GetWatcherEventsResponseSchema, body).events
+  const told = fromBinary(GetWatcherEventsResponseSchema, Buffer.concat([body, ...pieces])).events
   expect(told.length).toBe(COUNT)
   expect(told.every(({ name }, i) => name === events[i]?.name)).toBe(true)
 })
@@ -52,4 +61,13 @@ test('a call whose client has gone is not encoded to its end', async () => {
   gone.abort(new Error('gone'))
   const caller = { user: undefined, userAgent: '', signal: gone.signal }
   await expect(method.call({ bytes: request, codec: 'proto', memory }, caller)).rejects.toThrow('gone')
+  expect(budget.usage().listing).toBe(0)
+})
+
+test('a rest that nobody wants gives back what it held', async () => {
+  const caller = { user: undefined, userAgent: '', signal: new AbortController().signal }
+  const { rest } = await method.call({ bytes: request, codec: 'proto', memory }, caller)
+  await rest?.next()
+  await rest?.return()
+  expect(budget.usage().listing).toBe(0)
 })

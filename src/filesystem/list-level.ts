@@ -1,0 +1,71 @@
+import type { Hold } from '../budget/budget.ts'
+import { type RawEntry, unpackEntries } from '../native/entries.ts'
+import { type Actor, readEntries, readNames } from '../native/files.ts'
+import { fileErrno } from './failure.ts'
+import { METADATA_PREFIX } from './metadata.ts'
+
+/** Room for the names of most directories, some 2,000. What is larger is read again with four times as much. */
+const NAMES_BYTES = 32 * 1024
+const NAMES_GROWTH = 4
+
+/** Memory that `readNames` takes, as a multiple of the room for names: what it reads, where each begins, the sorted copy. */
+const NAMES_COST = 3
+
+/** Names whose entries are read at once, at least 64 of them, and where it stops: attributes may take 64 KiB for one entry. */
+const WINDOW_BYTES = 16 * 1024
+const ENTRIES_BYTES = 64 * 1024
+
+/** As whom a directory is read, and on whose account. */
+interface LevelOptions {
+  readonly actor: Actor
+  readonly hold: Hold
+}
+
+/** A directory whose entries are read as they are taken. */
+export interface Level {
+  /** The next entry in byte order, undefined after the last one. */
+  next(): Promise<RawEntry | undefined>
+  /** Gives back what the names take. */
+  close(): void
+}
+
+/** Reads the names of a directory. Rejects with the system error, or AppError `budget_spent` where `hold` cannot grow by them. */
+export async function openLevel(path: Buffer, { actor, hold }: LevelOptions): Promise<Level> {
+  let names = await namesIn(path, { actor, hold })
+  const { length } = names
+  let entries: Iterator<RawEntry> = [][Symbol.iterator]()
+  return {
+    next: async () => {
+      for (;;) {
+        const item = entries.next()
+        if (!item.done) return item.value
+        if (names.length === 0) return undefined
+        const window = names.subarray(0, WINDOW_BYTES)
+        const packed = await readEntries(path, METADATA_PREFIX, window, ENTRIES_BYTES, actor).catch(gone)
+        if (packed === undefined) return undefined
+        names = names.subarray(packed.readUInt32LE(0))
+        entries = unpackEntries(packed.subarray(4))
+      }
+    },
+    close: () => hold.shrink(length),
+  }
+}
+
+async function namesIn(path: Buffer, { actor, hold }: LevelOptions): Promise<Buffer> {
+  for (let room = NAMES_BYTES; ; room *= NAMES_GROWTH) {
+    hold.grow(room * NAMES_COST)
+    try {
+      const names = await readNames(path, room, actor)
+      hold.shrink(room * NAMES_COST - names.length)
+      return names
+    } catch (error) {
+      hold.shrink(room * NAMES_COST)
+      if (fileErrno(error) !== 'EOVERFLOW') throw error
+    }
+  }
+}
+
+/** The directory went away after its names were read, and its entries with it. */
+function gone(error: unknown): undefined {
+  if (fileErrno(error) === undefined) throw error
+}

@@ -1,0 +1,90 @@
+import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { basicUsername } from '../http/basic-user.ts'
+import { connectionOf } from '../http/connection.ts'
+import { takeOver } from '../http/take-over.ts'
+import { singleHeader } from './guard.ts'
+import type { CallDeps } from './stream-route.ts'
+
+/** What a unary call is answered with. */
+export interface UnaryAnswer {
+  /** All of it, or its beginning if there is a `rest`. */
+  readonly body: Buffer
+  /** Made as it is taken. Whoever has it takes all or ends it. */
+  readonly rest?: AsyncGenerator<Buffer, void>
+  /** The answer was reduced for an old client. */
+  readonly legacy: boolean
+}
+
+/** What an answer is sent with. */
+export interface AnswerContext extends Pick<CallDeps, 'budget' | 'compressors'> {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  /** Cuts off an answer that is sent in pieces. */
+  readonly signal: AbortSignal
+}
+
+/** Below this gzip costs more than it saves. */
+const MIN_GZIP_BYTES = 1024
+
+/** Answers below this are not worth an account: the connection itself takes more. */
+const MIN_HELD_BYTES = 4096
+
+/** An Accept-Encoding that names gzip, with no weight or one above 0 (RFC 9110 12.5.3). */
+const ACCEPTS_GZIP = /(?:^|,)\s*gzip\s*(?:;\s*q=(?:0\.0*[1-9]\d*|1(?:\.0*)?)\s*)?(?:,|$)/i
+
+/**
+ * Sends an answer, compressed if the client takes that and a compressor is free; a long one as the client takes it. Gives the
+ * bytes before compression. Rejects with AppError `budget_spent` before anything was sent, or with why an answer in pieces
+ * broke off, which has cut the connection.
+ */
+export async function sendAnswer({ body, rest }: UnaryAnswer, context: AnswerContext): Promise<number> {
+  const { request, reply, compressors, signal } = context
+  const zipped =
+    ACCEPTS_GZIP.test(singleHeader(request.headers['accept-encoding']) ?? '') && body.length >= MIN_GZIP_BYTES
+  if (rest === undefined) {
+    holdWhole(body, context)
+    const small = zipped ? await compressors.run(() => promisify(gzip)(body)) : undefined
+    if (small !== undefined) reply.header('content-encoding', 'gzip')
+    reply.send(small ?? body)
+    return body.length
+  }
+  const tally = { bytes: 0 }
+  const compressor = zipped ? compressors.take() : undefined
+  if (compressor !== undefined) reply.header('content-encoding', 'gzip')
+  const response = takeOver(reply)
+  const all = counted(body, rest, tally)
+  await (compressor === undefined
+    ? pipeline(all, response, { signal })
+    : pipeline(all, compressor, response, { signal }))
+  return tally.bytes
+}
+
+/** Until the client has taken it or is gone. */
+function holdWhole({ length }: Buffer, { request, reply, budget }: AnswerContext): void {
+  if (length < MIN_HELD_BYTES) return
+  const user = basicUsername(request.headers.authorization) ?? ''
+  const hold = budget.hold('frame', { connection: connectionOf(request.raw), user })
+  hold.grow(length)
+  if (reply.raw.destroyed) hold.release()
+  else reply.raw.once('close', () => hold.release())
+}
+
+async function* counted(
+  first: Buffer,
+  rest: AsyncGenerator<Buffer, void>,
+  tally: { bytes: number },
+): AsyncGenerator<Buffer, void> {
+  tally.bytes = first.length
+  try {
+    yield first
+    for await (const piece of rest) {
+      tally.bytes += piece.length
+      yield piece
+    }
+  } finally {
+    await rest.return()
+  }
+}
