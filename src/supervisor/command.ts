@@ -1,7 +1,9 @@
 import type { AdoptRequest } from '../process/adopt.ts'
 import type { End } from '../process/exit-status.ts'
+import { MARKER, newMarker } from '../process/family.ts'
 import type { RunningProcess } from '../process/process.ts'
 import type { ProcessService } from '../process/service.ts'
+import { startTimeOf } from '../process/start-time.ts'
 import { findShell } from './shell.ts'
 
 /** As whom, where and with which variables commands run; undefined: as the defaults are when it starts. */
@@ -27,6 +29,10 @@ export interface CommandSpec {
 /** A command that was started. It is not ended by anything but itself and `signal`. */
 export interface Command {
   readonly process: RunningProcess
+  /** When its leader was started (`startTimeOf`); undefined: it had ended by then. */
+  readonly born: Promise<string | undefined>
+  /** The value of the variable `MARKER`, which whatever it starts inherits. */
+  readonly marker: string
   /** Never rejects. */
   readonly ended: Promise<End>
   /** The last 4 KiB that it wrote, stdout and stderr as they came; also after its end. */
@@ -42,14 +48,15 @@ const TAIL_BYTES = 4096
  */
 export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<Command> {
   const { tag, interactive, routine } = spec
-  const config = await configOf(spec, deps)
+  const marker = newMarker()
+  const config = await configOf(spec, interactive ? { ...deps, env: { ...deps.env, [MARKER]: marker } } : deps)
   const nobody = new AbortController().signal
   const { process, reader } = await deps.processes.run(
     { config, tag, terminal: undefined, stdin: interactive, replay: interactive, outlives: interactive, routine },
     { user: deps.user, signal: nobody, userAgent: '', keepalive: 0, deadline: undefined },
   )
   reader.close()
-  return followed(process)
+  return followed(process, marker)
 }
 
 /**
@@ -57,21 +64,22 @@ export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<
  */
 export async function adoptCommand(
   spec: Pick<CommandSpec, 'script' | 'tag'>,
-  leader: Pick<AdoptRequest, 'pid' | 'startTime' | 'pipes'>,
+  { marker, ...leader }: Pick<AdoptRequest, 'pid' | 'startTime' | 'pipes'> & Pick<Command, 'marker'>,
   deps: CommandDeps,
 ): Promise<Command | undefined> {
   const process = await deps.processes.adopt({ ...leader, tag: spec.tag, config: await configOf(spec, deps) })
-  return process === undefined ? undefined : followed(process)
+  return process === undefined ? undefined : followed(process, marker)
 }
 
 async function configOf({ script }: Pick<CommandSpec, 'script'>, { shells, env, workdir }: CommandDeps) {
   return { cmd: await findShell(shells), args: ['-l', '-c', script], envs: env, cwd: workdir }
 }
 
-function followed(process: RunningProcess): Command {
+function followed(process: RunningProcess, marker: string): Command {
   let last: Buffer | undefined
   process.output.onClose = () => {
     last = process.output.tail(TAIL_BYTES)
   }
-  return { process, ended: process.ended, output: () => last ?? process.output.tail(TAIL_BYTES) }
+  const born = startTimeOf(process.pid)
+  return { process, born, marker, ended: process.ended, output: () => last ?? process.output.tail(TAIL_BYTES) }
 }

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { LeftoverMode } from '../config/supervisor.ts'
 import { within } from '../lib/within.ts'
 import type { Log } from '../log.ts'
-import { startTimeOf } from '../process/start-time.ts'
+import { endFamily, familyOf } from '../process/family.ts'
 import { adoptCommand, type Command, type CommandDeps } from './command.ts'
 import type { LeaderRecord, RecordFile } from './record.ts'
-import { stopSession } from './stop.ts'
+import { stopCommand } from './stop.ts'
 
 /** A start command, where it is recorded, and what is to become of one that an earlier daemon left. */
 export interface LeftoverOptions {
@@ -14,7 +14,7 @@ export interface LeftoverOptions {
   readonly commands: CommandDeps
   readonly record: RecordFile
   readonly mode: LeftoverMode
-  /** See `stopSession`. */
+  /** See `stopCommand`. */
   readonly grace: number
   readonly log: Log
 }
@@ -30,26 +30,32 @@ export async function takeOver(options: LeftoverOptions, signal: AbortSignal): P
   const { script, tag, commands, mode, grace, log } = options
   const record = await readRecord(options, signal)
   if (record === undefined) return undefined
-  const { leader, pipes, fingerprint } = record
-  const command = await adoptCommand({ script, tag }, { ...leader, pipes }, commands)
-  if (command === undefined) return undefined
+  const { leader, pipes, marker, fingerprint } = record
+  const command = await adoptCommand({ script, tag }, { ...leader, pipes, marker }, commands)
+  if (command === undefined) {
+    // Its leader is gone, and what it left may hold its port.
+    const lineage = { ...leader, marker }
+    await endFamily(await familyOf(lineage), lineage, grace)
+    return undefined
+  }
   const wanted = mode === 'adopt' && fingerprint === fingerprintOf(script, commands)
   log.info({ pid: leader.pid, adopted: wanted }, 'an earlier daemon left this command running')
   if (wanted) return command
-  await stopSession(command.process, grace)
+  await stopCommand(command, grace)
   return undefined
 }
 
 /** Records a command that was just started. */
 export async function keepRecord(
   { script, commands, record }: Pick<LeftoverOptions, 'script' | 'commands' | 'record'>,
-  { process }: Command,
+  { process, born, marker }: Command,
 ): Promise<void> {
-  const startTime = await startTimeOf(process.pid)
+  const startTime = await born
   if (startTime === undefined) return
   record.write({
     leader: { pid: process.pid, startTime },
     pipes: process.pipeInodes(),
+    marker,
     fingerprint: fingerprintOf(script, commands),
   })
 }

@@ -17,6 +17,8 @@ export interface LeaderRecord {
   readonly leader: ProcessName
   /** Inodes of the pipes that its stdout and stderr are. */
   readonly pipes: readonly (bigint | undefined)[]
+  /** See `Command.marker`. */
+  readonly marker: string
   /** What it was started with: another value is another command. */
   readonly fingerprint: string
 }
@@ -73,13 +75,20 @@ async function readOwn(path: string): Promise<string | undefined> {
 }
 
 async function leftBehind(text: string): Promise<LeaderRecord | undefined> {
-  const { version, boot, daemon, leader, pipes, fingerprint } = parsed(text)
-  if (version !== VERSION || typeof fingerprint !== 'string' || boot !== (await bootId())) return undefined
+  const { version, boot, daemon, leader, pipes, marker, fingerprint } = parsed(text)
+  if (
+    version !== VERSION ||
+    typeof fingerprint !== 'string' ||
+    typeof marker !== 'string' ||
+    marker === '' ||
+    boot !== (await bootId())
+  )
+    return undefined
   const [by, of] = [processName(daemon), processName(leader)]
   if (by === undefined || of === undefined) return undefined
   const livesElsewhere = by.pid !== process.pid && (await startTimeOf(by.pid)) === by.startTime
   if (livesElsewhere) return undefined
-  return { leader: of, pipes: Array.isArray(pipes) ? pipes.map(inode) : [], fingerprint }
+  return { leader: of, pipes: Array.isArray(pipes) ? pipes.map(inode) : [], marker, fingerprint }
 }
 
 function parsed(text: string): Record<string, unknown> {
@@ -102,10 +111,10 @@ function inode(value: unknown): bigint | undefined {
   return typeof value === 'string' && /^\d{1,20}$/.test(value) ? BigInt(value) : undefined
 }
 
-async function save(dir: string, path: string, { leader, pipes, fingerprint }: LeaderRecord): Promise<void> {
+async function save(dir: string, path: string, { leader, pipes, marker, fingerprint }: LeaderRecord): Promise<void> {
   const daemon = { pid: process.pid, startTime: await startTimeOf(process.pid) }
   const inodes = pipes.map((pipe) => pipe?.toString() ?? null)
-  const record = { version: VERSION, boot: await bootId(), daemon, leader, pipes: inodes, fingerprint }
+  const record = { version: VERSION, boot: await bootId(), daemon, leader, pipes: inodes, marker, fingerprint }
   await mkdir(dir, { recursive: true })
   // Whoever reads it finds all of it or the one before.
   await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 })

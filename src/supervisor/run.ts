@@ -8,7 +8,7 @@ import { repeatLive } from './live-loop.ts'
 import { type Event, isGoodEnd, type Rules } from './machine.ts'
 import { type OomCounter, type OomOptions, oomCounterOf } from './oom.ts'
 import { attempt, type ProbeOptions, type Readiness, untilReady } from './ready-loop.ts'
-import { stopSession } from './stop.ts'
+import { stopCommand } from './stop.ts'
 
 /** What one run of the start command and its ready command needs. */
 export interface RunOptions {
@@ -68,13 +68,13 @@ export class Run {
   }
 
   /**
-   * Abandons the run and ends the start command's session (`stopSession`), also what the command left behind when it ended by
+   * Abandons the run and ends the start command's session and all that it started (`stopCommand`), also what the command left behind when it ended by
    * itself. Never rejects; a second call joins the first.
    */
   stop(): Promise<void> {
     this.abandon()
     this.#stopped ??= this.#started.then(async () => {
-      if (this.#command !== undefined) await stopSession(this.#command.process, this.#options.rules.timing.stopGrace)
+      if (this.#command !== undefined) await stopCommand(this.#command, this.#options.rules.timing.stopGrace)
     })
     return this.#stopped
   }

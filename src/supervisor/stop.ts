@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { unlessAborted } from '../lib/unless-aborted.ts'
+import { endFamily, familyOf } from '../process/family.ts'
 import type { RunningProcess } from '../process/process.ts'
+import type { Command } from './command.ts'
 
 /** First and longest pause between two looks at who is left: the kernel tells the end of a leader, not of a session. */
 const FIRST_LOOK_MS = 20
@@ -8,6 +10,19 @@ const MAX_LOOK_MS = 500
 
 /** After SIGKILL a process that hangs in the kernel is waited for this long. */
 const KILL_GRACE_MS = 2_000
+
+/**
+ * Ends a command with its session (`stopSession`), and then what it started in sessions of its own: what is below it, and what carries
+ * its marker. Those have at least half a second between SIGTERM and SIGKILL.
+ */
+export async function stopCommand({ process, born, marker }: Command, grace: number): Promise<void> {
+  const began = performance.now()
+  const lineage = { pid: process.pid, startTime: await born, marker }
+  // Whose parent ends is nobody's child any more.
+  const family = await familyOf(lineage)
+  await stopSession(process, grace)
+  await endFamily(family, lineage, grace - (performance.now() - began))
+}
 
 /**
  * Ends a command with its session: SIGTERM, and SIGKILL for what is left after `grace` milliseconds. Resolves when nobody is

@@ -139,7 +139,10 @@ describe('a daemon that is started anew', () => {
       'names another process of that pid',
       async (path: string) => {
         const record = JSON.parse(await readFile(path, 'utf8'))
-        await writeFile(path, JSON.stringify({ ...record, leader: { ...record.leader, startTime: '1' } }))
+        await writeFile(
+          path,
+          JSON.stringify({ ...record, leader: { ...record.leader, startTime: '1' }, marker: 'another' }),
+        )
       },
     ],
     ['others may write', (path: string) => chmod(path, 0o666)],

@@ -512,7 +512,7 @@ export declare const Supervisor: GenService<{
     output: typeof StartResponseSchema;
   },
   /**
-   * Stop ends the start command: SIGTERM to its session, SIGKILL to what is left after 10 s; it is not started again.
+   * Stop ends the start command: SIGTERM to its session and to what it started in other ones, SIGKILL to what is left after 10 s; it is not started again.
    * Answers when it has ended. Goes on when the caller leaves.
    *
    * @generated from rpc supervisor.Supervisor.Stop

@@ -1,0 +1,145 @@
+import { open, readdir, readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { concurrently } from '../lib/concurrently.ts'
+import { close, pidfdOpen, pidfdSignal } from '../native/index.ts'
+import { randomUuid } from '../system/random.ts'
+import { startTimeOf } from './start-time.ts'
+
+/** The variable that names a run of a service; whatever the run starts inherits it, in any session. */
+export const MARKER = 'ENVD_SERVICE_RUN'
+
+/** One run of a service. */
+export interface Lineage {
+  readonly pid: number
+  /** Of its leader, by which the pid is told from one that somebody else has got. */
+  readonly startTime: string | undefined
+  /** The value of `MARKER`. */
+  readonly marker: string
+}
+
+/** A value of `MARKER` that no other run has. */
+export const newMarker = randomUuid
+
+/** What came of one run of a service: start times by pid (`startTimeOf`). */
+export type Family = ReadonlyMap<number, string>
+
+/** Of a process's environment; the marker is among its first variables, unless a program has written its own. */
+const MAX_ENVIRONMENT = 128 * 1024
+
+/** Processes looked at side by side: keeps the thread pool free for others. */
+const LANES = 4
+
+/** SIGHUP's bit in the SigIgn mask of /proc/PID/status. */
+const IGNORES_SIGHUP = 1n
+
+const numbers = { SIGTERM: 15, SIGKILL: 9 } as const
+
+/** First and longest pause between two looks at who is left. */
+const FIRST_LOOK_MS = 20
+const MAX_LOOK_MS = 500
+
+/** What is left after SIGTERM has at least this long, also when the session took all of the grace. */
+const MIN_GRACE_MS = 500
+
+/** After SIGKILL processes that hang in the kernel are waited for this long. */
+const KILL_GRACE_MS = 2_000
+
+/**
+ * Everybody below a leader, and everybody who carries the run's marker, whatever session they are in, with all below them. The leader
+ * and who ignores SIGHUP are not among them. Empty where /proc cannot be read.
+ */
+export async function familyOf({ pid: leader, startTime: born, marker }: Lineage): Promise<Family> {
+  const processes = await readProcesses(marker)
+  const isLeader = ({ pid, startTime }: Seen) => pid === leader && startTime === born
+  const below = new Map<number, Seen[]>()
+  for (const seen of processes) below.set(seen.parent, [...(below.get(seen.parent) ?? []), seen])
+  const members = new Set(processes.filter((seen) => seen.marked || isLeader(seen)))
+  // A set gives what is added to it meanwhile as well.
+  for (const { pid } of members) if (pid !== process.pid) for (const child of below.get(pid) ?? []) members.add(child)
+  const family = new Map<number, string>()
+  for (const seen of members) {
+    const { pid, startTime } = seen
+    if (pid !== process.pid && !isLeader(seen) && !(await ignoresHangUp(pid))) family.set(pid, startTime)
+  }
+  return family
+}
+
+/**
+ * Ends who is left of a family, and whoever has joined it by now, but not the leader: SIGTERM, and SIGKILL after `grace` milliseconds. Resolves when
+ * nobody is left, or 2 s after SIGKILL. Never rejects.
+ */
+export async function endFamily(known: Family, lineage: Lineage, grace: number): Promise<void> {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const until = performance.now() + (signal === 'SIGTERM' ? Math.max(grace, MIN_GRACE_MS) : KILL_GRACE_MS)
+    const told = new Set<number>()
+    for (let pause = FIRST_LOOK_MS; performance.now() < until; pause = Math.min(pause * 2, MAX_LOOK_MS)) {
+      const left = new Map([...(await stillThere(known)), ...(await familyOf(lineage))])
+      if (left.size === 0) return
+      for (const [pid, startTime] of left) {
+        if (signal === 'SIGTERM' && told.has(pid)) continue
+        told.add(pid)
+        await signalProcess(pid, startTime, numbers[signal])
+      }
+      await sleep(pause, undefined, { ref: false })
+    }
+  }
+}
+
+interface Seen {
+  readonly pid: number
+  readonly parent: number
+  readonly startTime: string
+  readonly marked: boolean
+}
+
+async function readProcesses(marker: string): Promise<Seen[]> {
+  const names = await readdir('/proc').catch(() => [])
+  const pids = names.filter((name) => /^\d+$/.test(name)).map(Number)
+  const seen: Seen[] = []
+  await concurrently(pids, LANES, async (pid) => {
+    const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
+    // The name in field 2 may contain anything, also spaces and brackets (proc_pid_stat(5)).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [state, parent] = fields
+    const startTime = fields[19]
+    if (startTime === undefined || state === 'Z' || state === 'X') return
+    seen.push({ pid, parent: Number(parent), startTime, marked: await carries(pid, marker) })
+  })
+  return seen
+}
+
+async function carries(pid: number, marker: string): Promise<boolean> {
+  const file = await open(`/proc/${pid}/environ`, 'r').catch(() => undefined)
+  if (file === undefined) return false
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(MAX_ENVIRONMENT), 0, MAX_ENVIRONMENT, 0)
+    return `\0${buffer.toString('latin1', 0, bytesRead)}`.includes(`\0${MARKER}=${marker}\0`)
+  } catch {
+    return false
+  } finally {
+    await file.close()
+  }
+}
+
+async function stillThere(known: Family): Promise<Family> {
+  const left = new Map<number, string>()
+  for (const [pid, startTime] of known) if ((await startTimeOf(pid)) === startTime) left.set(pid, startTime)
+  return left
+}
+
+/** By a pidfd, and only once it is known whose that is: a number that was given to somebody else is never hit. */
+async function signalProcess(pid: number, startTime: string, signal: number): Promise<void> {
+  const pidfd = pidfdOpen(pid)
+  if (pidfd < 0) return
+  try {
+    if ((await startTimeOf(pid)) === startTime) pidfdSignal(pidfd, signal)
+  } finally {
+    close(pidfd)
+  }
+}
+
+async function ignoresHangUp(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
+  const mask = /^SigIgn:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'
+  return (BigInt(`0x${mask}`) & IGNORES_SIGHUP) !== 0n
+}
