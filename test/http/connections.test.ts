@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect, type Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { peerOf } from '../../src/http/connections.ts'
+import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { type Front, startFront } from './front.ts'
 
@@ -18,7 +20,11 @@ interface Held {
 }
 
 /** Connections that stay open, each after it has sent `bytes`, and got an answer if it is a whole request. */
-async function hold(front: Front, count: number, { bytes = '', from = '127.0.0.1', answered = false } = {}) {
+async function hold(
+  front: { readonly port: number },
+  count: number,
+  { bytes = '', from = '127.0.0.1', answered = false } = {},
+) {
   const held: Held[] = []
   for (let i = 0; i < count; i++) {
     const socket = connect({ port: front.port, host: '127.0.0.1', localAddress: from }).on('error', () => {})
@@ -96,6 +102,16 @@ test('without a token no running call is ended for a new connection', async () =
   await expect(status(front)).rejects.toMatchObject({ code: 'ECONNRESET' })
   expect(open(held)).toBe(LIMIT)
   expect(front.logged.map(({ message }) => message)).toEqual(['connections beyond the limit are dropped'])
+  for (const { socket } of held) socket.destroy()
+})
+
+test('the limit follows the descriptors that the daemon may have', async () => {
+  const launcher = fileURLToPath(new URL('../../scripts/envd', import.meta.url))
+  await using daemon = await startDaemon({ launch: ['/bin/sh', '-c', 'ulimit -n 200; exec "$0" "$@"', launcher] })
+  const held = await hold(daemon, 400)
+  expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+  await expect.poll(() => open(held)).toBeLessThan(100)
+  expect(open(held)).toBeGreaterThan(50)
   for (const { socket } of held) socket.destroy()
 })
 
