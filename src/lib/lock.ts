@@ -1,3 +1,5 @@
+import { LinkedList } from './linked-list.ts'
+
 /** One holder at a time, in the order of asking. */
 export interface Lock {
   /** Resolves with the function that gives the lock back (idempotent). Rejects with the signal's reason if it aborts first. */
@@ -6,7 +8,7 @@ export interface Lock {
 
 /** Makes a free lock. Who gives up waiting leaves nothing behind, so that a thousand of them cost the next one nothing. */
 export function createLock(): Lock {
-  const waiting = new Set<() => void>()
+  const waiting = new LinkedList<() => void>()
   let held = false
 
   const take = () => {
@@ -16,8 +18,7 @@ export function createLock(): Lock {
       if (released) return
       released = true
       held = false
-      const [next] = waiting
-      next?.()
+      waiting.first?.()
     }
   }
 
@@ -27,7 +28,7 @@ export function createLock(): Lock {
         signal.throwIfAborted()
         if (!held) return resolve(take())
         const leave = () => {
-          waiting.delete(enter)
+          waiting.delete(place)
           signal.removeEventListener('abort', abort)
         }
         const enter = () => {
@@ -38,7 +39,7 @@ export function createLock(): Lock {
           leave()
           reject(signal.reason)
         }
-        waiting.add(enter)
+        const place = waiting.push(enter)
         signal.addEventListener('abort', abort, { once: true })
       }),
   }

@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
+import { LinkedList, type Place } from '../lib/linked-list.ts'
 import { close, type Poll, poll, write } from '../native/index.ts'
 
 /** Bytes that may wait for one process to read them, over all calls; more are refused. */
@@ -26,7 +27,7 @@ export class InputQueue {
   readonly #poll: Poll
   /** How the errors name the descriptor. */
   readonly #name: 'stdin' | 'tty'
-  #entries: Entry[] = []
+  readonly #entries = new LinkedList<Entry>()
   #queued = 0
   #open = true
   #closing = false
@@ -75,9 +76,10 @@ export class InputQueue {
   #enqueue(bytes: Uint8Array | undefined, signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const onAbort = () => {
-      this.#remove(entry)
+      if (place !== undefined) this.#remove(place)
       entry.settle(signal.reason)
     }
+    let place: Place<Entry> | undefined
     const settle = (error?: unknown) => {
       signal.removeEventListener('abort', onAbort)
       if (error === undefined) resolve()
@@ -89,20 +91,20 @@ export class InputQueue {
       return promise
     }
     signal.addEventListener('abort', onAbort)
-    this.#entries.push(entry)
+    place = this.#entries.push(entry)
     this.#queued += bytes?.length ?? 0
-    if (this.#entries.length === 1) this.#flush()
+    if (this.#entries.size === 1) this.#flush()
     return promise
   }
 
-  #remove(entry: Entry): void {
-    this.#entries = this.#entries.filter((other) => other !== entry)
-    this.#queued -= (entry.bytes?.length ?? 0) - entry.written
-    if (this.#entries.length === 0 && this.#open) this.#poll.stop()
+  #remove(place: Place<Entry>): void {
+    if (!this.#entries.delete(place)) return
+    this.#queued -= (place.value.bytes?.length ?? 0) - place.value.written
+    if (this.#entries.size === 0 && this.#open) this.#poll.stop()
   }
 
   #flush(): void {
-    let entry = this.#entries[0]
+    let entry = this.#entries.first
     while (entry !== undefined) {
       if (entry.bytes === undefined) {
         this.#entries.shift()
@@ -118,7 +120,7 @@ export class InputQueue {
       if (result === 'failed') return
       this.#entries.shift()
       entry.settle()
-      entry = this.#entries[0]
+      entry = this.#entries.first
     }
     this.#poll.stop()
   }
@@ -149,10 +151,9 @@ export class InputQueue {
   }
 
   #failAll(error: () => AppError): void {
-    const entries = this.#entries
-    this.#entries = []
     this.#queued = 0
-    for (const entry of entries) entry.settle(entry.bytes === undefined ? undefined : error())
+    for (let entry = this.#entries.shift(); entry !== undefined; entry = this.#entries.shift())
+      entry.settle(entry.bytes === undefined ? undefined : error())
   }
 
   #closedError(): AppError {

@@ -41,6 +41,8 @@ export interface OutputLogOptions {
 export class OutputLog {
   readonly #options: OutputLogOptions
   readonly #readers = new Set<OutputReader>()
+  /** The one that has taken most: it sets the pace. */
+  #fastest: OutputReader | undefined
   readonly #offsets: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
   /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of chunks that have left the window. */
   #chunks: (Chunk | undefined)[] = []
@@ -66,10 +68,8 @@ export class OutputLog {
 
   /** Every reader is so far behind that reading more must wait. Never, without readers. */
   get full(): boolean {
-    if (this.#readers.size === 0) return false
-    const limit = Math.min(PAUSE_BYTES, this.#options.share.bytes)
-    for (const reader of this.#readers) if (this.#bytes - reader.position < limit) return false
-    return true
+    if (this.#fastest === undefined) return false
+    return this.#bytes - this.#fastest.position >= Math.min(PAUSE_BYTES, this.#options.share.bytes)
   }
 
   /** No more output will come. */
@@ -106,6 +106,7 @@ export class OutputLog {
     for (const chunk of this.#kept(start.seq)) chunk.pending++
     const reader = new OutputReader(this, { ...start, stall: this.#options.stall })
     this.#readers.add(reader)
+    this.#follow(reader)
     reader.notify()
     if (signal.aborted) reader.close(signal.reason)
     else signal.addEventListener('abort', () => reader.close(signal.reason), { once: true, signal: reader.signal })
@@ -119,10 +120,10 @@ export class OutputLog {
     let missing = length
     for (let seq = this.#end - 1; seq >= this.#first && missing > 0; seq--) {
       const bytes = this.#chunks[seq - this.#base]?.bytes.subarray(-missing) ?? new Uint8Array()
-      parts.unshift(bytes)
+      parts.push(bytes)
       missing -= bytes.length
     }
-    return Buffer.concat(parts)
+    return Buffer.concat(parts.reverse())
   }
 
   /** For readers: the chunk with this number, undefined while it is not there yet, 'gone' when it left the window. */
@@ -136,7 +137,26 @@ export class OutputLog {
   }
 
   /** For readers: this one took a chunk, so the window may move and reading may go on. */
-  advanced(): void {
+  advanced(reader: OutputReader): void {
+    this.#follow(reader)
+    this.#flow()
+  }
+
+  #follow(reader: OutputReader): void {
+    if (reader.seq > (this.#fastest?.seq ?? -1)) this.#fastest = reader
+  }
+
+  /** One that has taken as much as the one that has left will do: of many, most have taken all. */
+  #fastestLeft(seq: number): OutputReader | undefined {
+    let fastest: OutputReader | undefined
+    for (const reader of this.#readers) {
+      if (reader.seq > (fastest?.seq ?? -1)) fastest = reader
+      if (reader.seq >= seq) break
+    }
+    return fastest
+  }
+
+  #flow(): void {
     this.#trim()
     this.onFlow()
   }
@@ -144,8 +164,9 @@ export class OutputLog {
   /** For readers: this one is gone. */
   left(reader: OutputReader): void {
     this.#readers.delete(reader)
+    if (reader === this.#fastest) this.#fastest = this.#fastestLeft(reader.seq)
     if (this.#closed && this.#readers.size === 0) this.#release()
-    else this.advanced()
+    else this.#flow()
   }
 
   /** The chunks from this number on. */
@@ -161,8 +182,7 @@ export class OutputLog {
   #trim(): void {
     const allowed = this.#options.share.bytes
     if (this.#cost <= allowed) return
-    let keep = this.#readers.size === 0 ? this.#end : 0
-    for (const reader of this.#readers) keep = Math.max(keep, reader.seq)
+    const keep = this.#fastest?.seq ?? this.#end
     while (this.#cost > allowed && this.#first < keep) this.#drop()
     if (this.#first - this.#base > 1024) {
       this.#chunks = this.#chunks.slice(this.#first - this.#base)

@@ -47,7 +47,7 @@ export class OutputReader {
     chunk.pending--
     const used = use(chunk)
     this.#watch()
-    this.#log.advanced()
+    this.#log.advanced(this)
     return used
   }
 

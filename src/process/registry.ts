@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { LinkedList, type Place } from '../lib/linked-list.ts'
 import type { End } from './exit-status.ts'
 import type { RunningProcess } from './process.ts'
 
@@ -25,13 +26,19 @@ export const MAX_PROCESSES = 16_384
 export class Registry {
   /** In order of start. */
   readonly #live = new Map<number, RunningProcess>()
+  /** Those that have a tag, in order of start. */
+  readonly #tagged = new Map<string, LinkedList<RunningProcess>>()
+  readonly #places = new Map<RunningProcess, Place<RunningProcess>>()
   /** In order of exit. */
   #retained: (Retained & { readonly until: number })[] = []
 
   /** Takes in a process that was just started, before its pid is told to anybody. Older entries of its pid or tag go. */
   add(process: RunningProcess): void {
-    this.#live.get(process.pid)?.supersede()
+    const former = this.#live.get(process.pid)
+    if (former !== undefined) this.#untag(former)
+    former?.supersede()
     this.#live.set(process.pid, process)
+    this.#tag(process)
     const replaced = (old: Retained) =>
       old.pid === process.pid || (process.tag !== undefined && old.tag === process.tag)
     this.#retained = this.#retained.filter((old) => !replaced(old))
@@ -41,6 +48,7 @@ export class Registry {
   retire(process: RunningProcess, end: End): void {
     if (this.#live.get(process.pid) !== process) return
     this.#live.delete(process.pid)
+    this.#untag(process)
     this.#expire()
     if (this.#retained.length >= MAX_RETAINED) this.#retained.shift()
     this.#retained.push({ pid: process.pid, tag: process.tag, end, until: performance.now() + RETAIN_MS })
@@ -70,7 +78,23 @@ export class Registry {
 
   #findLive(selector: Selector): RunningProcess | undefined {
     if ('pid' in selector) return this.#live.get(selector.pid)
-    return this.list().findLast(({ tag }) => tag === selector.tag)
+    return this.#tagged.get(selector.tag)?.last
+  }
+
+  #tag(process: RunningProcess): void {
+    if (process.tag === undefined) return
+    const same = this.#tagged.get(process.tag) ?? new LinkedList<RunningProcess>()
+    this.#tagged.set(process.tag, same)
+    this.#places.set(process, same.push(process))
+  }
+
+  #untag(process: RunningProcess): void {
+    const place = this.#places.get(process)
+    if (process.tag === undefined || place === undefined) return
+    this.#places.delete(process)
+    const same = this.#tagged.get(process.tag)
+    same?.delete(place)
+    if (same?.size === 0) this.#tagged.delete(process.tag)
   }
 
   #expire(): void {

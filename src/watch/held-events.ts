@@ -50,7 +50,11 @@ export class HeldEvents {
 
   /** What was held of one directory since an arming began, in order. */
   of(watch: number, { since }: Arming): RawEvent[] {
-    return (this.#byWatch.get(watch) ?? []).filter((event) => event.seq > since)
+    const events = this.#byWatch.get(watch) ?? []
+    // The earlier ones belong to armings that began before, and may be many.
+    let first = events.length
+    while ((events[first - 1]?.seq ?? since) > since) first--
+    return events.slice(first)
   }
 
   #clear(): void {
