@@ -48,7 +48,12 @@ export interface FilesystemDeps {
  * Makes the service (contract C1 to C25). It acts with the daemon's own rights, unless users are strict; the caller's user decides on home
  * directory and ownership (contract A43), and on the links that are followed.
  */
-export function createFilesystemService({ users, defaults, budget, strictFileUsers }: FilesystemDeps): FilesystemService {
+export function createFilesystemService({
+  users,
+  defaults,
+  budget,
+  strictFileUsers,
+}: FilesystemDeps): FilesystemService {
   const fileUser = createFileUsers(users, strictFileUsers)
   const userOf = async (caller: Caller) => fileUser(await selectUser(users, caller.user, defaults.user))
   const resolve = (path: string, user: User) => resolvePath(path, user, defaults.workdir)

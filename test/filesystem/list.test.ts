@@ -102,7 +102,13 @@ test('C25 names that do not fit in the budget are refused, and everything is giv
   const list = async (most: number) => {
     const hold = budget.hold('listing', { connection: undefined, user: undefined })
     if (most > 0) hold.grow(budget.total - most)
-    const options = { path: files.dir, depth: 2, users: files.people.users, actor: files.people.ann, signal: new AbortController().signal }
+    const options = {
+      path: files.dir,
+      depth: 2,
+      users: files.people.users,
+      actor: files.people.ann,
+      signal: new AbortController().signal,
+    }
     try {
       return (await collected(listDirectory({ ...options, hold }))).flat().length
     } finally {
@@ -117,7 +123,14 @@ test('C25 names that do not fit in the budget are refused, and everything is giv
 test('C22 a listing holds names only while it is under way', async () => {
   await using files = await withTree(['a/1', 'a/2/x', 'b'])
   const hold = createByteBudget(1024 * 1024).hold('listing', { connection: undefined, user: undefined })
-  const options = { path: files.dir, depth: 9, users: files.people.users, actor: files.people.ann, signal: new AbortController().signal, hold }
+  const options = {
+    path: files.dir,
+    depth: 9,
+    users: files.people.users,
+    actor: files.people.ann,
+    signal: new AbortController().signal,
+    hold,
+  }
   expect((await collected(listDirectory(options))).flat().map(({ name }) => name)).toEqual(['a', '1', '2', 'x', 'b'])
   expect(hold.bytes).toBe(0)
 })

@@ -1,5 +1,5 @@
-import { createByteBudget } from '../../src/budget/budget.ts'
-import { createCompressors } from '../../src/http/compressors.ts'
+import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
+import { type Compressors, createCompressors } from '../../src/http/compressors.ts'
 import { composeRoutes } from '../../src/http/routes/compose.ts'
 import { filesRoutes } from '../../src/http/routes/files.ts'
 import type { Defaults } from '../../src/system/defaults.ts'
@@ -34,9 +34,15 @@ export type Query = Readonly<Record<string, string>> | string
 
 export const OCTETS = { 'content-type': 'application/octet-stream' }
 
-export async function startFilesFront(
-  options: { uploadIdleMs?: number; strictFileUsers?: boolean } = {},
-): Promise<FilesFront> {
+/** Instead of the usual. */
+interface FrontFileOptions {
+  readonly uploadIdleMs?: number
+  readonly strictFileUsers?: boolean
+  readonly budget?: ByteBudget
+  readonly compressors?: Compressors
+}
+
+export async function startFilesFront(options: FrontFileOptions = {}): Promise<FilesFront> {
   const people = await makePeople()
   const defaults: FilesFront['defaults'] = { user: 'ann', workdir: undefined }
   const { log, lines } = recordingLog()
