@@ -62,20 +62,34 @@ export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOpt
   let sending: Promise<void> | undefined
   let closed = false
 
+  // Was on its way when another target took over, as at a resume.
+  let again: LogLine | undefined
+  const next = () => {
+    const line = again ?? queue.shift()
+    again = undefined
+    return line
+  }
+
   const sendAll = async () => {
-    while (queue.size > 0) {
+    while (queue.size > 0 || again !== undefined) {
       await pace(hurry.signal)
-      const line = destination === undefined || closed ? undefined : queue.shift()
+      const line = destination === undefined || closed ? undefined : next()
       if (destination === undefined || line === undefined) return
+      const { signal } = destination.replaced
       const text = line.text()
       const tooLong = Buffer.byteLength(text) > MAX_LINE_BYTES
       const problem = tooLong ? undefined : await send(destination, text, timeoutMs)
+      if (problem !== undefined && signal.aborted && !closed) {
+        again = line
+        continue
+      }
       const dropped = queue.takeDropped() + (tooLong ? 1 : 0)
       complaints.add({ failed: problem === undefined ? 0 : 1, dropped, problem })
     }
   }
   const start = () => {
-    if (sending !== undefined || destination === undefined || closed || queue.size === 0) return
+    if (sending !== undefined || destination === undefined || closed || (queue.size === 0 && again === undefined))
+      return
     sending = sendAll().finally(() => {
       sending = undefined
       start()
