@@ -17,7 +17,8 @@ export interface EmptyFile {
   readonly device: boolean
 }
 
-const emptyFile = promisify(ftruncate)
+/** ftruncate(2). Rejects with the system error. */
+export const emptyFile = promisify(ftruncate)
 const closeFile = promisify(close)
 
 /** Closing a file that was emptied may begin to write out what it has got since (ext4(5), auto_da_alloc). */

@@ -4,12 +4,14 @@ import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { CutShort, pump, Stalled } from '../lib/pump.ts'
 import type { Log } from '../log.ts'
+import { removeFile } from '../native/files.ts'
 import { ensureDirectory } from './directories.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { createFileSink } from './file-sink.ts'
 import type { FileUser } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
-import { closeWritten, type EmptyFile, isDirectory, openEmpty } from './open-empty.ts'
+import { closeWritten, type EmptyFile, emptyFile, isDirectory, openEmpty } from './open-empty.ts'
+import { inWriteTurn } from './write-turns.ts'
 
 /** A file that was stored, as `POST /files` reports it (contract B37). */
 export interface StoredFile {
@@ -34,7 +36,7 @@ export interface UploadTarget {
 
 /**
  * Writes a stream into a file, in place: an existing file keeps inode, links and mode, and is given to the owner before it is
- * truncated (contract B38 to B45). Missing directories are made. A failed transfer leaves what has arrived and rejects with
+ * truncated (contract B38 to B45). Missing directories are made. A transfer that is cut off removes what it made, and leaves what was there before empty; on a full disk what fits stays. Rejects with
  * AppError: invalid_argument (directory, not a regular file), no_space, deadline_exceeded (no data), canceled or internal.
  */
 export async function storeFile(source: Readable, target: UploadTarget): Promise<StoredFile> {
@@ -90,15 +92,29 @@ function openError(path: string, error: unknown): AppError {
 }
 
 /** Closes the file after a failure, and only then. */
-async function fill({ fd }: EmptyFile, source: Readable, target: UploadTarget): Promise<void> {
+async function fill(file: EmptyFile, source: Readable, target: UploadTarget): Promise<void> {
+  const { fd } = file
   const sink = createFileSink(fd)
   try {
     await pump(source, sink, { signal: target.signal, idleMs: target.idleMs })
   } catch (error) {
     await sink.settled()
+    // Of a full disk the client is told, and what did fit stays (contract B42).
+    if (!isOutOfSpace(error)) await discard(file, target)
     await closeWritten(fd).catch(() => {})
     throw writeError(error, target)
   }
+}
+
+/**
+ * What has come of a file must not be taken for all of it: one that was made here goes, one that was there before is left empty,
+ * as its old content is gone. Failures are ignored: the disk may be the reason why it was cut off.
+ */
+async function discard({ fd, made, device }: EmptyFile, { path, owner }: UploadTarget): Promise<void> {
+  if (device) return
+  const remove = (name: string) => inWriteTurn(() => removeFile(Buffer.from(name), owner, fd))
+  if (!made) await inWriteTurn(() => emptyFile(fd, 0)).catch(() => {})
+  else await remove(path).catch(() => remove(cleanPath(path)).catch(() => {}))
 }
 
 function writeError(error: unknown, { announcedBytes }: UploadTarget): AppError {

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:http2'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
@@ -31,6 +31,27 @@ test('F4 a connection that breaks in an upload is no success, and leaves no file
     client.socket.resetAndDestroy()
     await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
     expect(client.received()).toBe('')
+  }
+})
+
+test('F4 what was cut off is not left as if it were whole', async () => {
+  await using files = await startFilesFront()
+  const existing = join(files.dir, 'existing')
+  await writeFile(existing, 'what was there')
+  const part = '--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n12345'
+  for (const [path, type] of [
+    [join(files.dir, 'raw')],
+    [join(files.dir, 'made/form'), 'multipart/form-data; boundary=x'],
+    [existing],
+  ] as const) {
+    const client = await connectRaw(files.front.port)
+    client.write(head(path, 'content-length: 1000', type))
+    client.write(type === undefined ? '12345' : part)
+    await expect.poll(() => readFile(path, 'utf8').catch(() => '')).toBe('12345')
+    client.socket.resetAndDestroy()
+    await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
+    const left = await readFile(path, 'utf8').catch(() => undefined)
+    expect(left).toBe(path === existing ? '' : undefined)
   }
 })
 
