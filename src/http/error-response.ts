@@ -1,3 +1,4 @@
+import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorKind } from '../errors.ts'
 import { errorFields } from '../lib/error-fields.ts'
@@ -55,6 +56,7 @@ export function createErrorHandler(log: Log): (error: unknown, request: FastifyR
     // The connection has answered a malformed body already.
     if (reply.raw.writableEnded) return
     if (error instanceof AppError) {
+      if (error.kind === 'budget_spent' && refusedWithoutBody(reply)) return
       if (error.kind === 'budget_spent') reply.header('retry-after', RETRY_AFTER_SECONDS)
       return sendError(reply, statusOf(error.kind), error.message)
     }
@@ -73,4 +75,20 @@ function clientFaultOf(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('statusCode' in error)) return undefined
   const status = error.statusCode
   return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined
+}
+
+/**
+ * A client of HTTP/2 that opens streams without a window for their answers gets headers alone, which need none: else each refusal
+ * would wait in memory, too. Gives whether that was so.
+ */
+function refusedWithoutBody(reply: FastifyReply): boolean {
+  // Fastify's type is that of HTTP/1.1; over HTTP/2 it is Node's compatible class.
+  const { stream } = reply.raw as unknown as Partial<Http2ServerResponse>
+  if (stream === undefined || stream.destroyed || stream.session?.remoteSettings.initialWindowSize !== 0) return false
+  reply.hijack()
+  stream.respond(
+    { ':status': statusOf('budget_spent'), 'retry-after': String(RETRY_AFTER_SECONDS) },
+    { endStream: true },
+  )
+  return true
 }
