@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { posix } from 'node:path'
 
 /** What every image knows; the tables of the image itself cannot change these. */
@@ -28,6 +29,9 @@ const MIME_TYPES = [
   '/etc/apache/mime.types',
   '/etc/httpd/conf/mime.types',
 ]
+
+/** Debian's tables have 80 KB; whoever made the image may have put anything there, also a pipe that nobody writes. */
+const MAX_TABLE_BYTES = 1024 * 1024
 
 /** Media types by file name extension. */
 export interface ContentTypes {
@@ -74,7 +78,11 @@ async function load(files: { sharedMime: string[]; mimeTypes: string[] }): Promi
 
 async function linesOf(path: string): Promise<string[] | undefined> {
   try {
-    return (await readFile(path, 'utf8')).split('\n')
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const stats = await file.stat()
+    if (!stats.isFile() || stats.size > MAX_TABLE_BYTES) return undefined
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(stats.size), 0, stats.size, 0)
+    return buffer.toString('utf8', 0, bytesRead).split('\n')
   } catch {
     return undefined
   }
