@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** As in `scripts/envd`: code under test runs with the flags of the daemon. */
-const execArgv = ['--js-base-64', '--max-semi-space-size=2']
+const execArgv = ['--max-semi-space-size=2']
 
 export default defineConfig({
   test: {

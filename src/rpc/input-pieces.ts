@@ -40,7 +40,7 @@ export function ownInput(message: Message): void {
   if (input?.case !== undefined) input.value = ownBytes(input.value)
 }
 
-/** The engine's base64 (`--js-base-64`) encodes a view from the start of its memory, not from its own. */
+/** Its memory is that of the whole message, which ends with the call that is being answered. */
 function ownBytes(view: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(view)
 }
