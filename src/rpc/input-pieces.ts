@@ -1,10 +1,5 @@
 import { create, type Message } from '@bufbuild/protobuf'
-import {
-  type SendInputRequest,
-  SendInputRequestSchema,
-  type StreamInputRequest,
-  StreamInputRequestSchema,
-} from '../gen/process/process_pb.js'
+import { type StreamInputRequest, StreamInputRequestSchema } from '../gen/process/process_pb.js'
 
 /** Bytes of one piece. The library takes 20 ms for it in base64. */
 const PIECE = 256 * 1024
@@ -24,23 +19,10 @@ function* pieces(input: {
 }): Generator<StreamInputRequest, void> {
   let at = 0
   do {
-    const value = ownBytes(input.value.subarray(at, at + PIECE))
+    const value = input.value.subarray(at, at + PIECE)
     yield create(StreamInputRequestSchema, {
       event: { case: 'data', value: { input: { input: { case: input.case, value } } } },
     })
     at += PIECE
   } while (at < input.value.length)
-}
-
-/** Copies the input of a SendInput, which is a view, for the library to encode; other messages have no bytes. */
-export function ownInput(message: Message): void {
-  if (message.$typeName !== SendInputRequestSchema.typeName) return
-  // The type name says so.
-  const input = (message as SendInputRequest).input?.input
-  if (input?.case !== undefined) input.value = ownBytes(input.value)
-}
-
-/** Its memory is that of the whole message, which ends with the call that is being answered. */
-function ownBytes(view: Uint8Array): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(view)
 }

@@ -11,7 +11,7 @@ import { BodyChunks } from './body-chunks.ts'
 import { checkMessage, decodeMessage, SMALL_JSON } from './decode-message.ts'
 import { ENVELOPE_BYTES } from './envelope.ts'
 import { checkFlags, knownFlags } from './frame-flags.ts'
-import { ownInput, splitInput } from './input-pieces.ts'
+import { splitInput } from './input-pieces.ts'
 import type { Codec } from './message-frame.ts'
 import { messageLimit } from './message-limits.ts'
 
@@ -124,7 +124,6 @@ async function checked(
   const pieces = splitInput(message)
   if (pieces === undefined && length > MAX_JSON_BYTES && messageLimit(nameOf(method)).kind === 'input')
     throw tooLarge(MAX_JSON_BYTES)
-  ownInput(message)
   return reencoded(method, pieces ?? [message])
 }
 

@@ -28,18 +28,21 @@ const input = create(SendInputRequestSchema, {
   input: { input: { case: 'stdin', value: new Uint8Array(3_000_000).map((_, i) => i * 31) } },
 })
 
+const bytesOf = (message: typeof input) => Buffer.from(message.input?.input.value ?? [])
+
 test('A23 large messages are the same in both encodings', async () => {
   const json = (
     schema: typeof StartRequestSchema | typeof SendInputRequestSchema,
     message: typeof start | typeof input,
   ) => Buffer.from(toJsonString(schema, message as never))
   expect(await decodeMessage(StartRequestSchema, json(StartRequestSchema, start), how('json'))).toEqual(start)
-  expect(await decodeMessage(SendInputRequestSchema, json(SendInputRequestSchema, input), how('json'))).toEqual(input)
+  const fromJson = await decodeMessage(SendInputRequestSchema, json(SendInputRequestSchema, input), how('json'))
+  expect(bytesOf(fromJson).equals(bytesOf(input))).toBe(true)
   const binary = Buffer.from(toBinary(StartRequestSchema, start))
   expect(await decodeMessage(StartRequestSchema, binary, how('proto'))).toEqual(start)
   const binaryInput = Buffer.from(toBinary(SendInputRequestSchema, input))
   const decoded = await decodeMessage(SendInputRequestSchema, binaryInput, how('proto'))
-  expect(Buffer.from(decoded.input?.input.value ?? []).equals(Buffer.from(input.input?.input.value ?? []))).toBe(true)
+  expect(bytesOf(decoded).equals(bytesOf(input))).toBe(true)
 })
 
 const times = (count: number, ...bytes: number[]) =>

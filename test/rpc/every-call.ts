@@ -182,12 +182,18 @@ export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = 
   'supervisor.Supervisor/Get': async ({ supervisor }) => {
     expect((await supervisor.get({})).status?.state).not.toBe(State.UNSPECIFIED)
   },
+  'supervisor.Supervisor/List': async ({ supervisor }) => {
+    expect((await supervisor.list({})).statuses.map(({ service }) => service)).toEqual(['start'])
+  },
   'supervisor.Supervisor/Watch': async ({ supervisor }) => {
     const { event } = await first((options) => supervisor.watch({}, options))
     expect(event.case).toBe('status')
   },
   'supervisor.Supervisor/Start': async ({ supervisor }) => {
     await supervisor.stop({})
+    await expect
+      .poll(async () => (await supervisor.get({})).status?.state, { timeout: 15_000 })
+      .toSatisfy((state) => state !== State.STOPPING)
     expect([State.STARTING, State.READY]).toContain((await supervisor.start({})).status?.state)
   },
   'supervisor.Supervisor/Stop': async ({ supervisor }) => {
