@@ -13,7 +13,7 @@ import { permitted } from './file-user.ts'
 /** Files below this are read whole on opening: most of them, and all of the kernel's, whose size cannot be trusted. */
 const WHOLE_BYTES = 64 * 1024
 
-/** O_NONBLOCK: what is opened must not stop the thread (pitfall F14). */
+/** O_NONBLOCK: opening a FIFO must not stop the thread (contract B27). */
 const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 
 /** makedev(1, 3): `/dev/null`, the one device that may be read, because nothing comes of it. */

@@ -19,7 +19,7 @@ export interface Sources {
   readonly disk: string
 }
 
-/** This machine. Only the root file system is looked at: a network mount may hang (pitfalls M3). */
+/** This machine. Only the root file system is looked at: a network mount may hang. */
 export const MACHINE: Sources = { proc: '/proc', root: '', disk: '/' }
 
 interface Mount {

@@ -23,7 +23,7 @@ export interface Surroundings {
 
 /**
  * Gives what is to be done after each initialization: the machine may have been paused, or restored elsewhere, so peers may be
- * gone (pitfall L1) and figures old. Never blocks. Peers are asked in rounds of their own as well, until the signal aborts.
+ * gone without a sign and figures old. Never blocks. Peers are asked in rounds of their own as well, until the signal aborts.
  */
 export function createLookAround({ sockets, sample, log, signal }: Surroundings): () => void {
   const limitSilence = (fd: number) => setTcpUserTimeout(fd, MAX_SILENCE_MS)

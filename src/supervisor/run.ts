@@ -13,7 +13,7 @@ import { stopCommand } from './stop.ts'
 /** What one run of the start command and its ready command needs. */
 export interface RunOptions {
   readonly startCommand: string | undefined
-  /** Of the start command in `List` (user documents: "tag used for identifying special commands"). */
+  /** Of the start command in `List`. */
   readonly tag: string
   /** The start command that an earlier daemon started, instead of a new one. */
   readonly adopted: Command | undefined

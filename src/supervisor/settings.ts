@@ -27,7 +27,7 @@ export interface SupervisorDeps {
   readonly pace?: Partial<Timing>
 }
 
-/** The product's own ready commands, when none is given (user documents, templates): ready at once, or 20 s after the start. */
+/** The platform's own ready commands, when none is given (contract K15): ready at once, or 20 s after the start. */
 const READY_ALONE = 'sleep 0'
 const READY_AFTER_START = 'sleep 20'
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Log } from '../log.ts'
 import { createSuspects, type Peers } from './suspects.ts'
 
-/** After a resume no peer of before may be there: 2 s, in which one that is there is asked five times (pitfalls L1). */
+/** After a resume no peer of before may be there: 2 s, in which one that is there is asked five times. */
 const RESUMED = { proofTime: 2_000, askInterval: 400 }
 
 /**

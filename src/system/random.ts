@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { randomBytes, stirRandom } from '../native/index.ts'
 
 /**
- * A version 4 UUID (RFC 9562, 5.4). Clones of one snapshot never make the same (pitfalls L4), as its bytes are the kernel's. Those of
+ * A version 4 UUID (RFC 9562, 5.4). Clones of one snapshot never make the same, as its bytes are the kernel's. Those of
  * node:crypto come from a generator in the process's own memory, which every clone continues alike.
  */
 export function randomUuid(): string {

@@ -11,7 +11,7 @@ const MIB = 1024 ** 2
 /** Far below the size of the file: what does not stream shows at once. */
 const ALLOWED_GROWTH_MB = 40
 
-test('F1 a file of 1 GiB goes up and down without the daemon growing', { timeout: 120_000 }, async () => {
+test('a file of 1 GiB goes up and down without the daemon growing', { timeout: 120_000 }, async () => {
   await using daemon = await startDaemon()
   await using dir = await makeTmpDir()
   const path = join(dir.path, 'big')

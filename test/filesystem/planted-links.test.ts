@@ -37,7 +37,7 @@ async function plant({ people, dir }: Pick<Files | FilesFront, 'people' | 'dir'>
   }
 }
 
-test('S5 an upload does not go through a link of its user to what is not theirs, nor gives it away', async () => {
+test('an upload does not go through a link of its user to what is not theirs, nor gives it away', async () => {
   await using files = await startFilesFront()
   const { toFile, toDirectory, secret, closed, home, linkTo } = await plant(files)
   const missing = await linkTo(join(closed, 'new'), join(home, 'missing'))
@@ -51,7 +51,7 @@ test('S5 an upload does not go through a link of its user to what is not theirs,
   expect(await files.post({ path: toFile, username: 'root' }, 'x')).toMatchObject({ status: 200 })
 })
 
-test('S5 a download, also of parts of a join, does not go through such a link', async () => {
+test('a download, also of parts of a join, does not go through such a link', async () => {
   await using files = await startFilesFront()
   const { toFile, toDirectory, home } = await plant(files)
   for (const path of [toFile, `${toDirectory}/secret`]) expect(await files.get({ path })).toMatchObject(forbidden(path))
@@ -64,7 +64,7 @@ test('S5 a download, also of parts of a join, does not go through such a link', 
   expect(await readFile(join(home, 'part'), 'utf8')).toBe('part')
 })
 
-test('S5 what exists and belongs to somebody else stays theirs, without rights to run as them', async () => {
+test('what exists and belongs to somebody else stays theirs, without rights to run as them', async () => {
   await using files = await startFilesFront()
   const { secret, closed, uid, home } = await plant(files)
   await chmod(secret, 0o6755)
@@ -79,7 +79,7 @@ test('S5 what exists and belongs to somebody else stays theirs, without rights t
   expect((await stat(join(home, 'hers'))).uid).toBe(uid)
 })
 
-test('S5 directories are neither made, moved, removed, listed nor watched through such a link', async () => {
+test('directories are neither made, moved, removed, listed nor watched through such a link', async () => {
   await using files = await startFiles()
   const { toDirectory, closed, home } = await plant(files)
   await mkdir(join(closed, 'sub'))
@@ -102,7 +102,7 @@ test('S5 directories are neither made, moved, removed, listed nor watched throug
   expect(await readdir(closed)).toEqual(['secret', 'sub'])
 })
 
-test('S5 links of root, of a user to their own, and to devices that keep nothing are followed', async () => {
+test('links of root, of a user to their own, and to devices that keep nothing are followed', async () => {
   await using files = await startFilesFront()
   const { home, uid, secret, closed, linkTo, gid } = await plant(files)
   await mkdir(join(home, 'real'))
@@ -117,7 +117,7 @@ test('S5 links of root, of a user to their own, and to devices that keep nothing
   await files.put(join(home, 'history'), 'z')
 })
 
-test('S5 links of others in a directory that everybody may write are not followed, their own are', async () => {
+test('links of others in a directory that everybody may write are not followed, their own are', async () => {
   await using files = await startFilesFront()
   const { home, uid, gid, linkTo } = await plant(files)
   const open = join(files.dir, 'open')
@@ -175,7 +175,7 @@ test("nobody is led to the daemon's own entries in /proc", async () => {
     expect(await files.get({ path }), path).toMatchObject({ status: 200, text: expect.stringMatching(/./) })
 })
 
-test('S5 a race of links and directories moves nothing out of its place', async () => {
+test('a race of links and directories moves nothing out of its place', async () => {
   await using files = await startFilesFront()
   await using service = await startFiles()
   const { home, closed, secret, uid, gid, linkTo } = await plant(files)

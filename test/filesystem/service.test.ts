@@ -90,7 +90,7 @@ test('C14 MakeDir makes parents for the user and refuses what exists', async () 
   expect((await files.makeDir(`${dir}/with/slash/`)).path).toBe(`${dir}/with/slash/`)
 })
 
-test('C14 F5 of many that make one directory exactly one succeeds', async () => {
+test('C14 of many that make one directory exactly one succeeds', async () => {
   await using files = await startFiles()
   const results = await Promise.allSettled(Array.from({ length: 32 }, () => files.makeDir(join(files.dir, 'x/y'))))
   expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1)

@@ -124,7 +124,7 @@ describe('the bundle', () => {
     expect((await readFile(`/proc/${daemon.pid}/comm`, 'utf8')).trim()).toBe('envd')
   })
 
-  test('S9 warns when another user may change its files', async () => {
+  test('warns when another user may change its files', async () => {
     const copy = await emptyRoot()
     await run('cp', ['-a', `${bundle}/.`, copy])
     const launch = [join(copy, 'envd')] as const

@@ -26,7 +26,7 @@ test('a source that ends while the sink refuses its last chunk is no success', a
   await expect(pump(Readable.from([Buffer.from('x')], { objectMode: false }), refuse)).rejects.toThrow('refused')
 })
 
-test('F4 a source that closes before its end is cut short', async () => {
+test('a source that closes before its end is cut short', async () => {
   const source = new PassThrough()
   const done = pump(source, collect())
   source.write('half')
@@ -39,7 +39,7 @@ test('F4 a source that closes before its end is cut short', async () => {
   await expect(failed).rejects.toBeInstanceOf(CutShort)
 })
 
-test('F2 a source that says nothing for too long has stalled, a slow sink has not', async () => {
+test('a source that says nothing for too long has stalled, a slow sink has not', async () => {
   await expect(pump(new PassThrough(), collect(), { idleMs: 20 })).rejects.toBeInstanceOf(Stalled)
   const slow = collect(() => new Promise((resolve) => setTimeout(resolve, 60)))
   await pump(Readable.from([Buffer.from('a'), Buffer.from('b')], { objectMode: false }), slow, { idleMs: 40 })

@@ -81,7 +81,7 @@ test('E4 a share is told once the window that it belongs to is over, and then no
   }
 })
 
-test('M4 the first sample is there when the start resolves, then one after the other without being asked for', async () => {
+test('the first sample is there when the start resolves, then one after the other without being asked for', async () => {
   await using rig = await makeRig(20)
   expect(() => rig.sampler.latest()).toThrow('no sample was taken yet')
   await rig.sampler.start()

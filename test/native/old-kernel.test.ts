@@ -20,6 +20,6 @@ async function descriptorsWith(fault: string): Promise<string> {
 test.skipIf(straceMissing()).each([
   ['close_range', 'inject=close_range:error=ENOSYS'],
   ['close_range, refused by seccomp', 'inject=close_range:error=EPERM'],
-])('S11 without %s a child still has descriptors 0, 1 and 2 only (skipped without strace)', async (_title, fault) => {
+])('without %s a child still has descriptors 0, 1 and 2 only (skipped without strace)', async (_title, fault) => {
   expect(await descriptorsWith(fault)).toBe('own 200 or more\n0 1 2\n')
 })

@@ -33,7 +33,7 @@ async function connectedPair(): Promise<Pair> {
   }
 }
 
-test('L1 an idle peer answers a question without a byte being read', async (context) => {
+test('an idle peer answers a question without a byte being read', async (context) => {
   needsNamespace(context)
   using pair = await connectedPair()
   const before = receivedSegments(pair.fd)
@@ -45,7 +45,7 @@ test('L1 an idle peer answers a question without a byte being read', async (cont
   expect(String(data)).toBe('x')
 })
 
-test('L1 a peer that takes no more data answers too', async (context) => {
+test('a peer that takes no more data answers too', async (context) => {
   needsNamespace(context)
   using pair = await connectedPair()
   pair.far.pause()

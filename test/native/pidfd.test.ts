@@ -17,7 +17,7 @@ test('a process is signalled and reaped by its pidfd', async () => {
   close(pidfd)
 })
 
-test('P5 a pidfd of an ended process reaches nobody, and its pid cannot be opened', async () => {
+test('a pidfd of an ended process reaches nobody, and its pid cannot be opened', async () => {
   const child = await spawn(plainSpec)
   await ready(child.pidfd)
   // A zombie still has its pid, so that it is nobody else's.

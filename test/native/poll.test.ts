@@ -67,7 +67,7 @@ test('the loss of the reader is readiness to write, told until the poll is close
   close(writing)
 })
 
-test('T5 a terminal can be watched for both directions through a duplicate', async () => {
+test('a terminal can be watched for both directions through a duplicate', async () => {
   const [master, slave] = openTerminal(80, 24)
   const writer = duplicate(master)
   const inputReady = vi.fn()
@@ -112,7 +112,7 @@ test('start, stop and close may be repeated in any order', () => {
   close(writing)
 })
 
-test('T4 a poll that was closed says nothing of the descriptor that took its number', async () => {
+test('a poll that was closed says nothing of the descriptor that took its number', async () => {
   const [reading, writing] = openPipe()
   const stale = vi.fn()
   const watch = poll(reading, false, stale)

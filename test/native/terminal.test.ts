@@ -22,7 +22,7 @@ async function onTerminal(script: string, columns = 80, rows = 24): Promise<stri
   return output
 }
 
-test('T10 the size is right at the first stty, and each dimension is cut to 16 bits', async () => {
+test('the size is right at the first stty, and each dimension is cut to 16 bits', async () => {
   expect(await onTerminal('stty size', 132, 43)).toBe('43 132\r\n')
   expect(await onTerminal('stty size', 65536 + 5, 65536 + 7)).toBe('7 5\r\n')
 })
@@ -36,7 +36,7 @@ test('D65 the command leads a session with the terminal as controlling terminal,
   expect(tty).toMatch(/^\/dev\/pts\/\d+$/)
 })
 
-test('T2 the end of a terminal is EIO, after all of its output', async () => {
+test('the end of a terminal is EIO, after all of its output', async () => {
   const [master, slave] = openTerminal(80, 24)
   const child = await spawn({
     ...plainSpec,

@@ -246,7 +246,7 @@ test('A7 with -kill-on-exit the start command ends with the daemon and is not st
   await expect(readFile(`/proc/${pids[0]}/cmdline`)).rejects.toThrow()
 })
 
-test('O8 the end of a start command stands in the log also without -verbose', async () => {
+test('the end of a start command stands in the log also without -verbose', async () => {
   const dir = await workDir()
   await using daemon = await startIn(dir, ['-start-cmd', 'echo SECRET; exit 9', '-ready-cmd', 'false'])
   await expect.poll(() => daemon.stdout()).toContain('start command: failed')

@@ -57,7 +57,7 @@ async function untilKeepalive(stream: Stream<ProcessMessage>): Promise<void> {
 test.each([
   ['a day forward', DAY],
   ['two hours back', -2 * HOUR],
-] as const)('F12 L2 the clock is set %s, and no timer fires early or stalls', async (_, change) => {
+] as const)('F12 the clock is set %s, and no timer fires early or stalls', async (_, change) => {
   await using dir = await makeTmpDir()
   await using daemon = await startWithOwnClock(dir.path)
   const begun = performance.now()

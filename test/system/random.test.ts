@@ -14,14 +14,14 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-test('L4 ids are UUIDs, no two alike', () => {
+test('ids are UUIDs, no two alike', () => {
   const ids = Array.from({ length: 10_000 }, () => randomUuid())
   expect(new Set(ids).size).toBe(ids.length)
   const form = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
   expect(ids.filter((id) => !form.test(id))).toEqual([])
 })
 
-test('L4 nothing random comes from memory that a snapshot holds', () => {
+test('nothing random comes from memory that a snapshot holds', () => {
   const generators =
     /\b(randomUUID|randomInt|randomFill(Sync)?|getRandomValues|Math\.random)\b|\{[^}]*\brandomBytes\b[^}]*\} from 'node:crypto'/
   const users = globSync('src/**/*.ts', { cwd: root }).filter((file) =>
@@ -47,7 +47,7 @@ async function traced(daemon: Daemon, names: string, meanwhile: () => Promise<vo
   return output.split('\n').filter((line) => line.includes('('))
 }
 
-test('L4 each id of a watcher is drawn from the kernel when it is made', async (context) => {
+test('each id of a watcher is drawn from the kernel when it is made', async (context) => {
   if (straceMissing()) context.skip('needs strace')
   await using dir = await makeTmpDir()
   await using daemon = await startDaemon()
@@ -62,7 +62,7 @@ test('L4 each id of a watcher is drawn from the kernel when it is made', async (
   expect(calls.filter((line) => line.includes('getrandom(')).length).toBe(5)
 })
 
-test('L4 an initialization stirs what the host said into the random numbers of the kernel', async (context) => {
+test('an initialization stirs what the host said into the random numbers of the kernel', async (context) => {
   needsRoot(context)
   if (straceMissing()) context.skip('needs strace')
   await using daemon = await startDaemon()

@@ -28,7 +28,7 @@ async function init(url: string): Promise<void> {
   expect(answer.status).toBe(204)
 }
 
-test('L1 after a resume a stream whose peer is gone is dropped, and its command goes on', async (context) => {
+test('after a resume a stream whose peer is gone is dropped, and its command goes on', async (context) => {
   await needsCables(context)
   await using dir = await makeTmpDir()
   await using island = await startIsland()
@@ -50,7 +50,7 @@ test('L1 after a resume a stream whose peer is gone is dropped, and its command 
   again.close()
 })
 
-test('L1 a new stream gets output while the one of a lost peer is still there, and after it', async (context) => {
+test('a new stream gets output while the one of a lost peer is still there, and after it', async (context) => {
   await needsCables(context)
   await using island = await startIsland()
   const script = 'while :; do head -c 100000 /dev/zero; done'
@@ -69,7 +69,7 @@ test('L1 a new stream gets output while the one of a lost peer is still there, a
   fresh.close()
 })
 
-test('L1 silent streams and idle connections of lost peers go too, over both HTTP versions', async (context) => {
+test('silent streams and idle connections of lost peers go too, over both HTTP versions', async (context) => {
   await needsCables(context)
   await using island = await startIsland()
   const silent = await start(island.doomed, 'sleep', { args: ['1000'] })
@@ -92,7 +92,7 @@ test('L1 silent streams and idle connections of lost peers go too, over both HTT
   agent.destroy()
 })
 
-test('L1 a peer that is there notices nothing, though it is silent or does not read', async (context) => {
+test('a peer that is there notices nothing, though it is silent or does not read', async (context) => {
   await needsCables(context)
   await using island = await startIsland()
   const size = 30_000_000
@@ -122,7 +122,7 @@ test('L1 a peer that is there notices nothing, though it is silent or does not r
   lost.close()
 })
 
-test('L1 connections to forwarded ports whose peers are gone are dropped', async (context) => {
+test('connections to forwarded ports whose peers are gone are dropped', async (context) => {
   await needsCables(context)
   await using island = await startIsland({ args: ['-forward-address', DOOMED_ADDRESS] })
   const args = ['-m', 'http.server', '--bind', '127.0.0.1', '8123']
@@ -142,7 +142,7 @@ test('L1 connections to forwarded ports whose peers are gone are dropped', async
   server.close()
 })
 
-test('L1 a thousand connections outlive repeated initializations', async (context) => {
+test('a thousand connections outlive repeated initializations', async (context) => {
   needsNamespace(context)
   await using daemon = await startDaemon()
   const clients = await Promise.all(Array.from({ length: 1_000 }, () => connectRaw(daemon.port)))

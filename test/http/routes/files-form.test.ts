@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest'
 import { needsRoot } from '../../_util/namespace.ts'
 import { type FilesFront, failed, startFilesFront } from '../files-front.ts'
 
-test('F4 a form that is cut in a part is refused, with the connection still up', async () => {
+test('a form that is cut in a part is refused, with the connection still up', async () => {
   await using files = await startFilesFront()
   const body = form([['file', 'a', 'complete']]).slice(0, -8)
   expect(await postForm(files, {}, body)).toMatchObject({ status: 400 })
@@ -47,7 +47,7 @@ test('B34 only parts called file are stored', async () => {
   expect(await postForm(files, {}, '--x--\r\n')).toMatchObject({ status: 200, text: '[]' })
 })
 
-test('B35 F8 parts go where their file names say, directories and all', async () => {
+test('B35 parts go where their file names say, directories and all', async () => {
   await using files = await startFilesFront()
   const { home } = files.people.ann
   const names = [`${files.dir}/deep/er/c.txt`, 'rel/d.txt', '../up.txt', '~/tilde', '日本/😀.txt', 'q%22uote', 'sp ace']
@@ -93,7 +93,7 @@ test('B36 two parts for one path are refused, with what was stored before', asyn
   }
 })
 
-test('B33 F8 a thousand small parts and one large one arrive in order', async () => {
+test('B33 a thousand small parts and one large one arrive in order', async () => {
   await using files = await startFilesFront()
   const large = 'large\r\n--y \r\n-\r\n--\r no boundary '.repeat(100_000)
   const parts: FormPart[] = Array.from({ length: 1000 }, (_, i) => ['file', join(files.dir, 'many', String(i)), `${i}`])

@@ -6,7 +6,7 @@ import { needsNamespace } from '../../_util/namespace.ts'
 import { type FilesFront, failed, OCTETS, startFilesFront } from '../files-front.ts'
 import { connectRaw } from '../front.ts'
 
-test('B46 B47 B48 B50 F16 metadata is kept with the file and replaced as a whole', async () => {
+test('B46 B47 B48 B50 metadata is kept with the file and replaced as a whole', async () => {
   await using files = await startFilesFront()
   const path = join(files.dir, 'f')
   const [first] = await put(files, path, { 'X-Metadata-Foo': 'bar', 'x-metadata-empty': '' })

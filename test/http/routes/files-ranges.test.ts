@@ -106,7 +106,7 @@ test('B28 a file that shrinks while it is read breaks the connection instead of 
   expect(files.logged.some((line) => line.message === 'a download broke off')).toBe(true)
 })
 
-test('F1 a client that stops reading holds up nothing and costs no memory', async () => {
+test('a client that stops reading holds up nothing and costs no memory', async () => {
   await using files = await withFile('')
   await truncate(files.path, 1024 * 1024 * 1024)
   const before = process.memoryUsage.rss()
@@ -122,7 +122,7 @@ test('F1 a client that stops reading holds up nothing and costs no memory', asyn
   await vi.waitFor(async () => expect(await openFilesOf(files.path)).toBe(0), 5_000)
 })
 
-test.each(['identity', 'gzip'])('F1 a client that goes away in a %s download leaves no file open', async (encoding) => {
+test.each(['identity', 'gzip'])('a client that goes away in a %s download leaves no file open', async (encoding) => {
   await using files = await withFile('')
   await truncate(files.path, 1024 * 1024 * 1024)
   const answer = await send(`${files.front.url}/files?path=${files.path}`, { headers: { 'accept-encoding': encoding } })
@@ -132,7 +132,7 @@ test.each(['identity', 'gzip'])('F1 a client that goes away in a %s download lea
   await vi.waitFor(async () => expect(await openFilesOf(files.path)).toBe(0), 5_000)
 })
 
-test('F3 bytes arrive as they are, over both versions of HTTP', async () => {
+test('bytes arrive as they are, over both versions of HTTP', async () => {
   const bytes = Buffer.from(Array.from({ length: 700_001 }, (_, i) => (i * 7919) % 256))
   await using files = await withFile(bytes)
   for (const http2 of [false, true]) {

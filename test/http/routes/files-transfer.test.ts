@@ -19,7 +19,7 @@ test('B45 an upload that is under way can be seen in the file itself', async () 
   expect(await readFile(path, 'utf8')).toBe('1234567890')
 })
 
-test('F4 a connection that breaks in an upload is no success, and leaves no file open', async () => {
+test('a connection that breaks in an upload is no success, and leaves no file open', async () => {
   await using files = await startFilesFront()
   const bodies = ['content-length: 10', 'transfer-encoding: chunked']
   for (const [i, framing] of bodies.entries()) {
@@ -34,7 +34,7 @@ test('F4 a connection that breaks in an upload is no success, and leaves no file
   }
 })
 
-test('F4 what was cut off is not left as if it were whole', async () => {
+test('what was cut off is not left as if it were whole', async () => {
   await using files = await startFilesFront()
   const existing = join(files.dir, 'existing')
   await writeFile(existing, 'what was there')
@@ -55,7 +55,7 @@ test('F4 what was cut off is not left as if it were whole', async () => {
   }
 })
 
-test('F4 an upload over HTTP/2 that is given up leaves no file open', async () => {
+test('an upload over HTTP/2 that is given up leaves no file open', async () => {
   await using files = await startFilesFront()
   const path = join(files.dir, 'f')
   const session = connect(files.front.url)
@@ -68,7 +68,7 @@ test('F4 an upload over HTTP/2 that is given up leaves no file open', async () =
   await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
 })
 
-test('F2 an upload without a byte for too long fails, a slow one does not', async () => {
+test('an upload without a byte for too long fails, a slow one does not', async () => {
   await using files = await startFilesFront({ uploadIdleMs: 300 })
   for (const type of ['application/octet-stream', 'multipart/form-data; boundary=x']) {
     using client = await connectRaw(files.front.port)
@@ -85,7 +85,7 @@ test('F2 an upload without a byte for too long fails, a slow one does not', asyn
   await expect.poll(() => slow.received()).toContain('200 OK')
 })
 
-test('F1 an upload to a client that sends faster than the disk takes costs no memory', async () => {
+test('an upload to a client that sends faster than the disk takes costs no memory', async () => {
   await using files = await startFilesFront()
   const before = process.memoryUsage().arrayBuffers
   let peak = 0
@@ -112,7 +112,7 @@ test('F1 an upload to a client that sends faster than the disk takes costs no me
   expect(peak).toBeLessThan(20 * 1024 * 1024)
 })
 
-test('F3 F17 any bytes and none at all arrive as they are, over both versions of HTTP', async () => {
+test('any bytes and none at all arrive as they are, over both versions of HTTP', async () => {
   await using files = await startFilesFront()
   const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 256))
   const path = join(files.dir, 'f')
@@ -126,7 +126,7 @@ test('F3 F17 any bytes and none at all arrive as they are, over both versions of
   }
 })
 
-test('F11 an early answer to a body that is still being sent can be read, and the connection goes on', async () => {
+test('an early answer to a body that is still being sent can be read, and the connection goes on', async () => {
   await using files = await startFilesFront()
   using client = await connectRaw(files.front.port)
   const size = 8 * 1024 * 1024

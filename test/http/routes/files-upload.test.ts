@@ -44,7 +44,7 @@ test('B30 a gzip body is decoded, identity and none are not', async () => {
   }
 })
 
-test('B30 F9 another encoding, a body that is not gzip, damaged or cut gzip are refused', async () => {
+test('B30 another encoding, a body that is not gzip, damaged or cut gzip are refused', async () => {
   await using files = await startFilesFront()
   const path = join(files.dir, 'f')
   await writeFile(path, 'old')
@@ -91,7 +91,7 @@ test('B37 a stored file is reported as JSON, with its path as it was resolved', 
   expect(relative).toEqual([{ name: 'c.txt', path: join(files.people.ann.home, 'c.txt'), type: 'file' }])
 })
 
-test('B38 B39 F6 what is made belongs to the user, what was there stays as it was', async (context) => {
+test('B38 B39 what is made belongs to the user, what was there stays as it was', async (context) => {
   needsRoot(context)
   await using files = await startFilesFront()
   const { uid, gid } = files.people.ann
@@ -113,7 +113,7 @@ test('B38 a file in the way of a directory is named', async () => {
   }
 })
 
-test('B38 F5 64 uploads into the same new tree all arrive', async () => {
+test('B38 64 uploads into the same new tree all arrive', async () => {
   await using files = await startFilesFront()
   const { ann } = files.people
   const paths = Array.from({ length: 64 }, (_, i) => join(files.dir, 'a/b/c/d', String(i)))
@@ -164,7 +164,7 @@ test('B41 a path that goes through what is not there is cleaned', async () => {
   expect(await readdir(files.dir)).not.toContain('nope')
 })
 
-test('F14 pipes and devices are no targets, and stop nothing', async () => {
+test('pipes and devices are no targets, and stop nothing', async () => {
   await using files = await startFilesFront()
   const fifo = join(files.dir, 'fifo')
   execFileSync('mkfifo', [fifo])
@@ -192,7 +192,7 @@ test('devices that keep nothing take everything, and stay as they are', async (c
     expect(await files.get({ path })).toMatchObject(failed(400, `path '${path}' is not a regular file`))
 })
 
-test('B42 F7 a full disk is 507, with what was to be written', async (context) => {
+test('B42 a full disk is 507, with what was to be written', async (context) => {
   needsNamespace(context)
   await using files = await startFilesFront()
   const disk = join(files.dir, 'disk')

@@ -112,7 +112,7 @@ test('K5 F9 attempts that give up while the host is silent succeed once it answe
   expect(envOf(front)).toMatchObject({ E2B_SANDBOX_ID: 'i-sandbox' })
 })
 
-test('L3 of calls in any order, repeated, at once, the newest stays', async () => {
+test('of calls in any order, repeated, at once, the newest stays', async () => {
   await using front = await startFront()
   const time = now()
   const calls = Array.from({ length: 60 }, (_, i) => i).sort(() => Math.random() - 0.5)
@@ -131,7 +131,7 @@ test('K7 each call may come over a connection of its own, which ends with the an
   await expect.poll(() => front.listener.openConnections).toBe(0)
 })
 
-test('L8 K5 a thousand attempts whose clients have left do not keep the one that waits', async () => {
+test('K5 a thousand attempts whose clients have left do not keep the one that waits', async () => {
   const { machine, begun, ready } = slowMachine()
   await using front = await startFront({ machine })
   const first = await begin(front, { volumeMounts, lifecycleID: 'a' })

@@ -29,7 +29,7 @@ test('H4 a daemon among the services of the machine freezes those, never what is
   expect((await rig.post('/init')).headers['x-envd-freeze-audit']).toBeUndefined()
 })
 
-test('L5 a daemon that was started inside of user does not freeze itself', async (context) => {
+test('a daemon that was started inside of user does not freeze itself', async (context) => {
   needsCgroups(context)
   await using rig = await startFreezable()
   mkdirSync(`${rig.root.path}/user/app`)

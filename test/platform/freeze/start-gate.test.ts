@@ -37,7 +37,7 @@ function entering(gate: StartGate, group: 'user' | 'ptys', signal = NEVER) {
   return { seen, entered }
 }
 
-test('D26 L5 a start waits while its group is frozen, says so once, and goes on when the guest thaws it', async (context) => {
+test('D26 a start waits while its group is frozen, says so once, and goes on when the guest thaws it', async (context) => {
   needsCgroups(context)
   await using rig = await makeGate()
   rig.root.write('user/cgroup.freeze', '1')
@@ -84,7 +84,7 @@ test('D26 a thousand starts may wait, one more is refused', async (context) => {
   await Promise.all(all)
 })
 
-test('L5 a freeze waits for starts under way, lets no new ones in, and does not wait for long', async (context) => {
+test('a freeze waits for starts under way, lets no new ones in, and does not wait for long', async (context) => {
   needsCgroups(context)
   await using rig = await makeGate()
   const first = entering(rig.gate, 'user')
@@ -103,7 +103,7 @@ test('L5 a freeze waits for starts under way, lets no new ones in, and does not 
   ;(await again)()
 })
 
-test('L5 a group that was removed and made anew is looked at again', async (context) => {
+test('a group that was removed and made anew is looked at again', async (context) => {
   needsCgroups(context)
   await using rig = await makeGate()
   rmdirSync(`${rig.root.path}/user`)

@@ -21,7 +21,7 @@ async function freeze(rig: FreezableDaemon): Promise<void> {
   expect(JSON.parse(answer.text)).toMatchObject({ frozen: 2, notFrozen: 0 })
 }
 
-test('D26 L5 a start into a frozen group waits without headers while every other call goes on, and runs after the thaw', async (context) => {
+test('D26 a start into a frozen group waits without headers while every other call goes on, and runs after the thaw', async (context) => {
   needsCgroups(context)
   await using rig = await startFreezable({ args: ['-verbose'] })
   await freeze(rig)
@@ -99,7 +99,7 @@ test('D26 a daemon that stops does not wait for starts that wait', async (contex
   expect(rig.frozen()).toEqual([])
 })
 
-test('L5 a group that the guest has frozen holds up starts, not the daemon', async (context) => {
+test('a group that the guest has frozen holds up starts, not the daemon', async (context) => {
   needsCgroups(context)
   await using rig = await startFreezable({ args: ['-verbose'] })
   rig.root.write('user/cgroup.freeze', '1')

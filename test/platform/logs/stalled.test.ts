@@ -53,7 +53,7 @@ async function stopped(child: ChildProcess): Promise<unknown[]> {
   return ended
 }
 
-test('L6 with a full pipe for standard output the daemon answers, and ends when it is told to', async () => {
+test('with a full pipe for standard output the daemon answers, and ends when it is told to', async () => {
   await using dir = await makeTmpDir()
   const path = `${dir.path}/pipe`
   execFileSync('mkfifo', [path])
@@ -68,7 +68,7 @@ test('L6 with a full pipe for standard output the daemon answers, and ends when 
   closeSync(reader)
 })
 
-test('L6 a pipe that is read again gets whole lines', async () => {
+test('a pipe that is read again gets whole lines', async () => {
   await using dir = await makeTmpDir()
   const path = `${dir.path}/pipe`
   execFileSync('mkfifo', [path])
@@ -89,7 +89,7 @@ test('L6 a pipe that is read again gets whole lines', async () => {
   expect(messages.slice(-2)).toEqual(['rpc', 'stopping'])
 })
 
-test('L6 with a socket that nobody reads for standard output the daemon answers and ends when it is told to', async () => {
+test('with a socket that nobody reads for standard output the daemon answers and ends when it is told to', async () => {
   await using dir = await makeTmpDir()
   const daemon = await startVerbose('pipe', dir.path)
   // With 'pipe' there is a stream; the cast: it may be anything in the type of a child that any options made.

@@ -29,7 +29,7 @@ test('K5 one who comes again every few milliseconds profits from a slow look tha
   expect(await Promise.all([first, later, reads.next()])).toEqual([OPTIONS, OPTIONS, OPTIONS])
 })
 
-test('L1 a look that hangs is not waited for alone', async () => {
+test('a look that hangs is not waited for alone', async () => {
   await using mmds = await startFakeMmds()
   mmds.conduct = 'silent'
   const reads = shareReads(createMmdsClient({ base: mmds.url, timeout: 5_000 }), never)
