@@ -37,6 +37,8 @@ for (const { name, prepare, run } of [...bodies, ...readers, ...connections, ...
     expect(under.peak).toBeLessThan(MAX_RESIDENT)
     expect(health.failed).toBe(0)
     expect(health.count).toBeGreaterThan(PRESSURE_MS / 40)
+    // The reduced form runs beside other work, whose times would be measured as well.
+    if (!WHOLE) return
     expect(health.p95).toBeLessThan(P95_HEALTH_MS)
     expect(health.p99).toBeLessThan(P99_HEALTH_MS)
   })

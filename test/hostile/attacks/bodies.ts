@@ -55,7 +55,10 @@ export const bodies: readonly Attack[] = [
       for (let left = scaled(60, field); left > 0; left--) {
         const stream = await start(url, '/bin/sleep', { args: ['600'] })
         pids.push((await stream.next()).event.start?.pid ?? 0)
-        field.held.defer(() => stream.close())
+        field.held.defer(async () => {
+          stream.close()
+          await call(url, 'process.Process/SendSignal', { process: { pid: pids.pop() }, signal: 'SIGNAL_SIGKILL' })
+        })
       }
       const controller = new AbortController()
       field.held.defer(() => controller.abort())
