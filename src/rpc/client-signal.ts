@@ -1,17 +1,32 @@
 import { AppError } from '../errors.ts'
 import type { RawResponse } from './stream-writer.ts'
 
+/** What each open call does when the daemon stops. A signal looks through all of its listeners whenever one comes or goes. */
+const callsOf = new WeakMap<AbortSignal, Set<() => void>>()
+
+function openCalls(shutdown: AbortSignal): Set<() => void> {
+  const known = callsOf.get(shutdown)
+  if (known !== undefined) return known
+  const calls = new Set<() => void>()
+  callsOf.set(shutdown, calls)
+  shutdown.addEventListener('abort', () => {
+    for (const abort of calls) abort()
+  })
+  return calls
+}
+
 /** Aborts `over` when the client goes before the response is sent, or the daemon stops. Returns what undoes it. */
 export function abortWithClient(response: RawResponse, over: AbortController, shutdown: AbortSignal): () => void {
   const onClose = () => over.abort(new AppError('canceled', 'the client has gone'))
   const onShutdown = () => over.abort(shutdown.reason)
   response.on('error', onClose)
   response.once('close', onClose)
-  shutdown.addEventListener('abort', onShutdown)
+  const calls = openCalls(shutdown)
+  calls.add(onShutdown)
   if (shutdown.aborted) onShutdown()
   if (response.destroyed) onClose()
   return () => {
     response.off('close', onClose)
-    shutdown.removeEventListener('abort', onShutdown)
+    calls.delete(onShutdown)
   }
 }
