@@ -1,6 +1,5 @@
 import type { Writable } from 'node:stream'
 import type { Hold } from '../budget/budget.ts'
-import { createSteps } from '../lib/steps.ts'
 import type { Download } from './download.ts'
 
 /** Bytes of one read while the client takes what it gets: large enough that the overhead disappears. */
@@ -15,10 +14,6 @@ const MAX_READING_AHEAD = 32
 /** Buffers that are kept for the next download, 4 MiB together. Fresh ones would wait for the garbage collector. */
 const MAX_SPARE_BUFFERS = 16
 
-/** Pieces that all downloads write in one turn of the event loop: the kernel copies 512 KiB in some 0.2 ms. */
-const PIECES_PER_TURN = 2
-
-const pieceSteps = createSteps(PIECES_PER_TURN)
 const spare: Buffer[] = []
 let readingAhead = 0
 
@@ -54,7 +49,6 @@ export async function transmit(
         if (bytes === 0) throw new Error('the file became shorter while it was read')
         if (position !== null) position += bytes
         left -= bytes
-        await pieceSteps.take()
         await writer.write(buffer.subarray(0, bytes))
       }
     }

@@ -1,7 +1,5 @@
-import { createServer, type Server, Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { errnoOf } from '../errors.ts'
-import { descriptorOf } from '../lib/descriptor.ts'
-import { acceptConnection } from '../native/index.ts'
 
 /** Where to listen. */
 export interface Endpoint {
@@ -16,12 +14,6 @@ const KEEP_ALIVE_DELAY = 30_000
 
 /** Connections that may wait to be accepted: more than a burst of parallel clients makes while the event loop is busy. */
 const BACKLOG = 1024
-
-/**
- * Connections beyond the first that are accepted in one turn of the event loop, at some 0.1 ms each. Node accepts one, and with
- * every turn full of work the last of a burst would wait as many turns as it has connections before it.
- */
-const MORE_PER_TURN = 31
 
 /** A free IPv4 port may be taken on ::1; so many times another one is tried. */
 const PORT_ATTEMPTS = 20
@@ -69,10 +61,7 @@ function listen(host: string, port: number, accept: (socket: Socket) => void): P
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY,
   })
-  server.on('connection', (socket) => {
-    accept(socket)
-    acceptMore(server, accept)
-  })
+  server.on('connection', accept)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port, backlog: BACKLOG }, () => {
@@ -80,17 +69,6 @@ function listen(host: string, port: number, accept: (socket: Socket) => void): P
       resolve(server)
     })
   })
-}
-
-function acceptMore(server: Server, accept: (socket: Socket) => void): void {
-  const listening = descriptorOf(server)
-  if (listening === undefined) return
-  for (let left = MORE_PER_TURN; left > 0; left--) {
-    const fd = acceptConnection(listening)
-    if (fd < 0) return
-    const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true })
-    accept(socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_DELAY))
-  }
 }
 
 function isWithoutIpv6(error: unknown): boolean {

@@ -4,23 +4,14 @@ import {
   type Http2Server,
   type Http2ServerRequest,
   Http2ServerResponse,
-  type Http2Session,
   type ServerHttp2Session,
-  type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
-import { createSteps } from '../lib/steps.ts'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
 import { createResetBudget } from './reset-budget.ts'
 
-/**
- * Calls at a time on one connection, twice what Go's server allows: clients wait or open another connection. What was reset counts
- * until it is torn down, so this is also how many streams one read brings in: Node refuses the others before code of ours runs.
- */
-const MAX_CONCURRENT_STREAMS = 500
-
-/** Calls of all connections that begin in one turn of the event loop, at some 0.3 ms each. */
-const CALLS_PER_TURN = 8
+/** Calls at a time on one connection. A proxy in front may carry everything of a sandbox over a single one. */
+const MAX_CONCURRENT_STREAMS = 1000
 
 /** Bytes of one upload on their way: some 0.2 ms of a fast local connection. */
 const STREAM_WINDOW = 1024 * 1024
@@ -117,39 +108,7 @@ function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Se
   server.on('connect', (_request: Http2ServerRequest, response: Http2ServerResponse) => {
     response.writeHead(NOT_IMPLEMENTED).end()
   })
-  beginInTurns(server)
   return server
-}
-
-/**
- * Puts the listeners that make requests of streams behind a queue, which leaves out streams that were reset meanwhile. The first
- * call of a session begins at once, whatever became of it: it may show the token.
- */
-function beginInTurns(server: Http2Server): void {
-  const begin = server.listeners('stream')
-  server.removeAllListeners('stream')
-  const steps = createSteps(CALLS_PER_TURN)
-  const known = new WeakSet<Http2Session>()
-  server.on('stream', (stream: ServerHttp2Stream, ...rest: unknown[]) => {
-    const beginNow = () => {
-      for (const listener of begin) listener.call(server, stream, ...rest)
-    }
-    const { session } = stream
-    if (session !== undefined && !known.has(session)) {
-      known.add(session)
-      beginNow()
-      return
-    }
-    // Nobody else takes an error before the request has its listeners.
-    stream.on('error', () => {})
-    const step = () => {
-      if (!stream.destroyed && !stream.closed) beginNow()
-    }
-    // A reset of the same read is known only when all of the read was handled.
-    setImmediate(() => {
-      if (!stream.destroyed && !stream.closed) steps.run(step)
-    })
-  })
 }
 
 /** Tells of the calls of a session, and gives it up when it resets more of them than it may (CVE-2023-44487, "rapid reset"). */

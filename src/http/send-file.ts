@@ -10,7 +10,6 @@ import { type Piece, SMALL_READ_BYTES, transmit } from '../filesystem/transmit.t
 import { baseName } from '../lib/clean-path.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { sniffContentType } from '../lib/sniff-content-type.ts'
-import { createSteps } from '../lib/steps.ts'
 import type { Log } from '../log.ts'
 import { acceptsIdentity, chooseEncoding } from './accept-encoding.ts'
 import { COMPRESSOR_BYTES, type Compressors } from './compressors.ts'
@@ -22,11 +21,6 @@ import { takeOver } from './take-over.ts'
 
 /** Memory of a download beside its bytes: request, response and stream, and the file. */
 const OVERHEAD_BYTES = 16 * 1024
-
-/** Downloads that begin in one turn of the event loop: each takes some 0.5 ms in all. */
-const BEGINNINGS_PER_TURN = 1
-
-const beginnings = createSteps(BEGINNINGS_PER_TURN)
 
 /** The end of the year 9999: an HTTP date has no more digits (RFC 9110 5.6.7). */
 const LAST_HTTP_SECOND = 253_402_300_799
@@ -67,7 +61,6 @@ export async function sendFile(request: FastifyRequest, reply: FastifyReply, fil
 }
 
 async function answer(request: FastifyRequest, reply: FastifyReply, file: FileToSend): Promise<FastifyReply> {
-  await beginnings.take()
   await checkDownload(file.path, file.user)
   const { headers } = request
   const identityOnly = ['range', 'if-modified-since', 'if-none-match', 'if-range'].some((name) => headers[name])

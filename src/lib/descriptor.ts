@@ -1,8 +1,8 @@
-import type { Server, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 
-/** The descriptor of a socket, or of a server that listens, for calls that Node has not; it stays the socket's. Undefined once the socket is closed. */
-export function descriptorOf(socket: Socket | Server): number | undefined {
+/** The descriptor of a socket for calls that Node has not; it stays the socket's. Undefined once the socket is closed. */
+export function descriptorOf(socket: Socket): number | undefined {
   // Node keeps the descriptor in a field that its types do not know.
-  const { _handle: handle } = socket as (Socket | Server) & { readonly _handle?: { readonly fd: number } | null }
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } | null }
   return handle && handle.fd >= 0 ? handle.fd : undefined
 }

@@ -133,7 +133,6 @@ interface Addon {
   thawFilesystem(path: Uint8Array): Promise<Buffer>
   receivedSegments(fd: number): number
   peerLeft(fd: number, beginning: Uint8Array): boolean
-  acceptConnection(fd: number): number
   askPeer(fd: number): void
   randomBytes(length: number): Buffer
   stirRandom(buffer: Uint8Array, offset: number, length: number): void
@@ -245,8 +244,6 @@ export const peerLeft = addon.peerLeft
  * peer takes none. A peer may answer only one in 500 ms. Throws with `code`: EPERM without CAP_NET_ADMIN, ENOTCONN when either side has closed.
  */
 export const askPeer = addon.askPeer
-/** accept4(2) on a listening descriptor that does not block: the caller's own, or the negative errno (EAGAIN: none waits). */
-export const acceptConnection = addon.acceptConnection
 /**
  * FIFREEZE on the filesystem that holds a directory (ioctl_fifreeze(2)): writes out what is dirty, then lets every further write wait.
  * On a thread of its own. Gives nothing. Rejects with `code`: EBUSY (is frozen), EOPNOTSUPP (cannot be), EPERM.

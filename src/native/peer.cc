@@ -88,21 +88,12 @@ napi_value ask_peer(napi_env env, napi_callback_info info) {
   return left ? nullptr : throw_errno(env, "setsockopt", error);
 }
 
-napi_value accept_connection(napi_env env, napi_callback_info info) {
-  Arguments arguments;
-  int descriptor = -1;
-  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
-  const int accepted = accept4(descriptor, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  return from_integer(env, accepted < 0 ? -errno : accepted);
-}
-
 }  // namespace
 
 void register_peer(napi_env env, napi_value exports) {
   export_function(env, exports, "receivedSegments", received_segments);
   export_function(env, exports, "peerLeft", peer_left);
   export_function(env, exports, "askPeer", ask_peer);
-  export_function(env, exports, "acceptConnection", accept_connection);
 }
 
 }  // namespace envd
