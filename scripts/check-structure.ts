@@ -17,15 +17,20 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   budget: ['errors.ts'],
   json: ['errors.ts', 'lib'],
   native: ['lib', 'errors.ts'],
-  system: [...COMMON, 'native'],
-  process: [...COMMON, 'system', 'native'],
-  filesystem: [...COMMON, 'system', 'native'],
-  metrics: [...COMMON, 'system', 'native'],
-  watch: [...COMMON, 'system', 'native', 'filesystem', 'gen'],
-  platform: [...COMMON, 'system', 'native'],
+  users: [...COMMON, 'native'],
+  peers: [...COMMON, 'native'],
+  startup: [...COMMON, 'native'],
+  cgroups: [...COMMON, 'native'],
+  logs: [...COMMON, 'native'],
+  process: [...COMMON, 'users', 'native'],
+  filesystem: [...COMMON, 'users', 'native'],
+  metrics: [...COMMON, 'native'],
+  ports: [...COMMON, 'users', 'native'],
+  watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process'],
-  http: [...COMMON, 'system', 'process', 'filesystem', 'metrics', 'native'],
-  rpc: [...COMMON, 'system', 'process', 'filesystem', 'watch', 'metrics', 'platform', 'supervisor', 'http', 'gen'],
+  init: [...COMMON, 'users', 'native'],
+  http: [...COMMON, 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
+  rpc: [...COMMON, 'users', 'process', 'filesystem', 'watch', 'metrics', 'ports', 'supervisor', 'http', 'gen'],
   'errors.ts': ['lib'],
   'program.ts': [],
   'version.ts': [],
@@ -35,7 +40,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts', 'parts.ts', 'start.ts']
 /** The faces of a feature to the wire may also use these. */
-const FACE = /^(process|filesystem|watch|metrics|supervisor|platform\/ports)\/(service|convert|entry)\.ts$/
+const FACE = /^(process|filesystem|watch|metrics|supervisor|ports)\/(service|convert|entry)\.ts$/
 const FACE_MAY_IMPORT = ['rpc', 'gen']
 /** The vocabulary of the protocol: in `rpc/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

@@ -28,7 +28,7 @@ export type ErrorKind =
 
 /**
  * The one error class of the daemon: thrown where the failure is known, mapped once per protocol
- * (`rpc/error-boundary.ts`, `http/error-response.ts`). The message is shown to the client, as `messageText` makes it.
+ * (`rpc/error-boundary.ts`, `http/app/error-response.ts`). The message is shown to the client, as `messageText` makes it.
  */
 export class AppError extends Error {
   readonly kind: ErrorKind

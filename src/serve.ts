@@ -4,10 +4,10 @@ import type { Config } from './config.ts'
 import { startDaemon } from './daemon.ts'
 import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
+import { createLogs } from './logs/logs.ts'
 import { exitNow } from './native/index.ts'
-import { createLogs } from './platform/logs/logs.ts'
-import { ignoreSignals } from './system/ignored-signals.ts'
-import { checkInstallation } from './system/installation.ts'
+import { ignoreSignals } from './startup/ignored-signals.ts'
+import { checkInstallation } from './startup/installation.ts'
 
 /**
  * Runs the daemon until SIGTERM or SIGINT and stops it then. Returns false when it could not listen.

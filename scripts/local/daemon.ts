@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { AllowedNames } from '../../src/http/trusted-names.ts'
+import type { AllowedNames } from '../../src/http/access/trusted-names.ts'
 
 /** A line of a daemon's log, as it was written. */
 export interface LogLine {

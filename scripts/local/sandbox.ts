@@ -1,6 +1,6 @@
 import { chown, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { AllowedNames } from '../../src/http/trusted-names.ts'
+import type { AllowedNames } from '../../src/http/access/trusted-names.ts'
 import { type LocalDaemon, startLocalDaemon } from './daemon.ts'
 
 /** What a client says about a sandbox that it creates. */

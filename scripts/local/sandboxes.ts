@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { AllowedNames } from '../../src/http/trusted-names.ts'
+import type { AllowedNames } from '../../src/http/access/trusted-names.ts'
 import { after } from '../../src/lib/timers.ts'
 import { createSandbox, initialize, type Sandbox, type SandboxRequest } from './sandbox.ts'
 

@@ -4,7 +4,7 @@ import { EntryInfoSchema, FileType } from '../gen/filesystem/filesystem_pb.js'
 import { baseName } from '../lib/clean-path.ts'
 import { type RawEntry, unpackEntries } from '../native/entries.ts'
 import { type Actor, readEntry } from '../native/files.ts'
-import type { Users } from '../system/users.ts'
+import type { Users } from '../users/users.ts'
 import { permitted } from './file-user.ts'
 import { METADATA_PREFIX, metadataFrom } from './metadata.ts'
 

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { Actor } from '../native/files.ts'
-import type { User, Users } from '../system/users.ts'
+import type { User, Users } from '../users/users.ts'
 
 /** A user for whom files are read and changed (`Actor`): with the daemon's rights, or, if `groups` is set, with their own. */
 export type FileUser = User & Actor

@@ -1,4 +1,4 @@
-import { type KeptFile, keepFile } from './kept-file.ts'
+import { type KeptFile, keepFile } from '../lib/kept-file.ts'
 import type { Limit } from './limits.ts'
 import { type Memory, namedFigure } from './proc.ts'
 

@@ -1,8 +1,8 @@
 import { readdir, readFile, statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
+import { type KeptFile, keepFile } from '../lib/kept-file.ts'
 import { type GroupMemory, type GroupReader, groupCpu, groupMemory } from './cgroup.ts'
 import type { Sources } from './hierarchy.ts'
-import { type KeptFile, keepFile } from './kept-file.ts'
 import { findLimits, type Limit } from './limits.ts'
 import {
   type CpuTimes,

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import { isVariable } from '../lib/environment.ts'
-import type { User } from '../system/users.ts'
+import type { User } from '../users/users.ts'
 import type { ProcessConfig } from './process.ts'
 
 /** Where the variables of a command come from, weakest first. */

@@ -2,7 +2,7 @@ import { open, readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { concurrently } from '../lib/concurrently.ts'
 import { close, pidfdOpen, pidfdSignal } from '../native/index.ts'
-import { randomUuid } from '../system/random.ts'
+import { randomUuid } from '../native/random.ts'
 import { startTimeOf } from './start-time.ts'
 
 /** The variable that names a run of a service; whatever the run starts inherits it, in any session. */

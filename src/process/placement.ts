@@ -12,7 +12,7 @@ export function commandGroup({ tag, terminal }: Pick<LaunchRequest, 'tag' | 'ter
   return terminal === undefined ? 'user' : 'ptys'
 }
 
-/** Where starts wait while the cgroup that they are to go into is frozen (`platform/freeze/start-gate.ts`). */
+/** Where starts wait while the cgroup that they are to go into is frozen (`cgroups/freeze/start-gate.ts`). */
 export interface StartGate {
   /**
    * Resolves, with what to call when the command has started or failed to, once the group lets processes run. Rejects with the

@@ -1,7 +1,7 @@
 import { type Spawned, SpawnFailure, type SpawnSpec, spawn } from '../native/index.ts'
 import type { CommandGroup } from './placement.ts'
 
-/** The cgroups that commands are started in (`platform/cgroups`). */
+/** The cgroups that commands are started in (`cgroups`). */
 export interface CommandGroups {
   /** A descriptor of the cgroup's directory, good until control returns to the event loop; undefined: start outside of it. */
   descriptor(group: CommandGroup): number | undefined

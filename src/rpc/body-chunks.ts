@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Collected } from '../http/collected.ts'
+import type { Collected } from '../http/body/collected.ts'
 import { Stalled } from '../lib/pump.ts'
 
 /** How a body is waited for. */

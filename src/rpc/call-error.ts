@@ -1,5 +1,5 @@
 import { AppError, type ErrorKind } from '../errors.ts'
-import { statusOf } from '../http/error-response.ts'
+import { statusOf } from '../http/app/error-response.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 

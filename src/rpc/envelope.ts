@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import { type InflateOptions, inflate } from '../http/inflate.ts'
+import { type InflateOptions, inflate } from '../http/body/inflate.ts'
 
 /** Flags and length, before each message of a stream. */
 export const ENVELOPE_BYTES = 5

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import { parseMediaType } from '../http/media-type.ts'
+import { parseMediaType } from '../http/body/media-type.ts'
 import { parseTimeout } from './deadline.ts'
 
 /** What a method takes and gives, as far as its content types differ. */

@@ -6,7 +6,7 @@ import {
 } from '@connectrpc/connect-node'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import { refuseCall } from '../http/refuse-call.ts'
+import { refuseCall } from '../http/app/refuse-call.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 import { toAppError } from './call-error.ts'

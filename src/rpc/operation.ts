@@ -1,6 +1,6 @@
 import { type ContextValues, createContextKey, createContextValues } from '@connectrpc/connect'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { connectionOf } from '../http/connection.ts'
+import { connectionOf } from '../http/server/connection.ts'
 
 /** Carries the number of a request through the library. */
 export const operationKey = createContextKey('', { description: 'operation_id' })

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { WatchRequestSchema, WatchResponseSchema } from '../gen/ports/ports_pb.js'
-import type { PortItem, PortsService } from '../platform/ports/service.ts'
+import type { PortItem, PortsService } from '../ports/service.ts'
 import { type Codec, messageFrame } from './message-frame.ts'
 import type { StreamMethod } from './stream-route.ts'
 

@@ -1,5 +1,5 @@
 import type { HandlerContext } from '@connectrpc/connect'
-import { basicUsername } from '../http/basic-user.ts'
+import { basicUsername } from '../http/access/basic-user.ts'
 import { EXCLUDE_HEADER } from '../watch/exclude-header.ts'
 import type { Caller, StreamCaller } from './caller.ts'
 import { keepaliveInterval } from './keepalive.ts'

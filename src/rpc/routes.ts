@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import { refuseCall } from '../http/refuse-call.ts'
+import { refuseCall } from '../http/app/refuse-call.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { createAccessLog } from './access-log.ts'
 import { isCall, type MethodKind, normaliseHeaders } from './guard.ts'

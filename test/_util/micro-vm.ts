@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type FakeMmds, startFakeMmds } from '../platform/mmds/fake-mmds.ts'
+import { type FakeMmds, startFakeMmds } from '../init/mmds/fake-mmds.ts'
 import type { FromInside, ToInside } from './micro-vm-inside.ts'
 import { makeTmpDir } from './tmp-dir.ts'
 
@@ -38,7 +38,7 @@ export interface MicroVmOptions {
 /** The metadata service's address, and the host's altogether. */
 export const HOST = '169.254.169.254'
 
-const ownNetwork = fileURLToPath(new URL('../platform/ports/network-of-its-own', import.meta.url))
+const ownNetwork = fileURLToPath(new URL('../ports/network-of-its-own', import.meta.url))
 const inside = fileURLToPath(new URL('micro-vm-inside.ts', import.meta.url))
 
 /** Starts one; resolves once the daemon listens. */

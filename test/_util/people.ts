@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createUsers, type Users } from '../../src/system/users.ts'
+import { createUsers, type Users } from '../../src/users/users.ts'
 import { makeTmpDir } from './tmp-dir.ts'
 
 /** A directory with a passwd and a group file of its own, and the home of a user who is in them. */

@@ -1,5 +1,5 @@
-import { ownName, ownUser } from '../../src/system/own-user.ts'
-import { createUsers, type User } from '../../src/system/users.ts'
+import { ownName, ownUser } from '../../src/users/own-user.ts'
+import { createUsers, type User } from '../../src/users/users.ts'
 
 /** The user that runs the tests, as the daemon sees it: also one that /etc/passwd does not know. */
 export async function self(): Promise<User> {

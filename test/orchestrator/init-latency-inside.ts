@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startDaemon } from '../_util/daemon.ts'
 import { HOST } from '../_util/micro-vm.ts'
-import { OPTIONS, startFakeMmds } from '../platform/mmds/fake-mmds.ts'
+import { OPTIONS, startFakeMmds } from '../init/mmds/fake-mmds.ts'
 import { ON_MACHINE } from './processors.ts'
 
 /** Milliseconds from the first byte of a connection of its own until the answer, per call. */

@@ -23,7 +23,7 @@ function p99(times: readonly number[]): number {
 }
 
 async function round(): Promise<{ alone: number; amid: number }> {
-  const [file = '', ...words] = [...ON_HOST, path('../platform/ports/network-of-its-own'), HOST]
+  const [file = '', ...words] = [...ON_HOST, path('../ports/network-of-its-own'), HOST]
   const { stdout } = await run(file, [...words, process.execPath, path('init-latency-inside.ts')])
   const { alone, amid } = JSON.parse(stdout) as Measured
   return { alone: p99(alone), amid: p99(amid) }

@@ -4,11 +4,11 @@ import { composeFiles } from '../../filesystem/compose.ts'
 import { createFileUsers } from '../../filesystem/file-user.ts'
 import { readJson } from '../../json/read-json.ts'
 import { EVERYTHING } from '../../json/shape.ts'
-import type { Defaults } from '../../system/defaults.ts'
-import type { Users } from '../../system/users.ts'
-import { clientGone } from '../client-gone.ts'
-import { fileUserName, findFileUser, resolveFilePath } from '../file-user.ts'
-import type { RequestBodies } from '../request-bodies.ts'
+import type { Defaults } from '../../users/defaults.ts'
+import type { Users } from '../../users/users.ts'
+import type { RequestBodies } from '../body/request-bodies.ts'
+import { clientGone } from '../server/client-gone.ts'
+import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-user.ts'
 
 /** What the compose route needs. */
 export interface ComposeDeps {

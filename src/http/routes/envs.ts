@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Defaults } from '../../system/defaults.ts'
+import type { Defaults } from '../../users/defaults.ts'
 
 /** `GET /envs` (contract B3): all variables that every command gets, as one JSON object sorted by name. */
 export function envsRoute(app: FastifyInstance, defaults: Defaults): void {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { within } from '../../lib/within.ts'
-import { clientGone } from '../client-gone.ts'
-import { integerOf, queryValues } from '../query.ts'
+import { integerOf, queryValues } from '../app/query.ts'
+import { clientGone } from '../server/client-gone.ts'
 
 /** What is to be frozen, and how long the answer may take (contract B56). */
 export interface FreezeQuery {

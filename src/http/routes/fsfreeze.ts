@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { clientGone } from '../client-gone.ts'
+import { clientGone } from '../server/client-gone.ts'
 
 /**
  * `POST /fsfreeze` (contract B60): 204 once nothing more is written to the root filesystem, also when it was frozen before; 500 with the

@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { AppError } from '../../errors.ts'
-import { stir } from '../../system/random.ts'
+import type { Initialization } from '../../init/initialization.ts'
+import { type InitRequest, parseInitRequest } from '../../init/request.ts'
+import { stir } from '../../native/random.ts'
 import { VERSION } from '../../version.ts'
-import { clientGone } from '../client-gone.ts'
-import { type InitRequest, parseInitRequest } from '../init-request.ts'
-import type { Initialization } from '../initialization.ts'
-import { peerLeft } from '../peer-left.ts'
-import type { RequestBodies } from '../request-bodies.ts'
+import type { RequestBodies } from '../body/request-bodies.ts'
+import { clientGone } from '../server/client-gone.ts'
+import { peerLeft } from '../server/peer-left.ts'
 
 /**
  * Bytes of a body. Clients are promised no limit (contract F24), but whoever calls has not shown a token yet. Bundles of

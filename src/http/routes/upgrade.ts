@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { AppError } from '../../errors.ts'
-import { discardRest } from '../discard-rest.ts'
+import { discardRest } from '../server/discard-rest.ts'
 
 /** The only file that a client may ask to be run instead of the daemon (contract I2). */
 const UPGRADE_TARGET = '/usr/bin/envd.next'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { createByteBudget } from '../../../src/budget/budget.ts'
-import { createCompressors } from '../../../src/http/compressors.ts'
+import { createCompressors } from '../../../src/http/transfer/compressors.ts'
 import { send } from '../../_util/http.ts'
 import { startFilesFront } from '../files-front.ts'
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { startDaemon } from '../../_util/daemon.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
-import { startFreezable } from '../../platform/freeze/daemon-rig.ts'
+import { startFreezable } from '../../cgroups/freeze/daemon-rig.ts'
 
 const MEMBERS =
   /^\{"allowlisted":\d+,"failed":\d+,"frozen":\d+,"mode":"\w+","notFrozen":\d+,"preFrozen":\d+,"requested":\d+,"sweepMs":\d+,"truncated":(true|false),"unobservable":\d+,"visited":\d+,"waitMs":\d+\}\n$/

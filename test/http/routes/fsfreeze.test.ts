@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../../../src/errors.ts'
-import { orchestratorRoutes } from '../../../src/http/orchestrator-routes.ts'
+import { orchestratorRoutes } from '../../../src/http/routes/orchestrator-routes.ts'
 import { startDaemon } from '../../_util/daemon.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { needsNamespace } from '../../_util/namespace.ts'

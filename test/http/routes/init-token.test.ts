@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { createDefaults } from '../../../src/system/defaults.ts'
+import { createDefaults } from '../../../src/users/defaults.ts'
 import { sendWhole } from '../../_util/http.ts'
-import { OPTIONS } from '../../platform/mmds/fake-mmds.ts'
-import { makeMmdsRig } from '../../platform/mmds/rig.ts'
+import { OPTIONS } from '../../init/mmds/fake-mmds.ts'
+import { makeMmdsRig } from '../../init/mmds/rig.ts'
 import { startFront } from '../front.ts'
 import { at, envOf, hashOf, init, now } from '../init-calls.ts'
 

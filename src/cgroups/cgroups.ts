@@ -1,0 +1,138 @@
+import { type FileHandle, open, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DEFAULT_CGROUP_ROOT } from '../config/flags.ts'
+import type { Config } from '../config.ts'
+import { errnoOf } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { limitMemory } from './limit-memory.ts'
+import { enableControllers, makeGroup } from './make-group.ts'
+import { createOutsideWarning } from './outside-warning.ts'
+import { type GroupName, groupProperties } from './properties.ts'
+import { type MemoryUse, reserveOf } from './reserve.ts'
+
+/** The cgroups of the daemon (contract H1, H2). */
+export interface Cgroups {
+  /** The directory that they are in; undefined: there are none, and commands stay in the daemon's own. */
+  readonly root: string | undefined
+  /** A descriptor of a cgroup's directory, good until control returns to the event loop; undefined: there is none. */
+  descriptor(name: GroupName): number | undefined
+  /** Makes a cgroup anew that somebody has removed. Gives whether that was the matter and it is there again; never rejects. */
+  mend(name: GroupName, errno: string): Promise<boolean>
+  /** Tells the operator, now and then, that commands start outside of their cgroup, and why. */
+  warnOutside(name: GroupName, errno: string): void
+  /**
+   * Limits the memory of commands anew, by what the daemon and the system use now. A cgroup that has more already keeps its limit.
+   * Never rejects.
+   */
+  keepBack(memory: MemoryUse): Promise<void>
+  /** Gives the descriptors back. The cgroups stay, with what runs in them. Idempotent. */
+  close(): Promise<void>
+}
+
+/** `cgroupRoot` is an existing directory of a cgroup2, else there are none. */
+export type CgroupFlags = Pick<Config, 'cgroupRoot' | 'noCgroups'>
+
+/** CGROUP2_SUPER_MAGIC of statfs(2). */
+const CGROUP2 = 0x63677270
+
+/** What a machine or a container without cgroups to write is like, to an operator who did not ask for any. */
+const ORDINARY: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM', 'EROFS']
+
+/** A cgroup that was removed, as clone3(2) and mkdir(2) tell of it; which of them the kernel says differs. */
+const GONE: readonly string[] = ['ENODEV', 'ENOENT']
+
+/**
+ * Makes or takes over the cgroups, limits them by the memory that is in use, and opens them. Never rejects: where it cannot be done there are none, and one log line says why.
+ */
+export async function openCgroups(
+  { cgroupRoot: root, noCgroups }: CgroupFlags,
+  memory: MemoryUse,
+  log: Log,
+): Promise<Cgroups> {
+  if (noCgroups) return none(log, 'info', { reason: 'switched off' })
+  const expected = root === DEFAULT_CGROUP_ROOT ? 'info' : 'warn'
+  try {
+    if ((await statfs(root)).type !== CGROUP2) return none(log, expected, { root, reason: 'no cgroup2' })
+    return await openGroups(root, memory, log)
+  } catch (error) {
+    const errno = errnoOf(error) ?? 'EIO'
+    return none(log, ORDINARY.includes(errno) ? expected : 'warn', { root, reason: errno })
+  }
+}
+
+function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason: string }): Cgroups {
+  log[level](fields, 'no cgroups: commands run in the cgroup of the daemon and cannot be frozen')
+  return {
+    root: undefined,
+    descriptor: () => undefined,
+    mend: async () => false,
+    warnOutside: () => {},
+    keepBack: async () => {},
+    close: async () => {},
+  }
+}
+
+async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Cgroups> {
+  // Commands of a daemon before this one are not told apart here; keepBack() does.
+  let most = memory.total - reserveOf(memory.total, 0)
+  const handles = new Map<GroupName, FileHandle>()
+  const mending = new Map<GroupName, Promise<boolean>>()
+  const outside = createOutsideWarning(log)
+  let closed = false
+
+  const openGroup = async (name: GroupName): Promise<string[]> => {
+    const directory = join(root, name)
+    const leftOut = await makeGroup(directory, groupProperties(most)[name])
+    const handle = await open(directory, 'r')
+    const old = closed ? handle : handles.get(name)
+    if (!closed) handles.set(name, handle)
+    // Starts under way have a descriptor of their own.
+    await old?.close()
+    return leftOut.map((file) => `${name}/${file}`)
+  }
+  const close = async () => {
+    closed = true
+    const open = [...handles.values()]
+    handles.clear()
+    await Promise.all(open.map((handle) => handle.close()))
+  }
+  const remake = async (name: GroupName) => {
+    try {
+      await openGroup(name)
+      log.info({ group: name }, 'a cgroup of commands had been removed, and is there again')
+      return true
+    } catch {
+      return false
+    } finally {
+      mending.delete(name)
+    }
+  }
+
+  await enableControllers(root)
+  const opened = await Promise.allSettled([openGroup('ptys'), openGroup('socats'), openGroup('user')])
+  const failed = opened.find((result) => result.status === 'rejected')
+  if (failed !== undefined) {
+    await close()
+    throw failed.reason
+  }
+  const leftOut = opened.flatMap((result) => (result.status === 'fulfilled' ? result.value : []))
+  if (leftOut.length > 0)
+    log.info({ root, files: leftOut.join(' ') }, 'properties of cgroups that are not there to be set')
+
+  most = await limitMemory(root, memory)
+  return {
+    root,
+    descriptor: (name) => handles.get(name)?.fd,
+    mend: async (name, errno) => {
+      if (!GONE.includes(errno) || closed) return false
+      const running = mending.get(name) ?? remake(name)
+      mending.set(name, running)
+      return running
+    },
+    warnOutside: outside,
+    keepBack: async (now) => {
+      most = await limitMemory(root, now)
+    },
+    close,
+  }
+}

@@ -1,0 +1,22 @@
+import type { FastifyRequest } from 'fastify'
+import { AppError } from '../../errors.ts'
+import { type AccessToken, shownToken } from '../../init/access-token.ts'
+import { decodedPathOf } from '../app/path.ts'
+
+/** Reachable without the header (contract A34): `/files` checks signatures, `/init` has token rules of its own. */
+const EXEMPT = new Set(['GET /health', 'GET /files', 'POST /files', 'POST /init'])
+
+/**
+ * Refuses a request without the sandbox's token in `X-Access-Token`, once a token is set (contract A32 to A34). Throws
+ * AppError `unauthenticated`. RPC paths, unknown paths and wrong methods are no exceptions.
+ * @returns whether the request has shown it; false where none is set or needed.
+ */
+export function checkAccessToken(request: FastifyRequest, token: AccessToken): boolean {
+  if (!token.isSet) return false
+  if (token.matches(shownToken(request.raw.rawHeaders))) return true
+  if (EXEMPT.has(`${request.method} ${decodedPathOf(request.url)}`)) return false
+  throw new AppError(
+    'unauthenticated',
+    'unauthorized access, please provide a valid access token or method signing if supported',
+  )
+}

@@ -1,0 +1,28 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../../errors.ts'
+import type { Users } from '../../users/users.ts'
+import { refuseCall } from '../app/refuse-call.ts'
+
+/**
+ * The user that a request names: the username of its Basic authorization, possibly empty; the password means nothing.
+ * Undefined without such a header, for any other scheme, and when the value is not `base64(name:password)` (contract A38).
+ */
+export function basicUsername(authorization: string | undefined): string | undefined {
+  const match = /^basic ((?:[a-z0-9+/]{4})*(?:[a-z0-9+/]{2}==|[a-z0-9+/]{3}=)?)$/i.exec(authorization ?? '')
+  if (match === null) return undefined
+  const credentials = Buffer.from(match[1] ?? '', 'base64').toString()
+  const colon = credentials.indexOf(':')
+  return colon === -1 ? undefined : credentials.slice(0, colon)
+}
+
+/**
+ * Refuses a request whose Basic username is no user of the sandbox, on every path (contract A39), with a Connect error in
+ * the shape that its content type asks for.
+ * @returns whether the request may go on; if not, it has got its answer.
+ */
+export async function checkBasicUser(request: FastifyRequest, reply: FastifyReply, users: Users): Promise<boolean> {
+  const name = basicUsername(request.headers.authorization)
+  if (name === undefined || (await users.find(name)) !== undefined) return true
+  refuseCall(request, reply, new AppError('unauthenticated', `invalid username: '${name}'`))
+  return false
+}

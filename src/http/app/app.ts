@@ -1,0 +1,103 @@
+import type { IncomingMessage, RequestListener, Server } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+  fastify,
+} from 'fastify'
+import { AppError } from '../../errors.ts'
+import type { AccessToken } from '../../init/access-token.ts'
+import type { Log } from '../../log.ts'
+import type { Users } from '../../users/users.ts'
+import { checkAccessToken } from '../access/auth.ts'
+import { checkBasicUser } from '../access/basic-user.ts'
+import { applyCors } from '../access/cors.ts'
+import { discardRest } from '../server/discard-rest.ts'
+import { logRequests } from './access-log.ts'
+import { createErrorHandler } from './error-response.ts'
+import { answerUnrouted, sendNotFound } from './not-found.ts'
+import { pathOf } from './path.ts'
+import { NO_TARGET, normaliseTarget, WHOLE_SERVER } from './request-target.ts'
+
+/** What the app is made of. */
+export interface AppOptions {
+  readonly log: Log
+  readonly token: AccessToken
+  readonly users: Users
+  /** Takes a request that has shown the token (`Listener.showedToken`). */
+  readonly onTokenShown?: (request: IncomingMessage | Http2ServerRequest) => void
+  /** Takes the request handler, gives the server that Fastify may own (`Listener.serverFactory`). */
+  readonly serverFactory: (handler: RequestListener) => Server
+  /** Each registers the routes of one feature. Bodies arrive unread: a handler reads `request.raw`. */
+  readonly routes: readonly ((app: FastifyInstance) => void)[]
+}
+
+type SchemaCompilers = NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>
+
+/**
+ * No route has a schema, and Fastify's own compilers, which it would load nevertheless, are a third of a megabyte of code. The
+ * cast: their types name properties of that code.
+ */
+const noSchemas = {
+  buildValidator: () => () => () => true,
+  buildSerializer: () => () => JSON.stringify,
+} as unknown as SchemaCompilers
+
+/**
+ * Builds the HTTP application: CORS, access token, Basic username, then the route, in this order and for every path
+ * (contract A17). It listens to nothing; the caller awaits `ready()` before it accepts connections, and `close()` at the end.
+ */
+export function buildApp(options: AppOptions): FastifyInstance {
+  const { log, token, users } = options
+  const handleError = createErrorHandler(log)
+  let operations = 0
+  const app = fastify({
+    genReqId: () => String(++operations),
+    logger: false,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    serverFactory: (handler) =>
+      options.serverFactory((request, response) => {
+        normaliseTarget(request)
+        handler(request, response)
+      }),
+    schemaController: { compilersFactory: noSchemas },
+    frameworkErrors: (error, request, reply) => handleError(error, request, reply),
+    // The listener answers what is not a request: it knows what else is under way on the connection.
+    clientErrorHandler: () => {},
+  })
+  app.setErrorHandler(handleError)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  logRequests(app, log)
+  // Answered, and perhaps not read to its end.
+  app.addHook('onResponse', async ({ raw }) => discardRest(raw))
+  app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
+    if (applyCors(request, reply)) return reply
+    if (checkAccessToken(request, token)) options.onTokenShown?.(request.raw)
+    if (!(await checkBasicUser(request, reply, users))) return reply
+    if (request.url === NO_TARGET) throw new AppError('invalid_argument', 'the request target is malformed')
+    if (request.url === WHOLE_SERVER) {
+      reply.code(200).header('content-length', 0).send()
+      return reply
+    }
+    if (pathOf(request.url).includes('%')) {
+      // No route has a character that needs an escape, and another spelling of a route is another path (contract A19).
+      sendNotFound(reply)
+      return reply
+    }
+  })
+  app.addHook('onSend', async (_request, reply) => keepOldConnection(reply))
+  answerUnrouted(app)
+  for (const register of options.routes) app.register(async (scope) => register(scope))
+  return app
+}
+
+/** HTTP/1.0 clients may ask to go on with the connection; Node grants it only for answers that have a length. */
+function keepOldConnection(reply: FastifyReply): void {
+  const bodiless = reply.statusCode === 204 || reply.statusCode === 304
+  if (bodiless && reply.request.raw.httpVersion === '1.0' && reply.raw.shouldKeepAlive)
+    reply.header('connection', 'keep-alive')
+}

@@ -1,0 +1,21 @@
+import type { FastifyInstance } from 'fastify'
+import { collapseRoute } from './collapse.ts'
+import { fsfreezeRoute } from './fsfreeze.ts'
+import { fsthawRoute } from './fsthaw.ts'
+import { upgradeRoute } from './upgrade.ts'
+
+/** What the calls of an orchestrator act on. */
+export interface OrchestratorDeps {
+  readonly rootFreeze: { freeze(signal: AbortSignal): Promise<void>; thaw(): Promise<void> }
+  readonly initialization: { readonly initialized: boolean }
+}
+
+/** The endpoints around a pause and an exchange of the daemon; each takes the access token. */
+export function orchestratorRoutes({ rootFreeze, initialization }: OrchestratorDeps): (app: FastifyInstance) => void {
+  return (app) => {
+    fsfreezeRoute(app, rootFreeze)
+    fsthawRoute(app, rootFreeze)
+    collapseRoute(app)
+    upgradeRoute(app, initialization)
+  }
+}

@@ -1,0 +1,77 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { errnoOf } from '../../errors.ts'
+
+/** Where to listen. */
+export interface Endpoint {
+  /** `::` for everything in both families, `localhost` for both loopback addresses, or one IP address. */
+  readonly address: string
+  /** 0 takes a free one. */
+  readonly port: number
+}
+
+/** After this many milliseconds of silence the kernel asks a peer whether it is still there. */
+const KEEP_ALIVE_DELAY = 30_000
+
+/** Connections that may wait to be accepted: more than a burst of parallel clients makes while the event loop is busy. */
+const BACKLOG = 1024
+
+/** A free IPv4 port may be taken on ::1; so many times another one is tried. */
+const PORT_ATTEMPTS = 20
+
+/**
+ * Starts listening; gives one server, or two for `localhost`. Without IPv6 `::` means all of IPv4 and `localhost` only
+ * 127.0.0.1. The caller closes the servers. Rejects with the failed listen(2) error (EADDRINUSE, EACCES, …).
+ */
+export async function bind(endpoint: Endpoint, accept: (socket: Socket) => void): Promise<Server[]> {
+  const { address, port } = endpoint
+  if (address === 'localhost') return bindLoopback(port, accept)
+  try {
+    return [await listen(address, port, accept)]
+  } catch (error) {
+    if (address === '::' && isWithoutIpv6(error)) return [await listen('0.0.0.0', port, accept)]
+    throw error
+  }
+}
+
+/** The port that a listening server has. */
+export function portOf(server: Server): number {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server does not listen on a port')
+  return address.port
+}
+
+async function bindLoopback(port: number, accept: (socket: Socket) => void): Promise<Server[]> {
+  for (let attempt = 1; ; attempt++) {
+    const first = await listen('127.0.0.1', port, accept)
+    try {
+      return [first, await listen('::1', portOf(first), accept)]
+    } catch (error) {
+      if (isWithoutIpv6(error)) return [first]
+      await new Promise((resolve) => first.close(resolve))
+      if (port !== 0 || errnoOf(error) !== 'EADDRINUSE' || attempt === PORT_ATTEMPTS) throw error
+    }
+  }
+}
+
+function listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Server> {
+  const server = createServer({
+    // As Node's own HTTP server has it, which ends a connection whose client closes its side.
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_DELAY,
+  })
+  server.on('connection', accept)
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, backlog: BACKLOG }, () => {
+      server.off('error', reject)
+      resolve(server)
+    })
+  })
+}
+
+function isWithoutIpv6(error: unknown): boolean {
+  const errno = errnoOf(error)
+  return errno === 'EAFNOSUPPORT' || errno === 'EADDRNOTAVAIL'
+}

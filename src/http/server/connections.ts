@@ -1,0 +1,141 @@
+import type { Socket } from 'node:net'
+import { isLoopback } from '../access/trusted-names.ts'
+
+/** The connections of a listener: who they belong to, what they do, and which one makes room for another. */
+export interface Connections {
+  /** Counts a new connection. At the limit another one is destroyed for it; false if there is none, and nothing is counted. */
+  add(socket: Socket): boolean
+  /** Makes `name`, such as an HTTP/2 session or stream, stand for what `known` stands for in the calls below. */
+  alias(name: object, known: object): void
+  /** A call has begun, or ended, on the connection. What is not open any more is ignored. */
+  began(connection: object): void
+  ended(connection: object): void
+  /** A request on the connection has shown the access token. */
+  showedToken(connection: object): void
+  hasShownToken(connection: object): boolean
+}
+
+/** What decides who stays. */
+export interface ConnectionsOptions {
+  /** Connections at a time. */
+  readonly limit: number
+  /** Whether a token is set: calls of connections that have not shown it may then be ended too. */
+  readonly tokenIsSet: () => boolean
+  /** A connection makes room for another; or, with false, there was none to be ended. */
+  readonly onFull: (madeRoom: boolean) => void
+}
+
+/** The lower ones make room first. */
+const STANDING = { stranger: 0, loopback: 1, token: 2 } as const
+type Standing = (typeof STANDING)[keyof typeof STANDING]
+
+interface Entry {
+  readonly socket: Socket
+  readonly peer: string
+  standing: Standing
+  calls: number
+}
+
+/** Connections of one peer with the same standing, each set in the order in which they came to be so. */
+interface Group {
+  readonly standing: Standing
+  readonly silent: Set<Entry>
+  readonly busy: Set<Entry>
+}
+
+/** Makes an empty table. */
+export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOptions): Connections {
+  const entries = new WeakMap<object, Entry>()
+  const groups = new Map<string, Group>()
+  let open = 0
+
+  const place = (entry: Entry) => {
+    const key = `${entry.standing} ${entry.peer}`
+    const group = groups.get(key) ?? { standing: entry.standing, silent: new Set(), busy: new Set() }
+    groups.set(key, group)
+    ;(entry.calls > 0 ? group.busy : group.silent).add(entry)
+  }
+  const displace = (entry: Entry) => {
+    const key = `${entry.standing} ${entry.peer}`
+    const group = groups.get(key)
+    if (group === undefined || !(group.silent.delete(entry) || group.busy.delete(entry))) return false
+    if (group.silent.size + group.busy.size === 0) groups.delete(key)
+    return true
+  }
+  const change = (connection: object, work: (entry: Entry) => void) => {
+    const entry = entries.get(connection)
+    if (entry === undefined || !displace(entry)) return
+    work(entry)
+    place(entry)
+  }
+  const remove = (entry: Entry) => {
+    if (displace(entry)) open--
+  }
+  const makeRoom = () => {
+    const victim = victimOf(groups.values(), tokenIsSet())
+    onFull(victim !== undefined)
+    if (victim === undefined) return false
+    remove(victim)
+    victim.socket.destroy()
+    return true
+  }
+  return {
+    add: (socket) => {
+      if (open >= limit && !makeRoom()) return false
+      const address = socket.remoteAddress ?? ''
+      const standing = isLoopback(address) ? STANDING.loopback : STANDING.stranger
+      const entry: Entry = { socket, peer: peerOf(address), standing, calls: 0 }
+      entries.set(socket, entry)
+      place(entry)
+      open++
+      socket.once('close', () => remove(entry))
+      return true
+    },
+    alias: (name, known) => {
+      const entry = entries.get(known)
+      if (entry !== undefined) entries.set(name, entry)
+    },
+    began: (connection) => change(connection, (entry) => entry.calls++),
+    ended: (connection) => change(connection, (entry) => entry.calls--),
+    showedToken: (connection) => {
+      if (entries.get(connection)?.standing === STANDING.token) return
+      change(connection, (entry) => {
+        entry.standing = STANDING.token
+      })
+    },
+    hasShownToken: (connection) => entries.get(connection)?.standing === STANDING.token,
+  }
+}
+
+/**
+ * Of the lowest standing, and there of the peer that has most connections: the one that has been silent for longest. If that peer has
+ * none, its newest call without the token; an older one may be a signed transfer that began before whatever fills the table.
+ */
+function victimOf(groups: Iterable<Group>, mayEndCalls: boolean): Entry | undefined {
+  let found: Group | undefined
+  for (const group of groups) {
+    const endable = group.silent.size > 0 || (mayEndCalls && group.standing !== STANDING.token)
+    if (!endable || (found !== undefined && group.standing > found.standing)) continue
+    if (found === undefined || group.standing < found.standing || sizeOf(group) > sizeOf(found)) found = group
+  }
+  if (found === undefined) return undefined
+  for (const entry of found.silent) return entry
+  let newest: Entry | undefined
+  for (const entry of found.busy) newest = entry
+  return newest
+}
+
+function sizeOf({ silent, busy }: Group): number {
+  return silent.size + busy.size
+}
+
+/** An IPv4 address, or the /64 of an IPv6 one: every address in it may be the same machine. */
+export function peerOf(address: string): string {
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1]
+  if (mapped !== undefined || !address.includes(':')) return mapped ?? address
+  const [head = '', tail] = address.split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? [] : Array.from({ length: 8 - before.length - after.length }, () => '0')
+  return [...before, ...zeros, ...after].slice(0, 4).join(':')
+}

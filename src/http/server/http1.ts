@@ -1,0 +1,157 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http'
+import type { Socket } from 'node:net'
+import { errorBody } from '../app/error-body.ts'
+import type { Connections } from './connections.ts'
+import { linger } from './linger.ts'
+import { faultOf } from './request-faults.ts'
+
+/** Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first (contract A5). */
+export const KEEP_ALIVE_TIMEOUT = 640_000
+
+/** Header timeouts need no precision: they are checked so many times in their length. */
+const CHECKS = 6
+
+/** Bytes of all headers of a request: room for long signed URLs, and for metadata far above its own limit, so that this is what is told. */
+const MAX_HEADER_SIZE = 128 * 1024
+
+/** The status of a method that no resource has. */
+export const NOT_IMPLEMENTED = 501
+
+/**
+ * Requests that a connection may send ahead of their answers before it has shown the token. No client in use sends more than one; a read
+ * of 64 KiB brings in 2,000, which would halt the event loop for a tenth of a second.
+ */
+const MAX_PIPELINED = 256
+
+/** One protocol's half of the listener: serves the connections that it is given. */
+export interface ProtocolServer {
+  /** Serves a connection whose first bytes wait to be read. */
+  take(socket: Socket): void
+  /** Ends the connections that are idle, each other one once its last answer is out, and refuses what is new. */
+  drain(): void
+}
+
+/** HTTP/1.1 for connections that were accepted elsewhere. `server` is what Fastify wants to own; it never listens. */
+export interface Http1 extends ProtocolServer {
+  readonly server: Server
+}
+
+/** How connections are served. */
+export interface HttpOptions {
+  readonly handler: RequestListener
+  /** Milliseconds that the headers of a request, or the first words of HTTP/2, may take. */
+  readonly headersTimeout: number
+  readonly connections: Connections
+}
+
+/** Makes the HTTP/1.1 half: no limit on the duration of a request, its body or its answer, as all of them may be streams. */
+export function createHttp1({ handler, headersTimeout, connections }: HttpOptions): Http1 {
+  const server = createServer({
+    requestTimeout: 0,
+    headersTimeout,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
+    connectionsCheckingInterval: headersTimeout / CHECKS,
+    maxHeaderSize: MAX_HEADER_SIZE,
+  })
+  const unanswered = new Map<Socket, number>()
+  const latest = new WeakMap<Socket, Exchange>()
+  let draining = false
+  server.on('request', (request, response) => {
+    const { socket } = request
+    const before = unanswered.get(socket) ?? 0
+    if (before >= MAX_PIPELINED && !connections.hasShownToken(socket)) socket.destroy()
+    // What was read with the request that went too far.
+    if (socket.destroyed) return
+    latest.set(socket, { request, response })
+    unanswered.set(socket, before + 1)
+    connections.began(socket)
+    if (draining) response.setHeader('connection', 'close')
+    response.once('close', () => {
+      connections.ended(socket)
+      const count = unanswered.get(socket)
+      // A connection that is gone was closed before its responses are.
+      if (count === undefined) return
+      unanswered.set(socket, count - 1)
+      if (draining && count === 1) socket.destroySoon()
+    })
+    const status = faultOf(request)
+    if (status === undefined) handler(request, response)
+    else refuseRequest(response, status)
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
+    // The event's type says Duplex; connections of this server are always sockets.
+    const socket = stream as Socket
+    const unfinished = unfinishedOf(latest.get(socket))
+    if (unfinished !== undefined) refuseRequest(unfinished, statusOf(error.code))
+    else if (!socket.writable || unanswered.get(socket) !== 0) socket.destroy()
+    else refuse(socket, statusOf(error.code))
+  })
+  // Without this Node closes the connection without a word. No resource here is reached through a tunnel (RFC 9110 9.1, 9.3.6).
+  server.on('connect', (_request, stream) => {
+    const socket = stream as Socket
+    if (unanswered.get(socket) === 0) refuse(socket, NOT_IMPLEMENTED)
+    else socket.destroy()
+  })
+  // It never listens itself, and only this event starts its check of header timeouts.
+  server.emit('listening')
+  return {
+    server,
+    take: (socket) => {
+      unanswered.set(socket, 0)
+      linger(socket, () => latest.get(socket)?.request)
+      socket.once('close', () => unanswered.delete(socket))
+      server.emit('connection', socket)
+    },
+    drain: () => {
+      draining = true
+      for (const [socket, count] of unanswered) if (count === 0) socket.destroySoon()
+    },
+  }
+}
+
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+/** The response to a request whose body is still on its way, as long as nothing of it was sent. */
+function unfinishedOf(exchange: Exchange | undefined): ServerResponse | undefined {
+  if (exchange === undefined) return undefined
+  const { request, response } = exchange
+  return request.complete || response.headersSent || response.destroyed ? undefined : response
+}
+
+function statusOf(code: string | undefined): number {
+  return code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+}
+
+/** Answers what is not a request. Nothing of an earlier answer may be on its way. */
+function refuse(socket: Socket, status: number): void {
+  const body = textOf(status)
+  const headers = Object.entries({ ...HEADERS, 'Content-Length': Buffer.byteLength(body) })
+  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines}\r\n${body}`)
+}
+
+/** Answers a request in the place of the handler, which may have it already: what it still sends is ignored. */
+function refuseRequest(response: ServerResponse, status: number): void {
+  const body = textOf(status)
+  response.writeHead(status, { ...HEADERS, 'Content-Length': Buffer.byteLength(body) }).end(body)
+}
+
+const HEADERS = {
+  'Content-Type': 'application/json; charset=utf-8',
+  'X-Content-Type-Options': 'nosniff',
+  Connection: 'close',
+}
+
+function textOf(status: number): string {
+  return errorBody(status, (STATUS_CODES[status] ?? '').toLowerCase())
+}

@@ -1,0 +1,142 @@
+import type { Server as HttpServer, IncomingMessage, RequestListener } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import type { Server, Socket } from 'node:net'
+import { errnoOf } from '../../errors.ts'
+import type { AccessToken } from '../../init/access-token.ts'
+import type { Log } from '../../log.ts'
+import { noFileLimit } from '../../native/index.ts'
+import { bind, type Endpoint, portOf } from './bind.ts'
+import { createConnections } from './connections.ts'
+import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
+import { createHttp2 } from './http2.ts'
+import { beginsInit, createInitTurns } from './init-turns.ts'
+import { detectProtocol, type Protocol } from './protocol.ts'
+
+/** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
+export interface Listener {
+  /** For Fastify's option of that name: takes the handler, gives the HTTP/1.1 server, which never listens by itself. */
+  serverFactory(handler: RequestListener): HttpServer
+  /** This request has shown the access token: its connection is kept for longer, and may have more calls given up. */
+  showedToken(request: IncomingMessage | Http2ServerRequest): void
+  /** Starts accepting connections; resolves with the port. `serverFactory` must have been called. Rejects as `bind` does. */
+  listen(endpoint: Endpoint): Promise<number>
+  /** Connections that are open now, whatever they do. */
+  readonly openConnections: number
+  /** Those connections. */
+  readonly connections: Iterable<Socket>
+  /**
+   * Stops accepting, ends idle connections, tells HTTP/2 clients (GOAWAY) and lets running calls end; after `grace`
+   * milliseconds destroys what is left. Resolves once no connection is open. Calling it again changes nothing.
+   */
+  close(grace: number): Promise<void>
+}
+
+/** What a listener needs. */
+export interface ListenerOptions {
+  readonly log: Log
+  readonly token: Pick<AccessToken, 'isSet'>
+  /** Connections at a time; default as `connectionLimit` says. */
+  readonly limit?: number
+  /** Milliseconds in which a connection must say what it speaks, and then its first headers; default 60,000. */
+  readonly headersTimeout?: number
+}
+
+/** Long enough for any real client, short enough that silent ones do not pile up. */
+const HEADERS_TIMEOUT = 60_000
+
+/** Far above what clients hold, and some 80 MB if all are idle. */
+const MAX_CONNECTIONS = 8192
+
+/** Commands, watches and transfers need descriptors as well: no more than half of them are for connections. */
+function connectionLimit(): number {
+  const [descriptors] = noFileLimit()
+  return Math.max(1, Math.min(MAX_CONNECTIONS, Math.floor(descriptors / 2)))
+}
+
+const WARNING_INTERVAL_MS = 60_000
+
+/** Warns at most once a minute that the limit is reached. */
+function warnWhenFull(log: Log): (madeRoom: boolean) => void {
+  let warned = Number.NEGATIVE_INFINITY
+  return (madeRoom) => {
+    if (performance.now() - warned < WARNING_INTERVAL_MS) return
+    warned = performance.now()
+    if (madeRoom) log.warn({}, 'connections are at their limit: silent ones make room for new ones')
+    else log.warn({}, 'connections beyond the limit are dropped')
+  }
+}
+
+/** Makes the listener; nothing is opened before `listen`. */
+export function createListener(options: ListenerOptions): Listener {
+  const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit() } = options
+  const tokenIsSet = () => token.isSet
+  const table = createConnections({ limit, tokenIsSet, onFull: warnWhenFull(log) })
+  const connections = new Set<Socket>()
+  const undecided = new Set<Socket>()
+  let servers: Server[] = []
+  let protocols: (Record<Protocol, ProtocolServer> & { readonly http1: Http1 }) | undefined
+  let closed: Promise<void> | undefined
+
+  const take = (socket: Socket, protocol: Protocol) => {
+    undecided.delete(socket)
+    protocols?.[protocol].take(socket)
+  }
+  const initTurns = createInitTurns((socket) => take(socket, 'http1'))
+  const accept = (socket: Socket) => {
+    if (initTurns.isAbandoned(socket) || !table.add(socket)) return void socket.destroy()
+    connections.add(socket)
+    undecided.add(socket)
+    socket.once('close', () => {
+      connections.delete(socket)
+      undecided.delete(socket)
+    })
+    detectProtocol(socket, {
+      timeout: headersTimeout,
+      decided: (protocol, beginning) => {
+        if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
+        else take(socket, protocol)
+      },
+    })
+  }
+
+  const shutDown = async (grace: number) => {
+    const closing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
+    // A server counts a connection as closed a moment before the connection does.
+    const ending = [...connections].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+    for (const socket of undecided) socket.destroy()
+    for (const protocol of Object.values(protocols ?? {})) protocol.drain()
+    const deadline = setTimeout(() => {
+      for (const socket of connections) socket.destroy()
+    }, grace)
+    await Promise.all([...closing, ...ending])
+    clearTimeout(deadline)
+    protocols?.http1.server.close()
+  }
+
+  return {
+    serverFactory: (handler) => {
+      const how = { handler, headersTimeout, connections: table }
+      const http1 = createHttp1(how)
+      protocols = { http1, http2: createHttp2(how) }
+      return http1.server
+    },
+    listen: async (endpoint) => {
+      servers = await bind(endpoint, accept)
+      for (const server of servers) {
+        server.on('error', (error) => log.error({ errno: errnoOf(error) }, 'accepting a connection failed'))
+      }
+      const [server] = servers
+      if (server === undefined) throw new Error('bind gives at least one server')
+      return portOf(server)
+    },
+    showedToken: (request) => table.showedToken('stream' in request ? request.stream : request.socket),
+    connections,
+    get openConnections() {
+      return connections.size
+    },
+    close: (grace) => {
+      closed ??= shutDown(grace)
+      return closed
+    },
+  }
+}

@@ -1,0 +1,67 @@
+import { AppError } from '../../errors.ts'
+
+/** How a body may travel. */
+export type Encoding = 'identity' | 'gzip'
+
+/** What the choice depends on besides the header. */
+export interface EncodingOptions {
+  /** The request has a range or a condition, which only the bytes as they are can meet. */
+  readonly identityOnly: boolean
+}
+
+/**
+ * Chooses by `Accept-Encoding` (contract B21, B22; RFC 9110 12.5.3): the highest q first, ties in the order given. Throws
+ * AppError not_acceptable.
+ */
+export function chooseEncoding(header: string | undefined, { identityOnly }: EncodingOptions): Encoding {
+  const given = parse(header ?? '')
+  const rejected = identityRejected(given)
+  if (identityOnly) {
+    if (!rejected) return 'identity'
+    throw new AppError(
+      'not_acceptable',
+      'error parsing Accept-Encoding: identity encoding not acceptable for Range or conditional request',
+    )
+  }
+  for (const { name, q } of given.toSorted((a, b) => b.q - a.q)) {
+    if (q === 0) continue
+    if (name === 'gzip') return 'gzip'
+    if (name === 'identity') return 'identity'
+    if (name === '*') return rejected ? 'gzip' : 'identity'
+  }
+  if (!rejected) return 'identity'
+  throw new AppError('not_acceptable', 'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip]')
+}
+
+/** Whether a client that `chooseEncoding` gave gzip takes the bytes as they are, too. */
+export function acceptsIdentity(header: string | undefined): boolean {
+  return !identityRejected(parse(header ?? ''))
+}
+
+interface Offer {
+  readonly name: string
+  readonly q: number
+}
+
+function parse(header: string): Offer[] {
+  return header
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .map((part) => {
+      const [name = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase())
+      return { name, q: qualityOf(parameters) }
+    })
+}
+
+/** A q that is no number from 0 to 1 counts as 1. */
+function qualityOf(parameters: readonly string[]): number {
+  const text = parameters.find((parameter) => /^q\s*=/.test(parameter))?.replace(/^q\s*=\s*/, '')
+  return text !== undefined && /^(0(\.\d*)?|1(\.0*)?|\.\d+)$/.test(text) ? Number(text) : 1
+}
+
+function identityRejected(offers: readonly Offer[]): boolean {
+  const identity = offers.find((offer) => offer.name === 'identity')
+  if (identity !== undefined) return identity.q === 0
+  return offers.some((offer) => offer.name === '*' && offer.q === 0)
+}

@@ -1,0 +1,26 @@
+import { integerOf, queryValues } from '../app/query.ts'
+
+/** The query of `/files`. Absent parameters are undefined, which is not the same as empty ones (contract B14, B32). */
+export interface FileQuery {
+  readonly path: string | undefined
+  readonly username: string | undefined
+  readonly signature: string | undefined
+  /** Unix seconds. */
+  readonly signatureExpiration: bigint | undefined
+}
+
+/**
+ * Reads the query of a request target. `+` and `%20` are both spaces. Throws AppError invalid_argument for a parameter that
+ * is given twice, is not UTF-8, or is no integer where one is needed (contract A20).
+ */
+export function readFileQuery(url: string): FileQuery {
+  const values = queryValues(url, NAMES)
+  return {
+    path: values.get('path'),
+    username: values.get('username'),
+    signature: values.get('signature'),
+    signatureExpiration: integerOf('signature_expiration', values),
+  }
+}
+
+const NAMES = new Set(['path', 'username', 'signature', 'signature_expiration'])

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLineQueue } from '../lib/line-queue.ts'
+import type { LogLine } from '../log.ts'
+import { createComplaints } from './complaints.ts'
+import { createPace } from './pace.ts'
+import { type Collector, parseCollector, postLine } from './post-line.ts'
+
+/** Where lines go and what is added to them, in the words of the metadata service (contract G10). */
+export interface LogTarget {
+  readonly instanceID: string
+  readonly envID: string
+  /** `http://<ip>/logs`; empty: nowhere yet, lines wait. */
+  readonly address: string
+}
+
+/** Sends log lines to the platform's collector, in order, each in a request of its own (contract G30, G31). */
+export interface LogExporter {
+  /** Never blocks, never throws; the oldest lines give way to new ones. */
+  write(line: LogLine): void
+  /**
+   * Sets where lines go from now on, also those that wait. Cheap, never throws, and may be called as often as the metadata
+   * service is asked: the same target again changes nothing. A request to an earlier target is given up.
+   */
+  configure(target: LogTarget): void
+  /** Sends what waits for at most so many milliseconds; nothing is sent after that. */
+  close(graceMs: number): Promise<void>
+}
+
+/** What the exporter needs. */
+export interface ExporterOptions {
+  /** Takes a line of complaint without its line feed; called at most once a minute. Never throws. */
+  readonly complain: (text: string) => void
+  /** Milliseconds for one line; default 10,000 (contract G30). */
+  readonly timeoutMs?: number
+}
+
+/** Contract G31. */
+const MAX_QUEUE_BYTES = 8 * 1024 * 1024
+/** Contract G31. */
+const MAX_LINE_BYTES = 192 * 1024
+const TIMEOUT_MS = 10_000
+
+/** A target in use. */
+interface Destination {
+  readonly target: LogTarget
+  readonly collector: Collector
+  /** Aborts when another target takes its place. */
+  readonly replaced: AbortController
+}
+
+/** Makes an exporter that holds lines until it is told where they go. */
+export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOptions): LogExporter {
+  const queue = createLineQueue<LogLine>({
+    bytesOf: ({ size }) => size,
+    maxBytes: MAX_QUEUE_BYTES,
+    maxLineBytes: MAX_LINE_BYTES,
+  })
+  const complaints = createComplaints({ complain })
+  const pace = createPace()
+  const hurry = new AbortController()
+  let destination: Destination | undefined
+  let sending: Promise<void> | undefined
+  let closed = false
+
+  // Was on its way when another target took over, as at a resume.
+  let again: LogLine | undefined
+  const next = () => {
+    const line = again ?? queue.shift()
+    again = undefined
+    return line
+  }
+
+  const sendAll = async () => {
+    while (queue.size > 0 || again !== undefined) {
+      await pace(hurry.signal)
+      const line = destination === undefined || closed ? undefined : next()
+      if (destination === undefined || line === undefined) return
+      const { signal } = destination.replaced
+      const text = line.text()
+      const tooLong = Buffer.byteLength(text) > MAX_LINE_BYTES
+      const problem = tooLong ? undefined : await send(destination, text, timeoutMs)
+      if (problem !== undefined && signal.aborted && !closed) {
+        again = line
+        continue
+      }
+      const dropped = queue.takeDropped() + (tooLong ? 1 : 0)
+      complaints.add({ failed: problem === undefined ? 0 : 1, dropped, problem })
+    }
+  }
+  const start = () => {
+    if (sending !== undefined || destination === undefined || closed || (queue.size === 0 && again === undefined))
+      return
+    sending = sendAll().finally(() => {
+      sending = undefined
+      start()
+    })
+  }
+  return {
+    write(line) {
+      if (closed) return
+      queue.push(line)
+      start()
+    },
+    configure(target) {
+      if (destination !== undefined && isSame(destination.target, target)) return
+      destination?.replaced.abort()
+      const collector = parseCollector(target.address)
+      if (collector === undefined && target.address !== '')
+        complaints.add({ failed: 0, dropped: 0, problem: 'the collector has no http address' })
+      destination = collector && { target, collector, replaced: new AbortController() }
+      start()
+    },
+    async close(graceMs) {
+      hurry.abort()
+      const late = new AbortController()
+      await Promise.race([sending, sleep(graceMs, undefined, { signal: late.signal }).catch(() => {})])
+      late.abort()
+      closed = true
+      destination?.replaced.abort()
+    },
+  }
+}
+
+/** Undefined, or why the collector did not take the line. */
+function send(
+  { target, collector, replaced }: Destination,
+  line: string,
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const ids = `"instanceID":${JSON.stringify(target.instanceID)},"envID":${JSON.stringify(target.envID)}`
+  const body = `${line.trimEnd().slice(0, -1)},${ids}}`
+  return postLine(collector, body, { signal: replaced.signal, timeoutMs })
+}
+
+function isSame(one: LogTarget, other: LogTarget): boolean {
+  return one.instanceID === other.instanceID && one.envID === other.envID && one.address === other.address
+}

@@ -1,0 +1,49 @@
+import { createLog, type Log } from '../log.ts'
+import { createExporter, type LogTarget } from './exporter.ts'
+import { createOutput } from './output.ts'
+
+/** The daemon's log and where it goes. */
+export interface Logs {
+  readonly log: Log
+  /** Sets where lines are exported to (`LogExporter`); without an exporter nothing happens. */
+  configure(target: LogTarget): void
+  /** Writes a line, given without its line feed, on standard output as it is. */
+  print(text: string): void
+  /** The same on standard error, for whoever reads the service manager's journal. */
+  complain(text: string): void
+  /** Gives lines that are on their way half a second. */
+  close(): Promise<void>
+}
+
+/** What is wanted. */
+export interface LogsOptions {
+  /** All lines on standard output, not only warnings and errors. */
+  readonly verbose: boolean
+  /** Every line is kept for the platform's collector until `configure` tells where that is. */
+  readonly exported: boolean
+}
+
+const CLOSE_GRACE_MS = 500
+const STDOUT = 1
+const STDERR = 2
+
+/** Makes the log of this process, once. */
+export function createLogs({ verbose, exported }: LogsOptions): Logs {
+  const stdout = createOutput(STDOUT)
+  const stderr = createOutput(STDERR)
+  const complain = (text: string) => stderr.write(`${text}\n`)
+  const exporter = exported ? createExporter({ complain }) : undefined
+  const log = createLog([
+    { level: verbose ? 'debug' : 'warn', write: (line) => stdout.write(line.text()) },
+    ...(exporter ? [{ level: 'debug' as const, write: exporter.write }] : []),
+  ])
+  return {
+    log,
+    configure: (target) => exporter?.configure(target),
+    print: (text) => stdout.write(`${text}\n`),
+    complain,
+    async close() {
+      await Promise.all([exporter?.close(CLOSE_GRACE_MS), stdout.flush(CLOSE_GRACE_MS), stderr.flush(CLOSE_GRACE_MS)])
+    },
+  }
+}

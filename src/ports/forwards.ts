@@ -1,0 +1,145 @@
+import { isIPv6, type Socket } from 'node:net'
+import type { ForwardConfig } from '../config.ts'
+import { errnoOf } from '../errors.ts'
+import { errnoText } from '../lib/errno-text.ts'
+import type { Log } from '../log.ts'
+import type { ListeningSocket } from '../native/listening.ts'
+import { type Connections, createConnections } from './connections.ts'
+import { type Forward, openForward } from './forward.ts'
+
+/** How it stands with the forward of a port: connections to `at` arrive, or why there is none. */
+export type ForwardState = { readonly at: string } | { readonly why: string }
+
+/** Ports forwarded at a time, each a descriptor of the daemon. */
+export const MAX_FORWARDS = 1_024
+
+/**
+ * The forwards of loopback ports to the forwarding address: one for each port, whoever listens on it (contract G1 to G5).
+ * What failed is tried again at each `sync`, and logged when it fails for another reason than before.
+ */
+export class Forwards {
+  readonly #where: ForwardConfig | undefined
+  readonly #log: Log
+  readonly #connections: Connections
+  readonly #open = new Map<number, Forward>()
+  readonly #failures = new Map<number, string>()
+  #probed = false
+  #addressMissing = false
+  #closed = false
+
+  /** @param where undefined: nothing is forwarded. */
+  constructor(where: ForwardConfig | undefined, log: Log) {
+    this.#where = where
+    this.#log = log
+    this.#connections = createConnections(log)
+  }
+
+  /**
+   * Brings the forwards in line with the loopback sockets there are; the first of a port is the one that connections go to. Those of
+   * a port without socket take no more connections; the ones that are open end naturally. Never rejects. One call at a time.
+   */
+  async sync(sockets: readonly ListeningSocket[]): Promise<void> {
+    if (this.#where === undefined || this.#closed) return
+    if (this.#where.explicit && !this.#probed) await this.#probe(this.#where)
+    const targets = new Map(sockets.toReversed().map(({ port, address }) => [port, address]))
+    for (const port of [...this.#open.keys(), ...this.#failures.keys()]) if (!targets.has(port)) this.#drop(port)
+    let missing = false
+    for (const [port, target] of targets) {
+      if (this.#closed) return
+      const forward = this.#open.get(port)
+      if (forward?.listening) forward.target = target
+      else if (missing) this.#failures.set(port, absence(this.#where))
+      else missing = (await this.#add(port, target, this.#where)) === 'EADDRNOTAVAIL'
+    }
+  }
+
+  /** How it stands with a port, as of the last `sync`. */
+  stateOf(port: number): ForwardState {
+    if (this.#where === undefined) return { why: 'forwarding is off' }
+    if (this.#open.get(port)?.listening) return { at: hostPort(this.#where.address, port) }
+    return { why: this.#failures.get(port) ?? 'the daemon is stopping' }
+  }
+
+  /** The socket is the listening one of a forward. */
+  isOwn({ address, port }: ListeningSocket): boolean {
+    return address === this.#where?.address && this.#open.has(port)
+  }
+
+  /** The sockets of the clients that are connected now. */
+  get clients(): Iterable<Socket> {
+    return this.#connections.clients
+  }
+
+  /** Ends all of them and resets their connections. Idempotent. */
+  close(): void {
+    this.#closed = true
+    for (const port of this.#open.keys()) this.#drop(port)
+    this.#connections.close()
+  }
+
+  /** Says at once when the address that somebody asked for is not there, not only when a port needs it. */
+  async #probe({ address }: ForwardConfig): Promise<void> {
+    this.#probed = true
+    const free = { address, port: 0, connections: this.#connections }
+    await openForward(free, address).then(
+      (forward) => forward.close(),
+      (error: unknown) => this.#tellAbsence(errnoOf(error)),
+    )
+  }
+
+  #drop(port: number): void {
+    this.#failures.delete(port)
+    this.#open.get(port)?.close()
+    if (this.#open.delete(port)) this.#log.info({ port }, 'port no longer forwarded')
+  }
+
+  /** Gives the errno name of a failure. */
+  async #add(port: number, target: string, where: ForwardConfig): Promise<string | undefined> {
+    if (this.#open.size >= MAX_FORWARDS) {
+      this.#failed(port, `${MAX_FORWARDS} ports are forwarded already`)
+      return undefined
+    }
+    try {
+      const forward = await openForward({ address: where.address, port, connections: this.#connections }, target)
+      this.#failures.delete(port)
+      this.#addressMissing = false
+      this.#open.set(port, forward)
+      this.#log.info({ port, target }, 'port forwarded')
+      if (this.#closed) this.#drop(port)
+      return undefined
+    } catch (error) {
+      const code = errnoOf(error)
+      this.#tellAbsence(code)
+      if (code === 'EADDRNOTAVAIL') this.#failures.set(port, absence(where))
+      else this.#failed(port, reason(code, hostPort(where.address, port)))
+      return code
+    }
+  }
+
+  #tellAbsence(code: string | undefined): void {
+    if (code !== 'EADDRNOTAVAIL' || this.#addressMissing || !this.#where?.explicit) return
+    this.#addressMissing = true
+    const { address } = this.#where
+    this.#log.warn({ address }, 'no interface has the forwarding address: no port is forwarded until one has')
+  }
+
+  #failed(port: number, why: string): void {
+    if (this.#failures.get(port) === why) return
+    this.#failures.set(port, why)
+    this.#log.warn({ port, why }, 'port not forwarded')
+  }
+}
+
+function absence({ address }: ForwardConfig): string {
+  return `no interface has ${address}`
+}
+
+function reason(code: string | undefined, at: string): string {
+  return code === 'EADDRINUSE'
+    ? `${at} is in use by another listener`
+    : `cannot listen on ${at}: ${errnoText(code ?? '')}`
+}
+
+function hostPort(address: string, port: number): string {
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
+}

@@ -1,0 +1,104 @@
+import { isIPv6 } from 'node:net'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+import { Family, type Filter, type ListenerSchema } from '../gen/ports/ports_pb.js'
+import type { StreamCaller } from '../rpc/caller.ts'
+import type { Listener, PortTable } from './port-table.ts'
+
+/** A listener as clients are told of it. */
+export type ListenerMessage = MessageInitShape<typeof ListenerSchema>
+
+/** One item of a watch stream. The snapshot comes first. */
+export type PortItem =
+  | { readonly kind: 'snapshot'; readonly listeners: ListenerMessage[]; readonly more: boolean }
+  | { readonly kind: 'opened' | 'closed' | 'changed'; readonly listener: ListenerMessage }
+  | { readonly kind: 'keepalive' }
+
+/** The calls of `ports.Ports`. */
+export type PortsService = ReturnType<typeof createPortsService>
+
+/** Which listeners a client wants; undefined: all. */
+export type PortFilter = Pick<Filter, 'port' | 'command'> | undefined
+
+/**
+ * Makes the service.
+ * @param options showArguments: clients are sent the arguments of processes.
+ */
+export function createPortsService(table: PortTable, options: { readonly showArguments: boolean }) {
+  const toMessage = (listener: Listener) => messageOf(listener, options.showArguments)
+  return {
+    /** The listeners that the filter chooses, as they are now. */
+    async list(filter: PortFilter) {
+      return chosen(await table.fresh(), filter).map(toMessage)
+    },
+
+    /** The listeners that the filter chooses, then what changes of them. Rejects with the reason of the caller's signal. */
+    async *watch(filter: PortFilter, caller: StreamCaller): AsyncGenerator<PortItem, void> {
+      let seen = await table.fresh()
+      let told = chosen(seen, filter)
+      yield* snapshots(told, toMessage)
+      for (;;) {
+        if (!(await table.listeners.changed(seen, caller.keepalive, caller.signal))) yield { kind: 'keepalive' }
+        seen = table.listeners.value
+        const now = chosen(seen, filter)
+        yield* differences(told, now, toMessage)
+        told = now
+      }
+    },
+  }
+}
+
+function chosen(listeners: readonly Listener[], filter: PortFilter): readonly Listener[] {
+  if (filter === undefined) return listeners
+  const { port, command } = filter
+  return listeners.filter(
+    ({ socket, owner }) => (port === 0 || socket.port === port) && (command === '' || owner?.command === command),
+  )
+}
+
+type ToMessage = (listener: Listener) => ListenerMessage
+
+/** Listeners in one message: encoding more would take milliseconds at a time. */
+const SNAPSHOT_LISTENERS = 200
+
+function* snapshots(listeners: readonly Listener[], toMessage: ToMessage): Generator<PortItem, void> {
+  let at = 0
+  do {
+    const part = listeners.slice(at, at + SNAPSHOT_LISTENERS)
+    at += SNAPSHOT_LISTENERS
+    yield { kind: 'snapshot', listeners: part.map(toMessage), more: at < listeners.length }
+  } while (at < listeners.length)
+}
+
+function* differences(
+  before: readonly Listener[],
+  now: readonly Listener[],
+  toMessage: ToMessage,
+): Generator<PortItem, void> {
+  const left = new Map(before.map((listener) => [listener.id, listener]))
+  const fresh: PortItem[] = []
+  for (const listener of now) {
+    const known = left.get(listener.id)
+    left.delete(listener.id)
+    if (known !== listener) fresh.push({ kind: known ? 'changed' : 'opened', listener: toMessage(listener) })
+  }
+  for (const listener of left.values()) yield { kind: 'closed', listener: toMessage(listener) }
+  yield* fresh
+}
+
+function messageOf({ socket, since, owner, user, reach }: Listener, showArguments: boolean): ListenerMessage {
+  return {
+    port: socket.port,
+    address: socket.address,
+    family: isIPv6(socket.address) ? Family.IPV6 : Family.IPV4,
+    pid: owner?.pid ?? 0,
+    command: owner?.command ?? '',
+    user,
+    since: timestampFromMs(since),
+    forwarded: reach.forwardAddress !== '',
+    forwardAddress: reach.forwardAddress,
+    state: reach.state,
+    inode: BigInt(socket.inode),
+    args: showArguments ? [...(owner?.args ?? [])] : [],
+  }
+}

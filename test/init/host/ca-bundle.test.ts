@@ -1,0 +1,294 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { type CaBundle, createCaBundle } from '../../../src/init/host/ca-bundle.ts'
+import { needsNamespace } from '../../_util/namespace.ts'
+import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
+import { makeTmpDir } from '../../_util/tmp-dir.ts'
+import { bundle, certificate } from './bundle.ts'
+
+const run = promisify(execFile)
+const signal = new AbortController().signal
+const SYSTEM = certificate(1000) + certificate(1001)
+
+interface Place extends AsyncDisposable {
+  readonly directory: string
+  readonly certificates: string
+  readonly installed: string
+  readonly lines: LogLine[]
+  /** As after a start of the daemon. */
+  restarted(): CaBundle
+  read(): Promise<string>
+  persisted(): Promise<string>
+}
+
+async function makePlace(): Promise<Place> {
+  const directory = await makeTmpDir()
+  const certificates = join(directory.path, 'ca-certificates.crt')
+  const installed = join(directory.path, 'local/share/e2b-ca.crt')
+  await writeFile(certificates, SYSTEM)
+  const { log, lines } = recordingLog()
+  return {
+    directory: directory.path,
+    certificates,
+    installed,
+    lines,
+    restarted: () => createCaBundle({ certificates, installed, log }),
+    read: () => readFile(certificates, 'utf8'),
+    persisted: () => readFile(installed, 'utf8'),
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  }
+}
+
+async function install(authority: CaBundle, pem: string): Promise<void> {
+  await authority.install(pem, signal)
+  await authority.settled()
+}
+
+test('F17 a bundle is appended with one newline at its end before the call resolves, and kept in the background', async () => {
+  await using place = await makePlace()
+  const authority = place.restarted()
+  await authority.check()
+  await authority.install(`${bundle(1)}\n\n\n`, signal)
+  expect(await place.read()).toBe(SYSTEM + bundle(1))
+  await authority.settled()
+  expect(await place.persisted()).toBe(bundle(1))
+  expect((await stat(place.installed)).mode & 0o777).toBe(0o644)
+  expect(await place.read()).toBe(SYSTEM + bundle(1))
+})
+
+test('F17 the same bundle again writes nothing, also after a restart', async () => {
+  await using place = await makePlace()
+  const authority = place.restarted()
+  await install(authority, bundle(1))
+  const before = await stat(place.certificates, { bigint: true })
+  await install(authority, bundle(1).trimEnd())
+  await install(place.restarted(), bundle(1))
+  expect(await stat(place.certificates, { bigint: true })).toMatchObject({ ino: before.ino, mtimeNs: before.mtimeNs })
+  expect(await place.read()).toBe(SYSTEM + bundle(1))
+})
+
+test('F17 the bundle before is removed, also after a restart, and mode and other certificates stay', async () => {
+  await using place = await makePlace()
+  await install(place.restarted(), bundle(1))
+  await writeFile(place.certificates, certificate(2000), { flag: 'a' })
+  const authority = place.restarted()
+  await install(authority, bundle(2))
+  expect(await place.read()).toBe(SYSTEM + certificate(2000) + bundle(2))
+  await install(authority, bundle(3))
+  expect(await place.read()).toBe(SYSTEM + certificate(2000) + bundle(3))
+  expect(await place.persisted()).toBe(bundle(3))
+  expect((await stat(place.certificates)).mode & 0o777).toBe(0o644)
+  expect((await readdir(place.directory)).sort()).toEqual(['ca-certificates.crt', 'local'])
+})
+
+test('F17 a bundle that is in the file already is not appended; one that the system lost is appended again', async () => {
+  await using place = await makePlace()
+  await writeFile(place.certificates, bundle(1) + SYSTEM)
+  await install(place.restarted(), bundle(1))
+  expect(await place.read()).toBe(bundle(1) + SYSTEM)
+  expect(await place.persisted()).toBe(bundle(1))
+  const authority = place.restarted()
+  await writeFile(place.certificates, SYSTEM)
+  await install(authority, bundle(1))
+  expect(await place.read()).toBe(SYSTEM + bundle(1))
+})
+
+test.each([
+  ['the old one is the beginning of the new one', certificate(1), certificate(1) + certificate(2)],
+  ['the old one is the end of the new one', certificate(2), certificate(1) + certificate(2)],
+  ['the new one is the beginning of the old one', certificate(1) + certificate(2), certificate(1)],
+  ['the new one is the end of the old one', certificate(1) + certificate(2), certificate(2)],
+  ['the new one is twice the old one', certificate(1), certificate(1) + certificate(1)],
+  ['the old one is twice the new one', certificate(1) + certificate(1), certificate(1)],
+])('F17 of two bundles of which one is in the other the new one stays: %s', async (_, old, next) => {
+  await using place = await makePlace()
+  for (const authority of [place.restarted(), place.restarted()]) {
+    await install(authority, old)
+    expect(await place.read()).toBe(SYSTEM + old)
+    await install(authority, next)
+    expect(await place.read()).toBe(SYSTEM + next)
+  }
+})
+
+test('F17 what is no certificate is taken as well, and a file without a last newline gets one', async () => {
+  await using place = await makePlace()
+  await writeFile(place.certificates, SYSTEM.trimEnd())
+  const authority = place.restarted()
+  await install(authority, 'no certificate')
+  expect(await place.read()).toBe(`${SYSTEM}no certificate\n`)
+  await install(authority, '\n\n')
+  await install(authority, bundle(1))
+  expect((await place.read()).replace('\n\n', '\n')).toBe(SYSTEM + bundle(1))
+})
+
+test('F17 without a file of certificates nothing is installed, and the error says so', async () => {
+  await using place = await makePlace()
+  const authority = place.restarted()
+  const refusal = (reason: string) => ({
+    kind: 'invalid_argument',
+    message: `failed to install CA bundle: open CA bundle: open ${place.certificates}: ${reason}`,
+  })
+  await rm(place.certificates)
+  await expect(authority.check()).rejects.toMatchObject(refusal('no such file or directory'))
+  await expect(authority.install(bundle(1), signal)).rejects.toMatchObject(refusal('no such file or directory'))
+  await mkdir(place.certificates)
+  await expect(authority.check()).rejects.toMatchObject(refusal('is a directory'))
+  await rm(place.certificates, { recursive: true })
+  await run('mkfifo', [place.certificates])
+  await expect(authority.check()).rejects.toMatchObject(refusal('not a regular file'))
+  await rm(place.certificates)
+  await expect(readFile(place.installed)).rejects.toThrow('ENOENT')
+  await writeFile(place.certificates, SYSTEM)
+  await install(authority, bundle(1))
+  expect(await place.read()).toBe(SYSTEM + bundle(1))
+})
+
+test('F17 a disk that is full leaves the certificates as they were', async (context) => {
+  needsNamespace(context)
+  await using place = await makePlace()
+  const disk = join(place.directory, 'disk')
+  await mkdir(disk)
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk])
+  try {
+    const certificates = join(disk, 'all.crt')
+    await writeFile(certificates, SYSTEM)
+    const authority = createCaBundle({ certificates, installed: place.installed, log: recordingLog().log })
+    await expect(authority.install(certificate(1).repeat(100), signal)).rejects.toMatchObject({
+      message: 'failed to install CA bundle: write CA bundle: no space left on device',
+    })
+    expect(await readFile(certificates, 'utf8')).toBe(SYSTEM)
+  } finally {
+    await run('umount', [disk])
+  }
+})
+
+test('F17 certificates on a tmpfs, behind a link, or on a mount of their own are kept there', async (context) => {
+  needsNamespace(context)
+  await using place = await makePlace()
+  const ssl = join(place.directory, 'ssl')
+  await mkdir(ssl)
+  await run('mount', ['-t', 'tmpfs', 'tmpfs', ssl])
+  try {
+    const [onTmpfs, bound, link] = [join(ssl, 'all.crt'), join(ssl, 'bound.crt'), join(ssl, 'link.crt')]
+    await writeFile(onTmpfs, SYSTEM)
+    await writeFile(bound, '')
+    await run('mount', ['--bind', place.certificates, bound])
+    await symlink(onTmpfs, link)
+    for (const certificates of [onTmpfs, bound, link]) {
+      const installed = `${certificates}.installed`
+      const authority = createCaBundle({ certificates, installed, log: recordingLog().log })
+      for (const number of [1, 2, 3]) await install(authority, bundle(number))
+      expect(await readFile(certificates, 'utf8')).toBe(SYSTEM + bundle(3))
+      await install(authority, bundle(4))
+      expect(await readFile(certificates, 'utf8')).toBe(SYSTEM + bundle(4))
+      await writeFile(certificates, SYSTEM)
+    }
+    expect((await run('readlink', [link])).stdout.trim()).toBe(onTmpfs)
+  } finally {
+    await run('umount', ['--recursive', ssl])
+  }
+})
+
+test('F17 update-ca-certificates keeps the bundle, and what follows it is installed cleanly', async (context) => {
+  await run('sh', ['-c', 'command -v update-ca-certificates && command -v openssl']).catch(() =>
+    context.skip('needs ca-certificates and openssl'),
+  )
+  await using place = await makePlace()
+  const at = (name: string) => join(place.directory, name)
+  for (const name of ['all', 'local', 'hooks']) await mkdir(at(name))
+  const system = await selfSigned(at('system'))
+  await writeFile(at('conf'), 'system.crt\n')
+  await rename(at('system'), at('system.crt'))
+  const paths = { certificates: at('all/ca-certificates.crt'), installed: at('local/e2b-ca.crt') }
+  const restarted = () => createCaBundle({ ...paths, log: recordingLog().log })
+  const directories = [`--certsdir`, place.directory, '--localcertsdir', at('local'), '--etccertsdir', at('all')]
+  const update = ['--certsconf', at('conf'), ...directories, '--hooksdir', at('hooks')]
+  await run('update-ca-certificates', update)
+  const [first, second] = [await selfSigned(at('first')), await selfSigned(at('second'))]
+  await install(restarted(), first)
+  expect(await readFile(paths.certificates, 'utf8')).toBe(system + first)
+  await run('openssl', ['verify', '-CAfile', paths.certificates, at('first')])
+  await run('update-ca-certificates', update)
+  const authority = restarted()
+  await install(authority, first)
+  expect(await readFile(paths.certificates, 'utf8')).toBe(system + first)
+  await install(authority, second)
+  expect(await readFile(paths.certificates, 'utf8')).toBe(system + second)
+  await run('update-ca-certificates', update)
+  expect(await readFile(paths.certificates, 'utf8')).toBe(system + second)
+})
+
+test('F18 a client that leaves while another installation is at work is told so, and nothing is done for it', async () => {
+  await using place = await makePlace()
+  const authority = place.restarted()
+  await authority.install(bundle(1), signal)
+  const gone = AbortSignal.abort(new Error('client gone'))
+  await expect(authority.install(bundle(2), gone)).rejects.toMatchObject({
+    kind: 'unavailable',
+    message: 'CA install already in progress: context canceled',
+  })
+  const leaving = new AbortController()
+  const waiting = authority.install(bundle(2), leaving.signal)
+  leaving.abort()
+  await expect(waiting).rejects.toMatchObject({ kind: 'unavailable' })
+  await authority.settled()
+  expect(await place.read()).toBe(SYSTEM + bundle(1))
+  await install(authority, bundle(3))
+  expect(await place.read()).toBe(SYSTEM + bundle(3))
+})
+
+test('F17 a hundred installations at once leave the last of them, and nothing of any is logged', async () => {
+  await using place = await makePlace()
+  const authority = place.restarted()
+  await Promise.all(Array.from({ length: 100 }, (_, index) => authority.install(bundle(index), signal)))
+  await authority.settled()
+  expect(await place.read()).toBe(SYSTEM + bundle(99))
+  expect(await place.persisted()).toBe(bundle(99))
+  expect(place.lines).toHaveLength(100)
+  expect(JSON.stringify(place.lines)).not.toMatch(/CERTIFICATE|[A-Za-z0-9+/]{30}/)
+})
+
+test('F17 a daemon that is killed at any moment leaves whole certificates, and none of an older bundle for long', async () => {
+  await using place = await makePlace()
+  let number = 0
+  for (let round = 0; round < 15; round++) {
+    number = await installUntilKilled(place, number, round * 3)
+    const left = await place.read()
+    expect(left.startsWith(SYSTEM)).toBe(true)
+    const own = left.slice(SYSTEM.length)
+    expect(['', bundle(number - 1), bundle(number), bundle(number - 1) + bundle(number)]).toContain(own)
+    await install(place.restarted(), bundle(number))
+    expect(await place.read()).toBe(SYSTEM + bundle(number))
+    expect(await place.persisted()).toBe(bundle(number))
+    number++
+  }
+}, 120_000)
+
+const fixture = fileURLToPath(new URL('fixtures/install-bundles.ts', import.meta.url))
+
+/** Gives the number of the bundle that was being installed. */
+async function installUntilKilled(place: Place, first: number, steps: number): Promise<number> {
+  const child = spawn(process.execPath, [fixture, place.certificates, place.installed, String(first)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let last = first
+  for await (const line of createInterface({ input: child.stdout })) {
+    last = Number(line)
+    if (last >= first + steps) child.kill('SIGKILL')
+  }
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  return last
+}
+
+/** Makes a certificate in a file of its own, and gives its text. */
+async function selfSigned(file: string): Promise<string> {
+  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '/dev/null', '-out', file]
+  await run('openssl', [...args, '-subj', `/CN=${basename(file)}`, '-days', '2'])
+  return await readFile(file, 'utf8')
+}

@@ -1,0 +1,164 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import { afterEach, expect, test } from 'vitest'
+import { createConnections } from '../../src/ports/connections.ts'
+import { openForward } from '../../src/ports/forward.ts'
+import { Forwards } from '../../src/ports/forwards.ts'
+import { takeNotes } from './notes.ts'
+import { connected, received, serve, type TestServer } from './sockets.ts'
+
+/** Any address of 127.0.0.0/8 serves; this one is used by no other test. */
+const HERE = '127.0.21.1'
+
+const open: Forwards[] = []
+
+async function forward({ port }: TestServer, notes = takeNotes()): Promise<Forwards> {
+  const forwards = new Forwards({ address: HERE, explicit: true }, notes)
+  open.push(forwards)
+  await forwards.sync([{ address: '127.0.0.1', port, onlyIpv6: undefined, uid: 0, inode: '1' }])
+  expect(forwards.stateOf(port)).toEqual({ at: `${HERE}:${port}` })
+  return forwards
+}
+
+afterEach(() => {
+  for (const forwards of open.splice(0)) forwards.close()
+})
+
+async function all(socket: Socket): Promise<Buffer> {
+  return Buffer.concat(await socket.toArray())
+}
+
+test('G2 the answer to a request that was ended by half-close arrives whole', async () => {
+  await using server = await serve(async (socket) => {
+    const request = await all(socket)
+    // Only after the client has said its last word.
+    socket.end(Buffer.concat([Buffer.from('got '), request]))
+  })
+  await forward(server)
+  const socket = await connected(HERE, server.port)
+  socket.end('the whole request')
+  expect((await all(socket)).toString()).toBe('got the whole request')
+})
+
+test('G2 a server that ends first still hears the client', async () => {
+  const heard = Promise.withResolvers<string>()
+  await using server = await serve((socket) => {
+    socket.end('bye')
+    all(socket).then((bytes) => heard.resolve(bytes.toString()), heard.reject)
+  })
+  await forward(server)
+  const socket = await connected(HERE, server.port)
+  expect((await all(socket)).toString()).toBe('bye')
+  socket.end('still here')
+  expect(await heard.promise).toBe('still here')
+})
+
+test('G2 1,000 connections at once are relayed byte for byte', async () => {
+  await using server = await serve((socket) => socket.pipe(socket))
+  await forward(server)
+  const sockets = await Promise.all(Array.from({ length: 1000 }, () => connected(HERE, server.port)))
+  const answers = await Promise.all(
+    sockets.map((socket, index) => {
+      socket.end(Buffer.alloc(10_000, `${index} `))
+      return all(socket)
+    }),
+  )
+  expect(answers.every((answer, index) => answer.equals(Buffer.alloc(10_000, `${index} `)))).toBe(true)
+})
+
+test('connections beyond the limit are reset, and told of once', async () => {
+  await using server = await serve((socket) => socket.pipe(socket))
+  const notes = takeNotes()
+  const connections = createConnections(notes, 2)
+  const forward = await openForward({ address: HERE, port: server.port, connections }, '127.0.0.1')
+  const first = await connected(HERE, server.port)
+  const second = await connected(HERE, server.port)
+  for (const socket of [first, second]) {
+    socket.write('hello')
+    await once(socket, 'data')
+  }
+  for (const _ of [1, 2]) expect(await received(HERE, server.port)).toBe('')
+  expect(notes.warnings).toEqual([{ fields: { limit: 2 }, message: expect.stringContaining('too many') }])
+  first.end()
+  await once(first, 'close')
+  await expect.poll(() => accepted(server.port)).toBe('hello')
+  second.destroy()
+  forward.close()
+})
+
+/** What comes back of a hello. */
+async function accepted(port: number): Promise<string> {
+  const socket = await connected(HERE, port)
+  socket.end('hello')
+  return all(socket).then(String, () => '')
+}
+
+test('G2 a client that stops reading stops the server, and then gets every byte', async () => {
+  const TOTAL = 256 * 1024 * 1024
+  const piece = Buffer.alloc(1024 * 1024, 'x')
+  let sent = 0
+  await using server = await serve(async (socket) => {
+    for (; sent < TOTAL; sent += piece.length) if (!socket.write(piece)) await once(socket, 'drain')
+    socket.end()
+  })
+  await forward(server)
+  const before = process.memoryUsage().rss
+  const socket = await connected(HERE, server.port)
+  socket.pause()
+  await stopsGrowing(() => sent)
+  // What is left lies in the buffers of the kernel.
+  expect(sent).toBeLessThan(64 * 1024 * 1024)
+  expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024)
+  let got = 0
+  for await (const chunk of socket) got += chunk.length
+  expect(got).toBe(TOTAL)
+})
+
+async function stopsGrowing(figure: () => number): Promise<void> {
+  for (let last = -1; last !== figure() || last === 0; await setTimeout(300)) last = figure()
+}
+
+test('a connection that breaks on one side is reset on the other', async () => {
+  const errors: string[] = []
+  const arrived = Promise.withResolvers<Socket>()
+  await using server = await serve((socket) => {
+    socket.on('error', (error) => errors.push(String(Object(error).code)))
+    socket.resume()
+    arrived.resolve(socket)
+  })
+  await forward(server)
+  const client = await connected(HERE, server.port)
+  client.write('hello')
+  await arrived.promise
+  client.resetAndDestroy()
+  await expect.poll(() => errors).toEqual(['ECONNRESET'])
+  const second = Promise.withResolvers<Socket>()
+  server.server.once('connection', (socket) => second.resolve(socket))
+  const other = await connected(HERE, server.port)
+  const broken = once(other, 'error')
+  ;(await second.promise).resetAndDestroy()
+  expect(await broken).toEqual([expect.objectContaining({ code: 'ECONNRESET' })])
+})
+
+test('G3 connections of a forward that is gone end naturally', async () => {
+  await using server = await serve((socket) => socket.pipe(socket))
+  const forwards = await forward(server)
+  const socket = await connected(HERE, server.port)
+  socket.write('one')
+  await once(socket, 'data')
+  await forwards.sync([])
+  await expect(connected(HERE, server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  socket.end('two')
+  expect((await all(socket)).toString()).toBe('two')
+})
+
+test('G6 closing ends forwards and their connections', async () => {
+  await using server = await serve((socket) => socket.pipe(socket))
+  const forwards = await forward(server)
+  const socket = await connected(HERE, server.port)
+  const broken = once(socket, 'error')
+  forwards.close()
+  expect(await broken).toEqual([expect.objectContaining({ code: 'ECONNRESET' })])
+  await expect(connected(HERE, server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+})

@@ -1,0 +1,113 @@
+import { execFileSync } from 'node:child_process'
+import { appendFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { ownName } from '../../src/users/own-user.ts'
+import { createUsers } from '../../src/users/users.ts'
+import { needsNamespace } from '../_util/namespace.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+
+async function makeFiles(passwdText: string, groupText: string) {
+  const tmp = await makeTmpDir()
+  const passwd = join(tmp.path, 'passwd')
+  const group = join(tmp.path, 'group')
+  await writeFile(passwd, passwdText)
+  await writeFile(group, groupText)
+  return { passwd, group, users: createUsers({ passwd, group }), [Symbol.asyncDispose]: tmp[Symbol.asyncDispose] }
+}
+
+test('A41 users are found by name, with uid, gid and home', async () => {
+  await using files = await makeFiles('root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann,,,:/home/ann:/bin/bash\n', '')
+  expect(await files.users.find('ann')).toEqual({ name: 'ann', uid: 1000, gid: 1001, home: '/home/ann' })
+  expect(await files.users.find('')).toBeUndefined()
+  expect(await files.users.find('bob')).toBeUndefined()
+})
+
+test('A41 comments, short lines and numbers that are none are skipped, the first line of a name counts', async () => {
+  const text =
+    '# x:x:1:1::/:\n\nbad\nneg:x:-1:1::/:\nbig:x:4294967296:1::/:\nann:x:5:6::/a:/x\nann:x:7:8::/b:/x\nbare:x:9:9\n'
+  await using files = await makeFiles(text, '')
+  expect(await files.users.find('ann')).toMatchObject({ uid: 5, home: '/a' })
+  expect(await files.users.find('bare')).toMatchObject({ home: '/' })
+  for (const name of ['neg', 'big', 'bad', '# x']) expect(await files.users.find(name)).toBeUndefined()
+})
+
+test('A41 a user is seen as soon as he is added, also when the file is replaced', async () => {
+  await using files = await makeFiles('ann:x:1:1::/a:\n', '')
+  expect(await files.users.find('bob')).toBeUndefined()
+  await appendFile(files.passwd, 'bob:x:2:2::/b:\n')
+  expect(await files.users.find('bob')).toMatchObject({ uid: 2 })
+  await writeFile(`${files.passwd}+`, 'eve:x:3:3::/e:\n')
+  await rename(`${files.passwd}+`, files.passwd)
+  expect(await files.users.find('eve')).toMatchObject({ uid: 3 })
+  expect(await files.users.find('bob')).toBeUndefined()
+})
+
+test('a home that is given for a user wins over the one in the file', async () => {
+  await using files = await makeFiles('ann:x:1:1::/a:\nbob:x:2:2::/b:\n', '')
+  const users = createUsers({
+    ...files,
+    homes: new Map([
+      ['ann', '/given'],
+      ['nobody', '/nowhere'],
+    ]),
+  })
+  expect(await users.find('ann')).toMatchObject({ uid: 1, home: '/given' })
+  expect(await users.find('bob')).toMatchObject({ home: '/b' })
+  expect(await users.find('nobody')).toBeUndefined()
+})
+
+test('C7 numbers have names, and stay numbers where they have none', async () => {
+  await using files = await makeFiles('ann:x:5:6::/a:\nalso:x:5:6::/a:\n', 'staff:x:6:\n')
+  expect(await files.users.nameOf(5)).toBe('ann')
+  expect(await files.users.nameOf(77)).toBe('77')
+  expect(await files.users.groupNameOf(6)).toBe('staff')
+  expect(await files.users.groupNameOf(77)).toBe('77')
+})
+
+test('D7 groups are the primary one first, then those that list the user', async () => {
+  const groups = 'root:x:0:\nann:x:100:ann\nsudo:x:27:eve,ann\nvideo:x:44:ann \nother:x:45:annika\n'
+  await using files = await makeFiles('ann:x:100:100::/a:\n', groups)
+  const ann = await files.users.find('ann')
+  expect(ann && (await files.users.groupsOf(ann))).toEqual([100, 27, 44])
+})
+
+test('A41 missing files mean no users, and the primary group alone', async () => {
+  const users = createUsers({ passwd: '/no/such/passwd', group: '/no/such/group' })
+  expect(await users.find('root')).toBeUndefined()
+  expect(await users.groupsOf({ name: 'x', uid: 1, gid: 2, home: '/' })).toEqual([2])
+})
+
+test('D7 groups equal those that su gives', async (context) => {
+  needsNamespace(context)
+  const users = createUsers()
+  for (const name of ['root', 'user', 'other']) {
+    const user = await users.find(name)
+    const expected = execFileSync('su', ['-', name, '-c', 'id -G'], { encoding: 'utf8' }).trim().split(' ').map(Number)
+    const groups = user && (await users.groupsOf(user))
+    expect(groups?.[0]).toBe(expected[0])
+    expect(groups?.toSorted()).toEqual(expected.toSorted())
+  }
+})
+
+test('A38 the daemon finds the user it runs as where no file knows it', async () => {
+  await using files = await makeFiles('ann:x:1000:1001::/home/ann:/bin/bash\n', '')
+  const own = { name: '54321', uid: 54321, gid: 54321, home: '/work' }
+  const users = createUsers({ passwd: files.passwd, group: files.group, own })
+  expect(await users.find('54321')).toEqual(own)
+  expect(await users.groupsOf(own)).toEqual([54321])
+  expect(await ownName(users, own)).toBe('54321')
+  expect(await users.find('54322')).toBeUndefined()
+})
+
+test('A38 the name in the file comes before the number', async () => {
+  await using files = await makeFiles('ann:x:1000:1001::/home/ann:/bin/bash\n', '')
+  const own = { name: '1000', uid: 1000, gid: 1001, home: '/work' }
+  expect(await ownName(createUsers({ passwd: files.passwd, group: files.group, own }), own)).toBe('ann')
+})
+
+test('A38 root is root without any file', async () => {
+  await using files = await makeFiles('', '')
+  const own = { name: 'root', uid: 0, gid: 0, home: '/' }
+  expect(await ownName(createUsers({ passwd: files.passwd, group: files.group, own }), own)).toBe('root')
+})
