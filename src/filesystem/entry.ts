@@ -3,7 +3,7 @@ import { create, type MessageShape } from '@bufbuild/protobuf'
 import { EntryInfoSchema, FileType } from '../gen/filesystem/filesystem_pb.js'
 import { baseName } from '../lib/clean-path.ts'
 import { type RawEntry, unpackEntries } from '../native/entries.ts'
-import { type Actor, readEntry } from '../native/files.ts'
+import { type Actor, readCachedEntry, readEntry } from '../native/files.ts'
 import type { Users } from '../users/users.ts'
 import { permitted } from './file-user.ts'
 import { METADATA_PREFIX, metadataFrom } from './metadata.ts'
@@ -44,7 +44,11 @@ export function modeText(mode: number): string {
  * @param actor for whom; undefined: the path is one that the daemon came upon itself.
  */
 export async function readEntryInfo(path: string, users: Users, actor?: Actor): Promise<EntryInfo> {
-  const [raw] = unpackEntries(await permitted(path, () => readEntry(Buffer.from(path), METADATA_PREFIX, actor)))
+  const bytes = Buffer.from(path)
+  const packed =
+    readCachedEntry(bytes, METADATA_PREFIX, actor) ??
+    (await permitted(path, () => readEntry(bytes, METADATA_PREFIX, actor)))
+  const [raw] = unpackEntries(packed)
   if (raw === undefined) throw new Error('no entry')
   const [owner, group] = await Promise.all([users.nameOf(raw.uid), users.groupNameOf(raw.gid)])
   return toEntryInfo(raw, { path, name: baseName(path), owner, group })

@@ -17,6 +17,7 @@ NAPI_MODULE_INIT() {
   envd::register_listening(env, exports);
   envd::register_filesystem_freeze(env, exports);
   envd::register_peer(env, exports);
+  envd::register_cached(env, exports);
   envd::register_random(env, exports);
   return exports;
 }

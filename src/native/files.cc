@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "attributes.h"
+#include "cached.h"
 #include "job.h"
 #include "registration.h"
 #include "values.h"
@@ -29,6 +30,8 @@ namespace {
 
 // Of the length before a text (put_text).
 constexpr size_t length_bytes = 4;
+// Of an entry between its name and the count of its attributes, if it is no link (put_entry).
+constexpr size_t fixed_bytes = 33;
 
 size_t length_at(std::string_view packed, size_t at) {
   size_t length = 0;
@@ -81,7 +84,9 @@ struct ReadEntry : ActorJob {
     Place place;
     if (!find_place(*this, path, Last::keep, "lstat", place)) return;
     if (!place.exists()) return fail("lstat", ENOENT);
-    if (!put_entry(result, place.parent.get(), place.name, path, prefix)) fail("lstat", errno);
+    if (!put_entry(result, place.parent.get(), place.name, path, prefix)) return fail("lstat", errno);
+    const bool has_attributes = result.size() > length_bytes + place.name.size() + fixed_bytes + length_bytes;
+    if (!S_ISLNK(place.status.st_mode) && !has_attributes) remember_without_attributes(place.entry.get(), place.status, prefix);
   }
 };
 

@@ -19,6 +19,9 @@ export interface Actor {
 /** The functions of the addon that work on files. */
 interface FilesAddon {
   readEntry(path: Uint8Array, prefix: string, actor?: Actor): Promise<Buffer>
+  readCachedEntry(path: Uint8Array, prefix: string, actor?: Actor): Buffer | undefined
+  readCachedVersion(path: Uint8Array): Buffer | undefined
+  readVersion(path: Uint8Array): Promise<Buffer>
   readNames(path: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
   readEntries(path: Uint8Array, prefix: string, names: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
   readStatus(path: Uint8Array, actor: Actor): Promise<Buffer>
@@ -41,6 +44,17 @@ const addon = loadAddon<FilesAddon>()
  * of the daemon's own.
  */
 export const readEntry = addon.readEntry
+/**
+ * `readEntry` at once, from what the kernel has in its caches: some 10 µs on the event loop, never a wait for a disk or a network. Undefined:
+ * it takes `readEntry` to know. Throws ENOENT.
+ */
+export const readCachedEntry = addon.readCachedEntry
+/**
+ * Bytes that change whenever the file at a path does (links followed), or another takes its place. On the thread pool. Rejects with `code`.
+ */
+export const readVersion = addon.readVersion
+/** The same at once, from what the kernel has in its caches. Undefined: it takes `readVersion` to know. */
+export const readCachedVersion = addon.readCachedVersion
 /**
  * The names in a directory, in byte order, packed for `readEntries`: each with its length before it. Takes three times `limit` in
  * memory while it runs. On the thread pool. Rejects with `code`: EOVERFLOW for more than `limit` packed bytes.

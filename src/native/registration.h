@@ -21,6 +21,7 @@ void register_watches(napi_env env, napi_value exports);
 void register_listening(napi_env env, napi_value exports);
 void register_filesystem_freeze(napi_env env, napi_value exports);
 void register_peer(napi_env env, napi_value exports);
+void register_cached(napi_env env, napi_value exports);
 void register_random(napi_env env, napi_value exports);
 
 }  // namespace envd

@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
+import { readCachedVersion, readVersion } from '../native/files.ts'
 
 /** One line of /etc/passwd. */
 export interface User {
@@ -47,8 +48,8 @@ export interface UsersOptions {
 }
 
 /**
- * Reads users and groups from the two files. They are parsed once and checked by stat(2) at every call, so that a user
- * added a moment ago is found. A missing file counts as empty; any other failure rejects with the system error.
+ * Reads users and groups from the two files. They are parsed once and looked at in every call, so that a user added a moment ago is
+ * found, also when the file was replaced or another mounted over it, which inotify(7) does not tell. A missing file counts as empty; any other failure rejects with the system error.
  */
 export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own, homes }: UsersOptions = {}): Users {
   const users = cachedFile(passwd, parsePasswd)
@@ -83,14 +84,15 @@ async function nameIn(file: CachedFile<{ readonly nameOf: ReadonlyMap<number, st
 }
 
 function cachedFile<T>(path: string, parse: (text: string) => T): CachedFile<T> {
-  let cached: { readonly version: string; readonly value: Promise<T> } | undefined
+  const bytes = Buffer.from(path)
+  let cached: { readonly version: Buffer; readonly value: Promise<T> } | undefined
   let checkedAt = Number.NEGATIVE_INFINITY
   return async (maxAgeMs = 0) => {
     const now = performance.now()
     if (cached !== undefined && now - checkedAt < maxAgeMs) return cached.value
-    const version = await versionOf(path)
-    if (cached?.version !== version) {
-      const value = version === '' ? Promise.resolve(parse('')) : readFile(path, 'utf8').then(parse)
+    const version = readCachedVersion(bytes) ?? (await versionOf(bytes))
+    if (cached === undefined || !cached.version.equals(version)) {
+      const value = version === MISSING ? Promise.resolve(parse('')) : readFile(path, 'utf8').then(parse)
       const entry = { version, value }
       cached = entry
       value.catch(() => {
@@ -102,13 +104,14 @@ function cachedFile<T>(path: string, parse: (text: string) => T): CachedFile<T> 
   }
 }
 
-/** Changes whenever the file does; empty when there is none. */
-async function versionOf(path: string): Promise<string> {
+/** The version of a file that is not there. */
+const MISSING = Buffer.alloc(0)
+
+async function versionOf(path: Buffer): Promise<Buffer> {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
-    return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`
+    return await readVersion(path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return MISSING
     throw error
   }
 }
