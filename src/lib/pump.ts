@@ -77,10 +77,13 @@ export async function pump(source: Readable, sink: Sink, { signal, idleMs }: Pum
       source.on('data', onData)
     })
   } finally {
-    cleanup.abort()
+    // A reason, as one that is made costs more than all else here.
+    cleanup.abort(OVER)
   }
   await sink.end()
 }
+
+const OVER = 'over'
 
 function idleTimer(milliseconds: number | undefined, fail: (error: Stalled) => void) {
   if (milliseconds === undefined) return { touch: () => {}, stop: () => {} }

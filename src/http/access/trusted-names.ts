@@ -35,13 +35,22 @@ export function createTrustedNames({ origins, hosts }: AllowedNames): TrustedNam
       const web = origin.scheme === 'http' || origin.scheme === 'https'
       return (web && isLoopback(origin.hostname)) || allowedOrigins.has(origin.text)
     },
-    trustsHost: (authority) => {
+    trustsHost: lastAnswer((authority) => {
       const hostname = hostnameOf(authority)
       if (hostname === undefined || hostname === '') return false
       if (!hostname.includes('.') || isLocalhost(hostname) || addressOf(hostname) !== undefined) return true
       const name = plainName(hostname)
       return allowedHosts.some((allowed) => (allowed.below ? name.endsWith(`.${allowed.name}`) : name === allowed.name))
-    },
+    }),
+  }
+}
+
+/** The same, with the last answer kept: a client names the host in the same way in every request, and reading it is the dearer part. */
+function lastAnswer(ask: (text: string) => boolean): (text: string) => boolean {
+  let last: { readonly text: string; readonly answer: boolean } | undefined
+  return (text) => {
+    if (last?.text !== text) last = { text, answer: ask(text) }
+    return last.answer
   }
 }
 
