@@ -1,11 +1,11 @@
 import { createServer, type RequestListener } from 'node:http'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
-import { created, info, secondsOf, toRequest } from './answers.ts'
+import { created, info, listed } from './answers.ts'
+import { page, type Query, wanted } from './list.ts'
 import { metricsOf } from './metrics.ts'
+import { fieldsOf, secondsOf, toNetwork, toRequest, wantsMemory } from './request.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { Sandboxes } from './sandboxes.ts'
-
-const PAGE = 100
 
 /** A refusal: the status, and what the body says. Clients look at the body. */
 class ApiError extends Error {
@@ -16,7 +16,8 @@ class ApiError extends Error {
   }
 }
 
-type Query = Readonly<Record<string, string | undefined>>
+/** New sandboxes of one fork: more than a developer's machine takes. */
+const MAX_FORKS = 100
 
 /**
  * The API that clients know as E2B_API_URL.
@@ -42,6 +43,7 @@ export function buildApi(sandboxes: Sandboxes, guard: (handler: RequestListener)
   addCreation(api, sandboxes)
   addState(api, sandboxes)
   addReading(api, sandboxes)
+  addSnapshots(api, sandboxes)
   return api
 }
 
@@ -54,7 +56,7 @@ function addCreation(api: FastifyInstance, sandboxes: Sandboxes): void {
   const connect = async (request: FastifyRequest, reply: FastifyReply) => {
     const sandbox = sandboxOf(sandboxes, request)
     const paused = sandbox.state === 'paused'
-    await sandboxes.connect(sandbox, secondsOf(request.body))
+    await sandboxes.connect(sandbox, secondsOf(request.body), wantsMemory(request.body))
     return reply.code(paused ? 201 : 200).send(created(sandbox))
   }
   api.post('/sandboxes/:id/connect', connect)
@@ -77,29 +79,65 @@ function addState(api: FastifyInstance, sandboxes: Sandboxes): void {
   api.post('/sandboxes/:id/pause', async (request, reply) => {
     const sandbox = sandboxOf(sandboxes, request)
     if (sandbox.state === 'paused') throw new ApiError(409, 'the sandbox is already paused')
-    await sandboxes.pause(sandbox)
+    await sandbox.pause(wantsMemory(request.body))
+    return reply.code(204).send()
+  })
+  api.put('/sandboxes/:id/network', async (request, reply) => {
+    sandboxOf(sandboxes, request).network = toNetwork(request.body)
     return reply.code(204).send()
   })
 }
 
 function addReading(api: FastifyInstance, sandboxes: Sandboxes): void {
   api.get('/sandboxes/:id', async (request) => info(sandboxOf(sandboxes, request)))
-  api.get('/sandboxes', async () => sandboxes.list().map(info))
-  api.get<{ Querystring: Query }>('/v2/sandboxes', async ({ query }, reply) => {
-    const found = sandboxes.list().filter((sandbox) => isWanted(sandbox, query))
-    const from = Number(query['nextToken'] ?? 0)
-    const to = from + Number(query['limit'] ?? PAGE)
-    if (to < found.length) reply.header('x-next-token', String(to))
-    return found.slice(from, to).map(info)
-  })
+  api.get<{ Querystring: Query }>('/sandboxes', async ({ query }) =>
+    wanted(sandboxes.list(), { ...query, state: 'running' }).map(listed),
+  )
+  api.get<{ Querystring: Query }>('/v2/sandboxes', async ({ query }, reply) =>
+    page(wanted(sandboxes.list(), query), query, reply).map(listed),
+  )
   api.get<{ Querystring: Query }>('/sandboxes/:id/metrics', async (request) => {
     const seconds = (name: string) => (request.query[name] === undefined ? undefined : Number(request.query[name]))
     return metricsOf(sandboxOf(sandboxes, request), seconds('start'), seconds('end'))
   })
   api.get('/sandboxes/:id/logs', async (request) => ({
-    logs: sandboxOf(sandboxes, request).daemon.logs(),
+    logs: sandboxOf(sandboxes, request).daemon?.logs() ?? [],
     logEntries: [],
   }))
+}
+
+function addSnapshots(api: FastifyInstance, sandboxes: Sandboxes): void {
+  const { snapshots } = sandboxes
+  const answer = ({ id, names }: { id: string; names: readonly string[] }) => ({ snapshotID: id, names })
+  api.post('/sandboxes/:id/snapshots', async (request, reply) => {
+    const { name } = fieldsOf(request.body)
+    const snapshot = await snapshots.create(sandboxOf(sandboxes, request), typeof name === 'string' ? name : undefined)
+    return reply.code(201).send(answer(snapshot))
+  })
+  api.get<{ Querystring: Query }>('/snapshots', async ({ query }, reply) => {
+    const { sandboxID, name } = query
+    const named = name === undefined ? undefined : snapshots.find(name)
+    const found = snapshots
+      .list()
+      .filter(
+        (one) => (sandboxID === undefined || one.sandboxId === sandboxID) && (name === undefined || one === named),
+      )
+    return page(found, query, reply).map(answer)
+  })
+  api.delete<{ Params: { name: string } }>('/templates/:name', async ({ params }, reply) => {
+    if (!(await snapshots.remove(params.name))) throw new ApiError(404, `template "${params.name}" does not exist`)
+    return reply.code(204).send()
+  })
+  api.post('/sandboxes/:id/fork', async (request, reply) => {
+    const count = Number(fieldsOf(request.body)['count'] ?? 1)
+    if (!(Number.isInteger(count) && count > 0 && count <= MAX_FORKS))
+      throw new ApiError(400, `count must be from 1 to ${MAX_FORKS}`)
+    const forks = await sandboxes.fork(sandboxOf(sandboxes, request), { count, timeout: secondsOf(request.body) })
+    const told = forks.map((one) =>
+      one instanceof Error ? { error: { code: 500, message: one.message } } : { sandbox: created(one) },
+    )
+    return reply.code(201).send(told)
+  })
 }
 
 function sandboxOf(sandboxes: Sandboxes, request: FastifyRequest): Sandbox {
@@ -108,10 +146,4 @@ function sandboxOf(sandboxes: Sandboxes, request: FastifyRequest): Sandbox {
   const sandbox = sandboxes.find(id)
   if (sandbox === undefined) throw new ApiError(404, `sandbox "${id}" does not exist`)
   return sandbox
-}
-
-function isWanted({ state, request }: Sandbox, query: Query): boolean {
-  const states = query['state']?.split(',') ?? ['running', 'paused']
-  const metadata = new URLSearchParams(query['metadata'] ?? '')
-  return states.includes(state) && [...metadata].every(([name, value]) => request.metadata[name] === value)
 }

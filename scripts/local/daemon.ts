@@ -12,7 +12,7 @@ export interface LogLine {
   readonly line: string
 }
 
-/** One sandbox's daemon. `stop` must be called at the end. */
+/** One sandbox's daemon. `kill` must be called at the end. */
 export interface LocalDaemon {
   readonly url: string
   readonly port: number
@@ -23,18 +23,23 @@ export interface LocalDaemon {
   /** Stops the daemon and every process below it where they stand; `resume` lets them go on. */
   pause(): Promise<void>
   resume(): Promise<void>
-  /** Ends it with its commands. Idempotent. */
-  stop(): Promise<void>
+  /** Ends it and every process below it where they stand, as the end of a virtual machine does. Idempotent. */
+  kill(): Promise<void>
 }
 
 /** Where it lives, and who its default user is. */
 export interface LocalDaemonOptions {
   readonly user: string
   readonly home: string
+  /** The directory at which it and its processes find `home`, by a mount of their own; undefined: nowhere else. */
+  readonly mountedAt: string | undefined
   readonly runDir: string
   /** Names that it trusts beside loopback while it has no token. */
   readonly allowed: AllowedNames
 }
+
+/** Mounts the first argument at the second, and becomes the others. */
+const MOUNTED = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
 
 const launcher = fileURLToPath(new URL('../envd', import.meta.url))
 /** Lines kept for `logs`; an hour of an idle sandbox, or the last minutes of a busy one. */
@@ -42,11 +47,13 @@ const KEPT_LINES = 1000
 
 /** Starts a daemon on a free port and waits until it listens. Rejects when it does not. */
 export async function startLocalDaemon(options: LocalDaemonOptions): Promise<LocalDaemon> {
+  const { user, home, mountedAt, runDir, allowed } = options
   const flags = ['-isnotfc', '-verbose', '-kill-on-exit', '-no-cgroups', '-port', '0', '-address', '127.0.0.1']
-  const places = ['-run-dir', options.runDir, '-default-user', options.user, '-default-home', options.home]
-  const origins = options.allowed.origins.flatMap((origin) => ['-allow-origin', origin])
-  const hosts = options.allowed.hosts.flatMap((host) => ['-allow-host', host])
-  const child = spawn(launcher, [...flags, ...places, ...origins, ...hosts], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const places = ['-run-dir', runDir, '-default-user', user, '-default-home', mountedAt ?? home]
+  const origins = allowed.origins.flatMap((origin) => ['-allow-origin', origin])
+  const hosts = allowed.hosts.flatMap((host) => ['-allow-host', host])
+  const command = [launcher, ...flags, ...places, ...origins, ...hosts]
+  const child = spawnDaemon(mountedAt === undefined ? command : [...inNamespace, home, mountedAt, ...command])
   const ended = once(child, 'exit').then(() => {})
   const lines: LogLine[] = []
   const url = await listening(child, lines)
@@ -56,15 +63,33 @@ export async function startLocalDaemon(options: LocalDaemonOptions): Promise<Loc
     port: Number(new URL(url).port),
     ended,
     logs: () => lines,
-    pause: () => signalTree(pid, 'SIGSTOP'),
-    resume: () => signalTree(pid, 'SIGCONT'),
-    stop: async () => {
+    pause: async () => void (await signalTree(pid, 'SIGSTOP')),
+    resume: async () => void (await signalTree(pid, 'SIGCONT')),
+    kill: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return
-      await signalTree(pid, 'SIGCONT')
-      child.kill('SIGTERM')
+      // Those that are stopped make no more, so that none escapes.
+      const tree = await signalTree(pid, 'SIGSTOP')
+      for (const process of tree) signal(process, 'SIGKILL')
       await ended
     },
   }
+}
+
+/** A mount namespace, with nothing that others see. */
+const inNamespace = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', MOUNTED, 'sh']
+
+/** Whether this process may give sandboxes mounts of their own. */
+export async function canMount(): Promise<boolean> {
+  const [file = '', ...rest] = inNamespace
+  const child = spawn(file, [...rest, '/', '/', 'true'], { stdio: 'ignore' })
+  return new Promise((resolve) => {
+    child.once('error', () => resolve(false))
+    child.once('exit', (code) => resolve(code === 0))
+  })
+}
+
+function spawnDaemon([file = '', ...args]: readonly string[]): ChildProcess {
+  return spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
 }
 
 function listening(child: ChildProcess, lines: LogLine[]): Promise<string> {
@@ -82,20 +107,24 @@ function listening(child: ChildProcess, lines: LogLine[]): Promise<string> {
   })
 }
 
-/** From the root down, again until no new process turns up: one that is stopped makes no more. */
-async function signalTree(root: number, signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+/** From the root down, again until no new process turns up: one that is stopped makes no more. Returns all that it found. */
+async function signalTree(root: number, name: 'SIGSTOP' | 'SIGCONT'): Promise<Iterable<number>> {
   const reached = new Set<number>()
   for (;;) {
     const fresh = (await treeOf(root)).filter((pid) => !reached.has(pid))
-    if (fresh.length === 0) return
+    if (fresh.length === 0) return reached
     for (const pid of fresh) {
       reached.add(pid)
-      try {
-        process.kill(pid, signal)
-      } catch {
-        // It has ended meanwhile.
-      }
+      signal(pid, name)
     }
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It has ended meanwhile.
   }
 }
 

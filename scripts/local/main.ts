@@ -1,17 +1,21 @@
 /**
  * A control plane for development: what the SDKs and the CLI ask of a platform, answered by daemons on this machine. Loopback
- * only, no isolation whatsoever: every sandbox is a directory and a daemon beside the others.
+ * only, no isolation whatsoever: every sandbox is a directory and a daemon beside the others. As root, where there is a user `user`, each
+ * has its directory at that user's home, by mounts of its own.
  *
  * --api-port (3000), --gateway-port (3002); 0 takes a free one. --allow-origin, --allow-host: as the flags of the daemon.
  */
+import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { refuseForeignPages } from '../../src/http/access/foreign-pages.ts'
 import { buildApi } from './api.ts'
+import { canMount } from './daemon.ts'
 import { createGateway } from './gateway.ts'
 import { guardOptions } from './guard-options.ts'
+import { defaultPerson } from './person.ts'
 import { Sandboxes } from './sandboxes.ts'
 
 const { values } = parseArgs({
@@ -28,7 +32,11 @@ const directory = await mkdtemp(join(tmpdir(), 'envd-local-'))
 // Commands run as another user where that is possible.
 await chmod(directory, 0o755)
 const allowed = { origins: values['allow-origin'], hosts: values['allow-host'] }
-const sandboxes = new Sandboxes(directory, allowed)
+const person = await defaultPerson()
+// The product's templates have everything of a sandbox there, and programs of its users count on it.
+const hasOwnHome = person.name === 'user' && existsSync(person.home) && (await canMount())
+const mountedAt = hasOwnHome ? person.home : undefined
+const sandboxes = new Sandboxes({ directory, person, mountedAt, allowed })
 const api = buildApi(sandboxes, (handler) => refuseForeignPages(handler, guardOptions(allowed)))
 const gateway = createGateway(sandboxes, allowed)
 // biome-ignore lint/nursery/useAwaitThenable: Fastify's types hide that it is a promise

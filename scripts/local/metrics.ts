@@ -12,8 +12,10 @@ interface Sample {
   readonly diskTotal?: string
 }
 
-/** The daemon's history in the platform's words. @param from, to Unix seconds; undefined: no limit. */
-export async function metricsOf({ daemon, token }: Sandbox, from?: number, to?: number): Promise<object[]> {
+/** The daemon's history in the platform's words; empty while it is paused. @param from, to Unix seconds; undefined: no limit. */
+export async function metricsOf({ daemon, token, state }: Sandbox, from?: number, to?: number): Promise<object[]> {
+  // A daemon that stands still answers nobody.
+  if (daemon === undefined || state === 'paused') return []
   const time = (seconds: number | undefined) =>
     seconds === undefined ? undefined : new Date(seconds * 1000).toISOString()
   const response = await fetch(`${daemon.url}/metrics.Metrics/List`, {
