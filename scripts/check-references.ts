@@ -13,7 +13,7 @@ const MENTION = /\bcontract ([A-Z]\d{1,2}\b(?:(?:,| and|, and| or| to) [A-Z]\d{1
 const MENTION_OF_SECTION = /\bcontract ([A-Z])(?!\w)/g
 const TABLE_CELL = /^\| ([^|]*)\|/gm
 const ID = /\b[A-Z]\d{1,2}\b/g
-const ITEM = /^- \*\*([A-K]\d{1,2})\*\*(?: to \*\*([A-K]\d{1,2})\*\*)? \S/gm
+const ITEM = /^- \*\*([A-KN]\d{1,2})\*\*(?: to \*\*([A-KN]\d{1,2})\*\*)? \S/gm
 /** Names of documents that are not part of this repository. */
 const ELSEWHERE =
   /\bpitfalls? [A-Z]\d|\bpitfalls\.md|\buser documents\b|\buser-docs\b|\bdesign\.md|(?<!\/)\bshared\/\w/gi

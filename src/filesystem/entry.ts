@@ -75,6 +75,7 @@ export function toEntryInfo(raw: RawEntry, names: EntryNames): EntryInfo {
     mode: targetMode & 0o777,
     permissions: modeText(raw.mode),
     modifiedTime: timestamp(raw.modifiedSeconds, raw.modifiedNanoseconds),
+    isSymlink: isLink,
     ...(isLink ? { symlinkTarget: link === 'broken' ? names.path : link.path.toString() } : {}),
     ...(metadata.size > 0 ? { metadata: Object.fromEntries(metadata) } : {}),
   })

@@ -1,3 +1,4 @@
+import { within } from '../lib/within.ts'
 import type { End } from './exit-status.ts'
 import type { Chunk } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
@@ -13,13 +14,26 @@ export type StreamItem<T> =
 
 /** What a client follows: a live process through a reader of its own, or one that has ended. */
 export type Followed =
-  | { readonly process: RunningProcess; readonly reader: OutputReader }
+  | {
+      readonly process: RunningProcess
+      readonly reader: OutputReader
+      /** When the process itself is killed, on the clock of performance.now(); undefined: the client's time is not its. */
+      readonly deadline?: number | undefined
+    }
   | { readonly retained: Retained }
+
+/** How long the stream of a process that is killed at its deadline waits for its end: one that hangs in the kernel stays. */
+const KILL_LIMIT_MS = 1000
+
+/** A timer may come that much early: it counts whole milliseconds. */
+const TIMER_SLACK_MS = 2
+
+const NEVER = new AbortController().signal
 
 /**
  * The stream of a process as its reader gets it. `encode` makes what the stream carries of each chunk, at once. A
  * keepalive follows every `keepalive` milliseconds without data. Closes the reader at the end; before that, aborting the
- * signal that the reader was made with is enough.
+ * signal that the reader was made with is enough. Whoever is told that the deadline of a process has passed finds it ended.
  */
 export async function* follow<T>(
   followed: Followed,
@@ -41,6 +55,10 @@ export async function* follow<T>(
       else yield* taken(reader, encode)
     }
     yield { kind: 'end', end: await process.ended }
+  } catch (error) {
+    const { deadline = Number.POSITIVE_INFINITY } = followed
+    if (performance.now() >= deadline - TIMER_SLACK_MS) await within(KILL_LIMIT_MS, process.ended, NEVER)
+    throw error
   } finally {
     reader.close()
   }

@@ -9,6 +9,7 @@ export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 const EAGAIN = -11
 const EINTR = -4
 const EPIPE = -32
+const EIO = -5
 
 /** One write, or (with `bytes` undefined) the close that follows all writes before it. */
 interface Entry {
@@ -44,8 +45,8 @@ export class InputQueue {
   }
 
   /**
-   * Writes all of `bytes`. Aborting `signal` takes back what is not written yet. Fails with `internal` when the input is
-   * closed or nobody reads it any more (contract D50), with `resource_exhausted` beyond 16 MiB waiting.
+   * Writes all of `bytes`. Aborting `signal` takes back what is not written yet. Fails with `failed_precondition`
+   * when the input is closed or nobody reads it any more (contract N2), with `resource_exhausted` beyond 16 MiB waiting.
    */
   write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     if (!this.open) return Promise.reject(this.#closedError())
@@ -143,11 +144,17 @@ export class InputQueue {
   #fail(errno: number): void {
     const what = this.#name === 'tty' ? 'tty' : 'stdin: write |1'
     const text = errnoText(errno === EPIPE ? 'EPIPE' : 'EIO')
-    const error = () => new AppError('internal', `error writing to ${what}: ${text}`)
+    const kind = this.#nobodyReads(errno) ? 'failed_precondition' : 'internal'
+    const error = () => new AppError(kind, `error writing to ${what}: ${text}`)
     this.#open = false
     this.#poll.close()
     close(this.#fd)
     this.#failAll(error)
+  }
+
+  /** A terminal that no process has open any more fails with EIO (tty_write of the kernel). */
+  #nobodyReads(errno: number): boolean {
+    return errno === EPIPE || (this.#name === 'tty' && errno === EIO)
   }
 
   #failAll(error: () => AppError): void {
@@ -161,7 +168,7 @@ export class InputQueue {
       this.#name === 'tty'
         ? 'error writing to tty: the terminal is closed'
         : 'error writing to stdin: stdin not enabled or closed'
-    return new AppError('internal', text)
+    return new AppError('failed_precondition', text)
   }
 }
 

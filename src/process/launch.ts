@@ -64,7 +64,8 @@ const NOT_RUNNABLE = 126
  * Starts a command in a session of its own. A program that cannot be run is no error: it "ran", said so on stderr and
  * exited with 126 or 127, as under a shell (contract D4). Throws `invalid_argument` for what the request got wrong,
  * `permission_denied` for another user where the daemon may not become that one, `resource_exhausted` where descriptors,
- * processes, terminals or memory ran out, `internal` where the system refuses what every start takes.
+ * processes, terminals or memory ran out, `internal` where the system refuses what every start takes; the signal's reason when it
+ * has aborted before the fork (contract N3).
  */
 export async function launch(
   request: LaunchRequest,
@@ -75,6 +76,7 @@ export async function launch(
   const cwd = resolvePath(config.cwd ?? '', user, deps.defaults.workdir)
   const isHome = !config.cwd && !deps.defaults.workdir
   const identity = await identityOf(user, deps.users)
+  request.signal.throwIfAborted()
   const stdio = openStdio(request, identity)
   const output = new OutputLog({ share: deps.window.share(), pool: deps.pool, stall: deps.readerStall })
   const reader = output.reader(request.signal)

@@ -119,28 +119,29 @@ export class RunningProcess {
     return this.#launched.terminal !== undefined
   }
 
-  /** Writes to its pipe or terminal, whole and in order of the calls; errors as contract D50. */
+  /** Writes to its pipe or terminal, whole and in order of the calls; errors as contract D50, N2. */
   async write(kind: 'stdin' | 'pty', bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     if (kind === 'stdin' && this.hasTerminal)
       throw new AppError(
-        'internal',
+        'failed_precondition',
         'error writing to stdin: tty assigned to process — input should be written to the pty, not the stdin',
       )
     if (kind === 'pty' && !this.hasTerminal)
       throw new AppError(
-        'internal',
+        'failed_precondition',
         'error writing to tty: tty not assigned to process — input should be written to the stdin, not the tty',
       )
     const { input } = this.#launched
-    if (input === undefined) throw new AppError('internal', 'error writing to stdin: stdin not enabled or closed')
+    if (input === undefined)
+      throw new AppError('failed_precondition', 'error writing to stdin: stdin not enabled or closed')
     await input.write(bytes, signal)
   }
 
-  /** Closes its standard input once everything queued is written; a terminal has none to close (contract D55). */
+  /** Closes its standard input once everything queued is written; `failed_precondition` for a terminal (contract D55, N2). */
   async closeStdin(signal: AbortSignal): Promise<void> {
     if (this.hasTerminal)
       throw new AppError(
-        'unknown',
+        'failed_precondition',
         'error closing stdin: cannot close stdin for PTY process — send Ctrl+D (0x04) instead',
       )
     await this.#launched.input?.close(signal)

@@ -66,7 +66,8 @@ export function createProcessService(deps: ProcessServiceDeps) {
     async start(request: StartRequest, caller: StreamCaller): Promise<Followed> {
       const { tag, stdin = true } = request
       const terminal = request.pty === undefined ? undefined : toSize(request.pty)
-      return start({ config: toConfig(request.process), tag, terminal, stdin, replay: false }, caller, deps)
+      const command = { config: toConfig(request.process), tag, terminal, stdin, replay: false }
+      return { ...(await start(command, caller, deps)), deadline: caller.deadline }
     },
 
     /** The same for the daemon itself, which has no message. The reader is the caller's to close. */

@@ -21,7 +21,7 @@ export function stdioFailure(request: LaunchRequest, error: unknown): AppError {
 }
 
 /**
- * What clients are told of a start that failed (contract D11, D12, D66): `resource_exhausted`, `permission_denied` for a user that the
+ * What clients are told of a start that failed (contract D11, D12, D66, N3): `resource_exhausted`, `permission_denied` for a user that the
  * daemon may not become, `internal` where no process can be made, `invalid_argument` for everything that the request says.
  */
 export async function startFailure(request: LaunchRequest, cwd: string, failure: SpawnFailure): Promise<AppError> {
@@ -33,8 +33,14 @@ export async function startFailure(request: LaunchRequest, cwd: string, failure:
     const text = `cannot run as user '${request.user.name}': the daemon may not change to other users (${errnoText(code)})`
     return new AppError(kind, text, { cause: failure })
   }
-  const step = stage === 'chdir' ? `chdir ${cwd}` : stage
-  return new AppError(kind, `${startError(request)}: ${step}: ${reason(failure)}`, { cause: failure })
+  return new AppError(kind, `${startError(request)}: ${stepOf(request, cwd, failure)}: ${reason(failure)}`, {
+    cause: failure,
+  })
+}
+
+function stepOf({ config }: LaunchRequest, cwd: string, { stage }: SpawnFailure): string {
+  if (stage === 'chdir') return `chdir ${cwd}`
+  return stage === 'clone' || stage === 'exec' ? `fork/exec ${config.cmd}` : stage
 }
 
 function kindOf({ stage, code }: SpawnFailure): ErrorKind {

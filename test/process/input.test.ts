@@ -143,7 +143,7 @@ test('D51 while an input is blocked everything else works, and a kill frees it',
   expect((await list(daemon.url)).some((process) => process.pid === pid)).toBe(true)
   accepted(await kill(daemon.url, { pid }))
   expect((await blocked).body).toMatchObject({
-    code: 'internal',
+    code: 'failed_precondition',
     message: expect.stringMatching(/^error writing to stdin: (write \|1: broken pipe|stdin not enabled or closed)$/),
   })
   const { body } = await closing
@@ -151,7 +151,7 @@ test('D51 while an input is blocked everything else works, and a kill frees it',
   await stream.rest()
 })
 
-describe('D50 refused inputs', () => {
+describe('D50 N2 refused inputs', () => {
   const toPty = 'error writing to stdin: tty assigned to process — input should be written to the pty, not the stdin'
   const toPipe = 'error writing to tty: tty not assigned to process — input should be written to the stdin, not the tty'
   const closed = 'error writing to stdin: stdin not enabled or closed'
@@ -160,29 +160,30 @@ describe('D50 refused inputs', () => {
     { what: 'stdin to a terminal', options: { pty }, input: { stdin: 'x' } satisfies Input, message: toPty },
     { what: 'pty to a pipe', options: {}, input: { pty: 'x' } satisfies Input, message: toPipe },
     { what: 'stdin that is off', options: { stdin: false }, input: { stdin: 'x' } satisfies Input, message: closed },
-  ])('D50 $what', async ({ options, input, message }) => {
+  ])('D50 N2 $what', async ({ options, input, message }) => {
     const { stream, pid } = await startShell('sleep 300', options)
     const { status, body } = await sendInput(daemon.url, { pid }, input)
-    expect(status).toBe(500)
-    expect(body).toEqual({ code: 'internal', message })
+    expect(status).toBe(400)
+    expect(body).toEqual({ code: 'failed_precondition', message })
     await kill(daemon.url, { pid })
     await stream.rest()
   })
 
-  test('D50 stdin that was closed', async () => {
+  test('D50 N2 stdin that was closed', async () => {
     const { stream, pid } = await startShell('cat; sleep 300')
     accepted(await closeStdin(daemon.url, { pid }))
     const { body } = await sendInput(daemon.url, { pid }, { stdin: 'x' })
-    expect(body).toEqual({ code: 'internal', message: closed })
+    expect(body).toEqual({ code: 'failed_precondition', message: closed })
     await kill(daemon.url, { pid })
     await stream.rest()
   })
 
-  test('D50 stdin that nobody reads any more', async () => {
+  test('D50 N2 stdin that nobody reads any more', async () => {
     const { stream, pid } = await startShell('exec 0<&-; echo closed; sleep 300')
     await outputUntil(stream, 'closed')
     const { body } = await sendInput(daemon.url, { pid }, { stdin: 'x' })
-    expect(body).toEqual({ code: 'internal', message: 'error writing to stdin: write |1: broken pipe' })
+    const message = 'error writing to stdin: write |1: broken pipe'
+    expect(body).toEqual({ code: 'failed_precondition', message })
     await kill(daemon.url, { pid })
     await stream.rest()
   })
@@ -209,12 +210,12 @@ describe('D55 CloseStdin', () => {
     },
   )
 
-  test('D55 a terminal has none to close', async () => {
+  test('D55 N2 a terminal has none to close', async () => {
     const { stream, pid } = await startShell('sleep 300', { pty })
     const { status, body } = await closeStdin(daemon.url, { pid })
-    expect(status).toBe(500)
+    expect(status).toBe(400)
     expect(body).toEqual({
-      code: 'unknown',
+      code: 'failed_precondition',
       message: 'error closing stdin: cannot close stdin for PTY process — send Ctrl+D (0x04) instead',
     })
     await kill(daemon.url, { pid })

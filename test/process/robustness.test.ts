@@ -130,7 +130,7 @@ describe('many at a time', () => {
   })
 })
 
-test('D72 without descriptors a start is refused, and all works again when some are free', async () => {
+test('D72 N3 without descriptors a start is refused, and all works again when some are free', async () => {
   await using own = await startDaemon()
   await shell(own.url, 'true')
   const limit = (await descriptors(own.pid)) + 40

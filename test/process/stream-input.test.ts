@@ -137,7 +137,7 @@ describe.each([{ http2: false }, { http2: true }])('StreamInput, http2: $http2',
     await input.send(startEvent({ pid }))
     await input.send(dataEvent({ stdin: Buffer.alloc(500_000) }))
     await kill(daemon.url, { pid })
-    expect((await input.answer).end.error?.code).toMatch(/^(internal|not_found)$/)
+    expect((await input.answer).end.error?.code).toMatch(/^(failed_precondition|not_found)$/)
     input.close()
     await stream.rest()
   })

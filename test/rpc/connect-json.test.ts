@@ -219,8 +219,9 @@ test('A27 every code of a unary call has its status', async () => {
   const megabyte = Buffer.alloc(1 << 20).toString('base64')
   expect({
     unselected: await code('process.Process/SendInput', {}),
-    unknown: await code('process.Process/CloseStdin', { process: onTerminal }),
-    internal: await code('process.Process/SendInput', { process: onTerminal, input: { stdin: '' } }),
+    terminal: await code('process.Process/CloseStdin', { process: onTerminal }),
+    wrong: await code('process.Process/SendInput', { process: onTerminal, input: { stdin: '' } }),
+    internal: await code('process.Process/Update', { process: onPipe, pty: { size: { cols: 1, rows: 1 } } }),
     missing: await code('process.Process/SendSignal', { process: { pid: 999_999_999 }, signal: 9 }),
     existing: await code('filesystem.Filesystem/MakeDir', { path: dir.path }),
     stranger: await code('filesystem.Filesystem/Stat', { path: '/' }, asUser('nobody-of-that-name')),
@@ -232,7 +233,8 @@ test('A27 every code of a unary call has its status', async () => {
     ),
   }).toEqual({
     unselected: [501, 'unimplemented'],
-    unknown: [500, 'unknown'],
+    terminal: [400, 'failed_precondition'],
+    wrong: [400, 'failed_precondition'],
     internal: [500, 'internal'],
     missing: [404, 'not_found'],
     existing: [409, 'already_exists'],

@@ -31,7 +31,9 @@ test.each([
 test.each([
   ['zero', '0', 90_000],
   ['negative', '-1', 90_000],
-  ['more than a timer takes', '99999999999999', 86_400_000],
-])('D76 a keepalive interval that is %s', (_, header, milliseconds) => {
+  ['more than a day', '9223372036', 86_400_000],
+  ['more than 64 bits of nanoseconds', '9223372037', 90_000],
+  ['more than any integer', '9'.repeat(400), 90_000],
+])('D76 N29 a keepalive interval that is %s', (_, header, milliseconds) => {
   expect(keepaliveInterval(header)).toBe(milliseconds)
 })

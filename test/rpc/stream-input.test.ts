@@ -123,11 +123,14 @@ test('D53 data before the start is a failed precondition, and the connection liv
   expect((await call(daemon().url, 'process.Process/List', {})).status).toBe(200)
 })
 
-test('D50 D52 the first failed write ends the call', async () => {
+test('D50 D52 N2 the first failed write ends the call', async () => {
   const silent = await start(daemon().url, 'sleep', { args: ['1000'], stdin: false })
   const pid = await pidOf(silent)
   const { end } = await streamInput([startEvent(pid), dataEvent('x'), startEvent(999_999_999)])
-  expect(end.error).toEqual({ code: 'internal', message: 'error writing to stdin: stdin not enabled or closed' })
+  expect(end.error).toEqual({
+    code: 'failed_precondition',
+    message: 'error writing to stdin: stdin not enabled or closed',
+  })
   await call(daemon().url, 'process.Process/SendSignal', { process: { pid }, signal: 9 })
   await silent.rest()
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { asUser, call, open, type ProcessMessage, pidOf, shell, start, transcript } from '../_util/rpc.ts'
+import { grpc } from '../_util/grpc.ts'
+import { asUser, call, enveloped, open, type ProcessMessage, pidOf, shell, start, transcript } from '../_util/rpc.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
@@ -175,7 +176,7 @@ const oddIntervals = [
   '1, 2',
 ]
 
-test.each(oddIntervals)('D20 D76 an interval of %s neither floods nor ends anything', async (interval) => {
+test.each(oddIntervals)('D20 D76 N29 an interval of %s neither floods nor ends anything', async (interval) => {
   const { url } = daemon()
   const headers = { 'keepalive-ping-interval': interval }
   const run = await start(url, 'sleep', { args: ['0.3'], headers })
@@ -195,4 +196,39 @@ test('D13 D75 a failed start is told in the last frame, before any message', asy
     code: 'unauthenticated',
     message: "invalid username: 'nobody-of-that-name'",
   })
+})
+
+test.each([
+  ['HTTP/1.1', false],
+  ['HTTP/2', true],
+])('D22 who is told that the time is over finds the command no longer listed, over %s', async (_, http2) => {
+  const { url } = daemon()
+  for (let round = 0; round < 5; round++) {
+    const headers = { 'connect-timeout-ms': '100' }
+    const stream = await start(url, 'sh', { args: ['-c', 'sleep 1000 & exec sleep 1000'], headers, http2 })
+    const pid = await pidOf(stream)
+    expect((await stream.rest()).end.error).toEqual(DEADLINE)
+    expect(await isLive(pid)).toBe(false)
+  }
+})
+
+test('D22 the same over gRPC', async () => {
+  const { url } = daemon()
+  for (let round = 0; round < 5; round++) {
+    const body = enveloped(Buffer.from('{"process":{"cmd":"sleep","args":["1000"]}}'))
+    const headers = { 'grpc-timeout': '100m' }
+    expect(await grpc(url, { method: 'process.Process/Start', codec: '+json', headers, body })).toMatchObject({
+      status: 4,
+    })
+    expect((await call(url, 'process.Process/List', {})).body).toEqual({})
+  }
+})
+
+test('N3 a call whose time is over before the fork starts nothing', async () => {
+  const { url } = daemon()
+  for (let round = 0; round < 10; round++) {
+    const stream = await start(url, 'sleep', { args: ['1000'], headers: { 'connect-timeout-ms': '1' } })
+    expect((await stream.rest()).end.error).toEqual(DEADLINE)
+    expect((await call(url, 'process.Process/List', {})).body).toEqual({})
+  }
 })

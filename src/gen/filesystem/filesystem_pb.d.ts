@@ -208,6 +208,13 @@ export declare type EntryInfo = Message<"filesystem.EntryInfo"> & {
    * @generated from field: map<string, string> metadata = 11;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * True where symlink_target is set, also for a link that leads nowhere; type stays that of the target.
+   *
+   * @generated from field: bool is_symlink = 12;
+   */
+  isSymlink: boolean;
 };
 
 /**
