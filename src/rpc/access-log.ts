@@ -39,6 +39,9 @@ const LOGGERS: Readonly<Record<string, string>> = {
   supervisor: 'supervisor',
 }
 
+/** Ends of streams that are worth a look without every call: the client left, or its time was over (contract N42). */
+const STREAM_END_LEVELS: Readonly<Record<string, 'info' | 'warn'>> = { canceled: 'info', deadline_exceeded: 'warn' }
+
 /** Makes the access log of all calls. */
 export function createAccessLog({ log, countCall }: AccessLogOptions): AccessLog {
   const loggers = new Map(Object.entries(LOGGERS).map(([name, logger]) => [name, log.named(logger)]))
@@ -55,8 +58,9 @@ export function createAccessLog({ log, countCall }: AccessLogOptions): AccessLog
       const milliseconds = performance.now() - started
       countCall({ method, code, seconds: milliseconds / 1000 })
       const ms = Math.round(milliseconds * 1000) / 1000
-      const message = streams.has(operation) ? 'rpc_stream_end' : 'rpc'
-      logOf(method).debug({ operation_id: id, method, code, ms, ...sizes }, message)
+      const stream = streams.has(operation)
+      const level = (stream ? STREAM_END_LEVELS[code] : undefined) ?? 'debug'
+      logOf(method)[level]({ operation_id: id, method, code, ms, ...sizes }, stream ? 'rpc_stream_end' : 'rpc')
     },
   }
 }

@@ -69,6 +69,8 @@ function serving(handler: Handler, { log, bodies }: CallDeps): LibraryHandler {
         bodies,
         failure,
       })
+      // As streams of the Connect protocol have it (contract N5).
+      if (handler.method.methodKind === 'server_streaming') reply.raw.setHeader('x-accel-buffering', 'no')
       await universalResponseToNodeResponse(await handler({ ...call, body }), reply.raw)
     } catch (error) {
       giveUp(error, { request, reply, log })

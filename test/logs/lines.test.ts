@@ -3,8 +3,9 @@ import { createGrpcTransport } from '@connectrpc/connect-node'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Process } from '../../src/gen/process/process_pb.js'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
+import { grpc } from '../_util/grpc.ts'
 import { sendWhole } from '../_util/http.ts'
-import { call, open, shell, start, transcript } from '../_util/rpc.ts'
+import { call, enveloped, open, shell, start, transcript } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 let daemon: Daemon
@@ -109,11 +110,24 @@ test('G30 a stream is told when it begins and when it ends', async () => {
   })
 })
 
-test('G30 a stream whose client goes away ends with canceled', async () => {
+test('G30 N42 a stream whose client goes away ends with canceled, on the level info', async () => {
   const stream = await open(daemon.url, 'filesystem.Filesystem/WatchDir', { path: '/' })
   await stream.next()
   const found = await linesOf(async () => stream.close(), 'rpc_stream_end')
-  expect(found.at(-1)).toMatchObject({ logger: 'filesystem', code: 'canceled' })
+  expect(found.at(-1)).toMatchObject({ level: 'info', logger: 'filesystem', code: 'canceled' })
+})
+
+test('N42 a stream whose deadline passes ends on the level warn, over gRPC as well', async () => {
+  const ended = { level: 'warn', logger: 'filesystem', code: 'deadline_exceeded' }
+  const headers = { 'connect-timeout-ms': '50' }
+  const watch = async () =>
+    (await open(daemon.url, 'filesystem.Filesystem/WatchDir', { path: '/' }, { headers })).rest()
+  expect((await linesOf(watch, 'rpc_stream_end')).at(-1)).toMatchObject(ended)
+  const body = enveloped(Buffer.from('{"path":"/"}'))
+  const timeout = { 'grpc-timeout': '50m' }
+  const overGrpc = () =>
+    grpc(daemon.url, { method: 'filesystem.Filesystem/WatchDir', codec: '+json', headers: timeout, body })
+  expect((await linesOf(overGrpc, 'rpc_stream_end')).at(-1)).toMatchObject(ended)
 })
 
 test('G30 calls over gRPC are told in the same way', async () => {
