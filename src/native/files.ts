@@ -20,7 +20,7 @@ export interface Actor {
 interface FilesAddon {
   readEntry(path: Uint8Array, prefix: string, actor?: Actor): Promise<Buffer>
   readCachedEntry(path: Uint8Array, prefix: string, actor?: Actor): Buffer | undefined
-  readCachedVersion(path: Uint8Array): Buffer | undefined
+  hasVersion(path: Uint8Array, version: Uint8Array): boolean
   readVersion(path: Uint8Array): Promise<Buffer>
   readNames(path: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
   readEntries(path: Uint8Array, prefix: string, names: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
@@ -53,8 +53,8 @@ export const readCachedEntry = addon.readCachedEntry
  * Bytes that change whenever the file at a path does (links followed), or another takes its place. On the thread pool. Rejects with `code`.
  */
 export const readVersion = addon.readVersion
-/** The same at once, from what the kernel has in its caches. Undefined: it takes `readVersion` to know. */
-export const readCachedVersion = addon.readCachedVersion
+/** Whether the kernel has in its caches that the version is still this one; false: it is not, or it takes `readVersion` to know. */
+export const hasVersion = addon.hasVersion
 /**
  * The names in a directory, in byte order, packed for `readEntries`: each with its length before it. Takes three times `limit` in
  * memory while it runs. On the thread pool. Rejects with `code`: EOVERFLOW for more than `limit` packed bytes.

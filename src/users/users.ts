@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { readCachedVersion, readVersion } from '../native/files.ts'
+import { hasVersion, readVersion } from '../native/files.ts'
 
 /** One line of /etc/passwd. */
 export interface User {
@@ -90,7 +90,11 @@ function cachedFile<T>(path: string, parse: (text: string) => T): CachedFile<T> 
   return async (maxAgeMs = 0) => {
     const now = performance.now()
     if (cached !== undefined && now - checkedAt < maxAgeMs) return cached.value
-    const version = readCachedVersion(bytes) ?? (await versionOf(bytes))
+    if (cached !== undefined && hasVersion(bytes, cached.version)) {
+      checkedAt = now
+      return cached.value
+    }
+    const version = await versionOf(bytes)
     if (cached === undefined || !cached.version.equals(version)) {
       const value = version === MISSING ? Promise.resolve(parse('')) : readFile(path, 'utf8').then(parse)
       const entry = { version, value }

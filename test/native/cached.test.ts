@@ -3,7 +3,7 @@ import { chmod, rename, rm, symlink, truncate, utimes, writeFile } from 'node:fs
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { unpackEntries } from '../../src/native/entries.ts'
-import { finishFile, readCachedEntry, readCachedVersion, readEntry, readVersion } from '../../src/native/files.ts'
+import { finishFile, hasVersion, readCachedEntry, readEntry, readVersion } from '../../src/native/files.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 const PREFIX = 'user.e2b.'
@@ -102,12 +102,15 @@ test('a version changes with the file and with what takes its place', async () =
   const path = join(dir.path, 'file')
   await writeFile(path, 'one')
   const first = await readVersion(bytes(path))
-  expect(readCachedVersion(bytes(path))).toEqual(first)
+  expect(hasVersion(bytes(path), first)).toBe(true)
   await writeFile(path, 'three')
-  const second = readCachedVersion(bytes(path))
-  expect(second).not.toEqual(first)
+  expect(hasVersion(bytes(path), first)).toBe(false)
+  const second = await readVersion(bytes(path))
+  expect(hasVersion(bytes(path), second)).toBe(true)
   await writeFile(`${path}.new`, 'three')
   await rename(`${path}.new`, path)
-  expect(readCachedVersion(bytes(path))).not.toEqual(second)
+  expect(hasVersion(bytes(path), second)).toBe(false)
+  expect(hasVersion(bytes(path), new Uint8Array())).toBe(false)
+  expect(hasVersion(bytes(join(dir.path, 'no')), second)).toBe(false)
   await expect(readVersion(bytes(join(dir.path, 'no')))).rejects.toMatchObject({ code: 'ENOENT' })
 })

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { pump } from '../../lib/pump.ts'
 
@@ -19,7 +20,7 @@ const discarded = new WeakSet<Readable>()
  * Calling it again changes nothing.
  */
 export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
-  if (body.readableEnded || body.destroyed || discarded.has(body)) return
+  if (body.readableEnded || body.destroyed || isComplete(body) || discarded.has(body)) return
   discarded.add(body)
   let left = maxBytes
   const sink = {
@@ -31,4 +32,9 @@ export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
   }
   const late = AbortSignal.timeout(MAX_MS)
   pump(body, sink, { idleMs: IDLE_MS, signal: late }).catch(() => body.destroy())
+}
+
+/** Nothing more can come, and Node forgets what was not read. */
+function isComplete(body: Readable & Partial<Pick<IncomingMessage, 'complete'>>): boolean {
+  return body.complete === true
 }
