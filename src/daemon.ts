@@ -26,7 +26,6 @@ import { LEFT_OUT } from './lib/environment.ts'
 import { within } from './lib/within.ts'
 import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
-import { createCallCounts } from './metrics/calls.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
 import { memoryOf, openMachine } from './metrics/machine.ts'
 import type { Sampler } from './metrics/sampler.ts'
@@ -34,6 +33,7 @@ import { createMetricsService } from './metrics/service.ts'
 import { setClock } from './native/index.ts'
 import {
   buildBudget,
+  buildFigures,
   buildGroups,
   buildPorts,
   buildSampler,
@@ -167,8 +167,8 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const set = { token, defaults, machine: host, frozen: workload }
   const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
   const services = buildServices({ config, processes: process, initialized: initialization.first, log })
-  const calls = createCallCounts()
   const sampler = buildSampler({ machine, registry, watch, inotify, log: log.named('metrics') })
+  const figures = buildFigures(config, log.named('metrics'))
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const lookAround = buildLookAround({ listener, ports, sampler, groups, log, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
@@ -182,7 +182,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
     routes: [
       healthRoute,
       (scope) => readyRoute(scope, services),
-      (scope) => metricsRoute(scope, { sampler, calls, budget }),
+      (scope) => metricsRoute(scope, { sampler, ...figures, budget }),
       (scope) => envsRoute(scope, defaults),
       (scope) => initRoute(scope, { initialization, bodies, lookAround }),
       orchestratorRoutes({ rootFreeze, initialization }),
@@ -198,12 +198,12 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
         ports: createPortsService(ports, { showArguments: config.portArguments }),
         supervisor: createSupervisorService(services),
         ...{ budget, compressors: files.compressors, log },
-        countCall: calls.add,
+        countCall: figures.calls.add,
         shutdown,
       }),
     ],
   })
-  const release = () => releaseAll({ closeGroups, host, ports, pollers, inotify, devNull })
+  const release = () => releaseAll({ closeGroups, host, figures, ports, pollers, inotify, devNull })
   return { app, registry, host, sampler, ports, services, mmds, rootFreeze, release }
 }
 
@@ -218,12 +218,13 @@ interface Held {
   readonly ports: PortTable
   readonly pollers: Pollers
   readonly inotify: Inotify
+  readonly figures: { close(): Promise<void> }
   readonly devNull: FileHandle
 }
 
-async function releaseAll({ closeGroups, host, ports, pollers, inotify, devNull }: Held): Promise<void> {
+async function releaseAll({ closeGroups, host, figures, ports, pollers, inotify, devNull }: Held): Promise<void> {
   await closeGroups()
-  await Promise.all([host.close(), ports.close()])
+  await Promise.all([host.close(), ports.close(), figures.close()])
   pollers.close()
   inotify.close()
   await devNull.close()

@@ -12,7 +12,10 @@ import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import { createCompressors } from './http/transfer/compressors.ts'
 import type { AccessToken } from './init/access-token.ts'
 import type { Log } from './log.ts'
+import { createCallCounts } from './metrics/calls.ts'
+import { followOomKills, NO_OOM_KILLS } from './metrics/kernel-log/oom-kills.ts'
 import type { Machine } from './metrics/machine.ts'
+import { type LiveFigures, NO_CPU_TARGET } from './metrics/sample.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { listeningSockets } from './native/index.ts'
 import { Forwards } from './ports/forwards.ts'
@@ -58,6 +61,13 @@ export function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
 /** What file routes need beside what the calls have. */
 export function fileSettings({ strictFileUsers }: Config, log: Log) {
   return { strictFileUsers, compressors: createCompressors(), log: log.named('filesystem') }
+}
+
+/** What `GET /metrics` tells beside samples, and the counts of calls; elsewhere than in a microVM the kernel's log is another's. The caller closes it. */
+export function buildFigures({ notFirecracker }: Config, log: Log) {
+  const oomKills = notFirecracker ? NO_OOM_KILLS : followOomKills({ log })
+  const live = (): LiveFigures => ({ cpus: NO_CPU_TARGET, oomKills: oomKills.list() })
+  return { calls: createCallCounts(), live, close: oomKills.close }
 }
 
 /** What every command gets from the configuration, and the memory for its output. */

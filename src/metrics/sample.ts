@@ -1,3 +1,4 @@
+import type { OomKill } from './kernel-log/oom-record.ts'
 import type { Readings } from './machine.ts'
 import { busyPercent } from './proc.ts'
 
@@ -103,12 +104,38 @@ export const NO_SAMPLE: Sample = {
 
 const MIB = 2 ** 20
 
-/** The body of `GET /metrics`: these keys in this order, all of them numbers (contract E1, E2, E5). */
-export function toMetricsJson(sample: Sample): string {
+/** The CPUs that the platform asks for; all 0 outside microVMs. */
+export interface CpuTarget {
+  /** CPUs that can be online. */
+  readonly possible: number
+  /** CPUs that shall be online; 0: nobody asked. */
+  readonly target: number
+  /** Runs towards the target since it was set. */
+  readonly attempts: number
+  /** Milliseconds that the write that the kernel works on has taken so far; 0: there is none. */
+  readonly pendingMs: number
+}
+
+/** Of a machine whose CPUs nobody changes. */
+export const NO_CPU_TARGET: CpuTarget = { possible: 0, target: 0, attempts: 0, pendingMs: 0 }
+
+/** What `GET /metrics` tells beside the sample, as it is now. */
+export interface LiveFigures {
+  readonly cpus: CpuTarget
+  /** Undefined: not known, and left out. */
+  readonly oomKills: readonly OomKill[] | undefined
+}
+
+/** The body of `GET /metrics`: these keys in this order (contract E1, E2, E5, N17, N19). */
+export function toMetricsJson(sample: Sample, { cpus, oomKills }: LiveFigures): string {
   const body = {
     ts: Math.floor(sample.time / 1000),
     cpu_count: sample.cpuCount,
     cpu_used_pct: sample.cpuUsedPct,
+    cpu_possible: cpus.possible,
+    cpu_target: cpus.target,
+    cpu_target_attempts: cpus.attempts,
+    cpu_write_pending_ms: cpus.pendingMs,
     mem_total_mib: Math.floor(sample.memTotal / MIB),
     mem_used_mib: Math.floor(sample.memUsed / MIB),
     mem_total: sample.memTotal,
@@ -116,6 +143,7 @@ export function toMetricsJson(sample: Sample): string {
     mem_cache: sample.memCache,
     disk_used: sample.diskUsed,
     disk_total: sample.diskTotal,
+    oom_kills: oomKills,
   }
   return `${JSON.stringify(body)}\n`
 }

@@ -20,6 +20,7 @@ import type { SandboxMetadata } from '../../src/init/sandbox-metadata.ts'
 import { createCallCounts } from '../../src/metrics/calls.ts'
 import { MACHINE, type Sources } from '../../src/metrics/hierarchy.ts'
 import { openMachine } from '../../src/metrics/machine.ts'
+import { type LiveFigures, NO_CPU_TARGET } from '../../src/metrics/sample.ts'
 import { Sampler } from '../../src/metrics/sampler.ts'
 import { createDefaults, type Defaults } from '../../src/users/defaults.ts'
 import { createUsers } from '../../src/users/users.ts'
@@ -45,6 +46,8 @@ export interface FrontOptions {
   readonly port?: number
   /** Where the metrics come from. */
   readonly sources?: Sources
+  /** What metrics tell beside samples; default: nothing is known. */
+  readonly live?: LiveFigures
   /** Milliseconds without a byte of a body. */
   readonly stallMs?: number
   /** Milliseconds between samples. */
@@ -92,6 +95,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     log,
     ...(options.period === undefined ? {} : { period: options.period }),
   })
+  const live = () => options.live ?? { cpus: NO_CPU_TARGET, oomKills: undefined }
   const budget = createByteBudget(256 * 1024 * 1024)
   const bodies = createRequestBodies({
     budget,
@@ -108,7 +112,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     routes: [
       healthRoute,
       (scope) => envsRoute(scope, defaults),
-      (scope) => metricsRoute(scope, { sampler, calls: createCallCounts(), budget }),
+      (scope) => metricsRoute(scope, { sampler, live, calls: createCallCounts(), budget }),
       (scope) => initRoute(scope, { initialization, bodies }),
       ...(options.routes ?? []),
     ],

@@ -1,9 +1,12 @@
-import { existsSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { mkdir, rmdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, type TestContext, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
+import { startMicroVm } from '../_util/micro-vm.ts'
+import { needsRoot } from '../_util/namespace.ts'
 import { call, shell } from '../_util/rpc.ts'
 
 const launcher = fileURLToPath(new URL('../../scripts/envd', import.meta.url))
@@ -53,6 +56,14 @@ async function makeGroup(context: TestContext, name: string): Promise<Group> {
   return context.skip('needs root and a memory cgroup that can be made')
 }
 
+function needsKernelLog(context: TestContext): void {
+  try {
+    accessSync('/dev/kmsg', constants.R_OK | constants.W_OK)
+  } catch {
+    context.skip('needs the kernel log')
+  }
+}
+
 /** A daemon that is in the cgroup from its first moment, with all that it starts. */
 function startInside(group: Group, args: readonly string[] = []) {
   const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
@@ -86,4 +97,22 @@ test('a start command that the kernel kills for want of memory has that as its c
   await expect.poll(ready, { timeout: 15_000 }).toContain('start command killed: out of memory')
   const { body } = await call(daemon.url, 'supervisor.Supervisor/Get', {})
   expect(body).toMatchObject({ status: { cause: { kind: 'KIND_OUT_OF_MEMORY' } } })
+})
+
+test('N17 N18 a kill of the kernel is told with its process, and what a process writes into the log is not', async (context) => {
+  needsRoot(context)
+  needsKernelLog(context)
+  await using group = await makeGroup(context, 'log')
+  await using daemon = await startMicroVm()
+  const kills = async () =>
+    // What the member is while the kernel's log can be read.
+    JSON.parse((await sendWhole(`${daemon.url}/metrics`)).text).oom_kills as { seq: number; process: string }[]
+  await expect.poll(kills, { timeout: 10_000 }).toBeInstanceOf(Array)
+  const before = (await kills()).at(-1)?.seq ?? -1
+  const later = async () => (await kills()).filter(({ seq }) => seq > before).map(({ process }) => process)
+  await writeFile('/dev/kmsg', '<3>Out of memory: Killed process 1 (forged) total-vm:1kB, anon-rss:1kB\n')
+  const script = `echo $$ > ${group.directory}/cgroup.procs && ${EATS_MEMORY}`
+  await new Promise((resolve) => execFile('/bin/sh', ['-c', script], resolve))
+  await expect.poll(later, { timeout: 10_000 }).toContain('tail')
+  expect(await later()).not.toContain('forged')
 })

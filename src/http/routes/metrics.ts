@@ -3,22 +3,23 @@ import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
 import type { CallCounts } from '../../metrics/calls.ts'
 import { OPENMETRICS_TYPE, toOpenMetrics } from '../../metrics/openmetrics.ts'
-import { type Sample, toMetricsJson } from '../../metrics/sample.ts'
+import { type LiveFigures, type Sample, toMetricsJson } from '../../metrics/sample.ts'
 import { VERSION } from '../../version.ts'
 
 /** What the route tells. */
 export interface MetricsRouteOptions {
   /** The latest sample; throws AppError while there is none. It was logged why. */
   readonly sampler: { latest(): Sample }
+  readonly live: () => LiveFigures
   readonly calls: Pick<CallCounts, 'methods'>
   readonly budget: ByteBudget
 }
 
 /**
- * `GET /metrics` (contract B2, E): the latest sample as JSON, or, for who asks with `?format=openmetrics` or
+ * `GET /metrics` (contract B2, E, N17): the latest sample as JSON, or, for who asks with `?format=openmetrics` or
  * `Accept: application/openmetrics-text`, as OpenMetrics text; 500 without a body while a source fails. Nothing is read for it.
  */
-export function metricsRoute(app: FastifyInstance, { sampler, calls, budget }: MetricsRouteOptions): void {
+export function metricsRoute(app: FastifyInstance, { sampler, live, calls, budget }: MetricsRouteOptions): void {
   app.get<{ Querystring: Record<string, unknown> }>('/metrics', async (request, reply) => {
     reply.header('cache-control', 'no-store')
     const open = wantsOpenMetrics(request.query['format'], request.headers.accept)
@@ -26,7 +27,7 @@ export function metricsRoute(app: FastifyInstance, { sampler, calls, budget }: M
     if (sample === undefined) return reply.code(500).send()
     const [type, text] = open
       ? [OPENMETRICS_TYPE, await toOpenMetrics(sample, { version: VERSION, methods: calls.methods, budget })]
-      : ['application/json', toMetricsJson(sample)]
+      : ['application/json', toMetricsJson(sample, live())]
     return reply.header('content-type', type).send(Buffer.from(text))
   })
 }

@@ -4,10 +4,13 @@ import { expect, test } from 'vitest'
 import { sendWhole } from '../../_util/http.ts'
 import { startFront } from '../front.ts'
 
-const KEYS =
-  'ts cpu_count cpu_used_pct mem_total_mib mem_used_mib mem_total mem_used mem_cache disk_used disk_total'.split(' ')
+const KEYS = [
+  ...['ts', 'cpu_count', 'cpu_used_pct'],
+  ...['cpu_possible', 'cpu_target', 'cpu_target_attempts', 'cpu_write_pending_ms'],
+  ...['mem_total_mib', 'mem_used_mib', 'mem_total', 'mem_used', 'mem_cache', 'disk_used', 'disk_total'],
+]
 
-test('B2 E1 metrics are one JSON object of numbers in a fixed order, and a newline', async () => {
+test('B2 E1 N19 metrics are one JSON object of numbers in a fixed order, and a newline', async () => {
   await using front = await startFront()
   for (const http2 of [false, true]) {
     const answer = await sendWhole(`${front.url}/metrics`, { http2 })
@@ -19,6 +22,22 @@ test('B2 E1 metrics are one JSON object of numbers in a fixed order, and a newli
     const sample = JSON.parse(answer.text)
     expect(Object.keys(sample)).toEqual(KEYS)
     expect(Object.values(sample).every((value) => typeof value === 'number' && value >= 0)).toBe(true)
+  }
+})
+
+test('N17 N19 kills for want of memory come last, and only while they are known; CPUs before the memory', async () => {
+  const cpus = { possible: 16, target: 4, attempts: 2, pendingMs: 1500 }
+  for (const oomKills of [[], [{ seq: 7, process: 'python3' }]]) {
+    await using front = await startFront({ live: { cpus, oomKills } })
+    const sample = JSON.parse((await sendWhole(`${front.url}/metrics`)).text)
+    expect(Object.keys(sample)).toEqual([...KEYS, 'oom_kills'])
+    expect(sample).toMatchObject({
+      cpu_possible: 16,
+      cpu_target: 4,
+      cpu_target_attempts: 2,
+      cpu_write_pending_ms: 1500,
+      oom_kills: oomKills,
+    })
   }
 })
 

@@ -1,0 +1,92 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { errorFields } from '../../lib/error-fields.ts'
+import type { Log } from '../../log.ts'
+import { type OomKill, parseOomKill } from './oom-record.ts'
+import { type RecordSource, readRecords } from './read-records.ts'
+
+/** The kernel's log of this machine. */
+export const KERNEL_LOG = '/dev/kmsg'
+
+/** Kills that are kept. */
+export const MAX_OOM_KILLS = 32
+
+/** Milliseconds. */
+export interface KernelLogTimes {
+  /** After a failure. */
+  readonly retry: number
+  /** After `MAX_FAILURES` in a row. */
+  readonly silence: number
+  /** A log that could be read for so long has not failed in a row. */
+  readonly lasting: number
+}
+
+const TIMES: KernelLogTimes = { retry: 1_000, silence: 30 * 60_000, lasting: 60_000 }
+
+const MAX_FAILURES = 5
+
+/** What the kernel has killed for want of memory. */
+export interface OomKills {
+  /** The last 32 since the boot, oldest first; undefined while it is not known (contract N17). */
+  list(): readonly OomKill[] | undefined
+  /** Ends the reading. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Where nobody reads the kernel's log: outside microVMs, where it is another's. */
+export const NO_OOM_KILLS: OomKills = { list: () => undefined, close: async () => {} }
+
+/** What is read, and how often after failures; the caller closes it. */
+export interface OomKillsOptions extends Partial<Pick<RecordSource, 'path' | 'read'>> {
+  readonly log: Log
+  readonly times?: KernelLogTimes
+}
+
+/** Follows the kernel's log on the event loop for as long as the daemon runs. */
+export function followOomKills({ path = KERNEL_LOG, log, times = TIMES, ...source }: OomKillsOptions): OomKills {
+  const over = new AbortController()
+  let kills: OomKill[] = []
+  let known = false
+  const onRecord = (record: string) => {
+    const kill = parseOomKill(record)
+    if (kill !== undefined) kills = [...kills.slice(1 - MAX_OOM_KILLS), kill]
+  }
+  const onEnd = () => {
+    known = true
+  }
+  const forget = () => {
+    kills = []
+    known = false
+  }
+  const ended = repeatedly({ path, ...source, onRecord, onEnd, signal: over.signal }, { forget, times, log })
+  return {
+    list: () => (known ? kills : undefined),
+    close: async () => {
+      over.abort()
+      await ended
+    },
+  }
+}
+
+interface Repetition {
+  readonly forget: () => void
+  readonly times: KernelLogTimes
+  readonly log: Log
+}
+
+/** Never rejects; resolves when the source's signal has aborted. */
+async function repeatedly(source: RecordSource, { forget, times, log }: Repetition): Promise<void> {
+  const { signal } = source
+  for (let failures = 0; !signal.aborted; ) {
+    const begun = performance.now()
+    const error = await readRecords(source).catch((reason: unknown) => reason)
+    forget()
+    if (signal.aborted) return
+    failures = performance.now() - begun >= times.lasting ? 1 : failures + 1
+    const silent = failures === MAX_FAILURES
+    if (silent) {
+      failures = 0
+      log.warn({ ...errorFields(error) }, 'the kernel log cannot be read: kills for want of memory are not told')
+    }
+    await delay(silent ? times.silence : times.retry, undefined, { signal, ref: false }).catch(() => {})
+  }
+}
