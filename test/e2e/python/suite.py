@@ -3,6 +3,7 @@
 The arguments name the tests to run. Prints one JSON line per test: {"name", "outcome": "passed" | "failed", "detail"}.
 A comment `# since 1.2.3` above a test tells the first release that has what the test uses.
 """
+import io
 import json
 import sys
 import threading
@@ -99,6 +100,40 @@ def test_stream_input(sandbox):
     assert handle.wait().stdout == expected
 
 
+# since 2.63.0
+def test_stream_input_to_terminal(sandbox):
+    output = bytearray()
+    terminal = sandbox.pty.create(e2b.PtySize(rows=24, cols=80))
+    sandbox.pty.stream_input(terminal.pid, iter([b'stty -echo; echo a$((1+1))c\n', b'exit 3\n']))
+    error = raises(e2b.CommandExitException, lambda: terminal.wait(on_pty=output.extend))
+    assert error.exit_code == 3 and b'a2c' in output, output
+
+
+# since 2.63.0
+def test_refused_input(sandbox):
+    """N2: the code reaches the caller; no release maps it."""
+    handle = sandbox.commands.run('exec 0<&-; echo closed; sleep 1000', background=True, stdin=True)
+    next(iter(handle))
+    error = raises(e2b.SandboxException, lambda: sandbox.commands.send_stdin(handle.pid, 'x'))
+    assert 'FAILED_PRECONDITION' in str(error), error
+    handle.kill()
+
+
+# since 2.63.0
+def test_output_that_is_not_retained(sandbox):
+    heard = []
+    script = 'head -c 3000000 /dev/zero | tr "\\0" x; echo err >&2'
+    result = sandbox.commands.run(script, retain_output=False, on_stdout=heard.append)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, None, None)
+    assert sum(len(piece) for piece in heard) == 3_000_000
+    error = raises(e2b.CommandExitException, lambda: sandbox.commands.run('echo out; exit 3', retain_output=False))
+    assert error.exit_code == 3
+    handle = sandbox.commands.run('sleep 0.5; echo late', background=True)
+    late = []
+    connected = sandbox.commands.connect(handle.pid, retain_output=False)
+    assert connected.wait(on_stdout=late.append).stdout is None and late == ['late\n']
+
+
 def test_connect(sandbox):
     handle = sandbox.commands.run('read line; echo "got $line"', background=True, **open_stdin())
     connected = create().commands.connect(handle.pid)
@@ -184,6 +219,23 @@ def test_raw_and_compressed(sandbox):
     assert bytes(sandbox.files.read(f'{path}/packed', format='bytes')) == content
 
 
+# since 2.63.0
+def test_iterables(sandbox):
+    path = new_directory(sandbox)
+    pieces = [bytes([number]) * 70_000 for number in range(40)]
+    expected = b''.join(pieces)
+    sandbox.files.write(f'{path}/plain', iter(pieces))
+    sandbox.files.write(f'{path}/packed', iter(pieces), gzip=True)
+    sandbox.files.write(f'{path}/none', iter([]))
+    sandbox.files.write(f'{path}/file', io.BytesIO(expected), gzip=True)
+    sandbox.files.write_files([{'path': f'{path}/{name}', 'data': iter(pieces)} for name in ('one', 'two')])
+    for name in ('plain', 'packed', 'file', 'one', 'two'):
+        assert bytes(sandbox.files.read(f'{path}/{name}', format='bytes')) == expected, name
+        streamed = b''.join(sandbox.files.read(f'{path}/{name}', format='stream', gzip=name == 'packed'))
+        assert streamed == expected, name
+    assert sandbox.files.get_info(f'{path}/none').size == 0
+
+
 # since 2.28.0
 def test_metadata(sandbox):
     path = new_directory(sandbox) + '/m'
@@ -203,6 +255,21 @@ def test_listing_and_details(sandbox):
         info = sandbox.files.get_info(f'{path}/f')
         assert (info.size, info.owner, info.permissions) == (3, 'user', '-rw-r--r--')
         assert sandbox.files.get_info(f'{path}/l').symlink_target == f'{path}/f'
+
+
+# since 2.63.0
+def test_symbolic_links(sandbox):
+    """N1: `list` leaves out broken links and loops by itself, whatever the daemon says."""
+    path = new_directory(sandbox)
+    sandbox.commands.run('mkdir d; touch f; ln -s f to-f; ln -s d to-d; ln -s nowhere broken; ln -s loop loop', cwd=path)
+    link = e2b.FileType.SYMLINK
+    targets = {'to-f': 'f', 'to-d': 'd', 'broken': 'broken', 'loop': 'loop'}
+    for name, target in targets.items():
+        info = sandbox.files.get_info(f'{path}/{name}')
+        assert (info.name, info.type, info.symlink_target) == (name, link, f'{path}/{target}'), info
+    listed = {entry.name: entry.type for entry in sandbox.files.list(path)}
+    assert listed == {'d': e2b.FileType.DIR, 'f': e2b.FileType.FILE, 'to-d': link, 'to-f': link}, listed
+    assert sandbox.files.rename(f'{path}/to-f', f'{path}/moved').type == link
 
 
 def test_make_rename_remove_exists(sandbox):
