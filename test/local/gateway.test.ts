@@ -44,3 +44,46 @@ test.each(['::1', '127.0.0.1', '127.1.2.3', '0.0.0.0', '::'])(
     await expect.poll(page, { timeout: 15_000 }).toBe(address)
   },
 )
+
+/** Answers every request with what it was asked. */
+const ECHO = `
+import http.server
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers['content-length']))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f'{self.path} {self.headers["x-access-token"]} '.encode() + body + b'\\n')
+http.server.HTTPServer(('127.0.0.1', 49999), Echo).serve_forever()
+`
+
+test('N24 runs of the code interpreter reach its port, which the daemon does not have', async () => {
+  await using sandbox = await createOn(plane)
+  await sandbox.files.write('echo.py', ECHO)
+  const headers = {
+    'e2b-sandbox-id': sandbox.sandboxId,
+    'e2b-sandbox-port': '49999',
+    'x-access-token': tokenOf(sandbox),
+    'content-type': 'application/json',
+  }
+  const body = '{"code":"1+1"}'
+  const execute = () => sendWhole(`${plane.sandboxUrl}/execute`, { method: 'POST', headers, body })
+  const closed = await execute()
+  expect([closed.status, JSON.parse(closed.text).message]).toEqual([502, 'The sandbox is running but port is not open'])
+  await sandbox.commands.run('exec python3 echo.py', { background: true, timeoutMs: 0 })
+  await expect
+    .poll(async () => (await execute()).text, { timeout: 15_000 })
+    .toBe(`/execute ${tokenOf(sandbox)} ${body}\n`)
+  const toDaemon = { ...headers, 'e2b-sandbox-port': '49983' }
+  expect((await sendWhole(`${plane.sandboxUrl}/execute`, { method: 'POST', headers: toDaemon, body })).status).toBe(404)
+})
+
+test('N25 a refusal is JSON with an integer code, which SDKs read in answers to RPCs too', async () => {
+  const headers = { 'e2b-sandbox-id': 'ino0such0sandbox', 'content-type': 'application/json' }
+  const { status, text } = await sendWhole(`${plane.sandboxUrl}/process.Process/List`, {
+    method: 'POST',
+    headers,
+    body: '{}',
+  })
+  expect([status, JSON.parse(text)]).toMatchObject([502, { code: 502, message: 'The sandbox was not found' }])
+})
