@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { keyPress, startsPerSecond, startTrue } from './commands.ts'
 import { bigFile, downloads, smallUploads, uploads } from './files.ts'
 import { init } from './init.ts'
+import { initVm } from './init-vm.ts'
 import type { Measure, Row } from './measure.ts'
 import { outputBinary, outputJson, outputLines } from './output.ts'
 import { pages } from './pages.ts'
@@ -25,6 +26,7 @@ const measures: readonly Measure[] = [
   metrics,
   stat,
   init,
+  initVm,
   pages,
   startTrue,
   startsPerSecond,

@@ -1,9 +1,13 @@
+import { relative } from 'node:path'
 import type { Reporter, TestCase, TestModule, TestRunEndReason, Vitest } from 'vitest/node'
 
 /** A process that a test left behind may hold the runner's pipes open, and then the runner never ends by itself. */
 const LEFTOVER_LIMIT_MS = 20_000
 
-/** Counts the tests of the whole run, prints why some were skipped, and closes with `N passed, N failed`. */
+/**
+ * Counts the tests of the whole run, prints why some were skipped and a line `failed: FILE > TITLE: MESSAGE` for each
+ * that failed, and closes with `N passed, N failed`. `.ci/run` repeats the lines that begin with `failed: `.
+ */
 export default class ClosingLine implements Reporter {
   #watching = false
 
@@ -20,6 +24,11 @@ export default class ClosingLine implements Reporter {
     const failed = count('failed') + brokenModules + errors.length + interrupted
     const skipped = tests.filter((test) => test.result().state === 'skipped')
     for (const line of skipReasons(skipped)) console.log(line)
+    for (const line of [
+      ...failures(modules),
+      ...errors.map((error) => `failed: outside of tests: ${messageOf(error)}`),
+    ])
+      console.log(line)
     if (errors.length > 0) console.log(`${errors.length} unhandled errors outside of tests`)
     if (reason === 'interrupted') console.log('the run was interrupted')
     console.log(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`)
@@ -31,6 +40,26 @@ export default class ClosingLine implements Reporter {
 function endAnyway(): void {
   console.error('a process that a test left behind keeps the run from ending')
   process.exit(1)
+}
+
+function failures(modules: readonly TestModule[]): string[] {
+  return modules.flatMap((module) => {
+    const file = relative('.', module.moduleId)
+    const own = module.errors().map((error) => `failed: ${file}: ${messageOf(error)}`)
+    const tests = [...module.children.allTests()].flatMap((test) => {
+      const result = test.result()
+      if (result.state === 'pending') return [`failed: ${file} > ${test.fullName}: did not end`]
+      if (result.state !== 'failed') return []
+      return [`failed: ${file} > ${test.fullName}: ${messageOf(result.errors[0])}`]
+    })
+    return [...own, ...tests]
+  })
+}
+
+/** The first line, cut: it stands behind the title. */
+function messageOf(error: unknown): string {
+  const message = error instanceof Object && 'message' in error ? String(error.message) : String(error)
+  return (message.split('\n', 1)[0] ?? '').slice(0, 200)
 }
 
 /** One line for each reason, with the number of tests that it skipped. */

@@ -1,6 +1,7 @@
 /**
- * Run in a network of its own, on the host's processor: a metadata service, a daemon as in a microVM, and an orchestrator that calls
- * `POST /init`, alone and beside callers who give up. Prints a `Measured` as JSON.
+ * Run in a network of its own, on the host's processor, by the measure `init-vm` and by a test: a metadata service, a
+ * daemon as in a microVM, and an orchestrator that calls `POST /init`, alone and beside callers who give up. Prints a
+ * `Measured` as JSON. Fails when a call is answered with another status than 204.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -8,10 +9,10 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { startDaemon } from '../_util/daemon.ts'
-import { HOST } from '../_util/micro-vm.ts'
-import { OPTIONS, startFakeMmds } from '../init/mmds/fake-mmds.ts'
-import { ON_MACHINE } from './processors.ts'
+import { startDaemon } from '../../test/_util/daemon.ts'
+import { HOST } from '../../test/_util/micro-vm.ts'
+import { OPTIONS, startFakeMmds } from '../../test/init/mmds/fake-mmds.ts'
+import { ON_MACHINE } from '../../test/orchestrator/processors.ts'
 
 /** Milliseconds from the first byte of a connection of its own until the answer, per call. */
 export interface Measured {
@@ -32,7 +33,7 @@ const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const accessTokenHash = createHash('sha512').update(TOKEN).digest('hex')
 
 await using _ = await startFakeMmds({ host: HOST, port: 80 }, { ...OPTIONS, address: '', accessTokenHash })
-const [first = 'nice', ...words] = [...ON_MACHINE, 'nice', '-n', '0', path('../../scripts/envd')]
+const [first = 'nice', ...words] = [...ON_MACHINE, 'nice', '-n', '0', path('../envd')]
 await using daemon = await startDaemon({ launch: [first, ...words], args: ['-isnotfc=false'] })
 
 await measure()
@@ -67,7 +68,7 @@ async function call(): Promise<number> {
 
 /** With the lowest priority on the host's processor: what is measured is not to wait for them. */
 async function startLeavers(): Promise<ChildProcess> {
-  const script = path('../../scripts/bench/init-leavers.ts')
+  const script = path('init-leavers.ts')
   const command = [process.execPath, script, daemon.url, String(LEAVERS), String(LEAVER_PATIENCE_MS)]
   const child = spawn('nice', ['-n', '39', ...command], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   await once(child, 'message')
