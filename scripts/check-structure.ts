@@ -15,6 +15,7 @@ const COMMON = ['errors.ts', 'config.ts', 'config', 'log.ts', 'version.ts', 'lib
 const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: [],
   budget: ['errors.ts'],
+  calls: ['budget'],
   json: ['errors.ts', 'lib'],
   native: ['lib', 'errors.ts'],
   users: [...COMMON, 'native'],
@@ -24,13 +25,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   logs: [...COMMON, 'native'],
   process: [...COMMON, 'users', 'native'],
   filesystem: [...COMMON, 'users', 'native'],
-  metrics: [...COMMON, 'native'],
+  metrics: [...COMMON, 'calls', 'native'],
   ports: [...COMMON, 'users', 'native'],
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process'],
   init: [...COMMON, 'users', 'native'],
   http: [...COMMON, 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
-  rpc: [...COMMON, 'users', 'process', 'filesystem', 'watch', 'metrics', 'ports', 'supervisor', 'http', 'gen'],
+  rpc: [...COMMON, 'calls', 'http'],
   'errors.ts': ['lib'],
   'program.ts': [],
   'version.ts': [],
@@ -38,11 +39,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   config: ['lib'],
   'log.ts': ['lib'],
 }
-const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts', 'parts.ts', 'start.ts']
-/** The faces of a feature to the wire may also use these. */
-const FACE = /^(process|filesystem|watch|metrics|supervisor|ports)\/(service|convert|entry)\.ts$/
-const FACE_MAY_IMPORT = ['rpc', 'gen']
-/** The vocabulary of the protocol: in `rpc/` and in the faces. Every other package is used in one file. */
+const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts', 'parts.ts', 'rpc-services.ts', 'start.ts']
+/** The faces of a feature to the wire may also use these. `rpc.ts` is its table of methods. */
+const FACE =
+  /^(process|filesystem|watch|metrics|supervisor|ports)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
+const FACE_MAY_IMPORT = ['calls', 'gen']
+/** The vocabulary of the protocol: in `rpc/`, in `calls/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']
 
 const MAX_LINES = 300
@@ -86,7 +88,9 @@ function direction({ file, target, typeOnly }: Import): string[] {
   if (ENTRY.includes(part) || target.startsWith('node:') || target === part) return []
   const face = FACE.test(inside)
   if (target.startsWith('npm:')) {
-    const wrong = PROTOCOL_PACKAGES.includes(target) ? part !== 'rpc' && !face : part === 'lib' && !typeOnly
+    const wrong = PROTOCOL_PACKAGES.includes(target)
+      ? part !== 'rpc' && part !== 'calls' && !face
+      : part === 'lib' && !typeOnly
     return wrong ? [`${file}: must not import ${target.slice(4)}`] : []
   }
   const allowed = [...(MAY_IMPORT[part] ?? []), ...(face ? FACE_MAY_IMPORT : [])]

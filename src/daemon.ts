@@ -3,7 +3,6 @@ import type { Cgroups } from './cgroups/cgroups.ts'
 import { createFilesystemFreeze } from './cgroups/freeze/filesystem-freeze.ts'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
-import { createFilesystemService } from './filesystem/service.ts'
 import { refuseForeignPages } from './http/access/foreign-pages.ts'
 import { warnOfOpenPort } from './http/access/open-port.ts'
 import { readTokenFile } from './http/access/token-file.ts'
@@ -29,7 +28,6 @@ import type { Logs } from './logs/logs.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
 import { memoryOf, openMachine } from './metrics/machine.ts'
 import type { Sampler } from './metrics/sampler.ts'
-import { createMetricsService } from './metrics/service.ts'
 import { setClock } from './native/index.ts'
 import {
   buildBudget,
@@ -45,16 +43,15 @@ import {
 } from './parts.ts'
 import { createLookAround } from './peers/look-around.ts'
 import type { PortTable } from './ports/port-table.ts'
-import { createPortsService } from './ports/service.ts'
 import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
 import { Registry } from './process/registry.ts'
 import { createProcessService } from './process/service.ts'
 import { untilSignalled } from './process/terminate.ts'
 import { rpcRoutes } from './rpc/routes.ts'
+import { rpcServices } from './rpc-services.ts'
 import { applyOwnPriority } from './startup/own-priority.ts'
 import { writeRunDir } from './startup/run-dir.ts'
-import { createSupervisorService } from './supervisor/service.ts'
 import { createDefaults, type Defaults } from './users/defaults.ts'
 import { openUsers, warnWithoutRoot } from './users/own-user.ts'
 import type { Inotify } from './watch/inotify.ts'
@@ -191,12 +188,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       composeRoutes(files),
       rpcRoutes({
         bodies,
-        process,
-        filesystem: createFilesystemService(files),
-        watch,
-        metrics: createMetricsService({ sampler }),
-        ports: createPortsService(ports, { showArguments: config.portArguments }),
-        supervisor: createSupervisorService(services),
+        services: rpcServices(config, { process, files, watch, sampler, ports, services }),
         ...{ budget, compressors: files.compressors, log },
         countCall: figures.calls.add,
         shutdown,

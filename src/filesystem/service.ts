@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ByteBudget } from '../budget/budget.ts'
+import type { Caller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import type {
   ListDirRequest,
@@ -13,7 +14,6 @@ import type {
   StatResponseSchema,
 } from '../gen/filesystem/filesystem_pb.js'
 import type { Log } from '../log.ts'
-import type { Caller } from '../rpc/caller.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'

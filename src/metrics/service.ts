@@ -1,15 +1,17 @@
 import { setImmediate } from 'node:timers/promises'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type Timestamp, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt'
+import type { StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import { type ListRequest, type SampleSchema, Source, type WatchRequest } from '../gen/metrics/metrics_pb.js'
-import type { StreamCaller } from '../rpc/caller.ts'
 import { HISTORY_SAMPLES, type History } from './history.ts'
 import type { Sample } from './sample.ts'
 import type { Sampler } from './sampler.ts'
 
 /** One item of a stream of samples. */
 export type MetricsItem = { readonly kind: 'sample'; readonly sample: Sample } | { readonly kind: 'keepalive' }
+
+type SampleMessage = MessageInitShape<typeof SampleSchema>
 
 /** The calls of `metrics.Metrics`. */
 export type MetricsService = ReturnType<typeof createMetricsService>
@@ -26,17 +28,16 @@ export function createMetricsService({ sampler }: { readonly sampler: Sampler })
       return { sample: toMessage(sampler.latest()) }
     },
 
-    /** The numbers of the samples in the request's range, oldest first: they become messages by and by, with `samplesOf`. */
-    async list({ from, to, limit }: ListRequest): Promise<readonly number[]> {
+    /** The samples in the request's range, oldest first, in pieces. Those that are not kept any more when it is their turn are left out. */
+    async *list({ from, to, limit }: ListRequest): AsyncGenerator<SampleMessage[], void> {
       const start = milliseconds(from) ?? Number.NEGATIVE_INFINITY
       const end = milliseconds(to) ?? Number.POSITIVE_INFINITY
       if (start > end) throw new AppError('invalid_argument', 'from must not be later than to')
-      return history.between(start, end).slice(limit === 0 ? 0 : -limit)
-    },
-
-    /** The samples of these numbers; those that are not kept any more are left out. */
-    samplesOf(numbers: readonly number[]): MessageInitShape<typeof SampleSchema>[] {
-      return numbers.flatMap((number) => history.at(number) ?? []).map(toMessage)
+      const numbers = history.between(start, end).slice(limit === 0 ? 0 : -limit)
+      for (let at = 0; at < numbers.length; at += SAMPLES_PER_TURN) {
+        const samples = numbers.slice(at, at + SAMPLES_PER_TURN).flatMap((number) => history.at(number) ?? [])
+        yield samples.map(toMessage)
+      }
     },
 
     /** Samples from a time on (or the latest), then each as it is taken. Ends with its caller, or with `resource_exhausted` an hour behind. */
@@ -59,7 +60,7 @@ export function createMetricsService({ sampler }: { readonly sampler: Sampler })
 }
 
 /** A sample as it travels. */
-export function toMessage(sample: Sample): MessageInitShape<typeof SampleSchema> {
+export function toMessage(sample: Sample): SampleMessage {
   const source = (fromGroup: number) => (fromGroup === 1 ? Source.CGROUP : Source.HOST)
   return {
     timestamp: timestampFromMs(sample.time),

@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+import type { StreamCaller } from '../calls/caller.ts'
 import { Family, type Filter, type ListenerSchema } from '../gen/ports/ports_pb.js'
-import type { StreamCaller } from '../rpc/caller.ts'
 import type { Listener, PortTable } from './port-table.ts'
 
 /** A listener as clients are told of it. */

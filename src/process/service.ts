@@ -1,3 +1,4 @@
+import type { Caller, StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import type {
   CloseStdinRequest,
@@ -15,7 +16,6 @@ import { countUnusable, LEFT_OUT } from '../lib/environment.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { after } from '../lib/timers.ts'
 import type { Log } from '../log.ts'
-import type { Caller, StreamCaller } from '../rpc/caller.ts'
 import { selectUser } from '../users/paths.ts'
 import { type AdoptRequest, adopt } from './adopt.ts'
 import { toConfig, toInfo, toInput, toSelector, toSize } from './convert.ts'

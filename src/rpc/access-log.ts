@@ -1,5 +1,6 @@
+import type { FinishedCall } from '../calls/finished-call.ts'
+import type { ServiceTable } from '../calls/service-table.ts'
 import type { Log } from '../log.ts'
-import type { FinishedCall } from '../metrics/calls.ts'
 
 /** A call that is under way. */
 export interface Operation {
@@ -26,26 +27,19 @@ export interface AccessLog {
 
 /** Where calls are told. */
 export interface AccessLogOptions {
+  /** Each names the logger of its calls, which its feature logs under as well. */
+  readonly services: readonly Pick<ServiceTable, 'service' | 'logger'>[]
   readonly log: Log
   readonly countCall: (call: FinishedCall) => void
-}
-
-/** The logger of each package's service, which its feature logs under as well. */
-const LOGGERS: Readonly<Record<string, string>> = {
-  process: 'process',
-  filesystem: 'filesystem',
-  metrics: 'metrics',
-  ports: 'port-forwarder',
-  supervisor: 'supervisor',
 }
 
 /** Ends of streams that are worth a look without every call: the client left, or its time was over (contract N42). */
 const STREAM_END_LEVELS: Readonly<Record<string, 'info' | 'warn'>> = { canceled: 'info', deadline_exceeded: 'warn' }
 
 /** Makes the access log of all calls. */
-export function createAccessLog({ log, countCall }: AccessLogOptions): AccessLog {
-  const loggers = new Map(Object.entries(LOGGERS).map(([name, logger]) => [name, log.named(logger)]))
-  const logOf = (method: string) => loggers.get(method.slice(0, method.indexOf('.'))) ?? log
+export function createAccessLog({ services, log, countCall }: AccessLogOptions): AccessLog {
+  const loggers = new Map(services.map(({ service, logger }) => [service.typeName, log.named(logger)]))
+  const logOf = (method: string) => loggers.get(method.slice(0, method.indexOf('/'))) ?? log
   const streams = new WeakSet<Operation>()
   return {
     streamStarted(operation) {

@@ -8,12 +8,12 @@ import {
 } from '@bufbuild/protobuf'
 import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
 import type { Memory } from '../budget/memory.ts'
+import type { Codec } from '../calls/message-frame.ts'
 import { AppError } from '../errors.ts'
 import { readJson } from '../json/read-json.ts'
 import type { Json } from '../json/tree.ts'
 import { fromUtf8 } from '../lib/utf8.ts'
 import { checkBinary } from './binary-limits.ts'
-import type { Codec } from './message-frame.ts'
 import { shapeOf } from './message-shape.ts'
 
 /** Up to this size a JSON text is parsed at once: whatever it says takes a few milliseconds. */

@@ -2,9 +2,9 @@ import { Code, ConnectError, type Interceptor } from '@connectrpc/connect'
 import type { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { AccessLog, Operation } from './access-log.ts'
+import type { CallDeps } from './call-deps.ts'
 import { toAppError, wireError } from './call-error.ts'
 import { operationKey } from './operation.ts'
-import type { CallDeps } from './stream-route.ts'
 
 /** The library's number of a code by its name on the wire: `not_found`. */
 const codes = new Map(

@@ -1,10 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { TableMethod } from '../calls/service-table.ts'
 import { AppError } from '../errors.ts'
 import { parseMediaType } from '../http/body/media-type.ts'
 import { parseTimeout } from './deadline.ts'
 
 /** What a method takes and gives, as far as its content types differ. */
 export type MethodKind = 'unary' | 'stream'
+
+/** The kind of a method. */
+export function kindOf({ description }: TableMethod): MethodKind {
+  return description.methodKind === 'unary' ? 'unary' : 'stream'
+}
 
 const GRPC = ['application/grpc', 'application/grpc+proto', 'application/grpc+json']
 const GRPC_WEB = ['application/grpc-web', 'application/grpc-web+proto', 'application/grpc-web+json']

@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type DescMethod, type Message, toJsonString } from '@bufbuild/protobuf'
 import type { Memory } from '../budget/memory.ts'
+import { ENVELOPE_BYTES } from '../calls/envelope.ts'
+import type { Codec } from '../calls/message-frame.ts'
+import type { TableMethod } from '../calls/service-table.ts'
 import { AppError } from '../errors.ts'
 import { Collected, tooLarge } from '../http/body/collected.ts'
 import { inflate } from '../http/body/inflate.ts'
@@ -9,17 +12,13 @@ import type { RequestBodies } from '../http/body/request-bodies.ts'
 import { createTurns } from '../lib/turns.ts'
 import { BodyChunks } from './body-chunks.ts'
 import { checkMessage, decodeMessage, SMALL_JSON } from './decode-message.ts'
-import { ENVELOPE_BYTES } from './envelope.ts'
 import { checkFlags, knownFlags } from './frame-flags.ts'
-import { splitInput } from './input-pieces.ts'
-import type { Codec } from './message-frame.ts'
-import { messageLimit } from './message-limits.ts'
 
 /** A call that the library serves. */
 export interface LibraryCall {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly method: DescMethod
+  readonly method: TableMethod
   readonly contentType: string
   /** Compression of its messages, as the header says. */
   readonly encoding: string | undefined
@@ -48,8 +47,8 @@ export function checkedBody(call: LibraryCall): AsyncIterable<Uint8Array> {
 
 async function* checkedEnvelopes(call: LibraryCall, signal: AbortSignal): AsyncGenerator<Buffer, void> {
   const { request, bodies, method } = call
-  const { kind } = messageLimit(nameOf(method))
-  const several = method.methodKind === 'client_streaming'
+  const { kind } = method.limit
+  const several = method.implementation.kind === 'client stream'
   // The library copies a message before it asks for the next one; one that is the only one it keeps to the end.
   const whole = bodies.memoryFor(request, kind)
   signal.addEventListener('abort', () => whole.release(), { once: true })
@@ -97,7 +96,7 @@ async function nextEnvelope(
   const length = head.bytes.readUInt32BE(1)
   checkFlags(flags, knownFlags(call.contentType))
   const isMessage = (flags & ~COMPRESSED) === 0
-  const limit = isMessage ? messageLimit(nameOf(call.method)).bytes : MAX_OTHER_BYTES
+  const limit = isMessage ? call.method.limit.bytes : MAX_OTHER_BYTES
   if (length > limit) throw tooLarge(limit)
   const payload = new Collected(memory, length)
   // The library says that it is not whole.
@@ -115,16 +114,16 @@ async function checked(
 ): Promise<Iterable<Buffer>> {
   const codec: Codec = /json/i.test(contentType) ? 'json' : 'proto'
   if (codec === 'proto') {
-    checkMessage(method.input, bytes)
+    checkMessage(method.description.input, bytes)
     return framed(0, bytes)
   }
   if (bytes.length <= SMALL_JSON) return framed(0, bytes)
   const { length } = bytes
-  const message = await decodeMessage(method.input, bytes, { codec, memory, signal })
-  const pieces = splitInput(message)
-  if (pieces === undefined && length > MAX_JSON_BYTES && messageLimit(nameOf(method)).kind === 'input')
-    throw tooLarge(MAX_JSON_BYTES)
-  return reencoded(method, pieces ?? [message])
+  const message = await decodeMessage(method.description.input, bytes, { codec, memory, signal })
+  const { implementation, limit } = method
+  const pieces = implementation.kind === 'client stream' ? implementation.split(message) : undefined
+  if (pieces === undefined && length > MAX_JSON_BYTES && limit.kind === 'input') throw tooLarge(MAX_JSON_BYTES)
+  return reencoded(method.description, pieces ?? [message])
 }
 
 function* reencoded(method: DescMethod, messages: Iterable<Message>): Generator<Buffer, void> {
@@ -137,8 +136,4 @@ function framed(flags: number, payload: Buffer): readonly Buffer[] {
   head.writeUInt8(flags, 0)
   head.writeUInt32BE(payload.length, 1)
   return [head, payload]
-}
-
-function nameOf({ parent, name }: DescMethod): string {
-  return `${parent.typeName}/${name}`
 }

@@ -1,26 +1,34 @@
-import { Code, ConnectError, createConnectRouter } from '@connectrpc/connect'
-import {
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from '@connectrpc/connect-node'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect'
+import { fastifyConnectPlugin } from '@connectrpc/connect-fastify'
+import { compressionGzip } from '@connectrpc/connect-node'
+import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { TableMethod } from '../calls/service-table.ts'
 import { AppError } from '../errors.ts'
+import { createFastify } from '../http/app/fastify.ts'
 import { refuseCall } from '../http/app/refuse-call.ts'
 import { errorFields } from '../lib/error-fields.ts'
-import type { Log } from '../log.ts'
+import type { CallDeps, RpcDeps } from './call-deps.ts'
 import { toAppError } from './call-error.ts'
 import { connectError, errorBoundary } from './error-boundary.ts'
 import { singleHeader } from './guard.ts'
 import { legacyClients } from './legacy.ts'
 import { checkedBody } from './library-body.ts'
 import { makeErrorsSendable } from './library-errors.ts'
+import { addService } from './library-services.ts'
 import { operationValues } from './operation.ts'
-import { addServices, type RpcDeps } from './services.ts'
-import type { CallDeps } from './stream-route.ts'
 
-/** Answers one call; writes to the raw response. Never rejects. */
-export type LibraryHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+/** A request of the daemon's app that the library is to answer. */
+export interface LibraryRequest {
+  readonly method: TableMethod
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+}
+
+/** Answers one call on the raw response, in its own time. Never throws. */
+export type ServeByLibrary = (call: LibraryRequest) => void
+
+type LibraryDeps = RpcDeps & CallDeps
 
 /** The library makes a URL of it, which nothing looks at, and fails for a name that is none. */
 const HOST = 'localhost'
@@ -32,63 +40,99 @@ const JSON_OPTIONS = {
 }
 
 /**
- * The library's handlers by path, for everything that is not served here: gRPC, gRPC-Web and StreamInput. All of the library can be
- * loaded at the first such call: few daemons ever see one.
+ * Loads the library, which serves gRPC, gRPC-Web and client streams: Connect's plugin for Fastify, in an app of its own that listens
+ * to nothing and is passed requests which the daemon's app has let in. So it can be loaded at the first such call.
  */
-export function libraryHandlers(deps: RpcDeps & CallDeps): ReadonlyMap<string, LibraryHandler> {
+export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
   makeErrorsSendable()
-  const router = createConnectRouter({
-    interceptors: [errorBoundary(deps), legacyClients],
+  const calls = new WeakMap<IncomingMessage, LibraryRequest>()
+  const callOf = ({ raw }: FastifyRequest): LibraryRequest => {
+    const call = calls.get(raw)
+    if (call === undefined) throw new Error('the request was not passed on')
+    return call
+  }
+  const app = createFastify({})
+  app.addHook('onRoute', (route) => {
+    route.handler = answering(route.handler, callOf, deps)
+  })
+  // The plugin reads the request itself only if there is no body yet.
+  app.addHook('preHandler', async (request) => {
+    request.body = bodyOf(callOf(request), deps)
+  })
+  app.register(fastifyConnectPlugin, {
+    interceptors: [errorBoundary(deps), legacyClients(deps.services)],
     acceptCompression: [compressionGzip],
     jsonOptions: JSON_OPTIONS,
     binaryOptions: { readUnknownFields: false },
     shutdownSignal: deps.shutdown,
+    routes: (router) => addRoutes(router, deps),
+    contextValues: (request) => operationValues(callOf(request)),
   })
-  addServices(router, deps)
-  return new Map(router.handlers.map((handler) => [handler.requestPath, serving(handler, deps)]))
+  await app.ready()
+  return (call) => {
+    const { raw } = call.request
+    raw.headers.host = HOST
+    if (raw.headers[':authority'] !== undefined) raw.headers[':authority'] = HOST
+    calls.set(raw, call)
+    app.routing(raw, call.reply.raw)
+  }
+}
+
+/** Puts all services on the router. A handler that fails is logged here: the plugin would write to the console. */
+function addRoutes(router: ConnectRouter, { services, budget, log }: LibraryDeps): void {
+  for (const table of services) addService(router, table, budget)
+  for (const [index, handler] of router.handlers.entries()) {
+    const logged: typeof handler = Object.assign(async (request: Parameters<typeof handler>[0]) => {
+      try {
+        return await handler(request)
+      } catch (error) {
+        if (ConnectError.from(error).code !== Code.Aborted)
+          log.error({ ...errorFields(error) }, 'an rpc failed unexpectedly')
+        throw new ConnectError('the handler failed', Code.Aborted)
+      }
+    }, handler)
+    router.handlers[index] = logged
+  }
 }
 
 const NEVER = new AbortController().signal
 
-type Handler = ReturnType<typeof createConnectRouter>['handlers'][number]
+function bodyOf({ method, request, reply }: LibraryRequest, { bodies, log }: LibraryDeps): AsyncIterable<Uint8Array> {
+  const { raw } = request
+  return checkedBody({
+    request: raw,
+    response: reply.raw,
+    method,
+    contentType: raw.headers['content-type'] ?? '',
+    encoding: singleHeader(raw.headers['connect-content-encoding'] ?? raw.headers['grpc-encoding']),
+    bodies,
+    failure: (error: unknown) => connectError(toAppError(error, NEVER, log)),
+  })
+}
 
-function serving(handler: Handler, { log, bodies }: CallDeps): LibraryHandler {
-  const failure = (error: unknown) => connectError(toAppError(error, NEVER, log))
-  return async (request, reply) => {
-    try {
-      const { raw } = request
-      raw.headers.host = HOST
-      if (raw.headers[':authority'] !== undefined) raw.headers[':authority'] = HOST
-      const call = universalRequestFromNodeRequest(raw, reply.raw, undefined, operationValues(request, reply.raw))
-      const body = checkedBody({
-        request: raw,
-        response: reply.raw,
-        method: handler.method,
-        contentType: raw.headers['content-type'] ?? '',
-        encoding: singleHeader(raw.headers['connect-content-encoding'] ?? raw.headers['grpc-encoding']),
-        bodies,
-        failure,
-      })
-      // As streams of the Connect protocol have it (contract N5).
-      if (handler.method.methodKind === 'server_streaming') reply.raw.setHeader('x-accel-buffering', 'no')
-      await universalResponseToNodeResponse(await handler({ ...call, body }), reply.raw)
-    } catch (error) {
-      giveUp(error, { request, reply, log })
-    }
+/**
+ * A handler of the plugin, which returns without an answer when it could not make or send one: such a call is ended here, so that no
+ * client waits for it.
+ */
+function answering(
+  handler: RouteHandlerMethod,
+  callOf: (request: FastifyRequest) => LibraryRequest,
+  { log }: LibraryDeps,
+): RouteHandlerMethod {
+  return async function (request, reply) {
+    const call = callOf(request)
+    const { raw } = reply
+    let closed = false
+    raw.once('close', () => {
+      closed = true
+    })
+    // As streams of the Connect protocol have it (contract N5).
+    if (call.method.implementation.kind === 'server stream') raw.setHeader('x-accel-buffering', 'no')
+    reply.hijack()
+    await handler.call(this, request, reply)
+    if (closed || raw.writableEnded || raw.destroyed) return
+    log.error({ operation_id: call.request.id }, 'an rpc could not be answered')
+    if (raw.headersSent) raw.destroy()
+    else refuseCall(call.request, call.reply, new AppError('internal', 'internal error'))
   }
-}
-
-interface Failed {
-  readonly request: FastifyRequest
-  readonly reply: FastifyReply
-  readonly log: Log
-}
-
-/** Ends a call whose answer could not be made or sent, so that no client waits for it. */
-function giveUp(error: unknown, { request, reply, log }: Failed): void {
-  if (reply.raw.writableEnded || reply.raw.destroyed) return
-  if (ConnectError.from(error).code !== Code.Aborted)
-    log.error({ operation_id: request.id, ...errorFields(error) }, 'an rpc could not be answered')
-  if (reply.raw.headersSent) return void reply.raw.destroy()
-  refuseCall(request, reply, new AppError('internal', 'internal error'))
 }

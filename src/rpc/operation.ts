@@ -11,8 +11,14 @@ export const connectionKey = createContextKey<object | undefined>(undefined, { d
 /** Carries what calls a function once the response is over, taken by its client or not. */
 export const onClosedKey = createContextKey<(closed: () => void) => void>(() => {}, { description: 'on_closed' })
 
+interface Exchange {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+}
+
 /** What the library is to carry for a request, which is logged by the interceptor. */
-export function operationValues(request: FastifyRequest, response: FastifyReply['raw']): ContextValues {
+export function operationValues({ request, reply }: Exchange): ContextValues {
+  const response = reply.raw
   request.loggedElsewhere = true
   const onClosed = (closed: () => void) => {
     if (response.destroyed) closed()

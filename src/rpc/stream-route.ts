@@ -1,54 +1,20 @@
-import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
+import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { ByteBudget } from '../budget/budget.ts'
-import { basicUsername } from '../http/access/basic-user.ts'
+import { ENVELOPE_BYTES } from '../calls/envelope.ts'
+import type { FrameSource, OpenStream } from '../calls/implementation.ts'
+import { type Codec, messageFrame } from '../calls/message-frame.ts'
+import type { TableMethod } from '../calls/service-table.ts'
 import type { RequestBodies } from '../http/body/request-bodies.ts'
-import { connectionOf } from '../http/server/connection.ts'
-import type { Compressors } from '../http/transfer/compressors.ts'
-import type { Log } from '../log.ts'
-import { EXCLUDE_HEADER } from '../watch/exclude-header.ts'
-import type { AccessLog } from './access-log.ts'
+import type { CallDeps } from './call-deps.ts'
 import { toAppError, wireError } from './call-error.ts'
-import type { StreamCaller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
+import { endOfStream, onlyMessage } from './connect-envelopes.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
 import { decodeMessage } from './decode-message.ts'
-import { ENVELOPE_BYTES, endOfStream, onlyMessage } from './envelope.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
-import { keepaliveInterval } from './keepalive.ts'
-import type { Codec } from './message-frame.ts'
-import { messageLimit } from './message-limits.ts'
+import { LEGACY_HEADER, reducing } from './legacy.ts'
+import { requestCaller, streamCaller } from './request-caller.ts'
 import { endWith, type RawResponse, writeFrames } from './stream-writer.ts'
-
-/** A stream that is under way. */
-export interface OpenStream {
-  /** Envelopes, ready to be sent. A failure ends the stream with its error. */
-  readonly frames: AsyncIterable<Uint8Array>
-  /** Aborts when the stream must end even though its client does not read. */
-  readonly ended: AbortSignal
-  readonly headers?: Readonly<Record<string, string>>
-  /** Told of every frame that was sent. */
-  readonly sent?: (frame: Uint8Array) => void
-}
-
-/** A server-streaming method that is served here, not by the library: its frames are made without messages. */
-export interface StreamMethod<I extends DescMessage = DescMessage> {
-  /** `package.Service/Method`. */
-  readonly name: string
-  readonly input: I
-  open(request: MessageShape<I>, caller: StreamCaller, codec: Codec): Promise<OpenStream>
-}
-
-/** What every call needs. */
-export interface CallDeps {
-  readonly log: Log
-  readonly budget: ByteBudget
-  readonly compressors: Compressors
-  readonly access: AccessLog
-  readonly bodies: RequestBodies
-  /** Aborts, with an AppError, when the daemon stops. */
-  readonly shutdown: AbortSignal
-}
 
 /** The codec of a content type that `serveStream` takes, undefined for all others. */
 export function streamCodec(contentType: string | undefined): Codec | undefined {
@@ -62,7 +28,7 @@ export function streamCodec(contentType: string | undefined): Codec | undefined 
  * last frame (contract D13), and there always is a last frame, unless the client has gone.
  */
 export async function serveStream(
-  method: StreamMethod,
+  method: TableMethod,
   codec: Codec,
   http: { readonly request: FastifyRequest; readonly reply: FastifyReply },
   deps: CallDeps,
@@ -101,42 +67,58 @@ interface Call {
   readonly bodies: RequestBodies
 }
 
-async function run(method: StreamMethod, call: Call): Promise<void> {
-  const { headers } = call.request
-  const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
+async function run(method: TableMethod, call: Call): Promise<void> {
+  const { codec, request, response } = call
+  const { implementation } = method
+  if (implementation.kind !== 'server stream') throw new Error(`${method.name} is no server stream`)
+  const timeout = parseTimeout(singleHeader(request.headers['connect-timeout-ms']))
   const deadline = timeout === undefined ? undefined : call.started + timeout
   const cancel = abortAt(deadline, call.over)
   try {
-    const caller = {
-      user: basicUsername(headers.authorization),
-      userAgent: headers['user-agent'] ?? '',
-      watchExclude: singleHeader(headers[EXCLUDE_HEADER]),
-      signal: call.over.signal,
-      keepalive: keepaliveInterval(singleHeader(headers['keepalive-ping-interval'])),
-      deadline,
-      connection: connectionOf(call.request.raw),
-      operationId: call.request.id,
-    }
-    const stream = await method.open(await readMessage(method, call), caller, call.codec)
-    writeHead(call.response, call.codec, stream.headers)
-    await writeFrames(call.response, stream.frames, { signal: stream.ended, sent: stream.sent, tally: call.sent })
+    const caller = streamCaller(requestCaller(request, call.over.signal), deadline)
+    const stream = await implementation.open(await readMessage(method, call), caller)
+    const reduce = reducing(method, caller)
+    writeHead(response, codec, reduce === undefined ? {} : { [LEGACY_HEADER]: 'true' })
+    const { frames, sent } = stream.frames?.(codec) ?? encodedFrames(stream, { ...method, codec, reduce })
+    await writeFrames(response, frames, { signal: stream.ended, sent, tally: call.sent })
   } finally {
     cancel()
   }
 }
 
-async function readMessage(method: StreamMethod, call: Call): Promise<MessageShape<DescMessage>> {
+interface FrameEncoding extends Pick<TableMethod, 'description' | 'reduce'> {
+  readonly codec: Codec
+}
+
+/** Messages that come together are one piece of bytes. */
+function encodedFrames(stream: OpenStream, encoding: FrameEncoding): FrameSource {
+  return { frames: framesOf(stream, encoding), sent: () => {} }
+}
+
+async function* framesOf(stream: OpenStream, encoding: FrameEncoding): AsyncGenerator<Uint8Array, void> {
+  const { description, codec, reduce } = encoding
+  for await (const messages of stream.messages()) {
+    const frames = messages.map((init) => {
+      const message = create(description.output, init)
+      reduce?.(message)
+      return messageFrame(description.output, message, codec)
+    })
+    yield frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames)
+  }
+}
+
+async function readMessage(method: TableMethod, call: Call): Promise<MessageShape<DescMessage>> {
   const { request, codec, over, bodies } = call
   checkVersion(singleHeader(request.headers['connect-protocol-version']))
   const encoding = singleHeader(request.headers['connect-content-encoding'])
   checkEncoding(encoding)
-  const { bytes: limit, kind } = messageLimit(method.name)
+  const { bytes: limit, kind } = method.limit
   const memory = bodies.memoryFor(request.raw, kind)
   const { signal } = over
   try {
     const body = await bodies.read(request.raw, { limit: limit + ENVELOPE_BYTES, memory, signal })
     const message = await onlyMessage(body, encoding, { limit, memory, signal })
-    return await decodeMessage(method.input, message, { codec, memory, signal })
+    return await decodeMessage(method.description.input, message, { codec, memory, signal })
   } finally {
     memory.release()
   }

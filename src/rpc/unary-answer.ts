@@ -5,8 +5,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/access/basic-user.ts'
 import { connectionOf } from '../http/server/connection.ts'
 import { takeOver } from '../http/server/take-over.ts'
+import type { CallDeps } from './call-deps.ts'
 import { singleHeader } from './guard.ts'
-import type { CallDeps } from './stream-route.ts'
 
 /** What a unary call is answered with. */
 export interface UnaryAnswer {

@@ -1,61 +1,18 @@
-import {
-  create,
-  type DescMessage,
-  type DescMethodUnary,
-  type MessageInitShape,
-  type MessageShape,
-} from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Memory } from '../budget/memory.ts'
-import { basicUsername } from '../http/access/basic-user.ts'
+import type { Codec } from '../calls/message-frame.ts'
+import type { TableMethod } from '../calls/service-table.ts'
 import { RETRY_AFTER_SECONDS } from '../http/app/error-response.ts'
 import { inflate } from '../http/body/inflate.ts'
-import type { RequestBodies } from '../http/body/request-bodies.ts'
-import { connectionOf } from '../http/server/connection.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
-import { EXCLUDE_HEADER } from '../watch/exclude-header.ts'
+import type { CallDeps } from './call-deps.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
-import type { Caller } from './caller.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
-import { decodeMessage } from './decode-message.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
-import { LEGACY_HEADER, reducedFor } from './legacy.ts'
-import { type Codec, encodeMessage } from './message-frame.ts'
-import { messageLimit } from './message-limits.ts'
-import type { CallDeps } from './stream-route.ts'
+import { LEGACY_HEADER } from './legacy.ts'
+import { requestCaller } from './request-caller.ts'
 import { sendAnswer, type UnaryAnswer } from './unary-answer.ts'
-
-/** A unary method, ready to be called with bytes. */
-export interface UnaryMethod {
-  /** `package.Service/Method`. */
-  readonly name: string
-  /** Decodes, calls, encodes. Rejects with AppError. */
-  call(request: RequestBytes, caller: Caller): Promise<UnaryAnswer>
-}
-
-/** A request as it came, inflated, and the memory that it may take. */
-export interface RequestBytes {
-  readonly bytes: Buffer
-  readonly codec: Codec
-  readonly memory: Memory
-}
-
-/** Makes a UnaryMethod of a method's description and the function that answers it. */
-export function unaryMethod<I extends DescMessage, O extends DescMessage>(
-  method: DescMethodUnary<I, O>,
-  run: (request: MessageShape<I>, caller: Caller) => MessageInitShape<O> | Promise<MessageInitShape<O>>,
-): UnaryMethod {
-  return {
-    name: `${method.parent.typeName}/${method.name}`,
-    async call({ bytes, codec, memory }, caller) {
-      const request = await decodeMessage(method.input, bytes, { codec, memory, signal: caller.signal })
-      const answer = create(method.output, await run(request, caller))
-      const legacy = reducedFor(caller.userAgent, method.parent.typeName, answer)
-      return { body: encodeMessage(method.output, answer, codec), legacy }
-    },
-  }
-}
+import { callUnary } from './unary-call.ts'
 
 /** The codec of a content type that `serveUnary` takes, undefined for all others. */
 export function unaryCodec(contentType: string | undefined): Codec | undefined {
@@ -66,7 +23,7 @@ export function unaryCodec(contentType: string | undefined): Codec | undefined {
 
 /** Serves one unary call in the Connect protocol (contract A22 to A27). */
 export async function serveUnary(
-  method: UnaryMethod,
+  method: TableMethod,
   codec: Codec,
   http: { readonly request: FastifyRequest; readonly reply: FastifyReply },
   deps: CallDeps,
@@ -79,7 +36,7 @@ export async function serveUnary(
   const detach = abortWithClient(reply.raw, over, deps.shutdown)
   const sending = { ...deps, request, reply, signal: over.signal }
   try {
-    const { received, ...found } = await answer(method, codec, { request, over, started, bodies: deps.bodies })
+    const { received, ...found } = await answer(method, codec, { ...deps, request, over, started })
     if (found.legacy) reply.header(LEGACY_HEADER, 'true')
     reply.type(`application/${codec}`)
     const cancel = found.rest === undefined ? undefined : abortAt(deadlineOf(request, started), over)
@@ -105,11 +62,10 @@ function deadlineOf({ headers }: FastifyRequest, started: number): number | unde
   return timeout === undefined ? undefined : started + timeout
 }
 
-interface Call {
+interface Call extends Pick<CallDeps, 'bodies' | 'budget'> {
   readonly request: FastifyRequest
   readonly over: AbortController
   readonly started: number
-  readonly bodies: RequestBodies
 }
 
 interface Answered extends UnaryAnswer {
@@ -117,30 +73,26 @@ interface Answered extends UnaryAnswer {
   readonly received: number
 }
 
-async function answer(method: UnaryMethod, codec: Codec, call: Call): Promise<Answered> {
-  const { request, over, started, bodies } = call
+async function answer(method: TableMethod, codec: Codec, call: Call): Promise<Answered> {
+  const { request, over, started, bodies, budget } = call
   const { headers } = request
   checkVersion(singleHeader(headers['connect-protocol-version']))
   const encoding = headers['content-encoding']
   checkEncoding(encoding)
   const cancel = abortAt(deadlineOf(request, started), over)
-  const { bytes: limit, kind } = messageLimit(method.name)
+  const { bytes: limit, kind } = method.limit
   const memory = bodies.memoryFor(request.raw, kind)
   try {
     const { signal } = over
     const body = await bodies.read(request.raw, { limit, memory, signal })
     const bytes = encoding === 'gzip' ? await inflate(body, { limit, memory, signal }) : body
-    const caller = {
-      user: basicUsername(headers.authorization),
-      userAgent: headers['user-agent'] ?? '',
-      watchExclude: singleHeader(headers[EXCLUDE_HEADER]),
-      signal,
-      connection: connectionOf(request.raw),
-      operationId: request.id,
-    }
+    const caller = requestCaller(request, signal)
     const received = body.length
     if (bytes !== body) memory.free(body)
-    return { ...(await unlessAborted(method.call({ bytes, codec, memory }, caller), signal)), received }
+    return {
+      ...(await unlessAborted(callUnary(method, { bytes, codec, memory }, { caller, budget }), signal)),
+      received,
+    }
   } finally {
     // Input that still waits for a process was taken back.
     memory.release()

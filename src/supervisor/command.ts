@@ -53,7 +53,7 @@ export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<
   const nobody = new AbortController().signal
   const { process, reader } = await deps.processes.run(
     { config, tag, terminal: undefined, stdin: interactive, replay: interactive, outlives: interactive, routine },
-    { user: deps.user, signal: nobody, userAgent: '', keepalive: 0, deadline: undefined },
+    { user: deps.user, signal: nobody, userAgent: '', header: () => undefined, keepalive: 0, deadline: undefined },
   )
   reader.close()
   return followed(process, marker)

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { Caller, StreamCaller } from '../calls/caller.ts'
 import type { AppError } from '../errors.ts'
 import type { EntryInfo } from '../filesystem/entry.ts'
 import { createFileUsers } from '../filesystem/file-user.ts'
@@ -12,13 +13,12 @@ import {
 } from '../gen/filesystem/filesystem_pb.js'
 import { cleanPath } from '../lib/clean-path.ts'
 import { createTurns } from '../lib/turns.ts'
-import type { Caller, StreamCaller } from '../rpc/caller.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { Users } from '../users/users.ts'
 import type { Change } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
-import { parseExcludeHeader } from './exclude-header.ts'
+import { EXCLUDE_HEADER, parseExcludeHeader } from './exclude-header.ts'
 import type { Pollers } from './pollers.ts'
 import { openWatcher, type WatcherDeps, type WatchOptions } from './watcher.ts'
 
@@ -136,7 +136,7 @@ async function optionsOf(
   const actor = await createFileUsers(users, strictFileUsers)(user)
   const path = cleanPath(resolvePath(request.path, user, defaults.workdir))
   const { recursive, allowNetworkMounts } = request
-  const exclude = parseExcludeHeader(caller.watchExclude)
+  const exclude = parseExcludeHeader(caller.header(EXCLUDE_HEADER))
   return { path, actor, recursive, allowNetworkMounts, exclude, user: user.name }
 }
 

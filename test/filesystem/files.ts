@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { expect } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
+import type { Caller } from '../../src/calls/caller.ts'
 import { createFilesystemService } from '../../src/filesystem/service.ts'
 import {
   type EntryInfo,
@@ -14,7 +15,6 @@ import {
   StatResponseSchema,
 } from '../../src/gen/filesystem/filesystem_pb.js'
 import type { Log } from '../../src/log.ts'
-import type { Caller } from '../../src/rpc/caller.ts'
 import { collected } from '../_util/collected.ts'
 import { makePeople, type People } from '../_util/people.ts'
 
@@ -36,7 +36,9 @@ export async function startFiles(options: { strictFileUsers?: boolean } = {}): P
   const log: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => log }
   const budget = createByteBudget(256 * 1024 * 1024)
   const service = createFilesystemService({ users: people.users, defaults, budget, log, ...options })
-  const by = (user?: string, signal = new AbortController().signal): Caller => ({ user, signal, userAgent: 'test' })
+  const by = (user?: string, signal = new AbortController().signal): Caller => {
+    return { user, signal, userAgent: 'test', header: () => undefined }
+  }
   const present = ({ entry }: { entry?: EntryInfo | undefined }): EntryInfo => {
     if (entry === undefined) throw new Error('no entry')
     return entry

@@ -61,12 +61,14 @@ test('Watch tells of a state that changes', async () => {
   stream.close()
 })
 
+const nobody = { user: undefined, userAgent: '', header: () => undefined, deadline: undefined }
+
 test('Watch keeps an idle stream alive', async () => {
   const socket = { address: '127.0.0.1', port: 3000, onlyIpv6: false, uid: 0, inode: '0' }
   const forwards = new Forwards(undefined, takeNotes())
   const table = new PortTable({ readSockets: async () => [socket], forwards, users: createUsers(), log: takeNotes() })
   const over = new AbortController()
-  const caller = { user: undefined, userAgent: '', keepalive: 20, deadline: undefined, signal: over.signal }
+  const caller = { ...nobody, keepalive: 20, signal: over.signal }
   const items = createPortsService(table, { showArguments: true }).watch(undefined, caller)
   expect((await items.next()).value).toMatchObject({ kind: 'snapshot', listeners: [{ port: 3000 }], more: false })
   expect((await items.next()).value).toEqual({ kind: 'keepalive' })
@@ -82,7 +84,7 @@ test('Watch tells more listeners than one message should have in several', async
   const forwards = new Forwards(undefined, takeNotes())
   const table = new PortTable({ readSockets: async () => sockets, forwards, users: createUsers(), log: takeNotes() })
   const { signal } = new AbortController()
-  const caller = { user: undefined, userAgent: '', keepalive: 9_000, deadline: undefined, signal }
+  const caller = { ...nobody, keepalive: 9_000, signal }
   const ports: number[] = []
   for await (const item of createPortsService(table, { showArguments: true }).watch(undefined, caller)) {
     if (item.kind !== 'snapshot') throw new Error(`${item.kind} within the snapshot`)

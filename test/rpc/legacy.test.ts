@@ -1,6 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { create } from '@bufbuild/protobuf'
 import { expect, test } from 'vitest'
+import { reduce } from '../../src/filesystem/legacy.ts'
 import {
   EntryInfoSchema,
   EventType,
@@ -9,7 +10,6 @@ import {
   RemoveWatcherResponseSchema,
   WatchDirResponseSchema,
 } from '../../src/gen/filesystem/filesystem_pb.js'
-import { isLegacy, reduce } from '../../src/rpc/legacy.ts'
 import { call, start, transcript } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { sharedDaemon } from './shared-daemon.ts'
@@ -57,7 +57,6 @@ test.each(['connect-python/1.0', 'Connect-Python', 'e2b-python-sdk/2.0', 'connec
     expect(answer.body).toMatchObject({
       entry: { name: 'one', permissions: expect.any(String), owner: expect.any(String) },
     })
-    expect(isLegacy(agent)).toBe(false)
   },
 )
 

@@ -3,29 +3,34 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { expect, test } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
 import { createMemory } from '../../src/budget/memory.ts'
+import { list } from '../../src/calls/builders.ts'
+import { ORDINARY_MESSAGE } from '../../src/calls/message-limit.ts'
 import {
   EventType,
   Filesystem,
   GetWatcherEventsRequestSchema,
   GetWatcherEventsResponseSchema,
 } from '../../src/gen/filesystem/filesystem_pb.js'
-import { listMethod } from '../../src/rpc/list-method.ts'
-import type { FilesystemEvent } from '../../src/watch/service.ts'
+import { callUnary } from '../../src/rpc/unary-call.ts'
 import { collected } from '../_util/collected.ts'
 
 const COUNT = 60_000
 const events = Array.from({ length: COUNT }, (_, i) => ({ name: `some/file/with/a/name/${i}`, type: EventType.CREATE }))
 const budget = createByteBudget(1024 * 1024)
-const method = listMethod(
-  Filesystem.method.getWatcherEvents,
-  { name: 'events', wrap: (some: readonly FilesystemEvent[]) => ({ events: [...some] }) },
-  {
-    run: async function* () {
-      for (let at = 0; at < COUNT; at += 256) yield events.slice(at, at + 256)
-    },
-    budget,
+const implementation = list<typeof GetWatcherEventsRequestSchema, typeof GetWatcherEventsResponseSchema, 'events'>(
+  'events',
+  async function* () {
+    for (let at = 0; at < COUNT; at += 256) yield events.slice(at, at + 256)
   },
 )
+const description = Filesystem.method.getWatcherEvents
+const method = { name: 'GetWatcherEvents', description, implementation, limit: ORDINARY_MESSAGE, reduce: undefined }
+const nobody = { user: undefined, userAgent: '', header: () => undefined }
+
+function poll(signal = new AbortController().signal) {
+  return callUnary(method, { bytes: request, codec: 'proto', memory }, { caller: { ...nobody, signal }, budget })
+}
+
 const request = Buffer.from(
   toBinary(GetWatcherEventsRequestSchema, create(GetWatcherEventsRequestSchema, { watcherId: 'w' })),
 )
@@ -41,8 +46,7 @@ test('a poll of 60,000 events lets others have their turn while it is encoded', 
       turns++
     }
   })()
-  const caller = { user: undefined, userAgent: '', signal: new AbortController().signal }
-  const { body, rest } = await method.call({ bytes: request, codec: 'proto', memory }, caller)
+  const { body, rest } = await poll()
   expect(body.length).toBeLessThan(128 * 1024)
   expect(budget.usage().listing).toBeGreaterThan(0)
   const pieces = rest === undefined ? [] : await collected(rest)
@@ -59,14 +63,12 @@ test('a poll of 60,000 events lets others have their turn while it is encoded', 
 test('a call whose client has gone is not encoded to its end', async () => {
   const gone = new AbortController()
   gone.abort(new Error('gone'))
-  const caller = { user: undefined, userAgent: '', signal: gone.signal }
-  await expect(method.call({ bytes: request, codec: 'proto', memory }, caller)).rejects.toThrow('gone')
+  await expect(poll(gone.signal)).rejects.toThrow('gone')
   expect(budget.usage().listing).toBe(0)
 })
 
 test('a rest that nobody wants gives back what it held', async () => {
-  const caller = { user: undefined, userAgent: '', signal: new AbortController().signal }
-  const { rest } = await method.call({ bytes: request, codec: 'proto', memory }, caller)
+  const { rest } = await poll()
   await rest?.next()
   await rest?.return()
   expect(budget.usage().listing).toBe(0)

@@ -1,12 +1,6 @@
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
-import {
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  type FastifyServerOptions,
-  fastify,
-} from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../../errors.ts'
 import type { AccessToken } from '../../init/access-token.ts'
 import type { Log } from '../../log.ts'
@@ -17,6 +11,7 @@ import { applyCors } from '../access/cors.ts'
 import { discardRest } from '../server/discard-rest.ts'
 import { logRequests } from './access-log.ts'
 import { createErrorHandler } from './error-response.ts'
+import { createFastify } from './fastify.ts'
 import { answerUnrouted, sendNotFound } from './not-found.ts'
 import { pathOf } from './path.ts'
 import { NO_TARGET, normaliseTarget, WHOLE_SERVER } from './request-target.ts'
@@ -34,17 +29,6 @@ export interface AppOptions {
   readonly routes: readonly ((app: FastifyInstance) => void)[]
 }
 
-type SchemaCompilers = NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>
-
-/**
- * No route has a schema, and Fastify's own compilers, which it would load nevertheless, are a third of a megabyte of code. The
- * cast: their types name properties of that code.
- */
-const noSchemas = {
-  buildValidator: () => () => () => true,
-  buildSerializer: () => () => JSON.stringify,
-} as unknown as SchemaCompilers
-
 /**
  * Builds the HTTP application: CORS, access token, Basic username, then the route, in this order and for every path
  * (contract A17). It listens to nothing; the caller awaits `ready()` before it accepts connections, and `close()` at the end.
@@ -53,24 +37,19 @@ export function buildApp(options: AppOptions): FastifyInstance {
   const { log, token, users } = options
   const handleError = createErrorHandler(log)
   let operations = 0
-  const app = fastify({
+  const app = createFastify({
     genReqId: () => String(++operations),
-    logger: false,
-    exposeHeadRoutes: false,
     return503OnClosing: false,
     serverFactory: (handler) =>
       options.serverFactory((request, response) => {
         normaliseTarget(request)
         handler(request, response)
       }),
-    schemaController: { compilersFactory: noSchemas },
     frameworkErrors: (error, request, reply) => handleError(error, request, reply),
     // The listener answers what is not a request: it knows what else is under way on the connection.
     clientErrorHandler: () => {},
   })
   app.setErrorHandler(handleError)
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   logRequests(app, log)
   // Answered, and perhaps not read to its end.
   app.addHook('onResponse', async ({ raw }) => discardRest(raw))

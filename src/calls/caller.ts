@@ -5,8 +5,8 @@ export interface Caller {
   /** Aborts when the client leaves, its deadline passes or the daemon stops; its reason is the AppError to answer with. */
   readonly signal: AbortSignal
   readonly userAgent: string
-  /** The header Watch-Exclude, as it was sent. */
-  readonly watchExclude?: string | undefined
+  /** A header of the request, by its name in small letters; several of one name are joined with commas. */
+  readonly header: (name: string) => string | undefined
   /** The connection that the call came by, for its share of the byte budget; undefined for the daemon's own calls. */
   readonly connection?: object | undefined
   /** The request's number, for log lines; undefined for the daemon's own calls. */

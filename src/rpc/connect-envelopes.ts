@@ -1,8 +1,7 @@
+import { ENVELOPE_BYTES, envelope } from '../calls/envelope.ts'
 import { AppError } from '../errors.ts'
 import { type InflateOptions, inflate } from '../http/body/inflate.ts'
 
-/** Flags and length, before each message of a stream. */
-export const ENVELOPE_BYTES = 5
 const COMPRESSED = 1
 const END_OF_STREAM = 2
 
@@ -22,20 +21,6 @@ export async function onlyMessage(bytes: Buffer, encoding: string | undefined, h
   if (message.length < length) throw truncated(`${message.length} of ${length} bytes of a message`)
   if (bytes.length > ENVELOPE_BYTES + length) throw new AppError('unimplemented', 'unary request has multiple messages')
   return (flags & COMPRESSED) === 0 ? message : uncompress(message, encoding, how)
-}
-
-/** One envelope: flags, length, payload of `length` bytes written by `fill` at the given offset, in memory from `allocate`. */
-export function envelope(
-  flags: number,
-  length: number,
-  fill: (frame: Buffer, offset: number) => void,
-  allocate: (length: number) => Buffer = Buffer.allocUnsafe,
-): Buffer {
-  const frame = allocate(ENVELOPE_BYTES + length)
-  frame.writeUInt8(flags, 0)
-  frame.writeUInt32BE(length, 1)
-  fill(frame, ENVELOPE_BYTES)
-  return frame
 }
 
 /** The last envelope of a stream: `{}`, or the error that ended it. */

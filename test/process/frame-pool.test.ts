@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { FramePool } from '../../src/rpc/frame-pool.ts'
+import { FramePool } from '../../src/process/frame-pool.ts'
 
 test('memory that was given back serves the next frame', () => {
   const pool = new FramePool()

@@ -1,11 +1,11 @@
 import { create } from '@bufbuild/protobuf'
+import { envelope } from '../calls/envelope.ts'
+import { type Codec, messageFrame } from '../calls/message-frame.ts'
 import { StartResponseSchema } from '../gen/process/process_pb.js'
-import { toEvent } from '../process/convert.ts'
-import type { StreamItem } from '../process/follow.ts'
-import type { Chunk, StreamName } from '../process/output-log.ts'
-import { envelope } from './envelope.ts'
+import { toEvent } from './convert.ts'
+import type { StreamItem } from './follow.ts'
 import type { FramePool } from './frame-pool.ts'
-import { type Codec, messageFrame } from './message-frame.ts'
+import type { Chunk, StreamName } from './output-log.ts'
 
 /**
  * The frame of one chunk of output. It is made once per codec, also for many readers: handing bytes straight into a frame

@@ -1,14 +1,11 @@
-import { create, type Message } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 import { type StreamInputRequest, StreamInputRequestSchema } from '../gen/process/process_pb.js'
 
 /** Bytes of one piece. The library takes 20 ms for it in base64. */
 const PIECE = 256 * 1024
 
-/** One message of StreamInput as several with the same input, in order; undefined for any other message. */
-export function splitInput(message: Message): Iterable<StreamInputRequest> | undefined {
-  if (message.$typeName !== StreamInputRequestSchema.typeName) return undefined
-  // The type name says so.
-  const { event } = message as StreamInputRequest
+/** One message of StreamInput as several with the same input, in order; undefined for one without input. */
+export function splitInput({ event }: StreamInputRequest): Iterable<StreamInputRequest> | undefined {
   const input = event.case === 'data' ? event.value.input?.input : undefined
   return input?.case === undefined ? undefined : pieces(input)
 }

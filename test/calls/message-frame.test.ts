@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { expect, test } from 'vitest'
+import { encodeMessage } from '../../src/calls/message-frame.ts'
 import { SendInputRequestSchema } from '../../src/gen/process/process_pb.js'
-import { encodeMessage } from '../../src/rpc/message-frame.ts'
 
 test('A22 bytes that are a view of larger memory are sent as they are in JSON', () => {
   // With the flags of the daemon, some of which bring another base64 into the engine.

@@ -1,0 +1,77 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { clientStream, list, openedStream, unary } from '../calls/builders.ts'
+import type { StreamCaller } from '../calls/caller.ts'
+import type { Codec } from '../calls/message-frame.ts'
+import type { MessageLimit } from '../calls/message-limit.ts'
+import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
+import { Process, type ProcessEventSchema } from '../gen/process/process_pb.js'
+import { toEvent } from './convert.ts'
+import { type Followed, follow } from './follow.ts'
+import { FramePool } from './frame-pool.ts'
+import { chunkFrame, itemFrame } from './frames.ts'
+import { splitInput } from './input-pieces.ts'
+import type { Chunk } from './output-log.ts'
+import type { ProcessService } from './service.ts'
+
+const MIB = 1024 * 1024
+
+/** The kernel takes 6 MiB of arguments and variables, which JSON may write twice as long. */
+const COMMAND: MessageLimit = { bytes: 16 * MIB, kind: 'body' }
+
+/** The 16 MiB that may wait for a process (`MAX_QUEUED_BYTES`), in base64. */
+const INPUT: MessageLimit = { bytes: 24 * MIB, kind: 'input' }
+
+/** The methods of `process.Process`. */
+export function processRpc(service: ProcessService): ServiceTable {
+  const pool = new FramePool()
+  return serviceTable(Process, {
+    // Each process may have 2 MiB of arguments and environment.
+    list: list('processes', async () => service.list().processes, { batch: 1 }),
+    connect: openedStream(async (request, caller) => following(await service.connect(request, caller), caller, pool)),
+    start: openedStream(async (request, caller) => following(await service.start(request, caller), caller, pool), {
+      limit: COMMAND,
+    }),
+    update: unary(service.update),
+    streamInput: clientStream(service.streamInput, { limit: INPUT, split: splitInput }),
+    sendInput: unary(service.sendInput, { limit: INPUT }),
+    sendSignal: unary(service.sendSignal),
+    closeStdin: unary(service.closeStdin),
+  })
+}
+
+/** Start and Connect have the same response but for its name. */
+interface EventResponse {
+  readonly event: MessageInitShape<typeof ProcessEventSchema>
+}
+
+/** A retained exit status is sent immediately: nothing ends its stream before. */
+const NEVER = new AbortController().signal
+
+function following(followed: Followed, caller: StreamCaller, pool: FramePool) {
+  return {
+    ended: 'reader' in followed ? followed.reader.signal : NEVER,
+    messages: () => messagesOf(followed, caller),
+    frames: (codec: Codec) => ({
+      frames: framesOf(followed, caller, { codec, pool }),
+      sent: (frame: Uint8Array) => pool.give(frame),
+    }),
+  }
+}
+
+async function* messagesOf(followed: Followed, { keepalive }: StreamCaller): AsyncGenerator<EventResponse[], void> {
+  for await (const item of follow(followed, keepalive, copyOf)) yield [{ event: toEvent(item) }]
+}
+
+/** Messages are encoded after the chunk's memory may have been written again. */
+function copyOf({ stream, bytes }: Chunk) {
+  return { stream, bytes: Uint8Array.from(bytes) }
+}
+
+async function* framesOf(
+  followed: Followed,
+  { keepalive }: StreamCaller,
+  { codec, pool }: { readonly codec: Codec; readonly pool: FramePool },
+): AsyncGenerator<Uint8Array, void> {
+  for await (const item of follow(followed, keepalive, (chunk) => chunkFrame(chunk, codec, pool)))
+    yield itemFrame(item, codec)
+}

@@ -1,0 +1,114 @@
+import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf'
+import type { ByteBudget, Hold } from '../budget/budget.ts'
+import type { Caller } from '../calls/caller.ts'
+import { type Codec, encodeMessage } from '../calls/message-frame.ts'
+import type { TableMethod } from '../calls/service-table.ts'
+import { createTurns } from '../lib/turns.ts'
+import type { UnaryAnswer } from './unary-answer.ts'
+
+/** Bytes that are written at once: a write costs as much as encoding some entries. */
+const PIECE_BYTES = 32 * 1024
+
+/** Longer answers are sent in pieces, each made when the client has taken the one before. */
+const WHOLE_BYTES = 64 * 1024
+
+/** What a list that is under way takes: an answer of `WHOLE_BYTES`, a batch as objects and as bytes, what the feature has read ahead. */
+export const LIST_BYTES = 256 * 1024
+
+/** Answers that have a part of the list each. */
+type Parts = AsyncGenerator<MessageInitShape<DescMessage>, void>
+
+/** How a list is encoded. */
+export interface ListEncoding extends Pick<TableMethod, 'reduce'> {
+  /** JSON name of the field that is the list. */
+  readonly field: string
+  readonly output: DescMessage
+  readonly codec: Codec
+  readonly caller: Caller
+}
+
+/** A short list as a whole; of a long one the beginning, and the rest to be sent as the client takes it. */
+export async function listAnswer(
+  parts: Parts,
+  { budget, ...encoding }: ListEncoding & { readonly budget: ByteBudget },
+): Promise<UnaryAnswer> {
+  const hold = listHold(budget, encoding.caller)
+  hold.grow(LIST_BYTES)
+  return begun(released(larger(listPieces(parts, encoding)), hold), encoding)
+}
+
+/** The account of a list's memory. */
+export function listHold(budget: ByteBudget, { connection, user = '' }: Caller): Hold {
+  return budget.hold('listing', { connection, user })
+}
+
+/** The answer in pieces of bytes, one at least, which are the whole one when they are put together. */
+export async function* listPieces(parts: Parts, encoding: ListEncoding): AsyncGenerator<Buffer, void> {
+  const { field, codec, caller } = encoding
+  const turns = createTurns()
+  const [head, tail] = [Buffer.from(`{"${field}":[`), Buffer.from(']}')]
+  let empty = true
+  for await (const part of parts) {
+    const bytes = encoded(part, encoding)
+    await turns.next()
+    caller.signal.throwIfAborted()
+    if (codec === 'proto') yield bytes
+    else if (bytes.length > head.length) {
+      const items = bytes.subarray(head.length, bytes.length - tail.length)
+      yield Buffer.concat([empty ? head : COMMA, items])
+    } else continue
+    empty = false
+  }
+  if (empty) yield encoded({}, encoding)
+  else if (codec === 'json') yield tail
+}
+
+const COMMA = Buffer.from(',')
+
+function encoded(part: MessageInitShape<DescMessage>, { output, codec, reduce }: ListEncoding): Buffer {
+  const message = create(output, part)
+  reduce?.(message)
+  return encodeMessage(output, message, codec)
+}
+
+/** The same bytes in fewer pieces. */
+async function* larger(answer: AsyncGenerator<Buffer, void>): AsyncGenerator<Buffer, void> {
+  let parts: Buffer[] = []
+  let size = 0
+  for await (const part of answer) {
+    parts.push(part)
+    size += part.length
+    if (size < PIECE_BYTES) continue
+    yield Buffer.concat(parts)
+    parts = []
+    size = 0
+  }
+  if (size > 0) yield Buffer.concat(parts)
+}
+
+/** The same pieces; the hold is released after the last one, or when nobody wants more. */
+async function* released(answer: AsyncGenerator<Buffer, void>, hold: Hold): AsyncGenerator<Buffer, void> {
+  try {
+    yield* answer
+  } finally {
+    hold.release()
+  }
+}
+
+async function begun(
+  answer: AsyncGenerator<Buffer, void>,
+  { caller, reduce }: Pick<ListEncoding, 'caller' | 'reduce'>,
+): Promise<UnaryAnswer> {
+  const legacy = reduce !== undefined
+  const parts: Buffer[] = []
+  for (let size = 0; size < WHOLE_BYTES; ) {
+    const item = await answer.next()
+    if (item.done) return { body: Buffer.concat(parts), legacy }
+    parts.push(item.value)
+    size += item.value.length
+  }
+  // Nobody would end it.
+  if (caller.signal.aborted) await answer.return()
+  caller.signal.throwIfAborted()
+  return { body: Buffer.concat(parts), legacy, rest: answer }
+}
