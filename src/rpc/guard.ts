@@ -50,10 +50,12 @@ export function mediaType(header: string | undefined): string {
 
 /**
  * Rewrites the timeout headers into what the library understands the way this daemon does (`parseTimeout`), and takes
- * compression off gRPC streams. Throws `invalid_argument` for a header that is no timeout.
+ * compression off gRPC streams. Throws `invalid_argument` for a header that is no timeout, or of another version of Connect.
  */
 export function normaliseHeaders(request: FastifyRequest, kind: MethodKind): void {
   const { headers } = request.raw
+  if (mediaType(headers['content-type']).startsWith('application/connect+'))
+    checkVersion(singleHeader(headers['connect-protocol-version']))
   const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
   if (timeout === undefined) delete headers['connect-timeout-ms']
   else headers['connect-timeout-ms'] = String(Math.min(timeout, MAX_TIMEOUT_MS))

@@ -117,9 +117,10 @@ async function checked(
     checkMessage(method.description.input, bytes)
     return framed(0, bytes)
   }
-  if (bytes.length <= SMALL_JSON) return framed(0, bytes)
   const { length } = bytes
   const message = await decodeMessage(method.description.input, bytes, { codec, memory, signal })
+  // As it came: the library decodes so little at once.
+  if (length <= SMALL_JSON) return framed(0, bytes)
   const { implementation, limit } = method
   const pieces = implementation.kind === 'client stream' ? implementation.split(message) : undefined
   if (pieces === undefined && length > MAX_JSON_BYTES && limit.kind === 'input') throw tooLarge(MAX_JSON_BYTES)

@@ -7,7 +7,7 @@ import {
   type JsonValue,
   toBinary,
 } from '@bufbuild/protobuf'
-import { SERVICES } from '../rpc/every-call.ts'
+import { SERVICES } from '../rpc/services.ts'
 import type { Random } from './random.ts'
 
 /** A request that is well-formed HTTP, whatever it means. */

@@ -1,20 +1,26 @@
 import { Code } from '@connectrpc/connect'
-import { compressionGzip, createConnectTransport } from '@connectrpc/connect-node'
+import {
+  compressionGzip,
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from '@connectrpc/connect-node'
 import { expect, test } from 'vitest'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { CALLS, SERVICES, visit } from './every-call.ts'
+import { CALLS, visit } from './every-call.ts'
 import { goTransport } from './go-transport.ts'
+import { METHODS, nameOf } from './services.ts'
 import { sharedDaemon } from './shared-daemon.ts'
 import { heard } from './typed-clients.ts'
 
 const daemon = sharedDaemon({ args: ['-isnotfc', '-start-cmd', 'sleep 1000', '-ready-cmd', 'true'] })
 
-/** Binary, gzip both ways, also for the smallest message. */
-function connectNode(httpVersion: '1.1' | '2') {
+/** Gzip both ways, also for the smallest message. */
+function connectNode(httpVersion: '1.1' | '2', useBinaryFormat: boolean) {
   return createConnectTransport({
     baseUrl: daemon().url,
     httpVersion,
-    useBinaryFormat: true,
+    useBinaryFormat,
     sendCompression: compressionGzip,
     acceptCompression: [compressionGzip],
     compressMinBytes: 0,
@@ -22,15 +28,22 @@ function connectNode(httpVersion: '1.1' | '2') {
 }
 
 const CLIENTS = {
-  'connect-node over HTTP/1.1': () => connectNode('1.1'),
-  'connect-node over HTTP/2': () => connectNode('2'),
+  'Connect in binary over HTTP/1.1': () => connectNode('1.1', true),
+  'Connect in binary over HTTP/2': () => connectNode('2', true),
+  'Connect in JSON over HTTP/1.1': () => connectNode('1.1', false),
+  'Connect in JSON over HTTP/2': () => connectNode('2', false),
+  'gRPC-Web over HTTP/1.1': () => createGrpcWebTransport({ baseUrl: daemon().url, httpVersion: '1.1' }),
+  'gRPC-Web over HTTP/2': () => createGrpcWebTransport({ baseUrl: daemon().url, httpVersion: '2' }),
+  'gRPC in binary': () => createGrpcTransport({ baseUrl: daemon().url }),
+  'gRPC in JSON': () => createGrpcTransport({ baseUrl: daemon().url, useBinaryFormat: false }),
   'the bytes of connect-go': () => goTransport(daemon().url, { sendGzip: false }),
   'the bytes of connect-go that sends gzip': () => goTransport(daemon().url, { sendGzip: true }),
 }
-const METHODS = SERVICES.flatMap(({ typeName, methods }) => methods.map(({ name }) => `${typeName}/${name}`))
-const ROWS = METHODS.flatMap((method) => Object.entries(CLIENTS).map(([client, make]) => ({ method, client, make })))
+const ROWS = METHODS.map(nameOf).flatMap((method) =>
+  Object.entries(CLIENTS).map(([client, make]) => ({ method, client, make })),
+)
 
-test.each(ROWS)('A22 A25 $method in binary with gzip, through $client', async ({ method, make }) => {
+test.each(ROWS)('A22 A25 D77 $method answers $client', async ({ method, make }) => {
   const call = CALLS[method]
   if (call === undefined) throw new Error(`${method} has no call in every-call.ts`)
   await using dir = await makeTmpDir()

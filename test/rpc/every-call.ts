@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import type { DescService, MessageInitShape } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type Client, createClient, type Transport } from '@connectrpc/connect'
 import { expect } from 'vitest'
 import { EventType, Filesystem } from '../../src/gen/filesystem/filesystem_pb.js'
@@ -8,9 +8,6 @@ import { Ports } from '../../src/gen/ports/ports_pb.js'
 import { Process, type StreamInputRequestSchema } from '../../src/gen/process/process_pb.js'
 import { State, Supervisor } from '../../src/gen/supervisor/supervisor_pb.js'
 import { heard, started } from './typed-clients.ts'
-
-/** Every service that the daemon has. */
-export const SERVICES: readonly DescService[] = [Process, Filesystem, Metrics, Supervisor, Ports]
 
 /** Clients of all of them, a directory to work in, and a tag that nobody else uses. */
 export interface Visit {
