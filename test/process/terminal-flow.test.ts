@@ -55,7 +55,7 @@ test('D51 a terminal that takes no input costs no processor time, and the others
   expect((await cpuSeconds(daemon.pid)) - before).toBeLessThan(0.5)
   await end(silent)
   expect((await blocked).body).toMatchObject({
-    code: 'internal',
+    code: 'failed_precondition',
     message: expect.stringMatching(/^error writing to tty: /),
   })
   await end(other)
