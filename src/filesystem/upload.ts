@@ -119,7 +119,7 @@ async function discard({ fd, made, device }: EmptyFile, { path, owner }: UploadT
 
 function writeError(error: unknown, { announcedBytes }: UploadTarget): AppError {
   if (error instanceof AppError) return error
-  if (error instanceof Stalled) return new AppError('deadline_exceeded', `error writing file: ${error.message}`)
+  if (error instanceof Stalled) return new AppError('stalled', `error writing file: ${error.message}`)
   if (isOutOfSpace(error)) {
     const attempt = announcedBytes === undefined ? '' : `attempted to write ${announcedBytes} bytes: `
     return new AppError('no_space', `${attempt}not enough disk space available`, { cause: error })

@@ -36,7 +36,7 @@ export const OCTETS = { 'content-type': 'application/octet-stream' }
 
 /** Instead of the usual. */
 interface FrontFileOptions {
-  readonly uploadIdleMs?: number
+  readonly stallMs?: number
   readonly strictFileUsers?: boolean
   readonly budget?: ByteBudget
   readonly compressors?: Compressors
@@ -57,7 +57,7 @@ export async function startFilesFront(options: FrontFileOptions = {}): Promise<F
       return front.token
     },
     get bodies() {
-      return front.bodies
+      return { ...front.bodies, stallMs: options.stallMs ?? front.bodies.stallMs }
     },
     log,
   }

@@ -29,7 +29,10 @@ async function half(path: string, type: string, part: string | Buffer = '{"a'): 
 test.each([
   ['/init', 'application/json', /^HTTP\/1\.1 408 /],
   ['/files/compose', 'application/json', /^HTTP\/1\.1 408 /],
+  ['/files?path=/tmp/stalled', 'application/octet-stream', /^HTTP\/1\.1 408 /],
+  ['/files?path=/tmp/stalled', 'multipart/form-data; boundary=b', /^HTTP\/1\.1 408 /],
   ['/process.Process/List', 'application/json', /"code":"deadline_exceeded"/],
+  ['/process.Process/StreamInput', 'application/connect+proto', /"code":"deadline_exceeded"/],
   ['/process.Process/Start', 'application/connect+json', /"code":"deadline_exceeded"/],
   ['/process.Process/List', 'application/grpc-web+proto', /grpc-status: 4/],
 ])('a body that stalls on %s (%s) is given up', async (path, type, answer) => {

@@ -44,13 +44,13 @@ export async function withDecodedBody<T>(
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
   let damage: AppError | undefined
   gunzip.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'Z_BUF_ERROR') damage = unreadable(error.message)
+    if (error.code !== 'Z_BUF_ERROR') damage ??= unreadable(error.message)
   })
   const header = Promise.withResolvers<void>()
   const feeding = pump(body, gunzipSink(gunzip, header), { signal, idleMs })
   feeding.catch((error: Error) => {
     header.reject(headerError(error))
-    if (error instanceof Stalled) damage = new AppError('deadline_exceeded', `error writing file: ${error.message}`)
+    if (error instanceof Stalled) damage = new AppError('stalled', `error writing file: ${error.message}`)
     gunzip.destroy(error)
   })
   try {

@@ -9,6 +9,7 @@ import type { Defaults } from '../../users/defaults.ts'
 import type { Users } from '../../users/users.ts'
 import { checkFileAccess } from '../access/signature.ts'
 import { bodyEncodingOf, withDecodedBody } from '../body/decoded-body.ts'
+import type { RequestBodies } from '../body/request-bodies.ts'
 import { connectionOf } from '../server/connection.ts'
 import { discardRest } from '../server/discard-rest.ts'
 import type { Compressors } from '../transfer/compressors.ts'
@@ -26,14 +27,10 @@ export interface FilesDeps {
   readonly budget: ByteBudget
   readonly compressors: Compressors
   readonly log: Log
-  /** Milliseconds without a byte after which an upload fails; default 60,000. */
-  readonly uploadIdleMs?: number
+  readonly bodies: Pick<RequestBodies, 'stallMs'>
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
 }
-
-/** Slower than any pause of a working connection, sooner than a person gives up. */
-const UPLOAD_IDLE_MS = 60_000
 
 /**
  * `GET /files` and `POST /files` (contract B4 to B50): downloads and uploads of any size, in constant memory. Expects an app that
@@ -96,7 +93,7 @@ async function upload(
   const user = await fileUser(await findFileUser(deps.users, userName))
   const metadata = metadataOf(request.raw.rawHeaders)
   checkMetadata(metadata)
-  const idleMs = deps.uploadIdleMs ?? UPLOAD_IDLE_MS
+  const idleMs = deps.bodies.stallMs
   const what = 'error resolving path'
   const stored = await withDecodedBody(request.raw, { encoding, idleMs }, ({ stream, signal }) =>
     receiveUpload(stream, {

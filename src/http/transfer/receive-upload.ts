@@ -125,7 +125,7 @@ function formError(error: unknown): unknown {
     return new AppError('invalid_argument', `error reading form: ${error.message}`, { cause: error })
   }
   if (error instanceof Stalled) {
-    return new AppError('deadline_exceeded', `error reading form: ${error.message}`, { cause: error })
+    return new AppError('stalled', `error reading form: ${error.message}`, { cause: error })
   }
   return error
 }
