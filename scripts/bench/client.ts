@@ -18,6 +18,9 @@ export interface Call {
   readonly onData?: (piece: Buffer) => void
 }
 
+/** The user of every call, as SDKs name it. */
+export const USER = { authorization: 'Basic cm9vdDo=' }
+
 /** Plain HTTP/1.1 over kept connections, with nothing in between: what is measured is the daemon, as far as possible. */
 export class Client {
   readonly url: URL
@@ -31,22 +34,25 @@ export class Client {
   send({ method, path, headers = {}, body, onData }: Call): Promise<Answer> {
     const { hostname: host, port } = this.url
     return new Promise((resolve, reject) => {
-      const outgoing = request({ agent: this.#agent, host, port, method, path, headers }, (response) => {
-        const pieces: Buffer[] = []
-        let size = 0
-        response.on('data', (piece: Buffer) => {
-          size += piece.length
-          if (onData === undefined) pieces.push(piece)
-          else onData(piece)
-        })
-        response.on('error', reject)
-        response.on('end', () => {
-          const status = response.statusCode ?? 0
-          const answer = { status, size, body: Buffer.concat(pieces) }
-          if (status < 300) resolve(answer)
-          else reject(new Error(`${method} ${path}: ${status} ${answer.body}`))
-        })
-      })
+      const outgoing = request(
+        { agent: this.#agent, host, port, method, path, headers: { ...USER, ...headers } },
+        (response) => {
+          const pieces: Buffer[] = []
+          let size = 0
+          response.on('data', (piece: Buffer) => {
+            size += piece.length
+            if (onData === undefined) pieces.push(piece)
+            else onData(piece)
+          })
+          response.on('error', reject)
+          response.on('end', () => {
+            const status = response.statusCode ?? 0
+            const answer = { status, size, body: Buffer.concat(pieces) }
+            if (status < 300) resolve(answer)
+            else reject(new Error(`${method} ${path}: ${status} ${answer.body}`))
+          })
+        },
+      )
       outgoing.on('error', reject)
       if (Buffer.isBuffer(body) || typeof body === 'string' || body === undefined) outgoing.end(body)
       else body.on('error', reject).pipe(outgoing)

@@ -1,20 +1,27 @@
 /**
  * Measures the daemon and prints its figures beside those of the reference.
  * --only a,b   these measures only     --repeat N   the better of N runs     --url URL   a daemon that runs already
+ * --against COMMAND   another daemon with the same flags, in turn with this one; prints the medians of --rounds N (3) and their ratio
  */
 import { parseArgs } from 'node:util'
-import { keyPress, startsPerSecond, startTrue } from './commands.ts'
+import { bare } from './bare.ts'
+import { startsPerSecond, startTrue } from './commands.ts'
+import { compare } from './compare.ts'
 import { bigFile, downloads, smallUploads, uploads } from './files.ts'
+import { firstCalls } from './first-calls.ts'
 import { init } from './init.ts'
 import { initVm } from './init-vm.ts'
+import { inputEcho, keyPress } from './input.ts'
+import { kills } from './kills.ts'
 import type { Measure, Row } from './measure.ts'
 import { outputBinary, outputJson, outputLines } from './output.ts'
 import { pages } from './pages.ts'
-import { bestOf, printTable, writeResults } from './report.ts'
+import { bestOf, printComparison, printTable, writeResults } from './report.ts'
 import { health, list, metrics, stat } from './requests.ts'
+import { compose, multipart, smallFiles } from './small-files.ts'
 import { spawnLatency } from './spawn.ts'
 import { idle, peak, startUp } from './start.ts'
-import { makeTarget } from './target.ts'
+import { type Command, makeTarget, OWN } from './target.ts'
 import { watching } from './watch.ts'
 import { watchTree } from './watch-tree.ts'
 
@@ -22,6 +29,8 @@ import { watchTree } from './watch-tree.ts'
 const measures: readonly Measure[] = [
   idle,
   startUp,
+  bare,
+  firstCalls,
   health,
   metrics,
   stat,
@@ -36,8 +45,13 @@ const measures: readonly Measure[] = [
   uploads,
   downloads,
   smallUploads,
+  smallFiles,
+  multipart,
+  compose,
   list,
   keyPress,
+  inputEcho,
+  kills,
   watching,
   watchTree,
   peak,
@@ -45,8 +59,17 @@ const measures: readonly Measure[] = [
   spawnLatency,
 ]
 
+/** Of this daemon alone: they say nothing about another one. */
+const OWN_MEASURES: readonly Measure[] = [initVm, spawnLatency]
+
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, repeat: { type: 'string', default: '1' }, url: { type: 'string' } },
+  options: {
+    only: { type: 'string' },
+    repeat: { type: 'string', default: '1' },
+    url: { type: 'string' },
+    against: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+  },
 })
 const only = values.only?.split(',')
 const unknown = only?.filter((name) => !measures.some((measure) => measure.name === name)) ?? []
@@ -57,18 +80,37 @@ if (unknown.length > 0) {
 const chosen = measures.filter(({ name }) => only?.includes(name) ?? true)
 
 const date = new Date()
-const runs: Row[][] = []
-for (let i = 0; i < Number(values.repeat); i++) runs.push(await runAll())
-const rows = bestOf(runs)
-printTable(rows)
-console.log(`written to ${await writeResults(rows, date)}`)
+if (values.against === undefined) await measureAlone(Number(values.repeat))
+else await measureAgainst(values.against.split(/\s+/), Number(values.rounds))
+
+async function measureAlone(repeat: number): Promise<void> {
+  const runs: Row[][] = []
+  for (let i = 0; i < repeat; i++) runs.push(await runAll(chosen, OWN, values.url))
+  const rows = bestOf(runs)
+  printTable(rows)
+  console.log(`written to ${await writeResults({ rows }, date)}`)
+}
+
+/** The two in turn, so that what the machine does meanwhile hits both. */
+async function measureAgainst(other: Command, rounds: number): Promise<void> {
+  const common = chosen.filter((measure) => !OWN_MEASURES.includes(measure))
+  const own: Row[][] = []
+  const others: Row[][] = []
+  for (let i = 0; i < rounds; i++) {
+    own.push(await runAll(common, OWN))
+    others.push(await runAll(common, other))
+  }
+  const comparison = compare(own, others)
+  printComparison(comparison)
+  console.log(`written to ${await writeResults({ other, rounds, comparison }, date)}`)
+}
 
 /** Every measure, against one daemon. A measure that fails is told and has no rows. */
-async function runAll(): Promise<Row[]> {
-  await using target = await makeTarget(values.url)
+async function runAll(wanted: readonly Measure[], command: Command, url?: string): Promise<Row[]> {
+  await using target = await makeTarget(command, url)
   const rows: Row[] = []
-  for (const { name, run } of chosen) {
-    console.error(`measuring ${name}`)
+  for (const { name, run } of wanted) {
+    console.error(`measuring ${name} of ${url ?? command[0]}`)
     try {
       rows.push(...(await run(target)))
     } catch (error) {

@@ -34,6 +34,11 @@ export interface Latency {
   readonly p99: number
 }
 
+/** The rows of a latency. @param reference figures of the reference daemon, where they are known. */
+export function latencyRows(name: string, latency: Latency, reference: Partial<Latency> = {}): Row[] {
+  return (['p50', 'p95', 'p99'] as const).map((part) => lower(`${name} ${part}, ms`, latency[part], reference[part]))
+}
+
 /** Times `call`, one after another, `count` times after `warm` untimed ones. */
 export async function latencyOf(
   call: (index: number) => Promise<unknown>,

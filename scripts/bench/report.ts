@@ -1,17 +1,27 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, loadavg, release } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import type { Comparison } from './compare.ts'
 import type { Row } from './measure.ts'
 
-/** Prints the rows as a table. */
+/** Prints the rows as a table, beside the reference's figures. */
 export function printTable(rows: readonly Row[]): void {
   const cells = rows.map(({ measure, value, reference, note }) => [
     measure,
     value === undefined ? `- (${note ?? 'not measured'})` : shown(value),
     reference === undefined ? '' : String(reference),
   ])
-  const lines = [['measure', 'this daemon', 'reference'], ...cells]
-  const widths = [0, 1, 2].map((column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+  print([['measure', 'this daemon', 'reference'], ...cells])
+}
+
+/** Prints both daemons' figures and their ratio. */
+export function printComparison(rows: readonly Comparison[]): void {
+  const cells = rows.map(({ measure, own, other, ratio }) => [measure, ...[own, other, ratio].map(shown)])
+  print([['measure', 'this daemon', 'the other', 'ratio'], ...cells])
+}
+
+function print(lines: readonly (readonly string[])[]): void {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
   for (const line of lines)
     console.log(
       line
@@ -22,13 +32,14 @@ export function printTable(rows: readonly Row[]): void {
 }
 
 /** Three digits that count. */
-function shown(value: number): string {
+function shown(value: number | undefined): string {
+  if (value === undefined) return '-'
   if (value >= 100) return value.toFixed(0)
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2)
+  return value >= 10 ? value.toFixed(1) : value.toFixed(value < 0.1 ? 3 : 2)
 }
 
-/** Writes the rows to `bench-results/<date>.json`; gives the path. */
-export async function writeResults(rows: readonly Row[], date: Date): Promise<string> {
+/** Writes the figures to `bench-results/<date>.json`; gives the path. */
+export async function writeResults(results: object, date: Date): Promise<string> {
   const dir = fileURLToPath(new URL('../../bench-results/', import.meta.url))
   await mkdir(dir, { recursive: true })
   const path = `${dir}${date.toISOString().slice(0, 19).replaceAll(':', '-')}.json`
@@ -39,7 +50,7 @@ export async function writeResults(rows: readonly Row[], date: Date): Promise<st
     load: loadavg()[0],
     node: process.version,
   }
-  await writeFile(path, `${JSON.stringify({ date: date.toISOString(), machine, rows }, undefined, 2)}\n`)
+  await writeFile(path, `${JSON.stringify({ date: date.toISOString(), machine, ...results }, undefined, 2)}\n`)
   return path
 }
 

@@ -1,20 +1,20 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { latencyOf, lower, type Measure } from './measure.ts'
+import { latencyOf, latencyRows, type Measure, type Row } from './measure.ts'
 
 export const health: Measure = {
   name: 'health',
   async run({ client }) {
-    const { p50 } = await latencyOf(() => client.send({ method: 'GET', path: '/health' }), { count: 1000 })
-    return [lower('GET /health p50, ms', p50, 0.245)]
+    const latency = await latencyOf(() => client.send({ method: 'GET', path: '/health' }), { count: 3000, warm: 1000 })
+    return latencyRows('GET /health', latency, { p50: 0.11 })
   },
 }
 
 export const metrics: Measure = {
   name: 'metrics',
   async run({ client }) {
-    const { p50 } = await latencyOf(() => client.send({ method: 'GET', path: '/metrics' }), { count: 300 })
-    return [lower('GET /metrics p50, ms', p50, 0.47)]
+    const latency = await latencyOf(() => client.send({ method: 'GET', path: '/metrics' }), { count: 300 })
+    return latencyRows('GET /metrics', latency, { p50: 0.47 })
   },
 }
 
@@ -22,24 +22,35 @@ export const stat: Measure = {
   name: 'stat',
   async run({ client }) {
     const call = () => client.unary('filesystem.Filesystem/Stat', { path: '/etc/passwd' })
-    const { p50 } = await latencyOf(call, { count: 1000 })
-    return [lower('Stat p50, ms', p50, 0.32)]
+    return latencyRows('Stat', await latencyOf(call, { count: 3000, warm: 1000 }), { p50: 0.14, p95: 0.2 })
   },
 }
 
-const ENTRIES = 10_000
+const SIZES: readonly (readonly [entries: number, count: number, reference?: number])[] = [
+  [10, 1000],
+  [1000, 100],
+  [10_000, 10, 139],
+]
+
+/** The fewest bytes that an entry takes. */
+const MIN_ENTRY_BYTES = 100
 
 export const list: Measure = {
   name: 'list',
   async run({ client, dir }) {
-    const path = join(dir, 'list')
-    await mkdir(path, { recursive: true })
-    for (let i = 0; i < ENTRIES; i++) await writeFile(join(path, `file${i}`), '')
-    const call = async () => {
-      const { size } = await client.unary('filesystem.Filesystem/ListDir', { path, depth: 1 })
-      if (size < ENTRIES * 100) throw new Error(`the list has only ${size} bytes`)
+    const rows: Row[] = []
+    for (const [entries, count, reference] of SIZES) {
+      const path = join(dir, `list-${entries}`)
+      await mkdir(path, { recursive: true })
+      for (let i = 0; i < entries; i++) await writeFile(join(path, `file${i}`), '')
+      const call = async () => {
+        const { size } = await client.unary('filesystem.Filesystem/ListDir', { path, depth: 1 })
+        if (size < entries * MIN_ENTRY_BYTES) throw new Error(`the list has only ${size} bytes`)
+      }
+      const known = reference === undefined ? {} : { p50: reference }
+      const latency = await latencyOf(call, { count, warm: Math.min(count, 30) })
+      rows.push(...latencyRows(`ListDir of ${entries} entries`, latency, known))
     }
-    const { p50 } = await latencyOf(call, { count: 10, warm: 2 })
-    return [lower('ListDir of 10,000 entries p50, ms', p50, 231)]
+    return rows
   },
 }

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { lower, type Measure, quantile, type Row } from './measure.ts'
-import { cpuOf, end, launch, memoryOf, type Target } from './target.ts'
+import { cpuOf, end, memoryOf, type Target } from './target.ts'
 
 const STARTS = 9
 const SETTLE_MS = 2_000
@@ -8,14 +8,14 @@ const WATCHED_MS = 5_000
 
 const OWN_ONLY = 'only for a daemon that the benchmark starts'
 
-/** From exec to listening: the median of several starts, after one that fills the compile cache. */
+/** From exec to listening: the median of several starts, after one that brings its files into memory. */
 export const startUp: Measure = {
   name: 'start-up',
-  async run({ dir, pid }) {
+  async run({ launch, pid }) {
     if (pid === undefined) return [lower('from exec to listening, ms', undefined, 20, OWN_ONLY)]
     const times: number[] = []
     for (let i = 0; i <= STARTS; i++) {
-      const launched = await launch(dir)
+      const launched = await launch()
       if (i > 0) times.push(launched.milliseconds)
       await end(launched)
     }

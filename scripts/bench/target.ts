@@ -2,10 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from './client.ts'
+
+/** How a daemon is started: the program and its arguments, before those that the benchmark adds. */
+export type Command = readonly string[]
+
+/** This project's own daemon, as built. */
+export const OWN: Command = [fileURLToPath(new URL('../envd', import.meta.url))]
 
 /** The daemon that is measured. Disposing stops it, if it was started here, and removes the directory. */
 export interface Target extends AsyncDisposable {
@@ -14,33 +21,62 @@ export interface Target extends AsyncDisposable {
   readonly pid: number | undefined
   /** A directory of the measurement's own, on the same machine as the daemon. */
   readonly dir: string
+  /** Starts another daemon of the same kind. */
+  launch(): Promise<Launched>
 }
-
-const LAUNCHER = fileURLToPath(new URL('../envd', import.meta.url))
 
 /** A started daemon. */
 export interface Launched {
   readonly child: ChildProcess
   readonly url: string
-  /** From the call of exec to the line that tells the address. */
+  /** From the call of exec to the first connection that it accepts. */
   readonly milliseconds: number
 }
 
-/** Starts the built daemon on a free port with its files in `dir`. */
-export async function launch(dir: string): Promise<Launched> {
+const STARTED_WITHIN_MS = 20_000
+
+/**
+ * Starts a daemon with the flags that all of them have, in a session of its own: the kernel's autogroups share processors out by session
+ * (sched(7)), so that a daemon in its client's session would get half of what it gets in a sandbox.
+ */
+export async function launch(command: Command, dir: string): Promise<Launched> {
+  const port = await freePort()
+  const [file = '', ...rest] = command
+  const own = command === OWN ? ['-address', '127.0.0.1', '-run-dir', join(dir, 'run'), '-kill-on-exit'] : []
   const started = performance.now()
-  const args = ['-port', '0', '-address', '127.0.0.1', '-run-dir', join(dir, 'run'), '-isnotfc', '-kill-on-exit']
-  const child = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  let output = ''
-  const url = await new Promise<string>((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`the daemon ended with ${code}: ${output}`)))
-    child.stdout.on('data', (text) => {
-      output += text
-      const address = /listening on (http:\/\/\S+)\n/.exec(output)?.[1]
-      if (address !== undefined) resolve(address)
-    })
+  const child = spawn(file, [...rest, '-port', String(port), '-isnotfc', ...own], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    detached: true,
   })
-  return { child, url, milliseconds: performance.now() - started }
+  let failure: Error | undefined
+  child.once('error', (error) => (failure = error))
+  child.once('exit', (code) => (failure ??= new Error(`${file} ended with ${code}`)))
+  while (!(await accepts(port))) {
+    if (failure !== undefined) throw failure
+    if (performance.now() - started > STARTED_WITHIN_MS) throw new Error(`${file} does not listen on port ${port}`)
+  }
+  return { child, url: `http://127.0.0.1:${port}`, milliseconds: performance.now() - started }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+/** Whether a connection is accepted; a refused one costs some 0.1 ms. */
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
 }
 
 /** Ends a launched daemon. */
@@ -52,14 +88,15 @@ export async function end({ child }: Launched): Promise<void> {
 }
 
 /** A fresh daemon, or the one at `url`. */
-export async function makeTarget(url: string | undefined): Promise<Target> {
+export async function makeTarget(command: Command, url?: string): Promise<Target> {
   const dir = await mkdtemp(join(tmpdir(), 'envd-bench-'))
-  const launched = url === undefined ? await launch(dir) : undefined
+  const launched = url === undefined ? await launch(command, dir) : undefined
   const client = new Client(url ?? launched?.url ?? '')
   return {
     client,
     pid: launched?.child.pid,
     dir,
+    launch: () => launch(command, dir),
     async [Symbol.asyncDispose]() {
       client.close()
       if (launched !== undefined) await end(launched)

@@ -1,7 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { enveloped, messageReader } from './client.ts'
+import { enveloped, messageReader, USER } from './client.ts'
 import { higher, lower, type Measure, type Row } from './measure.ts'
 import { memoryOf, type Target } from './target.ts'
 
@@ -91,7 +91,7 @@ function openWatch({ client }: Target, path: string): Watch {
     if (start !== undefined) started.resolve()
     if (filesystem?.name.includes('burst') && filesystem.type === 'EVENT_TYPE_CREATE') created.add(filesystem.name)
   })
-  const headers = { 'content-type': 'application/connect+json', 'connect-protocol-version': '1' }
+  const headers = { ...USER, 'content-type': 'application/connect+json', 'connect-protocol-version': '1' }
   const outgoing = request(new URL('/filesystem.Filesystem/WatchDir', client.url), { method: 'POST', headers })
   outgoing.on('error', started.reject)
   outgoing.on('response', (response) => response.on('data', onMessage).on('error', () => {}))

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { enveloped, messageReader } from './client.ts'
+import { enveloped, messageReader, USER } from './client.ts'
 import { lower, type Measure, quantile, type Row } from './measure.ts'
 import type { Target } from './target.ts'
 
@@ -98,7 +98,7 @@ function openWatch({ client }: Target, path: string): Watch {
     if (start !== undefined) started.resolve()
     if (filesystem !== undefined && filesystem.name === wanted?.name) wanted?.resolve()
   })
-  const headers = { 'content-type': 'application/connect+json', 'connect-protocol-version': '1' }
+  const headers = { ...USER, 'content-type': 'application/connect+json', 'connect-protocol-version': '1' }
   const outgoing = request(new URL('/filesystem.Filesystem/WatchDir', client.url), { method: 'POST', headers })
   outgoing.on('error', started.reject)
   outgoing.on('response', (response) => response.on('data', onMessage).on('error', () => {}))
