@@ -1,5 +1,5 @@
 /**
- * Writes the code cache of the program in DIRECTORY: what V8 has compiled after one run that starts, listens and stops. Run with the
+ * Writes the code cache of the program in DIRECTORY: what V8 has compiled after one run that starts, listens and serves some calls of each kind. Run with the
  * flags of the daemon, on which the cache depends: node FLAGS make-code-cache.ts DIRECTORY RUN-DIRECTORY. Exit code 1, with a message, if the
  * daemon does not start or V8 would not take the cache.
  */
@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { CODE_CACHE, loadProgram } from '../src/program.ts'
+import { exercise } from './exercise.ts'
 
 const START_TIMEOUT_MS = 20_000
 
@@ -30,7 +31,9 @@ process.argv.splice(
 )
 const { script, run } = loadProgram(directory)
 run()
-await answers(`http://127.0.0.1:${port}/health`)
+const url = `http://127.0.0.1:${port}`
+await answers(`${url}/health`)
+await exercise(url)
 writeFileSync(join(directory, CODE_CACHE), script.createCachedData())
 if (loadProgram(directory).script.cachedDataRejected) throw new Error('V8 does not take the code cache that it made')
 process.kill(process.pid, 'SIGTERM')
