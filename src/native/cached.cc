@@ -191,16 +191,28 @@ napi_value has_version(napi_env env, napi_callback_info info) {
   return from_boolean(env, version == packed);
 }
 
+// What `look` finds, by a call that no filter of system calls refuses.
+struct statx facts_of(const struct stat& status) {
+  struct statx facts {};
+  facts.stx_dev_major = major(status.st_dev);
+  facts.stx_dev_minor = minor(status.st_dev);
+  facts.stx_ino = status.st_ino;
+  facts.stx_size = static_cast<uint64_t>(status.st_size);
+  facts.stx_mtime = {status.st_mtim.tv_sec, static_cast<uint32_t>(status.st_mtim.tv_nsec), 0};
+  facts.stx_ctime = {status.st_ctim.tv_sec, static_cast<uint32_t>(status.st_ctim.tv_nsec), 0};
+  return facts;
+}
+
 struct ReadVersion : Job {
   std::string path;
 
   void run() override {
     const Descriptor entry(open(path.c_str(), O_PATH | O_CLOEXEC));
-    struct statx status {};
+    struct stat status {};
     if (!entry.valid()) return fail("open", errno);
-    if (statx(entry.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status) < 0) return fail("statx", errno);
-    if (is_local(entry.get())) remember_device(device_of(status));
-    put_version(result, status);
+    if (fstat(entry.get(), &status) < 0) return fail("fstat", errno);
+    if (is_local(entry.get())) remember_device(status.st_dev);
+    put_version(result, facts_of(status));
   }
 };
 
