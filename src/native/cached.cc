@@ -165,25 +165,12 @@ void put_version(std::string& out, const struct statx& status) {
   }
 }
 
-// False, with an exception, for what is no Uint8Array. Valid until control returns to JavaScript.
-bool to_version(napi_env env, napi_value value, std::string_view& version) {
-  napi_typedarray_type type = napi_int8_array;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "version must be a Uint8Array");
-    return false;
-  }
-  if (data != nullptr) version = std::string_view(static_cast<const char*>(data), length);
-  return true;
-}
-
 napi_value has_version(napi_env env, napi_callback_info info) {
   Arguments arguments;
   std::string path;
   std::string_view version;
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], path)) return nullptr;
-  if (!to_version(env, arguments.at[1], version)) return nullptr;
+  if (!to_view(env, arguments.at[1], "version", version)) return nullptr;
   struct statx status {};
   if (look(path, 0, 0, status) != 0 || !is_known_device(device_of(status))) return from_boolean(env, false);
   std::string packed;

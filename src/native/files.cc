@@ -224,14 +224,9 @@ napi_value read_entries(napi_env env, napi_callback_info info) {
   int64_t limit = 0;
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
-  napi_typedarray_type type = napi_int8_array;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(env, arguments.at[2], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "names must be a Uint8Array");
-    return nullptr;
-  }
-  if (data != nullptr) job->names.assign(static_cast<const char*>(data), length);
+  std::string_view names;
+  if (!to_view(env, arguments.at[2], "names", names)) return nullptr;
+  job->names = names;
   if (!to_integer(env, arguments.at[3], "limit", 1, INT32_MAX, limit)) return nullptr;
   if (!to_actor(env, arguments.at[4], job->actor)) return nullptr;
   job->limit = static_cast<size_t>(limit);

@@ -106,15 +106,22 @@ bool to_bytes(napi_env env, const napi_value (&buffer_offset_length)[3], Bytes& 
   return true;
 }
 
-bool to_path(napi_env env, napi_value value, std::string& result) {
+bool to_view(napi_env env, napi_value value, const char* name, std::string_view& result) {
   napi_typedarray_type type = napi_int8_array;
   size_t length = 0;
   void* data = nullptr;
   if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "path must be a Uint8Array");
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", (std::string(name) + " must be a Uint8Array").c_str());
     return false;
   }
-  result.assign(static_cast<const char*>(data), data == nullptr ? 0 : length);
+  result = data == nullptr ? std::string_view() : std::string_view(static_cast<const char*>(data), length);
+  return true;
+}
+
+bool to_path(napi_env env, napi_value value, std::string& result) {
+  std::string_view path;
+  if (!to_view(env, value, "path", path)) return false;
+  result = path;
   if (result.find('\0') == std::string::npos) return true;
   throw_errno(env, "path", EINVAL);
   return false;

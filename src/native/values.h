@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace envd {
@@ -37,6 +38,8 @@ bool to_string(napi_env env, napi_value value, const char* name, std::string& re
 bool to_strings(napi_env env, napi_value value, const char* name, std::vector<std::string>& result);
 // `length` bytes from `offset` of a Uint8Array; both must lie within it.
 bool to_bytes(napi_env env, const napi_value (&buffer_offset_length)[3], Bytes& result);
+// All bytes of a Uint8Array; valid until control returns to JavaScript.
+bool to_view(napi_env env, napi_value value, const char* name, std::string_view& result);
 // A path: all bytes of a Uint8Array; one with a NUL byte is refused with EINVAL.
 bool to_path(napi_env env, napi_value value, std::string& result);
 bool array_length(napi_env env, napi_value value, const char* name, uint32_t& result);
