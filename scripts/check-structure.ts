@@ -28,7 +28,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   metrics: [...COMMON, 'calls', 'native'],
   ports: [...COMMON, 'users', 'native'],
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
-  supervisor: [...COMMON, 'process'],
+  supervisor: [...COMMON, 'process', 'cgroups'],
   init: [...COMMON, 'users', 'native'],
   http: [...COMMON, 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
   rpc: [...COMMON, 'calls', 'http'],

@@ -163,7 +163,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const { watch, inotify, pollers } = buildWatching(config, { users, defaults, budget, log })
   const set = { token, defaults, machine: host, frozen: workload }
   const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
-  const services = buildServices({ config, processes: process, initialized: initialization.first, log })
+  const services = buildServices({ config, processes: process, groups, initialized: initialization.first, log })
   const sampler = buildSampler({ machine, registry, watch, inotify, log: log.named('metrics') })
   const figures = buildFigures(config, log.named('metrics'))
   const ports = buildPorts(config, users, log.named('port-forwarder'))

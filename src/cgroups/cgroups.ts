@@ -9,6 +9,7 @@ import { enableControllers, makeGroup } from './make-group.ts'
 import { createOutsideWarning } from './outside-warning.ts'
 import { type GroupName, groupProperties } from './properties.ts'
 import { type MemoryUse, reserveOf } from './reserve.ts'
+import { makeServiceGroup, removeEmptyServiceGroups, type ServiceGroup, serviceGroup } from './service-group.ts'
 
 /** The cgroups of the daemon (contract H1, H2). */
 export interface Cgroups {
@@ -20,12 +21,16 @@ export interface Cgroups {
   mend(name: GroupName, errno: string): Promise<boolean>
   /** Tells the operator, now and then, that commands start outside of their cgroup, and why. */
   warnOutside(name: GroupName, errno: string): void
+  /** Makes the cgroup of one run of a service; undefined where it cannot be made, and its processes are in `user` then. Never rejects. */
+  makeService(name: string): Promise<ServiceGroup | undefined>
+  /** The one of that name that was made before, by whichever daemon. */
+  service(name: string): ServiceGroup | undefined
   /**
    * Limits the memory of commands anew, by what the daemon and the system use now. A cgroup that has more already keeps its limit.
    * Never rejects.
    */
   keepBack(memory: MemoryUse): Promise<void>
-  /** Gives the descriptors back. The cgroups stay, with what runs in them. Idempotent. */
+  /** Gives the descriptors back. The cgroups stay, with what runs in them, but for empty ones of services. Idempotent. */
   close(): Promise<void>
 }
 
@@ -67,6 +72,8 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
     descriptor: () => undefined,
     mend: async () => false,
     warnOutside: () => {},
+    makeService: async () => undefined,
+    service: () => undefined,
     keepBack: async () => {},
     close: async () => {},
   }
@@ -78,6 +85,7 @@ async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Cg
   const handles = new Map<GroupName, FileHandle>()
   const mending = new Map<GroupName, Promise<boolean>>()
   const outside = createOutsideWarning(log)
+  const commands = join(root, 'user')
   let closed = false
 
   const openGroup = async (name: GroupName): Promise<string[]> => {
@@ -95,6 +103,7 @@ async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Cg
     const open = [...handles.values()]
     handles.clear()
     await Promise.all(open.map((handle) => handle.close()))
+    await removeEmptyServiceGroups(commands)
   }
   const remake = async (name: GroupName) => {
     try {
@@ -119,17 +128,32 @@ async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Cg
   if (leftOut.length > 0)
     log.info({ root, files: leftOut.join(' ') }, 'properties of cgroups that are not there to be set')
 
+  const mend = async (name: GroupName, errno: string): Promise<boolean> => {
+    if (!GONE.includes(errno) || closed) return false
+    const running = mending.get(name) ?? remake(name)
+    mending.set(name, running)
+    return running
+  }
+  const makeService = async (name: string, mended = false): Promise<ServiceGroup | undefined> => {
+    try {
+      return await makeServiceGroup(commands, name)
+    } catch (error) {
+      const errno = errnoOf(error) ?? 'EIO'
+      if (!mended && (await mend('user', errno))) return makeService(name, true)
+      log.warn({ name, errno }, 'a service has no cgroup of its own')
+      return undefined
+    }
+  }
+
+  await removeEmptyServiceGroups(commands)
   most = await limitMemory(root, memory)
   return {
     root,
     descriptor: (name) => handles.get(name)?.fd,
-    mend: async (name, errno) => {
-      if (!GONE.includes(errno) || closed) return false
-      const running = mending.get(name) ?? remake(name)
-      mending.set(name, running)
-      return running
-    },
+    mend,
     warnOutside: outside,
+    makeService: (name) => makeService(name),
+    service: (name) => serviceGroup(commands, name),
     keepBack: async (now) => {
       most = await limitMemory(root, now)
     },

@@ -64,16 +64,33 @@ export async function familyOf({ pid: leader, startTime: born, marker }: Lineage
   return family
 }
 
+/** How the processes of one run are found, and killed all at once where that is possible. Neither rejects. */
+export interface Relatives {
+  list(): Promise<Family>
+  kill(): Promise<unknown>
+}
+
+/** Those of the pids that live, with their start times. */
+export async function livingOf(pids: readonly number[]): Promise<Family> {
+  const living = new Map<number, string>()
+  for (const pid of pids) {
+    const startTime = await startTimeOf(pid)
+    if (startTime !== undefined) living.set(pid, startTime)
+  }
+  return living
+}
+
 /**
- * Ends who is left of a family, and whoever has joined it by now, but not the leader: SIGTERM, and SIGKILL after `grace` milliseconds. Resolves when
+ * Ends who is left of a family, and whoever has joined it by now: SIGTERM, and SIGKILL after `grace` milliseconds. Resolves when
  * nobody is left, or 2 s after SIGKILL. Never rejects.
  */
-export async function endFamily(known: Family, lineage: Lineage, grace: number): Promise<void> {
+export async function endFamily(known: Family, relatives: Relatives, grace: number): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    if (signal === 'SIGKILL') await relatives.kill()
     const until = performance.now() + (signal === 'SIGTERM' ? Math.max(grace, MIN_GRACE_MS) : KILL_GRACE_MS)
     const told = new Set<number>()
     for (let pause = FIRST_LOOK_MS; performance.now() < until; pause = Math.min(pause * 2, MAX_LOOK_MS)) {
-      const left = new Map([...(await stillThere(known)), ...(await familyOf(lineage))])
+      const left = new Map([...(await stillThere(known)), ...(await relatives.list())])
       if (left.size === 0) return
       for (const [pid, startTime] of left) {
         if (signal === 'SIGTERM' && told.has(pid)) continue

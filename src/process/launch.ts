@@ -26,6 +26,8 @@ export interface LaunchRequest {
   readonly outlives?: boolean
   /** One of many of its kind: its start and end are logged on the level debug. */
   readonly routine?: boolean
+  /** Descriptor of the directory of a cgroup of its own, open until it has started; where that refuses it, it goes where others go. */
+  readonly cgroup?: number | undefined
   readonly user: User
   /** Present: in a terminal of that size. */
   readonly terminal: TerminalSize | undefined
@@ -144,7 +146,7 @@ async function run(request: LaunchRequest, context: RunContext): Promise<Outcome
       ...(identity === undefined ? {} : { user: identity }),
       ...(deps.noFile === undefined ? {} : { noFile: deps.noFile }),
     }
-    return await spawnInGroup(spec, commandGroup(request), deps.groups)
+    return await spawnInGroup(spec, commandGroup(request), deps.groups, request.cgroup)
   } catch (error) {
     // `spawn` rejects with nothing else.
     const failure = error as SpawnFailure

@@ -15,12 +15,21 @@ export interface CommandGroups {
  * `spawn` in a cgroup. A cgroup that refuses the command never fails it: the cgroup is mended once, and then the command starts in the
  * daemon's own, out of reach of freezes and limits.
  * @param group undefined: the daemon's own.
+ * @param inner descriptor of a cgroup below `group` that is tried first.
  */
 export async function spawnInGroup(
   spec: SpawnSpec,
   group: CommandGroup | undefined,
   groups: CommandGroups,
+  inner?: number,
 ): Promise<Spawned> {
+  if (inner !== undefined) {
+    try {
+      return await spawn({ ...spec, cgroup: inner })
+    } catch (error) {
+      if (!(error instanceof SpawnFailure) || error.stage !== 'cgroup') throw error
+    }
+  }
   for (let mended = false; ; mended = true) {
     const cgroup = group === undefined ? undefined : groups.descriptor(group)
     if (group === undefined || cgroup === undefined) return spawn(spec)

@@ -1,3 +1,5 @@
+import type { Cgroups } from '../cgroups/cgroups.ts'
+import type { ServiceGroup } from '../cgroups/service-group.ts'
 import type { AdoptRequest } from '../process/adopt.ts'
 import type { End } from '../process/exit-status.ts'
 import { MARKER, newMarker } from '../process/family.ts'
@@ -9,6 +11,7 @@ import { findShell } from './shell.ts'
 /** As whom, where and with which variables commands run; undefined: as the defaults are when it starts. */
 export interface CommandDeps {
   readonly processes: Pick<ProcessService, 'run' | 'adopt'>
+  readonly groups: Pick<Cgroups, 'makeService' | 'service'>
   readonly shells: readonly string[]
   readonly user: string | undefined
   readonly workdir: string | undefined
@@ -33,6 +36,8 @@ export interface Command {
   readonly born: Promise<string | undefined>
   /** The value of the variable `MARKER`, which whatever it starts inherits. */
   readonly marker: string
+  /** The cgroup that it was to start in; undefined: none could be made for it. */
+  readonly group: ServiceGroup | undefined
   /** Never rejects. */
   readonly ended: Promise<End>
   /** The last 4 KiB that it wrote, stdout and stderr as they came; also after its end. */
@@ -50,13 +55,28 @@ export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<
   const { tag, interactive, routine } = spec
   const marker = newMarker()
   const config = await configOf(spec, interactive ? { ...deps, env: { ...deps.env, [MARKER]: marker } } : deps)
+  const group = interactive ? await deps.groups.makeService(groupName(tag, marker)) : undefined
+  const directory = await group?.open().catch(() => undefined)
   const nobody = new AbortController().signal
-  const { process, reader } = await deps.processes.run(
-    { config, tag, terminal: undefined, stdin: interactive, replay: interactive, outlives: interactive, routine },
-    { user: deps.user, signal: nobody, userAgent: '', header: () => undefined, keepalive: 0, deadline: undefined },
-  )
-  reader.close()
-  return followed(process, marker)
+  const kind = { terminal: undefined, stdin: interactive, replay: interactive, outlives: interactive, routine }
+  try {
+    const { process, reader } = await deps.processes.run(
+      { config, tag, ...kind, cgroup: directory?.fd },
+      { user: deps.user, signal: nobody, userAgent: '', header: () => undefined, keepalive: 0, deadline: undefined },
+    )
+    reader.close()
+    return followed(process, { marker, group })
+  } catch (error) {
+    await group?.remove()
+    throw error
+  } finally {
+    await directory?.close()
+  }
+}
+
+/** The cgroup of one run: every run has one of its own, and the next daemon finds it by what was recorded. */
+export function groupName(tag: string, marker: string): string {
+  return `${tag}.${marker}`
 }
 
 /**
@@ -68,18 +88,19 @@ export async function adoptCommand(
   deps: CommandDeps,
 ): Promise<Command | undefined> {
   const process = await deps.processes.adopt({ ...leader, tag: spec.tag, config: await configOf(spec, deps) })
-  return process === undefined ? undefined : followed(process, marker)
+  if (process === undefined) return undefined
+  return followed(process, { marker, group: deps.groups.service(groupName(spec.tag, marker)) })
 }
 
 async function configOf({ script }: Pick<CommandSpec, 'script'>, { shells, env, workdir }: CommandDeps) {
   return { cmd: await findShell(shells), args: ['-l', '-c', script], envs: env, cwd: workdir }
 }
 
-function followed(process: RunningProcess, marker: string): Command {
+function followed(process: RunningProcess, { marker, group }: Pick<Command, 'marker' | 'group'>): Command {
   let last: Buffer | undefined
   process.output.onClose = () => {
     last = process.output.tail(TAIL_BYTES)
   }
   const born = startTimeOf(process.pid)
-  return { process, born, marker, ended: process.ended, output: () => last ?? process.output.tail(TAIL_BYTES) }
+  return { process, born, marker, group, ended: process.ended, output: () => last ?? process.output.tail(TAIL_BYTES) }
 }

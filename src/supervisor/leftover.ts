@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import type { LeftoverMode } from '../config/supervisor.ts'
 import { within } from '../lib/within.ts'
 import type { Log } from '../log.ts'
-import { endFamily, familyOf } from '../process/family.ts'
-import { adoptCommand, type Command, type CommandDeps } from './command.ts'
+import { endFamily } from '../process/family.ts'
+import { adoptCommand, type Command, type CommandDeps, groupName } from './command.ts'
 import type { LeaderRecord, RecordFile } from './record.ts'
+import { relativesOf } from './relatives.ts'
 import { stopCommand } from './stop.ts'
 
 /** A start command, where it is recorded, and what is to become of one that an earlier daemon left. */
@@ -34,8 +35,10 @@ export async function takeOver(options: LeftoverOptions, signal: AbortSignal): P
   const command = await adoptCommand({ script, tag }, { ...leader, pipes, marker }, commands)
   if (command === undefined) {
     // Its leader is gone, and what it left may hold its port.
-    const lineage = { ...leader, marker }
-    await endFamily(await familyOf(lineage), lineage, grace)
+    const group = commands.groups.service(groupName(tag, marker))
+    const relatives = relativesOf({ ...leader, marker }, group)
+    await endFamily(await relatives.list(), relatives, grace)
+    await group?.remove()
     return undefined
   }
   const wanted = mode === 'adopt' && fingerprint === fingerprintOf(script, commands)

@@ -29,17 +29,25 @@ export async function oomCounterOf(pid: number, { cgroupRoot, proc = '/proc' }: 
       .join(':')
   const v1 = pathOf((controllers) => controllers.split(',').includes('memory'))
   const v2 = pathOf((controllers) => controllers === '')
-  const atPathOrRoot = (path: string | undefined, root: string, file: string) =>
-    path === undefined ? [] : [join(root, path, file), join(root, file)]
+  // A cgroup without the controller, as that of a service, is counted in the nearest one above that has it.
+  const upwards = (path: string | undefined, root: string, file: string) =>
+    path === undefined ? [] : [...ancestors(path).map((group) => join(root, group, file)), join(root, file)]
   const files = [
-    ...atPathOrRoot(v1, join(cgroupRoot, 'memory'), 'memory.oom_control'),
-    ...atPathOrRoot(v2, cgroupRoot, 'memory.events'),
+    ...upwards(v1, join(cgroupRoot, 'memory'), 'memory.oom_control'),
+    ...upwards(v2, cgroupRoot, 'memory.events'),
     join(proc, 'vmstat'),
   ]
   for (const file of files) {
     if ((await countIn(file)) !== undefined) return { count: () => countIn(file) }
   }
   return { count: async () => undefined }
+}
+
+/** The path itself and what is above it, without the root. A path out of the namespace (`/../other`) is no path below the root. */
+function ancestors(path: string): string[] {
+  const names = path.split('/').filter((name) => name !== '')
+  if (names.includes('..')) return []
+  return names.map((_, index) => names.slice(0, names.length - index).join('/'))
 }
 
 /** The line `oom_kill N`, which all three files have. */

@@ -148,6 +148,7 @@ export class Run {
     const end = await command.ended
     const after = await killed.count()
     this.#alive = false
+    void command.group?.remove()
     const outOfMemory = after !== undefined && before !== undefined && after > before
     const cause = causeOf(end, outOfMemory, command.output())
     this.#tell({ kind: 'ended', cause, stillReady: await this.#isStillReady(cause) })

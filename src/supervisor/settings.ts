@@ -17,6 +17,7 @@ export interface SupervisorDeps {
   readonly config: Pick<Config, 'cgroupRoot' | 'runDir'>
   readonly service: SupervisorConfig
   readonly processes: Pick<ProcessService, 'run' | 'adopt'>
+  readonly groups: CommandDeps['groups']
   /** Resolves with the first `/init` that succeeds. */
   readonly initialized: Promise<void>
   /** The supervisors of those services that it comes after. */
@@ -33,10 +34,10 @@ const READY_AFTER_START = 'sleep 20'
 
 /** What a configuration asks the supervisor to do. */
 export function supervisorOptions(deps: SupervisorDeps): SupervisorOptions {
-  const { config, service, processes, log, pace, onChange = () => {} } = deps
+  const { config, service, processes, groups, log, pace, onChange = () => {} } = deps
   const { name, startCommand, readyCommand, live, user, workdir, env } = service
   const timing = { ...PACE, ...timesOf(service), ...pace }
-  const commands = { processes, shells: SHELLS, user, workdir, env }
+  const commands = { processes, groups, shells: SHELLS, user, workdir, env }
   return {
     service: name,
     tag: name,

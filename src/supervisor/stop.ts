@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { unlessAborted } from '../lib/unless-aborted.ts'
-import { endFamily, familyOf } from '../process/family.ts'
+import { endFamily } from '../process/family.ts'
 import type { RunningProcess } from '../process/process.ts'
 import type { Command } from './command.ts'
+import { relativesOf } from './relatives.ts'
 
 /** First and longest pause between two looks at who is left: the kernel tells the end of a leader, not of a session. */
 const FIRST_LOOK_MS = 20
@@ -12,16 +13,17 @@ const MAX_LOOK_MS = 500
 const KILL_GRACE_MS = 2_000
 
 /**
- * Ends a command with its session (`stopSession`), and then what it started in sessions of its own: what is below it, and what carries
- * its marker. Those have at least half a second between SIGTERM and SIGKILL.
+ * Ends a command with its session (`stopSession`), and then what it started in sessions of its own: what is in its cgroup, what is below
+ * it, and what carries its marker. Those have at least half a second between SIGTERM and SIGKILL. Its cgroup is removed.
  */
-export async function stopCommand({ process, born, marker }: Command, grace: number): Promise<void> {
+export async function stopCommand({ process, born, marker, group }: Command, grace: number): Promise<void> {
   const began = performance.now()
-  const lineage = { pid: process.pid, startTime: await born, marker }
+  const relatives = relativesOf({ pid: process.pid, startTime: await born, marker }, group)
   // Whose parent ends is nobody's child any more.
-  const family = await familyOf(lineage)
+  const family = await relatives.list()
   await stopSession(process, grace)
-  await endFamily(family, lineage, grace - (performance.now() - began))
+  await endFamily(family, relatives, grace - (performance.now() - began))
+  await group?.remove()
 }
 
 /**

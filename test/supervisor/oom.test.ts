@@ -35,6 +35,18 @@ test('cgroup v2: memory.events of the cgroup of the process', async () => {
   expect(await countsOf(files, ['cgroup/user/a:b/memory.events', 'oom_kill 3\n'])).toEqual([2, 3])
 })
 
+test('cgroup v2: a cgroup without the memory controller is counted in the nearest one above that has it', async () => {
+  const file = 'cgroup/box/user/memory.events'
+  const files = {
+    'proc/42/cgroup': '0::/box/user/service.start.1f/inner\n',
+    'cgroup/box/user/service.start.1f/inner/cgroup.procs': '42\n',
+    'cgroup/memory.events': 'oom_kill 9\n',
+    'cgroup/box/memory.events': 'oom_kill 8\n',
+    [file]: 'oom_kill 2\n',
+  }
+  expect(await countsOf(files, [file, 'oom_kill 3\n'])).toEqual([2, 3])
+})
+
 test('cgroup v1: memory.oom_control', async () => {
   const files = {
     'proc/42/cgroup': '5:cpu,cpuacct:/\n4:memory:/box\n0::/\n',

@@ -67,6 +67,7 @@ export async function createRig(options: RigOptions = {}): Promise<Rig> {
       config: { cgroupRoot, runDir: dir.path },
       service: config,
       processes,
+      groups: { makeService: async () => undefined, service: () => undefined },
       initialized,
       log,
       pace: { ...FAST, ...pace },
