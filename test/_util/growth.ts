@@ -1,3 +1,5 @@
+import { timeOf } from './fastest.ts'
+
 /** What `work(size)` may take at ten times the size, as a multiple: 10 is linear, 100 quadratic. */
 export const LINEAR_FACTOR = 30
 
@@ -15,10 +17,4 @@ export async function growth(
     shortest.large = Math.min(shortest.large, await timeOf(() => work(large)))
   }
   return shortest.large / shortest.small
-}
-
-async function timeOf(work: () => Promise<void> | void): Promise<number> {
-  const began = performance.now()
-  await work()
-  return performance.now() - began
 }

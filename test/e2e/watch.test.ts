@@ -116,7 +116,7 @@ describe.each(sdks.filter(({ version }) => TESTED.includes(version)))('files.wat
       const { lines, onEvent } = listener()
       const handle = await sandbox.files.watchDir(mounted, onEvent, { allowNetworkMounts: true })
       await sandbox.files.write(`${remote}/foreign`, 'x')
-      await expect.poll(lines, { timeout: 15_000 }).toEqual(['create foreign'])
+      await expect.poll(lines).toEqual(['create foreign'])
       await handle.stop()
       await promisify(execFile)('umount', ['-l', mounted])
     })

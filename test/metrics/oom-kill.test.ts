@@ -84,7 +84,7 @@ test('E8 a command that the kernel kills for want of memory is counted, and its 
   expect(await sample()).toMatchObject({ memTotal: String(LIMIT), memSource: 'SOURCE_CGROUP' })
   expect((await sample()).oomKills).toBeUndefined()
   expect((await shell(daemon.url, EATS_MEMORY)).end?.status).toBe('signal: killed')
-  await expect.poll(async () => (await sample()).oomKills, { timeout: 15_000 }).toBe('1')
+  await expect.poll(async () => (await sample()).oomKills).toBe('1')
   const { text } = await sendWhole(`${daemon.url}/metrics?format=openmetrics`)
   expect(text).toContain('\nenvd_oom_kills_total 1')
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
@@ -94,7 +94,7 @@ test('a start command that the kernel kills for want of memory has that as its c
   await using group = await makeGroup(context, 'supervisor')
   await using daemon = await startInside(group, ['-start-cmd', EATS_MEMORY, '-ready-cmd', 'false'])
   const ready = async () => (await sendWhole(`${daemon.url}/ready`)).text
-  await expect.poll(ready, { timeout: 15_000 }).toContain('start command killed: out of memory')
+  await expect.poll(ready).toContain('start command killed: out of memory')
   const { body } = await call(daemon.url, 'supervisor.Supervisor/Get', {})
   expect(body).toMatchObject({ status: { cause: { kind: 'KIND_OUT_OF_MEMORY' } } })
 })
@@ -107,12 +107,12 @@ test('N17 N18 a kill of the kernel is told with its process, and what a process 
   const kills = async () =>
     // What the member is while the kernel's log can be read.
     JSON.parse((await sendWhole(`${daemon.url}/metrics`)).text).oom_kills as { seq: number; process: string }[]
-  await expect.poll(kills, { timeout: 10_000 }).toBeInstanceOf(Array)
+  await expect.poll(kills).toBeInstanceOf(Array)
   const before = (await kills()).at(-1)?.seq ?? -1
   const later = async () => (await kills()).filter(({ seq }) => seq > before).map(({ process }) => process)
   await writeFile('/dev/kmsg', '<3>Out of memory: Killed process 1 (forged) total-vm:1kB, anon-rss:1kB\n')
   const script = `echo $$ > ${group.directory}/cgroup.procs && ${EATS_MEMORY}`
   await new Promise((resolve) => execFile('/bin/sh', ['-c', script], resolve))
-  await expect.poll(later, { timeout: 10_000 }).toContain('tail')
+  await expect.poll(later).toContain('tail')
   expect(await later()).not.toContain('forged')
 })

@@ -56,9 +56,7 @@ test('E1 the history has all that getMetrics of the SDK promises', async () => {
   await using platform = await startPlatform(daemon().url)
   const options = { apiUrl: platform.url, apiKey: `e2b_${'0'.repeat(40)}`, debug: false }
   const before = new Date()
-  await expect
-    .poll(async () => (await Sandbox.getMetrics('abc', options)).length, { timeout: 15_000 })
-    .toBeGreaterThan(2)
+  await expect.poll(async () => (await Sandbox.getMetrics('abc', options)).length).toBeGreaterThan(2)
   const metrics = await Sandbox.getMetrics('abc', options)
   for (const metric of metrics) {
     expect(Object.keys(metric).sort()).toEqual([

@@ -134,7 +134,7 @@ describe.concurrent('the Metrics service', () => {
     const { url } = daemon()
     const stream = await start(url, 'sleep', { args: ['1000'], stdin: false })
     const { event } = await stream.next()
-    await expect.poll(async () => (await get(url)).commandCount, { timeout: 10_000 }).toBe(1)
+    await expect.poll(async () => (await get(url)).commandCount).toBe(1)
     await call(url, 'process.Process/SendSignal', { process: { pid: event.start?.pid }, signal: 'SIGNAL_SIGKILL' })
     await stream.rest()
   })
@@ -148,10 +148,10 @@ describe.concurrent('the Metrics service', () => {
     const stream = await open(url, 'filesystem.Filesystem/WatchDir', { path: dir.path })
     await stream.next()
     const watchers = async () => (await get(url)).watcherCount ?? 0
-    await expect.poll(watchers, { timeout: 10_000 }).toBe(2)
+    await expect.poll(watchers).toBe(2)
     stream.close()
     await call(url, 'filesystem.Filesystem/RemoveWatcher', { watcherId })
-    await expect.poll(watchers, { timeout: 10_000 }).toBe(0)
+    await expect.poll(watchers).toBe(0)
   })
 
   test('a POST /init is followed by a sample of its own, by the clock that it has set', async ({ expect }) => {

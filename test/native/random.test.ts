@@ -40,7 +40,7 @@ async function traced(daemon: Daemon, names: string, meanwhile: () => Promise<vo
   strace.stderr.setEncoding('utf8').on('data', (text: string) => {
     output += text
   })
-  await expect.poll(() => output, { timeout: 10_000 }).toContain('attached')
+  await expect.poll(() => output).toContain('attached')
   await meanwhile()
   strace.kill('SIGINT')
   await once(strace, 'close')

@@ -20,7 +20,7 @@ async function startSession(script: string, members: number) {
       const lines = text.trim().split('\n').map(Number)
       return lines.length === members && text.endsWith('\n') ? lines : undefined
     },
-    { timeout: 10_000 },
+    { timeout: 20_000 },
   )
   return { leader, pids }
 }
@@ -48,9 +48,9 @@ test('one walk reaches the members of many sessions, and neither leaders nor who
     [first.leader.pid, SIGKILL, 0, 0],
   ] as const
   // The shell execs nohup a moment after it has told the pid.
-  await vi.waitUntil(async () => (await reached([first.leader.pid, 0, 0, 0])).every(([, pid]) => pid !== ignoring), {
-    timeout: 5000,
-  })
+  await expect
+    .poll(async () => (await reached([first.leader.pid, 0, 0, 0])).every(([, pid]) => pid !== ignoring))
+    .toBe(true)
   const expected = [
     [0, second.pids[0] ?? 0],
     [1, one],
@@ -66,7 +66,7 @@ test("nobody is signalled once the number of a leader that is gone is somebody e
   const { leader, pids } = await startSession('sleep 60 & echo $!', 1)
   expect(await reached([leader.pid, SIGKILL, 0, 1])).toEqual([])
   expect(await reached([leader.pid, SIGKILL, 0, 0])).toEqual([[0, pids[0]]])
-  await expect.poll(() => reached([leader.pid, 0, 0, 0]), { timeout: 5000 }).toEqual([])
+  await expect.poll(() => reached([leader.pid, 0, 0, 0])).toEqual([])
   await ended(leader)
 })
 

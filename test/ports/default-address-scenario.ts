@@ -11,7 +11,7 @@ import { received } from './sockets.ts'
 const DEFAULT = '169.254.0.21'
 const PORTS = [3000, 5173]
 /** Several scans of the daemon. */
-const PATIENCE_MS = 4_000
+const PATIENCE_MS = 20_000
 
 await using daemon = await startDaemon({ args: ['-verbose'] })
 await using puppet = await startPuppet('p')

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { fastest, timeOf } from '../_util/fastest.ts'
 import { shell, start, transcript } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { connect, kill, list, sendSignal } from './calls.ts'
@@ -10,6 +11,9 @@ import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const pty = { cols: 80, rows: 24 }
+
+/** Below this nothing was waited for: the shortest wait, for silence, is 1 s. */
+const AT_ONCE_MS = 900
 
 /** Runs a shell command that prints the pid of its background job first. */
 async function withJob(command: string, options = {}) {
@@ -24,17 +28,20 @@ describe.concurrent('after the leader has exited', () => {
     const { job, text, end, pid, milliseconds } = await withJob('sleep 300 & echo $!; echo hi')
     expect(text).toContain('hi\n')
     expect(end).toMatchObject({ status: 'exit status 0' })
+    // The grace is 1 s; without the end of it the end of the process never comes.
     expect(milliseconds).toBeGreaterThan(900)
-    expect(milliseconds).toBeLessThan(5000)
     expect((await list(daemon.url)).some((process) => process.pid === pid)).toBe(false)
     expect(await alive(job)).toBe(true)
     process.kill(job)
   })
 
   test('D18 a job with its output elsewhere delays nothing', async () => {
-    const { job, milliseconds } = await withJob('sleep 300 >/dev/null 2>&1 & echo $!')
-    expect(milliseconds).toBeLessThan(900)
-    process.kill(job)
+    const shortest = await fastest(AT_ONCE_MS, async () => {
+      const { job, milliseconds } = await withJob('sleep 300 >/dev/null 2>&1 & echo $!')
+      process.kill(job)
+      return milliseconds
+    })
+    expect(shortest).toBeLessThan(AT_ONCE_MS)
   })
 
   test('D18 the process stays in the list while its output is waited for', async () => {
@@ -65,13 +72,11 @@ describe.concurrent('after the leader has exited', () => {
       const { end, milliseconds } = await withJob(`(${script}) & echo $! > ${file}; echo started`, options)
       const job = Number(await readFile(file, 'utf8'))
       expect(end).toMatchObject({ status: 'exit status 0' })
-      // The machine may be slow; without the limit the end never comes.
-      expect(milliseconds).toBeLessThan(15_000)
       if (!('pty' in options)) {
         expect(milliseconds).toBeGreaterThan(1900)
         expect(await alive(job)).toBe(true)
         const before = await writtenBytes(job)
-        await vi.waitUntil(async () => (await writtenBytes(job)) > before, { timeout: 5000 })
+        await vi.waitUntil(async () => (await writtenBytes(job)) > before, { timeout: 20_000 })
       }
       if (await alive(job)) process.kill(job, 'SIGKILL')
     },
@@ -98,43 +103,39 @@ describe.concurrent('after the leader has exited', () => {
     const script = `until [ -e ${go} ]; do sleep 0.05; done; head -c 3000000 /dev/zero; echo late >&2; echo $? > ${done}`
     const { text } = await withJob(`(${script}) & echo $!`)
     await writeFile(go, '')
-    await vi.waitFor(async () => expect(await readFile(done, 'utf8')).toBe('0\n'), { timeout: 10_000 })
+    await vi.waitUntil(async () => (await readFile(done, 'utf8').catch(() => '')) === '0\n', { timeout: 20_000 })
     expect(text).toMatch(/^\d+\n$/)
   })
 
-  test('D61 SIGKILL ends the stream at once, though a job in another session holds the pipe', async () => {
-    const stream = await start(daemon.url, '/bin/sh', {
-      args: ['-c', 'setsid sh -c "echo \\$\\$; exec sleep 300" & wait'],
-    })
-    const pid = await startedPid(stream)
-    const job = Number(await outputUntil(stream, '\n'))
-    await kill(daemon.url, { pid })
-    const before = performance.now()
-    expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: 'signal: killed' })
-    expect(performance.now() - before).toBeLessThan(900)
-    expect(await alive(job)).toBe(true)
-    process.kill(job)
-  })
-
-  test('D61 SIGTERM does the same', async () => {
-    const stream = await start(daemon.url, '/bin/sh', {
-      args: ['-c', 'setsid sh -c "echo \\$\\$; exec sleep 300" & wait'],
-    })
-    const pid = await startedPid(stream)
-    const job = Number(await outputUntil(stream, '\n'))
-    await sendSignal(daemon.url, { pid }, 'SIGNAL_SIGTERM')
-    const before = performance.now()
-    expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: 'signal: terminated' })
-    expect(performance.now() - before).toBeLessThan(900)
-    process.kill(job)
-  })
+  test.each([
+    ['SIGKILL', 'killed', kill],
+    ['SIGTERM', 'terminated', (url: string, process: { pid: number }) => sendSignal(url, process, 'SIGNAL_SIGTERM')],
+  ] as const)(
+    'D61 %s ends the stream at once, though a job in another session holds the pipe',
+    async (_signal, status, send) => {
+      const round = async () => {
+        const args = ['-c', 'setsid sh -c "echo \\$\\$; exec sleep 300" & wait']
+        const stream = await start(daemon.url, '/bin/sh', { args })
+        const pid = await startedPid(stream)
+        const job = Number(await outputUntil(stream, '\n'))
+        await send(daemon.url, { pid })
+        const milliseconds = await timeOf(async () => {
+          expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: `signal: ${status}` })
+        })
+        expect(await alive(job)).toBe(true)
+        process.kill(job)
+        return milliseconds
+      }
+      expect(await fastest(AT_ONCE_MS, round)).toBeLessThan(AT_ONCE_MS)
+    },
+  )
 
   test('D61 SIGKILL for a leader that has exited already ends the wait for its jobs', async () => {
     const args = ['-c', '(trap "" HUP; while sleep 0.1; do echo tick; done) & echo $!']
     const stream = await start(daemon.url, '/bin/sh', { args })
     const pid = await startedPid(stream)
     const job = Number.parseInt(await outputUntil(stream, 'tick\ntick\n'), 10)
-    await vi.waitUntil(async () => !(await alive(pid)), { timeout: 10_000 })
+    await vi.waitUntil(async () => !(await alive(pid)), { timeout: 20_000 })
     expect((await kill(daemon.url, { pid })).status).toBe(200)
     expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: 'exit status 0' })
     expect(await alive(job)).toBe(true)
@@ -150,7 +151,7 @@ describe.concurrent('after the leader has exited', () => {
       written = await writtenBytes(pid)
       return written > 100_000 && written === before
     }
-    await vi.waitUntil(stuck, { interval: 200, timeout: 10_000 })
+    await vi.waitUntil(stuck, { interval: 200, timeout: 20_000 })
     await kill(daemon.url, { pid })
     const { messages } = await stream.rest()
     expect(messages.at(-1)?.event.end).toMatchObject({ status: 'signal: killed' })
@@ -160,16 +161,18 @@ describe.concurrent('after the leader has exited', () => {
   })
 
   test('D68 in a terminal a job that minds the hang-up ends with the leader, at once', async () => {
-    const { job, milliseconds } = await withJob('sleep 300 & echo $!', { pty })
-    expect(milliseconds).toBeLessThan(900)
-    await vi.waitUntil(async () => !(await alive(job)), { timeout: 10_000 })
+    const shortest = await fastest(AT_ONCE_MS, async () => {
+      const { job, milliseconds } = await withJob('sleep 300 & echo $!', { pty })
+      await vi.waitUntil(async () => !(await alive(job)), { timeout: 20_000 })
+      return milliseconds
+    })
+    expect(shortest).toBeLessThan(AT_ONCE_MS)
   })
 
   test('D68 in a terminal a job that ignores the hang-up lives on, and the end comes', async () => {
-    const { job, text, end, milliseconds } = await withJob('trap "" HUP; sleep 300 & echo $!; echo hi', { pty })
+    const { job, text, end } = await withJob('trap "" HUP; sleep 300 & echo $!; echo hi', { pty })
     expect(text).toContain('hi\r\n')
     expect(end).toMatchObject({ status: 'exit status 0' })
-    expect(milliseconds).toBeLessThan(5000)
     expect(await alive(job)).toBe(true)
     process.kill(job)
   })
@@ -178,7 +181,7 @@ describe.concurrent('after the leader has exited', () => {
     const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'sleep 300 & echo $!; exit 4'] })
     const pid = await startedPid(stream)
     const job = Number(await outputUntil(stream, '\n'))
-    await vi.waitUntil(async () => !(await alive(pid)), { timeout: 10_000 })
+    await vi.waitUntil(async () => !(await alive(pid)), { timeout: 20_000 })
     const late = await transcript(await connect(daemon.url, { pid }))
     expect(late.end).toMatchObject({ exitCode: 4 })
     await stream.rest()
@@ -190,5 +193,5 @@ test('D18 no descriptor is left of any of them', async () => {
   const before = await descriptors(daemon.pid)
   const jobs = await Promise.all([1, 2, 3, 4, 5].map(() => withJob('sleep 300 & echo $!; exec sleep 0')))
   for (const { job } of jobs) process.kill(job)
-  await vi.waitUntil(async () => (await descriptors(daemon.pid)) <= before, { timeout: 10_000 })
+  await vi.waitUntil(async () => (await descriptors(daemon.pid)) <= before, { timeout: 20_000 })
 })

@@ -119,7 +119,7 @@ describe('D34 exits that are kept', () => {
       await attempt.rest()
       return undefined
     }
-    const stream = await vi.waitUntil(reused, { timeout: 20_000, interval: 1 })
+    const stream = await vi.waitUntil(reused, { interval: 1, timeout: 20_000 })
     const live = (await list(daemon.url)).find(({ pid }) => pid === first.pid)
     expect(live?.config.cmd).toBe('cat')
     const follower = await connect(daemon.url, { pid: first.pid })

@@ -115,7 +115,7 @@ describe('environment', () => {
       const given = how === 'a flag' ? ['-start-env', '=secret', '-start-env', 'GOOD=1'] : ['-config', config]
       const started = how === 'a service' ? [] : ['-start-cmd', command]
       await using other = await startDaemon({ env, args: [...given, ...started] })
-      const text = await vi.waitFor(() => readFile(printed, 'utf8'), { timeout: 10_000 })
+      const text = await vi.waitFor(() => readFile(printed, 'utf8'), { timeout: 20_000 })
       expect(text).toMatch(/^GOOD=1$/m)
       expect(text).not.toMatch(/secret/)
       expect(other.stdout()).toMatch(/"level":"warn".*were left out/)

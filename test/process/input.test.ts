@@ -81,7 +81,7 @@ test('D51 inputs queue in the order of the calls, and the end of input comes aft
     const headers = { 'connect-timeout-ms': '100' }
     return (await sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(MB) }, { headers })).status === 429
   }
-  await vi.waitUntil(allWait, { timeout: 10_000 })
+  await expect.poll(allWait).toBe(true)
   const closing = closeStdin(daemon.url, { pid })
   await go()
   for (const answer of await Promise.all([...sent, closing])) accepted(answer)
@@ -101,7 +101,7 @@ test('D51 a blocked input is taken back when its client goes, and the next ones 
     const headers = { 'connect-timeout-ms': '100' }
     return sendInput(daemon.url, { pid }, { stdin: Buffer.alloc(2 * MB) }, { headers })
   }
-  await vi.waitUntil(async () => (await second()).status === 429, { timeout: 10_000 })
+  await expect.poll(async () => (await second()).status === 429).toBe(true)
   controller.abort()
   await expect(blocked).rejects.toThrow()
   const { body } = await vi.waitUntil(
@@ -109,7 +109,7 @@ test('D51 a blocked input is taken back when its client goes, and the next ones 
       const answer = await second()
       return answer.status === 429 ? undefined : answer
     },
-    { timeout: 10_000 },
+    { timeout: 20_000 },
   )
   expect(body).toEqual({ code: 'deadline_exceeded', message: 'context deadline exceeded' })
   const tail = sendInput(daemon.url, { pid }, { stdin: 'tail' })

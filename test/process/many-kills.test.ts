@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { call, start } from '../_util/rpc.ts'
 import { kill } from './calls.ts'
@@ -59,10 +59,10 @@ test.each(['one after the other', 'all at once'])(
     // Other work of the machine slows both; a look at every process took 20 times as long.
     expect(median(kills)).toBeLessThan(5 * median(others) + 2)
     for (const { messages } of await ends) expect(messages.at(-1)?.event.end?.status).toBe('signal: killed')
-    for (const { child } of pairs) await vi.waitUntil(async () => !(await alive(child)), { timeout: 5000 })
+    for (const { child } of pairs) await expect.poll(async () => !(await alive(child))).toBe(true)
     await kill(daemon.url, { pid: crowd.pid })
     await crowd.stream.rest()
-    await vi.waitUntil(async () => (await membersOf(crowd.pid)) === 0, { timeout: 10_000 })
+    await expect.poll(async () => (await membersOf(crowd.pid)) === 0).toBe(true)
   },
 )
 
@@ -73,7 +73,7 @@ test('D57 a kill that was confirmed is carried out though the daemon stops at on
   expect((await kill(own.url, { pid })).status).toBe(200)
   await own.stop()
   await ended
-  await vi.waitUntil(async () => (await membersOf(pid)) === 0, { timeout: 5000 })
+  await expect.poll(async () => (await membersOf(pid)) === 0).toBe(true)
 })
 
 /** Pids in the session that are no zombies. */

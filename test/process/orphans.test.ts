@@ -25,7 +25,7 @@ test('D43 as process 1 the daemon reaps what is left behind, and no end of a com
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text
   })
-  const url = await vi.waitUntil(() => /listening on (http:\/\/\S+)/.exec(output)?.[1], { timeout: 10_000 })
+  const url = await vi.waitUntil(() => /listening on (http:\/\/\S+)/.exec(output)?.[1], { timeout: 20_000 })
   await inParallel(300, 32, async (index) => {
     const command = '(sleep 0.01 >/dev/null 2>&1 &); exit 3'
     const said = index % 2 === 0 ? await shell(url, command) : await transcript(await start(url, 'true'))
@@ -33,6 +33,6 @@ test('D43 as process 1 the daemon reaps what is left behind, and no end of a com
   })
   const zombies = async () =>
     (await shell(url, 'cat /proc/[0-9]*/stat | cut -d" " -f3')).stdout.toString().includes('Z')
-  await vi.waitUntil(async () => !(await zombies()), { timeout: 5000 })
+  await expect.poll(async () => !(await zombies())).toBe(true)
   expect(output).not.toContain('unexpected failure')
 })

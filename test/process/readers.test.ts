@@ -17,7 +17,7 @@ async function blocked(pid: number): Promise<number> {
     written = await writtenBytes(pid)
     return written > 100_000 && written === before && (await stateOf(pid)) === 'S'
   }
-  await vi.waitUntil(stuck, { interval: 200, timeout: 10_000 })
+  await vi.waitUntil(stuck, { interval: 200, timeout: 20_000 })
   return written
 }
 
@@ -86,7 +86,7 @@ describe.concurrent('readers', () => {
     const pid = await startedPid(stream)
     const written = await blocked(pid)
     stream.close()
-    await vi.waitUntil(async () => (await writtenBytes(pid)) > written + 50_000_000, { timeout: 10_000 })
+    await vi.waitUntil(async () => (await writtenBytes(pid)) > written + 50_000_000, { timeout: 20_000 })
     await kill(daemon.url, { pid })
   })
 
@@ -144,7 +144,7 @@ test('D28 a single reader that takes nothing for too long is told so, and the pr
   const stopped = await start(own.url, 'yes')
   const pid = await startedPid(stopped)
   const written = await blocked(pid)
-  await vi.waitUntil(async () => (await writtenBytes(pid)) > written + 50_000_000, { timeout: 10_000 })
+  await vi.waitUntil(async () => (await writtenBytes(pid)) > written + 50_000_000, { timeout: 20_000 })
   const { messages, end } = await stopped.rest()
   expect(end.error?.code).toBe('resource_exhausted')
   const received = messages.reduce((sum, message) => sum + dataOf(message).length, 0)
@@ -164,7 +164,7 @@ test('D29 with no reader a chatty process is never blocked and takes no memory',
   await sendInput(own.url, { pid }, { stdin: 'go\n' })
   const ticks = 20
   let written = await writtenBytes(pid)
-  await vi.waitUntil(async () => (await writtenBytes(pid)) - written > 100_000_000, { timeout: 10_000 })
+  await vi.waitUntil(async () => (await writtenBytes(pid)) - written > 100_000_000, { timeout: 20_000 })
   const before = await residentMegabytes(own.pid)
   let slowest = Number.POSITIVE_INFINITY
   for (let tick = 0; tick < ticks; tick++) {

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { inNamespace } from '../_util/namespace.ts'
@@ -123,7 +123,7 @@ async function killsReachChildren({ url }: Daemon): Promise<void> {
     const { status } = await call(url, 'process.Process/SendSignal', { process: { pid }, signal })
     expect(status).toBe(200)
     await stream.rest()
-    await vi.waitUntil(async () => !(await alive(child)), { timeout: 5000 })
+    await expect.poll(async () => !(await alive(child))).toBe(true)
   }
 }
 

@@ -23,7 +23,7 @@ async function numbers(stream: Awaited<ReturnType<typeof start>>, count: number)
   return text.trim().split('\n').map(Number)
 }
 
-const gone = (pid: number) => vi.waitUntil(async () => !(await alive(pid)), { timeout: 10_000 })
+const gone = (pid: number) => expect.poll(async () => !(await alive(pid))).toBe(true)
 
 describe.each([
   { signal: 'SIGNAL_SIGKILL', status: 'signal: killed' },
@@ -86,10 +86,10 @@ test('D60 a tree that goes on forking is killed to the last process', async () =
     'fork() { while :; do (sleep 20 &); sleep 0.01; done; }; fork & fork & echo up; wait',
   )
   await outputUntil(stream, 'up')
-  await vi.waitUntil(async () => (await sessionOf(pid)).length > 10)
+  await expect.poll(async () => (await sessionOf(pid)).length > 10).toBe(true)
   await kill(daemon.url, { pid })
   await stream.rest()
-  await vi.waitUntil(async () => (await sessionOf(pid)).length === 0, { timeout: 10_000 })
+  await expect.poll(async () => (await sessionOf(pid)).length === 0).toBe(true)
 })
 
 /** Pids of all live processes in the session. */
@@ -157,7 +157,7 @@ test('D56 the numbers 9 and 15 are the signals', async () => {
 test.each(['SIGNAL_SIGKILL', 'SIGNAL_SIGTERM'])('D60 a stopped session is ended by %s too', async (signal) => {
   const { stream, pid } = await startShell('sleep 300 & echo $!; kill -STOP $! $$')
   const [job = 0] = await numbers(stream, 1)
-  for (const stopped of [job, pid]) await vi.waitUntil(async () => (await stateOf(stopped)) === 'T')
+  for (const stopped of [job, pid]) await expect.poll(async () => (await stateOf(stopped)) === 'T').toBe(true)
   await sendSignal(daemon.url, { pid }, signal)
   await stream.rest()
   await gone(job)
@@ -177,8 +177,10 @@ test('D60 who got the number of an exited leader is not signalled for it, nor is
     child.kill()
     return undefined
   }
-  const stranger = await vi.waitUntil(reuse, { interval: 1, timeout: 10_000 })
-  const member = await vi.waitUntil(async () => Number(await readFile(file, 'utf8').catch(() => '')), { timeout: 5000 })
+  const stranger = await vi.waitUntil(reuse, { interval: 1, timeout: 20_000 })
+  const member = await vi.waitUntil(async () => Number(await readFile(file, 'utf8').catch(() => '')), {
+    timeout: 20_000,
+  })
   expect((await kill(daemon.url, { pid })).status).toBe(200)
   expect((await stream.rest()).messages.at(-1)?.event.end).toMatchObject({ status: 'exit status 0' })
   expect(await alive(pid)).toBe(true)
@@ -198,9 +200,9 @@ test('D57 a kill is carried out to the end, though its client no longer waits', 
     await call(daemon.url, 'process.Process/SendSignal', { process: { pid }, signal: 9 }, { headers })
     return !(await alive(pid))
   }
-  await vi.waitUntil(killed, { interval: 1, timeout: 5000 })
+  await expect.poll(killed, { interval: 1 }).toBe(true)
   await ended
-  await vi.waitUntil(async () => (await sessionOf(pid)).length === 0, { timeout: 5000 })
+  await expect.poll(async () => (await sessionOf(pid)).length === 0).toBe(true)
 })
 
 test('D57 a normal exit kills nobody', async () => {

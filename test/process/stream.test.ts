@@ -120,7 +120,7 @@ describe.concurrent('keepalives and deadlines', () => {
     const seen = await other.rest()
     const killed = { exitCode: -1, status: 'signal: killed', error: 'signal: killed' }
     expect(seen.messages.at(-1)?.event.end).toEqual(killed)
-    for (const member of pids) await vi.waitUntil(async () => !(await alive(member)), { timeout: 10_000 })
+    for (const member of pids) await vi.waitUntil(async () => !(await alive(member)), { timeout: 20_000 })
     expect((await transcript(await connect(daemon.url, { pid }))).end).toEqual(killed)
   })
 
@@ -144,7 +144,7 @@ describe.concurrent('keepalives and deadlines', () => {
     const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'kill -STOP $$; echo never'], headers })
     const pid = await startedPid(stream)
     expect((await stream.rest()).end.error?.code).toBe('deadline_exceeded')
-    await vi.waitUntil(async () => !(await alive(pid)), { timeout: 10_000 })
+    await vi.waitUntil(async () => !(await alive(pid)), { timeout: 20_000 })
   })
 
   test('D32 the deadline of a Connect ends that stream only', async () => {

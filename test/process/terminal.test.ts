@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { call, type RunOptions, shell, start, transcript } from '../_util/rpc.ts'
 import { connect, kill, resize, sendInput } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
@@ -225,5 +225,5 @@ test('D22 a deadline ends a terminal as well', async () => {
   const headers = { 'connect-timeout-ms': '700' }
   const { stream, pid } = await startShell('sleep 300', { headers })
   expect((await stream.rest()).end.error?.code).toBe('deadline_exceeded')
-  await vi.waitUntil(async () => !(await alive(pid)))
+  await expect.poll(async () => !(await alive(pid))).toBe(true)
 })

@@ -189,7 +189,7 @@ export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = 
   'supervisor.Supervisor/Start': async ({ supervisor }) => {
     await supervisor.stop({})
     await expect
-      .poll(async () => (await supervisor.get({})).status?.state, { timeout: 15_000 })
+      .poll(async () => (await supervisor.get({})).status?.state)
       .toSatisfy((state) => state !== State.STOPPING)
     expect([State.STARTING, State.READY]).toContain((await supervisor.start({})).status?.state)
   },
@@ -197,7 +197,7 @@ export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = 
     expect([State.STOPPING, State.STOPPED]).toContain((await supervisor.stop({})).status?.state)
   },
   'ports.Ports/List': async ({ ports }) => {
-    await expect.poll(async () => (await ports.list({})).listeners.length, { timeout: 10_000 }).toBeGreaterThan(0)
+    await expect.poll(async () => (await ports.list({})).listeners.length).toBeGreaterThan(0)
   },
   'ports.Ports/Watch': async ({ ports }) => {
     expect((await first((options) => ports.watch({}, options))).event.case).toBe('snapshot')

@@ -21,7 +21,7 @@ async function half(path: string, type: string, part: string | Buffer = '{"a'): 
   })
   socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: 1000\r\n\r\n`)
   socket.write(part)
-  await expect.poll(() => text, { timeout: 10_000 }).toMatch(/HTTP\/1\.1 \d+|grpc-status/)
+  await expect.poll(() => text).toMatch(/HTTP\/1\.1 \d+|grpc-status/)
   socket.destroy()
   return text
 }
@@ -116,5 +116,5 @@ test('40 bodies of 20 MB that never come whole take no more than the budget, whi
   expect((await call(own.url, 'process.Process/List', {})).status).toBe(200)
   expect((await sendWhole(`${own.url}/init`, { method: 'POST', body: '{}' })).status).toBe(204)
   for (const socket of sockets) socket.destroy()
-  await expect.poll(async () => (await rss()) - before, { timeout: 5000 }).toBeLessThan(90)
+  await expect.poll(async () => (await rss()) - before).toBeLessThan(90)
 })

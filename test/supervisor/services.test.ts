@@ -106,7 +106,7 @@ test('each is stopped, started and restarted for itself; calls without a name me
   const { body } = await supervisor('Get', { service: 'db' })
   process.kill((body as { status: { pid: number } }).status.pid, 'SIGKILL')
   await expect
-    .poll(() => supervisor('Get', { service: 'db' }).then((answer) => answer.body), { timeout: 10_000 })
+    .poll(() => supervisor('Get', { service: 'db' }).then((answer) => answer.body))
     .toMatchObject({ status: { state: 'STATE_READY', restarts: 1 } })
   expect((await supervisor('Get', {})).body).not.toHaveProperty('status.restarts')
   expect((await supervisor('Stop', { service: 'nobody' })).body).toEqual({
@@ -126,9 +126,7 @@ test('one that has no ready command is ready when it is started, and does not co
     status: { reason: 'service broken exited with 3' },
   })
   await rm(join(dir, 'web.up'))
-  await expect
-    .poll(() => ready(daemon), { timeout: 5_000 })
-    .toMatchObject({ status: 503, service: 'web', state: 'degraded' })
+  await expect.poll(() => ready(daemon)).toMatchObject({ status: 503, service: 'web', state: 'degraded' })
 })
 
 test('Watch streams the changes of one, or of all after the present status of each', async () => {

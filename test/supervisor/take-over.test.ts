@@ -50,7 +50,7 @@ function start(dir: string, args: readonly string[] = []): Promise<Daemon> {
 }
 
 async function becomesReady({ url }: Daemon): Promise<void> {
-  await expect.poll(async () => (await sendWhole(`${url}/ready`)).status, { timeout: 10_000 }).toBe(204)
+  await expect.poll(async () => (await sendWhole(`${url}/ready`)).status).toBe(204)
 }
 
 /** Kills the daemon once it has recorded its start command, as nobody told it to stop. */

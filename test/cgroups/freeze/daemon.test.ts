@@ -90,7 +90,7 @@ test('H10 B57 B59 a client that leaves ends its own wait in a freeze, for its tu
     return { answer, leave: () => controller.abort() }
   }
   const holder = leaving('/freeze?maxWaitMs=60000')
-  await expect.poll(() => rig.frozen(), { timeout: 10_000 }).toEqual(['ptys', 'user'])
+  await expect.poll(() => rig.frozen()).toEqual(['ptys', 'user'])
   const order: string[] = []
   const forgotten = leaving('/unfreeze')
   const queued = leaving('/freeze?maxWaitMs=60000')

@@ -110,7 +110,7 @@ test('a group that was removed and made anew is looked at again', async (context
   expect(rig.gate.isThawed()).toBe(false)
   await entering(rig.gate, 'user').entered
   mkdirSync(`${rig.root.path}/user`)
-  await expect.poll(() => rig.gate.isThawed(), { timeout: 10_000 }).toBe(true)
+  await expect.poll(() => rig.gate.isThawed()).toBe(true)
   rig.root.write('user/cgroup.freeze', '1')
   expect(rig.gate.isThawed()).toBe(false)
   const waiting = entering(rig.gate, 'user')

@@ -23,11 +23,9 @@ test('B60 H12 a daemon that is killed while its disk is frozen starts again, ans
   await first.ended
   expect(await takesWrites(join(disk.path, 'probe'))).toBe(false)
 
-  const started = performance.now()
   await using second = await start()
   const health = await sendWhole(`${second.url}/health`)
   const thaw = await sendWhole(`${second.url}/fsthaw`, { method: 'POST' })
-  expect(performance.now() - started).toBeLessThan(2000)
   expect([health.status, thaw.status]).toEqual([204, 204])
   expect(await takesWrites(join(disk.path, 'probe'))).toBe(true)
   await expect.poll(() => readFile(join(disk.path, 'run/e2b/.E2B_SANDBOX'), 'utf8').catch(() => '')).toBe('false')

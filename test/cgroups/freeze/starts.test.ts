@@ -13,7 +13,7 @@ function waiting({ daemon }: FreezableDaemon): number {
 }
 
 async function untilWaiting(rig: FreezableDaemon, starts: number): Promise<void> {
-  await expect.poll(() => waiting(rig), { timeout: 10_000 }).toBe(starts)
+  await expect.poll(() => waiting(rig)).toBe(starts)
 }
 
 async function freeze(rig: FreezableDaemon): Promise<void> {
@@ -82,7 +82,7 @@ test('D26 D21 a start whose client leaves while it waits is never run', async (c
     await untilWaiting(rig, http2 ? 2 : 1)
     controller.abort()
   }
-  await expect.poll(() => rig.daemon.stdout().split('"code":"canceled"').length - 1, { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => rig.daemon.stdout().split('"code":"canceled"').length - 1).toBe(2)
   await rig.post('/unfreeze')
   expect((await shell(rig.url, 'printf on')).stdout.toString()).toBe('on')
   expect((await call(rig.url, LIST, {})).body).toEqual({})
@@ -143,7 +143,7 @@ test('H11 a stream of a frozen command can be opened and begins again with the t
   await delay(60)
   expect(lines).toBe(before)
   await rig.post('/init')
-  await expect.poll(() => lines, { timeout: 10_000 }).toBeGreaterThan(before)
+  await expect.poll(() => lines).toBeGreaterThan(before)
   second.close()
   await reading
 })
@@ -155,6 +155,6 @@ test('D25 H11 the deadline of a command holds while it is frozen', async (contex
   const { stream } = await startCounting(rig.url, { headers })
   await freeze(rig)
   expect((await stream.rest()).end.error).toMatchObject({ code: 'deadline_exceeded' })
-  await expect.poll(async () => (await call(rig.url, LIST, {})).body, { timeout: 10_000 }).toEqual({})
+  await expect.poll(async () => (await call(rig.url, LIST, {})).body).toEqual({})
   expect(rig.frozen()).toEqual(['ptys', 'user'])
 })

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { chown, mkdir, readdir, readFile, readlink, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { needsRoot } from '../../_util/namespace.ts'
 import { type FilesFront, failed, startFilesFront } from '../files-front.ts'
 
@@ -9,7 +9,7 @@ test('a form that is cut in a part is refused, with the connection still up', as
   await using files = await startFilesFront()
   const body = form([['file', 'a', 'complete']]).slice(0, -8)
   expect(await postForm(files, {}, body)).toMatchObject({ status: 400 })
-  await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
+  await expect.poll(() => openFilesBelow(files.dir)).toBe(0)
 })
 
 test('B33 a form of another kind, without boundary or broken is a bad request', async () => {

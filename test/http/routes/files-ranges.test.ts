@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readdir, readlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { send } from '../../_util/http.ts'
 import { startFilesFront } from '../files-front.ts'
 import { connectRaw } from '../front.ts'
@@ -119,7 +119,7 @@ test('a client that stops reading holds up nothing and costs no memory', async (
   expect((await files.fetch({ range: 'bytes=0-9' })).status).toBe(206)
   expect(process.memoryUsage.rss() - before).toBeLessThan(64 * 1024 * 1024)
   for (const client of stalled) client[Symbol.dispose]()
-  await vi.waitFor(async () => expect(await openFilesOf(files.path)).toBe(0), 5_000)
+  await expect.poll(() => openFilesOf(files.path)).toBe(0)
 })
 
 test.each(['identity', 'gzip'])('a client that goes away in a %s download leaves no file open', async (encoding) => {
@@ -129,7 +129,7 @@ test.each(['identity', 'gzip'])('a client that goes away in a %s download leaves
   await once(answer.body, 'readable')
   expect(await openFilesOf(files.path)).toBe(1)
   answer.close()
-  await vi.waitFor(async () => expect(await openFilesOf(files.path)).toBe(0), 5_000)
+  await expect.poll(() => openFilesOf(files.path)).toBe(0)
 })
 
 test('bytes arrive as they are, over both versions of HTTP', async () => {

@@ -3,7 +3,7 @@ import { readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:http2'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { sendWhole } from '../../_util/http.ts'
 import { OCTETS, startFilesFront } from '../files-front.ts'
 import { connectRaw } from '../front.ts'
@@ -30,7 +30,7 @@ test('a connection that breaks in an upload is no success, and leaves no file op
     client.write(framing.startsWith('t') ? '5\r\n12345\r\n' : '12345')
     await expect.poll(() => readFile(path, 'utf8').catch(() => '')).toBe('12345')
     client.socket.resetAndDestroy()
-    await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
+    await expect.poll(() => openFilesBelow(files.dir)).toBe(0)
     expect(client.received()).toBe('')
   }
 })
@@ -50,7 +50,7 @@ test('what was cut off is not left as if it were whole', async () => {
     client.write(type === undefined ? '12345' : part)
     await expect.poll(() => readFile(path, 'utf8').catch(() => '')).toBe('12345')
     client.socket.resetAndDestroy()
-    await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
+    await expect.poll(() => openFilesBelow(files.dir)).toBe(0)
     const left = await readFile(path, 'utf8').catch(() => undefined)
     expect(left).toBe(path === existing ? '' : undefined)
   }
@@ -66,7 +66,7 @@ test('an upload over HTTP/2 that is given up leaves no file open', async () => {
   stream.write('12345')
   await expect.poll(() => readFile(path, 'utf8').catch(() => '')).toBe('12345')
   session.destroy()
-  await vi.waitFor(async () => expect(await openFilesBelow(files.dir)).toBe(0), 5_000)
+  await expect.poll(() => openFilesBelow(files.dir)).toBe(0)
 })
 
 test('an upload without a byte for too long is 408, a slow one goes on', async () => {
@@ -83,7 +83,7 @@ test('an upload without a byte for too long is 408, a slow one goes on', async (
     using client = await connectRaw(files.front.port)
     client.write(head(join(files.dir, 'f'), 'content-length: 1000', type))
     client.write(beginning)
-    await expect.poll(() => client.received(), { timeout: 5_000 }).toMatch(/^HTTP\/1\.1 408 .*no data for 0.3 s/s)
+    await expect.poll(() => client.received()).toMatch(/^HTTP\/1\.1 408 .*no data for 0.3 s/s)
   }
   using slow = await connectRaw(files.front.port)
   slow.write(head(join(files.dir, 'g'), 'content-length: 6'))

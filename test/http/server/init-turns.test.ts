@@ -98,21 +98,18 @@ async function untilInitialised({ url }: Daemon, after: number): Promise<number>
   }
 }
 
-/** What else this machine does now and then slows down a whole round. */
-const ROUNDS = 6
+/** It takes less than 1 s, and ten times as long is for a busy machine; in the order of their coming it never succeeds. */
+const SUCCESS_MS = 10_000
 
-test('K5 at 4 % of a processor, amid attempts of 50 ms every 5 ms, /init succeeds within a second', {
+test('K5 at 4 % of a processor, amid attempts of 50 ms every 5 ms, /init succeeds', {
   timeout: 60_000,
 }, async (context) => {
   needsNamespace(context)
   if (!existsSync(`${CPU}/cpu.cfs_quota_us`)) context.skip(`${CPU} has no quota to set`)
-  const rounds: number[] = []
-  for (let i = 0; i < ROUNDS && !rounds.some((ms) => ms < 1000); i++) {
-    await using daemon = await startDaemon()
-    await sendWhole(`${daemon.url}/init`, { method: 'POST', body: BODY })
-    // Only then is what the daemon has saved of its quota spent.
-    rounds.push(await starved(daemon, () => untilInitialised(daemon, 1000)))
-  }
-  console.log(JSON.stringify({ 'POST /init at 4 % of a processor, ms': rounds }))
-  expect(Math.min(...rounds)).toBeLessThan(1000)
+  await using daemon = await startDaemon()
+  await sendWhole(`${daemon.url}/init`, { method: 'POST', body: BODY })
+  // Only after a second is what the daemon has saved of its quota spent.
+  const milliseconds = await starved(daemon, () => untilInitialised(daemon, 1000))
+  console.log(JSON.stringify({ 'POST /init at 4 % of a processor, ms': milliseconds }))
+  expect(milliseconds).toBeLessThan(SUCCESS_MS)
 })

@@ -55,7 +55,7 @@ test('at its timeout a host command is killed with all its children', async () =
   ).rejects.toMatchObject({ kind: 'deadline_exceeded', message: 'sh: not done after 0.5 s: saying' })
   const pids = (await readFile(file, 'utf8')).trim().split(' ')
   expect(pids).toHaveLength(2)
-  for (const pid of pids) await expect.poll(() => isAlive(Number(pid)), { timeout: 10_000 }).toBe(false)
+  for (const pid of pids) await expect.poll(() => isAlive(Number(pid))).toBe(false)
   await expect.poll(() => commands.pids()).toEqual([])
 })
 
@@ -68,7 +68,7 @@ test('a host command ends with the reason of the signal, before and after its st
   const [pid = 0] = commands.pids()
   stopping.abort(gone)
   await expect(running).rejects.toBe(gone)
-  await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => isAlive(pid)).toBe(false)
 })
 
 test('a child of a host command that keeps its output open is not waited for', async () => {
