@@ -147,7 +147,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const devNull = await open('/dev/null', 'r')
   const machine = openMachine(MACHINE)
   const memory = await memoryOf(machine)
-  const { budget, bodies } = buildBudget(config, memory.total, token)
+  const { budget, bodies } = buildBudget(config, memory.total, { token, defaults })
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const { groups, workload, closeGroups } = await buildGroups(config, memory, log)
   const process = createProcessService({

@@ -33,9 +33,15 @@ import { Pollers } from './watch/pollers.ts'
 import { createWatchService, type WatchService } from './watch/service.ts'
 import { SharedTrees } from './watch/shared-trees.ts'
 
+/** Whose memory it is. */
+interface Accounts {
+  readonly token: AccessToken
+  readonly defaults: Pick<Defaults, 'user'>
+}
+
 /** The memory that waits for somebody, and what reads the bodies of requests into it. */
-export function buildBudget({ bodyStall }: Config, memory: number | undefined, token: AccessToken) {
-  const budget = createByteBudget(budgetTotal(memory))
+export function buildBudget({ bodyStall }: Config, memory: number | undefined, { token, defaults }: Accounts) {
+  const budget = createByteBudget(budgetTotal(memory), () => defaults.user)
   return { budget, bodies: createRequestBodies({ budget, token, stallMs: bodyStall }) }
 }
 

@@ -10,7 +10,7 @@ export type BudgetKind = (typeof BUDGET_KINDS)[number]
 export interface BudgetOwner {
   /** The connection, by identity: its socket. For HTTP/2 the socket of the session, not the stream. */
   readonly connection: object | undefined
-  /** The user name that the request acts as. */
+  /** The user name that the request gives. Empty: the default user, whose share it is then. */
   readonly user: string | undefined
 }
 
@@ -48,15 +48,18 @@ interface Share {
   held: number
 }
 
-/** Makes a budget of `total` bytes. */
-export function createByteBudget(total: number): ByteBudget {
+/**
+ * Makes a budget of `total` bytes.
+ * @param defaultUser the name of the user that is meant by none.
+ */
+export function createByteBudget(total: number, defaultUser = () => ''): ByteBudget {
   const usage = Object.fromEntries(BUDGET_KINDS.map((kind) => [kind, 0])) as Record<BudgetKind, number>
   const connections = new WeakMap<object, Share>()
   const users = new Map<string, Share>()
   let held = 0
   let refusals = 0
 
-  const sharesOf = ({ connection, user }: BudgetOwner): Share[] => {
+  const sharesOf = (connection: object | undefined, user: string | undefined): Share[] => {
     const shares: Share[] = []
     if (connection !== undefined) shares.push(shareOf(connections, connection))
     if (user !== undefined) shares.push(shareOf(users, user))
@@ -77,6 +80,7 @@ export function createByteBudget(total: number): ByteBudget {
     hold: (kind, owner) => {
       // The share of a user that holds nothing is dropped, so names that clients invent leave nothing behind.
       let shares: Share[] = []
+      let user: string | undefined
       let bytes = 0
       let released = false
       const add = (change: number) => {
@@ -84,14 +88,18 @@ export function createByteBudget(total: number): ByteBudget {
         held += change
         usage[kind] += change
         for (const share of shares) share.held += change
-        if (bytes === 0) forgetUser(users, owner.user)
+        if (bytes === 0) forgetUser(users, user)
       }
       const tryGrow = (more: number): boolean => {
         if (released) return false
-        if (bytes === 0) shares = sharesOf(owner)
+        if (bytes === 0) {
+          // The default user may be another one by now, and gives back what it took.
+          user = owner.user === '' ? defaultUser() : owner.user
+          shares = sharesOf(owner.connection, user)
+        }
         if (!fits(more, shares)) {
           refusals++
-          if (bytes === 0) forgetUser(users, owner.user)
+          if (bytes === 0) forgetUser(users, user)
           return false
         }
         add(more)

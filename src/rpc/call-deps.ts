@@ -1,4 +1,5 @@
 import type { ByteBudget } from '../budget/budget.ts'
+import type { UnreadFrames } from '../budget/unread-frames.ts'
 import type { ServiceTable } from '../calls/service-table.ts'
 import type { RequestBodies } from '../http/body/request-bodies.ts'
 import type { Compressors } from '../http/transfer/compressors.ts'
@@ -17,4 +18,5 @@ export interface RpcDeps extends AccessLogOptions {
 /** What every call needs. */
 export interface CallDeps extends Omit<RpcDeps, 'countCall' | 'services'> {
   readonly access: AccessLog
+  readonly unread: UnreadFrames
 }

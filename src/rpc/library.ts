@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
-import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect'
+import { Code, ConnectError, type ConnectRouter, createContextKey } from '@connectrpc/connect'
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify'
 import { compressionGzip } from '@connectrpc/connect-node'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { StreamFrames, UnreadFrames } from '../budget/unread-frames.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import { AppError } from '../errors.ts'
 import { createFastify } from '../http/app/fastify.ts'
@@ -17,12 +18,18 @@ import { checkedBody } from './library-body.ts'
 import { makeErrorsSendable } from './library-errors.ts'
 import { addService } from './library-services.ts'
 import { operationValues } from './operation.ts'
+import { requestCaller } from './request-caller.ts'
 
 /** A request of the daemon's app that the library is to answer. */
 export interface LibraryRequest {
   readonly method: TableMethod
   readonly request: FastifyRequest
   readonly reply: FastifyReply
+}
+
+interface Passed extends LibraryRequest {
+  /** Of a server stream. */
+  readonly frames: StreamFrames | undefined
 }
 
 /** Answers one call on the raw response, in its own time. Never throws. */
@@ -32,6 +39,14 @@ type LibraryDeps = RpcDeps & CallDeps
 
 /** The library makes a URL of it, which nothing looks at, and fails for a name that is none. */
 const HOST = 'localhost'
+
+/** What the library takes for a stream, as measured. */
+const STREAM_BYTES = 56 * 1024
+
+/** Copies of what a stream is about to send: of the output, in a message, in an envelope. */
+const COPIES = 3
+
+const framesKey = createContextKey<StreamFrames | undefined>(undefined, { description: 'frames' })
 
 /** JSON that is not UTF-8 is refused (RFC 8259 8.1); the library takes the decoder though its types do not name it. */
 const JSON_OPTIONS = {
@@ -45,8 +60,8 @@ const JSON_OPTIONS = {
  */
 export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
   makeErrorsSendable()
-  const calls = new WeakMap<IncomingMessage, LibraryRequest>()
-  const callOf = ({ raw }: FastifyRequest): LibraryRequest => {
+  const calls = new WeakMap<IncomingMessage, Passed>()
+  const callOf = ({ raw }: FastifyRequest): Passed => {
     const call = calls.get(raw)
     if (call === undefined) throw new Error('the request was not passed on')
     return call
@@ -66,14 +81,16 @@ export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
     binaryOptions: { readUnknownFields: false },
     shutdownSignal: deps.shutdown,
     routes: (router) => addRoutes(router, deps),
-    contextValues: (request) => operationValues(callOf(request)),
+    contextValues: (request) => operationValues(callOf(request)).set(framesKey, callOf(request).frames),
   })
   await app.ready()
   return (call) => {
     const { raw } = call.request
     raw.headers.host = HOST
     if (raw.headers[':authority'] !== undefined) raw.headers[':authority'] = HOST
-    calls.set(raw, call)
+    const frames = countUnread(call, deps.unread)
+    if (frames === 'refused') return
+    calls.set(raw, { ...call, frames })
     app.routing(raw, call.reply.raw)
   }
 }
@@ -84,7 +101,7 @@ function addRoutes(router: ConnectRouter, { services, budget, log }: LibraryDeps
   for (const [index, handler] of router.handlers.entries()) {
     const logged: typeof handler = Object.assign(async (request: Parameters<typeof handler>[0]) => {
       try {
-        return await handler(request)
+        return counted(await handler(request), request.contextValues?.get(framesKey))
       } catch (error) {
         if (ConnectError.from(error).code !== Code.Aborted)
           log.error({ ...errorFields(error) }, 'an rpc failed unexpectedly')
@@ -93,6 +110,42 @@ function addRoutes(router: ConnectRouter, { services, budget, log }: LibraryDeps
     }, handler)
     router.handlers[index] = logged
   }
+}
+
+/** Until the client has taken all, or is gone; undefined for what is no server stream. One that is refused has its answer. */
+function countUnread(
+  { method, request, reply }: LibraryRequest,
+  unread: UnreadFrames,
+): StreamFrames | undefined | 'refused' {
+  if (method.implementation.kind !== 'server stream') return undefined
+  const { connection, user = '' } = requestCaller(request, NEVER)
+  const evict = () => reply.raw.destroy()
+  try {
+    const frames = unread.open({ connection, user }, { evict, bytes: STREAM_BYTES, copies: COPIES })
+    reply.raw.once('close', frames.release)
+    if (reply.raw.destroyed) frames.release()
+    return frames
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    refuseCall(request, reply, error)
+    return 'refused'
+  }
+}
+
+type Answer = Awaited<ReturnType<ConnectRouter['handlers'][number]>>
+
+/** The library asks for the next piece when the one before is on its way. */
+function counted(answer: Answer, frames: StreamFrames | undefined): Answer {
+  const { body } = answer
+  if (body === undefined || frames === undefined) return answer
+  const pieces = async function* () {
+    for await (const piece of body) {
+      frames.add(piece)
+      yield piece
+      frames.taken(piece)
+    }
+  }
+  return { ...answer, body: pieces() }
 }
 
 const NEVER = new AbortController().signal

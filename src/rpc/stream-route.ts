@@ -1,6 +1,8 @@
 import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { StreamFrames, UnreadFrames } from '../budget/unread-frames.ts'
 import { ENVELOPE_BYTES } from '../calls/envelope.ts'
+import type { StreamCaller } from '../calls/caller.ts'
 import type { FrameSource, OpenStream } from '../calls/implementation.ts'
 import { type Codec, messageFrame } from '../calls/message-frame.ts'
 import type { TableMethod } from '../calls/service-table.ts'
@@ -44,7 +46,7 @@ export async function serveStream(
   const over = new AbortController()
   const detach = abortWithClient(response, over, deps.shutdown)
   try {
-    await run(method, { codec, request, response, over, started, sent, bodies: deps.bodies })
+    await run(method, { codec, request, response, over, started, sent, ...deps })
     endWith(response, endOfStream())
     deps.access.finished(operation, 'ok', { response_bytes: sent.bytes })
   } catch (error) {
@@ -65,6 +67,7 @@ interface Call {
   readonly started: number
   readonly sent: { bytes: number }
   readonly bodies: RequestBodies
+  readonly unread: UnreadFrames
 }
 
 async function run(method: TableMethod, call: Call): Promise<void> {
@@ -76,14 +79,23 @@ async function run(method: TableMethod, call: Call): Promise<void> {
   const cancel = abortAt(deadline, call.over)
   try {
     const caller = streamCaller(requestCaller(request, call.over.signal), deadline)
+    const unread = countUnread(caller, call)
     const stream = await implementation.open(await readMessage(method, call), caller)
     const reduce = reducing(method, caller)
     writeHead(response, codec, reduce === undefined ? {} : { [LEGACY_HEADER]: 'true' })
     const { frames, sent } = stream.frames?.(codec) ?? encodedFrames(stream, { ...method, codec, reduce })
-    await writeFrames(response, frames, { signal: stream.ended, sent, tally: call.sent })
+    await writeFrames(response, frames, { signal: stream.ended, sent, tally: call.sent, unread })
   } finally {
     cancel()
   }
+}
+
+/** Until the client has taken all, or is gone. */
+function countUnread({ connection, user = '' }: StreamCaller, { response, unread }: Call): StreamFrames {
+  const frames = unread.open({ connection, user }, { evict: () => response.destroy() })
+  response.once('close', frames.release)
+  if (response.destroyed) frames.release()
+  return frames
 }
 
 interface FrameEncoding extends Pick<TableMethod, 'description' | 'reduce'> {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { StreamFrames } from '../budget/unread-frames.ts'
 
 /** A response of either HTTP version: over HTTP/2 it is Node's compatible class, which has all that is used here. */
 export type RawResponse = ServerResponse
@@ -11,6 +12,8 @@ export interface WriteOptions {
   readonly sent?: ((frame: Uint8Array) => void) | undefined
   /** Grows by the bytes of each frame. */
   readonly tally: { bytes: number }
+  /** Counts what waits for the client. */
+  readonly unread: StreamFrames
 }
 
 /** After a stream was ended, its client has this long to take what is left; then the connection is given up. */
@@ -18,18 +21,20 @@ const LINGER_MS = 60_000
 
 /**
  * Writes frames as the client takes them: the next is asked for only when the last one fits. Returns when all are written
- * or the signal has aborted; never throws for a client that is gone. The caller ends the response.
+ * or the signal has aborted; never throws for a client that is gone. Rejects as `StreamFrames.add`. The caller ends the response.
  */
 export async function writeFrames(
   response: RawResponse,
   frames: AsyncIterable<Uint8Array>,
   options: WriteOptions,
 ): Promise<void> {
-  const { signal, sent, tally } = options
+  const { signal, sent, tally, unread } = options
   for await (const frame of frames) {
     if (response.destroyed || response.writableEnded) return
+    unread.add(frame)
     tally.bytes += frame.length
     const fits = response.write(frame, (error) => {
+      unread.taken(frame)
       if (!error) sent?.(frame)
     })
     if (!fits) await drained(response, signal)

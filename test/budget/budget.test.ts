@@ -25,6 +25,19 @@ test('the holds of one connection, and of one user on many connections, share', 
   expect(budget.hold('body', { connection: {}, user: 'b' }).tryGrow(300)).toBe(true)
 })
 
+test('no name and the name of the default user are one user, whoever is the default user meanwhile', () => {
+  let name = 'first'
+  const budget = createByteBudget(1200, () => name)
+  const unnamed = budget.hold('body', { connection: undefined, user: '' })
+  expect(unnamed.tryGrow(400)).toBe(true)
+  expect(budget.hold('body', { connection: undefined, user: 'first' }).tryGrow(300)).toBe(false)
+  name = 'second'
+  expect(budget.hold('body', { connection: undefined, user: 'first' }).tryGrow(300)).toBe(false)
+  expect(budget.hold('body', { connection: undefined, user: '' }).tryGrow(300)).toBe(true)
+  unnamed.release()
+  expect(budget.hold('body', { connection: undefined, user: 'first' }).tryGrow(300)).toBe(true)
+})
+
 test('what is given back can be held by others, and a released hold takes nothing', () => {
   const budget = createByteBudget(100)
   const hold = budget.hold('listing', { connection: {}, user: 'a' })

@@ -6,6 +6,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { bodies } from './attacks/bodies.ts'
 import { connections } from './attacks/connections.ts'
 import { readers } from './attacks/readers.ts'
+import { streams } from './attacks/streams.ts'
 import { work } from './attacks/work.ts'
 import { startLimited } from './limited-daemon.ts'
 import { startProbe } from './probe.ts'
@@ -17,7 +18,7 @@ const REDUCED = 0.25
 // The attacker must not take the processor from the daemon: a sandbox's clients run elsewhere.
 beforeAll(() => setPriority(19))
 
-for (const { name, prepare, run } of [...bodies, ...readers, ...connections, ...work]) {
+for (const { name, prepare, run } of [...bodies, ...readers, ...streams, ...connections, ...work]) {
   test(`${name} leave the daemon small and quick`, async (context) => {
     await using daemon = await startLimited(context)
     await using directory = await makeTmpDir()

@@ -4,7 +4,12 @@ import { messageText } from '../../lib/message-text.ts'
 import { statusOf } from './error-response.ts'
 
 /** gRPC's numbers of what is refused before a call begins. */
-const GRPC_STATUS: Partial<Record<ErrorKind, number>> = { invalid_argument: 3, internal: 13, unauthenticated: 16 }
+const GRPC_STATUS: Partial<Record<ErrorKind, number>> = {
+  invalid_argument: 3,
+  budget_spent: 8,
+  internal: 13,
+  unauthenticated: 16,
+}
 const GRPC_UNKNOWN = 2
 
 /** UTF-16 units of a message in a gRPC header, which is percent-encoded: below the 16 KiB that clients take. */

@@ -1,9 +1,8 @@
 import { once } from 'node:events'
 import { mkdir, truncate, writeFile } from 'node:fs/promises'
 import { connect as connectHttp2 } from 'node:http2'
-import { connect } from 'node:net'
-import { enveloped } from '../../_util/rpc.ts'
 import { type Attack, allOf, type Field, scaled } from './attack.ts'
+import { streamCall, unread } from './unread.ts'
 
 const MIB = 2 ** 20
 
@@ -12,24 +11,8 @@ async function bigFile({ directory }: Field): Promise<void> {
   await truncate(`${directory}/big`, 64 * MIB)
 }
 
-/** Sends a request and reads nothing of its answer. */
-async function unread({ daemon, held }: Field, request: string | Buffer): Promise<void> {
-  const socket = connect({ host: '127.0.0.1', port: daemon.port })
-  held.defer(() => void socket.destroy())
-  socket.on('error', () => {})
-  await once(socket, 'connect')
-  socket.pause()
-  socket.write(request)
-}
-
 const download = (path: string, headers = '') =>
   `GET /files?path=${encodeURIComponent(path)} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`
-
-function streamCall(method: string, message: unknown): Buffer {
-  const body = enveloped(Buffer.from(JSON.stringify(message)))
-  const head = `POST /${method} HTTP/1.1\r\nHost: x\r\nContent-Type: application/connect+json\r\nContent-Length: ${body.length}\r\n\r\n`
-  return Buffer.concat([Buffer.from(head), body])
-}
 
 export const readers: readonly Attack[] = [
   {

@@ -1,0 +1,111 @@
+import { AppError } from '../errors.ts'
+import type { BudgetOwner, ByteBudget } from './budget.ts'
+
+/** The frames of streams that their clients have yet to take, in sum over all streams. */
+export interface UnreadFrames {
+  /**
+   * Counts one more stream. Throws AppError `budget_spent` when there is no memory for it either after streams were ended that
+   * take nothing.
+   * @param evict cuts the stream off: others need what it holds, and its client has taken nothing for a second.
+   */
+  open(owner: BudgetOwner, evict: () => void): StreamFrames
+}
+
+/** Those of one stream. The opener releases them when the connection has, or has dropped, all of them. */
+export interface StreamFrames {
+  /** The frame waits from now on; the same object may wait in many streams and counts once. Throws as `UnreadFrames.open`. */
+  add(frame: Uint8Array): void
+  /** The client has taken the frame. */
+  taken(frame: Uint8Array): void
+  /** Nothing waits any more. Idempotent. */
+  release(): void
+}
+
+/** Memory of a stream beside its frames: request, response, reader and what they hang together by. */
+const STREAM_BYTES = 8 * 1024
+
+/** Memory of a frame beside its bytes: a stream may have many small ones. */
+const FRAME_OVERHEAD_BYTES = 256
+
+/** A client that takes nothing for so long may be cut off when memory is short; one that reads, however slowly, takes something. */
+const STALLED_MS = 1000
+
+interface Stream {
+  readonly hold: { tryGrow(bytes: number): boolean; shrink(bytes: number): void }
+  readonly waiting: Set<Uint8Array>
+  readonly evict: () => void
+  /** When its client took something last, or had nothing to take. */
+  since: number
+}
+
+/** Counts frames in `budget`. */
+export function createUnreadFrames(budget: ByteBudget): UnreadFrames {
+  /** Who is charged for a frame, and in how many streams it waits. */
+  const charged = new Map<Uint8Array, { readonly stream: Stream; streams: number }>()
+  /** In the order of `since`. */
+  const waiting = new Set<Stream>()
+
+  const drop = (stream: Stream, frame: Uint8Array) => {
+    const charge = charged.get(frame)
+    if (!stream.waiting.delete(frame) || charge === undefined) return
+    charge.streams--
+    if (charge.streams > 0) return
+    charged.delete(frame)
+    charge.stream.hold.shrink(costOf(frame))
+  }
+  const dropAll = (stream: Stream) => {
+    waiting.delete(stream)
+    for (const frame of stream.waiting) drop(stream, frame)
+  }
+  const evictOldest = (): boolean => {
+    for (const stream of waiting) {
+      if (performance.now() - stream.since < STALLED_MS) return false
+      dropAll(stream)
+      stream.evict()
+      return true
+    }
+    return false
+  }
+  const grow = (stream: Stream, bytes: number) => {
+    while (!stream.hold.tryGrow(bytes)) {
+      if (!evictOldest()) throw new AppError('budget_spent', 'the memory for streams that wait for clients is spent')
+    }
+  }
+  return {
+    open: (owner, evict) => {
+      const stream: Stream = { hold: budget.hold('frame', owner), waiting: new Set(), evict, since: 0 }
+      grow(stream, STREAM_BYTES)
+      let released = false
+      return {
+        add: (frame) => {
+          if (released || stream.waiting.has(frame)) return
+          const charge = charged.get(frame)
+          if (charge === undefined) {
+            grow(stream, costOf(frame))
+            charged.set(frame, { stream, streams: 1 })
+          } else charge.streams++
+          if (stream.waiting.size === 0) stream.since = performance.now()
+          stream.waiting.add(frame)
+          waiting.add(stream)
+        },
+        taken: (frame) => {
+          drop(stream, frame)
+          waiting.delete(stream)
+          if (stream.waiting.size === 0) return
+          stream.since = performance.now()
+          waiting.add(stream)
+        },
+        release: () => {
+          if (released) return
+          released = true
+          dropAll(stream)
+          stream.hold.shrink(STREAM_BYTES)
+        },
+      }
+    },
+  }
+}
+
+function costOf({ length }: Uint8Array): number {
+  return length + FRAME_OVERHEAD_BYTES
+}
