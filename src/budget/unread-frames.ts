@@ -6,9 +6,18 @@ export interface UnreadFrames {
   /**
    * Counts one more stream. Throws AppError `budget_spent` when there is no memory for it either after streams were ended that
    * take nothing.
-   * @param evict cuts the stream off: others need what it holds, and its client has taken nothing for a second.
+   * @param cost.evict cuts the stream off: others need what it holds, and its client has taken nothing for a second.
    */
-  open(owner: BudgetOwner, evict: () => void): StreamFrames
+  open(owner: BudgetOwner, cost: StreamCost): StreamFrames
+}
+
+/** What a stream takes, and how it is given up. */
+export interface StreamCost {
+  readonly evict: () => void
+  /** Bytes beside its frames; default: 8 KiB, for request, response, reader and what they hang together by. */
+  readonly bytes?: number
+  /** Copies of each frame that are in memory at a time; default: 1. */
+  readonly copies?: number
 }
 
 /** Those of one stream. The opener releases them when the connection has, or has dropped, all of them. */
@@ -21,7 +30,7 @@ export interface StreamFrames {
   release(): void
 }
 
-/** Memory of a stream beside its frames: request, response, reader and what they hang together by. */
+/** See `StreamCost`. */
 const STREAM_BYTES = 8 * 1024
 
 /** Memory of a frame beside its bytes: a stream may have many small ones. */
@@ -34,6 +43,7 @@ interface Stream {
   readonly hold: { tryGrow(bytes: number): boolean; shrink(bytes: number): void }
   readonly waiting: Set<Uint8Array>
   readonly evict: () => void
+  readonly copies: number
   /** When its client took something last, or had nothing to take. */
   since: number
 }
@@ -51,7 +61,7 @@ export function createUnreadFrames(budget: ByteBudget): UnreadFrames {
     charge.streams--
     if (charge.streams > 0) return
     charged.delete(frame)
-    charge.stream.hold.shrink(costOf(frame))
+    charge.stream.hold.shrink(costOf(frame, charge.stream))
   }
   const dropAll = (stream: Stream) => {
     waiting.delete(stream)
@@ -72,16 +82,16 @@ export function createUnreadFrames(budget: ByteBudget): UnreadFrames {
     }
   }
   return {
-    open: (owner, evict) => {
-      const stream: Stream = { hold: budget.hold('frame', owner), waiting: new Set(), evict, since: 0 }
-      grow(stream, STREAM_BYTES)
+    open: (owner, { evict, bytes = STREAM_BYTES, copies = 1 }) => {
+      const stream: Stream = { hold: budget.hold('frame', owner), waiting: new Set(), evict, copies, since: 0 }
+      grow(stream, bytes)
       let released = false
       return {
         add: (frame) => {
           if (released || stream.waiting.has(frame)) return
           const charge = charged.get(frame)
           if (charge === undefined) {
-            grow(stream, costOf(frame))
+            grow(stream, costOf(frame, stream))
             charged.set(frame, { stream, streams: 1 })
           } else charge.streams++
           if (stream.waiting.size === 0) stream.since = performance.now()
@@ -99,13 +109,13 @@ export function createUnreadFrames(budget: ByteBudget): UnreadFrames {
           if (released) return
           released = true
           dropAll(stream)
-          stream.hold.shrink(STREAM_BYTES)
+          stream.hold.shrink(bytes)
         },
       }
     },
   }
 }
 
-function costOf({ length }: Uint8Array): number {
-  return length + FRAME_OVERHEAD_BYTES
+function costOf({ length }: Uint8Array, { copies }: Stream): number {
+  return length * copies + FRAME_OVERHEAD_BYTES
 }

@@ -8,7 +8,7 @@ const KIB = 1024
 test('a frame that waits in many streams counts once, until the last of them has sent it', () => {
   const budget = createByteBudget(1024 * KIB)
   const unread = createUnreadFrames(budget)
-  const streams = Array.from({ length: 10 }, () => unread.open({ connection: {}, user: 'a' }, () => {}))
+  const streams = Array.from({ length: 10 }, () => unread.open({ connection: {}, user: 'a' }, { evict: () => {} }))
   const idle = budget.usage().frame
   const frame = Buffer.alloc(64 * KIB)
   for (const stream of streams) stream.add(frame)
@@ -27,7 +27,7 @@ test('when the memory is spent the stream goes whose client has taken nothing fo
   const budget = createByteBudget(1024 * KIB)
   const unread = createUnreadFrames(budget)
   const evicted = vi.fn<(name: string) => void>()
-  const open = (name: string) => unread.open({ connection: {}, user: undefined }, () => evicted(name))
+  const open = (name: string) => unread.open({ connection: {}, user: undefined }, { evict: () => evicted(name) })
   const [first, reading] = [open('first'), open('reading')]
   first.add(Buffer.alloc(200 * KIB))
   const taken = Buffer.alloc(100 * KIB)
@@ -46,7 +46,7 @@ test('when the memory is spent the stream goes whose client has taken nothing fo
 
 test('streams that have nothing to read count as well', () => {
   const unread = createUnreadFrames(createByteBudget(1024 * KIB))
-  const open = () => unread.open({ connection: {}, user: 'a' }, () => {})
+  const open = () => unread.open({ connection: {}, user: 'a' }, { evict: () => {} })
   expect(() => {
     for (let count = 0; count < 100; count++) open()
   }).toThrow(/spent/)

@@ -7,7 +7,7 @@ import { streamCall, unread } from './unread.ts'
 /** A command that writes all the time, and a client that reads it, so that it never waits. As another user than the attackers. */
 async function noise({ daemon, held }: Field): Promise<number> {
   const stream = await start(daemon.url, '/bin/sh', {
-    args: ['-c', 'while :; do head -c 60000 /dev/zero; sleep 0.001; done'],
+    args: ['-c', 'while :; do head -c 65536 /dev/zero; sleep 0.001; done'],
     headers: asUser('root'),
   })
   held.defer(() => stream.close())
@@ -72,7 +72,7 @@ export const streams: readonly Attack[] = [
     name: 'commands whose output nobody reads',
     run: async (field) => {
       const request = streamCall('process.Process/Start', {
-        process: { cmd: '/bin/sh', args: ['-c', 'head -c 9000000 /dev/zero & exec sleep 1000'] },
+        process: { cmd: '/bin/sh', args: ['-c', 'head -c 9000000 /dev/zero & exec sleep 6'] },
         stdin: false,
       })
       await allOf(scaled(300, field), 10, () => unread(field, request))
