@@ -14,6 +14,8 @@ export interface Field {
 /** One way to hurt the daemon. */
 export interface Attack {
   readonly name: string
+  /** Bytes that the daemon may have resident; default: `MAX_RESIDENT`. */
+  readonly maxResident?: number
   /** Makes what the attack needs; its cost does not count. */
   prepare?(field: Field): Promise<void>
   /** Resolves when all of it is under way, or over. */
