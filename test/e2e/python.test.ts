@@ -19,7 +19,7 @@ const environments = fileURLToPath(new URL('../../.cache/python/', import.meta.u
 /** The whole suite takes a few seconds; past this it hangs. */
 const SUITE_LIMIT_MS = 120_000
 
-describe.each(['latest', '1.5'])('the Python SDK, %s', (environment) => {
+describe.each(['latest', '1.5'])('N39 the Python SDK, %s', (environment) => {
   const results = new Map<string, Result>()
   let crash = ''
   const missing = unavailable(environment)

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
+import { VERSION } from '../../src/version.ts'
 import { inNamespace } from '../_util/namespace.ts'
 import { type Module, type Sandbox, type Sdk, sdks, useDaemon } from './sdk.ts'
 
@@ -21,7 +22,7 @@ async function secured(sdk: Sdk, token: string | undefined = TOKEN): Promise<San
   const Constructor: Module['Sandbox'] = Sandbox
   return new Constructor({
     sandboxId: 'debug_sandbox_id',
-    envdVersion: '0.6.13',
+    envdVersion: VERSION,
     ...(token !== undefined && { envdAccessToken: token }),
   })
 }

@@ -103,7 +103,7 @@ const GATES = {
 }
 
 test(
-  'K8 K25 the version that is reported opens every gate, and an upgrade that is refused changes nothing',
+  'K8 K25 N40 the version that is reported opens every gate, and an upgrade that is refused changes nothing',
   PLAYING,
   async (context) => {
     await using play = await startPlay(context)
