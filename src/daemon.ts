@@ -22,7 +22,7 @@ import { createHost } from './init/host/create.ts'
 import { createInitialization, type InitializationOptions } from './init/initialization.ts'
 import { createMmds, type MmdsParts, NO_MMDS } from './init/mmds/mmds.ts'
 import { LEFT_OUT } from './lib/environment.ts'
-import { within } from './lib/within.ts'
+import { withTimeout } from './lib/with-timeout.ts'
 import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
@@ -92,7 +92,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const port = await listener.listen({ address: config.address, port: config.port })
   // No disk is written before: one that is frozen may hold this up, and the thaw comes by the port.
   const written = writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
-  await within(RUN_DIR_WAIT_MS, written, stopping.signal)
+  await withTimeout(RUN_DIR_WAIT_MS, written, stopping.signal)
   warnOfOpenPort({ ...config, token }, log)
   ports.start(port)
   mmds.start()

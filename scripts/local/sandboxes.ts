@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after } from '../../src/lib/timers.ts'
+import { longTimeout } from '../../src/lib/long-timeout.ts'
 import type { SandboxRequest } from './request.ts'
 import { type Ground, Sandbox } from './sandbox.ts'
 import { Snapshots } from './snapshots.ts'
@@ -62,7 +62,7 @@ export class Sandboxes {
     sandbox.endAt = new Date(Date.now() + seconds * 1000)
     const { autoPause, autoPauseMemory } = sandbox.request
     const end = () => (autoPause ? sandbox.pause(autoPauseMemory) : this.kill(sandbox))
-    sandbox.cancelEnd = after(seconds * 1000, () => void end())
+    sandbox.cancelEnd = longTimeout(seconds * 1000, () => void end())
   }
 
   /** A paused one goes on, with its processes if they are wanted and were kept; the end of a running one only ever comes later. */

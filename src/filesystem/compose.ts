@@ -3,7 +3,7 @@ import { posix } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
-import { concurrently } from '../lib/concurrently.ts'
+import { forEachLimited } from '../lib/for-each-limited.ts'
 import { type Status, unpackStatus } from '../native/entries.ts'
 import { readStatus, removeFile, renameEntry } from '../native/files.ts'
 import { randomUuid } from '../native/random.ts'
@@ -14,7 +14,7 @@ import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { type FileUser, permitted } from './file-user.ts'
 import { openEmpty } from './open-empty.ts'
 import type { StoredFile } from './upload.ts'
-import { inWriteTurn } from './write-turns.ts'
+import { withWriteSlot } from './write-semaphore.ts'
 import { writeWhole } from './write-whole.ts'
 
 /** A file to be joined. */
@@ -57,13 +57,13 @@ export async function composeFiles({ sources, path, owner }: ComposeOptions): Pr
   const made = await writeJoined(temporary, paths, owner)
   try {
     const [from, to] = [Buffer.from(temporary), Buffer.from(destination)]
-    await permitted(destination, () => inWriteTurn(() => renameEntry(from, to, owner)))
+    await permitted(destination, () => withWriteSlot(() => renameEntry(from, to, owner)))
   } catch (error) {
     await remove(temporary, owner)
     if (error instanceof AppError) throw error
     throw composeError('error finalizing compose', new Error(failure('rename', `${temporary} ${destination}`, error)))
   }
-  await concurrently(paths, AT_ONCE, (source) => deleteSource(source, made, owner))
+  await forEachLimited(paths, AT_ONCE, (source) => deleteSource(source, made, owner))
   return { name: baseName(path), path, type: 'file' }
 }
 
@@ -120,7 +120,7 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
     const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
     for (const source of sources) await append(fd, source, { buffer, owner })
     const status = await statusOf(temporary, owner)
-    await inWriteTurn(() => closeFile(fd))
+    await withWriteSlot(() => closeFile(fd))
     return status
   } catch (error) {
     await closeFile(fd).catch(() => {})
@@ -131,7 +131,7 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
 
 /** Failures are ignored: what is left is called `.tmp`. */
 async function remove(path: string, owner: FileUser): Promise<void> {
-  await inWriteTurn(() => removeFile(Buffer.from(path), owner)).catch(() => {})
+  await withWriteSlot(() => removeFile(Buffer.from(path), owner)).catch(() => {})
 }
 
 interface Append {
@@ -142,11 +142,11 @@ interface Append {
 async function append(fd: number, path: string, { buffer, owner }: Append): Promise<void> {
   const source = await openDownload(path, owner)
   try {
-    await inWriteTurn(() => writeWhole(fd, source.head, null))
+    await withWriteSlot(() => writeWhole(fd, source.head, null))
     for (let position = source.head.length; position !== source.size; ) {
       const bytes = await source.read(buffer, position)
       if (bytes === 0) return
-      await inWriteTurn(() => writeWhole(fd, buffer.subarray(0, bytes), null))
+      await withWriteSlot(() => writeWhole(fd, buffer.subarray(0, bytes), null))
       position += bytes
     }
   } finally {

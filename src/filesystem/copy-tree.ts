@@ -20,7 +20,7 @@ import { type Actor, copyAttributes, openParent, removeTree } from '../native/fi
 import { close } from '../native/index.ts'
 import { randomUuid } from '../native/random.ts'
 import { permitted } from './file-user.ts'
-import { inWriteTurn } from './write-turns.ts'
+import { withWriteSlot } from './write-semaphore.ts'
 import { writeWhole } from './write-whole.ts'
 
 /** One read and one write; enough to make their overhead disappear. */
@@ -69,12 +69,12 @@ async function moveEntry(source: Buffer, target: Buffer, signal: AbortSignal): P
   const copy = Buffer.concat([target, Buffer.from(`.e2b-move.${randomUuid()}.tmp`)])
   try {
     await copyEntry(source, copy, signal)
-    await inWriteTurn(() => rename(copy, target))
+    await withWriteSlot(() => rename(copy, target))
   } catch (error) {
-    await inWriteTurn(() => removeTree(copy)).catch(() => {})
+    await withWriteSlot(() => removeTree(copy)).catch(() => {})
     throw error
   }
-  await inWriteTurn(() => removeTree(source))
+  await withWriteSlot(() => removeTree(source))
 }
 
 /** The open directory that an entry is in, and paths through it, which links that come meanwhile do not lead astray. */
@@ -95,19 +95,19 @@ async function copyEntry(from: Buffer, to: Buffer, signal: AbortSignal): Promise
   const stats = await lstat(from)
   if (stats.isDirectory()) return copyDirectory(from, to, signal)
   if (stats.isFile()) return copyFile(from, to, signal)
-  if (stats.isSymbolicLink()) return inWriteTurn(() => copyLink(from, to, stats))
+  if (stats.isSymbolicLink()) return withWriteSlot(() => copyLink(from, to, stats))
   throw new AppError('internal', 'cannot move a socket, pipe or device to another filesystem')
 }
 
 /** Entries are reached through the open directories, so that a link in their place leads nowhere else. */
 async function copyDirectory(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
   await using source = await open(from, READ_DIRECTORY)
-  await inWriteTurn(() => mkdir(to, PRIVATE_DIRECTORY))
+  await withWriteSlot(() => mkdir(to, PRIVATE_DIRECTORY))
   await using target = await open(to, READ_DIRECTORY)
   for (const name of await readdir(at(source, Buffer.from('.')), { encoding: 'buffer' })) {
     await copyEntry(at(source, name), at(target, name), signal)
   }
-  await inWriteTurn(() => copyFacts(source, target))
+  await withWriteSlot(() => copyFacts(source, target))
 }
 
 function at(directory: FileHandle, name: Buffer): Buffer {
@@ -116,7 +116,7 @@ function at(directory: FileHandle, name: Buffer): Buffer {
 
 async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
   await using source = await open(from, READ)
-  await using target = await inWriteTurn(() => open(to, CREATE, PRIVATE_FILE))
+  await using target = await withWriteSlot(() => open(to, CREATE, PRIVATE_FILE))
   const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
   let position = 0
   for (;;) {
@@ -125,10 +125,10 @@ async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<
     if (bytesRead === 0) break
     const bytes = buffer.subarray(0, bytesRead)
     // Zeros stay a hole.
-    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await inWriteTurn(() => writeWhole(target.fd, bytes, position))
+    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await withWriteSlot(() => writeWhole(target.fd, bytes, position))
     position += bytesRead
   }
-  await inWriteTurn(async () => {
+  await withWriteSlot(async () => {
     await target.truncate(position)
     await copyFacts(source, target)
   })

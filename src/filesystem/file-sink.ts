@@ -1,7 +1,7 @@
 import { writev } from 'node:fs'
 import { promisify } from 'node:util'
 import type { Sink } from '../lib/pump.ts'
-import { inWriteTurn } from './write-turns.ts'
+import { withWriteSlot } from './write-semaphore.ts'
 import { writeWhole } from './write-whole.ts'
 
 /** Bytes and chunks that wait while a write is under way. 1 MiB keeps the disk busy; the number bounds tiny chunks. */
@@ -35,7 +35,7 @@ export function createFileSink(fd: number): FileSink {
         queuedBytes = 0
         room.resolve()
         room = Promise.withResolvers<void>()
-        await inWriteTurn(() => writeAll(fd, batch))
+        await withWriteSlot(() => writeAll(fd, batch))
         for (const chunk of batch) free(chunk)
       }
     } catch (error) {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
-import { createTurns } from '../lib/turns.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import { type RawEntry, unpackStatus } from '../native/entries.ts'
 import { type Actor, readStatus } from '../native/files.ts'
 import type { Users } from '../users/users.ts'
@@ -72,7 +72,7 @@ interface Directory {
 
 async function* walk({ users, actor, signal, hold }: ListOptions, root: Directory): AsyncGenerator<EntryInfo[], void> {
   const owners = createOwners(users)
-  const turns = createTurns()
+  const slice = createTimeSlice()
   const levels = [{ ...root, level: await openLevel(root.path, { actor, hold }) }]
   let piece: EntryInfo[] = []
   for (let at = levels.at(-1); at !== undefined; at = levels.at(-1)) {
@@ -95,7 +95,7 @@ async function* walk({ users, actor, signal, hold }: ListOptions, root: Director
     signal.throwIfAborted()
     yield piece
     piece = []
-    await turns.next()
+    await slice.next()
   }
   signal.throwIfAborted()
   if (piece.length > 0) yield piece

@@ -3,7 +3,7 @@ import type { Log } from '../log.ts'
 import { unpackAttributes } from '../native/entries.ts'
 import { finishFile } from '../native/files.ts'
 import { fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
-import { inWriteTurn } from './write-turns.ts'
+import { withWriteSlot } from './write-semaphore.ts'
 
 /** Names and values that a client keeps with a file, as extended attributes (contract B47). */
 export type Metadata = ReadonlyMap<string, string>
@@ -62,7 +62,7 @@ export function metadataFrom(attributes: readonly (readonly [Buffer, Buffer])[])
  */
 export async function finishWithMetadata(fd: number, metadata: Metadata, log: Log): Promise<Metadata> {
   try {
-    const packed = await inWriteTurn(() => finishFile(fd, METADATA_PREFIX, [...metadata].flat()))
+    const packed = await withWriteSlot(() => finishFile(fd, METADATA_PREFIX, [...metadata].flat()))
     return metadataFrom(unpackAttributes(packed))
   } catch (error) {
     const closing = error instanceof Error && 'syscall' in error && error.syscall === 'close'

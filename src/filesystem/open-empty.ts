@@ -5,7 +5,7 @@ import { unpackOpened } from '../native/entries.ts'
 import { openToWrite } from '../native/files.ts'
 import { permitted } from './file-user.ts'
 import { forgiveOwner, type Owner } from './ownership.ts'
-import { inWriteTurn } from './write-turns.ts'
+import { withWriteSlot } from './write-semaphore.ts'
 
 /** A file that is to be written from its start. */
 export interface EmptyFile {
@@ -22,14 +22,14 @@ export const emptyFile = promisify(ftruncate)
 const closeFile = promisify(close)
 
 /** Closing a file that was emptied may begin to write out what it has got since (ext4(5), auto_da_alloc). */
-export const closeWritten = (fd: number) => inWriteTurn(() => closeFile(fd))
+export const closeWritten = (fd: number) => withWriteSlot(() => closeFile(fd))
 
 /**
  * Opens a file to be written anew, in place, and empties it; makes it for its owner where it is missing. Rejects with AppError
  * (invalid_argument for what is no file, permission_denied) or with the system error.
  */
 export async function openEmpty(path: string, owner: Owner): Promise<EmptyFile> {
-  const packed = await permitted(path, () => inWriteTurn(() => openToWrite(Buffer.from(path), owner)))
+  const packed = await permitted(path, () => withWriteSlot(() => openToWrite(Buffer.from(path), owner)))
   const { fd, mode, made, ownerError } = unpackOpened(packed)
   const kind = mode & constants.S_IFMT
   if (fd === undefined) {
@@ -40,7 +40,7 @@ export async function openEmpty(path: string, owner: Owner): Promise<EmptyFile> 
   if (ownerError === '') return file
   try {
     await forgiveOwner(fd, owner, Object.assign(new Error('fchown'), { code: ownerError }))
-    await inWriteTurn(() => emptyFile(fd, 0))
+    await withWriteSlot(() => emptyFile(fd, 0))
     return file
   } catch (error) {
     await closeWritten(fd)

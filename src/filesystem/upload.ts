@@ -11,7 +11,7 @@ import { createFileSink } from './file-sink.ts'
 import type { FileUser } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
 import { closeWritten, type EmptyFile, emptyFile, isDirectory, openEmpty } from './open-empty.ts'
-import { inWriteTurn } from './write-turns.ts'
+import { withWriteSlot } from './write-semaphore.ts'
 
 /** A file that was stored, as `POST /files` reports it (contract B37). */
 export interface StoredFile {
@@ -112,8 +112,8 @@ async function fill(file: EmptyFile, source: Readable, target: UploadTarget): Pr
  */
 async function discard({ fd, made, device }: EmptyFile, { path, owner }: UploadTarget): Promise<void> {
   if (device) return
-  const remove = (name: string) => inWriteTurn(() => removeFile(Buffer.from(name), owner, fd))
-  if (!made) await inWriteTurn(() => emptyFile(fd, 0)).catch(() => {})
+  const remove = (name: string) => withWriteSlot(() => removeFile(Buffer.from(name), owner, fd))
+  if (!made) await withWriteSlot(() => emptyFile(fd, 0)).catch(() => {})
   else await remove(path).catch(() => remove(cleanPath(path)).catch(() => {}))
 }
 

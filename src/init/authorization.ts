@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { unlessAborted } from '../lib/unless-aborted.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import type { AccessToken } from './access-token.ts'
 import type { MetadataLook } from './sandbox-metadata.ts'
 
@@ -21,7 +21,7 @@ export async function refusalOf(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (token.matches(requested)) return undefined
-  const hash = await unlessAborted(look.tokenHash, signal)
+  const hash = await raceAbort(look.tokenHash, signal)
   const allowed = hash === '' ? !token.isSet : isHashOf(hash, requested ?? '')
   if (allowed) return undefined
   return requested === undefined ? 'access token reset not authorized' : 'access token validation failed'

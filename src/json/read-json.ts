@@ -1,4 +1,4 @@
-import { createTurns } from '../lib/turns.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import { Scanner } from './scanner.ts'
 import type { JsonLimits, Shape } from './shape.ts'
 import type { Json } from './tree.ts'
@@ -14,9 +14,9 @@ export async function readJson(
   { limits, signal }: { readonly limits: JsonLimits; readonly signal: AbortSignal },
 ): Promise<Json> {
   const scanner = new Scanner(bytes, shape, limits)
-  const turns = createTurns()
+  const slice = createTimeSlice()
   while (!scanner.work()) {
-    const wait = turns.next()
+    const wait = slice.next()
     if (wait === undefined) continue
     await wait
     signal.throwIfAborted()

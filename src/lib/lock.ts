@@ -1,12 +1,12 @@
 import { LinkedList } from './linked-list.ts'
 
-/** One holder at a time, in the order of asking. */
+/** A mutex with waiters in first-in, first-out order. */
 export interface Lock {
-  /** Resolves with the function that gives the lock back (idempotent). Rejects with the signal's reason if it aborts first. */
+  /** Resolves with the release function (idempotent). Rejects with the signal's reason if it aborts first. */
   acquire(signal: AbortSignal): Promise<() => void>
 }
 
-/** Makes a free lock. Who gives up waiting leaves nothing behind, so that a thousand of them cost the next one nothing. */
+/** A waiter whose signal aborts is removed in constant time. */
 export function createLock(): Lock {
   const waiting = new LinkedList<() => void>()
   let held = false

@@ -1,14 +1,14 @@
 import type { Readable } from 'node:stream'
 
-/** Takes the bytes that `pump` moves. Chunks belong to the sink once written. */
+/** The destination of `pump`. Chunks belong to the sink once written. */
 export interface Sink {
-  /** Takes one chunk; a promise asks the source to wait until it is settled. A rejection ends the transfer. */
+  /** Writes one chunk. If it returns a promise, the source is paused until it settles; a rejection ends the transfer. */
   write(chunk: Buffer): Promise<void> | undefined
-  /** All chunks were written; resolves once everything has arrived where it belongs. */
+  /** Called after the last chunk; resolves once all bytes are stored. */
   end(): Promise<void>
 }
 
-/** How long a source may stay silent, and what ends a transfer from outside. */
+/** Time limit and cancellation of a transfer. */
 export interface PumpOptions {
   readonly signal?: AbortSignal
   /** Milliseconds without a byte, while the sink waits for one, after which the transfer fails; undefined: for ever. */
@@ -33,8 +33,8 @@ export class Stalled extends Error {
 
 /**
  * Moves everything from a source into a sink, with back-pressure. Rejects with CutShort when the source closes before
- * its end or fails, with Stalled, with the signal's reason, or with the sink's error. The source is left paused and open then, so that
- * a request can still be answered; what becomes of it is the caller's.
+ * its end or fails, with Stalled, with the signal's reason, or with the sink's error. The source is then left paused and open, so
+ * that a request can still be answered; the caller disposes of it.
  */
 export async function pump(source: Readable, sink: Sink, { signal, idleMs }: PumpOptions = {}): Promise<void> {
   signal?.throwIfAborted()

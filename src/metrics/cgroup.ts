@@ -1,4 +1,4 @@
-import { type KeptFile, keepFile } from '../lib/kept-file.ts'
+import { type ReusableFile, reusableFile } from '../lib/reusable-file.ts'
 import type { Limit } from './limits.ts'
 import { type Memory, namedFigure } from './proc.ts'
 
@@ -45,7 +45,7 @@ export function groupCpu(limit: Limit): GroupReader<number> {
 }
 
 function reader<T>(limit: Limit, names: readonly string[], parse: (texts: readonly string[]) => T): GroupReader<T> {
-  const files: KeptFile[] = names.map((name) => keepFile(`${limit.directory}/${name}`))
+  const files: ReusableFile[] = names.map((name) => reusableFile(`${limit.directory}/${name}`))
   return {
     limit,
     read: async () => parse(await Promise.all(files.map((file) => file.read()))),

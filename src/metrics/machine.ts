@@ -1,6 +1,6 @@
 import { readdir, readFile, statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
-import { type KeptFile, keepFile } from '../lib/kept-file.ts'
+import { type ReusableFile, reusableFile } from '../lib/reusable-file.ts'
 import { type GroupMemory, type GroupReader, groupCpu, groupMemory } from './cgroup.ts'
 import type { Sources } from './hierarchy.ts'
 import { findLimits, type Limit } from './limits.ts'
@@ -92,7 +92,7 @@ export async function memoryOf(machine: Machine): Promise<Pick<GroupMemory, 'tot
 
 /** The machine as its kernel shows it (contract E8). */
 function openHost({ proc }: Sources) {
-  const file = (name: string) => keepFile(`${proc}/${name}`)
+  const file = (name: string) => reusableFile(`${proc}/${name}`)
   const needed = [file('stat'), file('meminfo')]
   const extra = [file('loadavg'), file('self/status'), file('vmstat')]
   const cpus = cpuCounter(proc)
@@ -120,7 +120,7 @@ function openHost({ proc }: Sources) {
 }
 
 /** A kernel or a sandbox may lack what only this daemon's own services tell. */
-function readOrNothing(file: KeptFile): Promise<string> {
+function readOrNothing(file: ReusableFile): Promise<string> {
   return file.read().catch(() => '')
 }
 

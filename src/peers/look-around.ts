@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { paced } from '../lib/paced.ts'
+import { throttle } from '../lib/throttle.ts'
 import type { Log } from '../log.ts'
 import { askPeer, receivedSegments, setTcpUserTimeout } from '../native/index.ts'
 import { createPatrol } from './patrol.ts'
@@ -28,7 +28,7 @@ export interface Surroundings {
 export function createLookAround({ sockets, sample, log, signal }: Surroundings): () => void {
   const limitSilence = (fd: number) => setTcpUserTimeout(fd, MAX_SILENCE_MS)
   const patrol = createPatrol({ peers: { askPeer, receivedSegments, limitSilence }, log, signal, sockets })
-  const resample = paced(() => void sample().catch(() => {}), SAMPLE_PAUSE_MS)
+  const resample = throttle(() => void sample().catch(() => {}), SAMPLE_PAUSE_MS)
   return () => {
     patrol.resumed()
     resample()

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import { Published } from '../lib/published.ts'
+import { Observable } from '../lib/observable.ts'
 import type { Log } from '../log.ts'
 import type { ListeningSocket } from '../native/listening.ts'
 import type { Users } from '../users/users.ts'
@@ -55,7 +55,7 @@ export class PortTable {
   readonly #over = new AbortController()
   readonly #entries = new Map<string, Entry>()
   /** The listeners as of the last scan, by port and address. */
-  readonly listeners = new Published<readonly Listener[]>([])
+  readonly listeners = new Observable<readonly Listener[]>([])
   #ownPort = 0
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined

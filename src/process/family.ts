@@ -1,6 +1,6 @@
 import { open, readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { concurrently } from '../lib/concurrently.ts'
+import { forEachLimited } from '../lib/for-each-limited.ts'
 import { close, pidfdOpen, pidfdSignal } from '../native/index.ts'
 import { randomUuid } from '../native/random.ts'
 import { startTimeOf } from './start-time.ts'
@@ -113,7 +113,7 @@ async function readProcesses(marker: string): Promise<Seen[]> {
   const names = await readdir('/proc').catch(() => [])
   const pids = names.filter((name) => /^\d+$/.test(name)).map(Number)
   const seen: Seen[] = []
-  await concurrently(pids, LANES, async (pid) => {
+  await forEachLimited(pids, LANES, async (pid) => {
     const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
     // The name in field 2 may contain anything, also spaces and brackets (proc_pid_stat(5)).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

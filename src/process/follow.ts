@@ -1,4 +1,4 @@
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/with-timeout.ts'
 import type { End } from './exit-status.ts'
 import type { Chunk } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
@@ -57,7 +57,7 @@ export async function* follow<T>(
     yield { kind: 'end', end: await process.ended }
   } catch (error) {
     const { deadline = Number.POSITIVE_INFINITY } = followed
-    if (performance.now() >= deadline - TIMER_SLACK_MS) await within(KILL_LIMIT_MS, process.ended, NEVER)
+    if (performance.now() >= deadline - TIMER_SLACK_MS) await withTimeout(KILL_LIMIT_MS, process.ended, NEVER)
     throw error
   } finally {
     reader.close()

@@ -14,7 +14,7 @@ import { baseName } from '../lib/clean-path.ts'
 import { copiedText } from '../lib/copied-text.ts'
 import { countUnusable, LEFT_OUT } from '../lib/environment.ts'
 import { errorFields } from '../lib/error-fields.ts'
-import { after } from '../lib/timers.ts'
+import { longTimeout } from '../lib/long-timeout.ts'
 import type { Log } from '../log.ts'
 import { selectUser } from '../users/paths.ts'
 import { type AdoptRequest, adopt } from './adopt.ts'
@@ -204,6 +204,6 @@ function endAtDeadline(process: RunningProcess, { deadline }: StreamCaller, log:
     if (refused === undefined) return
     log.error({ pid: process.pid, ...errorFields(refused) }, 'process could not be killed at its deadline')
   }
-  const cancel = after(deadline - performance.now() + DEADLINE_MARGIN_MS, kill)
+  const cancel = longTimeout(deadline - performance.now() + DEADLINE_MARGIN_MS, kill)
   void process.ended.then(cancel)
 }

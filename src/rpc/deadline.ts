@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import { after } from '../lib/timers.ts'
+import { longTimeout } from '../lib/long-timeout.ts'
 
 /** Longest header value: ten digits, as the protocol has it, or as many characters of a decimal number. */
 const MAX_LENGTH = 10
@@ -25,5 +25,5 @@ export function parseTimeout(header: string | undefined): number | undefined {
 export function abortAt(deadline: number | undefined, controller: AbortController): () => void {
   if (deadline === undefined) return () => {}
   const expire = () => controller.abort(new AppError('deadline_exceeded', 'context deadline exceeded'))
-  return after(deadline - performance.now(), expire)
+  return longTimeout(deadline - performance.now(), expire)
 }

@@ -9,7 +9,7 @@ import { Collected, tooLarge } from '../http/body/collected.ts'
 import { inflate } from '../http/body/inflate.ts'
 import { bodyFailure } from '../http/body/read-body.ts'
 import type { RequestBodies } from '../http/body/request-bodies.ts'
-import { createTurns } from '../lib/turns.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import { BodyChunks } from './body-chunks.ts'
 import { checkMessage, decodeMessage, SMALL_JSON } from './decode-message.ts'
 import { checkFlags, knownFlags } from './frame-flags.ts'
@@ -52,7 +52,7 @@ async function* checkedEnvelopes(call: LibraryCall, signal: AbortSignal): AsyncG
   // The library copies a message before it asks for the next one; one that is the only one it keeps to the end.
   const whole = bodies.memoryFor(request, kind)
   signal.addEventListener('abort', () => whole.release(), { once: true })
-  const turns = createTurns()
+  const slice = createTimeSlice()
   const chunks = new BodyChunks(request, { stallMs: bodies.stallMs, idle: several })
   try {
     for (;;) {
@@ -70,7 +70,7 @@ async function* checkedEnvelopes(call: LibraryCall, signal: AbortSignal): AsyncG
         if (several) memory.release()
       }
       // Many small messages may have come at once.
-      await turns.next()
+      await slice.next()
     }
   } catch (error) {
     throw call.failure(bodyFailure(error))

@@ -3,7 +3,7 @@ import type { HandlerContext } from '@connectrpc/connect'
 import type { ByteBudget } from '../budget/budget.ts'
 import type { List } from '../calls/implementation.ts'
 import type { TableMethod } from '../calls/service-table.ts'
-import { createTurns, type Turns } from '../lib/turns.ts'
+import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
 import { reducing } from './legacy.ts'
 import { LIST_BYTES, listHold, listPieces } from './list-answer.ts'
 import { onClosedKey } from './operation.ts'
@@ -40,7 +40,7 @@ export function listHandler(method: TableMethod, { field, parts }: List, budget:
       hold.grow(piece.length * LIBRARY_COPIES)
       pieces.push(piece)
     }
-    const bytes = await joined(pieces, createTurns())
+    const bytes = await joined(pieces, createTimeSlice())
     const answer = create(output)
     // Bytes of fields that a schema does not know are written as they are: the list is one such field, less its first tag.
     if (bytes.length > 0) answer.$unknown = [{ no: number, wireType: LENGTH_DELIMITED, data: bytes.subarray(1) }]
@@ -64,14 +64,14 @@ async function allItems(
 }
 
 /** Messages one after the other are one message in the binary encoding. Megabytes take time to copy, too. */
-async function joined(parts: readonly Buffer[], turns: Turns): Promise<Buffer> {
+async function joined(parts: readonly Buffer[], slice: TimeSlice): Promise<Buffer> {
   const [only] = parts
   if (only !== undefined && parts.length === 1) return only
   const whole = Buffer.allocUnsafeSlow(parts.reduce((sum, { length }) => sum + length, 0))
   let at = 0
   for (const part of parts) {
     at += part.copy(whole, at)
-    const wait = turns.next()
+    const wait = slice.next()
     if (wait !== undefined) await wait
   }
   return whole

@@ -3,7 +3,7 @@ import type { ByteBudget, Hold } from '../budget/budget.ts'
 import type { Caller } from '../calls/caller.ts'
 import { type Codec, encodeMessage } from '../calls/message-frame.ts'
 import type { TableMethod } from '../calls/service-table.ts'
-import { createTurns } from '../lib/turns.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import type { UnaryAnswer } from './unary-answer.ts'
 
 /** Bytes that are written at once: a write costs as much as encoding some entries. */
@@ -45,12 +45,12 @@ export function listHold(budget: ByteBudget, { connection, user = '' }: Caller):
 /** The answer in pieces of bytes, one at least, which are the whole one when they are put together. */
 export async function* listPieces(parts: Parts, encoding: ListEncoding): AsyncGenerator<Buffer, void> {
   const { field, codec, caller } = encoding
-  const turns = createTurns()
+  const slice = createTimeSlice()
   const [head, tail] = [Buffer.from(`{"${field}":[`), Buffer.from(']}')]
   let empty = true
   for await (const part of parts) {
     const bytes = encoded(part, encoding)
-    await turns.next()
+    await slice.next()
     caller.signal.throwIfAborted()
     if (codec === 'proto') yield bytes
     else if (bytes.length > head.length) {

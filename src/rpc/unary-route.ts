@@ -3,7 +3,7 @@ import type { Codec } from '../calls/message-frame.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import { RETRY_AFTER_SECONDS } from '../http/app/error-response.ts'
 import { inflate } from '../http/body/inflate.ts'
-import { unlessAborted } from '../lib/unless-aborted.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import type { CallDeps } from './call-deps.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
 import { abortWithClient } from './client-signal.ts'
@@ -90,7 +90,7 @@ async function answer(method: TableMethod, codec: Codec, call: Call): Promise<An
     const received = body.length
     if (bytes !== body) memory.free(body)
     return {
-      ...(await unlessAborted(callUnary(method, { bytes, codec, memory }, { caller, budget }), signal)),
+      ...(await raceAbort(callUnary(method, { bytes, codec, memory }, { caller, budget }), signal)),
       received,
     }
   } finally {

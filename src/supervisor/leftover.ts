@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { LeftoverMode } from '../config/supervisor.ts'
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/with-timeout.ts'
 import type { Log } from '../log.ts'
 import { endFamily } from '../process/family.ts'
 import { adoptCommand, type Command, type CommandDeps, groupName } from './command.ts'
@@ -64,7 +64,7 @@ export async function keepRecord(
 }
 
 async function readRecord({ record, log }: LeftoverOptions, signal: AbortSignal): Promise<LeaderRecord | undefined> {
-  const read = await within(READ_LIMIT_MS, record.read(), signal)
+  const read = await withTimeout(READ_LIMIT_MS, record.read(), signal)
   signal.throwIfAborted()
   if (read === undefined) log.warn({}, 'the record of an earlier start command could not be read')
   return read === 'nothing' ? undefined : read

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
-import { unlessAborted } from '../lib/unless-aborted.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import type { FailedAttempt, Probe } from './cause.ts'
 import { type CommandDeps, runCommand } from './command.ts'
 import type { Timing } from './timing.ts'
@@ -62,7 +62,7 @@ export async function attempt(options: AttemptOptions, signal: AbortSignal): Pro
   const command = await runCommand({ script, tag, interactive: false, routine: true }, commands).catch(textOf)
   if (typeof command === 'string') return { probe, status: command, output: Buffer.alloc(0) }
   try {
-    const end = await unlessAborted(command.ended, over)
+    const end = await raceAbort(command.ended, over)
     return end.exitCode === 0 ? undefined : { probe, status: end.status, output: command.output() }
   } catch {
     await command.process.signal('SIGKILL', new AbortController().signal).others

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import { unlessAborted } from '../lib/unless-aborted.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import type { End } from '../process/exit-status.ts'
 import type { Cause, FailedAttempt } from './cause.ts'
 import { type Command, type CommandDeps, runCommand } from './command.ts'
@@ -84,7 +84,7 @@ export class Run {
     this.abandon()
     if (!this.#alive || this.#command === undefined) return
     await this.#command.process.signal('SIGTERM', signal).others
-    await unlessAborted(this.#command.ended, signal).catch(() => {})
+    await raceAbort(this.#command.ended, signal).catch(() => {})
   }
 
   #tell(event: Event): void {

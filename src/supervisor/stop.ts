@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { unlessAborted } from '../lib/unless-aborted.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import { endFamily } from '../process/family.ts'
 import type { RunningProcess } from '../process/process.ts'
 import type { Command } from './command.ts'
@@ -40,7 +40,7 @@ async function endsWithin(process: RunningProcess, signal: 'SIGTERM' | 'SIGKILL'
   const timeUp = AbortSignal.timeout(time)
   try {
     await process.signal(signal, timeUp).others
-    await unlessAborted(process.ended, timeUp)
+    await raceAbort(process.ended, timeUp)
     for (let pause = FIRST_LOOK_MS; await process.hasSession(); pause = Math.min(pause * 2, MAX_LOOK_MS))
       await sleep(pause, undefined, { signal: timeUp, ref: false })
     return true

@@ -1,7 +1,7 @@
 import { START } from '../config/supervisor.ts'
 import { AppError } from '../errors.ts'
-import { after } from '../lib/timers.ts'
-import { unlessAborted } from '../lib/unless-aborted.ts'
+import { longTimeout } from '../lib/long-timeout.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import type { Log } from '../log.ts'
 import { titleOf } from './cause.ts'
 import type { Command } from './command.ts'
@@ -89,7 +89,7 @@ export class Supervisor {
   async #comeUp(signal: AbortSignal): Promise<void> {
     const { leftover, mayStart } = this.#options
     if (leftover !== undefined) this.#adopted = await takeOver(leftover, signal)
-    if (this.#adopted === undefined) await unlessAborted(mayStart, signal)
+    if (this.#adopted === undefined) await raceAbort(mayStart, signal)
     signal.throwIfAborted()
   }
 
@@ -216,7 +216,7 @@ export class Supervisor {
   }
 
   #restartAfter(delay: number, left: AbortSignal): void {
-    const cancel = after(delay, () => {
+    const cancel = longTimeout(delay, () => {
       this.#restarts++
       this.#happened({ kind: 'begin' })
     })

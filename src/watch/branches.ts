@@ -1,5 +1,5 @@
 import type { Hold } from '../budget/budget.ts'
-import { createTurns } from '../lib/turns.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Exclude } from './exclude.ts'
 import type { Armed, Inotify } from './inotify.ts'
 import { type NodeSink, type Settlement, TreeNode } from './tree-node.ts'
@@ -82,12 +82,12 @@ export class Branches {
 
   /** Takes out of the list what is excluded, and adopts the other directories. */
   async #adoptIncluded(node: TreeNode, exclude: Exclude, rootWatch: number): Promise<void> {
-    const turns = createTurns()
+    const slice = createTimeSlice()
     for (const [name, isDirectory] of [...node.entries]) {
       if (this.#closed) return
       if (exclude(node.pathOf(name), isDirectory)) node.forget(name)
       else if (isDirectory && this.#options.recursive) await this.adopt(name, node, rootWatch)
-      const wait = turns.next()
+      const wait = slice.next()
       if (wait !== undefined) await wait
     }
   }
@@ -103,7 +103,7 @@ export class Branches {
     armed: Armed,
     { name, parent, settlement }: { name: string; parent: TreeNode | undefined; settlement: Settlement },
   ): Promise<TreeNode | undefined> {
-    const turns = createTurns()
+    const slice = createTimeSlice()
     /** The node that was made last, and those above it up to the first one: the directories come depth first. */
     const line: TreeNode[] = []
     try {
@@ -116,7 +116,7 @@ export class Branches {
         above?.children.set(own, node)
         line.push(node)
         armed.claim(watch, node)
-        const wait = turns.next()
+        const wait = slice.next()
         if (wait !== undefined) await wait
       }
     } catch (error) {
@@ -129,11 +129,11 @@ export class Branches {
 
 /** Takes all listeners of a branch off. */
 async function releaseBranch(inotify: Inotify, branch: TreeNode): Promise<void> {
-  const turns = createTurns()
+  const slice = createTimeSlice()
   for (const node of branch.walk()) {
     inotify.release(node.watch, node)
     node.release()
-    const wait = turns.next()
+    const wait = slice.next()
     if (wait !== undefined) await wait
   }
 }

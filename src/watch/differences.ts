@@ -1,12 +1,12 @@
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
-import type { Turns } from '../lib/turns.ts'
+import type { TimeSlice } from '../lib/time-slice.ts'
 import type { TreeNode } from './tree-node.ts'
 
 /** Gets changes, and takes breaks between them. */
 export interface Telling {
   /** @param path relative to the watched directory, one character per byte. */
   readonly tell: (type: EventType, path: string) => void
-  readonly turns: Turns
+  readonly slice: TimeSlice
 }
 
 /** Tells that everything in a directory is gone, what is deepest first. */
@@ -25,7 +25,7 @@ export async function tellDifferences(before: TreeNode | undefined, after: TreeN
     if (isNew) telling.tell(EventType.CREATE, after.pathOf(name))
     const child = after.children.get(name)
     if (child !== undefined) await tellDifferences(isNew ? undefined : before?.children.get(name), child, telling)
-    const wait = telling.turns.next()
+    const wait = telling.slice.next()
     if (wait !== undefined) await wait
   }
 }
@@ -34,6 +34,6 @@ async function tellEntryRemoved(node: TreeNode, name: string, telling: Telling):
   const child = node.children.get(name)
   if (child !== undefined) await tellRemoved(child, telling)
   telling.tell(EventType.REMOVE, node.pathOf(name))
-  const wait = telling.turns.next()
+  const wait = telling.slice.next()
   if (wait !== undefined) await wait
 }

@@ -1,13 +1,13 @@
 import type { Hold } from '../budget/budget.ts'
 import { errnoOf } from '../errors.ts'
-import { createTurns } from '../lib/turns.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Log } from '../log.ts'
 import { close, openInotify, type Poll, poll, read, removeWatch, waitingBytes, watchTree } from '../native/index.ts'
 import { unpackTree, type WatchedDirectory, type WatchedTree } from '../native/watched-tree.ts'
 import { armError } from './arm-error.ts'
 import { type Arming, HeldEvents } from './held-events.ts'
 import { IN, parseEvents, type RawEvent, WATCH_MASK } from './inotify-event.ts'
-import { Milestones } from './milestones.ts'
+import { Watermark } from './watermark.ts'
 
 /** What has to do with one watched directory: a node in the tree of a watcher. */
 export interface Listener {
@@ -85,7 +85,7 @@ export class Inotify {
   #seq = 0
   /** Bytes that were read so far. */
   #position = 0
-  readonly #handedOut = new Milestones()
+  readonly #handedOut = new Watermark()
   #overflows = 0
 
   constructor({ log, ready }: InotifyOptions) {
@@ -221,12 +221,12 @@ export class Inotify {
 
   /** Not while anything is armed: a watch that is removed now may just have been given out again. */
   async #removeSome(): Promise<void> {
-    const turns = createTurns()
+    const slice = createTimeSlice()
     for (const watch of this.#removable) {
       if (this.#held.active || this.#instance === undefined) break
       this.#removable.delete(watch)
       removeWatch(this.#instance.fd, watch)
-      const wait = turns.next()
+      const wait = slice.next()
       if (wait !== undefined) await wait
     }
     this.#removing = false

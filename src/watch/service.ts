@@ -12,7 +12,7 @@ import {
   type WatchDirRequest,
 } from '../gen/filesystem/filesystem_pb.js'
 import { cleanPath } from '../lib/clean-path.ts'
-import { createTurns } from '../lib/turns.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { Users } from '../users/users.ts'
@@ -173,7 +173,7 @@ interface Following {
 }
 
 async function* follow({ buffer, caller, describe, end }: Following): AsyncGenerator<readonly WatchItem[], void> {
-  const turns = createTurns()
+  const slice = createTimeSlice()
   try {
     yield [{ kind: 'start' }]
     for (;;) {
@@ -185,7 +185,7 @@ async function* follow({ buffer, caller, describe, end }: Following): AsyncGener
       const over: AppError | undefined = buffer.ended
       if (over !== undefined && buffer.length === 0) throw over
       // A client that takes everything at once must not keep others from their turn.
-      const wait = turns.next()
+      const wait = slice.next()
       if (wait !== undefined) await wait
     }
   } finally {

@@ -1,16 +1,16 @@
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
-import { createTurns, type Turns } from '../lib/turns.ts'
+import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
 import { goneError } from './arm-error.ts'
 import { Branches } from './branches.ts'
 import { toChange, typesOf } from './change.ts'
 import { type Telling, tellDifferences, tellRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
 import { IN, type RawEvent } from './inotify-event.ts'
-import { Milestones } from './milestones.ts'
 import { Renames } from './renames.ts'
 import type { TreeNode } from './tree-node.ts'
 import type { TreeOptions } from './tree-options.ts'
+import { Watermark } from './watermark.ts'
 
 /**
  * What one watcher sees: a tree of watched directories that follows what happens to them. Events are handled one after the
@@ -27,7 +27,7 @@ export class WatchTree {
   readonly #queue: EventQueue
   #working = false
   #over = false
-  readonly #handled = new Milestones()
+  readonly #handled = new Watermark()
   /** What is put into the queue now follows from events from this number on. */
   #handling = 0
   readonly #renames: Renames
@@ -100,14 +100,14 @@ export class WatchTree {
 
   async #work(): Promise<void> {
     this.#working = true
-    const turns = createTurns()
+    const slice = createTimeSlice()
     try {
       for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
         this.#handling = this.#queue.floorOf(item)
         this.#handled.reached(this.#handling - 1)
-        const wait = this.#handleItem(item, turns)
+        const wait = this.#handleItem(item, slice)
         if (wait !== undefined) await wait
-        const turn = turns.next()
+        const turn = slice.next()
         if (turn !== undefined) await turn
       }
     } catch (error) {
@@ -129,12 +129,12 @@ export class WatchTree {
     if (!this.#over) this.#options.onChange(toChange(type, path))
   }
 
-  #handleItem(item: QueueItem, turns: Turns): Promise<void> | void {
-    if (item.kind === 'event') return this.#handle(item.node, item.event, turns)
-    return item.kind === 'rescan' ? this.#rescan(turns) : this.#end(item.error)
+  #handleItem(item: QueueItem, slice: TimeSlice): Promise<void> | void {
+    if (item.kind === 'event') return this.#handle(item.node, item.event, slice)
+    return item.kind === 'rescan' ? this.#rescan(slice) : this.#end(item.error)
   }
 
-  #handle(node: TreeNode, event: RawEvent, turns: Turns): Promise<void> | void {
+  #handle(node: TreeNode, event: RawEvent, slice: TimeSlice): Promise<void> | void {
     const { name, mask, seq, cookie } = event
     if (node.isDropped) return this.#renames.forget(cookie)
     if (name === '') return this.#handleSelf(node, event)
@@ -144,7 +144,7 @@ export class WatchTree {
     // The list of entries was read after this happened, and what it says was or will be told.
     if (seq <= node.settled && ((appears && known) || (goes && !known))) {
       this.#renames.forget(cookie)
-      return (mask & IN.MOVED_TO) === 0 ? undefined : this.#verify(node, event, turns)
+      return (mask & IN.MOVED_TO) === 0 ? undefined : this.#verify(node, event, slice)
     }
     const path = node.pathOf(name)
     const isDirectory = (mask & IN.ISDIR) !== 0
@@ -153,7 +153,7 @@ export class WatchTree {
     if (appears) node.learn(name, isDirectory)
     if (goes) node.forget(name)
     if (!isDirectory || !this.#options.recursive) return undefined
-    if (appears) return this.#appeared(node, event, turns)
+    if (appears) return this.#appeared(node, event, slice)
     return goes ? this.#gone(node, event) : undefined
   }
 
@@ -168,19 +168,19 @@ export class WatchTree {
     this.#end(goneError(mask, this.#options.shown))
   }
 
-  async #appeared(parent: TreeNode, event: RawEvent, turns: Turns): Promise<void> {
+  async #appeared(parent: TreeNode, event: RawEvent, slice: TimeSlice): Promise<void> {
     const { name, cookie, mask, seq } = event
     const replaced = parent.children.get(name)
     if (replaced !== undefined) this.#branches.drop(replaced)
     const moved = (mask & IN.MOVED_TO) === 0 ? undefined : this.#takeMoved(cookie)
     if (moved === undefined) {
       const node = await this.#adoptBelow(name, parent)
-      if (node !== undefined) await this.#tellContents(node, undefined, turns)
+      if (node !== undefined) await this.#tellContents(node, undefined, slice)
     } else {
       moved.name = name
       moved.parent = parent
       parent.children.set(name, moved)
-      await this.#tellContents(moved, seq, turns)
+      await this.#tellContents(moved, seq, slice)
     }
     // The two may have been exchanged (RENAME_EXCHANGE in rename(2)), which looks like two renames one after the other.
     if (replaced !== undefined) this.#rescanLater(await this.#options.inotify.caughtUp())
@@ -193,37 +193,37 @@ export class WatchTree {
   }
 
   /** A directory was renamed to a name that was known: to the one that is watched there, or after that over it, which was empty. */
-  async #verify(parent: TreeNode, { name, mask }: RawEvent, turns: Turns): Promise<void> {
+  async #verify(parent: TreeNode, { name, mask }: RawEvent, slice: TimeSlice): Promise<void> {
     const before = parent.children.get(name)
     if ((mask & IN.ISDIR) === 0 || !this.#options.recursive) return
     const after = await this.#adoptBelow(name, parent)
     if (before !== undefined) this.#branches.drop(before)
-    if (after !== undefined) await tellDifferences(before, after, { tell: this.#tell, turns })
+    if (after !== undefined) await tellDifferences(before, after, { tell: this.#tell, slice })
   }
 
   /**
    * Everything in a directory that has just appeared is new as well (contract C31). Of a directory that was renamed, those are
    * armed again of which it is not sure that they were armed under the old name, before the rename.
    */
-  async #tellContents(node: TreeNode, renamed: number | undefined, turns: Turns): Promise<void> {
+  async #tellContents(node: TreeNode, renamed: number | undefined, slice: TimeSlice): Promise<void> {
     for (const [name, isDirectory] of node.entries) {
       this.#tell(EventType.CREATE, node.pathOf(name))
-      if (isDirectory && this.#options.recursive) await this.#tellChild(node, name, renamed, turns)
-      const wait = turns.next()
+      if (isDirectory && this.#options.recursive) await this.#tellChild(node, name, renamed, slice)
+      const wait = slice.next()
       if (wait !== undefined) await wait
       if (this.#over) return
     }
   }
 
-  async #tellChild(node: TreeNode, name: string, renamed: number | undefined, turns: Turns): Promise<void> {
+  async #tellChild(node: TreeNode, name: string, renamed: number | undefined, slice: TimeSlice): Promise<void> {
     const child = node.children.get(name)
     if (renamed === undefined || (child !== undefined && child.settled < renamed)) {
-      if (child !== undefined) await this.#tellContents(child, renamed, turns)
+      if (child !== undefined) await this.#tellContents(child, renamed, slice)
       return
     }
     if (child !== undefined) this.#branches.drop(child)
     const fresh = await this.#adoptBelow(name, node)
-    if (fresh !== undefined) await this.#tellContents(fresh, undefined, turns)
+    if (fresh !== undefined) await this.#tellContents(fresh, undefined, slice)
   }
 
   /** A directory was removed, or renamed: where to, a later event tells, if it is still in the tree (contract C34, C38). */
@@ -262,11 +262,11 @@ export class WatchTree {
   }
 
   /** Events were lost: everything is armed again, and what differs from what was known is told (contract C36). */
-  async #rescan(turns: Turns): Promise<void> {
+  async #rescan(slice: TimeSlice): Promise<void> {
     const before = this.#root
     if (before === undefined) return
     this.#renames.clear()
-    const telling = { tell: this.#tell, turns }
+    const telling = { tell: this.#tell, slice }
     try {
       const after = await this.#adopt('', undefined)
       this.#root = after

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { LinkedList } from '../../src/lib/linked-list.ts'
 import { createLock } from '../../src/lib/lock.ts'
-import { Milestones } from '../../src/watch/milestones.ts'
+import { Watermark } from '../../src/watch/watermark.ts'
 import { growth, LINEAR_FACTOR } from '../_util/growth.ts'
 
 function valuesOf(list: LinkedList<number>): number[] {
@@ -34,7 +34,7 @@ test('ten times as many who wait for a lock get it in about ten times the time',
 
 test('ten times as many who wait for a count that grows by one are let go in about ten times the time', async () => {
   const factor = await growth({ small: 20_000, large: 200_000 }, async (count) => {
-    const milestones = new Milestones()
+    const milestones = new Watermark()
     const waiting = Array.from({ length: count }, (_, index) => milestones.wait(index))
     for (let reached = 0; reached < count; reached++) milestones.reached(reached)
     await Promise.all(waiting)

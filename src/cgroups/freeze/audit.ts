@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { concurrently } from '../../lib/concurrently.ts'
+import { forEachLimited } from '../../lib/for-each-limited.ts'
 import { GROUP_LANES, readEvents } from './group-files.ts'
 import { type Planned, planHierarchy, type Rules, WORKLOAD } from './plan.ts'
 
@@ -28,7 +28,7 @@ export async function auditHierarchy(rules: Rules): Promise<Audit> {
   const workload = WORKLOAD.map((group): Planned => ({ group, duty: rules.chain.has(group) ? 'pass' : 'freeze' }))
   const { planned, truncated } = await planHierarchy(rules)
   const count = { visited: 0, frozen: 0, escaped: 0, violations: 0, truncated }
-  await concurrently([...workload, ...planned], GROUP_LANES, async ({ group, duty }) => {
+  await forEachLimited([...workload, ...planned], GROUP_LANES, async ({ group, duty }) => {
     if (performance.now() > deadline) {
       count.truncated = true
       return

@@ -1,8 +1,8 @@
 import { AppError, errnoOf } from '../../errors.ts'
 import { errnoText } from '../../lib/errno-text.ts'
 import { createLock } from '../../lib/lock.ts'
-import { after } from '../../lib/timers.ts'
-import { within } from '../../lib/within.ts'
+import { longTimeout } from '../../lib/long-timeout.ts'
+import { withTimeout } from '../../lib/with-timeout.ts'
 import type { Log } from '../../log.ts'
 import { freezeFilesystem, thawFilesystem } from '../../native/index.ts'
 
@@ -50,7 +50,7 @@ export function createFilesystemFreeze(options: FilesystemFreezeOptions): Filesy
 
   const arm = () => {
     disarm?.()
-    disarm = after(thawAfter, () => {
+    disarm = longTimeout(thawAfter, () => {
       log.warn({ path, ms: thawAfter }, 'a frozen filesystem was forgotten, it is thawed')
       void freeze.thaw().catch(() => arm())
     })
@@ -65,7 +65,7 @@ export function createFilesystemFreeze(options: FilesystemFreezeOptions): Filesy
     freeze: async (signal) => {
       const release = await lock.acquire(signal)
       try {
-        await within(PATIENCE_MS, before(), signal)
+        await withTimeout(PATIENCE_MS, before(), signal)
         signal.throwIfAborted()
         const done = await unlessErrno('EBUSY', call('FIFREEZE', path, freezeFilesystem(bytes)))
         if (done || disarm !== undefined) arm()

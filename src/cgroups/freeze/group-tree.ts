@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { concurrently } from '../../lib/concurrently.ts'
+import { forEachLimited } from '../../lib/for-each-limited.ts'
 import { childGroups, GROUP_LANES } from './group-files.ts'
 
 /** Cgroups that are looked at in one go at most (contract H4, H5, H7). That many take a second, of which the event loop has half, in pieces. */
@@ -17,7 +17,7 @@ export async function listGroups(root: string, limit = MAX_GROUPS): Promise<Grou
   let level = ['']
   while (level.length > 0) {
     const below: string[] = []
-    await concurrently(level, GROUP_LANES, async (parent) => {
+    await forEachLimited(level, GROUP_LANES, async (parent) => {
       if (groups.length + below.length > limit) return
       for (const name of await childGroups(join(root, parent))) below.push(childOf(parent, name))
     })

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { concurrently } from '../../lib/concurrently.ts'
+import { forEachLimited } from '../../lib/for-each-limited.ts'
 import { GROUP_LANES, isSetToFreeze } from './group-files.ts'
 import { listGroups } from './group-tree.ts'
 import { isWorkload } from './plan.ts'
@@ -18,7 +18,7 @@ export interface GuestFrozen {
 export async function findGuestFrozen(root: string): Promise<GuestFrozen> {
   const { groups, truncated } = await listGroups(root)
   const found = new Set<string>()
-  await concurrently(groups, GROUP_LANES, async (group) => {
+  await forEachLimited(groups, GROUP_LANES, async (group) => {
     if (isWorkload(group)) return
     if (await isSetToFreeze(join(root, group)).catch(() => false)) found.add(group)
   })

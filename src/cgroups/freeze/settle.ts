@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { concurrently } from '../../lib/concurrently.ts'
+import { forEachLimited } from '../../lib/for-each-limited.ts'
 import { GROUP_LANES, isGone, readEvents } from './group-files.ts'
 
 /** Time between looks (contract H6); most groups stop within one or two. */
@@ -32,7 +32,7 @@ export async function settle({ root, groups, maxWait }: SettleOptions, signal: A
   let unobservable = 0
   for (;;) {
     const running: string[] = []
-    await concurrently(pending, GROUP_LANES, async (group) => {
+    await forEachLimited(pending, GROUP_LANES, async (group) => {
       const state = signal.aborted ? 'running' : await stateOf(join(root, group))
       if (state === 'frozen') frozen += 1
       else if (state === 'running') running.push(group)

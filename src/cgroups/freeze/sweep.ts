@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { errnoOf } from '../../errors.ts'
-import { concurrently } from '../../lib/concurrently.ts'
+import { forEachLimited } from '../../lib/for-each-limited.ts'
 import { GROUP_LANES, isGone, setFreeze } from './group-files.ts'
 import { type Plan, WORKLOAD } from './plan.ts'
 import type { StartGate } from './start-gate.ts'
@@ -53,6 +53,6 @@ export async function sweep({ root, chain, plan, gate }: SweepOptions): Promise<
   for (const group of WORKLOAD) await write(group, () => missing.push(group))
   open?.()
   const due = plan?.planned.filter(({ duty }) => duty === 'freeze') ?? []
-  await concurrently(due, GROUP_LANES, ({ group }) => write(group, () => {}))
+  await forEachLimited(due, GROUP_LANES, ({ group }) => write(group, () => {}))
   return { written, failed, missing, errno }
 }

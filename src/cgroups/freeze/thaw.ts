@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { errnoOf } from '../../errors.ts'
-import { concurrently } from '../../lib/concurrently.ts'
+import { forEachLimited } from '../../lib/for-each-limited.ts'
 import { GROUP_LANES, isGone, isSetToFreeze, setFreeze } from './group-files.ts'
 import { listGroups, MAX_GROUPS } from './group-tree.ts'
 import { isWorkload, WORKLOAD } from './plan.ts'
@@ -57,7 +57,7 @@ async function thawRest(
   try {
     const { groups, truncated } = await listGroups(root, limit)
     const due = groups.filter((group) => !chain.has(group) && !guestFrozen.has(group) && !isWorkload(group))
-    await concurrently(due, GROUP_LANES, async (group) => {
+    await forEachLimited(due, GROUP_LANES, async (group) => {
       const directory = join(root, group)
       try {
         if (await isSetToFreeze(directory)) await setFreeze(directory, false)

@@ -1,4 +1,4 @@
-import { after } from '../../lib/timers.ts'
+import { longTimeout } from '../../lib/long-timeout.ts'
 
 /** How long a freeze may last (contract H9): far beyond any pause of a sandbox, which takes seconds. Time of a stopped machine does not count. */
 export const WATCHDOG_MS = 10 * 60 * 1000
@@ -17,7 +17,7 @@ export function createWatchdog(period: number, expired: () => void): Watchdog {
   return {
     arm: () => {
       cancel()
-      cancel = after(period, expired)
+      cancel = longTimeout(period, expired)
     },
     disarm: () => cancel(),
   }

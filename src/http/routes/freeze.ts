@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { within } from '../../lib/within.ts'
+import { withTimeout } from '../../lib/with-timeout.ts'
 import { integerOf, queryValues } from '../app/query.ts'
 import { clientGone } from '../server/client-gone.ts'
 
@@ -34,7 +34,7 @@ export function freezeRoute(app: FastifyInstance, { freeze, sampleNow }: FreezeR
   app.post('/freeze', async (request, reply) => {
     const query = readQuery(request.url)
     const signal = clientGone(reply.raw)
-    await within(SAMPLE_MS, sampleNow(), signal)
+    await withTimeout(SAMPLE_MS, sampleNow(), signal)
     const result = await freeze(query, signal).catch((error) => {
       if (signal.aborted) return undefined
       throw error

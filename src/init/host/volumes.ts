@@ -3,7 +3,7 @@ import { AppError, errnoOf } from '../../errors.ts'
 import { cleanPath } from '../../lib/clean-path.ts'
 import { errnoText } from '../../lib/errno-text.ts'
 import { createLock } from '../../lib/lock.ts'
-import { unlessAborted } from '../../lib/unless-aborted.ts'
+import { raceAbort } from '../../lib/race-abort.ts'
 import type { Log } from '../../log.ts'
 import type { HostCommands } from './commands.ts'
 
@@ -156,7 +156,7 @@ async function mountVolume({ nfsTarget, path }: VolumeMount, commands: HostComma
 async function makeDirectory(path: string, budget: Budget): Promise<void> {
   const late = AbortSignal.timeout(budget.left())
   const making = mkdir(path, { recursive: true, mode: 0o755 })
-  await unlessAborted(making, AbortSignal.any([late, budget.shutdown])).catch((error: unknown) => {
+  await raceAbort(making, AbortSignal.any([late, budget.shutdown])).catch((error: unknown) => {
     if (late.aborted) throw new AppError('deadline_exceeded', 'mkdir: not done in time')
     throw error
   })

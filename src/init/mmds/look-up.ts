@@ -1,5 +1,5 @@
-import { watchLateness } from '../../lib/lateness.ts'
-import { within } from '../../lib/within.ts'
+import { watchEventLoopDelay } from '../../lib/event-loop-delay.ts'
+import { withTimeout } from '../../lib/with-timeout.ts'
 import type { MmdsOptions } from './options.ts'
 import type { Reads } from './reads.ts'
 
@@ -29,8 +29,8 @@ const MAX_LATENESS_MS = 50
 export function createLookUp(options: LookUpOptions): () => Promise<MmdsOptions | undefined> {
   const { reads, repair, signal, patience = PATIENCE_MS } = options
   const attempt = async (first: Promise<MmdsOptions>) => {
-    const lateness = watchLateness()
-    const found = await within(patience, first, signal)
+    const lateness = watchEventLoopDelay()
+    const found = await withTimeout(patience, first, signal)
     const late = lateness.stop() > MAX_LATENESS_MS
     if (found !== undefined) return found
     if (!late) await repair()

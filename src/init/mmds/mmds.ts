@@ -1,4 +1,4 @@
-import { within } from '../../lib/within.ts'
+import { withTimeout } from '../../lib/with-timeout.ts'
 import type { Log } from '../../log.ts'
 import type { EnvVars } from '../../users/defaults.ts'
 import { createMmdsClient, type MmdsClientOptions } from './client.ts'
@@ -77,7 +77,7 @@ export function createMmds({ client, pace, complain, ...parts }: MmdsParts): Mmd
       found = options !== undefined
       if (options !== undefined) await identity.adopt(options)
     }
-    await within(REFRESH_BUDGET_MS, work(), signal)
+    await withTimeout(REFRESH_BUDGET_MS, work(), signal)
     if (!found) poller.hurry()
   }
   return {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { within } from '../../lib/within.ts'
+import { withTimeout } from '../../lib/with-timeout.ts'
 import type { MmdsOptions } from './options.ts'
 
 /** Asks the metadata service again and again until it answers. */
@@ -49,7 +49,7 @@ export function createPoller({ read, found, missed, signal, pace = PACE }: Polle
   const ask = async () => {
     let slow = false
     for (;;) {
-      const options = await within(pace.slow, read(), signal)
+      const options = await withTimeout(pace.slow, read(), signal)
       if (options !== undefined || signal.aborted) return options
       const late = performance.now() >= quickUntil
       if (late && !slow) missed(endless)

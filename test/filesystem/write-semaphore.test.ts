@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { inWriteTurn } from '../../src/filesystem/write-turns.ts'
+import { withWriteSlot } from '../../src/filesystem/write-semaphore.ts'
 
 test('of 40 changes 12 are made at a time, in the order of asking, and a failure passes its turn on', async () => {
   const started: number[] = []
   const gates = Array.from({ length: 40 }, () => Promise.withResolvers<void>())
   const work = gates.map((gate, i) =>
-    inWriteTurn(async () => {
+    withWriteSlot(async () => {
       started.push(i)
       await gate.promise
       if (i % 3 === 0) throw new Error(`change ${i}`)
@@ -22,9 +22,9 @@ test('of 40 changes 12 are made at a time, in the order of asking, and a failure
   expect((await settled).map(({ status }) => status)).toEqual(
     Array.from({ length: 40 }, (_, i) => (i % 3 === 0 ? 'rejected' : 'fulfilled')),
   )
-  const thrown = inWriteTurn(() => {
+  const thrown = withWriteSlot(() => {
     throw new Error('at once')
   })
   await expect(thrown).rejects.toThrow('at once')
-  await Promise.all(Array.from({ length: 13 }, () => inWriteTurn(() => setImmediate())))
+  await Promise.all(Array.from({ length: 13 }, () => withWriteSlot(() => setImmediate())))
 })

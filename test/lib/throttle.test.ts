@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { paced } from '../../src/lib/paced.ts'
+import { throttle } from '../../src/lib/throttle.ts'
 
 test('the first call runs at once, those soon after it run once, at the end of the pause', async () => {
   const runs: number[] = []
-  const call = paced(() => runs.push(performance.now()), 100)
+  const call = throttle(() => runs.push(performance.now()), 100)
   const began = performance.now()
   for (let i = 0; i < 50; i++) call()
   expect(runs).toHaveLength(1)

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 
-/** A file of the kernel whose text is read again and again; it stays open between reads, which halves what a read costs. */
-export interface KeptFile {
+/** A file of /proc or a cgroup that is read repeatedly. It stays open between reads, which halves the cost of a read. */
+export interface ReusableFile {
   /** The text as it is now, as latin1. One read at a time. Rejects with the system's error; the next read opens the file anew. */
   read(): Promise<string>
   /** Idempotent; a later read opens the file again. */
@@ -14,8 +14,8 @@ const FIRST_BYTES = 4096
 /** More than any file of figures; a file that never ends is cut here. */
 const MAX_BYTES = 1024 * 1024
 
-/** Names a file to be kept; it is opened by the first read. The caller closes it. */
-export function keepFile(path: string): KeptFile {
+/** The first read opens the file. The caller closes it. */
+export function reusableFile(path: string): ReusableFile {
   let buffer = Buffer.alloc(FIRST_BYTES)
   let handle: FileHandle | undefined
   const close = async () => {
@@ -29,7 +29,7 @@ export function keepFile(path: string): KeptFile {
       try {
         handle ??= await open(path)
         for (;;) {
-          // From the start each time: that makes the kernel write the text anew.
+          // Reading from offset 0 makes the kernel generate the text anew.
           const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0)
           if (bytesRead < buffer.length || buffer.length >= MAX_BYTES) return buffer.toString('latin1', 0, bytesRead)
           buffer = Buffer.alloc(buffer.length * 2)

@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { watchLateness } from '../../src/lib/lateness.ts'
+import { watchEventLoopDelay } from '../../src/lib/event-loop-delay.ts'
 
 test('a halt of the event loop is told, also one that still lasts', async () => {
   const halt = (milliseconds: number) => {
     const end = performance.now() + milliseconds
     while (performance.now() < end);
   }
-  const past = watchLateness()
+  const past = watchEventLoopDelay()
   halt(200)
   await delay(50)
   expect(past.stop()).toBeGreaterThan(150)
-  const present = watchLateness()
+  const present = watchEventLoopDelay()
   halt(200)
   expect(present.stop()).toBeGreaterThan(150)
 })

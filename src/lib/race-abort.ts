@@ -1,5 +1,5 @@
-/** Settles as `work` does, or rejects with the signal's reason if that comes first; `work` then goes on unheeded. */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** Settles as `work` does, or rejects with the signal's reason if that comes first; `work` is not stopped, its result is discarded. */
+export function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason)
     signal.addEventListener('abort', abort, { once: true })

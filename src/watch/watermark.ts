@@ -1,10 +1,10 @@
-/** Those who wait until a count that only grows has reached a number. */
-export class Milestones {
-  /** In the order of their numbers, from `#head` on. */
+/** Waiters for a count that only grows. */
+export class Watermark {
+  /** Sorted by `at`, from `#head` on. */
   #waiting: { readonly at: number; readonly resolve: () => void }[] = []
   #head = 0
 
-  /** Somebody waits. */
+  /** Whether anyone waits. */
   get awaited(): boolean {
     return this.#head < this.#waiting.length
   }
@@ -14,14 +14,14 @@ export class Milestones {
     return new Promise((resolve) => {
       const last = this.#waiting.at(-1)
       this.#waiting.push({ at, resolve })
-      // Who comes later rarely waits for less.
+      // Later waiters rarely wait for a lower count.
       if (last === undefined || last.at <= at) return
       this.#waiting = this.#waiting.slice(this.#head).sort((a, b) => a.at - b.at)
       this.#head = 0
     })
   }
 
-  /** The count stands here now; Infinity lets everybody go. */
+  /** Resolves the waiters for `count` and less; Infinity resolves all. */
   reached(count: number): void {
     for (
       let next = this.#waiting[this.#head];

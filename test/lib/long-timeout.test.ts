@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest'
-import { after } from '../../src/lib/timers.ts'
+import { longTimeout } from '../../src/lib/long-timeout.ts'
 
-test('calls back after the delay, and not once it was cancelled', async () => {
+test('calls back longTimeout the delay, and not once it was cancelled', async () => {
   const fired: string[] = []
-  const cancel = after(10, () => fired.push('cancelled'))
+  const cancel = longTimeout(10, () => fired.push('cancelled'))
   cancel()
-  await new Promise<void>((resolve) => after(30, resolve))
+  await new Promise<void>((resolve) => longTimeout(30, resolve))
   expect(fired).toEqual([])
 })
 
 test('a delay beyond what setTimeout takes does not fire at once', async () => {
   let fired = false
-  const cancel = after(2 ** 31 + 1000, () => {
+  const cancel = longTimeout(2 ** 31 + 1000, () => {
     fired = true
   })
   await new Promise((resolve) => setTimeout(resolve, 30))

@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { concurrently } from '../../src/lib/concurrently.ts'
+import { forEachLimited } from '../../src/lib/for-each-limited.ts'
 
 test('every item is done, in order of beginning, no more at once than allowed', async () => {
   const begun: number[] = []
   let running = 0
   let most = 0
-  await concurrently([1, 2, 3, 4, 5, 6, 7], 3, async (item) => {
+  await forEachLimited([1, 2, 3, 4, 5, 6, 7], 3, async (item) => {
     begun.push(item)
     running += 1
     most = Math.max(most, running)
@@ -19,7 +19,7 @@ test('every item is done, in order of beginning, no more at once than allowed', 
 
 test('the first failure is told, and nothing more is begun', async () => {
   const begun: number[] = []
-  const work = concurrently([1, 2, 3, 4, 5, 6], 2, async (item) => {
+  const work = forEachLimited([1, 2, 3, 4, 5, 6], 2, async (item) => {
     begun.push(item)
     await setImmediate()
     if (item === 2) throw new Error('two')
@@ -31,5 +31,5 @@ test('the first failure is told, and nothing more is begun', async () => {
 })
 
 test('nothing to do is done at once', async () => {
-  await concurrently([], 4, () => Promise.reject(new Error('nothing to do')))
+  await forEachLimited([], 4, () => Promise.reject(new Error('nothing to do')))
 })

@@ -5,7 +5,7 @@ const MAX_DELAY_MS = 2 ** 31 - 1
  * Calls back after any number of milliseconds, also beyond setTimeout's 24 days. Returns the function that cancels it.
  * The timer alone does not keep the process alive.
  */
-export function after(milliseconds: number, callback: () => void): () => void {
+export function longTimeout(milliseconds: number, callback: () => void): () => void {
   const due = performance.now() + milliseconds
   let timer: NodeJS.Timeout
   const arm = () => {

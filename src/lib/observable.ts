@@ -1,5 +1,5 @@
-/** A value that others wait to see replaced. */
-export class Published<T> {
+/** A value with readers that wait for its replacement. */
+export class Observable<T> {
   #value: T
   readonly #waiting = new Set<() => void>()
 
@@ -11,13 +11,13 @@ export class Published<T> {
     return this.#value
   }
 
-  /** Replaces it and wakes all who wait. */
+  /** Replaces the value and wakes all waiting readers. */
   set(value: T): void {
     this.#value = value
     for (const wake of [...this.#waiting]) wake()
   }
 
-  /** True once the value is another one than `known`; false after `milliseconds`. Rejects with the signal's reason. */
+  /** Resolves with true once the value is not `known`, with false after `milliseconds`. Rejects with the signal's reason. */
   changed(known: T, milliseconds: number, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const settle = (finish: () => void) => {

@@ -1,8 +1,8 @@
 /**
- * What `work` gives, or undefined once it has failed, so many milliseconds have passed, or the signal has aborted; `work` then goes
- * on unheeded. Never rejects, and does not keep the process alive.
+ * Resolves with the value of `work`, or with undefined once it failed, `milliseconds` passed or the signal aborted; `work` is not
+ * stopped, its result is discarded. Never rejects; the timer does not keep the process alive.
  */
-export function within<T>(milliseconds: number, work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+export function withTimeout<T>(milliseconds: number, work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   return new Promise((resolve) => {
     const end = (value: T | undefined) => {
       clearTimeout(timer)

@@ -1,15 +1,15 @@
 /**
- * Does `work` for every item, at most `width` at a time, begun in their order. Rejects with the first failure, after which
- * nothing more is begun.
+ * Calls `work` for every item in order, at most `limit` at a time. Rejects with the first failure; no further call is started
+ * after it.
  */
-export async function concurrently<T>(
+export async function forEachLimited<T>(
   items: readonly T[],
-  width: number,
+  limit: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
   const queue = items[Symbol.iterator]()
   let failed = false
-  const lane = async () => {
+  const worker = async () => {
     for (const item of queue) {
       if (failed) return
       try {
@@ -20,5 +20,5 @@ export async function concurrently<T>(
       }
     }
   }
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane))
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
 }
