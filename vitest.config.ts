@@ -1,7 +1,15 @@
 import { defineConfig } from 'vitest/config'
+import { kindsOfTests } from './test/_util/kinds.ts'
 
 /** As in `scripts/envd`: code under test runs with the flags of the daemon. */
 const execArgv = ['--max-semi-space-size=2']
+
+if (Number.parseInt(process.versions.node, 10) < 24)
+  throw new Error(
+    `tests need Node 24, and this is ${process.version}: run \`npm test\`, which takes the one in node_modules`,
+  )
+
+const { unit, daemon, stress } = kindsOfTests()
 
 export default defineConfig({
   test: {
@@ -15,27 +23,31 @@ export default defineConfig({
     expect: { poll: { timeout: 15_000 } },
     reporters: [['default', { summary: false }], './test/_util/reporter.ts'],
     projects: [
-      {
-        extends: true,
-        test: {
-          name: 'unit',
-          include: ['test/**/*.test.ts'],
-          exclude: ['test/{browser,e2e,hostile,image,local,orchestrator,recipes}/**'],
-          sequence: { groupOrder: 0 },
-          maxWorkers: 2,
-        },
-      },
+      ...Object.entries({ unit, daemon, stress }).map(([name, include]) => ({
+        extends: true as const,
+        test: { name, include: [...include], sequence: { groupOrder: 0 }, maxWorkers: 2 },
+      })),
       {
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts', 'test/orchestrator/**/*.test.ts'],
-          // Old SDKs know only port 49983, and an orchestrator's time limits are for a machine of its own, so one file at a time.
+          include: ['test/e2e/**/*.test.ts'],
+          // Old SDKs know only port 49983, so one file at a time.
           fileParallelism: false,
           testTimeout: 20_000,
           sequence: { groupOrder: 1 },
           // What an SDK needs to take the daemon of this machine for a sandbox.
           env: { E2B_DEBUG: 'true', E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'orchestrator',
+          include: ['test/orchestrator/**/*.test.ts'],
+          // Its time limits are for a machine of its own, so one file at a time.
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -47,7 +59,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 1_800_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -59,7 +71,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
           env: { E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
       },

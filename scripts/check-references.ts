@@ -1,6 +1,6 @@
 /**
  * Checks that references lead somewhere: contract ids to an item of docs/contract.md, relative links to files and
- * headings. Exit code 1 if not. An id counts at the start of a test's title (`test('D7 D8 …'`), after the word
+ * headings, and names of files in documents to a file. Exit code 1 if not. An id counts at the start of a test's title (`test('D7 D8 …'`), after the word
  * "contract" (`contract B4 to B9, F1`), in docs/contract.md, and in the first column of test/README.md. Elsewhere a
  * letter with digits may be anything.
  */
@@ -18,12 +18,17 @@ const ITEM = /^- \*\*([A-KN]\d{1,2})\*\*(?: to \*\*([A-KN]\d{1,2})\*\*)? \S/gm
 const ELSEWHERE =
   /\bpitfalls? [A-Z]\d|\bpitfalls\.md|\buser documents\b|\buser-docs\b|\bdesign\.md|(?<!\/)\bshared\/\w/gi
 
-const pages = ['README.md', 'CHANGELOG.md', 'test/README.md', ...globSync('docs/**/*.md')].filter((file) =>
-  existsSync(file),
+const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'test/README.md', ...globSync('docs/**/*.md')].filter(
+  (file) => existsSync(file),
 )
 const code = globSync(['src/**/*.{ts,cc,h}', 'test/**/*.{ts,py}'], { exclude: ['src/gen/**'] })
 const known = items()
-const breaches = [...[...pages, ...code].flatMap(wrongReferences), ...pages.flatMap(deadLinks)]
+const files = globSync('{src,test,scripts,proto,docs}/**/*.*', { exclude: ['src/gen/**'] }).map((file) => `/${file}`)
+const breaches = [
+  ...[...pages, ...code].flatMap(wrongReferences),
+  ...pages.flatMap(deadLinks),
+  ...pages.flatMap(missingFiles),
+]
 for (const line of breaches) console.error(line)
 console.log(`${known.size} contract items, ${pages.length} documents, ${breaches.length} references lead nowhere`)
 process.exitCode = breaches.length > 0 ? 1 : 0
@@ -82,6 +87,14 @@ function leadsSomewhere(file: string, link: string): boolean {
   const target = path === '' ? file : normalize(join(dirname(file), decodeURIComponent(path)))
   if (!existsSync(target)) return false
   return anchor === undefined || !target.endsWith('.md') || anchors(target).has(anchor)
+}
+
+/** Names of source files in code spans: a path from the root, or the end of one (`output-log.ts`, `freeze/thaw.ts`). */
+function missingFiles(file: string): string[] {
+  const names = groups(readFileSync(file, 'utf8'), /`([\w./-]+\.(?:ts|cc|h|proto))`/g)
+  return [...new Set(names)]
+    .filter((name) => !existsSync(name) && !files.some((known) => known.endsWith(`/${name}`)))
+    .map((name) => `${file}: there is no file ${name}`)
 }
 
 /** The anchors that GitHub makes of headings: lower case, without punctuation, repeated ones numbered. */

@@ -68,7 +68,8 @@ export function toEntryInfo(raw: RawEntry, names: EntryNames): EntryInfo {
   const isLink = link !== undefined
   const targetMode = link === 'broken' ? 0 : (link?.mode ?? raw.mode)
   const metadata = metadataFrom(raw.attributes)
-  return create(EntryInfoSchema, {
+  // A new field of the message does not compile until it is here.
+  const facts = {
     ...names,
     type: typeOf(targetMode),
     size: raw.size,
@@ -76,9 +77,16 @@ export function toEntryInfo(raw: RawEntry, names: EntryNames): EntryInfo {
     permissions: modeText(raw.mode),
     modifiedTime: timestamp(raw.modifiedSeconds, raw.modifiedNanoseconds),
     isSymlink: isLink,
-    ...(isLink ? { symlinkTarget: link === 'broken' ? names.path : link.path.toString() } : {}),
-    ...(metadata.size > 0 ? { metadata: Object.fromEntries(metadata) } : {}),
-  })
+    symlinkTarget: targetOf(link, names.path),
+    metadata: Object.fromEntries(metadata),
+  } satisfies Record<Exclude<keyof EntryInfo, `$${string}`>, unknown>
+  return create(EntryInfoSchema, facts)
+}
+
+/** Of a link that leads nowhere its own path. */
+function targetOf(link: RawEntry['link'], path: string): string | undefined {
+  if (link === undefined) return undefined
+  return link === 'broken' ? path : link.path.toString()
 }
 
 /** The years 1 and 9999, past which codecs refuse a google.protobuf.Timestamp, and the whole message with it. */

@@ -47,32 +47,51 @@ export function toOpenMetrics(sample: Sample, told: Told): Promise<string> {
   return registry.metrics()
 }
 
+/** How a figure of the sample is written. */
+interface Figure {
+  readonly type: 'gauge' | 'counter'
+  readonly name: string
+  readonly help: string
+  /** What the figure is divided by. */
+  readonly unit: number
+}
+
+const gauge = (name: string, help: string, unit = 1): Figure => ({ type: 'gauge', name, help, unit })
+const counter = (name: string, help: string, unit = 1): Figure => ({ type: 'counter', name, help, unit })
+
+/** In the order of the text. A new field of the sample does not compile until it is here. */
+const FIGURES: Readonly<Record<keyof Sample, Figure | 'with others'>> = {
+  time: gauge('envd_sample_timestamp_seconds', 'When the sample was taken, in seconds since 1970.', 1000),
+  cpuLimit: gauge('envd_cpus', 'CPUs that can be used; a whole number unless a cgroup sets a limit.'),
+  cpuUsedPct: gauge('envd_cpu_used_ratio', 'Share of the CPUs used in the last two seconds, 0 to 1.', 100),
+  cpuSeconds: counter('envd_cpu_seconds', 'CPU time used since the machine or the cgroup began.'),
+  memTotal: gauge('envd_memory_size_bytes', 'Memory there is, or the limit of the cgroup.'),
+  memUsed: gauge('envd_memory_used_bytes', 'Memory in use that cannot be reclaimed.'),
+  memCache: gauge('envd_memory_cache_bytes', 'Memory of file cache and reclaimable kernel memory.'),
+  oomKills: counter('envd_oom_kills', 'Processes killed for want of memory.'),
+  diskTotal: gauge('envd_disk_size_bytes', 'Size of the root file system.'),
+  diskUsed: gauge('envd_disk_used_bytes', 'Bytes of the root file system in use or reserved.'),
+  load1: gauge('envd_load1', 'Load average over 1 minute.'),
+  load5: gauge('envd_load5', 'Load average over 5 minutes.'),
+  load15: gauge('envd_load15', 'Load average over 15 minutes.'),
+  processCount: gauge('envd_processes', 'Processes that the daemon can see.'),
+  commandCount: gauge('envd_commands', 'Commands and terminals that run under the daemon.'),
+  watcherCount: gauge('envd_watchers', 'Directory watchers that are open.'),
+  watchEventsDropped: counter('envd_watch_dropped_events', 'File events that slow clients have lost.'),
+  watchOverflows: counter('envd_watch_overflows', 'Overflows of the kernel queue of file events.'),
+  daemonMemory: gauge('process_resident_memory_bytes', 'Resident memory of the daemon.'),
+  uptime: gauge('envd_uptime_seconds', 'Time since the daemon started.'),
+  cpuCount: 'with others',
+  cpuFromGroup: 'with others',
+  memFromGroup: 'with others',
+}
+
 function sampleFamilies(sample: Sample): Family[] {
-  const gauge = (name: string, help: string, value: number): Family => single('gauge', { name, help, value })
-  const counter = (name: string, help: string, value: number): Family => single('counter', { name, help, value })
-  return [
-    gauge('envd_sample_timestamp_seconds', 'When the sample was taken, in seconds since 1970.', sample.time / 1000),
-    gauge('envd_cpus', 'CPUs that can be used; a whole number unless a cgroup sets a limit.', sample.cpuLimit),
-    gauge('envd_cpu_used_ratio', 'Share of the CPUs used in the last two seconds, 0 to 1.', sample.cpuUsedPct / 100),
-    counter('envd_cpu_seconds', 'CPU time used since the machine or the cgroup began.', sample.cpuSeconds),
-    gauge('envd_memory_size_bytes', 'Memory there is, or the limit of the cgroup.', sample.memTotal),
-    gauge('envd_memory_used_bytes', 'Memory in use that cannot be reclaimed.', sample.memUsed),
-    gauge('envd_memory_cache_bytes', 'Memory of file cache and reclaimable kernel memory.', sample.memCache),
-    counter('envd_oom_kills', 'Processes killed for want of memory.', sample.oomKills),
-    gauge('envd_disk_size_bytes', 'Size of the root file system.', sample.diskTotal),
-    gauge('envd_disk_used_bytes', 'Bytes of the root file system in use or reserved.', sample.diskUsed),
-    gauge('envd_load1', 'Load average over 1 minute.', sample.load1),
-    gauge('envd_load5', 'Load average over 5 minutes.', sample.load5),
-    gauge('envd_load15', 'Load average over 15 minutes.', sample.load15),
-    gauge('envd_processes', 'Processes that the daemon can see.', sample.processCount),
-    gauge('envd_commands', 'Commands and terminals that run under the daemon.', sample.commandCount),
-    gauge('envd_watchers', 'Directory watchers that are open.', sample.watcherCount),
-    counter('envd_watch_dropped_events', 'File events that slow clients have lost.', sample.watchEventsDropped),
-    counter('envd_watch_overflows', 'Overflows of the kernel queue of file events.', sample.watchOverflows),
-    gauge('process_resident_memory_bytes', 'Resident memory of the daemon.', sample.daemonMemory),
-    gauge('envd_uptime_seconds', 'Time since the daemon started.', sample.uptime),
-    sources(sample),
-  ]
+  const figures = Object.entries(FIGURES).flatMap(([field, figure]) =>
+    // The keys are those of a sample.
+    figure === 'with others' ? [] : [{ ...figure, value: sample[field as keyof Sample] / figure.unit }],
+  )
+  return [...figures.map(({ type, ...figure }) => single(type, figure)), sources(sample)]
 }
 
 function single(

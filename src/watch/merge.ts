@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
-import type { Change } from './change.ts'
+import { type Change, isGone } from './change.ts'
 
 /** Changes that wait for a look at their file; past it the watcher ends. As many as a client's buffer takes. */
 const MAX_WAITING = 65_536
@@ -51,7 +51,7 @@ export class Merge {
   local(change: Change): void {
     void this.#enqueue(async () => {
       const { name, type } = change
-      if (type === EventType.REMOVE || type === EventType.RENAME) this.#forget(name)
+      if (isGone(type)) this.#forget(name)
       else this.#remember(name, await this.#look(name))
       if (this.#looks > 0) this.#touched.set(name, ++this.#clock)
       this.#tell(change)

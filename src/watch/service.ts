@@ -3,20 +3,19 @@ import type { Caller, StreamCaller } from '../calls/caller.ts'
 import type { AppError } from '../errors.ts'
 import type { EntryInfo } from '../filesystem/entry.ts'
 import { createFileUsers } from '../filesystem/file-user.ts'
-import {
-  type CreateWatcherRequest,
-  EventType,
-  type FilesystemEventSchema,
-  type GetWatcherEventsRequest,
-  type RemoveWatcherRequest,
-  type WatchDirRequest,
+import type {
+  CreateWatcherRequest,
+  FilesystemEventSchema,
+  GetWatcherEventsRequest,
+  RemoveWatcherRequest,
+  WatchDirRequest,
 } from '../gen/filesystem/filesystem_pb.js'
 import { cleanPath } from '../lib/clean-path.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { Users } from '../users/users.ts'
-import type { Change } from './change.ts'
+import { type Change, isGone } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
 import { EXCLUDE_HEADER, parseExcludeHeader } from './exclude-header.ts'
 import type { Pollers } from './pollers.ts'
@@ -154,7 +153,7 @@ function describer(root: string, includeEntry: boolean, { readEntry }: WatchServ
       return begun
     }
     const describe = async (change: Change): Promise<FilesystemEvent> => {
-      if (change.type === EventType.REMOVE || change.type === EventType.RENAME) return change
+      if (isGone(change.type)) return change
       const entry = await look(change.name)
       return entry === undefined ? change : { ...change, entry }
     }

@@ -1,0 +1,91 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+
+/** Folders with a vitest project, or a script, of their own. */
+const APART = /^test\/(browser|e2e|hostile|image|local|orchestrator|recipes)\//
+
+/** What starts a daemon in a process of its own. */
+const DAEMON = 'test/_util/daemon.ts'
+const LAUNCHER = 'scripts/envd'
+
+/**
+ * Tests that take long by nature: repetition and races until something would show (stress), many kinds of one thing, and
+ * waits in real time that no injected clock can replace. They run by `npm test` and `npm run test:stress` only.
+ */
+const STRESS: readonly string[] = [
+  'cgroups/freeze/filesystem-freeze',
+  'cgroups/freeze/forgotten-freeze',
+  'http/abandoned-requests',
+  'http/floods',
+  'http/routes/many-files',
+  'http/target-fuzz',
+  'init/clock-set',
+  'lib/linked-list',
+  'metrics/service',
+  'native/leaks',
+  'peers/suspects',
+  'ports/default-address',
+  'ports/forwarding',
+  'process/connect',
+  'process/many',
+  'process/many-kills',
+  'process/readers',
+  'process/restricted',
+  'process/robustness',
+  'rpc/abandoned-streams',
+  'rpc/broken-requests',
+  'rpc/request-bodies',
+  'rpc/timeouts',
+  'supervisor/daemon',
+  'supervisor/live',
+  'supervisor/services',
+  'supervisor/take-over',
+  'watch/chaos',
+  'watch/network',
+  'watch/overflow',
+  'watch/protocols',
+  'watch/recursion',
+  'watch/resources',
+].map((name) => `test/${name}.test.ts`)
+
+/** The files of tests, by the project that runs them. */
+export interface Kinds {
+  /** No daemon is started: what they test is called in the process of the test. */
+  readonly unit: readonly string[]
+  /** Against a daemon of its own process. */
+  readonly daemon: readonly string[]
+  readonly stress: readonly string[]
+}
+
+/** Sorts all test files that have no project of their own. A unit test has no import that leads to `daemon.ts` or to a file that names the launcher. */
+export function kindsOfTests(): Kinds {
+  const missing = STRESS.filter((file) => !existsSync(file))
+  if (missing.length > 0) throw new Error(`test/_util/kinds.ts names files that are not there: ${missing}`)
+  const known = new Map<string, boolean>()
+  const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
+    .map((name) => `test/${name}`)
+    .filter((file) => file.endsWith('.test.ts') && !APART.test(file))
+    .sort()
+  const stress = files.filter((file) => STRESS.includes(file))
+  const others = files.filter((file) => !STRESS.includes(file))
+  return {
+    unit: others.filter((file) => !startsDaemon(file, known)),
+    daemon: others.filter((file) => startsDaemon(file, known)),
+    stress,
+  }
+}
+
+function startsDaemon(file: string, known: Map<string, boolean>): boolean {
+  if (file === DAEMON) return true
+  const found = known.get(file)
+  if (found !== undefined) return found
+  // For a cycle of imports; the answer takes its place.
+  known.set(file, false)
+  const text = readFileSync(file, 'utf8')
+  const imports = [...text.matchAll(/^(?:import|export)[^'"]* from '(\.[^']+)'/gm)]
+  const inTests = imports.map(([, name = '']) => normalize(join(dirname(file), name)))
+  const starts =
+    text.includes(LAUNCHER) || inTests.some((name) => name.startsWith('test/') && startsDaemon(name, known))
+  known.set(file, starts)
+  return starts
+}
