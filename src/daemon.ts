@@ -154,6 +154,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
     users,
     defaults,
     registry,
+    budget,
     gate: workload.gate,
     groups,
     devNull: devNull.fd,

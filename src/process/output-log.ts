@@ -12,7 +12,8 @@ export interface Chunk {
   readonly bytes: Uint8Array
   /** Position of the first byte in its stream. */
   readonly offset: number
-  readonly slab: Slab
+  /** What the bytes lie in; undefined: memory of their own. */
+  readonly slab: Slab | undefined
   /** Readers that have yet to take it. */
   pending: number
   /** Encoded forms, one per codec, while other readers will want them too. */
@@ -59,6 +60,12 @@ export class OutputLog {
 
   constructor(options: OutputLogOptions) {
     this.#options = options
+    options.share.onShrink = () => this.#trim()
+  }
+
+  /** Bytes that may be kept at the moment. */
+  get window(): number {
+    return this.#options.share.bytes
   }
 
   /** Bytes seen so far on one stream. */
@@ -77,8 +84,8 @@ export class OutputLog {
     return this.#closed
   }
 
-  /** Takes over one hold on the slab that `bytes` lies in. */
-  append(stream: StreamName, bytes: Uint8Array, slab: Slab): void {
+  /** Takes over the bytes, and one hold on the slab that they lie in. */
+  append(stream: StreamName, bytes: Uint8Array, slab?: Slab): void {
     const offset = this.#offsets[stream]
     this.#chunks.push({ stream, bytes, offset, slab, pending: this.#readers.size, frames: undefined })
     this.#offsets[stream] = offset + bytes.length
@@ -200,7 +207,7 @@ export class OutputLog {
     chunk.frames = undefined
     this.#cost -= chunk.bytes.length + CHUNK_OVERHEAD_BYTES
     this.#firstByte += chunk.bytes.length
-    this.#options.pool.release(chunk.slab)
+    if (chunk.slab !== undefined) this.#options.pool.release(chunk.slab)
   }
 
   #release(): void {

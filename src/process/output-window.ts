@@ -1,24 +1,30 @@
 /** Largest window of one process: what a reader may lag behind a faster one before it is ended. */
 const MAX_WINDOW_BYTES = 4 * 1024 * 1024
 
-/** Smallest window: one full read, below which a reader could not follow at all. */
-const MIN_WINDOW_BYTES = 64 * 1024
+/** Smallest window: some lines. So all processes together never keep more than 64 MiB. */
+const MIN_WINDOW_BYTES = 4 * 1024
+
+/** When there are so many times as many processes as when the windows were last cut, they are cut again. */
+const GROWTH = 1.25
 
 /** Who shares the memory for recent output. */
 export interface WindowShare {
   /** Bytes this process may keep at the moment. */
   readonly bytes: number
+  /** Called when `bytes` may be a good deal less than what is kept; set by whoever keeps it. */
+  onShrink: () => void
   /** Gives the share back. Idempotent. */
   release(): void
 }
 
 /**
- * Shares a total of memory for recent output between all processes: each gets an equal part, at least 64 KiB and at most
- * 4 MiB. With more than total / 64 KiB processes the minimum wins, so the total is a target, not a hard limit.
+ * Shares a total of memory for recent output between all processes: each gets an equal part, at most 4 MiB and at least
+ * 4 KiB, which is more than its part only when there are thousands.
  */
 export class OutputWindow {
   readonly #total: number
-  #sharers = 0
+  readonly #sharers = new Set<WindowShare>()
+  #cutFor = 1
 
   /** @param total bytes over all processes. */
   constructor(total: number) {
@@ -27,18 +33,31 @@ export class OutputWindow {
 
   /** One more process. Its part shrinks and grows with the number of others. */
   share(): WindowShare {
-    this.#sharers++
-    let held = true
-    const bytes = () => Math.max(MIN_WINDOW_BYTES, Math.min(MAX_WINDOW_BYTES, Math.floor(this.#total / this.#sharers)))
-    const release = () => {
-      if (held) this.#sharers--
-      held = false
-    }
-    return {
+    const bytes = () => this.#part()
+    const share: WindowShare = {
       get bytes() {
         return bytes()
       },
-      release,
+      onShrink: () => {},
+      release: () => {
+        this.#sharers.delete(share)
+        if (this.#sharers.size < this.#cutFor / GROWTH) this.#cutFor = Math.max(1, this.#sharers.size)
+      },
     }
+    this.#sharers.add(share)
+    this.#cut()
+    return share
+  }
+
+  #part(): number {
+    const part = Math.floor(this.#total / Math.max(1, this.#sharers.size))
+    return Math.max(MIN_WINDOW_BYTES, Math.min(MAX_WINDOW_BYTES, part))
+  }
+
+  /** A process that says nothing more would otherwise keep what was its part when there were few. */
+  #cut(): void {
+    if (this.#sharers.size < this.#cutFor * GROWTH) return
+    this.#cutFor = this.#sharers.size
+    for (const { onShrink } of this.#sharers) onShrink()
   }
 }

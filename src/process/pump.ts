@@ -20,8 +20,14 @@ const AGAIN = new Set([-11, -4])
 /** Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written later, by somebody else. */
 const MAX_DRAIN_READS = 256
 
-/** Where bytes go that nobody may see any more. Shared: its content means nothing. */
-const discarded = Buffer.allocUnsafeSlow(SLAB_BYTES)
+/** Where bytes go that nobody may see any more, or that are copied at once. Shared: its content means nothing. */
+const scratch = Buffer.allocUnsafeSlow(SLAB_BYTES)
+
+/** A read takes at most that part of the log's window, so that no single chunk fills it. */
+const PART_OF_WINDOW = 2
+
+/** Enough for any line. */
+const MIN_READ_BYTES = 1024
 
 /**
  * Moves what one descriptor gives into an OutputLog: one read per readiness event, so that no descriptor starves the
@@ -105,11 +111,13 @@ export class Pump {
   }
 
   #readDiscarded(): number {
-    return read(this.#options.fd, discarded, 0, discarded.length)
+    return read(this.#options.fd, scratch, 0, scratch.length)
   }
 
   #readIntoLog(): number {
     const { fd, log, pool, stream } = this.#options
+    const most = Math.floor(log.window / PART_OF_WINDOW)
+    if (most < SLAB_BYTES) return this.#readCopied(Math.max(MIN_READ_BYTES, most))
     const slab = pool.withRoom(this.#slab)
     this.#slab = slab
     const start = slab.used
@@ -118,6 +126,15 @@ export class Pump {
     slab.used += length
     slab.chunks++
     log.append(stream, slab.memory.subarray(start, start + length), slab)
+    return length
+  }
+
+  /** With many processes a slab each would be more than all their windows. */
+  #readCopied(most: number): number {
+    this.#dropSlab()
+    const { fd, log, stream } = this.#options
+    const length = read(fd, scratch, 0, most)
+    if (length > 0) log.append(stream, Buffer.from(scratch.subarray(0, length)))
     return length
   }
 

@@ -19,6 +19,9 @@ const RETAIN_MS = 30_000
 /** Exits kept; a small object each. Beyond it the oldest go: nobody starts that many and then asks for the first. */
 const MAX_RETAINED = 1000
 
+/** UTF-16 units of a tag by which an exit can be found; they may be a thousand times 8 MiB otherwise. */
+const MAX_RETAINED_TAG = 4096
+
 /** Live processes at a time. The kernel's own limit (pid_max, open files) is met before on an ordinary machine. */
 export const MAX_PROCESSES = 16_384
 
@@ -51,7 +54,8 @@ export class Registry {
     this.#untag(process)
     this.#expire()
     if (this.#retained.length >= MAX_RETAINED) this.#retained.shift()
-    this.#retained.push({ pid: process.pid, tag: process.tag, end, until: performance.now() + RETAIN_MS })
+    const tag = (process.tag?.length ?? 0) <= MAX_RETAINED_TAG ? process.tag : undefined
+    this.#retained.push({ pid: process.pid, tag, end, until: performance.now() + RETAIN_MS })
   }
 
   /** All live processes, oldest first. */

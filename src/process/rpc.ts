@@ -26,7 +26,7 @@ export function processRpc(service: ProcessService): ServiceTable {
   const pool = new FramePool()
   return serviceTable(Process, {
     // Each process may have 2 MiB of arguments and environment.
-    list: list('processes', async () => service.list().processes, { batch: 1 }),
+    list: list('processes', () => oneByOne(service.list()), { batch: 1 }),
     connect: openedStream(async (request, caller) => following(await service.connect(request, caller), caller, pool)),
     start: openedStream(async (request, caller) => following(await service.start(request, caller), caller, pool), {
       limit: COMMAND,
@@ -37,6 +37,10 @@ export function processRpc(service: ProcessService): ServiceTable {
     sendSignal: unary(service.sendSignal),
     closeStdin: unary(service.closeStdin),
   })
+}
+
+async function* oneByOne<T>(items: Iterable<T>): AsyncGenerator<readonly T[], void> {
+  for (const item of items) yield [item]
 }
 
 /** Start and Connect have the same response but for its name. */

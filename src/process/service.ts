@@ -1,3 +1,4 @@
+import type { ByteBudget } from '../budget/budget.ts'
 import type { Caller, StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import type {
@@ -18,6 +19,7 @@ import { longTimeout } from '../lib/long-timeout.ts'
 import type { Log } from '../log.ts'
 import { selectUser } from '../users/paths.ts'
 import { type AdoptRequest, adopt } from './adopt.ts'
+import { commandBytes, holdCommand } from './command-memory.ts'
 import { toConfig, toInfo, toInput, toSelector, toSize } from './convert.ts'
 import type { Followed } from './follow.ts'
 import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
@@ -29,6 +31,7 @@ import { MAX_PROCESSES, type Registry } from './registry.ts'
 /** What the process service works with. */
 export interface ProcessServiceDeps extends LaunchDeps {
   readonly registry: Registry
+  readonly budget: ByteBudget
   readonly gate: StartGate
   readonly log: Log
 }
@@ -49,8 +52,10 @@ export type ProcessService = ReturnType<typeof createProcessService>
 export function createProcessService(deps: ProcessServiceDeps) {
   const { registry, log } = deps
   return {
-    /** Every live process. */
-    list: () => ({ processes: registry.list().map(toInfo) }),
+    /** Every live process, one at a time: each may have megabytes of arguments, of which this makes copies. */
+    *list() {
+      for (const process of registry.list()) yield toInfo(process)
+    },
 
     /**
      * A process of the caller's own, or a recent exit; what a reader gets begins now (contract D27, D34), or for a process
@@ -159,7 +164,13 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   const { config, terminal } = command
   const started = performance.now()
   const timeout = caller.deadline === undefined ? undefined : Math.round(caller.deadline - started)
-  const { launched, reader } = await launch({ ...command, user, signal: caller.signal }, deps)
+  // The daemon's own commands have no request, and must not depend on what clients hold.
+  const bytes = caller.operationId === undefined ? 0 : commandBytes(config, command.tag)
+  const hold = holdCommand(deps.budget, { bytes, user: user.name })
+  const { launched, reader } = await launch({ ...command, user, signal: caller.signal }, deps).catch((error) => {
+    hold.release()
+    throw error
+  })
   const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
   registry.add(process)
   const level = command.routine === true ? 'debug' : 'info'
@@ -179,6 +190,7 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   )
   endAtDeadline(process, caller, log)
   void process.ended.then(({ status }) => {
+    hold.release()
     const bytes = (stream: 'stdout' | 'stderr' | 'pty') => process.output.offset(stream)
     const sizes = { stdout_bytes: bytes('stdout'), stderr_bytes: bytes('stderr'), pty_bytes: bytes('pty') }
     log[level](

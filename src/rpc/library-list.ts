@@ -33,7 +33,7 @@ export function listHandler(method: TableMethod, { field, parts }: List, budget:
     context.values.get(onClosedKey)(() => hold.release())
     hold.grow(LIST_BYTES)
     if (/json/i.test(context.requestHeader.get('content-type') ?? ''))
-      return { [field]: await allItems(parts(request, caller), field, (count) => hold.grow(count * ITEM_BYTES)) }
+      return { [field]: await allItems(parts(request, caller), field, (bytes) => hold.grow(bytes)) }
     const encoding = { field, output, codec: 'proto', caller, reduce: reducing(method, caller) } as const
     const pieces: Buffer[] = []
     for await (const piece of listPieces(parts(request, caller), encoding)) {
@@ -51,16 +51,25 @@ export function listHandler(method: TableMethod, { field, parts }: List, budget:
 async function allItems(
   parts: AsyncIterable<MessageInitShape<DescMessage>>,
   field: string,
-  grow: (count: number) => void,
+  grow: (bytes: number) => void,
 ): Promise<unknown[]> {
   const all: unknown[] = []
   for await (const part of parts) {
     const items: unknown = Reflect.get(part, field)
     if (!Array.isArray(items)) continue
-    grow(items.length)
+    grow(items.length * ITEM_BYTES + lengthOf(items) * LIBRARY_COPIES)
     all.push(...items)
   }
   return all
+}
+
+/** Characters of all texts within. */
+function lengthOf(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  if (typeof value !== 'object' || value === null) return 0
+  let length = 0
+  for (const [name, item] of Object.entries(value)) length += name.length + lengthOf(item)
+  return length
 }
 
 /** Messages one after the other are one message in the binary encoding. Megabytes take time to copy, too. */

@@ -1,5 +1,6 @@
 import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf'
 import type { ByteBudget, Hold } from '../budget/budget.ts'
+import { growOrReserve } from '../budget/reserve.ts'
 import type { Caller } from '../calls/caller.ts'
 import { type Codec, encodeMessage } from '../calls/message-frame.ts'
 import type { TableMethod } from '../calls/service-table.ts'
@@ -14,6 +15,9 @@ const WHOLE_BYTES = 64 * 1024
 
 /** What a list that is under way takes: an answer of `WHOLE_BYTES`, a batch as objects and as bytes, what the feature has read ahead. */
 export const LIST_BYTES = 256 * 1024
+
+/** Copies of a piece that are in memory at a time: as it was made, and with others. */
+const COPIES = 2
 
 /** Answers that have a part of the list each. */
 type Parts = AsyncGenerator<MessageInitShape<DescMessage>, void>
@@ -33,8 +37,12 @@ export async function listAnswer(
   { budget, ...encoding }: ListEncoding & { readonly budget: ByteBudget },
 ): Promise<UnaryAnswer> {
   const hold = listHold(budget, encoding.caller)
-  hold.grow(LIST_BYTES)
-  return begun(released(larger(listPieces(parts, encoding)), hold), encoding)
+  const end = growOrReserve(budget, hold, LIST_BYTES)
+  const release = () => {
+    end()
+    hold.release()
+  }
+  return begun(released(larger(sized(listPieces(parts, encoding), hold)), release), encoding)
 }
 
 /** The account of a list's memory. */
@@ -86,12 +94,22 @@ async function* larger(answer: AsyncGenerator<Buffer, void>): AsyncGenerator<Buf
   if (size > 0) yield Buffer.concat(parts)
 }
 
-/** The same pieces; the hold is released after the last one, or when nobody wants more. */
-async function* released(answer: AsyncGenerator<Buffer, void>, hold: Hold): AsyncGenerator<Buffer, void> {
+/** The same pieces; `release` is called after the last one, or when nobody wants more. */
+async function* released(answer: AsyncGenerator<Buffer, void>, release: () => void): AsyncGenerator<Buffer, void> {
   try {
     yield* answer
   } finally {
-    hold.release()
+    release()
+  }
+}
+
+/** The same pieces; what is far longer than most, and waits for its client, is counted on its own. */
+async function* sized(pieces: AsyncGenerator<Buffer, void>, hold: Hold): AsyncGenerator<Buffer, void> {
+  for await (const piece of pieces) {
+    const more = Math.max(0, piece.length - PIECE_BYTES) * COPIES
+    hold.grow(more)
+    yield piece
+    hold.shrink(more)
   }
 }
 

@@ -41,7 +41,7 @@ describe('a reader from the oldest output that is kept', () => {
   })
 
   test('gets the window, where more was written than is kept', () => {
-    const log = createLog({ total: 0 })
+    const log = createLog({ total: 64 * KIB })
     for (let i = 0; i < 100; i++) append(log, String.fromCharCode(65 + (i % 26)).repeat(8 * KIB))
     const text = takeAll(log.reader(never, 'oldest'))
     expect(text.length).toBe(7 * 8 * KIB)
@@ -49,7 +49,7 @@ describe('a reader from the oldest output that is kept', () => {
   })
 
   test('holds the writer up like any single reader until it has caught up', () => {
-    const log = createLog({ total: 0 })
+    const log = createLog({ total: 64 * KIB })
     for (let i = 0; i < 100; i++) append(log, 'x'.repeat(8 * KIB))
     expect(log.full).toBe(false)
     const reader = log.reader(never, 'oldest')

@@ -17,7 +17,7 @@ describe('when the start command fails', () => {
       restarts: 0,
     })
     expect(String(output)).toBe('booting\ncannot bind\n')
-    await expect.poll(() => rig.processes.list().processes).toEqual([])
+    await expect.poll(() => [...rig.processes.list()]).toEqual([])
   })
 
   test('a signal is told by its name', async () => {
@@ -105,7 +105,7 @@ describe('when the start command fails', () => {
       /^ready command failing: exit status 1; it is started again/,
     )
     await rig.reaches('ready')
-    await expect.poll(() => rig.processes.list().processes).toHaveLength(1)
+    await expect.poll(() => [...rig.processes.list()]).toHaveLength(1)
   })
 })
 

@@ -59,7 +59,7 @@ describe('after readiness the ready command is repeated', () => {
     expect(await rig.reaches('backing off')).toMatchObject({ cause: { kind: 'not live', failures: 1 } })
     await using off = await createRig({ startCommand, readyCommand, pace: { liveInterval: 0 } })
     await off.reaches('ready')
-    await expect.poll(() => off.processes.list().processes).toHaveLength(1)
+    await expect.poll(() => [...off.processes.list()]).toHaveLength(1)
   })
 
   test('without a start command there is nothing to start again', async () => {
@@ -79,7 +79,7 @@ describe('after readiness the ready command is repeated', () => {
     await rig.reaches('degraded')
     await rig.supervisor.stop(never)
     expect(rig.supervisor.status.state).toBe('stopped')
-    await expect.poll(() => rig.processes.list().processes).toEqual([])
+    await expect.poll(() => [...rig.processes.list()]).toEqual([])
   })
 })
 

@@ -1,5 +1,6 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createByteBudget } from '../../src/budget/budget.ts'
 import type { RestartMode, SupervisorConfig } from '../../src/config/supervisor.ts'
 import { readConfig } from '../../src/config.ts'
 import type { Log, LogFields } from '../../src/log.ts'
@@ -121,6 +122,7 @@ function createService(registry: Registry, devNull: FileHandle, log: Log): Proce
     users: createUsers({ own }),
     defaults: createDefaults({ user: own.name, workdir: undefined, notFirecracker: true }),
     registry,
+    budget: createByteBudget(2 ** 20),
     gate: { enter: async () => () => {} },
     window: new OutputWindow(32 * 1024 * 1024),
     pool: new SlabPool(),

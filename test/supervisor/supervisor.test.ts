@@ -23,7 +23,7 @@ describe('K14 K15 until it is ready', () => {
   test('without any command it is ready at once and runs nothing', async () => {
     await using rig = await createRig()
     expect(rig.supervisor.status).toMatchObject({ state: 'ready', reason: 'ready', sequence: 0 })
-    expect(rig.processes.list().processes).toEqual([])
+    expect([...rig.processes.list()]).toEqual([])
     expect(() => rig.supervisor.start()).toThrow('no start command is configured')
     await expect(rig.supervisor.stop(never)).rejects.toThrow('no start command is configured')
   })
@@ -36,8 +36,8 @@ describe('K14 K15 until it is ready', () => {
 
   test('K15 without a ready command it is sleep 20 that counts', async () => {
     await using rig = await createRig({ startCommand: 'exec sleep 1000' })
-    await expect.poll(() => rig.processes.list().processes).toHaveLength(2)
-    expect(rig.processes.list().processes.map(({ tag, config }) => [tag, config?.args])).toEqual([
+    await expect.poll(() => [...rig.processes.list()]).toHaveLength(2)
+    expect([...rig.processes.list()].map(({ tag, config }) => [tag, config?.args])).toEqual([
       ['start', ['-l', '-c', 'exec sleep 1000']],
       ['ready', ['-l', '-c', 'sleep 20']],
     ])
@@ -50,11 +50,11 @@ describe('K14 K15 until it is ready', () => {
     const { reason, cause, output, pid } = await rig.reaches('failed')
     expect([reason, cause?.kind]).toEqual(['ready command failing: exit status 7', 'not ready'])
     expect(String(output).split('\n').sort().join('\n')).toBe('\nno luck\nreally none')
-    await expect.poll(() => rig.processes.list().processes.map((process) => process.pid)).toEqual([pid])
+    await expect.poll(() => [...rig.processes.list()].map((process) => process.pid)).toEqual([pid])
     expect(() => rig.supervisor.start()).toThrow('the start command still runs')
     await rig.supervisor.stop(never)
     expect(rig.supervisor.status).toMatchObject({ state: 'stopped', cause: { kind: 'requested' } })
-    expect(rig.processes.list().processes).toEqual([])
+    expect([...rig.processes.list()]).toEqual([])
   })
 
   test('of what the ready command writes the last 4 KiB are told', async () => {
@@ -69,13 +69,13 @@ describe('K14 K15 until it is ready', () => {
     await using rig = await createRig({ readyCommand, pace: { attemptTimeout: 400 } })
     await rig.reaches('ready')
     expect(rig.history.map(({ reason }) => reason)).toContain('ready command failing: took longer than 0.4 s')
-    await expect.poll(() => rig.processes.list().processes).toEqual([])
+    await expect.poll(() => [...rig.processes.list()]).toEqual([])
   })
 
   test('one attempt that hangs is told when all time is up', async () => {
     await using rig = await createRig({ readyCommand: 'sleep 1000', pace: { readyTimeout: 200 } })
     expect(await rig.reaches('failed')).toMatchObject({ reason: 'ready command failing: did not end within 0.2 s' })
-    await expect.poll(() => rig.processes.list().processes).toEqual([])
+    await expect.poll(() => [...rig.processes.list()]).toEqual([])
   })
 
   test('K14 a start command that exits with 0 may leave what is to be ready', async () => {
@@ -112,16 +112,16 @@ test('it starts after the first /init where one is expected', async () => {
     initialized: init.promise,
   })
   expect(rig.supervisor.status.state).toBe('waiting')
-  expect(rig.processes.list().processes).toEqual([])
+  expect([...rig.processes.list()]).toEqual([])
   init.resolve()
   await rig.reaches('ready')
 })
 
 test('closing ends the ready command and every plan, but not the start command', async () => {
   await using rig = await createRig({ startCommand: 'exec sleep 1000', readyCommand: 'sleep 1000' })
-  await expect.poll(() => rig.processes.list().processes).toHaveLength(2)
+  await expect.poll(() => [...rig.processes.list()]).toHaveLength(2)
   rig.supervisor.close()
-  await expect.poll(() => rig.processes.list().processes.map(({ tag }) => tag)).toEqual(['start'])
+  await expect.poll(() => [...rig.processes.list()].map(({ tag }) => tag)).toEqual(['start'])
   expect(rig.supervisor.status.state).toBe('starting')
 })
 
