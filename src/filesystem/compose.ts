@@ -12,7 +12,7 @@ import { openDownload } from './download.ts'
 import { isKind } from './entry.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { type FileUser, permitted } from './file-user.ts'
-import { openEmpty } from './open-empty.ts'
+import { openAnew } from './open-anew.ts'
 import type { StoredFile } from './upload.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 import { writeWhole } from './write-whole.ts'
@@ -113,7 +113,7 @@ function isSame(a: Status, b: Status): boolean {
 }
 
 async function writeJoined(temporary: string, sources: readonly string[], owner: FileUser): Promise<Status> {
-  const { fd } = await openEmpty(temporary, owner).catch((error: unknown) => {
+  const { fd } = await openAnew(temporary, owner, true).catch((error: unknown) => {
     throw composeError('error creating temporary file', error)
   })
   try {

@@ -7,10 +7,11 @@ import type { Log } from '../log.ts'
 import { removeFile } from '../native/files.ts'
 import { ensureDirectory } from './directories.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
-import { createFileSink } from './file-sink.ts'
+import { createFileSink, type FileSink } from './file-sink.ts'
 import type { FileUser } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
-import { closeWritten, type EmptyFile, emptyFile, isDirectory, openEmpty } from './open-empty.ts'
+import { closeWritten, emptyFile, isDirectory, type OpenedFile, openAnew } from './open-anew.ts'
+import { createReplacement, type Replacement } from './replacement.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** A file that was stored, as `POST /files` reports it (contract B37). */
@@ -27,8 +28,10 @@ export interface UploadTarget {
   readonly path: string
   readonly owner: FileUser
   readonly metadata: Metadata
-  /** Bytes that the client announced; only for the text of errors. */
+  /** Bytes that the client announced, of the file or of the form that it is in. */
   readonly announcedBytes?: number | undefined
+  /** All of it has come already, so that nothing can cut it off. */
+  readonly whole?: boolean
   readonly signal: AbortSignal
   readonly idleMs?: number | undefined
   readonly log: Log
@@ -36,7 +39,8 @@ export interface UploadTarget {
 
 /**
  * Writes a stream into a file, in place: an existing file keeps inode, links and mode, and is given to the owner before it is
- * truncated (contract B38 to B45). Missing directories are made. A transfer that is cut off removes what it made, and leaves what was there before empty; on a full disk what fits stays. Rejects with
+ * written (contract B38 to B45). Missing directories are made. A transfer that is cut off removes what it made, and leaves what was there before
+ * as it was (`createReplacement`); on a full disk what fits stays. Rejects with
  * AppError: invalid_argument (directory, not a regular file), no_space, deadline_exceeded (no data), canceled or internal.
  */
 export async function storeFile(source: Readable, target: UploadTarget): Promise<StoredFile> {
@@ -49,22 +53,22 @@ export async function storeFile(source: Readable, target: UploadTarget): Promise
 }
 
 /** Makes parent directories where they are missing; a path that leads through what is not there is cleaned (contract B41). */
-async function openTarget({ path, owner }: UploadTarget): Promise<EmptyFile> {
+async function openTarget({ path, owner, whole = false }: UploadTarget): Promise<OpenedFile> {
   if (path.endsWith('/')) throw isDirectory(path)
   const isMissing = (error: unknown) => fileErrno(error) === 'ENOENT' || fileErrno(error) === 'ENOTDIR'
   const clean = cleanPath(path)
   try {
-    return await openEmpty(path, owner)
+    return await openAnew(path, owner, whole)
   } catch (error) {
     if (!isMissing(error)) throw openError(path, error)
   }
   await ensureParent(clean, owner)
   try {
-    return await openEmpty(path, owner)
+    return await openAnew(path, owner, whole)
   } catch (error) {
     if (path === clean || !isMissing(error)) throw openError(path, error)
   }
-  return openEmpty(clean, owner).catch((error: unknown) => {
+  return openAnew(clean, owner, whole).catch((error: unknown) => {
     throw openError(path, error)
   })
 }
@@ -92,26 +96,33 @@ function openError(path: string, error: unknown): AppError {
 }
 
 /** Closes the file after a failure, and only then. */
-async function fill(file: EmptyFile, source: Readable, target: UploadTarget): Promise<void> {
-  const { fd } = file
-  const sink = createFileSink(fd)
+async function fill(file: OpenedFile, source: Readable, target: UploadTarget): Promise<void> {
+  const { fd, size, device } = file
+  const replacement = size > 0 && !device ? createReplacement({ fd, expected: target.announcedBytes ?? 0 }) : undefined
+  const sink: FileSink = replacement ?? createFileSink(fd)
   try {
     await pump(source, sink, { signal: target.signal, idleMs: target.idleMs })
   } catch (error) {
     await sink.settled()
     // Of a full disk the client is told, and what did fit stays (contract B42).
-    if (!isOutOfSpace(error)) await discard(file, target)
+    if (!isOutOfSpace(error)) await discard(file, replacement, target)
     await closeWritten(fd).catch(() => {})
     throw writeError(error, target)
+  } finally {
+    await replacement?.release().catch(() => {})
   }
 }
 
 /**
- * What has come of a file must not be taken for all of it: one that was made here goes, one that was there before is left empty,
- * as its old content is gone. Failures are ignored: the disk may be the reason why it was cut off.
+ * What has come of a file must not be taken for all of it: one that was made here goes, and one whose old content is gone is left empty.
+ * Failures are ignored: the disk may be the reason why it was cut off.
  */
-async function discard({ fd, made, device }: EmptyFile, { path, owner }: UploadTarget): Promise<void> {
-  if (device) return
+async function discard(
+  { fd, made, device }: OpenedFile,
+  replacement: Replacement | undefined,
+  { path, owner }: UploadTarget,
+): Promise<void> {
+  if (device || replacement?.begun === false) return
   const remove = (name: string) => withWriteSlot(() => removeFile(Buffer.from(name), owner, fd))
   if (!made) await withWriteSlot(() => emptyFile(fd, 0)).catch(() => {})
   else await remove(path).catch(() => remove(cleanPath(path)).catch(() => {}))

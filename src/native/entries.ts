@@ -48,6 +48,8 @@ export interface Opened {
   readonly mode: number
   /** It was not there before. */
   readonly made: boolean
+  /** Bytes that it has now. */
+  readonly size: number
   /** Why the file could not be given to its owner (`EPERM`); empty: it was. */
   readonly ownerError: string
 }
@@ -57,7 +59,8 @@ export function unpackOpened(packed: Buffer): Opened {
   const fd = packed.readInt32LE(0)
   const mode = packed.readUInt32LE(4)
   const made = packed.readUInt32LE(8) === 1
-  return { fd: fd < 0 ? undefined : fd, mode, made, ownerError: takeText({ packed, at: 12 }).toString() }
+  const size = Number(packed.readBigInt64LE(12))
+  return { fd: fd < 0 ? undefined : fd, mode, made, size, ownerError: takeText({ packed, at: 20 }).toString() }
 }
 
 /** What `readStatus` has found. */

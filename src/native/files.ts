@@ -26,7 +26,9 @@ interface FilesAddon {
   readEntries(path: Uint8Array, prefix: string, names: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
   readStatus(path: Uint8Array, actor: Actor): Promise<Buffer>
   openToRead(path: Uint8Array, actor: Actor): Promise<Buffer>
-  openToWrite(path: Uint8Array, actor: Actor): Promise<Buffer>
+  openToWrite(path: Uint8Array, actor: Actor, empty: boolean): Promise<Buffer>
+  openStage(target: number, bytes: number): Promise<Buffer>
+  moveContent(from: number, to: number, offset: number, length: number): Promise<Buffer>
   makeDirectories(path: Uint8Array, actor: Actor): Promise<Buffer>
   finishFile(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
   copyAttributes(from: number, to: number): Promise<Buffer>
@@ -76,11 +78,22 @@ export const readStatus = addon.readStatus
 export const openToRead = addon.openToRead
 /**
  * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, gives it to the actor unless
- * it was somebody else's before, and then empties it. Somebody else's file loses the bits that let it run as its owner. The devices null,
+ * it was somebody else's before, and then, if `empty` says so, empties it. Somebody else's file loses the bits that let it run as its owner. The devices null,
  * zero and full are opened, too; what is anything else is not. The result is packed for `unpackOpened`: with an owner error the file is
  * open, but not emptied. Rejects with `code` and `syscall`. On the thread pool.
  */
 export const openToWrite = addon.openToWrite
+/**
+ * Opens a file without a name, for the daemon alone, in the directory of an open file, to hold so many bytes and then be the source of
+ * `moveContent`; packed as 4 bytes, the caller closes it. -1: its filesystem has none such (O_TMPFILE), is not the directory's, may
+ * not be written, or has not that much room. Never rejects. On the thread pool.
+ */
+export const openStage = addon.openStage
+/**
+ * Copies so many bytes at an offset from one open file to the same place of another, within the kernel where it can, and frees them in
+ * the first one. Gives nothing. Rejects with `code` (ENOSPC, EDQUOT, EIO). On the thread pool.
+ */
+export const moveContent = addon.moveContent
 /**
  * Makes a directory and its missing parents, 0755 less the umask, for the actor; the path is clean and absolute. Packed for
  * `unpackDirectories`. Rejects with `code` and `syscall`. On the thread pool.

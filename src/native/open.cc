@@ -34,6 +34,7 @@ napi_value start_at_path(napi_env env, napi_callback_info info, const char* name
 
 struct OpenToWrite : ActorJob {
   std::string path;
+  bool empty = false;
 
   void act() override {
     // Others may make and remove the file meanwhile.
@@ -44,7 +45,7 @@ struct OpenToWrite : ActorJob {
         return;
       }
       // Looked at before it is opened: opening a device may have effects of its own.
-      if (place.exists() && !S_ISREG(place.status.st_mode) && !is_sink(place.status)) return report(Descriptor(), place.status.st_mode, 0, 0);
+      if (place.exists() && !S_ISREG(place.status.st_mode) && !is_sink(place.status)) return report(Descriptor(), place.status, false, 0);
       const int flags = place.exists() ? write_flags : write_flags | O_CREAT | O_EXCL;
       Descriptor file(openat(place.parent.get(), place.name.c_str(), flags, new_file_mode));
       if (file.valid()) return open_file(std::move(file), !place.exists());
@@ -56,12 +57,15 @@ struct OpenToWrite : ActorJob {
   void open_file(Descriptor file, bool made) {
     struct stat status {};
     if (fstat(file.get(), &status) < 0) return fail("fstat", errno);
-    if (is_sink(status)) return report(std::move(file), status.st_mode, made, 0);
-    if (!S_ISREG(status.st_mode)) return report(Descriptor(), status.st_mode, made, 0);
+    if (is_sink(status)) return report(std::move(file), status, made, 0);
+    if (!S_ISREG(status.st_mode)) return report(Descriptor(), status, made, 0);
     const int owner_error = own(file.get(), status, made);
     // After it was given, so that what is written counts for the owner.
-    if (owner_error == 0 && status.st_size > 0 && ftruncate(file.get(), 0) < 0) return fail("ftruncate", errno);
-    report(std::move(file), status.st_mode, made, owner_error);
+    if (empty && owner_error == 0 && status.st_size > 0) {
+      if (ftruncate(file.get(), 0) < 0) return fail("ftruncate", errno);
+      status.st_size = 0;
+    }
+    report(std::move(file), status, made, owner_error);
   }
 
   // What is somebody else's stays so, but loses the bits and capabilities that let it run as its owner, as after any chown(2).
@@ -72,10 +76,11 @@ struct OpenToWrite : ActorJob {
     return fchown(file, actor.uid, actor.gid) < 0 ? errno : 0;
   }
 
-  void report(Descriptor file, mode_t mode, bool made, int owner_error) {
+  void report(Descriptor file, const struct stat& status, bool made, int owner_error) {
     put_integer(result, static_cast<uint32_t>(file.release()), 4);
-    put_integer(result, mode, 4);
+    put_integer(result, status.st_mode, 4);
     put_integer(result, made ? 1 : 0, 4);
+    put_integer(result, static_cast<uint64_t>(status.st_size), 8);
     put_text(result, owner_error == 0 ? "" : error_name(owner_error));
   }
 };
@@ -162,7 +167,11 @@ struct MakeDirectories : ActorJob {
 };
 
 napi_value open_to_write(napi_env env, napi_callback_info info) {
-  return start_at_path<OpenToWrite>(env, info, "openToWrite");
+  Arguments arguments;
+  auto job = std::make_unique<OpenToWrite>();
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_actor(env, arguments.at[1], job->actor) || !to_boolean(env, arguments.at[2], "empty", job->empty)) return nullptr;
+  return start_job(env, std::move(job), "openToWrite");
 }
 
 napi_value open_to_read(napi_env env, napi_callback_info info) { return start_at_path<OpenToRead>(env, info, "openToRead"); }

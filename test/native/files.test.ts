@@ -88,8 +88,8 @@ test('a file is made or emptied, and given to its owner', async () => {
   await using dir = await makeTmpDir()
   const path = join(dir.path, 'f')
   for (const made of [true, false]) {
-    const opened = unpackOpened(await openToWrite(bytes(path), me))
-    expect(opened).toEqual({ fd: expect.any(Number), mode: (await stat(path)).mode, made, ownerError: '' })
+    const opened = unpackOpened(await openToWrite(bytes(path), me, true))
+    expect(opened).toEqual({ fd: expect.any(Number), mode: (await stat(path)).mode, made, size: 0, ownerError: '' })
     expect(readFileSync(path, 'utf8')).toBe('')
     await writeFile(path, 'content')
     if (opened.fd !== undefined) closeSync(opened.fd)
@@ -98,9 +98,15 @@ test('a file is made or emptied, and given to its owner', async () => {
 
 test('what is no regular file is not opened', async () => {
   await using dir = await makeTmpDir()
-  const opened = unpackOpened(await openToWrite(bytes(dir.path), me))
-  expect(opened).toEqual({ fd: undefined, mode: (await stat(dir.path)).mode, made: false, ownerError: '' })
-  const missing = openToWrite(bytes(join(dir.path, 'no/f')), me)
+  const opened = unpackOpened(await openToWrite(bytes(dir.path), me, true))
+  expect(opened).toEqual({
+    fd: undefined,
+    mode: (await stat(dir.path)).mode,
+    made: false,
+    size: expect.any(Number),
+    ownerError: '',
+  })
+  const missing = openToWrite(bytes(join(dir.path, 'no/f')), me, true)
   await expect(missing).rejects.toEqual(failure('ENOENT', 'open'))
 })
 

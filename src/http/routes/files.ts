@@ -102,6 +102,7 @@ async function upload(
       signed,
       resolve: (path) => resolveFilePath(path, { user, workdir: deps.defaults.workdir, what }),
       target: { owner: user, metadata, announcedBytes: announcedBytes(request), log: deps.log },
+      bodyBytes: stream === request.raw ? announcedBytes(request) : undefined,
       signal,
       idleMs,
     }),

@@ -17,7 +17,9 @@ export interface Upload {
   readonly signed: boolean
   /** Throws AppError for a path that cannot be resolved. */
   readonly resolve: (path: string) => string
-  readonly target: Omit<UploadTarget, 'path' | 'signal' | 'idleMs'>
+  readonly target: Omit<UploadTarget, 'path' | 'whole' | 'signal' | 'idleMs'>
+  /** Bytes of the body as it is read; undefined: unknown. */
+  readonly bodyBytes: number | undefined
   readonly signal: AbortSignal
   readonly idleMs: number
 }
@@ -50,8 +52,9 @@ function receiveRaw(body: Readable, upload: Upload): Promise<StoredFile> {
   if (upload.path === undefined) {
     throw new AppError('invalid_argument', 'path query parameter is required for raw body upload')
   }
-  const { target, signal, idleMs } = upload
-  return storeFile(body, { ...target, path: upload.resolve(upload.path), signal, idleMs })
+  const { target, bodyBytes, signal, idleMs } = upload
+  const whole = bodyBytes !== undefined && body.readableLength >= bodyBytes
+  return storeFile(body, { ...target, path: upload.resolve(upload.path), whole, signal, idleMs })
 }
 
 async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload): Promise<StoredFile[]> {

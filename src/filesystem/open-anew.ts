@@ -8,11 +8,13 @@ import { forgiveOwner, type Owner } from './ownership.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** A file that is to be written from its start. */
-export interface EmptyFile {
+export interface OpenedFile {
   /** The caller closes it. */
   readonly fd: number
   /** It was not there before. */
   readonly made: boolean
+  /** Bytes of its old content, which are there still. */
+  readonly size: number
   /** A device that keeps nothing. */
   readonly device: boolean
 }
@@ -25,23 +27,25 @@ const closeFile = promisify(close)
 export const closeWritten = (fd: number) => withWriteSlot(() => closeFile(fd))
 
 /**
- * Opens a file to be written anew, in place, and empties it; makes it for its owner where it is missing. Rejects with AppError
+ * Opens a file to be written anew, in place; makes it for its owner where it is missing. Rejects with AppError
  * (invalid_argument for what is no file, permission_denied) or with the system error.
+ * @param empty its old content goes at once.
  */
-export async function openEmpty(path: string, owner: Owner): Promise<EmptyFile> {
-  const packed = await permitted(path, () => withWriteSlot(() => openToWrite(Buffer.from(path), owner)))
-  const { fd, mode, made, ownerError } = unpackOpened(packed)
+export async function openAnew(path: string, owner: Owner, empty: boolean): Promise<OpenedFile> {
+  const packed = await permitted(path, () => withWriteSlot(() => openToWrite(Buffer.from(path), owner, empty)))
+  const { fd, mode, made, size, ownerError } = unpackOpened(packed)
   const kind = mode & constants.S_IFMT
   if (fd === undefined) {
     if (kind === constants.S_IFDIR) throw isDirectory(path)
     throw new AppError('invalid_argument', `path is not a regular file: ${path}`)
   }
-  const file = { fd, made, device: kind === constants.S_IFCHR }
+  const file = { fd, made, size, device: kind === constants.S_IFCHR }
   if (ownerError === '') return file
   try {
     await forgiveOwner(fd, owner, Object.assign(new Error('fchown'), { code: ownerError }))
+    if (!empty) return file
     await withWriteSlot(() => emptyFile(fd, 0))
-    return file
+    return { ...file, size: 0 }
   } catch (error) {
     await closeWritten(fd)
     throw error
