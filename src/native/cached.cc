@@ -18,6 +18,7 @@
 
 #include "actor.h"
 #include "descriptor.h"
+#include "entry-layout.h"
 #include "job.h"
 #include "registration.h"
 #include "values.h"
@@ -123,13 +124,8 @@ napi_value buffer_of(napi_env env, const std::string& bytes) {
 }
 
 void put_status(std::string& out, const std::string& path, const struct statx& status) {
-  put_text(out, std::string_view(path).substr(path.rfind('/') + 1));
-  put_integer(out, status.stx_mode, 4);
-  put_integer(out, status.stx_uid, 4);
-  put_integer(out, status.stx_gid, 4);
-  put_integer(out, status.stx_size, 8);
-  put_integer(out, static_cast<uint64_t>(status.stx_mtime.tv_sec), 8);
-  put_integer(out, status.stx_mtime.tv_nsec, 4);
+  put_facts(out, {std::string_view(path).substr(path.rfind('/') + 1), status.stx_mode, status.stx_uid, status.stx_gid,
+                  status.stx_size, status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec});
   // No link, no attributes.
   put_integer(out, 0, 1);
   put_integer(out, 0, 4);

@@ -15,6 +15,9 @@ export interface RawEntry {
   readonly attributes: readonly (readonly [Buffer, Buffer])[]
 }
 
+/** The layout that `unpackEntries` reads: `entry_layout` of native/entry-layout.h, which must be the same. */
+export const ENTRY_LAYOUT = 1
+
 const BROKEN_LINK = 2
 const NO_ATTRIBUTES: readonly (readonly [Buffer, Buffer])[] = []
 

@@ -19,6 +19,7 @@
 
 #include "attributes.h"
 #include "cached.h"
+#include "entry-layout.h"
 #include "job.h"
 #include "registration.h"
 #include "values.h"
@@ -56,13 +57,8 @@ bool put_entry(std::string& out, int directory, const std::string& name, const s
   char* real = nullptr;
   const bool is_link = S_ISLNK(status.st_mode);
   if (is_link && !is_magic(directory, name) && stat(path.c_str(), &target) == 0) real = realpath(path.c_str(), nullptr);
-  put_text(out, name);
-  put_integer(out, status.st_mode, 4);
-  put_integer(out, status.st_uid, 4);
-  put_integer(out, status.st_gid, 4);
-  put_integer(out, static_cast<uint64_t>(status.st_size), 8);
-  put_integer(out, static_cast<uint64_t>(status.st_mtim.tv_sec), 8);
-  put_integer(out, static_cast<uint64_t>(status.st_mtim.tv_nsec), 4);
+  put_facts(out, {name, status.st_mode, status.st_uid, status.st_gid, static_cast<uint64_t>(status.st_size),
+                  status.st_mtim.tv_sec, static_cast<uint64_t>(status.st_mtim.tv_nsec)});
   put_integer(out, is_link ? (real == nullptr ? 2 : 1) : 0, 1);
   if (real != nullptr) {
     put_integer(out, target.st_mode, 4);
@@ -244,6 +240,9 @@ napi_value read_status(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void register_files(napi_env env, napi_value exports) {
+  napi_value layout = nullptr;
+  if (napi_create_uint32(env, entry_layout, &layout) == napi_ok)
+    napi_set_named_property(env, exports, "entryLayout", layout);
   export_function(env, exports, "readEntry", read_entry);
   export_function(env, exports, "readNames", read_names);
   export_function(env, exports, "readEntries", read_entries);

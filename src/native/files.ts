@@ -18,6 +18,7 @@ export interface Actor {
 
 /** The functions of the addon that work on files. */
 interface FilesAddon {
+  readonly entryLayout: number
   readEntry(path: Uint8Array, prefix: string, actor?: Actor): Promise<Buffer>
   readCachedEntry(path: Uint8Array, prefix: string, actor?: Actor): Buffer | undefined
   hasVersion(path: Uint8Array, version: Uint8Array): boolean
@@ -39,6 +40,9 @@ interface FilesAddon {
 }
 
 const addon = loadAddon<FilesAddon>()
+
+/** The layout in which the addon packs entries: must be `ENTRY_LAYOUT`. */
+export const entryLayout = addon.entryLayout
 
 /**
  * lstat(2) of a path with the target of a link and the extended attributes whose names begin with `prefix`, packed for

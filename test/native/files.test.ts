@@ -2,9 +2,10 @@ import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
 import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { unpackAttributes, unpackEntries, unpackOpened } from '../../src/native/entries.ts'
+import { ENTRY_LAYOUT, unpackAttributes, unpackEntries, unpackOpened } from '../../src/native/entries.ts'
 import {
   copyAttributes,
+  entryLayout,
   finishFile,
   openToWrite,
   readEntries,
@@ -24,6 +25,10 @@ async function entryOf(path: string) {
   if (entry === undefined) throw new Error('no entry')
   return entry
 }
+
+test('entries are packed as they are read', () => {
+  expect(entryLayout).toBe(ENTRY_LAYOUT)
+})
 
 test('an entry is what lstat says', async () => {
   await using dir = await makeTmpDir()
