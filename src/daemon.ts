@@ -26,7 +26,7 @@ import { withTimeout } from './lib/with-timeout.ts'
 import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
-import { memoryOf, openMachine } from './metrics/machine.ts'
+import { memoryOf, openResourceReader } from './metrics/resource-reader.ts'
 import type { Sampler } from './metrics/sampler.ts'
 import { setClock } from './native/index.ts'
 import {
@@ -41,7 +41,7 @@ import {
   fileSettings,
   freezeRoutes,
 } from './parts.ts'
-import { createLookAround } from './peers/look-around.ts'
+import { createResumeCheck } from './peers/resume-check.ts'
 import type { PortTable } from './ports/port-table.ts'
 import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
@@ -145,8 +145,8 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   if (config.accessTokenFile !== undefined) token.set(await readTokenFile(config.accessTokenFile, log))
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
-  const machine = openMachine(MACHINE)
-  const memory = await memoryOf(machine)
+  const resources = openResourceReader(MACHINE)
+  const memory = await memoryOf(resources)
   const { budget, bodies } = buildBudget(config, memory.total, { token, defaults })
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const { groups, workload, closeGroups } = await buildGroups(config, memory, log)
@@ -162,13 +162,13 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   })
   const host = createHost({ path: config.path, env: defaults.env, log })
   const { watch, inotify, pollers } = buildWatching(config, { users, defaults, budget, log })
-  const set = { token, defaults, machine: host, frozen: workload }
+  const set = { token, defaults, host, frozen: workload }
   const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
   const services = buildServices({ config, processes: process, groups, initialized: initialization.first, log })
-  const sampler = buildSampler({ machine, registry, watch, inotify, log: log.named('metrics') })
+  const sampler = buildSampler({ resources, registry, watch, inotify, log: log.named('metrics') })
   const figures = buildFigures(config, log.named('metrics'))
   const ports = buildPorts(config, users, log.named('port-forwarder'))
-  const lookAround = buildLookAround({ listener, ports, sampler, groups, log, shutdown })
+  const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, log, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
   const app = buildApp({
     log,
@@ -182,7 +182,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       (scope) => readyRoute(scope, services),
       (scope) => metricsRoute(scope, { sampler, ...figures, budget }),
       (scope) => envsRoute(scope, defaults),
-      (scope) => initRoute(scope, { initialization, bodies, lookAround }),
+      (scope) => initRoute(scope, { initialization, bodies, checkAfterResume }),
       orchestratorRoutes({ rootFreeze, initialization }),
       freezeRoutes(workload, sampler),
       filesRoutes(files),
@@ -228,8 +228,8 @@ interface Initialized extends Omit<InitializationOptions, 'clock' | 'metadata'>,
 }
 
 function buildInitialization({ notFirecracker, runDir }: Config, { run, logs, ...set }: Initialized) {
-  const { log, configure, complain } = logs
-  const told = { env: set.defaults.env, runDir, onOptions: configure, run, log, complain }
+  const { log, configure, writeStderr } = logs
+  const told = { env: set.defaults.env, runDir, onOptions: configure, run, log, writeStderr }
   const mmds = notFirecracker ? NO_MMDS : createMmds(told)
   const initialization = createInitialization({ ...set, clock: createClock({ log, setClock }), metadata: mmds })
   return { initialization, mmds }
@@ -242,12 +242,12 @@ interface Surroundings extends Omit<Frame, 'logs' | 'token'> {
   readonly groups: Cgroups
 }
 
-function buildLookAround({ listener, ports, sampler, groups, log, shutdown }: Surroundings): () => void {
+function buildResumeCheck({ listener, ports, sampler, groups, log, shutdown }: Surroundings): () => void {
   const sockets = () => [...listener.connections, ...ports.clients]
   const sample = async () => {
     await sampler.sampleNow()
     const { memTotal, memUsed } = sampler.latest()
     await groups.keepBack({ total: memTotal, used: memUsed })
   }
-  return createLookAround({ sockets, sample, log, signal: shutdown })
+  return createResumeCheck({ sockets, sample, log, signal: shutdown })
 }

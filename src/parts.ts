@@ -14,7 +14,7 @@ import type { AccessToken } from './init/access-token.ts'
 import type { Log } from './log.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { followOomKills, NO_OOM_KILLS } from './metrics/kernel-log/oom-kills.ts'
-import type { Machine } from './metrics/machine.ts'
+import type { ResourceReader } from './metrics/resource-reader.ts'
 import { type LiveFigures, NO_CPU_TARGET } from './metrics/sample.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { listeningSockets } from './native/index.ts'
@@ -100,7 +100,7 @@ export function buildWatching({ strictFileUsers }: Config, { users, defaults, bu
 }
 
 interface Observed {
-  readonly machine: Machine
+  readonly resources: ResourceReader
   readonly registry: Registry
   readonly watch: WatchService
   readonly inotify: Inotify
@@ -108,12 +108,12 @@ interface Observed {
 }
 
 /** What measures machine and daemon; not started. */
-export function buildSampler({ machine, registry, watch, inotify, log }: Observed): Sampler {
+export function buildSampler({ resources, registry, watch, inotify, log }: Observed): Sampler {
   const activity = () => {
     const { watchers, dropped } = watch.activity()
     return { commands: registry.size, watchers, watchEventsDropped: dropped, watchOverflows: inotify.overflows }
   }
-  return new Sampler({ machine, activity, log })
+  return new Sampler({ resources, activity, log })
 }
 
 /** What forwards ports; not started. */

@@ -18,7 +18,7 @@ export interface Cgroups {
   /** A descriptor of a cgroup's directory, good until control returns to the event loop; undefined: there is none. */
   descriptor(name: GroupName): number | undefined
   /** Makes a cgroup anew that somebody has removed. Gives whether that was the matter and it is there again; never rejects. */
-  mend(name: GroupName, errno: string): Promise<boolean>
+  recreate(name: GroupName, errno: string): Promise<boolean>
   /** Tells the operator, now and then, that commands start outside of their cgroup, and why. */
   warnOutside(name: GroupName, errno: string): void
   /** Makes the cgroup of one run of a service; undefined where it cannot be made, and its processes are in `user` then. Never rejects. */
@@ -70,7 +70,7 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
   return {
     root: undefined,
     descriptor: () => undefined,
-    mend: async () => false,
+    recreate: async () => false,
     warnOutside: () => {},
     makeService: async () => undefined,
     service: () => undefined,
@@ -128,18 +128,18 @@ async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Cg
   if (leftOut.length > 0)
     log.info({ root, files: leftOut.join(' ') }, 'properties of cgroups that are not there to be set')
 
-  const mend = async (name: GroupName, errno: string): Promise<boolean> => {
+  const recreate = async (name: GroupName, errno: string): Promise<boolean> => {
     if (!GONE.includes(errno) || closed) return false
     const running = mending.get(name) ?? remake(name)
     mending.set(name, running)
     return running
   }
-  const makeService = async (name: string, mended = false): Promise<ServiceGroup | undefined> => {
+  const makeService = async (name: string, recreated = false): Promise<ServiceGroup | undefined> => {
     try {
       return await makeServiceGroup(commands, name)
     } catch (error) {
       const errno = errnoOf(error) ?? 'EIO'
-      if (!mended && (await mend('user', errno))) return makeService(name, true)
+      if (!recreated && (await recreate('user', errno))) return makeService(name, true)
       log.warn({ name, errno }, 'a service has no cgroup of its own')
       return undefined
     }
@@ -150,7 +150,7 @@ async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Cg
   return {
     root,
     descriptor: (name) => handles.get(name)?.fd,
-    mend,
+    recreate,
     warnOutside: outside,
     makeService: (name) => makeService(name),
     service: (name) => serviceGroup(commands, name),

@@ -4,7 +4,7 @@ import type { AccessToken } from './access-token.ts'
 import { refusalOf } from './authorization.ts'
 import type { Clock } from './clock.ts'
 import type { FrozenWorkload } from './frozen-workload.ts'
-import type { MachineSetup } from './machine-setup.ts'
+import type { HostSetup } from './host-setup.ts'
 import type { InitRequest } from './request.ts'
 import type { MetadataLook, SandboxMetadata } from './sandbox-metadata.ts'
 
@@ -39,7 +39,7 @@ export interface InitializationOptions {
   readonly defaults: Defaults
   readonly clock: Clock
   readonly metadata: SandboxMetadata
-  readonly machine: MachineSetup
+  readonly host: HostSetup
   readonly frozen: FrozenWorkload
 }
 
@@ -93,13 +93,13 @@ export function createInitialization(options: InitializationOptions): Initializa
 const NEVER = new AbortController().signal
 
 /** Makes the part that applies what a request asks for, unless a newer one has been applied (contract F11). */
-function createApplication({ token, defaults, clock, machine }: InitializationOptions) {
+function createApplication({ token, defaults, clock, host }: InitializationOptions) {
   let newest = 0n
   return async (request: InitRequest, signal: AbortSignal): Promise<void> => {
     const { timestamp, caBundle, volumeMounts } = request
     if (timestamp !== undefined && timestamp < newest) return
-    machine.volumes.check(volumeMounts)
-    if (caBundle !== '') await machine.caBundle.check()
+    host.volumes.check(volumeMounts)
+    if (caBundle !== '') await host.caBundle.check()
     if (timestamp !== undefined) {
       newest = timestamp
       clock.adjust(timestamp)
@@ -107,9 +107,9 @@ function createApplication({ token, defaults, clock, machine }: InitializationOp
     setDefaults(defaults, request)
     if (request.accessToken === undefined) token.clear()
     else token.set(request.accessToken)
-    if (request.hyperloopIP !== '') void machine.hyperloop.set(request.hyperloopIP)
-    if (caBundle !== '') await machine.caBundle.install(caBundle, signal.aborted ? NEVER : signal)
-    if (volumeMounts.length > 0) await machine.volumes.mount(volumeMounts, request.lifecycleID)
+    if (request.hyperloopIP !== '') void host.hyperloop.set(request.hyperloopIP)
+    if (caBundle !== '') await host.caBundle.install(caBundle, signal.aborted ? NEVER : signal)
+    if (volumeMounts.length > 0) await host.volumes.mount(volumeMounts, request.lifecycleID)
   }
 }
 

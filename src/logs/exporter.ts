@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLineQueue } from '../lib/line-queue.ts'
 import type { LogLine } from '../log.ts'
-import { createComplaints } from './complaints.ts'
-import { createPace } from './pace.ts'
+import { createLossReport } from './loss-report.ts'
 import { type Collector, parseCollector, postLine } from './post-line.ts'
+import { createRateLimit } from './rate-limit.ts'
 
 /** Where lines go and what is added to them, in the words of the metadata service (contract G10). */
 export interface LogTarget {
@@ -26,10 +26,10 @@ export interface LogExporter {
   close(graceMs: number): Promise<void>
 }
 
-/** What the exporter needs. */
+/** Options of `createExporter`. */
 export interface ExporterOptions {
-  /** Takes a line of complaint without its line feed; called at most once a minute. Never throws. */
-  readonly complain: (text: string) => void
+  /** Writes one report of lost lines, without line feed; called at most once a minute. Must not throw. */
+  readonly writeStderr: (text: string) => void
   /** Milliseconds for one line; default 10,000 (contract G30). */
   readonly timeoutMs?: number
 }
@@ -49,14 +49,14 @@ interface Destination {
 }
 
 /** Makes an exporter that holds lines until it is told where they go. */
-export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOptions): LogExporter {
+export function createExporter({ writeStderr, timeoutMs = TIMEOUT_MS }: ExporterOptions): LogExporter {
   const queue = createLineQueue<LogLine>({
     bytesOf: ({ size }) => size,
     maxBytes: MAX_QUEUE_BYTES,
     maxLineBytes: MAX_LINE_BYTES,
   })
-  const complaints = createComplaints({ complain })
-  const pace = createPace()
+  const losses = createLossReport({ writeStderr })
+  const rateLimit = createRateLimit()
   const hurry = new AbortController()
   let destination: Destination | undefined
   let sending: Promise<void> | undefined
@@ -72,7 +72,7 @@ export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOpt
 
   const sendAll = async () => {
     while (queue.size > 0 || again !== undefined) {
-      await pace(hurry.signal)
+      await rateLimit(hurry.signal)
       const line = destination === undefined || closed ? undefined : next()
       if (destination === undefined || line === undefined) return
       const { signal } = destination.replaced
@@ -84,7 +84,7 @@ export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOpt
         continue
       }
       const dropped = queue.takeDropped() + (tooLong ? 1 : 0)
-      complaints.add({ failed: problem === undefined ? 0 : 1, dropped, problem })
+      losses.add({ failed: problem === undefined ? 0 : 1, dropped, problem })
     }
   }
   const start = () => {
@@ -106,7 +106,7 @@ export function createExporter({ complain, timeoutMs = TIMEOUT_MS }: ExporterOpt
       destination?.replaced.abort()
       const collector = parseCollector(target.address)
       if (collector === undefined && target.address !== '')
-        complaints.add({ failed: 0, dropped: 0, problem: 'the collector has no http address' })
+        losses.add({ failed: 0, dropped: 0, problem: 'the collector has no http address' })
       destination = collector && { target, collector, replaced: new AbortController() }
       start()
     },

@@ -10,7 +10,7 @@ export interface Logs {
   /** Writes a line, given without its line feed, on standard output as it is. */
   print(text: string): void
   /** The same on standard error, for whoever reads the service manager's journal. */
-  complain(text: string): void
+  writeStderr(text: string): void
   /** Gives lines that are on their way half a second. */
   close(): Promise<void>
 }
@@ -31,8 +31,8 @@ const STDERR = 2
 export function createLogs({ verbose, exported }: LogsOptions): Logs {
   const stdout = createOutput(STDOUT)
   const stderr = createOutput(STDERR)
-  const complain = (text: string) => stderr.write(`${text}\n`)
-  const exporter = exported ? createExporter({ complain }) : undefined
+  const writeStderr = (text: string) => stderr.write(`${text}\n`)
+  const exporter = exported ? createExporter({ writeStderr }) : undefined
   const log = createLog([
     { level: verbose ? 'debug' : 'warn', write: (line) => stdout.write(line.text()) },
     ...(exporter ? [{ level: 'debug' as const, write: exporter.write }] : []),
@@ -41,7 +41,7 @@ export function createLogs({ verbose, exported }: LogsOptions): Logs {
     log,
     configure: (target) => exporter?.configure(target),
     print: (text) => stdout.write(`${text}\n`),
-    complain,
+    writeStderr,
     async close() {
       await Promise.all([exporter?.close(CLOSE_GRACE_MS), stdout.flush(CLOSE_GRACE_MS), stderr.flush(CLOSE_GRACE_MS)])
     },

@@ -1,6 +1,6 @@
 import type { OomKill } from './kernel-log/oom-record.ts'
-import type { Readings } from './machine.ts'
 import { busyPercent } from './proc.ts'
+import type { Readings } from './resource-reader.ts'
 
 /** The state of the sandbox at one moment, numbers only. Sizes in bytes; the fields of `metrics.Sample`, where their meaning stands. */
 export interface Sample {

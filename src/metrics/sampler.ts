@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { History } from './history.ts'
-import type { Machine, Readings } from './machine.ts'
+import type { Readings, ResourceReader } from './resource-reader.ts'
 import { type Activity, type Sample, toSample } from './sample.ts'
 import { every } from './schedule.ts'
 
@@ -18,7 +18,7 @@ const PATIENCE_MS = 250
 /** What a sampler needs. */
 export interface SamplerOptions {
   /** Closed by the sampler at its end. */
-  readonly machine: Machine
+  readonly resources: ResourceReader
   readonly activity: () => Activity
   readonly log: Log
   /** Milliseconds between samples; another one than the standard is for tests. */
@@ -48,7 +48,7 @@ export class Sampler {
     this.#options = options
     this.#period = options.period ?? SAMPLE_PERIOD_MS
     this.#reading = this.#exclusively(async () => {
-      this.#windows.push(await options.machine.read())
+      this.#windows.push(await options.resources.read())
     })
   }
 
@@ -78,7 +78,7 @@ export class Sampler {
   /** Takes the last sample and closes the sources; waits for it a quarter of a second at most. Idempotent. */
   stop(): Promise<void> {
     this.#endSchedule()
-    this.#stopped ??= patiently(this.#sample(false).then(() => this.#options.machine.close()))
+    this.#stopped ??= patiently(this.#sample(false).then(() => this.#options.resources.close()))
     return this.#stopped
   }
 
@@ -125,7 +125,7 @@ export class Sampler {
   }
 
   async #take(scheduled: boolean): Promise<void> {
-    const readings = await this.#options.machine.read()
+    const readings = await this.#options.resources.read()
     const before = this.#windowStart(readings.at) ?? readings
     if (scheduled) this.#windows = [...this.#windows.slice(-1), readings]
     this.history.push(toSample(before, readings, this.#options.activity()))

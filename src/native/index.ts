@@ -135,7 +135,7 @@ interface Addon {
   peerLeft(fd: number, beginning: Uint8Array): boolean
   askPeer(fd: number): void
   randomBytes(length: number): Buffer
-  stirRandom(buffer: Uint8Array, offset: number, length: number): void
+  reseedRandom(buffer: Uint8Array, offset: number, length: number): void
 }
 
 const addon = loadAddon<Addon>()
@@ -254,4 +254,4 @@ export const thawFilesystem = addon.thawFilesystem
 /** getrandom(2): at most 256 bytes, fresh from the kernel; none are kept in this process. Throws with `code`. */
 export const randomBytes = addon.randomBytes
 /** Mixes bytes into the kernel's random numbers, from now on (RNDRESEEDCRNG in random(4)); with EPERM thrown, within a minute. */
-export const stirRandom = addon.stirRandom
+export const reseedRandom = addon.reseedRandom

@@ -29,7 +29,7 @@ napi_value random_bytes(napi_env env, napi_callback_info info) {
   return result;
 }
 
-napi_value stir_random(napi_env env, napi_callback_info info) {
+napi_value reseed_random(napi_env env, napi_callback_info info) {
   Arguments arguments;
   Bytes seed{};
   if (!get_arguments(env, info, arguments)) return nullptr;
@@ -48,7 +48,7 @@ napi_value stir_random(napi_env env, napi_callback_info info) {
 
 void register_random(napi_env env, napi_value exports) {
   export_function(env, exports, "randomBytes", random_bytes);
-  export_function(env, exports, "stirRandom", stir_random);
+  export_function(env, exports, "reseedRandom", reseed_random);
 }
 
 }  // namespace envd

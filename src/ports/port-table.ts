@@ -10,7 +10,7 @@ import { isLoopback, type Reach, reachOf } from './reach.ts'
 import type { ReadSockets } from './read-sockets.ts'
 
 /** What is known of a listener; another object as soon as something of it changes. */
-export interface Listener {
+export interface ListeningPort {
   /** The same for the life of the socket. */
   readonly id: string
   readonly socket: ListeningSocket
@@ -46,7 +46,7 @@ interface Entry {
   user: string
   searches: number
   /** What was published last; undefined: its first search is not over. */
-  shown: Listener | undefined
+  shown: ListeningPort | undefined
 }
 
 /** The listeners of the sandbox, kept up to date by a scan each second, which drives the forwards as well. */
@@ -55,7 +55,7 @@ export class PortTable {
   readonly #over = new AbortController()
   readonly #entries = new Map<string, Entry>()
   /** The listeners as of the last scan, by port and address. */
-  readonly listeners = new Observable<readonly Listener[]>([])
+  readonly listeners = new Observable<readonly ListeningPort[]>([])
   #ownPort = 0
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
@@ -87,7 +87,7 @@ export class PortTable {
   }
 
   /** The listeners as they are now, with owners that still hold their sockets. Never rejects. */
-  async fresh(): Promise<readonly Listener[]> {
+  async fresh(): Promise<readonly ListeningPort[]> {
     await this.#scanSoon()
     await this.#forgetOwners()
     this.#searchOwners()
@@ -205,7 +205,7 @@ export class PortTable {
     this.listeners.set(listeners)
   }
 
-  #show(id: string, entry: Entry): Listener {
+  #show(id: string, entry: Entry): ListeningPort {
     const { socket, since, owner, user, shown } = entry
     const reach = reachOf(socket, this.#forwardOf(socket))
     const same = shown?.owner === owner && shown?.user === user && shown?.reach.state === reach.state

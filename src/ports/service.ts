@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import type { StreamCaller } from '../calls/caller.ts'
 import { Family, type Filter, type ListenerSchema } from '../gen/ports/ports_pb.js'
-import type { Listener, PortTable } from './port-table.ts'
+import type { ListeningPort, PortTable } from './port-table.ts'
 
 /** A listener as clients are told of it. */
 export type ListenerMessage = MessageInitShape<typeof ListenerSchema>
@@ -25,7 +25,7 @@ export type PortFilter = Pick<Filter, 'port' | 'command'> | undefined
  * @param options showArguments: clients are sent the arguments of processes.
  */
 export function createPortsService(table: PortTable, options: { readonly showArguments: boolean }) {
-  const toMessage = (listener: Listener) => messageOf(listener, options.showArguments)
+  const toMessage = (listener: ListeningPort) => messageOf(listener, options.showArguments)
   return {
     /** The listeners that the filter chooses, as they are now. */
     async list(filter: PortFilter) {
@@ -48,7 +48,7 @@ export function createPortsService(table: PortTable, options: { readonly showArg
   }
 }
 
-function chosen(listeners: readonly Listener[], filter: PortFilter): readonly Listener[] {
+function chosen(listeners: readonly ListeningPort[], filter: PortFilter): readonly ListeningPort[] {
   if (filter === undefined) return listeners
   const { port, command } = filter
   return listeners.filter(
@@ -56,12 +56,12 @@ function chosen(listeners: readonly Listener[], filter: PortFilter): readonly Li
   )
 }
 
-type ToMessage = (listener: Listener) => ListenerMessage
+type ToMessage = (listener: ListeningPort) => ListenerMessage
 
 /** Listeners in one message: encoding more would take milliseconds at a time. */
 const SNAPSHOT_LISTENERS = 200
 
-function* snapshots(listeners: readonly Listener[], toMessage: ToMessage): Generator<PortItem, void> {
+function* snapshots(listeners: readonly ListeningPort[], toMessage: ToMessage): Generator<PortItem, void> {
   let at = 0
   do {
     const part = listeners.slice(at, at + SNAPSHOT_LISTENERS)
@@ -71,8 +71,8 @@ function* snapshots(listeners: readonly Listener[], toMessage: ToMessage): Gener
 }
 
 function* differences(
-  before: readonly Listener[],
-  now: readonly Listener[],
+  before: readonly ListeningPort[],
+  now: readonly ListeningPort[],
   toMessage: ToMessage,
 ): Generator<PortItem, void> {
   const left = new Map(before.map((listener) => [listener.id, listener]))
@@ -86,7 +86,7 @@ function* differences(
   yield* fresh
 }
 
-function messageOf({ socket, since, owner, user, reach }: Listener, showArguments: boolean): ListenerMessage {
+function messageOf({ socket, since, owner, user, reach }: ListeningPort, showArguments: boolean): ListenerMessage {
   return {
     port: socket.port,
     address: socket.address,

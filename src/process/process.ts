@@ -4,7 +4,7 @@ import { close, type ExitStatus, type Poll, pidfdWait, poll, resizeTerminal } fr
 import { type End, endOf, type KnownEnd } from './exit-status.ts'
 import type { InputQueue } from './input-queue.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
-import { Pump } from './pump.ts'
+import { OutputSource } from './output-source.ts'
 import type { SlabPool } from './slab-pool.ts'
 import { type SessionLeader, sessionExists, signalLeader, signalMembers } from './terminate.ts'
 
@@ -66,7 +66,7 @@ export class RunningProcess {
   readonly ended: Promise<End>
   readonly #launched: Launched
   readonly #leader: SessionLeader
-  readonly #pumps: readonly Pump[]
+  readonly #sources: readonly OutputSource[]
   readonly #exit: Poll | undefined
   readonly #settle: (end: End) => void
   #status: KnownEnd | undefined
@@ -91,9 +91,11 @@ export class RunningProcess {
     }
     const handlers = { onData: () => this.#quiet?.refresh(), onEnd: () => this.#pumpEnded() }
     const { output, pool, pidfd } = launched
-    this.#pumps = launched.sources.map(({ fd, stream }) => new Pump({ fd, stream, log: output, pool, ...handlers }))
+    this.#sources = launched.sources.map(
+      ({ fd, stream }) => new OutputSource({ fd, stream, log: output, pool, ...handlers }),
+    )
     output.onFlow = () => {
-      for (const pump of this.#pumps) pump.flow()
+      for (const source of this.#sources) source.flow()
     }
     if (pidfd === undefined) {
       this.#exit = undefined
@@ -151,7 +153,7 @@ export class RunningProcess {
   resize(size: TerminalSize): void {
     const { terminal } = this.#launched
     if (terminal === undefined) throw new AppError('internal', 'error resizing tty: tty not assigned to process')
-    if (this.#pumps.some((pump) => !pump.ended)) resizeTerminal(terminal, size.columns, size.rows)
+    if (this.#sources.some((source) => !source.ended)) resizeTerminal(terminal, size.columns, size.rows)
   }
 
   /**
@@ -177,7 +179,7 @@ export class RunningProcess {
   /** The inodes of the pipes that it writes to, by which they can be found again; undefined for one that is closed. */
   pipeInodes(): readonly (bigint | undefined)[] {
     return this.#launched.sources.map(({ fd }, index) =>
-      this.#pumps[index]?.ended === false ? fstatSync(fd, { bigint: true }).ino : undefined,
+      this.#sources[index]?.ended === false ? fstatSync(fd, { bigint: true }).ino : undefined,
     )
   }
 
@@ -205,7 +207,7 @@ export class RunningProcess {
   /** After the exit: ends at once when all output is in, else waits for the rest or for silence. */
   #settleOutput(): void {
     if (this.#over) return
-    if (this.#killed || this.#pumps.every((pump) => pump.ended)) {
+    if (this.#killed || this.#sources.every((source) => source.ended)) {
       this.#drainAndFinish()
     } else {
       this.#quiet ??= setTimeout(() => this.#silent(), QUIET_MS)
@@ -215,12 +217,12 @@ export class RunningProcess {
 
   /** What the leader wrote is in the pipes by now, also if the log has no room for it. */
   #drainAndFinish(): void {
-    for (const pump of this.#pumps) pump.drain()
+    for (const source of this.#sources) source.drain()
     this.#finish()
   }
 
   #pumpEnded(): void {
-    if (this.#status !== undefined && this.#pumps.every((pump) => pump.ended)) this.#finish()
+    if (this.#status !== undefined && this.#sources.every((source) => source.ended)) this.#finish()
   }
 
   #silent(): void {
@@ -234,7 +236,7 @@ export class RunningProcess {
     this.#over = true
     clearTimeout(this.#quiet)
     clearTimeout(this.#ceiling)
-    for (const pump of this.#pumps) if (!pump.ended) pump.discard()
+    for (const source of this.#sources) if (!source.ended) source.discard()
     this.#settle(endOf(this.#status))
     this.output.close()
   }

@@ -1,18 +1,18 @@
 import { type Spawned, SpawnFailure, type SpawnSpec, spawn } from '../native/index.ts'
-import type { CommandGroup } from './placement.ts'
+import type { CommandGroup } from './command-group.ts'
 
 /** The cgroups that commands are started in (`cgroups`). */
 export interface CommandGroups {
   /** A descriptor of the cgroup's directory, good until control returns to the event loop; undefined: start outside of it. */
   descriptor(group: CommandGroup): number | undefined
   /** After a start that the cgroup refused: mends it where that is possible, and gives whether to try again. Never rejects. */
-  mend(group: CommandGroup, errno: string): Promise<boolean>
+  recreate(group: CommandGroup, errno: string): Promise<boolean>
   /** A command is started outside of its cgroup now. */
   warnOutside(group: CommandGroup, errno: string): void
 }
 
 /**
- * `spawn` in a cgroup. A cgroup that refuses the command never fails it: the cgroup is mended once, and then the command starts in the
+ * `spawn` in a cgroup. A cgroup that refuses the command never fails it: the cgroup is recreated once, and then the command starts in the
  * daemon's own, out of reach of freezes and limits.
  * @param group undefined: the daemon's own.
  * @param inner descriptor of a cgroup below `group` that is tried first.
@@ -30,14 +30,14 @@ export async function spawnInGroup(
       if (!(error instanceof SpawnFailure) || error.stage !== 'cgroup') throw error
     }
   }
-  for (let mended = false; ; mended = true) {
+  for (let recreated = false; ; recreated = true) {
     const cgroup = group === undefined ? undefined : groups.descriptor(group)
     if (group === undefined || cgroup === undefined) return spawn(spec)
     try {
       return await spawn({ ...spec, cgroup })
     } catch (error) {
       if (!(error instanceof SpawnFailure) || error.stage !== 'cgroup') throw error
-      if (!mended && (await groups.mend(group, error.code))) continue
+      if (!recreated && (await groups.recreate(group, error.code))) continue
       groups.warnOutside(group, error.code)
       return spawn(spec)
     }

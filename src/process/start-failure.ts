@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { AppError, type ErrorKind, errnoOf } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import type { SpawnFailure } from '../native/index.ts'
-import { commandLine } from './command.ts'
+import { commandLine } from './command-line.ts'
 import type { LaunchRequest } from './launch.ts'
 
 /** Of what there is more of later. Clients try again after `resource_exhausted`, so nothing else may become that. */

@@ -3,11 +3,11 @@ import { raceAbort } from '../lib/race-abort.ts'
 import type { End } from '../process/exit-status.ts'
 import type { Cause, FailedAttempt } from './cause.ts'
 import { type Command, type CommandDeps, runCommand } from './command.ts'
-import { keepRecord, type LeftoverOptions } from './leftover.ts'
+import { type EarlierRunOptions, keepRecord } from './earlier-run.ts'
 import { repeatLive } from './live-loop.ts'
-import { type Event, isGoodEnd, type Rules } from './machine.ts'
 import { type OomCounter, type OomOptions, oomCounterOf } from './oom.ts'
 import { attempt, type ProbeOptions, type Readiness, untilReady } from './ready-loop.ts'
+import { type Event, isGoodEnd, type Rules } from './state-machine.ts'
 import { stopCommand } from './stop.ts'
 
 /** What one run of the start command and its ready command needs. */
@@ -18,7 +18,7 @@ export interface RunOptions {
   /** The start command that an earlier daemon started, instead of a new one. */
   readonly adopted: Command | undefined
   /** Where it is recorded for the next daemon; undefined: there is no start command. */
-  readonly leftover: LeftoverOptions | undefined
+  readonly leftover: EarlierRunOptions | undefined
   /** Undefined: it is ready once it is started. */
   readonly ready: ProbeOptions | undefined
   /** The ready command tells something: it was given, not made up. */

@@ -3,8 +3,8 @@ import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { type SupervisorDeps, supervisorOptions } from './settings.ts'
 import type { Status } from './status.ts'
+import { StatusFeed, type StatusSubscription } from './status-feed.ts'
 import { Supervisor } from './supervisor.ts'
-import { type Watcher, Watchers } from './watchers.ts'
 
 /** What the services of a daemon are made of. */
 export type ServicesDeps = Omit<SupervisorDeps, 'config' | 'service' | 'after' | 'onChange'> & {
@@ -18,7 +18,7 @@ export interface Services {
   /** The one of that name; of no name: `start`. Throws `not_found`. */
   find(name: string): Supervisor
   /** Every status of every service from now on; the caller closes the watcher. */
-  watchAll(): Watcher
+  watchAll(): StatusSubscription
   /** The status that `/ready` tells: of the first that is not ready of those that count (`Supervisor.counts`). */
   readonly status: Status
   /** From now on each starts as soon as it may. */
@@ -31,8 +31,8 @@ export interface Services {
 
 /** Makes the services of a configuration; nothing starts before `begin`. */
 export function createServices({ config, ...deps }: ServicesDeps): Services {
-  const watchers = new Watchers()
-  const onChange = (status: Status) => watchers.tell(status)
+  const feed = new StatusFeed()
+  const onChange = (status: Status) => feed.publish(status)
   const byName = new Map<string, Supervisor>()
   const depths = new Map<Supervisor, number>()
   for (const service of config.services) {
@@ -50,7 +50,7 @@ export function createServices({ config, ...deps }: ServicesDeps): Services {
   return {
     all,
     find,
-    watchAll: () => watchers.add(),
+    watchAll: () => feed.subscribe(),
     get status() {
       const unready = all.find(({ counts, status }) => counts && status.state !== 'ready')
       return unready?.status ?? { ...find(START).status, state: 'ready' }

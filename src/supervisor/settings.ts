@@ -4,7 +4,7 @@ import type { Log } from '../log.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { Probe } from './cause.ts'
 import type { CommandDeps } from './command.ts'
-import type { LeftoverOptions } from './leftover.ts'
+import type { EarlierRunOptions } from './earlier-run.ts'
 import type { ProbeOptions } from './ready-loop.ts'
 import { recordFile } from './record.ts'
 import { SHELLS } from './shell.ts'
@@ -118,8 +118,8 @@ function timesOf({ readyTimeout, readyAttemptTimeout, live }: SupervisorConfig) 
 /** Undefined: there is no start command. */
 function leftoverOf(
   { config, service, log }: SupervisorDeps,
-  { commands, grace }: Pick<LeftoverOptions, 'commands' | 'grace'>,
-): LeftoverOptions | undefined {
+  { commands, grace }: Pick<EarlierRunOptions, 'commands' | 'grace'>,
+): EarlierRunOptions | undefined {
   const { name, startCommand: script, leftover: mode } = service
   if (script === undefined) return undefined
   return { script, tag: name, commands, record: recordFile(config.runDir, name, log), mode, grace, log }

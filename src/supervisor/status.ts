@@ -1,5 +1,5 @@
 import { attemptText, type Cause, causeOutput, causeText } from './cause.ts'
-import type { State } from './machine.ts'
+import type { State } from './state-machine.ts'
 import type { Timing } from './timing.ts'
 
 /** What is told of the supervisor at one moment. */

@@ -5,12 +5,12 @@ import { raceAbort } from '../lib/race-abort.ts'
 import type { Log } from '../log.ts'
 import { titleOf } from './cause.ts'
 import type { Command } from './command.ts'
-import { takeOver } from './leftover.ts'
-import { type Event, type Machine, type State, transition } from './machine.ts'
+import { takeOverEarlierRun } from './earlier-run.ts'
 import { NO_RESTARTS } from './restarts.ts'
 import { Run, type RunOptions } from './run.ts'
+import { type Event, type State, type StateMachine, transition } from './state-machine.ts'
 import { causeOfState, outputOf, reasonOf, type Status } from './status.ts'
-import { type Watcher, Watchers } from './watchers.ts'
+import { StatusFeed, type StatusSubscription } from './status-feed.ts'
 
 /** What a supervisor works with. */
 export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStarted' | 'onEvent'> {
@@ -36,8 +36,8 @@ const MAX_STOP_MS = 60_000
  */
 export class Supervisor {
   readonly #options: SupervisorOptions
-  readonly #watchers = new Watchers()
-  #machine: Machine
+  readonly #statusFeed = new StatusFeed()
+  #machine: StateMachine
   #run: Run | undefined
   /** What an earlier daemon started, until there is a run of it. */
   #adopted: Command | undefined
@@ -88,7 +88,7 @@ export class Supervisor {
   /** Resolves when the commands may start, or at once for a start command that lives already. */
   async #comeUp(signal: AbortSignal): Promise<void> {
     const { leftover, mayStart } = this.#options
-    if (leftover !== undefined) this.#adopted = await takeOver(leftover, signal)
+    if (leftover !== undefined) this.#adopted = await takeOverEarlierRun(leftover, signal)
     if (this.#adopted === undefined) await raceAbort(mayStart, signal)
     signal.throwIfAborted()
   }
@@ -111,8 +111,8 @@ export class Supervisor {
   }
 
   /** Every status from now on; the caller closes the watcher. */
-  watch(): Watcher {
-    return this.#watchers.add()
+  watch(): StatusSubscription {
+    return this.#statusFeed.subscribe()
   }
 
   /** Starts the start command again. Throws `failed_precondition` when none is configured, or it runs or is about to. */
@@ -230,7 +230,7 @@ export class Supervisor {
 
   #changed(): void {
     this.#sequence++
-    this.#watchers.tell(this.status)
+    this.#statusFeed.publish(this.status)
     this.#options.onChange(this.status)
   }
 }

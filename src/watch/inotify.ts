@@ -10,7 +10,7 @@ import { IN, parseEvents, type RawEvent, WATCH_MASK } from './inotify-event.ts'
 import { Watermark } from './watermark.ts'
 
 /** What has to do with one watched directory: a node in the tree of a watcher. */
-export interface Listener {
+export interface InotifyListener {
   /** An event of the directory, in the kernel's order. */
   notify(event: RawEvent): void
 }
@@ -41,7 +41,7 @@ export interface Armed {
   /** Parents before children; to be read once. None at all: it was gone when its turn came. */
   readonly directories: Iterable<WatchedDirectory>
   /** Adds a listener to one of them, which gets at once what has happened there since before it was armed. */
-  claim(watch: number, listener: Listener): void
+  claim(watch: number, listener: InotifyListener): void
   /** All that are wanted were claimed. `lost`: too much happened meanwhile, the directories must be compared with the disk. */
   done(): { readonly lost: boolean }
 }
@@ -75,7 +75,7 @@ export interface InotifyOptions {
 export class Inotify {
   readonly #log: Log
   readonly #ready: Promise<void>
-  readonly #byWatch = new Map<number, Set<Listener>>()
+  readonly #byWatch = new Map<number, Set<InotifyListener>>()
   readonly #overflowListeners = new Set<OverflowListener>()
   readonly #held = new HeldEvents()
   /** Watches without listeners, to be removed once nothing is being armed. */
@@ -129,7 +129,7 @@ export class Inotify {
   }
 
   /** Takes a listener off; the last one releases the watch. */
-  release(watch: number, listener: Listener): void {
+  release(watch: number, listener: InotifyListener): void {
     const listeners = this.#byWatch.get(watch)
     if (listeners?.delete(listener) !== true || listeners.size > 0) return
     this.#byWatch.delete(watch)
@@ -196,7 +196,7 @@ export class Inotify {
     }
   }
 
-  #claim(watch: number, listener: Listener, arming: Arming): void {
+  #claim(watch: number, listener: InotifyListener, arming: Arming): void {
     this.#removable.delete(watch)
     const listeners = this.#byWatch.get(watch)
     if (listeners === undefined) this.#byWatch.set(watch, new Set([listener]))

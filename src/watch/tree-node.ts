@@ -1,4 +1,4 @@
-import type { Listener } from './inotify.ts'
+import type { InotifyListener } from './inotify.ts'
 import type { RawEvent } from './inotify-event.ts'
 
 /** Takes the events of a node's directory. */
@@ -30,7 +30,7 @@ const NODE_BYTES = 700
 const ENTRY_BYTES = 80
 
 /** One watched directory in the tree of one watcher. Names are one character per byte. */
-export class TreeNode implements Listener {
+export class TreeNode implements InotifyListener {
   readonly watch: number
   /** Its children that are watched directories themselves. */
   readonly children = new Map<string, TreeNode>()

@@ -95,15 +95,18 @@ test('a cgroup that was removed is made anew, once for all who ask at a time; an
   needsCgroups(context)
   const root = freshRoot()
   const { cgroups, lines } = await opened(root.path)
-  expect(await cgroups.mend('user', 'EBUSY')).toBe(false)
+  expect(await cgroups.recreate('user', 'EBUSY')).toBe(false)
   rmdirSync(`${root.path}/user`)
   const before = lines.length
-  expect(await Promise.all([cgroups.mend('user', 'ENODEV'), cgroups.mend('user', 'ENOENT')])).toEqual([true, true])
+  expect(await Promise.all([cgroups.recreate('user', 'ENODEV'), cgroups.recreate('user', 'ENOENT')])).toEqual([
+    true,
+    true,
+  ])
   expect(lines.slice(before)).toEqual([{ level: 'info', fields: { group: 'user' } }])
   expect(targetOf(cgroups.descriptor('user'))).toBe(`${root.path}/user`)
   expect(readFileSync(`${targetOf(cgroups.descriptor('user'))}/cgroup.procs`, 'latin1')).toBe('')
   await cgroups.close()
-  expect(await cgroups.mend('user', 'ENODEV')).toBe(false)
+  expect(await cgroups.recreate('user', 'ENODEV')).toBe(false)
 })
 
 test('where a cgroup cannot be made there is none at all, with a warning', async (context) => {

@@ -13,13 +13,13 @@ import { createListener, type Listener, type ListenerOptions } from '../../src/h
 import { type AccessToken, createAccessToken } from '../../src/init/access-token.ts'
 import { createClock } from '../../src/init/clock.ts'
 import type { FrozenWorkload } from '../../src/init/frozen-workload.ts'
+import type { HostSetup } from '../../src/init/host-setup.ts'
 import { createInitialization, type Initialization } from '../../src/init/initialization.ts'
-import type { MachineSetup } from '../../src/init/machine-setup.ts'
 import { NO_MMDS } from '../../src/init/mmds/mmds.ts'
 import type { SandboxMetadata } from '../../src/init/sandbox-metadata.ts'
 import { createCallCounts } from '../../src/metrics/calls.ts'
 import { MACHINE, type Sources } from '../../src/metrics/hierarchy.ts'
-import { openMachine } from '../../src/metrics/machine.ts'
+import { openResourceReader } from '../../src/metrics/resource-reader.ts'
 import { type LiveFigures, NO_CPU_TARGET } from '../../src/metrics/sample.ts'
 import { Sampler } from '../../src/metrics/sampler.ts'
 import { createDefaults, type Defaults } from '../../src/users/defaults.ts'
@@ -57,14 +57,14 @@ export interface FrontOptions {
   /** The metadata service; default: there is none. */
   readonly metadata?: SandboxMetadata
   /** What `/init` changes on the machine; default: nothing, and nothing fails. */
-  readonly machine?: MachineSetup
+  readonly host?: HostSetup
   /** A freeze of the workload; default: there is none. */
   readonly frozen?: FrozenWorkload
   /** Beside health, envs, metrics and init. */
   readonly routes?: readonly ((app: FastifyInstance) => void)[]
 }
 
-const NO_MACHINE: MachineSetup = {
+const NO_HOST: HostSetup = {
   hyperloop: { set: async () => {} },
   caBundle: { check: async () => {}, install: async () => {} },
   volumes: { check: () => {}, mount: async () => {} },
@@ -86,11 +86,11 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     defaults,
     clock: createClock({ log, setClock }),
     metadata: options.metadata ?? NO_MMDS,
-    machine: options.machine ?? NO_MACHINE,
+    host: options.host ?? NO_HOST,
     frozen: options.frozen ?? NOT_FROZEN,
   })
   const sampler = new Sampler({
-    machine: openMachine(options.sources ?? MACHINE),
+    resources: openResourceReader(options.sources ?? MACHINE),
     activity: () => ({ commands: 0, watchers: 0, watchEventsDropped: 0, watchOverflows: 0 }),
     log,
     ...(options.period === undefined ? {} : { period: options.period }),

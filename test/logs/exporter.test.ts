@@ -9,7 +9,7 @@ const MIB = 1024 * 1024
 /** An exporter that is closed with the test, and its complaints. */
 function makeExporter(options: Partial<ExporterOptions> = {}) {
   const complaints: string[] = []
-  const exporter = createExporter({ complain: (text) => void complaints.push(text), ...options })
+  const exporter = createExporter({ writeStderr: (text) => void complaints.push(text), ...options })
   onTestFinished(() => exporter.close(0))
   return { ...exporter, complaints }
 }

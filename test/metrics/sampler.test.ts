@@ -1,6 +1,6 @@
 import { rename, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { openMachine } from '../../src/metrics/machine.ts'
+import { openResourceReader } from '../../src/metrics/resource-reader.ts'
 import { Sampler } from '../../src/metrics/sampler.ts'
 import { type LogLine, recordingLog } from '../_util/recording-log.ts'
 import { makeTmpDir, type TmpDir } from '../_util/tmp-dir.ts'
@@ -31,7 +31,7 @@ async function makeRig(period: number, sources: { readonly disk?: string } = {})
   await cpu(100, 100)
   const { log, lines } = recordingLog()
   const sampler = new Sampler({
-    machine: openMachine({ proc: dir.path, root: '', disk: sources.disk ?? '/' }),
+    resources: openResourceReader({ proc: dir.path, root: '', disk: sources.disk ?? '/' }),
     activity: () => ({ commands: 1, watchers: 2, watchEventsDropped: 3, watchOverflows: 4 }),
     log,
     period,

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { randomBytes, stirRandom } from '../../src/native/index.ts'
-import { randomUuid, stir } from '../../src/native/random.ts'
+import { randomBytes, reseedRandom } from '../../src/native/index.ts'
+import { randomUuid, reseed } from '../../src/native/random.ts'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsRoot } from '../_util/namespace.ts'
@@ -77,8 +77,8 @@ test('an initialization stirs what the host said into the random numbers of the 
 })
 
 test('stirring takes bytes of any length, and never fails', () => {
-  for (const length of [0, 1, 100_000]) expect(stir(Buffer.alloc(length))).toBeUndefined()
-  expect(() => stirRandom(Buffer.alloc(4), 2, 3)).toThrow()
+  for (const length of [0, 1, 100_000]) expect(reseed(Buffer.alloc(length))).toBeUndefined()
+  expect(() => reseedRandom(Buffer.alloc(4), 2, 3)).toThrow()
   expect(randomBytes(0).length).toBe(0)
   expect(() => randomBytes(257)).toThrow(TypeError)
 })

@@ -27,7 +27,7 @@ test.each<[string, ErrorKind]>([
     path: '/usr/bin:/bin',
     noFile: undefined,
     readerStall: 60_000,
-    groups: { descriptor: () => undefined, mend: async () => false, warnOutside: () => {} },
+    groups: { descriptor: () => undefined, recreate: async () => false, warnOutside: () => {} },
     devNull: devNull.fd,
   }
   const over = new AbortController()

@@ -129,7 +129,7 @@ function createService(registry: Registry, devNull: FileHandle, log: Log): Proce
     path: process.env['PATH'] ?? '/usr/bin:/bin',
     noFile: undefined,
     readerStall: 60_000,
-    groups: { descriptor: () => undefined, mend: async () => false, warnOutside: () => {} },
+    groups: { descriptor: () => undefined, recreate: async () => false, warnOutside: () => {} },
     devNull: devNull.fd,
     log,
   })

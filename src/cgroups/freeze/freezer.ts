@@ -2,15 +2,15 @@ import { AppError } from '../../errors.ts'
 import { createLock } from '../../lib/lock.ts'
 import type { Log } from '../../log.ts'
 import { auditHierarchy } from './audit.ts'
+import { type FreezeWrites, freezeAll } from './freeze-all.ts'
 import { MAX_GROUPS } from './group-tree.ts'
 import { findGuestFrozen } from './guest-frozen.ts'
 import { ownChain } from './own-group.ts'
 import { type Plan, planHierarchy, type Rules } from './plan.ts'
 import { type FreezeResult, toResult } from './result.ts'
-import { type Settled, settle } from './settle.ts'
 import type { StartGate } from './start-gate.ts'
-import { type Swept, sweep } from './sweep.ts'
 import { thawGroups } from './thaw.ts'
+import { type WaitResult, waitUntilFrozen } from './wait-frozen.ts'
 import { createWatchdog, WATCHDOG_MS, type Watchdog } from './watchdog.ts'
 
 /** What to freeze, and how long to wait for it (contract B56). */
@@ -41,7 +41,7 @@ const MAX_WAIT_MS = WATCHDOG_MS
 /** A thaw is not cancelled (contract H10). */
 const NEVER = new AbortController().signal
 const NOTHING: ReadonlySet<string> = new Set()
-const NOT_LOOKED_AT: Settled = { frozen: 0, unobservable: 0 }
+const NOT_LOOKED_AT: WaitResult = { frozen: 0, unobservable: 0 }
 
 /** The time from the first write of a freeze to a clean thaw. */
 interface FreezeWindow {
@@ -121,16 +121,16 @@ export class Freezer {
     signal.throwIfAborted()
     const rules = request.hierarchy ? this.#rulesOf(request, chain, window) : undefined
     const plan = await this.#planOf(rules)
-    const swept = await sweep({ root: this.#root, chain: chain ?? NOTHING, plan, gate: this.#gate })
-    if (swept.written.length > 0) {
+    const writes = await freezeAll({ root: this.#root, chain: chain ?? NOTHING, plan, gate: this.#gate })
+    if (writes.written.length > 0) {
       this.#window = window
       if (plan !== undefined) window.audit = rules
       this.#watchdog.arm()
     }
     const sweepMs = performance.now() - started
-    const settled = await this.#settledOf(swept, request, signal)
-    const result = toResult({ swept, plan, settled, sweepMs, waitMs: performance.now() - started - sweepMs })
-    this.#log.info({ ...result, errno: swept.errno }, 'workload frozen')
+    const waited = await this.#waitFor(writes, request, signal)
+    const result = toResult({ writes, plan, waited, sweepMs, waitMs: performance.now() - started - sweepMs })
+    this.#log.info({ ...result, errno: writes.errno }, 'workload frozen')
     return result
   }
 
@@ -168,9 +168,9 @@ export class Freezer {
     }
   }
 
-  async #settledOf({ written }: Swept, { maxWait = 0 }: FreezeRequest, signal: AbortSignal): Promise<Settled> {
+  async #waitFor({ written }: FreezeWrites, { maxWait = 0 }: FreezeRequest, signal: AbortSignal): Promise<WaitResult> {
     if (maxWait <= 0) return NOT_LOOKED_AT
-    return settle({ root: this.#root, groups: written, maxWait: Math.min(maxWait, MAX_WAIT_MS) }, signal)
+    return waitUntilFrozen({ root: this.#root, groups: written, maxWait: Math.min(maxWait, MAX_WAIT_MS) }, signal)
   }
 
   #thawInTurn(): Promise<string[]> {

@@ -1,8 +1,8 @@
+import type { FreezeWrites } from './freeze-all.ts'
 import type { Plan } from './plan.ts'
-import type { Settled } from './settle.ts'
-import type { Swept } from './sweep.ts'
+import type { WaitResult } from './wait-frozen.ts'
 
-/** What `POST /freeze` answers (contract B56): numbers of cgroups, and milliseconds. The order of the members is that of the wire. */
+/** The answer of `POST /freeze` (contract B56): numbers of cgroups, and milliseconds, in the order of the wire. */
 export interface FreezeResult {
   /** Met, and left alone so that the machine lives on. */
   readonly allowlisted: number
@@ -19,7 +19,7 @@ export interface FreezeResult {
   /** To be frozen, the groups of commands included. */
   readonly requested: number
   readonly sweepMs: number
-  /** The bound on cgroups ended the sweep early. */
+  /** The bound on cgroups ended the freeze early. */
   readonly truncated: boolean
   /** Missing or not readable. */
   readonly unobservable: number
@@ -28,29 +28,28 @@ export interface FreezeResult {
   readonly waitMs: number
 }
 
-/** What a result is made of. */
-export interface FreezeParts {
-  readonly swept: Swept
+interface FreezeParts {
+  readonly writes: FreezeWrites
   /** Absent: only the groups of commands were to be frozen. */
   readonly plan: Plan | undefined
-  readonly settled: Settled
+  readonly waited: WaitResult
   /** Milliseconds, not whole ones. */
   readonly sweepMs: number
   readonly waitMs: number
 }
 
-/** Counts. */
-export function toResult({ swept, plan, settled, sweepMs, waitMs }: FreezeParts): FreezeResult {
+/** The answer for these writes and this wait. */
+export function toResult({ writes, plan, waited, sweepMs, waitMs }: FreezeParts): FreezeResult {
   const met = (duty: 'allowed' | 'preserve') => plan?.planned.filter((planned) => planned.duty === duty).length ?? 0
-  const failed = swept.failed.length
-  const requested = swept.written.length + failed + swept.missing.length
-  const unobservable = swept.missing.length + settled.unobservable
+  const failed = writes.failed.length
+  const requested = writes.written.length + failed + writes.missing.length
+  const unobservable = writes.missing.length + waited.unobservable
   return {
     allowlisted: met('allowed'),
     failed,
-    frozen: settled.frozen,
+    frozen: waited.frozen,
     mode: plan === undefined ? 'legacy' : 'hierarchy',
-    notFrozen: requested - settled.frozen - failed - unobservable,
+    notFrozen: requested - waited.frozen - failed - unobservable,
     preFrozen: met('preserve'),
     requested,
     sweepMs: Math.round(sweepMs),

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { AppError } from '../../errors.ts'
 import type { Initialization } from '../../init/initialization.ts'
 import { type InitRequest, parseInitRequest } from '../../init/request.ts'
-import { stir } from '../../native/random.ts'
+import { reseed } from '../../native/random.ts'
 import { VERSION } from '../../version.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { clientGone } from '../server/client-gone.ts'
@@ -20,12 +20,12 @@ export interface InitRouteDeps {
   readonly initialization: Initialization
   readonly bodies: RequestBodies
   /** Called after each call that succeeded, when it is answered. */
-  readonly lookAround?: () => void
+  readonly checkAfterResume?: () => void
 }
 
 /** `POST /init`: sets the access token, the clock, the variables and the defaults of all later calls (contract F). */
-export function initRoute(app: FastifyInstance, { initialization, bodies, lookAround }: InitRouteDeps): void {
-  app.addHook('onResponse', async (_, { statusCode }) => (statusCode < 300 ? lookAround?.() : undefined))
+export function initRoute(app: FastifyInstance, { initialization, bodies, checkAfterResume }: InitRouteDeps): void {
+  app.addHook('onResponse', async (_, { statusCode }) => (statusCode < 300 ? checkAfterResume?.() : undefined))
   app.post('/init', {
     onRequest: async (request, reply) => {
       reply.header('x-envd-version', VERSION)
@@ -49,7 +49,7 @@ async function readRequest(request: IncomingMessage, bodies: RequestBodies, sign
   try {
     const body = await bodies.read(request, { limit: MAX_BODY, memory, signal })
     // What the host says is said to no other clone of the same snapshot.
-    stir(body)
+    reseed(body)
     memory.count(body.length)
     const parsed = await parseInitRequest(body, signal)
     body.fill(0)

@@ -42,7 +42,7 @@ export interface MmdsParts {
   readonly run: RunCommand
   readonly log: Log
   /** Takes a line for standard error, for whoever reads the service manager's journal. */
-  readonly complain: (line: string) => void
+  readonly writeStderr: (line: string) => void
   /** Elsewhere and at another pace, in tests. */
   readonly client?: MmdsClientOptions
   readonly pace?: Pace
@@ -52,7 +52,7 @@ export interface MmdsParts {
 const REFRESH_BUDGET_MS = 20
 
 /** Makes the daemon's view of the service; nobody is asked before the first call. */
-export function createMmds({ client, pace, complain, ...parts }: MmdsParts): Mmds {
+export function createMmds({ client, pace, writeStderr, ...parts }: MmdsParts): Mmds {
   const { log, run } = parts
   const closing = new AbortController()
   const { signal } = closing
@@ -61,7 +61,7 @@ export function createMmds({ client, pace, complain, ...parts }: MmdsParts): Mmd
   const lookUp = createLookUp({ reads, repair: createRouteRepair({ run, signal, log }), signal })
   const missed = (endless: boolean) => {
     if (endless) log.warn({}, 'no metadata service answers; asking once a second from now on')
-    else complain('<4>gave up asking the metadata service who this sandbox is')
+    else writeStderr('<4>gave up asking the metadata service who this sandbox is')
   }
   const poller = createPoller({
     read: () => reads.next(),

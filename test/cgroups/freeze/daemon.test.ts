@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { sendWhole } from '../../_util/http.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
 import { isIn, startCounting, startFreezable } from './daemon-rig.ts'
-import { standIn } from './stand-in.ts'
+import { replaceFile } from './replaced-file.ts'
 
 const HIERARCHY = '/freeze?mode=hierarchy&maxWaitMs=10000'
 
@@ -72,7 +72,7 @@ test('F10 an authorised initialization thaws, also with a stale timestamp and wh
 test('H6 B56 what has not stopped in time is counted', async (context) => {
   needsCgroups(context)
   await using rig = await startFreezable()
-  using _ = standIn(`${rig.root.path}/user/cgroup.events`, RUNNING)
+  using _ = replaceFile(`${rig.root.path}/user/cgroup.events`, RUNNING)
   const result = json((await rig.post('/freeze?maxWaitMs=50')).text)
   expect(result).toMatchObject({ requested: 2, frozen: 1, notFrozen: 1, failed: 0, unobservable: 0 })
   expect(result['waitMs']).toBeGreaterThanOrEqual(49)
@@ -82,7 +82,7 @@ test('H6 B56 what has not stopped in time is counted', async (context) => {
 test('H10 B57 B59 a client that leaves ends its own wait in a freeze, for its turn or its state, but never a thaw', async (context) => {
   needsCgroups(context)
   await using rig = await startFreezable()
-  using _ = standIn(`${rig.root.path}/user/cgroup.events`, RUNNING)
+  using _ = replaceFile(`${rig.root.path}/user/cgroup.events`, RUNNING)
   const leaving = (path: string) => {
     const controller = new AbortController()
     const answer = rig.post(path, { signal: controller.signal })

@@ -2,14 +2,14 @@ import { mkdirSync, rmdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { thawGroups } from '../../../src/cgroups/freeze/thaw.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
+import { replaceFile } from './replaced-file.ts'
 import { HIERARCHY, LEGACY, makeCounter, makeRig, NEVER, type Rig } from './rig.ts'
-import { standIn } from './stand-in.ts'
 
 const NOTHING: ReadonlySet<string> = new Set()
 
 /** Lets nobody write a group's `cgroup.freeze`, which says 1. */
 function stuck(rig: Rig, group: string): Disposable {
-  return standIn(`${rig.root.path}/${group}/cgroup.freeze`, '1\n')
+  return replaceFile(`${rig.root.path}/${group}/cgroup.freeze`, '1\n')
 }
 
 test('H7 a thaw without a freeze of ours wakes user and ptys, and with them everything that is frozen', async (context) => {

@@ -13,7 +13,7 @@ import { at, envOf, init, now } from '../init-calls.ts'
 const AUDIT = '{"visited":3,"frozen":2,"escaped":0,"violations":0,"truncated":false}'
 const PEM = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'
 
-/** A front whose freeze notes what it is asked, and a machine with files of its own. */
+/** A front whose freeze notes what it is asked, and a host with files of its own. */
 async function startRig({ certificates = true, audit = AUDIT }: { certificates?: boolean; audit?: string } = {}) {
   const tmp = await makeTmpDir()
   const paths = {
@@ -26,7 +26,7 @@ async function startRig({ certificates = true, audit = AUDIT }: { certificates?:
   await mkdir(join(tmp.path, 'bin'))
   const defaults = createDefaults({ user: 'root', workdir: undefined, notFirecracker: true })
   const { log, lines } = recordingLog()
-  const machine = createHost({ path: join(tmp.path, 'bin'), env: defaults.env, log, paths })
+  const host = createHost({ path: join(tmp.path, 'bin'), env: defaults.env, log, paths })
   const asked: string[] = []
   const note = (what: string) => {
     const { env, user } = defaults
@@ -39,7 +39,7 @@ async function startRig({ certificates = true, audit = AUDIT }: { certificates?:
     },
     thaw: async () => note('thaw'),
   }
-  const front = await startFront({ defaults, machine, frozen })
+  const front = await startFront({ defaults, host, frozen })
   return {
     ...front,
     asked,
@@ -47,7 +47,7 @@ async function startRig({ certificates = true, audit = AUDIT }: { certificates?:
     certificates: () => readFile(paths.certificates, 'utf8'),
     async [Symbol.asyncDispose]() {
       await front[Symbol.asyncDispose]()
-      await machine.close()
+      await host.close()
       await tmp[Symbol.asyncDispose]()
     },
   }
@@ -115,7 +115,7 @@ test.each(IMPOSSIBLE)('F10 F17 F19 F20 F22 %s: nothing is applied, the freeze en
 
 test('F20 a volume that fails after all leaves the rest applied, and the same call again is not stale', async () => {
   await using front = await startRig()
-  // There is no mount(8) in the PATH of this machine.
+  // There is no mount(8) in the PATH of this host.
   const volumeMounts = [{ nfs_target: '10.0.0.1:/v', path: '/no/such/place' }]
   const timestamp = at(now())
   const answer = await init(front, { ...APPLIED, volumeMounts, lifecycleID: 'l', timestamp })

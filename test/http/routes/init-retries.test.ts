@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { MachineSetup } from '../../../src/init/machine-setup.ts'
+import type { HostSetup } from '../../../src/init/host-setup.ts'
 import { createDefaults } from '../../../src/users/defaults.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { OPTIONS } from '../../init/mmds/fake-mmds.ts'
@@ -19,11 +19,11 @@ async function begin(front: Front, body: unknown): Promise<{ readonly leave: () 
   return { socket, leave: () => void socket.destroy() }
 }
 
-/** A machine whose volumes are ready when the test says so. */
-function slowMachine() {
+/** A host whose volumes are ready when the test says so. */
+function slowHost() {
   const begun: string[] = []
   const ready = Promise.withResolvers<void>()
-  const machine: MachineSetup = {
+  const host: HostSetup = {
     hyperloop: { set: async () => {} },
     caBundle: { check: async () => {}, install: async () => {} },
     volumes: {
@@ -34,14 +34,14 @@ function slowMachine() {
       },
     },
   }
-  return { machine, begun, ready: ready.resolve }
+  return { host, begun, ready: ready.resolve }
 }
 
 const volumeMounts = [{ nfs_target: 'host:/v', path: '/v' }]
 
 test('K5 F20 what is begun is finished although the client is gone, and the next call finds it done', async () => {
-  const { machine, begun, ready } = slowMachine()
-  await using front = await startFront({ machine })
+  const { host, begun, ready } = slowHost()
+  await using front = await startFront({ host })
   const first = await begin(front, { volumeMounts, lifecycleID: 'a', envVars: { A: '1' }, timestamp: at(now()) })
   await expect.poll(() => begun).toEqual(['a'])
   first.leave()
@@ -55,8 +55,8 @@ test('K5 F20 what is begun is finished although the client is gone, and the next
 })
 
 test('F6 a call that waits for its turn is abandoned when its client leaves, and nothing of it is applied', async () => {
-  const { machine, begun, ready } = slowMachine()
-  await using front = await startFront({ machine })
+  const { host, begun, ready } = slowHost()
+  await using front = await startFront({ host })
   const first = begin(front, { volumeMounts, lifecycleID: 'a' })
   await expect.poll(() => begun).toEqual(['a'])
   const waiting = await Promise.all(
@@ -73,8 +73,8 @@ test('F6 a call that waits for its turn is abandoned when its client leaves, and
 })
 
 test('F6 a call over HTTP/2 that waits for its turn is abandoned when its client leaves', async () => {
-  const { machine, begun, ready } = slowMachine()
-  await using front = await startFront({ machine })
+  const { host, begun, ready } = slowHost()
+  await using front = await startFront({ host })
   const first = await begin(front, { volumeMounts, lifecycleID: 'a' })
   await expect.poll(() => begun).toEqual(['a'])
   const leaving = new AbortController()
@@ -132,8 +132,8 @@ test('K7 each call may come over a connection of its own, which ends with the an
 })
 
 test('K5 a thousand attempts whose clients have left do not keep the one that waits', async () => {
-  const { machine, begun, ready } = slowMachine()
-  await using front = await startFront({ machine })
+  const { host, begun, ready } = slowHost()
+  await using front = await startFront({ host })
   const first = await begin(front, { volumeMounts, lifecycleID: 'a' })
   await expect.poll(() => begun).toEqual(['a'])
   for (let round = 0; round < 10; round++) {

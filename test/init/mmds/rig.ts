@@ -35,7 +35,7 @@ export async function makeMmdsRig(parts: Partial<MmdsParts> = {}): Promise<MmdsR
     onOptions: (options) => void told.push(options),
     run: createHostCommands('/nowhere').run,
     log,
-    complain: (line) => void complaints.push(line),
+    writeStderr: (line) => void complaints.push(line),
     client: { base: fake.url },
     ...parts,
     env,

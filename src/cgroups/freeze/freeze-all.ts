@@ -5,24 +5,23 @@ import { GROUP_LANES, isGone, setFreeze } from './group-files.ts'
 import { type Plan, WORKLOAD } from './plan.ts'
 import type { StartGate } from './start-gate.ts'
 
-/** What became of writing 1 to groups. Paths are from the root. */
-export interface Swept {
-  /** The kernel took it. */
+/** Results of writing 1 to `cgroup.freeze`. Paths are from the root. */
+export interface FreezeWrites {
+  /** Written. */
   readonly written: string[]
-  /** Could not be written, or was not tried: the daemon itself is in it. */
+  /** Could not be written, or skipped because the daemon is in it. */
   readonly failed: string[]
-  /** Groups of commands that there are not. */
+  /** Groups of commands that do not exist. */
   readonly missing: string[]
   /** The errno of the first failure. */
   readonly errno: string | undefined
 }
 
-/** What to freeze. */
-export interface SweepOptions {
+interface FreezeAllOptions {
   readonly root: string
   /** From the root to the daemon's own cgroup; empty if that is unknown. */
   readonly chain: ReadonlySet<string>
-  /** What else than the groups of commands. */
+  /** Groups to freeze besides those of commands. */
   readonly plan: Plan | undefined
   /** Shut while the groups of commands are written. */
   readonly gate: StartGate | undefined
@@ -32,7 +31,7 @@ export interface SweepOptions {
  * Freezes the groups of commands one after the other (contract H3), then what is planned (contract H4). Of the latter, what has
  * vanished is left out. Goes on after a failure; never rejects.
  */
-export async function sweep({ root, chain, plan, gate }: SweepOptions): Promise<Swept> {
+export async function freezeAll({ root, chain, plan, gate }: FreezeAllOptions): Promise<FreezeWrites> {
   const written: string[] = []
   const failed: string[] = []
   const missing: string[] = []

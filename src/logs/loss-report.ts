@@ -1,8 +1,7 @@
-/** What happened to lines since the last time. */
-export interface Losses {
-  /** Lines that the collector did not take. */
+interface Losses {
+  /** Lines that the collector did not accept. */
   readonly failed: number
-  /** Lines that nobody tried to send: too long, or too many. */
+  /** Lines that were not sent: too long, or too many. */
   readonly dropped: number
   /** Why the last one failed. */
   readonly problem: string | undefined
@@ -11,15 +10,14 @@ export interface Losses {
 /** Contract G30. */
 const INTERVAL_MS = 60_000
 
-/** What complaints need. */
-export interface ComplaintsOptions {
-  readonly complain: (text: string) => void
-  /** Milliseconds from one to the next; default: a minute. */
+interface LossReportOptions {
+  readonly writeStderr: (text: string) => void
+  /** Milliseconds between two reports; default: a minute. */
   readonly intervalMs?: number
 }
 
-/** Adds losses up and tells of them when the first comes and, as long as there are more, once in each interval. Tells nothing of the lines. */
-export function createComplaints({ complain, intervalMs = INTERVAL_MS }: ComplaintsOptions): {
+/** Sums losses and reports them at the first and then at most once per interval, as numbers without content of the lines. */
+export function createLossReport({ writeStderr, intervalMs = INTERVAL_MS }: LossReportOptions): {
   add(losses: Losses): void
 } {
   let [failed, dropped] = [0, 0]
@@ -31,7 +29,7 @@ export function createComplaints({ complain, intervalMs = INTERVAL_MS }: Complai
       if (failed === 0 && dropped === 0 && losses.problem === undefined) return
       if (performance.now() - told < intervalMs) return
       const why = losses.problem === undefined ? '' : `: ${losses.problem}`
-      complain(`log export: ${failed} lines failed, ${dropped} dropped${why}`)
+      writeStderr(`log export: ${failed} lines failed, ${dropped} dropped${why}`)
       told = performance.now()
       failed = 0
       dropped = 0

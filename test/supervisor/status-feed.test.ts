@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { findShell } from '../../src/supervisor/shell.ts'
 import type { Status } from '../../src/supervisor/status.ts'
-import { Watchers } from '../../src/supervisor/watchers.ts'
+import { StatusFeed } from '../../src/supervisor/status-feed.ts'
 
 const never = new AbortController().signal
 
@@ -21,35 +21,35 @@ function status(sequence: number): Status {
 }
 
 test('a watcher gets every status in order, also those that came while nobody waited', async () => {
-  const watchers = new Watchers()
-  const watcher = watchers.add()
-  watchers.tell(status(1))
-  watchers.tell(status(2))
+  const feed = new StatusFeed()
+  const watcher = feed.subscribe()
+  feed.publish(status(1))
+  feed.publish(status(2))
   expect((await watcher.next(1000, never))?.sequence).toBe(1)
   expect((await watcher.next(1000, never))?.sequence).toBe(2)
   const third = watcher.next(60_000, never)
-  watchers.tell(status(3))
+  feed.publish(status(3))
   expect((await third)?.sequence).toBe(3)
   expect(await watcher.next(1, never)).toBeUndefined()
 })
 
 test('one that takes nothing is ended after what was kept for it, and told so', async () => {
-  const watchers = new Watchers()
-  const watcher = watchers.add()
-  for (let i = 0; i < 300; i++) watchers.tell(status(i))
+  const feed = new StatusFeed()
+  const watcher = feed.subscribe()
+  for (let i = 0; i < 300; i++) feed.publish(status(i))
   for (let i = 0; i < 256; i++) expect((await watcher.next(1000, never))?.sequence).toBe(i)
   await expect(watcher.next(1000, never)).rejects.toMatchObject({ kind: 'resource_exhausted' })
 })
 
 test('a wait ends with the reason of its signal; a closed watcher hears nothing', async () => {
-  const watchers = new Watchers()
-  const watcher = watchers.add()
+  const feed = new StatusFeed()
+  const watcher = feed.subscribe()
   const over = new AbortController()
   const waiting = watcher.next(60_000, over.signal)
   over.abort(new Error('left'))
   await expect(waiting).rejects.toThrow('left')
   watcher.close()
-  watchers.tell(status(1))
+  feed.publish(status(1))
   expect(await watcher.next(1, never)).toBeUndefined()
 })
 

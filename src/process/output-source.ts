@@ -2,15 +2,15 @@ import { close, type Poll, poll, read, waitingBytes } from '../native/index.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { SLAB_BYTES, type Slab, type SlabPool } from './slab-pool.ts'
 
-/** What a pump reads and where it puts it. It owns `fd`, which must be non-blocking. */
-export interface PumpOptions {
+interface OutputSourceOptions {
+  /** Non-blocking; owned by the source, which closes it. */
   readonly fd: number
   readonly stream: StreamName
   readonly log: OutputLog
   readonly pool: SlabPool
-  /** Something was read. */
+  /** Bytes were read. */
   readonly onData: () => void
-  /** End of file, hang-up or a read error: nothing more will come. Called once, at most. */
+  /** End of file, hang-up or a read error. Called once, at most. */
   readonly onEnd: () => void
 }
 
@@ -20,7 +20,7 @@ const AGAIN = new Set([-11, -4])
 /** Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written later, by somebody else. */
 const MAX_DRAIN_READS = 256
 
-/** Where bytes go that nobody may see any more, or that are copied at once. Shared: its content means nothing. */
+/** Destination of bytes that are discarded, or copied at once. Shared. */
 const scratch = Buffer.allocUnsafeSlow(SLAB_BYTES)
 
 /** A read takes at most that part of the log's window, so that no single chunk fills it. */
@@ -30,11 +30,11 @@ const PART_OF_WINDOW = 2
 const MIN_READ_BYTES = 1024
 
 /**
- * Moves what one descriptor gives into an OutputLog: one read per readiness event, so that no descriptor starves the
+ * Copies the bytes of one descriptor into an OutputLog: one read per readiness event, so that no descriptor starves the
  * event loop, and none at all while the log is full. End of file, EIO of a hung-up terminal included, closes the descriptor.
  */
-export class Pump {
-  readonly #options: PumpOptions
+export class OutputSource {
+  readonly #options: OutputSourceOptions
   readonly #poll: Poll
   #slab: Slab | undefined
   #polling = false
@@ -43,13 +43,13 @@ export class Pump {
   /** Bytes read so far. */
   #moved = 0
 
-  constructor(options: PumpOptions) {
+  constructor(options: OutputSourceOptions) {
     this.#options = options
     this.#poll = poll(options.fd, false, () => this.#ready())
     this.flow()
   }
 
-  /** The descriptor gave its last byte and is closed. */
+  /** The descriptor is at its end and closed. */
   get ended(): boolean {
     return this.#ended
   }

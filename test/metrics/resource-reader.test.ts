@@ -1,7 +1,7 @@
 import { cp, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { openMachine, type Readings } from '../../src/metrics/machine.ts'
+import { openResourceReader, type Readings } from '../../src/metrics/resource-reader.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 const MIB = 2 ** 20
@@ -13,11 +13,11 @@ function sourcesAt(root: string) {
 
 /** What is read once from a machine like that of a fixture: 4 CPUs, 8 GiB. */
 async function readOnce(fixture: string): Promise<Readings> {
-  const machine = openMachine(sourcesAt(`${fixtures}/${fixture}`))
+  const resources = openResourceReader(sourcesAt(`${fixtures}/${fixture}`))
   try {
-    return await machine.read()
+    return await resources.read()
   } finally {
-    await machine.close()
+    await resources.close()
   }
 }
 
@@ -86,20 +86,20 @@ test('a limit that changes, or goes with its cgroup, is noticed within half a mi
   for (const name of ['host', 'v2'])
     await cp(`${fixtures}/${name}`, `${dir.path}/${name}`, { recursive: true, verbatimSymlinks: true })
   const root = `${dir.path}/v2`
-  const machine = openMachine(sourcesAt(root))
+  const resources = openResourceReader(sourcesAt(root))
   const afterLook = async () => {
-    for (let reading = 0; reading < 15; reading++) await machine.read()
-    return machine.read()
+    for (let reading = 0; reading < 15; reading++) await resources.read()
+    return resources.read()
   }
   try {
-    expect(await machine.read()).toMatchObject({ cpuLimit: 1.5, memory: { total: 512 * MIB } })
+    expect(await resources.read()).toMatchObject({ cpuLimit: 1.5, memory: { total: 512 * MIB } })
     await writeFile(`${root}/sys/fs/cgroup/memory.max`, `${1024 * MIB}\n`)
     await writeFile(`${root}/sys/fs/cgroup/cpu.max`, '50000 100000\n')
     expect(await afterLook()).toMatchObject({ cpuLimit: 0.5, memory: { total: 1024 * MIB } })
     await rm(`${root}/sys`, { recursive: true })
     expect(await afterLook()).toMatchObject({ ...HOST_CPU, ...HOST_MEMORY })
   } finally {
-    await machine.close()
+    await resources.close()
   }
 })
 
@@ -109,33 +109,33 @@ test('E3 cpuinfo is read again when CPUs come or go', async () => {
   await put('meminfo', 'MemTotal: 3000 kB\nMemAvailable: 1000 kB\n')
   await put('stat', 'cpu  1 2 3 4\ncpu0 1 2 3 4\n')
   await put('cpuinfo', 'processor : 0\n')
-  const machine = openMachine({ proc: dir.path, root: '', disk: '/' })
+  const resources = openResourceReader({ proc: dir.path, root: '', disk: '/' })
   try {
-    expect(await machine.read()).toMatchObject({ cpuCount: 1 })
+    expect(await resources.read()).toMatchObject({ cpuCount: 1 })
     await put('cpuinfo', 'processor : 0\nprocessor : 1\n')
     await put('stat', 'cpu  1 2 3 4\ncpu0 1 2 3 4\ncpu1 1 2 3 4\n')
-    expect(await machine.read()).toMatchObject({ cpuCount: 2 })
+    expect(await resources.read()).toMatchObject({ cpuCount: 2 })
   } finally {
-    await machine.close()
+    await resources.close()
   }
 })
 
 test('E7 a reading fails when any source is missing or makes no sense, and works again when it is back', async () => {
   await using dir = await makeTmpDir()
   const put = (name: string, text: string) => writeFile(`${dir.path}/${name}`, text)
-  const machine = openMachine({ proc: dir.path, root: '', disk: '/' })
+  const resources = openResourceReader({ proc: dir.path, root: '', disk: '/' })
   try {
     await put('stat', 'cpu  1 2 3 4\n')
     await put('cpuinfo', '')
-    await expect(machine.read()).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(resources.read()).rejects.toMatchObject({ code: 'ENOENT' })
     await put('meminfo', 'MemTotal: none\n')
-    await expect(machine.read()).rejects.toThrow('MemTotal')
+    await expect(resources.read()).rejects.toThrow('MemTotal')
     await put('meminfo', 'MemTotal: 3000 kB\n')
-    expect(await machine.read()).toMatchObject({ memory: { total: 3_072_000 } })
+    expect(await resources.read()).toMatchObject({ memory: { total: 3_072_000 } })
   } finally {
-    await machine.close()
+    await resources.close()
   }
-  const noDisk = openMachine({ proc: dir.path, root: '', disk: '/no/such/dir' })
+  const noDisk = openResourceReader({ proc: dir.path, root: '', disk: '/no/such/dir' })
   await expect(noDisk.read()).rejects.toMatchObject({ code: 'ENOENT' })
   await noDisk.close()
 })

@@ -39,7 +39,7 @@ export interface Readings {
 }
 
 /** Reads the figures, one reading at a time. */
-export interface Machine {
+export interface ResourceReader {
   /** Rejects when one of the sources of `GET /metrics` cannot be read or makes no sense (contract E7). */
   read(): Promise<Readings>
   /** Closes every file; a later reading opens them again. */
@@ -53,7 +53,7 @@ const READINGS_PER_LOOK = 15
 const READINGS_PER_COUNT = 5
 
 /** Reads /proc, the root file system and, where their limits are in force, cgroups. The caller closes it. */
-export function openMachine(sources: Sources): Machine {
+export function openResourceReader(sources: Sources): ResourceReader {
   const host = openHost(sources)
   const groups = openGroups(sources)
   return {
@@ -85,8 +85,8 @@ export function openMachine(sources: Sources): Machine {
 }
 
 /** The memory of the machine or of its cgroup, in bytes; where it cannot be read, the machine's with nothing in use. */
-export async function memoryOf(machine: Machine): Promise<Pick<GroupMemory, 'total' | 'used'>> {
-  const { memory } = await machine.read().catch(() => ({ memory: { total: totalmem(), used: 0 } }))
+export async function memoryOf(resources: ResourceReader): Promise<Pick<GroupMemory, 'total' | 'used'>> {
+  const { memory } = await resources.read().catch(() => ({ memory: { total: totalmem(), used: 0 } }))
   return { total: memory.total, used: memory.used }
 }
 

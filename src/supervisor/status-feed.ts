@@ -4,23 +4,23 @@ import type { Status } from './status.ts'
 /** Statuses that wait for a watcher. A restart makes three or four, and there are at most ten in five minutes. */
 const MAX_WAITING = 256
 
-/** What one watcher has yet to take. Made by `Watchers.add`. */
-export interface Watcher {
+/** The statuses that one watcher has not taken yet. */
+export interface StatusSubscription {
   /**
    * The next status, or undefined after `quiet` milliseconds without one. Rejects with the signal's reason when that aborts,
    * with `resource_exhausted` when the watcher was too slow. One call at a time.
    */
   next(quiet: number, signal: AbortSignal): Promise<Status | undefined>
-  /** Takes it off the list. Idempotent. */
+  /** Ends the subscription. Idempotent. */
   close(): void
 }
 
-/** Who is told of every status. */
-export class Watchers {
+/** Sends every status to all subscriptions. */
+export class StatusFeed {
   readonly #all = new Set<(status: Status) => void>()
 
-  /** A watcher of everything from now on. */
-  add(): Watcher {
+  /** Subscribes to every status from now on. The caller closes it. */
+  subscribe(): StatusSubscription {
     const waiting: Status[] = []
     let missed = false
     let wake = () => {}
@@ -41,8 +41,8 @@ export class Watchers {
     return { next, close: () => this.#all.delete(put) }
   }
 
-  /** Tells everybody. */
-  tell(status: Status): void {
+  /** Hands a status to every subscription. */
+  publish(status: Status): void {
     for (const put of this.#all) put(status)
   }
 }

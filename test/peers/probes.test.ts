@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { askPeer, receivedSegments } from '../../src/native/index.ts'
-import { createSuspects } from '../../src/peers/suspects.ts'
+import { createPeerProbes } from '../../src/peers/probes.ts'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
@@ -179,16 +179,16 @@ test('a peer that takes nothing for as long as it likes is there; one that canno
     limitSilence: (fd: number) => void limited.push(fd),
   }
   const { log } = recordingLog()
-  const suspects = createSuspects({ peers, log, signal: over.signal, proofTime: 1_500, askInterval: 300 })
+  const probes = createPeerProbes({ peers, log, signal: over.signal, proofTime: 1_500, askInterval: 300 })
   for (let round = 1; round <= 3; round++) {
     const before = questions
-    suspects.add([near])
+    probes.add([near])
     await expect.poll(() => questions, SOON).toBeGreaterThan(before)
     await setTimeout(2_000)
     expect([near.destroyed, limited.length]).toEqual([false, 0])
   }
   const refusing = { ...peers, askPeer: () => expect.unreachable('EPERM') }
-  createSuspects({ peers: refusing, log, signal: over.signal, proofTime: 1, askInterval: 1 }).add([near])
+  createPeerProbes({ peers: refusing, log, signal: over.signal, proofTime: 1, askInterval: 1 }).add([near])
   await expect.poll(() => limited.length, SOON).toBe(1)
   expect(near.destroyed).toBe(false)
   over.abort()

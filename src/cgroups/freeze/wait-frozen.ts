@@ -3,21 +3,20 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { forEachLimited } from '../../lib/for-each-limited.ts'
 import { GROUP_LANES, isGone, readEvents } from './group-files.ts'
 
-/** Time between looks (contract H6); most groups stop within one or two. */
-const LOOK_MS = 2
+/** Time between two reads (contract H6); most groups stop within one or two. */
+const POLL_MS = 2
 
-/** How many groups have stopped, and how many nothing can be told of. */
-export interface Settled {
+/** Numbers of groups that stopped, and of groups whose state cannot be read. */
+export interface WaitResult {
   readonly frozen: number
   readonly unobservable: number
 }
 
-/** What to wait for, and how long. */
-export interface SettleOptions {
+interface WaitOptions {
   readonly root: string
   /** Paths from the root. */
   readonly groups: readonly string[]
-  /** Milliseconds; 0 looks once. */
+  /** Milliseconds; 0: read the states once. */
   readonly maxWait: number
 }
 
@@ -25,7 +24,10 @@ export interface SettleOptions {
  * Waits until every process of the groups has stopped, all groups together, or the time is over. A group that vanished counts
  * as frozen, as nothing runs in it. Rejects with the signal's reason if it aborts first.
  */
-export async function settle({ root, groups, maxWait }: SettleOptions, signal: AbortSignal): Promise<Settled> {
+export async function waitUntilFrozen(
+  { root, groups, maxWait }: WaitOptions,
+  signal: AbortSignal,
+): Promise<WaitResult> {
   const deadline = performance.now() + maxWait
   let pending = groups
   let frozen = 0
@@ -42,7 +44,7 @@ export async function settle({ root, groups, maxWait }: SettleOptions, signal: A
     const left = deadline - performance.now()
     if (running.length === 0 || left <= 0) return { frozen, unobservable }
     pending = running
-    await untilNextLook(Math.min(LOOK_MS, left), signal)
+    await untilNextLook(Math.min(POLL_MS, left), signal)
   }
 }
 

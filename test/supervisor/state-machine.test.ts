@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { RestartMode } from '../../src/config/supervisor.ts'
 import type { Cause, FailedAttempt } from '../../src/supervisor/cause.ts'
-import { type Event, type Machine, type State, transition } from '../../src/supervisor/machine.ts'
 import { NO_RESTARTS } from '../../src/supervisor/restarts.ts'
+import { type Event, type State, type StateMachine, transition } from '../../src/supervisor/state-machine.ts'
 import { PACE } from '../../src/supervisor/timing.ts'
 
 const timing = { ...PACE, readyTimeout: 600_000, attemptTimeout: 180_000, liveInterval: 5_000, liveTimeout: 10_000 }
@@ -80,7 +80,7 @@ const table = Object.entries(states).flatMap(([name, state]) =>
 )
 
 test.each(table)('K14 K15 without restarts, in $name comes "$event": $next.name', ({ state, what, next, ignored }) => {
-  const machine: Machine = { state, restarts: NO_RESTARTS }
+  const machine: StateMachine = { state, restarts: NO_RESTARTS }
   const result = transition(machine, what, { mode: 'never', liveFailures: 3, timing, now: 1000, random: 0.5 })
   expect(result.state).toEqual(next)
   if (ignored) expect(result).toBe(machine)

@@ -1,5 +1,5 @@
-/** What `POST /init` changes on the machine around the daemon (`init/host`). */
-export interface MachineSetup {
+/** What `POST /init` changes on the host of the daemon (`init/host`). */
+export interface HostSetup {
   readonly hyperloop: {
     /** Makes the events service known under this address (contract F16), in the background of `/init`. Never rejects. */
     set(ip: string): Promise<void>

@@ -1,19 +1,19 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { createComplaints } from '../../src/logs/complaints.ts'
+import { createLossReport } from '../../src/logs/loss-report.ts'
 
 const INTERVAL_MS = 50
 const failure = { failed: 1, dropped: 0, problem: 'status 500' }
 
 test('G30 the first loss is told at once, and those of an interval together after it', async () => {
   const told: string[] = []
-  const complaints = createComplaints({ complain: (text) => void told.push(text), intervalMs: INTERVAL_MS })
-  complaints.add({ failed: 0, dropped: 0, problem: undefined })
+  const losses = createLossReport({ writeStderr: (text) => void told.push(text), intervalMs: INTERVAL_MS })
+  losses.add({ failed: 0, dropped: 0, problem: undefined })
   expect(told).toEqual([])
-  for (let count = 0; count < 4; count++) complaints.add(failure)
-  complaints.add({ failed: 0, dropped: 7, problem: undefined })
+  for (let count = 0; count < 4; count++) losses.add(failure)
+  losses.add({ failed: 0, dropped: 7, problem: undefined })
   await setTimeout(2 * INTERVAL_MS)
-  complaints.add(failure)
+  losses.add(failure)
   expect(told[0]).toBe('log export: 1 lines failed, 0 dropped: status 500')
   const numbers = told.map((text) => text.match(/\d+/g)?.slice(0, 2).map(Number) ?? [])
   const sums = numbers.reduce(([failed = 0, dropped = 0], [f = 0, d = 0]) => [failed + f, dropped + d], [0, 0])
@@ -22,7 +22,7 @@ test('G30 the first loss is told at once, and those of an interval together afte
 
 test('G30 there is at most one complaint in an interval', () => {
   const told: string[] = []
-  const complaints = createComplaints({ complain: (text) => void told.push(text) })
-  for (let count = 0; count < 1000; count++) complaints.add(failure)
+  const losses = createLossReport({ writeStderr: (text) => void told.push(text) })
+  for (let count = 0; count < 1000; count++) losses.add(failure)
   expect(told).toEqual(['log export: 1 lines failed, 0 dropped: status 500'])
 })

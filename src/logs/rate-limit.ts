@@ -5,11 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * port that stays taken for a minute, of which there are 28,000.
  */
 const LINES_PER_SECOND = 100
-/** Lines that go at once after a quiet time: what some fifty calls write. */
+/** Lines sent at once after a quiet time: what some fifty calls write. */
 const BURST_LINES = 200
 
-/** Makes a function that resolves when the next line may go: at once, or as late as the pace asks; at once if it is aborted. */
-export function createPace(): (hurry: AbortSignal) => Promise<void> {
+/** Returns a function that resolves when the next line may be sent, at the latest when its signal aborts. */
+export function createRateLimit(): (hurry: AbortSignal) => Promise<void> {
   let credit = BURST_LINES
   let counted = performance.now()
   return async (hurry) => {

@@ -60,7 +60,7 @@ export type Event =
   | { readonly kind: 'gone' }
 
 /** The state with the history that the next failure is judged by. */
-export interface Machine {
+export interface StateMachine {
   readonly state: State
   readonly restarts: Restarts
 }
@@ -74,7 +74,7 @@ export interface Rules {
 }
 
 /** The machine after the event; the very same object when the event means nothing in its state. */
-export function transition(machine: Machine, event: Event, rules: Rules & Moment): Machine {
+export function transition(machine: StateMachine, event: Event, rules: Rules & Moment): StateMachine {
   switch (machine.state.name) {
     case 'waiting':
       if (event.kind === 'begin') return started(machine.restarts)
@@ -98,7 +98,7 @@ export function transition(machine: Machine, event: Event, rules: Rules & Moment
   }
 }
 
-function fromStarting(machine: Machine, event: Event, rules: Rules & Moment): Machine {
+function fromStarting(machine: StateMachine, event: Event, rules: Rules & Moment): StateMachine {
   switch (event.kind) {
     case 'attempt failed':
       return { ...machine, state: { name: 'starting', attempt: event.attempt } }
@@ -124,7 +124,7 @@ interface Step {
 
 type Ready = Extract<State, { readonly name: 'ready' | 'degraded' }>
 
-function fromReady(machine: Machine, state: Ready, { event, rules }: Step): Machine {
+function fromReady(machine: StateMachine, state: Ready, { event, rules }: Step): StateMachine {
   switch (event.kind) {
     case 'stop':
       return stopping(machine)
@@ -147,7 +147,7 @@ interface Attempt {
   readonly rules: Rules & Moment
 }
 
-function degraded(machine: Machine, state: Ready, { attempt, rules }: Attempt): Machine {
+function degraded(machine: StateMachine, state: Ready, { attempt, rules }: Attempt): StateMachine {
   const failures = state.name === 'ready' ? 1 : state.cause.failures + 1
   const cause: NotLive = { kind: 'not live', attempt, failures }
   if (rules.mode !== 'never' && failures >= rules.liveFailures)
@@ -155,7 +155,7 @@ function degraded(machine: Machine, state: Ready, { attempt, rules }: Attempt): 
   return { ...machine, state: { name: 'degraded', since: state.since, cause } }
 }
 
-function restartsAfter({ restarts }: Machine, { since }: Ready, { now, timing }: Rules & Moment): Restarts {
+function restartsAfter({ restarts }: StateMachine, { since }: Ready, { now, timing }: Rules & Moment): Restarts {
   return now - since >= timing.healthy ? afterHealth(restarts) : restarts
 }
 
@@ -164,21 +164,21 @@ export function isGoodEnd(cause: Cause, { mode }: Pick<Rules, 'mode'>): boolean 
   return cause.kind === 'exit' && cause.code === 0 && mode !== 'always'
 }
 
-function failure(restarts: Restarts, cause: Cause, rules: Rules & Moment): Machine {
+function failure(restarts: Restarts, cause: Cause, rules: Rules & Moment): StateMachine {
   if (rules.mode === 'never') return { state: { name: 'failed', cause, givenUp: false }, restarts }
   const plan = planRestart(restarts, rules, rules.timing)
   if (plan === undefined) return { state: { name: 'failed', cause, givenUp: true }, restarts }
   return { state: { name: 'backing off', cause, delay: plan.delay }, restarts: plan.restarts }
 }
 
-function started(restarts: Restarts): Machine {
+function started(restarts: Restarts): StateMachine {
   return { state: { name: 'starting', attempt: undefined }, restarts }
 }
 
-function stopping(machine: Machine): Machine {
+function stopping(machine: StateMachine): StateMachine {
   return { ...machine, state: { name: 'stopping' } }
 }
 
-function stopped(cause: Cause): Machine {
+function stopped(cause: Cause): StateMachine {
   return { state: { name: 'stopped', cause }, restarts: NO_RESTARTS }
 }

@@ -8,8 +8,8 @@ import type { LeaderRecord, RecordFile } from './record.ts'
 import { relativesOf } from './relatives.ts'
 import { stopCommand } from './stop.ts'
 
-/** A start command, where it is recorded, and what is to become of one that an earlier daemon left. */
-export interface LeftoverOptions {
+/** A start command, its record, and how to treat a process that an earlier daemon left running (`-leftover`). */
+export interface EarlierRunOptions {
   readonly script: string
   readonly tag: string
   readonly commands: CommandDeps
@@ -20,14 +20,17 @@ export interface LeftoverOptions {
   readonly log: Log
 }
 
-/** A run directory that hangs is not waited for any longer. */
+/** Limit for reading from a run directory that hangs. */
 const READ_LIMIT_MS = 2_000
 
 /**
- * The start command that an earlier daemon left running, taken over; undefined if there is none. One that is not wanted, or that was
- * started from other settings, is ended first. Rejects with the signal's reason.
+ * Takes over the start command that an earlier daemon left running; undefined if there is none. One with the mode `end`, or that
+ * was started from other settings, is ended first. Rejects with the signal's reason.
  */
-export async function takeOver(options: LeftoverOptions, signal: AbortSignal): Promise<Command | undefined> {
+export async function takeOverEarlierRun(
+  options: EarlierRunOptions,
+  signal: AbortSignal,
+): Promise<Command | undefined> {
   const { script, tag, commands, mode, grace, log } = options
   const record = await readRecord(options, signal)
   if (record === undefined) return undefined
@@ -50,7 +53,7 @@ export async function takeOver(options: LeftoverOptions, signal: AbortSignal): P
 
 /** Records a command that was just started. */
 export async function keepRecord(
-  { script, commands, record }: Pick<LeftoverOptions, 'script' | 'commands' | 'record'>,
+  { script, commands, record }: Pick<EarlierRunOptions, 'script' | 'commands' | 'record'>,
   { process, born, marker }: Command,
 ): Promise<void> {
   const startTime = await born
@@ -63,7 +66,7 @@ export async function keepRecord(
   })
 }
 
-async function readRecord({ record, log }: LeftoverOptions, signal: AbortSignal): Promise<LeaderRecord | undefined> {
+async function readRecord({ record, log }: EarlierRunOptions, signal: AbortSignal): Promise<LeaderRecord | undefined> {
   const read = await withTimeout(READ_LIMIT_MS, record.read(), signal)
   signal.throwIfAborted()
   if (read === undefined) log.warn({}, 'the record of an earlier start command could not be read')
