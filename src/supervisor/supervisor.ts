@@ -31,7 +31,7 @@ export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStart
 const MAX_STOP_MS = 60_000
 
 /**
- * Keeps the start command of one service as it is wanted: drives the machine of `machine.ts` with what happens, and does what each state asks
+ * Keeps the start command of one service as it is wanted: drives the state machine of `state-machine.ts` with what happens, and does what each state asks
  * for. There is one run at a time.
  */
 export class Supervisor {
