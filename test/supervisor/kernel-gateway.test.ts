@@ -53,7 +53,7 @@ test('a Jupyter kernel gateway as a start command becomes ready, runs code, and 
   ]
   await using daemon = await startDaemon({ args })
   const isReady = async () => (await sendWhole(`${daemon.url}/ready`)).status
-  await expect.poll(isReady, { timeout: 25_000 }).toBe(204)
+  await expect.poll(isReady, { timeout: 50_000 }).toBe(204)
   expect(await evaluate(port, 'sum(range(101))')).toBe('5050')
   const { body } = await call(daemon.url, 'supervisor.Supervisor/Stop', {})
   expect(body).toMatchObject({ status: { state: 'STATE_STOPPED' } })
