@@ -24,7 +24,7 @@ const STRESS: readonly string[] = [
   'lib/linked-list',
   'metrics/service',
   'native/leaks',
-  'peers/suspects',
+  'peers/probes',
   'ports/default-address',
   'ports/forwarding',
   'process/connect',

@@ -54,11 +54,14 @@ test('D9 what a command leaves behind stays in its cgroup', async (context) => {
   expect(root.read('user/cgroup.procs').split('\n')).toContain(stdout.toString().trim())
 })
 
-test('D9 K14 the start command is in the cgroup `user`', async (context) => {
+test('D9 K14 the start command is below the cgroup `user`', async (context) => {
   const { daemon, root } = await placed(context, '-isnotfc', '-start-cmd', 'exec sleep 1000', '-ready-cmd', 'true')
   await expect.poll(() => list(daemon.url), { timeout: 20_000 }).toMatchObject([{ tag: 'start' }])
   const [command] = await list(daemon.url)
-  expect(root.read('user/cgroup.procs').split('\n')).toContain(String(command?.pid))
+  const text = await readFile(`/proc/${command?.pid}/cgroup`, 'latin1')
+  const prefix = root.path.slice('/sys/fs/cgroup'.length)
+  // One of its own in it.
+  expect(groupIn(text, prefix)).toMatch(/^user\//)
 })
 
 test('H1 with -no-cgroups every command is in the cgroup of the daemon, and none is made', async (context) => {
