@@ -1,6 +1,7 @@
 /** Checks what the linter cannot say: which part may import which, and how long a file may grow. Exit code 1 on a breach. */
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
+import { STRESS } from '../test/_util/kinds.ts'
 
 interface Import {
   readonly file: string
@@ -53,7 +54,12 @@ const MANY_LINES = 200
 const sources = globSync('src/**/*.ts', { exclude: (name) => name.endsWith('.d.ts') }).sort()
 const tests = globSync('test/**/*.ts').sort()
 const imports = sources.flatMap(importsOf)
-const breaches = [...imports.flatMap(direction), ...packagesInSeveralFiles(), ...sources.flatMap(tooLong)]
+const breaches = [
+  ...imports.flatMap(direction),
+  ...packagesInSeveralFiles(),
+  ...sources.flatMap(tooLong),
+  ...renamedTests(),
+]
 for (const line of tests.flatMap(tooLong)) console.log(`note: ${line}`)
 for (const line of breaches) console.error(line)
 const lengths = sources.map(lineCount).sort((a, b) => a - b)
@@ -106,6 +112,10 @@ function packagesInSeveralFiles(): string[] {
   return [...users]
     .filter(([, files]) => files.size > 1)
     .map(([target, files]) => `${target.slice(4)} is imported in ${files.size} files: ${[...files].join(', ')}`)
+}
+
+function renamedTests(): string[] {
+  return STRESS.filter((file) => !existsSync(file)).map((file) => `test/_util/kinds.ts: there is no ${file}`)
 }
 
 function lineCount(file: string): number {
