@@ -64,6 +64,7 @@ export type Command =
   | { readonly kind: 'run'; readonly config: Config }
   | { readonly kind: 'version' }
   | { readonly kind: 'commit' }
+  | { readonly kind: 'capabilities'; readonly config: Config }
   | { readonly kind: 'usage'; readonly problem: string; readonly text: string }
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -95,7 +96,8 @@ export function readConfig(argv: readonly string[], env: Environment): Command {
   if (problems.length > 0) return { kind: 'usage', problem: problems.join('; '), text: parsed.usage }
   const services = readServices(file.others['services'] ?? [], toSupervisorConfig(parsed.values))
   if (!services.ok) return { kind: 'usage', problem: `config file ${path}: ${services.problem}`, text: parsed.usage }
-  return { kind: 'run', config: { ...toConfig(parsed.values, env), services: services.services } }
+  const config = { ...toConfig(parsed.values, env), services: services.services }
+  return { kind: parsed.values.capabilities ? 'capabilities' : 'run', config }
 }
 
 /** The JSON Schema of the file that `-config` names. */

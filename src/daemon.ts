@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { capabilitiesJson } from './capabilities/rpc.ts'
 import type { Cgroups } from './cgroups/cgroups.ts'
 import { createFilesystemFreeze } from './cgroups/freeze/filesystem-freeze.ts'
 import type { Config } from './config.ts'
@@ -7,6 +8,7 @@ import { refuseForeignPages } from './http/access/foreign-pages.ts'
 import { warnOfOpenPort } from './http/access/open-port.ts'
 import { readTokenFile } from './http/access/token-file.ts'
 import { buildApp } from './http/app/app.ts'
+import { capabilitiesRoute } from './http/routes/capabilities.ts'
 import { composeRoutes } from './http/routes/compose.ts'
 import { envsRoute } from './http/routes/envs.ts'
 import { filesRoutes } from './http/routes/files.ts'
@@ -170,6 +172,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, log, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
+  const served = rpcServices(config, { process, files, watch, sampler, ports, services, groups })
   const app = buildApp({
     log,
     token,
@@ -179,6 +182,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       listener.serverFactory(refuseForeignPages(handler, { config, isProtected: () => token.isSet, log })),
     routes: [
       healthRoute,
+      (scope) => capabilitiesRoute(scope, () => capabilitiesJson(served.capabilities)),
       (scope) => readyRoute(scope, services),
       (scope) => metricsRoute(scope, { sampler, ...figures, budget }),
       (scope) => envsRoute(scope, defaults),
@@ -189,7 +193,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       composeRoutes(files),
       rpcRoutes({
         bodies,
-        services: rpcServices(config, { process, files, watch, sampler, ports, services }),
+        services: served.tables,
         ...{ budget, compressors: files.compressors, log },
         countCall: figures.calls.add,
         shutdown,

@@ -1,8 +1,5 @@
 import { type Config, readCommand } from './config.ts'
-import { VERSION } from './version.ts'
-
-/** The commit this was built from; put in by the build, absent when the sources run directly. */
-declare const ENVD_COMMIT: string | undefined
+import { COMMIT, VERSION } from './version.ts'
 
 /** The daemon promises its supervisor to be gone this long after it was asked to stop. */
 const LAST_RESORT_MS = 4_500
@@ -16,14 +13,28 @@ switch (command.kind) {
     process.stdout.write(`${VERSION}\n`)
     break
   case 'commit':
-    process.stdout.write(`${typeof ENVD_COMMIT === 'string' ? ENVD_COMMIT : ''}\n`)
+    process.stdout.write(`${COMMIT}\n`)
     break
   case 'usage':
     process.stderr.write(command.problem === '' ? `${command.text}\n` : `${command.problem}\n${command.text}\n`)
     process.exitCode = command.problem === '' ? 0 : USAGE_EXIT
     break
+  case 'capabilities':
+    void printCapabilities(command.config)
+    break
   case 'run':
     void run(command.config)
+}
+
+async function printCapabilities(config: Config): Promise<void> {
+  const { askCapabilities } = await import('./capabilities/print.ts')
+  try {
+    process.stdout.write(await askCapabilities(config))
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error
+    process.stderr.write(`no daemon says what it can: ${reason}\n`)
+    process.exitCode = FAILURE_EXIT
+  }
 }
 
 async function run(config: Config): Promise<void> {

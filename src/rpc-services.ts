@@ -1,22 +1,33 @@
 import type { ServiceTable } from './calls/service-table.ts'
+import { capabilitiesRpc } from './capabilities/rpc.ts'
+import { createCapabilitiesService } from './capabilities/service.ts'
+import type { Cgroups } from './cgroups/cgroups.ts'
 import type { Config } from './config.ts'
+import { featuresOf } from './features.ts'
 import { filesystemRpc } from './filesystem/rpc.ts'
 import { createFilesystemService, type FilesystemDeps } from './filesystem/service.ts'
+import { HISTORY_SAMPLES } from './metrics/history.ts'
 import { metricsRpc } from './metrics/rpc.ts'
 import type { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
+import { MAX_FORWARDS } from './ports/forwards.ts'
 import type { PortTable } from './ports/port-table.ts'
 import { portsRpc } from './ports/rpc.ts'
 import { createPortsService } from './ports/service.ts'
+import { MAX_QUEUED_BYTES } from './process/input-queue.ts'
+import { MAX_PROCESSES, MAX_RETAINED, RETAIN_MS } from './process/registry.ts'
 import { processRpc } from './process/rpc.ts'
 import type { ProcessService } from './process/service.ts'
 import { supervisorRpc } from './supervisor/rpc.ts'
 import { createSupervisorService } from './supervisor/service.ts'
 import type { Services } from './supervisor/services.ts'
+import { COMMIT, VERSION } from './version.ts'
+import { MAX_BUFFERED_CHANGES } from './watch/change-buffer.ts'
 import { watchMethods } from './watch/rpc.ts'
 import type { WatchService } from './watch/service.ts'
 
 interface ServedParts {
+  readonly groups: Cgroups
   readonly process: ProcessService
   readonly files: FilesystemDeps
   readonly watch: WatchService
@@ -25,14 +36,39 @@ interface ServedParts {
   readonly services: Services
 }
 
-/** The tables of all RPC services that the daemon serves. */
-export function rpcServices({ portArguments }: Config, parts: ServedParts): readonly ServiceTable[] {
-  const { process, files, watch, sampler, ports, services } = parts
-  return [
+/** The tables of all RPC services that the daemon serves, and what it says of itself. */
+export function rpcServices(config: Config, parts: ServedParts) {
+  const { process, files, watch, sampler, ports, services, groups } = parts
+  const features = featuresOf(config, { groups, ports })
+  const limits = { ...LIMITS, ...configuredLimits(config), waiting_bytes: files.budget.total }
+  const about = { commit: COMMIT, compatibilityVersion: VERSION, limits, features, services: () => tables }
+  const capabilities = createCapabilitiesService(about)
+  const tables: readonly ServiceTable[] = [
     processRpc(process),
     filesystemRpc(createFilesystemService(files), watchMethods(watch)),
     metricsRpc(createMetricsService({ sampler })),
-    portsRpc(createPortsService(ports, { showArguments: portArguments })),
+    portsRpc(createPortsService(ports, { showArguments: config.portArguments })),
     supervisorRpc(createSupervisorService(services)),
+    capabilitiesRpc(capabilities),
   ]
+  return { tables, capabilities }
+}
+
+/** What the daemon holds at most. */
+const LIMITS = {
+  processes: MAX_PROCESSES,
+  retained_exits: MAX_RETAINED,
+  retained_exit_seconds: RETAIN_MS / 1000,
+  queued_input_bytes: MAX_QUEUED_BYTES,
+  buffered_watch_changes: MAX_BUFFERED_CHANGES,
+  metrics_samples: HISTORY_SAMPLES,
+  forwarded_ports: MAX_FORWARDS,
+}
+
+function configuredLimits({ outputWindow, bodyStall, readerStall }: Config) {
+  return {
+    output_window_bytes: outputWindow,
+    body_stall_seconds: bodyStall / 1000,
+    reader_stall_seconds: readerStall / 1000,
+  }
 }

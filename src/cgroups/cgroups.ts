@@ -15,6 +15,8 @@ import { makeServiceGroup, removeEmptyServiceGroups, type ServiceGroup, serviceG
 export interface Cgroups {
   /** The directory that they are in; undefined: there are none, and commands stay in the daemon's own. */
   readonly root: string | undefined
+  /** Why there are none; undefined: there are. */
+  readonly absence: string | undefined
   /** A descriptor of a cgroup's directory, good until control returns to the event loop; undefined: there is none. */
   descriptor(name: GroupName): number | undefined
   /** Makes a cgroup anew that somebody has removed. Gives whether that was the matter and it is there again; never rejects. */
@@ -58,7 +60,7 @@ export async function openCgroups(
   const expected = root === DEFAULT_CGROUP_ROOT ? 'info' : 'warn'
   try {
     if ((await statfs(root)).type !== CGROUP2) return none(log, expected, { root, reason: 'no cgroup2' })
-    return await openGroups(root, memory, log)
+    return { ...(await openGroups(root, memory, log)), absence: undefined }
   } catch (error) {
     const errno = errnoOf(error) ?? 'EIO'
     return none(log, ORDINARY.includes(errno) ? expected : 'warn', { root, reason: errno })
@@ -69,6 +71,7 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
   log[level](fields, 'no cgroups: commands run in the cgroup of the daemon and cannot be frozen')
   return {
     root: undefined,
+    absence: fields.root === undefined ? fields.reason : `${fields.root}: ${fields.reason}`,
     descriptor: () => undefined,
     recreate: async () => false,
     warnOutside: () => {},
@@ -79,7 +82,7 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
   }
 }
 
-async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Cgroups> {
+async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Omit<Cgroups, 'absence'>> {
   // Commands of a daemon before this one are not told apart here; keepBack() does.
   let most = memory.total - reserveOf(memory.total, 0)
   const handles = new Map<GroupName, FileHandle>()

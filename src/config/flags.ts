@@ -36,6 +36,11 @@ export const flags = {
     default: 60,
     help: 'seconds after which a client that sends no more of its request is given up',
   },
+  capabilities: {
+    type: 'bool',
+    default: false,
+    help: 'print what the daemon that runs with this address and port serves, as JSON',
+  },
   'cgroup-root': { type: 'string', default: DEFAULT_CGROUP_ROOT, help: 'cgroup root directory' },
   commit: { type: 'bool', default: false, help: 'print the commit this was built from' },
   config: { type: 'string', default: '', help: 'JSON file of flags by name; the command line wins' },
@@ -132,7 +137,7 @@ export const flags = {
 export type Given = FlagValues<typeof flags>
 
 /** Flags that ask for something else than to run, or say where the file is: they have no place in it. */
-const COMMAND_LINE_ONLY = new Set(['commit', 'config', 'resume-handover', 'version'])
+const COMMAND_LINE_ONLY = new Set(['capabilities', 'commit', 'config', 'resume-handover', 'version'])
 
 /** The flags that a file may have. */
 export const fileFlags = Object.fromEntries(Object.entries(flags).filter(([name]) => !COMMAND_LINE_ONLY.has(name)))

@@ -1,4 +1,5 @@
 import { isIPv6, type Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import type { ForwardConfig } from '../config.ts'
 import { errnoOf } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
@@ -58,6 +59,13 @@ export class Forwards {
     if (this.#where === undefined) return { why: 'forwarding is off' }
     if (this.#open.get(port)?.listening) return { at: hostPort(this.#where.address, port) }
     return { why: this.#failures.get(port) ?? 'the daemon is stopping' }
+  }
+
+  /** How it stands with forwarding itself: whether an interface has the address now. */
+  get state(): ForwardState {
+    if (this.#where === undefined) return { why: 'forwarding is off' }
+    const { address } = this.#where
+    return hasAddress(address) ? { at: address } : { why: absence(this.#where) }
   }
 
   /** The socket is the listening one of a forward. */
@@ -128,6 +136,12 @@ export class Forwards {
     this.#failures.set(port, why)
     this.#log.warn({ port, why }, 'port not forwarded')
   }
+}
+
+/** Every address of 127.0.0.0/8 is the machine's own (RFC 1122 3.2.1.3). */
+function hasAddress(wanted: string): boolean {
+  if (wanted.startsWith('127.')) return true
+  return Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === wanted))
 }
 
 function absence({ address }: ForwardConfig): string {

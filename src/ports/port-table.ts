@@ -78,6 +78,11 @@ export class PortTable {
     return this.#deps.forwards.clients
   }
 
+  /** How it stands with forwarding itself. */
+  get forwarding(): ForwardState {
+    return this.#deps.forwards.state
+  }
+
   /** Ends the scans, the forwards and their connections. Idempotent. */
   async close(): Promise<void> {
     this.#over.abort()

@@ -14,10 +14,10 @@ export interface Retained {
 }
 
 /** How long an exit is kept at least (contract D34), while there are no more than `MAX_RETAINED`. */
-const RETAIN_MS = 30_000
+export const RETAIN_MS = 30_000
 
 /** Exits kept; a small object each. Beyond it the oldest go: nobody starts that many and then asks for the first. */
-const MAX_RETAINED = 1000
+export const MAX_RETAINED = 1000
 
 /** UTF-16 units of a tag by which an exit can be found; they may be a thousand times 8 MiB otherwise. */
 const MAX_RETAINED_TAG = 4096

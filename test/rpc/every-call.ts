@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type Client, createClient, type Transport } from '@connectrpc/connect'
 import { expect } from 'vitest'
+import { Capabilities } from '../../src/gen/capabilities/capabilities_pb.js'
 import { EventType, Filesystem } from '../../src/gen/filesystem/filesystem_pb.js'
 import { Metrics } from '../../src/gen/metrics/metrics_pb.js'
 import { Ports } from '../../src/gen/ports/ports_pb.js'
@@ -16,6 +17,7 @@ export interface Visit {
   readonly metrics: Client<typeof Metrics>
   readonly supervisor: Client<typeof Supervisor>
   readonly ports: Client<typeof Ports>
+  readonly capabilities: Client<typeof Capabilities>
   readonly dir: string
   readonly tag: string
 }
@@ -27,6 +29,7 @@ export function visit(transport: Transport, dir: string, tag: string): Visit {
     metrics: createClient(Metrics, transport),
     supervisor: createClient(Supervisor, transport),
     ports: createClient(Ports, transport),
+    capabilities: createClient(Capabilities, transport),
     dir,
     tag,
   }
@@ -63,6 +66,10 @@ async function first<T>(open: (options: { signal: AbortSignal }) => AsyncIterabl
 
 /** A call of each RPC, by its name: the least that shows that its messages came through both ways. */
 export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = {
+  'capabilities.v1.Capabilities/Get': async ({ capabilities }) => {
+    const { services } = await capabilities.get({})
+    expect(services.find(({ name }) => name === 'process.Process')?.methods[0]?.name).toBe('List')
+  },
   'process.Process/List': async (visit) => {
     const { rest } = await started(visit.process.start({ process: { cmd: 'sleep', args: ['1000'] }, tag: visit.tag }))
     const { processes } = await visit.process.list({})

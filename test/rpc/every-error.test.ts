@@ -34,6 +34,7 @@ const nobody = { process: { tag: 'nobody' } }
 
 /** A request of each method that is refused; undefined: no request is, but for what is the same for all methods. */
 const REFUSED: Readonly<Record<string, JsonValue | undefined>> = {
+  'capabilities.v1.Capabilities/Get': undefined,
   'process.Process/List': undefined,
   'process.Process/Connect': nobody,
   'process.Process/Start': { process: { cmd: '/no/such/program' } },

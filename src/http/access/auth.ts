@@ -3,8 +3,11 @@ import { AppError } from '../../errors.ts'
 import { type AccessToken, shownToken } from '../../init/access-token.ts'
 import { decodedPathOf } from '../app/path.ts'
 
+/** What clients may know before they have a token. */
+const CAPABILITIES = ['GET /capabilities', 'POST /capabilities.v1.Capabilities/Get']
+
 /** Reachable without the header (contract A34): `/files` checks signatures, `/init` has token rules of its own. */
-const EXEMPT = new Set(['GET /health', 'GET /files', 'POST /files', 'POST /init'])
+const EXEMPT = new Set(['GET /health', 'GET /files', 'POST /files', 'POST /init', ...CAPABILITIES])
 
 /**
  * Refuses a request without the sandbox's token in `X-Access-Token`, once a token is set (contract A32 to A34). Throws

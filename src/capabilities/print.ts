@@ -1,0 +1,41 @@
+import { request } from 'node:http'
+
+/** Who answers: the address and port that the daemon listens on. */
+export interface DaemonAddress {
+  readonly address: string
+  readonly port: number
+}
+
+/** A daemon answers from memory. */
+const PATIENCE_MS = 5_000
+
+/** Larger than any answer: what else listens on the port may send anything. */
+const MAX_BYTES = 1024 * 1024
+
+/**
+ * Asks the daemon that runs with the same address and port for its capabilities: only it knows what its machine let it do. Rejects
+ * when none answers.
+ */
+export function askCapabilities({ address, port }: DaemonAddress): Promise<string> {
+  const host = ANY.has(address) ? 'localhost' : address
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const asked = request({ host, port, path: '/capabilities', signal: AbortSignal.timeout(PATIENCE_MS) }, (response) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    response.on('error', reject)
+    response.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > MAX_BYTES) return void response.destroy(new Error('the answer is too long'))
+      chunks.push(chunk)
+    })
+    response.on('end', () => {
+      if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString())
+      else reject(new Error(`the answer has status ${response.statusCode}`))
+    })
+  })
+  asked.on('error', reject)
+  asked.end()
+  return promise
+}
+
+const ANY: ReadonlySet<string> = new Set(['::', '0.0.0.0', ''])

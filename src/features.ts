@@ -1,0 +1,44 @@
+import type { Feature } from './capabilities/service.ts'
+import type { Cgroups } from './cgroups/cgroups.ts'
+import type { Config } from './config.ts'
+import type { PortTable } from './ports/port-table.ts'
+
+interface FeatureParts {
+  readonly groups: Cgroups
+  readonly ports: PortTable
+}
+
+/** What depends on the machine or the flags, as the parts themselves say. */
+export function featuresOf(config: Config, { groups, ports }: FeatureParts): () => readonly Feature[] {
+  const { absence } = groups
+  const inGroups = absence ?? `in ${groups.root ?? ''}`
+  const root = process.geteuid?.() === 0
+  const own = `the daemon runs as user ${process.geteuid?.()}`
+  const fixed: readonly Feature[] = [
+    { name: 'cgroups', on: absence === undefined, reason: inGroups },
+    { name: 'freeze', on: absence === undefined, reason: absence === undefined ? inGroups : `no cgroups: ${absence}` },
+    { name: 'other_users', on: root, reason: own },
+    {
+      name: 'metadata_service',
+      on: !config.notFirecracker,
+      reason: config.notFirecracker ? '-isnotfc is given' : '-isnotfc is not given',
+    },
+    {
+      name: 'strict_file_users',
+      on: config.strictFileUsers,
+      reason: `-strict-file-users is ${config.strictFileUsers ? '' : 'not '}given`,
+    },
+    {
+      name: 'kill_on_exit',
+      on: config.killOnExit,
+      reason: `-kill-on-exit is ${config.killOnExit ? '' : 'not '}given`,
+    },
+  ]
+  return () => [...fixed, forwarding(ports)]
+}
+
+function forwarding(ports: PortTable): Feature {
+  const state = ports.forwarding
+  if ('at' in state) return { name: 'forwarding', on: true, reason: `at ${state.at}` }
+  return { name: 'forwarding', on: false, reason: state.why }
+}
