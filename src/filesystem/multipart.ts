@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { Dicer } from '@fastify/busboy'
 import { pump, type Sink } from '../lib/pump.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 
 /** Header lines of one part that are read; forms have two or three. */
 const MAX_HEADER_PAIRS = 64
@@ -10,6 +11,10 @@ const MAX_HEADER_BYTES = 16 * 1024
 const MAX_WAITING_PARTS = 16
 /** Bytes of one part that are parsed ahead of their reader. */
 const BUFFER_BYTES = 256 * 1024
+
+/** Parts in one chunk beyond which it is parsed in pieces, with turns of the event loop in between: each takes some 50 µs. */
+const MANY_PARTS = 64
+const SMALL_PIECE = 1024
 
 /** One part of a form. */
 export interface Part {
@@ -61,7 +66,7 @@ export async function receiveMultipart(source: Readable, options: MultipartOptio
   })
   parser.on('error', (error: Error) => failed.reject(new MalformedForm(error)))
   try {
-    await pump(source, parserSink(parser, parts, failed.promise), options)
+    await pump(source, parserSink(parser, parts, { boundary: options.boundary, failed: failed.promise }), options)
   } catch (error) {
     cancel.abort(error)
     await parts.done().catch(() => {})
@@ -124,21 +129,42 @@ function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown)
   }
 }
 
-function parserSink(parser: Dicer, parts: PartQueue, failed: Promise<never>): Sink {
+function parserSink(parser: Dicer, parts: PartQueue, { boundary, failed }: SinkOptions): Sink {
   // The parser finishes with the closing boundary, which may come well before the end of the body.
   const finished = Promise.withResolvers<void>()
   parser.on('finish', finished.resolve)
+  const slice = createTimeSlice()
+  const delimiter = Buffer.from(`--${boundary}`, 'latin1')
+  // Takes the piece at once, as it never holds a part back.
+  const parse = (piece: Buffer) => {
+    parser.write(piece)
+    const [full, turn] = [parts.full(), slice.next()]
+    return full || turn ? Promise.race([failed, Promise.all([full, turn]).then(() => {})]) : undefined
+  }
+  const parseInPieces = async (chunk: Buffer) => {
+    for (let at = 0; at < chunk.length; at += SMALL_PIECE) await parse(chunk.subarray(at, at + SMALL_PIECE))
+  }
   return {
-    write: (chunk) => {
-      // Takes the chunk at once, as it never holds a part back.
-      parser.write(chunk)
-      const full = parts.full()
-      return full && Promise.race([failed, full])
-    },
+    write: (chunk) => (hasMany(chunk, delimiter) ? parseInPieces(chunk) : parse(chunk)),
     end: async () => {
       parser.end()
       await Promise.race([failed, finished.promise])
       await Promise.race([failed, parts.done()])
     },
   }
+}
+
+interface SinkOptions {
+  readonly boundary: string
+  readonly failed: Promise<never>
+}
+
+/** Whether a chunk has so many delimiters that it takes long to parse. */
+function hasMany(chunk: Buffer, delimiter: Buffer): boolean {
+  let at = -1
+  for (let count = 0; count <= MANY_PARTS; count++) {
+    at = chunk.indexOf(delimiter, at + 1)
+    if (at < 0) return false
+  }
+  return true
 }

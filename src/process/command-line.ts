@@ -38,8 +38,21 @@ const MAX_SHOWN = 200
 
 /** The command line as error messages name it. */
 export function commandLine(config: ProcessConfig): string {
-  const line = [config.cmd, ...config.args].join(' ')
+  let line = config.cmd.slice(0, MAX_SHOWN + 1)
+  for (const arg of config.args) {
+    if (line.length > MAX_SHOWN) break
+    line += ` ${arg.slice(0, MAX_SHOWN)}`
+  }
   return line.length > MAX_SHOWN ? `${line.slice(0, MAX_SHOWN)}…` : line
+}
+
+/** Bytes of one argument or variable, its NUL byte included: MAX_ARG_STRLEN of execve(2). */
+const MAX_ARG_BYTES = 128 * 1024
+
+/** Whether one word of a command is longer than the kernel takes, whatever its characters: it need not be encoded to find out. */
+export function hasTooLongWord({ cmd, args, envs }: ProcessConfig): boolean {
+  if (cmd.length >= MAX_ARG_BYTES || args.some((arg) => arg.length >= MAX_ARG_BYTES)) return true
+  return Object.entries(envs).some(([name, value]) => name.length + 1 + value.length >= MAX_ARG_BYTES)
 }
 
 /** Throws `invalid_argument` for what no program can be started with: no command, NUL bytes in the command line (contract D5, D11). */

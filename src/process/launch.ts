@@ -1,11 +1,12 @@
+import { constants } from 'node:os'
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
-import type { ExitStatus, Spawned, SpawnFailure, SpawnSpec } from '../native/index.ts'
+import { type ExitStatus, type Spawned, SpawnFailure, type SpawnSpec } from '../native/index.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
 import { commandGroup } from './command-group.ts'
-import { checkConfig, environmentOf } from './command-line.ts'
+import { checkConfig, environmentOf, hasTooLongWord } from './command-line.ts'
 import { InputQueue } from './input-queue.ts'
 import { OutputLog } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
@@ -77,6 +78,8 @@ export async function launch(
   checkConfig(config)
   const cwd = resolvePath(config.cwd ?? '', user, deps.defaults.workdir)
   const isHome = !config.cwd && !deps.defaults.workdir
+  if (hasTooLongWord(config))
+    throw await startFailure(request, cwd, new SpawnFailure('exec', constants.errno.E2BIG, 'E2BIG', 0))
   const identity = await identityOf(user, deps.users)
   request.signal.throwIfAborted()
   const stdio = openStdio(request, identity)

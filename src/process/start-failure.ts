@@ -38,9 +38,16 @@ export async function startFailure(request: LaunchRequest, cwd: string, failure:
   })
 }
 
+/** UTF-16 units of a program's path that are repeated, as PATH_MAX. */
+const MAX_SHOWN = 4096
+
+function shortened(path: string): string {
+  return path.length > MAX_SHOWN ? `${path.slice(0, MAX_SHOWN)}…` : path
+}
+
 function stepOf({ config }: LaunchRequest, cwd: string, { stage }: SpawnFailure): string {
   if (stage === 'chdir') return `chdir ${cwd}`
-  return stage === 'clone' || stage === 'exec' ? `fork/exec ${config.cmd}` : stage
+  return stage === 'clone' || stage === 'exec' ? `fork/exec ${shortened(config.cmd)}` : stage
 }
 
 function kindOf({ stage, code }: SpawnFailure): ErrorKind {

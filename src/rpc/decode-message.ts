@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import {
   type DescMessage,
   fromBinary,
@@ -11,6 +12,7 @@ import type { Memory } from '../budget/memory.ts'
 import type { Codec } from '../calls/message-frame.ts'
 import { AppError } from '../errors.ts'
 import { readJson } from '../json/read-json.ts'
+import type { JsonLimits } from '../json/shape.ts'
 import type { Json } from '../json/tree.ts'
 import { fromUtf8 } from '../lib/utf8.ts'
 import { checkBinary } from './binary-limits.ts'
@@ -19,11 +21,14 @@ import { shapeOf } from './message-shape.ts'
 /** Up to this size a JSON text is parsed at once: whatever it says takes a few milliseconds. */
 export const SMALL_JSON = 16 * 1024
 
+/** Larger ones take a turn of the event loop of their own: what is done with so many values takes as long as to decode them. */
+const SMALL_MESSAGE = 64 * 1024
+
 /** Objects within each other: messages have six at most. */
 const MAX_DEPTH = 32
 
 /**
- * Values of a message, by weight: 64 k arguments or 16 k variables of a command. The kernel takes no more than 6 MiB of
+ * Values of a message, by weight: 64 k arguments or 8 k variables of a command. The kernel takes no more than 6 MiB of
  * both; a message with so many is decoded in 30 ms.
  */
 const MAX_VALUES = 64 * 1024
@@ -31,13 +36,16 @@ const MAX_VALUES = 64 * 1024
 /** Bytes of text in a message: execve(2) takes 6 MiB of arguments and variables. */
 const MAX_TEXT = 8 * 1024 * 1024
 
-const limits = { depth: MAX_DEPTH, values: MAX_VALUES, text: MAX_TEXT }
+/** What a message may have. */
+export const MESSAGE_LIMITS: JsonLimits = { depth: MAX_DEPTH, values: MAX_VALUES, text: MAX_TEXT }
 
 /** How a message came, and on whose account it is decoded. */
 export interface DecodeOptions {
   readonly codec: Codec
   readonly memory: Memory
   readonly signal: AbortSignal
+  /** Of JSON; default `MESSAGE_LIMITS`. */
+  readonly limits?: JsonLimits
 }
 
 /**
@@ -49,19 +57,25 @@ export interface DecodeOptions {
 export async function decodeMessage<I extends DescMessage>(
   schema: I,
   bytes: Buffer,
-  { codec, memory, signal }: DecodeOptions,
+  { codec, memory, signal, limits = MESSAGE_LIMITS }: DecodeOptions,
 ): Promise<MessageShape<I>> {
   try {
     if (codec === 'proto') {
       checkMessage(schema, bytes)
-      return fromBinary(schema, bytes, { readUnknownFields: false })
+      const decoded = fromBinary(schema, bytes, { readUnknownFields: false })
+      if (bytes.length > SMALL_MESSAGE) await setImmediate()
+      return decoded
     }
     if (bytes.length <= SMALL_JSON) {
       return fromJsonString(schema, bytes.length === 0 ? '{}' : fromUtf8(bytes), { ignoreUnknownFields: true })
     }
     // Bytes are decoded in place; its texts are there once more while it is built.
     memory.count(Math.min(bytes.length, MAX_TEXT))
-    return fromTree(schema, await readJson(bytes, shapeOf(schema), { limits, signal }))
+    const tree = await readJson(bytes, shapeOf(schema), { limits, signal })
+    await setImmediate()
+    const message = fromTree(schema, tree)
+    await setImmediate()
+    return message
   } catch (error) {
     if (error instanceof AppError) throw error
     const why = error instanceof Error ? error.message : 'malformed'
@@ -71,7 +85,7 @@ export async function decodeMessage<I extends DescMessage>(
 
 /** Throws AppError where `decodeMessage` would for a message in the binary encoding, without building it. */
 export function checkMessage(schema: DescMessage, bytes: Uint8Array): void {
-  checkBinary(schema, bytes, limits)
+  checkBinary(schema, bytes, MESSAGE_LIMITS)
 }
 
 function fromTree<I extends DescMessage>(schema: I, tree: Json): MessageShape<I> {

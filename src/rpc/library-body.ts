@@ -11,7 +11,7 @@ import { bodyFailure } from '../http/body/read-body.ts'
 import type { RequestBodies } from '../http/body/request-bodies.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import { BodyChunks } from './body-chunks.ts'
-import { checkMessage, decodeMessage, SMALL_JSON } from './decode-message.ts'
+import { checkMessage, decodeMessage, MESSAGE_LIMITS, SMALL_JSON } from './decode-message.ts'
 import { checkFlags, knownFlags } from './frame-flags.ts'
 
 /** A call that the library serves. */
@@ -32,8 +32,11 @@ const COMPRESSED = 1
 /** What is no message (the end of a Connect stream) is given to the library as it is, up to this size. */
 const MAX_OTHER_BYTES = 16 * 1024
 
-/** The library decodes base64 at 16 MB/s. Larger inputs come as StreamInput, whose messages can be divided, or in binary. */
-const MAX_JSON_BYTES = 1024 * 1024
+/** The library decodes JSON at 16 MB/s, in one piece. Larger inputs come as StreamInput, whose messages can be divided, or in binary. */
+const MAX_JSON_BYTES = 256 * 1024
+
+/** Of what is known in a message of JSON: the library decodes it once more. */
+const LIBRARY_LIMITS = { ...MESSAGE_LIMITS, values: 16 * 1024, text: MAX_JSON_BYTES }
 
 /**
  * The body of a request as the library may read it, which has one limit for all methods, inflates whatever that allows and decodes
@@ -65,6 +68,8 @@ async function* checkedEnvelopes(call: LibraryCall, signal: AbortSignal): AsyncG
           memory.count(Math.max(0, part.length - copied))
           copied = Math.max(copied, part.length)
           yield part
+          // A large message is divided, and the library decodes each of its pieces at once.
+          await slice.next()
         }
       } finally {
         if (several) memory.release()
@@ -118,12 +123,19 @@ async function checked(
     return framed(0, bytes)
   }
   const { length } = bytes
-  const message = await decodeMessage(method.description.input, bytes, { codec, memory, signal })
+  const { implementation, limit } = method
+  const isDivisible = implementation.kind === 'client stream'
+  if (length > MAX_JSON_BYTES && limit.kind === 'input' && !isDivisible) throw tooLarge(MAX_JSON_BYTES)
+  const message = await decodeMessage(method.description.input, bytes, {
+    codec,
+    memory,
+    signal,
+    limits: LIBRARY_LIMITS,
+  })
   // As it came: the library decodes so little at once.
   if (length <= SMALL_JSON) return framed(0, bytes)
-  const { implementation, limit } = method
-  const pieces = implementation.kind === 'client stream' ? implementation.split(message) : undefined
-  if (pieces === undefined && length > MAX_JSON_BYTES && limit.kind === 'input') throw tooLarge(MAX_JSON_BYTES)
+  const pieces = isDivisible ? implementation.split(message) : undefined
+  if (isDivisible && pieces === undefined && length > MAX_JSON_BYTES) throw tooLarge(MAX_JSON_BYTES)
   return reencoded(method.description, pieces ?? [message])
 }
 

@@ -1,8 +1,8 @@
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
 import { EVERYTHING, type Shape } from '../json/shape.ts'
 
-/** Variables of a command cost four times what its arguments do: objects of many names are slow to build. */
-const MAP_ENTRY_WEIGHT = 4
+/** Variables of a command cost eight times what its arguments do: objects of many names are slow to build. */
+const MAP_ENTRY_WEIGHT = 8
 
 const LEAF: Shape = { ...EVERYTHING, member: () => undefined, item: undefined }
 const BYTES: Shape = { ...LEAF, bytes: true }

@@ -2,12 +2,17 @@ import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import type { User, Users } from './users.ts'
 
+/** UTF-16 units of a path: four times PATH_MAX, as `..` may make it shorter. Cleaning a mebibyte would halt the event loop. */
+const MAX_LENGTH = 16 * 1024
+
 /**
  * Turns a path that a client gave into an absolute one (contract C1 to C6). Empty: `workdir`, else the home; relative
  * and `~`: below the home, cleaned; absolute: as it stands, uncleaned. Nothing is looked up on disk.
- * Throws AppError invalid_argument for `~name`.
+ * Throws AppError invalid_argument for `~name`, and for what is far too long for any path.
  */
 export function resolvePath(path: string, user: User, workdir: string | undefined): string {
+  if (path.length > MAX_LENGTH)
+    throw new AppError('invalid_argument', `path is longer than ${MAX_LENGTH} characters: file name too long`)
   if (path === '') return workdir ? resolvePath(workdir, user, undefined) : user.home
   if (path.startsWith('/')) return path
   if (!path.startsWith('~')) return cleanPath(`${user.home}/${path}`)

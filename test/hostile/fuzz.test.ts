@@ -8,7 +8,7 @@ import { hostileRequest } from './messages.ts'
 import { startProbe } from './probe.ts'
 import { chosenSeed, type Random, seeded } from './random.ts'
 import { rawHttp1, rawHttp2 } from './raw.ts'
-import { FUZZ_MESSAGES, MAX_RESIDENT, WORST_HEALTH_MS } from './scale.ts'
+import { FUZZ_MESSAGES, LONGEST_HALT_MS, MAX_RESIDENT, WORST_HEALTH_MS } from './scale.ts'
 import { createSender, type Sender } from './sender.ts'
 
 /** Requests that are under way at a time. */
@@ -48,16 +48,18 @@ test(`${FUZZ_MESSAGES} messages of every protocol are all answered, and the daem
   })
   sender.close()
   const health = await probe.report()
+  const halts = daemon.halts()
   // Every command that was started ends at once; watchers are of the user, who removes them.
   const idle = async () => JSON.stringify((await call(daemon.url, 'process.Process/List', {})).body)
   await expect.poll(idle, { timeout: 20_000 }).toBe('{}')
   const after = await settled(() => daemon.held(), before)
-  console.log(JSON.stringify({ seed, health, before, after, answers: Object.fromEntries(work.answers) }))
+  console.log(JSON.stringify({ seed, health, halts, before, after, answers: Object.fromEntries(work.answers) }))
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
   // What is logged of failures that nobody has foreseen.
   expect(daemon.stdout().match(/.*failed unexpectedly.*/)?.[0]).toBeUndefined()
   expect(daemon.stderr()).not.toMatch(/\n\s+at /)
   expect(health.worst).toBeLessThan(WORST_HEALTH_MS)
+  expect(halts.longest).toBeLessThan(LONGEST_HALT_MS)
   expect(after.peak).toBeLessThan(MAX_RESIDENT)
   expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + SPARE_DESCRIPTORS)
 })

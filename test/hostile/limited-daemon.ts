@@ -1,10 +1,22 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { mkdir, rmdir, writeFile } from 'node:fs/promises'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
+import { setPriority, tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { expect, type TestContext } from 'vitest'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
 
-const launcher = fileURLToPath(new URL('../../scripts/envd', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Enters the cgroup `$0`, then starts the daemon as `scripts/envd` does, with the monitor of halts. */
+const LAUNCH = `
+  echo $$ >"$0/cgroup.procs"
+  . "${root}/scripts/launch-options"
+  export $launch_env
+  exec "${process.execPath}" $launch_flags --disable-warning=ExperimentalWarning --import "${root}/test/hostile/halt-monitor.ts" "${root}/dist/start.cjs" "$@"
+`
+
+/** The priority that the daemon's unit gives it. */
+const DAEMON_NICE = -20
 
 /** The memory of the smallest sandbox that the daemon is made for. */
 const MEMORY = 512 * 2 ** 20
@@ -24,26 +36,39 @@ export interface Held {
   readonly descriptors: number
 }
 
+/** Turns of the event loop that took the main thread 5 ms or more of processor time. */
+export interface Halts {
+  readonly count: number
+  /** Milliseconds of the longest, 0 if there was none. */
+  readonly longest: number
+}
+
 /** A daemon alone in a cgroup of 512 MB; what it starts is in it as well. Disposing stops it. */
 export interface LimitedDaemon extends Daemon {
   held(): Held
+  /** Since the last call, or the start. */
+  halts(): Halts
 }
 
 /** Starts one. Skips the test, with the reason, where no memory cgroup can be made. */
 export async function startLimited(context: TestContext, args: readonly string[] = []): Promise<LimitedDaemon> {
   const directory = await makeGroup(context)
-  const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+  const halts = `${tmpdir()}/envd-halts-${process.pid}-${performance.now()}`
   const daemon = await startDaemon({
-    launch: ['/bin/sh', '-c', enter, directory, launcher],
+    launch: ['/bin/sh', '-c', LAUNCH, directory],
     args: ['-no-cgroups', ...args],
+    env: { ENVD_HALTS: halts },
   })
+  setPriority(daemon.pid, DAEMON_NICE)
   return {
     ...daemon,
     held: () => heldBy(daemon.pid),
+    halts: () => takeHalts(halts),
     stdout: daemon.stdout,
     stderr: daemon.stderr,
     async [Symbol.asyncDispose]() {
       await daemon[Symbol.asyncDispose]()
+      await rm(halts, { force: true })
       const gone = () => rmdir(directory).catch(() => {})
       await expect.poll(() => gone().then(() => existsSync(directory)), { timeout: 15_000 }).toBe(false)
     },
@@ -62,6 +87,12 @@ async function makeGroup(context: TestContext): Promise<string> {
 
 const yes = () => true
 const no = () => false
+
+function takeHalts(file: string): Halts {
+  const lines = existsSync(file) ? readFileSync(file, 'latin1').trim().split('\n').map(Number) : []
+  writeFileSync(file, '')
+  return { count: lines.length, longest: Math.max(0, ...lines) }
+}
 
 function heldBy(pid: number): Held {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')

@@ -16,3 +16,9 @@ export const P99_HEALTH_MS = 100
 
 /** How long an attack is held once all of it is under way. */
 export const PRESSURE_MS = 2000
+
+/**
+ * What one turn of the event loop may take of the processor, whatever is asked. Twice as much in the reduced form: on a machine that others
+ * use as well, the same work takes longer even in time of the processor, whose caches and cores it shares.
+ */
+export const LONGEST_HALT_MS = WHOLE ? 50 : 100
