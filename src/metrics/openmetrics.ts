@@ -1,13 +1,11 @@
-import type { Metric, OpenMetricsContentType } from 'prom-client'
-import Registry from 'prom-client/lib/registry.js'
 import type { ByteBudget } from '../budget/budget.ts'
 import { LATENCY_BOUNDS, type MethodCalls } from './calls.ts'
 import type { Sample } from './sample.ts'
 
 /** The content type of `toOpenMetrics`. */
-export const OPENMETRICS_TYPE: OpenMetricsContentType = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
+export const OPENMETRICS_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
 
-/** One metric, as the writer takes it. */
+/** One metric family (OpenMetrics 1.0, section 4.4). */
 interface Family {
   /** A counter's without `_total`. */
   readonly name: string
@@ -18,12 +16,12 @@ interface Family {
 
 interface Value {
   readonly value: number
-  readonly labels: Readonly<Record<string, string | number>>
+  readonly labels: Readonly<Record<string, string>>
   /** Default: the family's. */
   readonly metricName?: string
 }
 
-/** What is told beside the latest sample. */
+/** What the text has besides the latest sample. */
 export interface Told {
   readonly version: string
   readonly methods: ReadonlyMap<string, MethodCalls>
@@ -31,20 +29,32 @@ export interface Told {
 }
 
 /** The latest sample and the RPCs so far as OpenMetrics text (OpenMetrics 1.0), with names as Prometheus has them. */
-export function toOpenMetrics(sample: Sample, told: Told): Promise<string> {
-  const registry = new Registry<OpenMetricsContentType>()
-  registry.setContentType(OPENMETRICS_TYPE)
-  for (const family of [
+export function toOpenMetrics(sample: Sample, told: Told): string {
+  const families = [
     ...sampleFamilies(sample),
     buildInfo(told.version),
     ...budgetFamilies(told.budget),
     ...callFamilies(told.methods),
-  ]) {
-    const metric = { ...family, get: async () => family }
-    // The writer asks nothing else of a metric.
-    registry.registerMetric(metric as unknown as Metric)
-  }
-  return registry.metrics()
+  ]
+  return `${families.flatMap(linesOf).join('\n')}\n# EOF\n`
+}
+
+function linesOf({ name, help, type, values }: Family): string[] {
+  const sampleName = type === 'counter' ? `${name}_total` : name
+  return [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} ${type}`,
+    ...values.map(({ metricName = sampleName, labels, value }) => `${metricName}${labelText(labels)} ${value}`),
+  ]
+}
+
+function labelText(labels: Value['labels']): string {
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}="${escaped(value)}"`)
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')
 }
 
 /** How a figure of the sample is written. */

@@ -3,9 +3,12 @@ import { statusOf } from '../http/app/error-response.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 
+/** The codes of Connect: a new kind of error that is none does not compile until `codeOf` maps it. */
+export type ConnectCode = Exclude<ErrorKind, 'no_space' | 'not_acceptable' | 'budget_spent' | 'too_large' | 'stalled'>
+
 /** An error in the words of Connect, as a unary body or the last frame of a stream has it. */
 export interface WireError {
-  readonly code: string
+  readonly code: ConnectCode
   readonly message: string
 }
 
@@ -31,9 +34,7 @@ export function httpStatus({ kind }: AppError): number {
   return statusOf(codeOf(kind))
 }
 
-function codeOf(
-  kind: ErrorKind,
-): Exclude<ErrorKind, 'no_space' | 'not_acceptable' | 'budget_spent' | 'too_large' | 'stalled'> {
+function codeOf(kind: ErrorKind): ConnectCode {
   if (kind === 'no_space' || kind === 'budget_spent' || kind === 'too_large') return 'resource_exhausted'
   if (kind === 'stalled') return 'deadline_exceeded'
   return kind === 'not_acceptable' ? 'invalid_argument' : kind

@@ -3,13 +3,26 @@ import type { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { AccessLog, Operation } from './access-log.ts'
 import type { CallDeps } from './call-deps.ts'
-import { toAppError, wireError } from './call-error.ts'
+import { type ConnectCode, toAppError, wireError } from './call-error.ts'
 import { operationKey } from './operation.ts'
 
-/** The library's number of a code by its name on the wire: `not_found`. */
-const codes = new Map(
-  Object.entries(Code).flatMap(([name, code]) => (typeof code === 'number' ? [[wireName(name), code] as const] : [])),
-)
+/** The library's number of a code. A new code does not compile until it is here. */
+const CODES: Readonly<Record<ConnectCode, Code>> = {
+  canceled: Code.Canceled,
+  unknown: Code.Unknown,
+  invalid_argument: Code.InvalidArgument,
+  deadline_exceeded: Code.DeadlineExceeded,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  permission_denied: Code.PermissionDenied,
+  resource_exhausted: Code.ResourceExhausted,
+  failed_precondition: Code.FailedPrecondition,
+  aborted: Code.Aborted,
+  unimplemented: Code.Unimplemented,
+  internal: Code.Internal,
+  unavailable: Code.Unavailable,
+  unauthenticated: Code.Unauthenticated,
+}
 
 function wireName(name: string): string {
   return name.replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase()
@@ -18,7 +31,7 @@ function wireName(name: string): string {
 /** An AppError as the library wants it. */
 export function connectError(error: AppError): ConnectError {
   const { code, message } = wireError(error)
-  return new ConnectError(message, codes.get(code) ?? Code.Unknown)
+  return new ConnectError(message, CODES[code])
 }
 
 /** What the client is told (`toAppError`), as the library wants it; the library's own errors stay as they are. */

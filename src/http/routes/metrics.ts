@@ -26,7 +26,7 @@ export function metricsRoute(app: FastifyInstance, { sampler, live, calls, budge
     const sample = latest(sampler)
     if (sample === undefined) return reply.code(500).send()
     const [type, text] = open
-      ? [OPENMETRICS_TYPE, await toOpenMetrics(sample, { version: VERSION, methods: calls.methods, budget })]
+      ? [OPENMETRICS_TYPE, toOpenMetrics(sample, { version: VERSION, methods: calls.methods, budget })]
       : ['application/json', toMetricsJson(sample, live())]
     return reply.header('content-type', type).send(Buffer.from(text))
   })
