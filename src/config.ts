@@ -60,7 +60,7 @@ export interface ForwardConfig {
 }
 
 /** What the command line asks for. */
-export type Command =
+type Command =
   | { readonly kind: 'run'; readonly config: Config }
   | { readonly kind: 'version' }
   | { readonly kind: 'commit' }

@@ -27,7 +27,7 @@ export interface LogLine {
 }
 
 /** Takes lines. `write` must not block or throw. */
-export interface LogSink {
+interface LogSink {
   /** The lowest level it wants. */
   readonly level: LogLevel
   write(line: LogLine): void

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Script } from 'node:vm'
 
 /** The daemon's program, compiled but not run. */
-export interface Program {
+interface Program {
   readonly script: Script
   /** Runs it in this process, which has the arguments and the environment of the daemon. */
   run(): void

@@ -1,17 +1,7 @@
 import { AppError } from '../errors.ts'
 
 /** What bytes wait for: one label per place that holds them. */
-export const BUDGET_KINDS = [
-  'body',
-  'input',
-  'frame',
-  'download',
-  'upload',
-  'watch',
-  'listing',
-  'events',
-  'command',
-] as const
+const BUDGET_KINDS = ['body', 'input', 'frame', 'download', 'upload', 'watch', 'listing', 'events', 'command'] as const
 
 /** One of `BUDGET_KINDS`. */
 export type BudgetKind = (typeof BUDGET_KINDS)[number]

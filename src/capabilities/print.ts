@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 
 /** Who answers: the address and port that the daemon listens on. */
-export interface DaemonAddress {
+interface DaemonAddress {
   readonly address: string
   readonly port: number
 }

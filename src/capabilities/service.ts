@@ -11,7 +11,7 @@ export interface Feature {
 }
 
 /** What the daemon can. */
-export interface CapabilitiesDeps {
+interface CapabilitiesDeps {
   readonly commit: string
   readonly compatibilityVersion: string
   /** As of the call. */

@@ -37,7 +37,7 @@ export interface Cgroups {
 }
 
 /** `cgroupRoot` is an existing directory of a cgroup2, else there are none. */
-export type CgroupFlags = Pick<Config, 'cgroupRoot' | 'noCgroups'>
+type CgroupFlags = Pick<Config, 'cgroupRoot' | 'noCgroups'>
 
 /** CGROUP2_SUPER_MAGIC of statfs(2). */
 const CGROUP2 = 0x63677270

@@ -29,7 +29,7 @@ export interface SupervisorConfig {
 }
 
 /** What is repeated after readiness. */
-export interface LiveConfig {
+interface LiveConfig {
   /** Undefined: the ready command, if one is given. */
   readonly command: string | undefined
   /** Milliseconds between two runs; 0: none. */

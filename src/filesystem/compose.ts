@@ -18,7 +18,7 @@ import { withWriteSlot } from './write-semaphore.ts'
 import { writeWhole } from './write-whole.ts'
 
 /** A file to be joined. */
-export interface ComposeSource {
+interface ComposeSource {
   /** As the client wrote it; for the text of errors. */
   readonly given: string
   /** The absolute path. Throws AppError. */
@@ -26,7 +26,7 @@ export interface ComposeSource {
 }
 
 /** What becomes of which files. */
-export interface ComposeOptions {
+interface ComposeOptions {
   /** In the order of their content; one may be there twice. */
   readonly sources: readonly ComposeSource[]
   /** Destination, absolute. */

@@ -35,7 +35,7 @@ const PRIVATE_FILE = 0o600
 const PRIVATE_DIRECTORY = 0o700
 
 /** A move between filesystems. Both paths are absolute. */
-export interface MoveAcross {
+interface MoveAcross {
   readonly source: string
   readonly destination: string
   readonly owner: Actor

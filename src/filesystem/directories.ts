@@ -5,7 +5,7 @@ import { type Owner, ownerRefusal } from './ownership.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** Something that is no directory stands where one is needed. */
-export class NotADirectory extends Error {
+class NotADirectory extends Error {
   constructor(path: string) {
     super(`path is a file: ${path}`)
     this.name = 'NotADirectory'

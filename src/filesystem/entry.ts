@@ -55,7 +55,7 @@ export async function readEntryInfo(path: string, users: Users, actor?: Actor): 
 }
 
 /** What an entry is called; names that are not UTF-8 have got U+FFFD in them. */
-export interface EntryNames {
+interface EntryNames {
   readonly path: string
   readonly name: string
   readonly owner: string

@@ -22,7 +22,7 @@ interface LevelOptions {
 }
 
 /** A directory whose entries are read as they are taken. */
-export interface Level {
+interface Level {
   /** The next entry in byte order, undefined after the last one. */
   next(): Promise<RawEntry | undefined>
   /** Gives back what the names take. */

@@ -15,7 +15,7 @@ import { openLevel } from './list-level.ts'
 const PIECE_ENTRIES = 50
 
 /** What to list. */
-export interface ListOptions {
+interface ListOptions {
   /** Absolute. */
   readonly path: string
   /** Levels below the path, at least 1. */

@@ -13,7 +13,7 @@ import { withWriteSlot } from './write-semaphore.ts'
 const NO_ATTRIBUTES = '\0'
 
 /** What goes where. Both paths are absolute. */
-export interface MoveOptions {
+interface MoveOptions {
   readonly source: string
   readonly destination: string
   /** Of the parents that are made. */

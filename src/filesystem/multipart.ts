@@ -26,7 +26,7 @@ export interface Part {
 type OnPart = (part: Part, signal: AbortSignal) => Promise<void>
 
 /** How a form is received. */
-export interface MultipartOptions {
+interface MultipartOptions {
   readonly boundary: string
   /** Called for one part after the other; must read the body to its end (or `resume` it), or reject. The signal ends it. */
   readonly onPart: OnPart

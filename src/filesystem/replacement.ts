@@ -6,7 +6,7 @@ import { emptyFile } from './open-anew.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** What is to be replaced. */
-export interface ReplacementOptions {
+interface ReplacementOptions {
   /** The open target, which has its old content. */
   readonly fd: number
   /** Bytes that will come, as far as is known: a target whose disk has no room for both contents is written at once. */

@@ -4,7 +4,7 @@ import type { AccessToken } from './access-token.ts'
 import type { MetadataLook } from './sandbox-metadata.ts'
 
 /** Who decides. */
-export interface Authority {
+interface Authority {
   readonly token: AccessToken
   readonly look: MetadataLook
 }

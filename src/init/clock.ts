@@ -18,8 +18,7 @@ export interface Clock {
   adjust(wanted: bigint): void
 }
 
-/** What a clock needs. */
-export interface ClockOptions {
+interface ClockOptions {
   readonly log: Log
   /** Sets CLOCK_REALTIME (`native/index.ts`); throws with `code`. */
   readonly setClock: (seconds: number, nanoseconds: number) => void

@@ -9,10 +9,10 @@ import type { InitRequest } from './request.ts'
 import type { MetadataLook, SandboxMetadata } from './sandbox-metadata.ts'
 
 /** What came of a request: applied (or too old to matter, which is success as well), or why its token was refused. */
-export type InitOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string }
+type InitOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
 /** One call, beside what it asks for. */
-export interface InitCall {
+interface InitCall {
   /** Aborts when the client is gone. */
   readonly signal: AbortSignal
   /** Takes how well a freeze held (contract F3), once the call is authorised; whatever comes of it then. */

@@ -9,7 +9,7 @@ const FIRST_PRINTABLE = 0x20
 const PIECE = 16 * 1024
 
 /** What becomes of a string: nothing, its text, or the bytes that it is the base64 of. */
-export type StringForm = 'skip' | 'text' | 'bytes'
+type StringForm = 'skip' | 'text' | 'bytes'
 
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/
 const NO_BASE64 = /[\s=]+/g

@@ -1,5 +1,5 @@
 /** What a log line may say of an unexpected error. */
-export interface ErrorFields {
+interface ErrorFields {
   /** The class of the error, or the type of what was thrown instead of one. */
   readonly error: string
   /** `ENOENT`, `ERR_INVALID_ARG_VALUE` and their like. */

@@ -1,5 +1,5 @@
 /** A running measurement of how late timers fire. */
-export interface EventLoopDelay {
+interface EventLoopDelay {
   /** Stops measuring and returns the largest delay of a timer so far, in milliseconds. */
   stop(): number
 }

@@ -28,7 +28,7 @@ type ValueOf<S extends FlagSpec> = S extends { readonly type: 'bool' }
 export type FlagValues<F extends Record<string, FlagSpec>> = { [K in keyof F]: ValueOf<F[K]> }
 
 /** The values of all flags, or what is wrong with the command line. */
-export type ParsedFlags<F extends Record<string, FlagSpec>> =
+type ParsedFlags<F extends Record<string, FlagSpec>> =
   | { readonly ok: true; readonly values: FlagValues<F>; readonly usage: string }
   | { readonly ok: false; readonly problem: string; readonly usage: string }
 

@@ -16,7 +16,7 @@ export interface LineQueue<Line> {
 const MIN_COMPACTION = 1024
 
 /** What bounds a queue. */
-export interface LineQueueOptions<Line> {
+interface LineQueueOptions<Line> {
   /** The same for a line whenever it is asked. */
   readonly bytesOf: (line: Line) => number
   /** Of all lines together. */

@@ -9,7 +9,7 @@ export interface Sink {
 }
 
 /** Time limit and cancellation of a transfer. */
-export interface PumpOptions {
+interface PumpOptions {
   readonly signal?: AbortSignal
   /** Milliseconds without a byte, while the sink waits for one, after which the transfer fails; undefined: for ever. */
   readonly idleMs?: number | undefined

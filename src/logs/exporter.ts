@@ -14,7 +14,7 @@ export interface LogTarget {
 }
 
 /** Sends log lines to the platform's collector, in order, each in a request of its own (contract G30, G31). */
-export interface LogExporter {
+interface LogExporter {
   /** Never blocks, never throws; the oldest lines give way to new ones. */
   write(line: LogLine): void
   /**

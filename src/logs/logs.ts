@@ -16,7 +16,7 @@ export interface Logs {
 }
 
 /** What is wanted. */
-export interface LogsOptions {
+interface LogsOptions {
   /** All lines on standard output, not only warnings and errors. */
   readonly verbose: boolean
   /** Every line is kept for the platform's collector until `configure` tells where that is. */

@@ -5,7 +5,7 @@ import { errnoOf } from '../errors.ts'
 import { createLineQueue, type LineQueue } from '../lib/line-queue.ts'
 
 /** Lines on a descriptor, written in order and behind the caller's back. */
-export interface Output {
+interface Output {
   /** Takes a line with its line feed. Never blocks, never throws; while nobody reads, the oldest lines give way. */
   write(line: string): void
   /** Resolves when all is written, or after so many milliseconds. */

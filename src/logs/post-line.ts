@@ -11,7 +11,7 @@ export interface Collector {
 }
 
 /** How long a post may take. */
-export interface PostOptions {
+interface PostOptions {
   readonly timeoutMs: number
   /** Aborts when nobody waits for it any more. */
   readonly signal: AbortSignal

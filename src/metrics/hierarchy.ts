@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 
 /** A controller that can limit what a container gets. */
-export type Controller = 'memory' | 'cpu' | 'cpuacct'
+type Controller = 'memory' | 'cpu' | 'cpuacct'
 
 /** The directories of the daemon's own cgroup and of those around it, the innermost first. */
 export interface Lineage {

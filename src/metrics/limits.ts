@@ -11,7 +11,7 @@ export interface Limit {
 }
 
 /** What cgroups leave to the daemon. Undefined: all that the machine has. */
-export interface Limits {
+interface Limits {
   readonly memory: Limit | undefined
   readonly cpu: Limit | undefined
 }

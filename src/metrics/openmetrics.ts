@@ -22,7 +22,7 @@ interface Value {
 }
 
 /** What the text has besides the latest sample. */
-export interface Told {
+interface Told {
   readonly version: string
   readonly methods: ReadonlyMap<string, MethodCalls>
   readonly budget: Pick<ByteBudget, 'total' | 'usage' | 'refusals'>

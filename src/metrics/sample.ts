@@ -105,7 +105,7 @@ export const NO_SAMPLE: Sample = {
 const MIB = 2 ** 20
 
 /** The CPUs that the platform asks for; all 0 outside microVMs. */
-export interface CpuTarget {
+interface CpuTarget {
   /** CPUs that can be online. */
   readonly possible: number
   /** CPUs that shall be online; 0: nobody asked. */

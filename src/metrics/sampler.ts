@@ -15,8 +15,7 @@ const WINDOW_SLACK_MS = 200
 /** What the first and the last sample may take; a source that hangs must hold up neither start nor shutdown. */
 const PATIENCE_MS = 250
 
-/** What a sampler needs. */
-export interface SamplerOptions {
+interface SamplerOptions {
   /** Closed by the sampler at its end. */
   readonly resources: ResourceReader
   readonly activity: () => Activity

@@ -44,7 +44,7 @@ export function* unpackEntries(packed: Buffer): Generator<RawEntry> {
 }
 
 /** What `openToWrite` found. */
-export interface Opened {
+interface Opened {
   /** The caller closes it. Undefined: `mode` is not that of a regular file, and nothing was opened. */
   readonly fd: number | undefined
   /** st_mode. */

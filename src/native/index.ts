@@ -1,7 +1,7 @@
 import { loadAddon } from './load.ts'
 
 /** Where the child stood when a start failed; the errno belongs to exactly this step. */
-export type SpawnStage =
+type SpawnStage =
   | 'prepare'
   | 'clone'
   | 'cgroup'

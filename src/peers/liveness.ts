@@ -15,7 +15,7 @@ const ALWAYS = { proofTime: 120_000, askInterval: 30_000 }
 const ROUND = 60_000
 
 /** Finds connections whose peers are gone, and resets them. */
-export interface PeerLiveness {
+interface PeerLiveness {
   /** Call when the machine may have been restored from a snapshot: probes every connection. Returns at once; may be repeated. */
   resumed(): void
 }

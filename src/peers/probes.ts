@@ -18,7 +18,7 @@ const MIN_QUESTIONS = 4
 const BATCH = 64
 
 /** Tests whether the peers of connections are still there. */
-export interface PeerProbes {
+interface PeerProbes {
   /**
    * Starts a probe of each of these connections. One whose peer sends nothing for `proofTime`, not even a requested
    * acknowledgement, is reset; a peer that only does not read answers through its kernel. Returns at once. A connection

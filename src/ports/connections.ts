@@ -16,7 +16,7 @@ export interface Connections {
  * Connections of all forwards together, twice the thousand that are promised. Each takes two descriptors and, with both sides
  * stalled, 256 KiB.
  */
-export const MAX_CONNECTIONS = 2_048
+const MAX_CONNECTIONS = 2_048
 
 /** Makes the list of connections. The log gets a line when the limit is met, and again only after half of them were gone. */
 export function createConnections(log: Log, limit = MAX_CONNECTIONS): Connections {

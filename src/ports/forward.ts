@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net'
 import type { Connections } from './connections.ts'
 
 /** Where a forward listens, and who relays what it takes. */
-export interface ForwardOptions {
+interface ForwardOptions {
   readonly address: string
   readonly port: number
   readonly connections: Connections

@@ -13,7 +13,7 @@ export interface Owner {
 }
 
 /** Bounds of a search. */
-export interface SearchOptions {
+interface SearchOptions {
   /** Milliseconds after which it gives what it has found. */
   readonly limitMs: number
   readonly signal: AbortSignal

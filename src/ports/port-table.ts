@@ -22,8 +22,7 @@ export interface ListeningPort {
   readonly reach: Reach
 }
 
-/** What the table needs. */
-export interface PortTableDeps {
+interface PortTableDeps {
   readonly readSockets: ReadSockets
   readonly forwards: Forwards
   readonly users: Pick<Users, 'nameOf'>

@@ -8,7 +8,7 @@ export type ReadSockets = () => Promise<ListeningSocket[]>
 export const MAX_SOCKETS = 4_096
 
 /** Where sockets are read from. */
-export interface SocketSources {
+interface SocketSources {
   /** `listeningSockets` of the addon. */
   readonly diag: (limit: number) => Promise<Buffer>
   /** Directory of tcp and tcp6. */

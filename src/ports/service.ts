@@ -6,7 +6,7 @@ import { Family, type Filter, type ListenerSchema } from '../gen/ports/ports_pb.
 import type { ListeningPort, PortTable } from './port-table.ts'
 
 /** A listener as clients are told of it. */
-export type ListenerMessage = MessageInitShape<typeof ListenerSchema>
+type ListenerMessage = MessageInitShape<typeof ListenerSchema>
 
 /** One item of a watch stream. The snapshot comes first. */
 export type PortItem =
@@ -18,7 +18,7 @@ export type PortItem =
 export type PortsService = ReturnType<typeof createPortsService>
 
 /** Which listeners a client wants; undefined: all. */
-export type PortFilter = Pick<Filter, 'port' | 'command'> | undefined
+type PortFilter = Pick<Filter, 'port' | 'command'> | undefined
 
 /**
  * Makes the service.

@@ -4,7 +4,7 @@ import type { User } from '../users/users.ts'
 import type { ProcessConfig } from './process.ts'
 
 /** Where the variables of a command come from, weakest first. */
-export interface EnvironmentSources {
+interface EnvironmentSources {
   /** PATH of the daemon. */
   readonly path: string
   readonly user: User

@@ -53,7 +53,7 @@ export function toInfo({ pid, tag, config }: RunningProcess): MessageInitShape<t
 }
 
 /** Bytes of one stream, on their way into a DataEvent. */
-export interface Output {
+interface Output {
   readonly stream: StreamName
   readonly bytes: Uint8Array
 }

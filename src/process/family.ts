@@ -21,7 +21,7 @@ export interface Lineage {
 export const newMarker = randomUuid
 
 /** What came of one run of a service: start times by pid (`startTimeOf`). */
-export type Family = ReadonlyMap<number, string>
+type Family = ReadonlyMap<number, string>
 
 /** Of a process's environment; the marker is among its first variables, unless a program has written its own. */
 const MAX_ENVIRONMENT = 128 * 1024

@@ -27,7 +27,7 @@ const CHUNK_OVERHEAD_BYTES = 256
 const PAUSE_BYTES = 1024 * 1024
 
 /** How an OutputLog is made. */
-export interface OutputLogOptions {
+interface OutputLogOptions {
   readonly share: WindowShare
   readonly pool: SlabPool
   /** Milliseconds after which a reader that takes nothing, while output waits, is ended. */

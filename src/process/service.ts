@@ -29,7 +29,7 @@ import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
 
 /** What the process service works with. */
-export interface ProcessServiceDeps extends LaunchDeps {
+interface ProcessServiceDeps extends LaunchDeps {
   readonly registry: Registry
   readonly budget: ByteBudget
   readonly gate: StartGate
@@ -37,10 +37,10 @@ export interface ProcessServiceDeps extends LaunchDeps {
 }
 
 /** What to start; as whom, the caller says. */
-export type CommandRequest = Omit<LaunchRequest, 'user' | 'signal'>
+type CommandRequest = Omit<LaunchRequest, 'user' | 'signal'>
 
 /** A process that was just started, and a reader that was there before its first byte. */
-export interface Running {
+interface Running {
   readonly process: RunningProcess
   readonly reader: OutputReader
 }

@@ -32,7 +32,7 @@ export interface Stdio {
 export type Owner = { readonly uid: number; readonly gid: number } | undefined
 
 /** Of the pipes of a command. */
-export interface PipeOptions {
+interface PipeOptions {
   /** A pipe for its input, else it reads end of file. */
   readonly stdin: boolean
   /** See `LaunchRequest.outlives`. */

@@ -13,7 +13,7 @@ export interface Operation {
 }
 
 /** What a call took and gave, as far as it is known. Never anything of it. */
-export interface CallSizes {
+interface CallSizes {
   readonly request_bytes?: number | undefined
   readonly response_bytes?: number | undefined
 }

@@ -3,7 +3,7 @@ import type { Collected } from '../http/body/collected.ts'
 import { Stalled } from '../lib/pump.ts'
 
 /** How a body is waited for. */
-export interface ChunkOptions {
+interface ChunkOptions {
   /** Milliseconds without a byte after which reading fails. */
   readonly stallMs: number
   /** Between two messages it may be silent for ever. */

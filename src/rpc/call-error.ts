@@ -7,7 +7,7 @@ import type { Log } from '../log.ts'
 export type ConnectCode = Exclude<ErrorKind, 'no_space' | 'not_acceptable' | 'budget_spent' | 'too_large' | 'stalled'>
 
 /** An error in the words of Connect, as a unary body or the last frame of a stream has it. */
-export interface WireError {
+interface WireError {
   readonly code: ConnectCode
   readonly message: string
 }

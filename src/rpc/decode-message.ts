@@ -40,7 +40,7 @@ const MAX_TEXT = 8 * 1024 * 1024
 export const MESSAGE_LIMITS: JsonLimits = { depth: MAX_DEPTH, values: MAX_VALUES, text: MAX_TEXT }
 
 /** How a message came, and on whose account it is decoded. */
-export interface DecodeOptions {
+interface DecodeOptions {
   readonly codec: Codec
   readonly memory: Memory
   readonly signal: AbortSignal

@@ -5,7 +5,7 @@ import { parseMediaType } from '../http/body/media-type.ts'
 import { parseTimeout } from './deadline.ts'
 
 /** What a method takes and gives, as far as its content types differ. */
-export type MethodKind = 'unary' | 'stream'
+type MethodKind = 'unary' | 'stream'
 
 /** The kind of a method. */
 export function kindOf({ description }: TableMethod): MethodKind {

@@ -15,7 +15,7 @@ import { checkMessage, decodeMessage, MESSAGE_LIMITS, SMALL_JSON } from './decod
 import { checkFlags, knownFlags } from './frame-flags.ts'
 
 /** A call that the library serves. */
-export interface LibraryCall {
+interface LibraryCall {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly method: TableMethod

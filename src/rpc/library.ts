@@ -21,7 +21,7 @@ import { operationValues } from './operation.ts'
 import { requestCaller } from './request-caller.ts'
 
 /** A request of the daemon's app that the library is to answer. */
-export interface LibraryRequest {
+interface LibraryRequest {
   readonly method: TableMethod
   readonly request: FastifyRequest
   readonly reply: FastifyReply

@@ -23,7 +23,7 @@ const COPIES = 2
 type Parts = AsyncGenerator<MessageInitShape<DescMessage>, void>
 
 /** How a list is encoded. */
-export interface ListEncoding extends Pick<TableMethod, 'reduce'> {
+interface ListEncoding extends Pick<TableMethod, 'reduce'> {
   /** JSON name of the field that is the list. */
   readonly field: string
   readonly output: DescMessage

@@ -5,7 +5,7 @@ import type { StreamFrames } from '../budget/unread-frames.ts'
 export type RawResponse = ServerResponse
 
 /** How frames are written. */
-export interface WriteOptions {
+interface WriteOptions {
   /** Aborts when nobody waits for more: the client left, or its stream was ended from the other side. */
   readonly signal: AbortSignal
   /** The kernel has the frame; its memory may be written again. Not called for frames that were never sent. */

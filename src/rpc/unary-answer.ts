@@ -19,7 +19,7 @@ export interface UnaryAnswer {
 }
 
 /** What an answer is sent with. */
-export interface AnswerContext extends Pick<CallDeps, 'budget' | 'compressors'> {
+interface AnswerContext extends Pick<CallDeps, 'budget' | 'compressors'> {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
   /** Cuts off an answer that is sent in pieces. */

@@ -10,7 +10,7 @@ import { listAnswer } from './list-answer.ts'
 import type { UnaryAnswer } from './unary-answer.ts'
 
 /** A request as it came, inflated, and the memory that it may take. */
-export interface RequestBytes {
+interface RequestBytes {
   readonly bytes: Buffer
   readonly codec: Codec
   readonly memory: Memory

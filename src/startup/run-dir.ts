@@ -4,7 +4,7 @@ import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 
 /** What the run directory is to contain. */
-export interface RunDirOptions {
+interface RunDirOptions {
   readonly dir: string
   readonly notFirecracker: boolean
   readonly log: Log

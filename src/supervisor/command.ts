@@ -19,7 +19,7 @@ export interface CommandDeps {
 }
 
 /** A script for a login shell, and how it shows. */
-export interface CommandSpec {
+interface CommandSpec {
   readonly script: string
   /** In `List`. */
   readonly tag: string

@@ -3,7 +3,7 @@ import type { FailedAttempt } from './cause.ts'
 import { type AttemptOptions, attempt } from './ready-loop.ts'
 
 /** A live command and its pace. */
-export interface LiveOptions extends AttemptOptions {
+interface LiveOptions extends AttemptOptions {
   /** Milliseconds between two attempts. */
   readonly interval: number
 }

@@ -6,7 +6,7 @@ import type { Log } from '../log.ts'
 import { startTimeOf } from '../process/start-time.ts'
 
 /** A process, named for good. */
-export interface ProcessName {
+interface ProcessName {
   readonly pid: number
   /** See `startTimeOf`. */
   readonly startTime: string

@@ -9,7 +9,7 @@ import type { Status } from './status.ts'
 import type { Supervisor } from './supervisor.ts'
 
 /** A status as clients are told of it. */
-export type StatusMessage = MessageShape<typeof StatusSchema>
+type StatusMessage = MessageShape<typeof StatusSchema>
 
 /** One item of a Watch stream; the first is a status. */
 export type WatchItem = { readonly kind: 'status'; readonly status: StatusMessage } | { readonly kind: 'keepalive' }

@@ -25,7 +25,7 @@ export interface Status {
 }
 
 /** What a reason is made of, beside the state. */
-export interface ReasonContext {
+interface ReasonContext {
   readonly service: string
   readonly timing: Timing
   /** What keeps it waiting. */

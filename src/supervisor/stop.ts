@@ -30,7 +30,7 @@ export async function stopCommand({ process, born, marker, group }: Command, gra
  * Ends a command with its session: SIGTERM, and SIGKILL for what is left after `grace` milliseconds. Resolves when nobody is
  * left, or 2 s after SIGKILL. What ignores SIGHUP is left alone, as by every kill.
  */
-export async function stopSession(process: RunningProcess, grace: number): Promise<void> {
+async function stopSession(process: RunningProcess, grace: number): Promise<void> {
   if (!(await process.hasSession())) return
   if (await endsWithin(process, 'SIGTERM', grace)) return
   await endsWithin(process, 'SIGKILL', KILL_GRACE_MS)

@@ -10,7 +10,7 @@ export interface Defaults {
 }
 
 /** What the flags say about the defaults. */
-export interface DefaultsOptions {
+interface DefaultsOptions {
   readonly user: string
   readonly workdir: string | undefined
   readonly notFirecracker: boolean

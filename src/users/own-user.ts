@@ -14,7 +14,7 @@ export async function ownName(users: Users, own: User): Promise<string> {
 }
 
 /** What the configuration says of users. */
-export interface UserSettings {
+interface UserSettings {
   /** Of the daemon's own user, where /etc/passwd does not know it. */
   readonly home: string
   /** Empty: the daemon's own. */

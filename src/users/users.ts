@@ -38,7 +38,7 @@ interface GroupTable {
 }
 
 /** Where users come from. */
-export interface UsersOptions {
+interface UsersOptions {
   readonly passwd?: string
   readonly group?: string
   /** Found under its name where the file does not have it: containers run programs as users that no file knows. */

@@ -5,7 +5,7 @@ import type { Armed, Inotify } from './inotify.ts'
 import { type NodeSink, type Settlement, TreeNode } from './tree-node.ts'
 
 /** What the branches of a tree need. */
-export interface BranchesOptions {
+interface BranchesOptions {
   readonly inotify: Inotify
   /** Real path of the tree's root, as bytes. */
   readonly path: Buffer

@@ -9,7 +9,7 @@ export const MAX_BUFFERED_CHANGES = 65_536
 const CHANGE_BYTES = 72
 
 /** How a buffer is made. */
-export interface BufferOptions {
+interface BufferOptions {
   /** Takes the memory of the changes; released by `close`. Default: they are not counted. */
   readonly hold?: Hold
   /** Changes that are kept at most; default: 65,536. */

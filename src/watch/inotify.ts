@@ -16,12 +16,12 @@ export interface InotifyListener {
 }
 
 /** Who wants to hear that the kernel's queue overflowed. */
-export interface OverflowListener {
+interface OverflowListener {
   overflowed(seq: number): void
 }
 
 /** Which directories to watch. */
-export interface ArmRequest {
+interface ArmRequest {
   /** Real path, as bytes. */
   readonly root: Uint8Array
   /** Path of the directory below the root, as bytes; empty: the root itself. */
@@ -61,8 +61,7 @@ const MAX_LIST_BYTES = FIRST_LIST_BYTES * LIST_GROWTH ** 4
 
 const EAGAIN = -11
 
-/** What the instance needs. */
-export interface InotifyOptions {
+interface InotifyOptions {
   readonly log: Log
   /** The instance is opened after it has settled: the kernel's limits are read then. It never rejects. */
   readonly ready?: Promise<void>

@@ -11,8 +11,7 @@ const MAX_WAITING = 65_536
 /** A file with what is known of it, here and where it is looked at every 2 seconds, beside its name. */
 const FILE_BYTES = 4_096
 
-/** What merging needs. */
-export interface MergeOptions {
+interface MergeOptions {
   /** The watched directory, absolute. */
   readonly path: string
   /** Takes the memory of all files; released by `close`. */

@@ -9,7 +9,7 @@ import type { Watcher, WatchOptions } from './watcher.ts'
 const POLL_INTERVAL_MS = 2_000
 
 /** A directory on a network mount. */
-export interface NetworkTarget {
+interface NetworkTarget {
   /** Links resolved, as bytes. */
   readonly real: Buffer
   readonly deps: SharedTreesDeps

@@ -37,14 +37,14 @@ interface Poller {
 }
 
 /** What the creator of a watcher wants to have back with every poll. */
-export interface PollContext {
+interface PollContext {
   /** The watched path, as the client named it. */
   readonly path: string
   readonly includeEntry: boolean
 }
 
 /** What a poll gives. */
-export interface Polled extends PollContext {
+interface Polled extends PollContext {
   readonly changes: readonly Change[]
   /** To be called with all of them, as they are sent or given up: until then their memory is counted. */
   readonly sent: (changes: readonly Change[]) => void

@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from 'chokidar'
 
 /** What is looked at for changes that the kernel does not tell of. */
-export interface PollOptions {
+interface PollOptions {
   /** Absolute, without a slash at its end. */
   readonly path: string
   readonly recursive: boolean

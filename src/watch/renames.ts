@@ -4,7 +4,7 @@ import { IN } from './inotify-event.ts'
 import type { TreeNode } from './tree-node.ts'
 
 /** What the renames of a tree need. */
-export interface RenamesOptions {
+interface RenamesOptions {
   readonly inotify: Pick<Inotify, 'caughtUp'>
   readonly queue: EventQueue
   /** Releases a directory that has left the tree. */

@@ -28,10 +28,10 @@ export type WatchItem =
   | { readonly kind: 'keepalive' }
 
 /** A change as clients are told of it. */
-export type FilesystemEvent = MessageInitShape<typeof FilesystemEventSchema>
+type FilesystemEvent = MessageInitShape<typeof FilesystemEventSchema>
 
 /** A watch stream that is open. */
-export interface WatchStream {
+interface WatchStream {
   /** In pieces of some hundred items at most. */
   readonly batches: AsyncGenerator<readonly WatchItem[], void>
   /** Aborts when the stream must end although its client does not read. */
@@ -44,8 +44,7 @@ const BATCH = 256
 /** Entries that are looked at together: enough for the thread pool, and not too many to be taken in one turn. */
 const LOOKS = 48
 
-/** What the service needs. */
-export interface WatchServiceDeps extends WatcherDeps {
+interface WatchServiceDeps extends WatcherDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly pollers: Pollers

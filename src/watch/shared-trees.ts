@@ -6,7 +6,7 @@ import type { Inotify } from './inotify.ts'
 import { WatchTree } from './tree.ts'
 
 /** A tree that is wanted. */
-export interface SharedTreeOptions {
+interface SharedTreeOptions {
   /** Real path of the directory, as bytes. */
   readonly path: Buffer
   /** Device and inode of the directory, which tell it from another that has taken its place. */
@@ -22,14 +22,14 @@ export interface SharedTreeOptions {
 }
 
 /** Gets what a tree tells. */
-export interface Subscriber {
+interface Subscriber {
   onChange(change: Change): void
   /** The tree tells nothing more. */
   onEnd(error: AppError): void
 }
 
 /** A subscriber's hold on a tree. */
-export interface Subscription {
+interface Subscription {
   /** Resolves when every change that has happened until this call was told. */
   settled(): Promise<void>
   /** Nothing is told any more; the last one closes the tree. Idempotent. */

@@ -11,7 +11,7 @@ export interface Settlement {
 }
 
 /** What a node is made of. */
-export interface NodeInit {
+interface NodeInit {
   readonly watch: number
   /** As `watchTree` packs them. */
   readonly names: Buffer
@@ -134,7 +134,7 @@ export class TreeNode implements InotifyListener {
 }
 
 /** The entries of a block of names: each `d` or `f`, the name, a NUL. */
-export function unpackNames(packed: Buffer): Map<string, boolean> {
+function unpackNames(packed: Buffer): Map<string, boolean> {
   const entries = new Map<string, boolean>()
   const text = packed.toString('latin1')
   for (let at = 0; at < text.length; ) {

@@ -17,7 +17,7 @@ const NETWORK_FILESYSTEMS = new Map([
 ])
 
 /** A directory that can be watched. */
-export interface WatchTarget {
+interface WatchTarget {
   /** Links resolved (contract C37), as bytes. */
   readonly real: Buffer
   /** Device and inode, which tell it from another directory that takes its place. */

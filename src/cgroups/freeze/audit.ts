@@ -9,7 +9,7 @@ import { type Planned, planHierarchy, type Rules, WORKLOAD } from './plan.ts'
 const AUDIT_MS = 20
 
 /** What `X-Envd-Freeze-Audit` tells (contract F3): numbers of cgroups, never names. */
-export interface Audit {
+interface Audit {
   /** Looked at. */
   readonly visited: number
   /** Everything in them has stopped, as it should. */

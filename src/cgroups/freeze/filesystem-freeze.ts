@@ -7,7 +7,7 @@ import type { Log } from '../../log.ts'
 import { freezeFilesystem, thawFilesystem } from '../../native/index.ts'
 
 /** Stops all writing to a filesystem, so that its disk can be copied, and lets it go on. */
-export interface FilesystemFreeze {
+interface FilesystemFreeze {
   /**
    * Writes out what is dirty and freezes; one that is frozen already, by whomever, is success. Rejects with the signal's reason while it waits
    * for its turn, and with `internal` when it cannot be frozen. One that succeeds when the signal has aborted is taken back:
@@ -21,7 +21,7 @@ export interface FilesystemFreeze {
 }
 
 /** Which filesystem, and what surrounds a freeze. */
-export interface FilesystemFreezeOptions {
+interface FilesystemFreezeOptions {
   /** Any directory on it. */
   readonly path: string
   /** The last thing to do before a freeze; it is not waited for longer than a quarter of a second. */

@@ -23,8 +23,7 @@ export interface FreezeRequest {
   readonly maxWait: number | undefined
 }
 
-/** What a freezer works on. */
-export interface FreezerOptions {
+interface FreezerOptions {
   /** The directory with the groups of commands. */
   readonly root: string
   readonly gate: StartGate | undefined

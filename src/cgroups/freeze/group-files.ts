@@ -32,7 +32,7 @@ export async function setFreeze(directory: string, frozen: boolean): Promise<voi
 }
 
 /** `cgroup.events`: every process has stopped; there are processes. Both tell of descendants as well. */
-export interface GroupEvents {
+interface GroupEvents {
   readonly frozen: boolean
   readonly populated: boolean
 }

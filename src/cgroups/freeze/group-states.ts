@@ -3,7 +3,7 @@ import { type GroupState, openGroupState } from './group-state.ts'
 import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 
 /** Tells of each group of commands whether it lets processes run (`GroupState.read`). */
-export interface GroupStates {
+interface GroupStates {
   /** Of a group that was removed and made anew: `unknown` at first, until it was opened again. */
   read(group: WorkloadGroup): ReturnType<GroupState['read']>
   /** Gives the descriptors back; from then on all is `unknown`. Idempotent. */

@@ -6,7 +6,7 @@ import { childGroups, GROUP_LANES } from './group-files.ts'
 export const MAX_GROUPS = 8192
 
 /** The cgroups below a root, by their paths from there, parents first; `truncated`: there are more than were looked at. */
-export interface GroupTree {
+interface GroupTree {
   readonly groups: readonly string[]
   readonly truncated: boolean
 }

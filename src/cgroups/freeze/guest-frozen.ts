@@ -5,7 +5,7 @@ import { listGroups } from './group-tree.ts'
 import { isWorkload } from './plan.ts'
 
 /** The cgroups that the guest has frozen itself, by their paths from the root. */
-export interface GuestFrozen {
+interface GuestFrozen {
   readonly groups: ReadonlySet<string>
   /** There are more cgroups than were looked at. */
   readonly truncated: boolean

@@ -24,7 +24,7 @@ const ALLOWED: ReadonlySet<string> = new Set([
 const ABOVE_ALLOWED: readonly string[] = [...new Set([...ALLOWED].flatMap((path) => chainOf(path).slice(0, -1)))]
 
 /** What a hierarchy freeze does with a cgroup that it meets. */
-export type Duty = 'freeze' | 'allowed' | 'preserve' | 'pass'
+type Duty = 'freeze' | 'allowed' | 'preserve' | 'pass'
 
 /** A cgroup and its duty. */
 export interface Planned {

@@ -6,7 +6,7 @@ import { listGroups, MAX_GROUPS } from './group-tree.ts'
 import { isWorkload, WORKLOAD } from './plan.ts'
 
 /** What is to be thawed. */
-export interface ThawOptions {
+interface ThawOptions {
   readonly root: string
   /** From the root to the daemon's own cgroup; empty if that is unknown. */
   readonly chain: ReadonlySet<string>

@@ -19,8 +19,7 @@ export interface Workload {
   close(): Promise<void>
 }
 
-/** What to make it of. */
-export interface WorkloadOptions {
+interface WorkloadOptions {
   /** The directory with the groups of commands; undefined: there are none. */
   readonly root: string | undefined
   readonly log: Log

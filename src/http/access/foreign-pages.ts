@@ -47,7 +47,7 @@ export function refuseForeignPages(
  * or `:authority`, which tells of one whose name server was made to lead here (DNS rebinding). Clients other than browsers send no
  * such origins. A header that came twice must be trusted both times.
  */
-export function refusalOf(request: IncomingMessage, names: TrustedNames): string | undefined {
+function refusalOf(request: IncomingMessage, names: TrustedNames): string | undefined {
   const sent = headersOf(request)
   const origins = sent.filter(([name]) => name === 'origin')
   const hosts = sent.filter(([name]) => name === 'host' || name === ':authority').map(([, value]) => value)

@@ -3,7 +3,7 @@ import type { Log } from '../../log.ts'
 import { isLoopback } from './trusted-names.ts'
 
 /** What decides who reaches the port. */
-export interface OpenPort {
+interface OpenPort {
   /** As `Endpoint.address`. */
   readonly address: string
   readonly notFirecracker: boolean

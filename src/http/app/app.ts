@@ -17,7 +17,7 @@ import { pathOf } from './path.ts'
 import { NO_TARGET, normaliseTarget, WHOLE_SERVER } from './request-target.ts'
 
 /** What the app is made of. */
-export interface AppOptions {
+interface AppOptions {
   readonly log: Log
   readonly token: AccessToken
   readonly users: Users

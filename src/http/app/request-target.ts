@@ -10,7 +10,7 @@ export const WHOLE_SERVER = '*'
 const ABSOLUTE = /^https?:\/\/([^/?@]+)((?:[/?].*)?)$/is
 
 /** What a request asks for, and of which host if the target says so. */
-export interface RequestTarget {
+interface RequestTarget {
   /** `/path?query`, `WHOLE_SERVER` or `NO_TARGET`. */
   readonly target: string
   /** Of an absolute target; it counts more than the Host header (RFC 9112 3.2.2). */

@@ -11,7 +11,7 @@ const GZIP_MAGIC = Buffer.from([0x1f, 0x8b, 0x08])
 const CHUNK_BYTES = 64 * 1024
 
 /** What a request says about its body. */
-export type BodyEncoding = 'identity' | 'gzip'
+type BodyEncoding = 'identity' | 'gzip'
 
 /** Reads `Content-Encoding` (contract B30). Throws AppError invalid_argument for everything but gzip and identity. */
 export function bodyEncodingOf(header: string | undefined): BodyEncoding {
@@ -22,7 +22,7 @@ export function bodyEncodingOf(header: string | undefined): BodyEncoding {
 }
 
 /** A body as its sender meant it, lent for the time of `use`. */
-export interface DecodedBody {
+interface DecodedBody {
   readonly stream: Readable
   /** Aborts when nothing more will come. */
   readonly signal: AbortSignal

@@ -47,7 +47,7 @@ export function bodyFailure(error: unknown): unknown {
 }
 
 /** `Content-Length`; undefined where the length is not known before. */
-export function announcedLength({ headers }: Pick<IncomingMessage, 'headers'>): number | undefined {
+function announcedLength({ headers }: Pick<IncomingMessage, 'headers'>): number | undefined {
   const length = Number(headers['content-length'])
   return headers['content-length'] !== undefined && Number.isSafeInteger(length) && length >= 0 ? length : undefined
 }

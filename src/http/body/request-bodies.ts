@@ -24,7 +24,7 @@ const STRANGERS_BYTES = 10 * 1024 * 1024
 const STRANGERS_FRACTION = 8
 
 /** What the bodies of requests are read with. */
-export interface RequestBodiesOptions {
+interface RequestBodiesOptions {
   readonly budget: ByteBudget
   readonly token: AccessToken
   readonly stallMs?: number

@@ -10,8 +10,7 @@ import type { RequestBodies } from '../body/request-bodies.ts'
 import { clientGone } from '../server/client-gone.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-user.ts'
 
-/** What the compose route needs. */
-export interface ComposeDeps {
+interface ComposeDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly bodies: RequestBodies

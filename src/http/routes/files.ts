@@ -20,7 +20,7 @@ import { receiveUpload, unsupportedType } from '../transfer/receive-upload.ts'
 import { sendFile } from '../transfer/send-file.ts'
 
 /** What the file routes need. */
-export interface FilesDeps {
+interface FilesDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly token: AccessToken

@@ -4,7 +4,7 @@ import { integerOf, queryValues } from '../app/query.ts'
 import { clientGone } from '../server/client-gone.ts'
 
 /** What is to be frozen, and how long the answer may take (contract B56). */
-export interface FreezeQuery {
+interface FreezeQuery {
   readonly hierarchy: boolean
   /** Undefined or not positive: as many as usual. */
   readonly maxCgroups: number | undefined
@@ -13,7 +13,7 @@ export interface FreezeQuery {
 }
 
 /** What the route freezes with. */
-export interface FreezeRouteOptions {
+interface FreezeRouteOptions {
   /** Rejects with nothing but the signal's reason; the result is answered as it is. */
   readonly freeze: (query: FreezeQuery, signal: AbortSignal) => Promise<object>
   /** Takes a sample of the machine; never rejects. */

@@ -16,7 +16,7 @@ import { peerLeft } from '../server/peer-left.ts'
 const MAX_BODY = 4 * 1024 * 1024
 
 /** What the route works with. */
-export interface InitRouteDeps {
+interface InitRouteDeps {
   readonly initialization: Initialization
   readonly bodies: RequestBodies
   /** Called after each call that succeeded, when it is answered. */

@@ -7,7 +7,7 @@ import { type LiveFigures, type Sample, toMetricsJson } from '../../metrics/samp
 import { VERSION } from '../../version.ts'
 
 /** What the route tells. */
-export interface MetricsRouteOptions {
+interface MetricsRouteOptions {
   /** The latest sample; throws AppError while there is none. It was logged why. */
   readonly sampler: { latest(): Sample }
   readonly live: () => LiveFigures

@@ -5,7 +5,7 @@ import { fsthawRoute } from './fsthaw.ts'
 import { upgradeRoute } from './upgrade.ts'
 
 /** What the calls of an orchestrator act on. */
-export interface OrchestratorDeps {
+interface OrchestratorDeps {
   readonly rootFreeze: { freeze(signal: AbortSignal): Promise<void>; thaw(): Promise<void> }
   readonly initialization: { readonly initialized: boolean }
 }

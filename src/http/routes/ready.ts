@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { START } from '../../config/supervisor.ts'
 
 /** How the services do. */
-export interface Readiness {
+interface Readiness {
   /** Of the first that is not ready, or of any. */
   readonly status: {
     readonly service: string

@@ -16,7 +16,7 @@ export interface Connections {
 }
 
 /** What decides who stays. */
-export interface ConnectionsOptions {
+interface ConnectionsOptions {
   /** Connections at a time. */
   readonly limit: number
   /** Whether a token is set: calls of connections that have not shown it may then be ended too. */

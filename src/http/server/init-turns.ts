@@ -8,7 +8,7 @@ const BEGINNING = Buffer.from('POST /init ')
 const MAX_DELAYS = 100
 
 /** Connections whose first request is `POST /init`, waiting to be served. */
-export interface InitTurns {
+interface InitTurns {
   /** Takes note of a new connection. Whether it needs no look at all: it begins so, and its client has given up. */
   isAbandoned(socket: Socket): boolean
   /** Lets a connection wait for its turn. */

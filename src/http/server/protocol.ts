@@ -7,7 +7,7 @@ export type Protocol = 'http1' | 'http2'
 const PREFACE = Buffer.from('PRI')
 
 /** What becomes of a connection whose protocol is not known yet. */
-export interface Detection {
+interface Detection {
   /** Milliseconds without a byte after which it is dropped. */
   readonly timeout: number
   /** @param beginning the bytes that were read, and are put back. */

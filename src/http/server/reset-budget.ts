@@ -1,5 +1,5 @@
 /** How many calls of a connection may be reset. */
-export interface ResetLimits {
+interface ResetLimits {
   /** At once. */
   readonly burst: number
   /** Per second, in the long run. */
@@ -7,7 +7,7 @@ export interface ResetLimits {
 }
 
 /** A token bucket of resets; it starts full. */
-export interface ResetBudget {
+interface ResetBudget {
   /** Takes one; false once there is none. */
   spend(): boolean
 }

@@ -1,10 +1,10 @@
 import { AppError } from '../../errors.ts'
 
 /** How a body may travel. */
-export type Encoding = 'identity' | 'gzip'
+type Encoding = 'identity' | 'gzip'
 
 /** What the choice depends on besides the header. */
-export interface EncodingOptions {
+interface EncodingOptions {
   /** The request has a range or a condition, which only the bytes as they are can meet. */
   readonly identityOnly: boolean
 }

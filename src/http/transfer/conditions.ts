@@ -1,8 +1,8 @@
 /** The condition headers of a request, as Node gives them. */
-export type ConditionHeaders = Readonly<Record<string, string | string[] | undefined>>
+type ConditionHeaders = Readonly<Record<string, string | string[] | undefined>>
 
 /** What the conditions make of a request: go on, 304, or 412. */
-export type Condition = 'proceed' | 'not_modified' | 'failed'
+type Condition = 'proceed' | 'not_modified' | 'failed'
 
 /**
  * Judges the conditions of a GET for a file without an entity tag (contract B20; RFC 9110 13.2.2).

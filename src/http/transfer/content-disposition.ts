@@ -26,7 +26,7 @@ function percentEncode(text: string): string {
 }
 
 /** The parameters of a Content-Disposition header that name a form's part. */
-export interface PartDisposition {
+interface PartDisposition {
   readonly name: string | undefined
   /** With its directories. Undefined: there is none. */
   readonly filename: string | undefined

@@ -22,7 +22,7 @@ export async function findFileUser(users: Users, name: string): Promise<User> {
 }
 
 /** What a path is resolved with. */
-export interface PathContext {
+interface PathContext {
   readonly user: User
   readonly workdir: string | undefined
   /** Put in front of the reason when the path cannot be resolved. */

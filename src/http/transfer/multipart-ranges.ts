@@ -3,7 +3,7 @@ import { randomBytes } from '../../native/index.ts'
 import { type ByteRange, contentRange } from './range.ts'
 
 /** A body that is a `multipart/byteranges`. */
-export interface RangesBody {
+interface RangesBody {
   readonly type: string
   readonly length: number
   readonly pieces: readonly Piece[]

@@ -8,7 +8,7 @@ export interface ByteRange {
  * What a Range header means for a file: `whole` (no range, or one that is better ignored), some pieces, or not satisfiable:
  * `malformed`, or beyond the end.
  */
-export type RangeChoice =
+type RangeChoice =
   | { readonly kind: 'whole' }
   | { readonly kind: 'parts'; readonly parts: readonly ByteRange[] }
   | { readonly kind: 'malformed' }

@@ -9,7 +9,7 @@ import { type MediaType, parseMediaType } from '../body/media-type.ts'
 import { parsePartDisposition } from './content-disposition.ts'
 
 /** What an upload request asks for, read from everything but its body. */
-export interface Upload {
+interface Upload {
   readonly contentType: string | undefined
   /** The `path` of the query; undefined: none, so that parts name their own. */
   readonly path: string | undefined

@@ -26,7 +26,7 @@ const OVERHEAD_BYTES = 16 * 1024
 const LAST_HTTP_SECOND = 253_402_300_799
 
 /** A file to send. */
-export interface FileToSend {
+interface FileToSend {
   /** Absolute. */
   readonly path: string
   readonly user: FileUser

@@ -21,7 +21,7 @@ export interface CaBundle {
 }
 
 /** Where it writes. */
-export interface CaBundleOptions {
+interface CaBundleOptions {
   /** All certificates that programs trust, in one file. */
   readonly certificates: string
   /** The bundle that was installed last. It outlives the daemon. */

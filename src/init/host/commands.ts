@@ -3,7 +3,7 @@ import { AppError } from '../../errors.ts'
 import { errnoText } from '../../lib/errno-text.ts'
 
 /** How a command ended by itself. */
-export interface CommandEnd {
+interface CommandEnd {
   /** 0 to 255; undefined: a signal ended it. */
   readonly exitCode: number | undefined
   /** The newest MAX_OUTPUT bytes of standard output and standard error together, undecodable ones replaced, trimmed. */
@@ -11,7 +11,7 @@ export interface CommandEnd {
 }
 
 /** How long a command may take. */
-export interface CommandLimits {
+interface CommandLimits {
   /** Whole milliseconds, at least 1. */
   readonly timeout: number
   readonly signal: AbortSignal

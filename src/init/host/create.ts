@@ -9,7 +9,7 @@ import { createHyperloop, type Hyperloop } from './hyperloop.ts'
 import { createVolumes, type Volumes } from './volumes.ts'
 
 /** What `/init` changes on the machine around the daemon. */
-export interface Host {
+interface Host {
   readonly commands: HostCommands
   readonly hyperloop: Hyperloop
   readonly caBundle: CaBundle
@@ -19,7 +19,7 @@ export interface Host {
 }
 
 /** Where things are on a machine; tests have their own. */
-export interface HostPaths {
+interface HostPaths {
   readonly hosts: string
   /** All certificates that programs trust, in one file. */
   readonly certificates: string
@@ -28,7 +28,7 @@ export interface HostPaths {
 }
 
 /** What the host's parts need. */
-export interface HostOptions {
+interface HostOptions {
   /** PATH of the machine's programs. */
   readonly path: string
   readonly env: EnvVars

@@ -14,7 +14,7 @@ export interface Hyperloop {
 }
 
 /** What it changes. */
-export interface HyperloopOptions {
+interface HyperloopOptions {
   readonly hosts: HostsFile
   readonly env: EnvVars
   readonly log: Log

@@ -8,7 +8,7 @@ import type { Log } from '../../log.ts'
 import type { HostCommands } from './commands.ts'
 
 /** A directory of an NFS server and where it is to be seen. */
-export interface VolumeMount {
+interface VolumeMount {
   /** `server:/directory` */
   readonly nfsTarget: string
   /** Absolute. */
@@ -27,7 +27,7 @@ export interface Volumes {
 }
 
 /** What it takes to mount. */
-export interface VolumesOptions {
+interface VolumesOptions {
   readonly commands: HostCommands
   readonly log: Log
   /** Ends what is being mounted. */

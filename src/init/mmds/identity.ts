@@ -6,7 +6,7 @@ import type { EnvVars } from '../../users/defaults.ts'
 import type { MmdsOptions } from './options.ts'
 
 /** Which sandbox this is, as commands and programs in it are told. */
-export interface Identity {
+interface Identity {
   /**
    * Makes the options those of the sandbox: internal variables at once (contract A14, A15), log target at once where there is one
    * (contract G12), then the files (contract A12). Resolves when the files are written; a failure is logged. Calls take
@@ -16,7 +16,7 @@ export interface Identity {
 }
 
 /** What an identity is told to. */
-export interface IdentityOptions {
+interface IdentityOptions {
   readonly env: EnvVars
   /** Directory of the files; it exists. */
   readonly runDir: string

@@ -4,7 +4,7 @@ import type { MmdsOptions } from './options.ts'
 import type { Reads } from './reads.ts'
 
 /** What a look-up needs. */
-export interface LookUpOptions {
+interface LookUpOptions {
   readonly reads: Reads
   /** Makes the service reachable again as far as that is in the guest's hands (contract G20). Never rejects. */
   readonly repair: () => Promise<void>

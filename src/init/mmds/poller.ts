@@ -3,15 +3,14 @@ import { withTimeout } from '../../lib/with-timeout.ts'
 import type { MmdsOptions } from './options.ts'
 
 /** Asks the metadata service again and again until it answers. */
-export interface Poller {
+interface Poller {
   /** Asks until the first success, however long that takes (contract G11). */
   untilFound(): void
   /** Asks quickly from now on, and for a minute at least (contract F21). */
   hurry(): void
 }
 
-/** What a poller needs. */
-export interface PollerOptions {
+interface PollerOptions {
   readonly read: () => Promise<MmdsOptions>
   /** Takes what was found; never rejects. */
   readonly found: (options: MmdsOptions) => Promise<void>

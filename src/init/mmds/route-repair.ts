@@ -8,8 +8,7 @@ export type RunCommand = (
   limits: { readonly timeout: number; readonly signal: AbortSignal },
 ) => Promise<{ readonly exitCode: number | undefined; readonly output: string }>
 
-/** What the repair needs. */
-export interface RouteRepairOptions {
+interface RouteRepairOptions {
   readonly run: RunCommand
   readonly signal: AbortSignal
   readonly log: Log

@@ -5,13 +5,13 @@ import { type OomKill, parseOomKill } from './oom-record.ts'
 import { type RecordSource, readRecords } from './read-records.ts'
 
 /** The kernel's log of this machine. */
-export const KERNEL_LOG = '/dev/kmsg'
+const KERNEL_LOG = '/dev/kmsg'
 
 /** Kills that are kept. */
-export const MAX_OOM_KILLS = 32
+const MAX_OOM_KILLS = 32
 
 /** Milliseconds. */
-export interface KernelLogTimes {
+interface KernelLogTimes {
   /** After a failure. */
   readonly retry: number
   /** After `MAX_FAILURES` in a row. */
@@ -25,7 +25,7 @@ const TIMES: KernelLogTimes = { retry: 1_000, silence: 30 * 60_000, lasting: 60_
 const MAX_FAILURES = 5
 
 /** What the kernel has killed for want of memory. */
-export interface OomKills {
+interface OomKills {
   /** The last 32 since the boot, oldest first; undefined while it is not known (contract N17). */
   list(): readonly OomKill[] | undefined
   /** Ends the reading. Idempotent. */
@@ -36,7 +36,7 @@ export interface OomKills {
 export const NO_OOM_KILLS: OomKills = { list: () => undefined, close: async () => {} }
 
 /** What is read, and how often after failures; the caller closes it. */
-export interface OomKillsOptions extends Partial<Pick<RecordSource, 'path' | 'read'>> {
+interface OomKillsOptions extends Partial<Pick<RecordSource, 'path' | 'read'>> {
   readonly log: Log
   readonly times?: KernelLogTimes
 }
