@@ -139,7 +139,7 @@ interface Frame {
   readonly shutdown: AbortSignal
 }
 
-/** The features and the app in front of them. `release` gives back what they hold. */
+/** The features and the app in front of them. `release` closes them. */
 async function build(config: Config, { logs, token, listener, shutdown }: Frame) {
   const { log } = logs
   const { users, user } = await openUsers(config)

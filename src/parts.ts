@@ -69,7 +69,7 @@ export function fileSettings({ strictFileUsers }: Config, log: Log) {
   return { strictFileUsers, compressors: createCompressors(), log: log.named('filesystem') }
 }
 
-/** What `GET /metrics` tells beside samples, and the counts of calls; elsewhere than in a microVM the kernel's log is another's. The caller closes it. */
+/** What `GET /metrics` reports besides samples, and the counts of calls; elsewhere than in a microVM the kernel's log is another's. The caller closes it. */
 export function buildFigures({ notFirecracker }: Config, log: Log) {
   const oomKills = notFirecracker ? NO_OOM_KILLS : followOomKills({ log })
   const live = (): LiveFigures => ({ cpus: NO_CPU_TARGET, oomKills: oomKills.list() })

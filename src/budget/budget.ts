@@ -14,7 +14,7 @@ export interface BudgetOwner {
   readonly user: string | undefined
 }
 
-/** Bytes that one call, stream or tree holds. It starts empty; whoever opened it releases it. */
+/** Bytes that one call, stream or tree holds. It starts empty; the one that opened it releases it. */
 export interface Hold {
   /** Bytes held at the moment. */
   readonly bytes: number
@@ -22,9 +22,9 @@ export interface Hold {
   tryGrow(bytes: number): boolean
   /** As `tryGrow`, but throws AppError `budget_spent` instead of returning false. */
   grow(bytes: number): void
-  /** Gives `bytes` back, at most what is held. */
+  /** Releases `bytes`, at most what is held. */
   shrink(bytes: number): void
-  /** Gives everything back; later calls change nothing, and `tryGrow` returns false. Idempotent. */
+  /** Releases everything; later calls change nothing, and `tryGrow` returns false. Idempotent. */
   release(): void
 }
 
@@ -93,7 +93,7 @@ export function createByteBudget(total: number, defaultUser = () => ''): ByteBud
       const tryGrow = (more: number): boolean => {
         if (released) return false
         if (bytes === 0) {
-          // The default user may be another one by now, and gives back what it took.
+          // The default user may be another one by now, and releases what it took.
           user = owner.user === '' ? defaultUser() : owner.user
           shares = sharesOf(owner.connection, user)
         }

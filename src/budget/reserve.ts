@@ -6,7 +6,7 @@ const MAX_RESERVED = 8
 const taken = new WeakMap<ByteBudget, number>()
 
 /**
- * Grows `hold`, or lets the caller go on without as one of eight at a time. Gives what ends that; the caller releases
+ * Grows `hold`, or lets the caller go on without as one of eight at a time. Returns what ends that; the caller releases
  * both. Throws as `Hold.grow`.
  */
 export function growOrReserve(budget: ByteBudget, hold: Hold, bytes: number): () => void {

@@ -19,9 +19,9 @@ export interface Cgroups {
   readonly absence: string | undefined
   /** A descriptor of a cgroup's directory, good until control returns to the event loop; undefined: there is none. */
   descriptor(name: GroupName): number | undefined
-  /** Makes a cgroup anew that somebody has removed. Gives whether that was the matter and it is there again; never rejects. */
+  /** Makes a cgroup anew that somebody has removed. Returns whether that was the matter and it is there again; never rejects. */
   recreate(name: GroupName, errno: string): Promise<boolean>
-  /** Tells the operator, now and then, that commands start outside of their cgroup, and why. */
+  /** Warns the operator, now and then, that commands start outside of their cgroup, and why. */
   warnOutside(name: GroupName, errno: string): void
   /** Makes the cgroup of one run of a service; undefined where it cannot be made, and its processes are in `user` then. Never rejects. */
   makeService(name: string): Promise<ServiceGroup | undefined>
@@ -32,7 +32,7 @@ export interface Cgroups {
    * Never rejects.
    */
   keepBack(memory: MemoryUse): Promise<void>
-  /** Gives the descriptors back. The cgroups stay, with what runs in them, but for empty ones of services. Idempotent. */
+  /** Closes the descriptors. The cgroups stay, with what runs in them, but for empty ones of services. Idempotent. */
   close(): Promise<void>
 }
 

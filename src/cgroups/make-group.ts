@@ -6,7 +6,7 @@ import type { Property } from './properties.ts'
 /** The controllers that the properties belong to. */
 const CONTROLLERS = ['cpu', 'io', 'memory']
 
-/** Errnos of a file that is not there, for want of its controller as a rule, or that others decide about. */
+/** Errnos of a file that is not there, for lack of its controller as a rule, or that others decide about. */
 const LEFT_OUT: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM']
 
 /**
@@ -27,7 +27,7 @@ export async function enableControllers(root: string): Promise<void> {
 }
 
 /**
- * Makes a cgroup, or takes one that is there, and sets its properties. Gives the files that are missing or that may not be written.
+ * Makes a cgroup, or takes one that is there, and sets its properties. Returns the files that are missing or that may not be written.
  * Rejects with the errno of anything else.
  */
 export async function makeGroup(directory: string, properties: readonly Property[]): Promise<string[]> {

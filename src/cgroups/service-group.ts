@@ -15,13 +15,13 @@ export interface ServiceGroup {
   open(): Promise<FileHandle>
   /** The pids of all processes in it and in cgroups below. Never rejects. */
   members(): Promise<readonly number[]>
-  /** Kills all of them at once, also frozen ones, by `cgroup.kill` (Linux 5.14). Gives whether the kernel did; never rejects. */
+  /** Kills all of them at once, also frozen ones, by `cgroup.kill` (Linux 5.14). Returns whether the kernel did; never rejects. */
   kill(): Promise<boolean>
   /** Removes it once it is empty; one that has processes stays. Never rejects. */
   remove(): Promise<void>
 }
 
-/** Tells the cgroups of services from what others make there. */
+/** Distinguishes the cgroups of services from what others make there. */
 const PREFIX = 'service.'
 
 /** A killed process leaves its cgroup a moment after its end was reported. */

@@ -82,7 +82,7 @@ async function checkSources(
   return paths
 }
 
-/** Gives the resolved path. Throws AppError for one that cannot be joined, or that is the destination under any name. */
+/** Returns the resolved path. Throws AppError for one that cannot be joined, or that is the destination under any name. */
 async function checkSource(source: ComposeSource, { destination, existing, owner }: Checked): Promise<string> {
   const path = source.resolve()
   const same = () => new AppError('invalid_argument', `source path "${source.given}" cannot be the same as destination`)

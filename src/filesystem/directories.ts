@@ -13,7 +13,7 @@ class NotADirectory extends Error {
 }
 
 /**
- * Makes a directory and its missing parents, one level at a time, 0755 less the umask, and gives those that it made to
+ * Makes a directory and its missing parents, one level at a time, 0755 less the umask, and returns those that it made to
  * their owner; existing ones stay as they are, and others may make the same ones meanwhile (contract B38, C14).
  * @param path absolute and clean.
  * @returns whether `path` itself was made here.

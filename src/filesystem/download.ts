@@ -19,13 +19,13 @@ const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 /** makedev(1, 3): `/dev/null`, the one device that may be read, because nothing comes of it. */
 const NULL_DEVICE = 0x103
 
-/** An open file; whoever has it closes it. */
+/** An open file; the one that has it closes it. */
 export interface Download {
   /** Bytes; undefined where the filesystem does not know, as in /proc. */
   readonly size: number | undefined
   /** Seconds since 1970. */
   readonly modified: number
-  /** The first bytes, enough to tell the type; all of them if `size` is not larger. */
+  /** The first bytes, enough to detect the type; all of them if `size` is not larger. */
   readonly head: Buffer
   /** read(2) at a position, or, for null, from where the last such read stopped, at first behind `head`. 0: the end. */
   read(buffer: Buffer, position: number | null): Promise<number>

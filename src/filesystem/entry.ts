@@ -8,7 +8,7 @@ import type { Users } from '../users/users.ts'
 import { permitted } from './file-user.ts'
 import { METADATA_PREFIX, metadataFrom } from './metadata.ts'
 
-/** What clients are told about an entry. */
+/** An entry as clients receive it. */
 export type EntryInfo = MessageShape<typeof EntryInfoSchema>
 
 /** Letters of Go's FileMode, in its order, for the kinds and bits of a mode. A character device is also a device. */

@@ -25,7 +25,7 @@ interface LevelOptions {
 interface Level {
   /** The next entry in byte order, undefined after the last one. */
   next(): Promise<RawEntry | undefined>
-  /** Gives back what the names take. */
+  /** Releases what the names take. */
   close(): void
 }
 

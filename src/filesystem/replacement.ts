@@ -17,7 +17,7 @@ interface ReplacementOptions {
 export interface Replacement extends FileSink {
   /** The old content is gone, wholly or in part. */
   readonly begun: boolean
-  /** Gives back what it holds; call it once, when it is settled. Does not close the target. */
+  /** Releases what it holds; call it once, when it is settled. Does not close the target. */
   release(): Promise<void>
 }
 

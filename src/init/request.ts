@@ -96,7 +96,7 @@ async function parseLarge(body: Buffer, signal: AbortSignal): Promise<Parsed> {
   return { value, escapedToken }
 }
 
-/** Parses, and tells whether the access token, a member of the outermost object, was written with escapes. */
+/** Parses, and returns whether the access token, a member of the outermost object, was written with escapes. */
 function parseJson(text: string): Parsed {
   const holders = new Set<unknown>()
   const noteEscapes: Reviver = function (key, value, context) {

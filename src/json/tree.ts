@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts'
 import type { JsonLimits, Shape } from './shape.ts'
 
-/** What JSON gives, and the bytes that a shape asked for. */
+/** The values of JSON, and the bytes that a shape asked for. */
 export type Json = string | number | boolean | null | Uint8Array | Json[] | { [name: string]: Json }
 
 interface Level {

@@ -30,7 +30,7 @@ export class LinkedList<T> {
     return this.#size
   }
 
-  /** Adds a value at the end, and gives what `delete` takes. */
+  /** Adds a value at the end, and returns what `delete` takes. */
   push(value: T): Place<T> {
     const link: Link<T> = { value, before: this.#last, after: undefined, listed: true }
     if (this.#last === undefined) this.#first = link

@@ -1,4 +1,4 @@
-/** How many bytes at the start of a file tell its type. */
+/** How many bytes at the start of a file determine its type. */
 export const SNIFF_BYTES = 512
 
 const TEXT = 'text/plain; charset=utf-8'

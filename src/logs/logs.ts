@@ -9,7 +9,7 @@ export interface Logs {
   configure(target: LogTarget): void
   /** Writes a line, given without its line feed, on standard output as it is. */
   print(text: string): void
-  /** The same on standard error, for whoever reads the service manager's journal. */
+  /** The same on standard error, for readers of the service manager's journal. */
   writeStderr(text: string): void
   /** Gives lines that are on their way half a second. */
   close(): Promise<void>

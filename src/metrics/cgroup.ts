@@ -2,7 +2,7 @@ import { type ReusableFile, reusableFile } from '../lib/reusable-file.ts'
 import type { Limit } from './limits.ts'
 import { type Memory, namedFigure } from './proc.ts'
 
-/** Memory of a cgroup, with what happened for want of it. */
+/** Memory of a cgroup, with what happened for lack of it. */
 export interface GroupMemory extends Memory {
   readonly oomKills: number
 }

@@ -119,7 +119,7 @@ interface CpuTarget {
 /** Of a machine whose CPUs nobody changes. */
 export const NO_CPU_TARGET: CpuTarget = { possible: 0, target: 0, attempts: 0, pendingMs: 0 }
 
-/** What `GET /metrics` tells beside the sample, as it is now. */
+/** What `GET /metrics` reports besides the sample, as it is now. */
 export interface LiveFigures {
   readonly cpus: CpuTarget
   /** Undefined: not known, and left out. */

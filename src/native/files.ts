@@ -95,7 +95,7 @@ export const openToWrite = addon.openToWrite
 export const openStage = addon.openStage
 /**
  * Copies so many bytes at an offset from one open file to the same place of another, within the kernel where it can, and frees them in
- * the first one. Gives nothing. Rejects with `code` (ENOSPC, EDQUOT, EIO). On the thread pool.
+ * the first one. Resolves with nothing. Rejects with `code` (ENOSPC, EDQUOT, EIO). On the thread pool.
  */
 export const moveContent = addon.moveContent
 /**
@@ -105,27 +105,27 @@ export const moveContent = addon.moveContent
 export const makeDirectories = addon.makeDirectories
 /**
  * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin with
- * `prefix`, and gives those that are there then, packed for `unpackAttributes`. Closes the descriptor in any case. On the
+ * `prefix`, and returns those that are there then, packed for `unpackAttributes`. Closes the descriptor in any case. On the
  * thread pool. Rejects with `code` and `syscall` (EOPNOTSUPP, ENOSPC, EDQUOT).
  */
 export const finishFile = addon.finishFile
 /**
  * Copies all extended attributes from one open file to another, access control lists and capabilities included; those that the
- * target refuses are left out. Gives nothing. Both descriptors must stay open until it settles. Rejects with `code`.
+ * target refuses are left out. Resolves with nothing. Both descriptors must stay open until it settles. Rejects with `code`.
  */
 export const copyAttributes = addon.copyAttributes
 /**
  * Deletes a path and everything below it, never through a link; a missing one is no error. Goes on after a failure, and then
- * rejects with the first one's `code`. On the thread pool. Gives nothing.
+ * rejects with the first one's `code`. On the thread pool. Resolves with nothing.
  */
 export const removeTree = addon.removeTree
 /**
- * unlink(2); with a descriptor only if the path, links followed, leads to that very file (ESTALE). Gives nothing. On the thread pool.
+ * unlink(2); with a descriptor only if the path, links followed, leads to that very file (ESTALE). Resolves with nothing. On the thread pool.
  * Rejects with `code`.
  */
 export const removeFile = addon.removeFile
 /**
- * rename(2), never onto a directory (EEXIST) unless it is the same one by another path. Gives nothing. On the thread pool. Rejects with `code`:
+ * rename(2), never onto a directory (EEXIST) unless it is the same one by another path. Resolves with nothing. On the thread pool. Rejects with `code`:
  * EXDEV for another filesystem, ENOTDIR for a directory onto a file.
  */
 export const renameEntry = addon.renameEntry

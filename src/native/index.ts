@@ -189,7 +189,7 @@ export const pidfdWait = addon.pidfdWait
 /**
  * Signals the living members of sessions, all by one walk over the processes, except their leaders and whoever ignores SIGHUP.
  * Four numbers a target: the session; the signal (0 only looks); a second signal for who got the first, or 0; 1 if the leader has been
- * reaped, as then nobody is signalled once its number is somebody else's. Gives 8 bytes for each process that was reached: the
+ * reaped, as then nobody is signalled once its number is somebody else's. Returns 8 bytes for each process that was reached: the
  * target's place and the pid, as 32-bit little-endian. Each process is signalled through a pidfd after its session was checked; by its
  * number where a sandbox refuses pidfds. On a thread of its own. Rejects with `code` where there is no /proc.
  */
@@ -246,7 +246,7 @@ export const peerLeft = addon.peerLeft
 export const askPeer = addon.askPeer
 /**
  * FIFREEZE on the filesystem that holds a directory (ioctl_fifreeze(2)): writes out what is dirty, then lets every further write wait.
- * On a thread of its own. Gives nothing. Rejects with `code`: EBUSY (is frozen), EOPNOTSUPP (cannot be), EPERM.
+ * On a thread of its own. Resolves with nothing. Rejects with `code`: EBUSY (is frozen), EOPNOTSUPP (cannot be), EPERM.
  */
 export const freezeFilesystem = addon.freezeFilesystem
 /** FITHAW: the writes go on. The same otherwise; EINVAL: it is not frozen. Needs no thread of the pool, nor the disk. */

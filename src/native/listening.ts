@@ -9,7 +9,7 @@ export interface ListeningSocket {
   readonly onlyIpv6: boolean | undefined
   /** Effective uid of who made it. */
   readonly uid: number
-  /** Decimal; "0": no process holds it. Tells it from all others at the same time. */
+  /** Decimal; "0": no process holds it. Distinguishes it from all others at the same time. */
   readonly inode: string
 }
 

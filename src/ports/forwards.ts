@@ -101,7 +101,7 @@ export class Forwards {
     if (this.#open.delete(port)) this.#log.info({ port }, 'port no longer forwarded')
   }
 
-  /** Gives the errno name of a failure. */
+  /** Returns the errno name of a failure. */
   async #add(port: number, target: string, where: ForwardConfig): Promise<string | undefined> {
     if (this.#open.size >= MAX_FORWARDS) {
       this.#failed(port, `${MAX_FORWARDS} ports are forwarded already`)

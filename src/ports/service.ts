@@ -5,7 +5,7 @@ import type { StreamCaller } from '../calls/caller.ts'
 import { Family, type Filter, type ListenerSchema } from '../gen/ports/ports_pb.js'
 import type { ListeningPort, PortTable } from './port-table.ts'
 
-/** A listener as clients are told of it. */
+/** A listener as clients receive it. */
 type ListenerMessage = MessageInitShape<typeof ListenerSchema>
 
 /** One item of a watch stream. The snapshot comes first. */

@@ -11,7 +11,7 @@ export const MARKER = 'ENVD_SERVICE_RUN'
 /** One run of a service. */
 export interface Lineage {
   readonly pid: number
-  /** Of its leader, by which the pid is told from one that somebody else has got. */
+  /** Of its leader, by which the pid is distinguished from one that somebody else has got. */
   readonly startTime: string | undefined
   /** The value of `MARKER`. */
   readonly marker: string

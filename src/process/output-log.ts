@@ -53,9 +53,9 @@ export class OutputLog {
   #bytes = 0
   #firstByte = 0
   #closed = false
-  /** Called when `full` may have changed; set by whoever reads the descriptors. */
+  /** Called when `full` may have changed; set by the one that reads the descriptors. */
   onFlow: () => void = () => {}
-  /** Called once, when all output is in and still kept; set by whoever wants to look at it then. */
+  /** Called once, when all output is in and still kept; set by the one that wants to look at it then. */
   onClose: () => void = () => {}
 
   constructor(options: OutputLogOptions) {
@@ -95,7 +95,7 @@ export class OutputLog {
     for (const reader of this.#readers) reader.notify()
   }
 
-  /** Ends the output: readers take what is left and then see the end. Gives the window's share back once nobody reads. */
+  /** Ends the output: readers take what is left and then see the end. Releases the window's share once nobody reads. */
   close(): void {
     if (!this.#closed) this.onClose()
     this.#closed = true

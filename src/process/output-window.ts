@@ -11,9 +11,9 @@ const GROWTH = 1.25
 export interface WindowShare {
   /** Bytes this process may keep at the moment. */
   readonly bytes: number
-  /** Called when `bytes` may be a good deal less than what is kept; set by whoever keeps it. */
+  /** Called when `bytes` may be a good deal less than what is kept; set by the one that keeps it. */
   onShrink: () => void
-  /** Gives the share back. Idempotent. */
+  /** Releases the share. Idempotent. */
   release(): void
 }
 

@@ -48,7 +48,7 @@ interface Running {
 /** The calls of `process.Process`, free of any protocol: requests in, replies or a process to follow out; AppErrors. */
 export type ProcessService = ReturnType<typeof createProcessService>
 
-/** Makes the service; the registry it is given outlives it and is emptied by whoever stops the daemon. */
+/** Makes the service; the registry it is given outlives it and is emptied by the one that stops the daemon. */
 export function createProcessService(deps: ProcessServiceDeps) {
   const { registry, log } = deps
   return {

@@ -20,7 +20,7 @@ let walking = false
 
 /**
  * Signals the members of a session, its leader and whoever ignores SIGHUP excepted, by a walk over all processes that begins now or
- * later. Who asks during one shares the next, so any number of kills at a time costs two. Gives the pids that were reached;
+ * later. Who asks during one shares the next, so any number of kills at a time costs two. Returns the pids that were reached;
  * none where there is no /proc.
  */
 export function signalOthers(leader: SessionLeader, signal: SessionSignal): Promise<readonly number[]> {

@@ -5,7 +5,7 @@ import type { CommandGroup } from './command-group.ts'
 export interface CommandGroups {
   /** A descriptor of the cgroup's directory, good until control returns to the event loop; undefined: start outside of it. */
   descriptor(group: CommandGroup): number | undefined
-  /** After a start that the cgroup refused: mends it where that is possible, and gives whether to try again. Never rejects. */
+  /** After a start that the cgroup refused: recreates it where possible, and returns whether to try again. Never rejects. */
   recreate(group: CommandGroup, errno: string): Promise<boolean>
   /** A command is started outside of its cgroup now. */
   warnOutside(group: CommandGroup, errno: string): void

@@ -73,7 +73,7 @@ async function readRecord({ record, log }: EarlierRunOptions, signal: AbortSigna
   return read === 'nothing' ? undefined : read
 }
 
-/** Tells commands apart; a hash, as the variables may be secrets. */
+/** Distinguishes commands; a hash, as the variables may be secrets. */
 function fingerprintOf(script: string, { user, workdir, env }: CommandDeps): string {
   const variables = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256')

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Where the kernel tells of kills for lack of memory. */
+/** Where the kernel reports kills for lack of memory. */
 export interface OomOptions {
   /** Where cgroup v2 is mounted; v1: where its `memory` directory is. */
   readonly cgroupRoot: string

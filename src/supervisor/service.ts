@@ -8,7 +8,7 @@ import type { Services } from './services.ts'
 import type { Status } from './status.ts'
 import type { Supervisor } from './supervisor.ts'
 
-/** A status as clients are told of it. */
+/** A status as clients receive it. */
 type StatusMessage = MessageShape<typeof StatusSchema>
 
 /** One item of a Watch stream; the first is a status. */

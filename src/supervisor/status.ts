@@ -2,12 +2,12 @@ import { attemptText, type Cause, causeOutput, causeText } from './cause.ts'
 import type { State } from './state-machine.ts'
 import type { Timing } from './timing.ts'
 
-/** What is told of the supervisor at one moment. */
+/** The state of the supervisor at one moment. */
 export interface Status {
   /** Its name. */
   readonly service: string
   readonly state: State['name']
-  /** Grows by 1 with every status that watchers are told. */
+  /** Grows by 1 with every status that watchers receive. */
   readonly sequence: number
   /** When it came into this state: milliseconds since 1970. */
   readonly since: number

@@ -22,7 +22,7 @@ export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStart
   readonly mayStart: Promise<void>
   /** What is waited for until then, for people. */
   readonly waitsFor: () => string
-  /** Is told of every status. */
+  /** Receives every status. */
   readonly onChange: (status: Status) => void
   readonly log: Log
 }

@@ -70,7 +70,7 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own,
   }
 }
 
-/** Gives the parsed file, no older than this many milliseconds. */
+/** Returns the parsed file, no older than this many milliseconds. */
 type CachedFile<T> = (maxAgeMs?: number) => Promise<T>
 
 /**

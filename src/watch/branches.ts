@@ -51,7 +51,7 @@ export class Branches {
     }
   }
 
-  /** Takes a node, and all below it, out of the tree and gives back what they hold. */
+  /** Takes a node, and all below it, out of the tree and releases what they hold. */
   drop(node: TreeNode): void {
     node.dropped = true
     if (node.parent?.children.get(node.name) === node) node.parent.children.delete(node.name)

@@ -67,7 +67,7 @@ export class ChangeBuffer {
     return this.#changes.length - this.#head
   }
 
-  /** Gives the memory back; nothing is kept from now on. Idempotent. */
+  /** Releases the memory; nothing is kept from now on. Idempotent. */
   close(): void {
     this.#closed = true
     this.#changes = []

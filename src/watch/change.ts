@@ -36,7 +36,7 @@ export function isGone(type: EventType): boolean {
   return type !== EventType.UNSPECIFIED && KINDS[type].gone
 }
 
-/** What clients are told for an inotify mask. */
+/** What clients receive for an inotify mask. */
 export function typesOf(mask: number): EventType[] {
   return inOrder.filter(({ bits }) => (mask & bits) !== 0).map(({ type }) => type)
 }

@@ -9,12 +9,12 @@ export interface Telling {
   readonly slice: TimeSlice
 }
 
-/** Tells that everything in a directory is gone, what is deepest first. */
+/** Reports that everything in a directory is gone, what is deepest first. */
 export async function tellRemoved(node: TreeNode, telling: Telling): Promise<void> {
   for (const name of node.entries.keys()) await tellEntryRemoved(node, name, telling)
 }
 
-/** Tells what a directory has that it did not have before, and the other way round, with all that is below it. */
+/** Reports what a directory has that it did not have before, and the other way round, with all that is below it. */
 export async function tellDifferences(before: TreeNode | undefined, after: TreeNode, telling: Telling): Promise<void> {
   const known = before?.entries ?? new Map<string, boolean>()
   if (before !== undefined)

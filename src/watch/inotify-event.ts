@@ -18,7 +18,7 @@ export const IN = {
 export const WATCH_MASK =
   IN.MODIFY | IN.ATTRIB | IN.MOVED_FROM | IN.MOVED_TO | IN.CREATE | IN.DELETE | IN.DELETE_SELF | IN.MOVE_SELF
 
-/** One event as the kernel told it. */
+/** One event as the kernel reported it. */
 export interface RawEvent {
   /** Counts the events of the instance: a later event has a higher number. */
   readonly seq: number

@@ -136,7 +136,7 @@ export class Inotify {
     this.#removeUnused()
   }
 
-  /** Tells `listener` about overflows until the returned function is called. */
+  /** Notifies `listener` of overflows until the returned function is called. */
   onOverflow(listener: OverflowListener): () => void {
     this.#overflowListeners.add(listener)
     return () => this.#overflowListeners.delete(listener)

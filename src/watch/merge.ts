@@ -20,12 +20,12 @@ interface MergeOptions {
   readonly onEnd: (error: AppError) => void
   /** Resolves when every change that the kernel knows of was given to `local`. */
   readonly settled: () => Promise<void>
-  /** A directory is there that the kernel did not tell of; true if its contents will be given to `local`. */
+  /** A directory is there that the kernel did not report; true if its contents will be passed to `local`. */
   readonly onDirectory: (name: string) => Promise<boolean>
 }
 
 /**
- * Makes one sequence of changes out of two sources: what the kernel tells of this machine, and files at which a look is worth
+ * Makes one sequence of changes out of two sources: what the kernel reports for this machine, and files at which a look is worth
  * while. It knows how each file looked when clients were last told of it, so that nobody is told twice. Names are relative.
  */
 export class Merge {
@@ -34,7 +34,7 @@ export class Merge {
   readonly #known = new Map<string, string>()
   /** Names that are known, by the name of their directory. */
   readonly #children = new Map<string, Set<string>>()
-  /** Names that the kernel has told of while looks were under way, and when. */
+  /** Names that the kernel has reported while looks were under way, and when. */
   readonly #touched = new Map<string, number>()
   #clock = 0
   #looks = 0
@@ -46,7 +46,7 @@ export class Merge {
     this.#options = options
   }
 
-  /** A change that the kernel has told of. It is told after a look at the file, so that a later change is not taken for this one. */
+  /** A change that the kernel has reported. It is reported after a look at the file, so that a later change is not taken for this one. */
   local(change: Change): void {
     void this.#enqueue(async () => {
       const { name, type } = change
@@ -57,18 +57,18 @@ export class Merge {
     })
   }
 
-  /** What is there before anything is told. */
+  /** What is there before anything is reported. */
   async begin(name: string): Promise<void> {
     this.#remember(name, await this.#look(name))
   }
 
-  /** Something may have happened to a file. Resolves when what did was told. */
+  /** Something may have happened to a file. Resolves when what did was reported. */
   async notice(name: string): Promise<void> {
     const began = ++this.#clock
     this.#looks++
     try {
       const seen = await this.#look(name)
-      // What this machine did until the look is told first.
+      // What this machine did until the look is reported first.
       await this.#options.settled()
       await this.#enqueue(async () => {
         if ((this.#touched.get(name) ?? 0) < began) await this.#compare(name, seen)
@@ -79,12 +79,12 @@ export class Merge {
     }
   }
 
-  /** Resolves when everything that came until this call was told. */
+  /** Resolves when everything that came until this call was reported. */
   settled(): Promise<void> {
     return this.#last
   }
 
-  /** Tells nothing more. */
+  /** Emits nothing more. */
   close(): void {
     this.#over = true
     this.#options.hold.release()
@@ -138,7 +138,7 @@ export class Merge {
     this.#known.set(name, seen)
   }
 
-  /** A name, and all below it if it was a directory; gives what was forgotten, the deepest first. */
+  /** A name, and all below it if it was a directory; returns what was forgotten, the deepest first. */
   #forget(name: string): string[] {
     const forgotten = this.#known.get(name) === DIRECTORY ? this.#below(name) : []
     forgotten.push(name)

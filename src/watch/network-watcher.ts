@@ -5,7 +5,7 @@ import type { SharedTreesDeps } from './shared-trees.ts'
 import { WatchTree } from './tree.ts'
 import type { Watcher, WatchOptions } from './watcher.ts'
 
-/** Milliseconds between two looks at a file: what other machines do is told that much later at most, give or take one look. */
+/** Milliseconds between two looks at a file: what other machines do is reported that much later at most, give or take one look. */
 const POLL_INTERVAL_MS = 2_000
 
 /** A directory on a network mount. */

@@ -77,7 +77,7 @@ export class Pollers {
   }
 
   /**
-   * Opens a watcher into a buffer of its own and gives its id. Rejects with what `open` rejects with, or `resource_exhausted`.
+   * Opens a watcher into a buffer of its own and returns its id. Rejects with what `open` rejects with, or `resource_exhausted`.
    * @param hold takes the memory of the buffer, which releases it.
    */
   async add(context: PollContext, open: (buffer: ChangeBuffer) => Promise<Watcher>, hold?: Hold): Promise<string> {

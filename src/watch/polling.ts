@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from 'chokidar'
 
-/** What is looked at for changes that the kernel does not tell of. */
+/** What is looked at for changes that the kernel does not report. */
 interface PollOptions {
   /** Absolute, without a slash at its end. */
   readonly path: string

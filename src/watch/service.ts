@@ -27,7 +27,7 @@ export type WatchItem =
   | { readonly kind: 'event'; readonly event: FilesystemEvent }
   | { readonly kind: 'keepalive' }
 
-/** A change as clients are told of it. */
+/** A change as clients receive it. */
 type FilesystemEvent = MessageInitShape<typeof FilesystemEventSchema>
 
 /** A watch stream that is open. */

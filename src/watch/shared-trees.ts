@@ -9,7 +9,7 @@ import { WatchTree } from './tree.ts'
 interface SharedTreeOptions {
   /** Real path of the directory, as bytes. */
   readonly path: Buffer
-  /** Device and inode of the directory, which tell it from another that has taken its place. */
+  /** Device and inode of the directory, which distinguish it from another that has taken its place. */
   readonly identity: string
   /** The path as the client named it, for messages. */
   readonly shown: string
@@ -21,18 +21,18 @@ interface SharedTreeOptions {
   readonly user: string
 }
 
-/** Gets what a tree tells. */
+/** Receives what a tree emits. */
 interface Subscriber {
   onChange(change: Change): void
-  /** The tree tells nothing more. */
+  /** The tree emits nothing more. */
   onEnd(error: AppError): void
 }
 
 /** A subscriber's hold on a tree. */
 interface Subscription {
-  /** Resolves when every change that has happened until this call was told. */
+  /** Resolves when every change that has happened until this call was reported. */
   settled(): Promise<void>
-  /** Nothing is told any more; the last one closes the tree. Idempotent. */
+  /** Nothing is emitted any more; the last one closes the tree. Idempotent. */
   close(): void
 }
 
@@ -65,7 +65,7 @@ export class SharedTrees {
     return this.#entries.size
   }
 
-  /** Tells a subscriber of everything that happens from now on. Resolves when all is armed; rejects as `WatchTree.start` does. */
+  /** Sends a subscriber everything that happens from now on. Resolves when all is armed; rejects as `WatchTree.start` does. */
   async subscribe(options: SharedTreeOptions, subscriber: Subscriber): Promise<Subscription> {
     const key = keyOf(options)
     for (;;) {
@@ -127,7 +127,7 @@ export class SharedTrees {
   }
 }
 
-/** False: the tree has ended before anything could be told. Rejects as its start does. */
+/** False: the tree has ended before anything could be reported. Rejects as its start does. */
 async function join(entry: Entry, subscriber: Subscriber): Promise<boolean> {
   if (entry.starting !== undefined) {
     entry.subscribers.add(subscriber)

@@ -74,7 +74,7 @@ export class TreeNode implements InotifyListener {
     if (this.#unpacked().delete(name)) this.#count(-ENTRY_BYTES - name.length)
   }
 
-  /** Gives back what it holds. Idempotent. */
+  /** Releases what it holds. Idempotent. */
   release(): void {
     this.#count(-this.#bytes)
   }

@@ -17,7 +17,7 @@ import { Watermark } from './watermark.ts'
  * other, in the kernel's order; one that has to wait (a new directory is armed, the second half of a rename may still
  * come) holds up the rest of its tree, and no other.
  *
- * A directory is armed by its path, after the event that told of it: by then the path may mean another one. The events that
+ * A directory is armed by its path, after the event that reported it: by then the path may mean another one. The events that
  * made it so have come until the arming was settled, and each of them has what it concerns dropped or armed anew.
  */
 export class WatchTree {
@@ -60,7 +60,7 @@ export class WatchTree {
     else void this.#work()
   }
 
-  /** Resolves when every change that has happened until this call was told. */
+  /** Resolves when every change that has happened until this call was reported. */
   async settled(): Promise<void> {
     const seq = await this.#options.inotify.caughtUp()
     if (this.#working && !this.#over) await this.#handled.wait(seq)
@@ -79,7 +79,7 @@ export class WatchTree {
     return true
   }
 
-  /** Releases everything; nothing is told any more. Idempotent. */
+  /** Releases everything; nothing is emitted any more. Idempotent. */
   close(): void {
     if (this.#over) return
     this.#over = true
@@ -141,7 +141,7 @@ export class WatchTree {
     const known = node.entries.has(name)
     const appears = (mask & (IN.CREATE | IN.MOVED_TO)) !== 0
     const goes = (mask & (IN.DELETE | IN.MOVED_FROM)) !== 0
-    // The list of entries was read after this happened, and what it says was or will be told.
+    // The list of entries was read after this happened, and what it says was or will be reported.
     if (seq <= node.settled && ((appears && known) || (goes && !known))) {
       this.#renames.forget(cookie)
       return (mask & IN.MOVED_TO) === 0 ? undefined : this.#verify(node, event, slice)
@@ -157,7 +157,7 @@ export class WatchTree {
     return goes ? this.#gone(node, event) : undefined
   }
 
-  /** What happens to a directory itself is told by its parent; only the root has none. */
+  /** What happens to a directory itself is reported by its parent; only the root has none. */
   #handleSelf(node: TreeNode, { mask, seq }: RawEvent) {
     // The directory that the mount has covered is not watched yet.
     if (node !== this.#root) {
@@ -238,7 +238,7 @@ export class WatchTree {
     return this.#renames.begin(cookie, node)
   }
 
-  /** Arms a directory that an event has told of. Undefined: it is gone already, which its own events tell. */
+  /** Arms a directory that an event has reported. Undefined: it is gone already, which its own events tell. */
   async #adoptBelow(name: string, parent: TreeNode): Promise<TreeNode | undefined> {
     try {
       const node = await this.#adopt(name, parent)
@@ -256,12 +256,12 @@ export class WatchTree {
     return this.#branches.adopt(name, parent, this.#root?.watch)
   }
 
-  /** What is handled now is told completely only with the comparison, which comes after the events up to `seq`. */
+  /** What is handled now is reported completely only with the comparison, which comes after the events up to `seq`. */
   #rescanLater(seq: number): void {
     this.#push({ kind: 'rescan', seq, cause: this.#handling })
   }
 
-  /** Events were lost: everything is armed again, and what differs from what was known is told (contract C36). */
+  /** Events were lost: everything is armed again, and what differs from what was known is reported (contract C36). */
   async #rescan(slice: TimeSlice): Promise<void> {
     const before = this.#root
     if (before === undefined) return

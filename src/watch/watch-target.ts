@@ -20,7 +20,7 @@ const NETWORK_FILESYSTEMS = new Map([
 interface WatchTarget {
   /** Links resolved (contract C37), as bytes. */
   readonly real: Buffer
-  /** Device and inode, which tell it from another directory that takes its place. */
+  /** Device and inode, which distinguish it from another directory that takes its place. */
   readonly identity: string
   /** The kernel does not see all of its changes. */
   readonly network: boolean

@@ -184,7 +184,7 @@ export class Freezer {
     return this.#nextThaw
   }
 
-  /** Gives the problems. Never rejects. */
+  /** Returns the problems. Never rejects. */
   async #thawNow(): Promise<string[]> {
     const window = this.#window
     if (window === undefined && this.#gate?.isThawed() === true) return []

@@ -3,14 +3,14 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseEvents } from './group-files.ts'
 
-/** Tells whether a cgroup lets processes run, fast enough to be asked at every start. */
+/** Reads whether a cgroup lets processes run, fast enough to be asked at every start. */
 export interface GroupState {
   /**
    * `frozen`: it is being frozen or is frozen, by whomever, or with something above it. `unknown`: it is gone, or this was closed.
    * Takes 3 µs: the kernel answers both reads from memory, without a lock.
    */
   read(): 'frozen' | 'running' | 'unknown'
-  /** Gives the descriptors back. Idempotent. */
+  /** Closes the descriptors. Idempotent. */
   close(): void
 }
 

@@ -6,7 +6,7 @@ import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 interface GroupStates {
   /** Of a group that was removed and made anew: `unknown` at first, until it was opened again. */
   read(group: WorkloadGroup): ReturnType<GroupState['read']>
-  /** Gives the descriptors back; from then on all is `unknown`. Idempotent. */
+  /** Closes the descriptors; from then on all is `unknown`. Idempotent. */
   close(): void
 }
 

@@ -2,7 +2,7 @@ import { readFile, realpath } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { chainOf } from './group-tree.ts'
 
-/** Where the kernel tells of this process; another place is for tests. */
+/** Where the kernel describes this process; another place is for tests. */
 const PROC_SELF = '/proc/self'
 
 /**

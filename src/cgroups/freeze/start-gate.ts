@@ -18,7 +18,7 @@ export interface StartGate {
   shut(): Promise<() => void>
   /** Every group of commands was seen to let processes run. */
   isThawed(): boolean
-  /** Gives the descriptors back; who waits goes on. */
+  /** Closes the descriptors; who waits goes on. */
   close(): void
 }
 

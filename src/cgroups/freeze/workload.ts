@@ -15,7 +15,7 @@ export interface Workload {
   audit(): Promise<string | undefined>
   /** Where starts into the groups of commands wait. */
   readonly gate: Pick<StartGate, 'enter'>
-  /** Thaws what it froze, lets every start go on and gives back what it holds. Call it once. */
+  /** Thaws what it froze, lets every start go on and releases what it holds. Call it once. */
   close(): Promise<void>
 }
 

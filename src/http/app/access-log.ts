@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
 }
 
-/** Asked for every few seconds by whoever watches over sandboxes; told only if they fail. */
+/** Asked for every few seconds by monitoring; logged only if they fail. */
 const QUIET_PATHS = new Set(['/health', '/metrics', '/ready'])
 
 /** Enough to know a file by; a request may have 16 KiB of it. */
@@ -44,7 +44,7 @@ export function logRequests(app: FastifyInstance, log: Log): void {
   })
 }
 
-/** As announced by either side; undefined where only the end tells. */
+/** As announced by either side; undefined where only the end shows it. */
 function sizesOf(request: FastifyRequest, reply: FastifyReply) {
   return {
     request_bytes: size(request.headers['content-length']),

@@ -79,7 +79,7 @@ function clientFaultOf(error: unknown): number | undefined {
 
 /**
  * A client of HTTP/2 that opens streams without a window for their answers gets headers alone, which need none: else each refusal
- * would wait in memory, too. Gives whether that was so.
+ * would wait in memory, too. Returns whether that was so.
  */
 function refusedWithoutBody(reply: FastifyReply): boolean {
   // Fastify's type is that of HTTP/1.1; over HTTP/2 it is Node's compatible class.

@@ -40,7 +40,7 @@ export async function readBody(request: IncomingMessage, options: BodyOptions): 
   return collected.bytes
 }
 
-/** What a client is told of a body that did not come whole. */
+/** The error that a client receives for a body that did not come whole. */
 export function bodyFailure(error: unknown): unknown {
   if (error instanceof Stalled) return new AppError('stalled', `the rest of the request did not come: ${error.message}`)
   return error instanceof CutShort ? new AppError('canceled', 'the client has gone', { cause: error }) : error

@@ -6,7 +6,7 @@ import { OPENMETRICS_TYPE, toOpenMetrics } from '../../metrics/openmetrics.ts'
 import { type LiveFigures, type Sample, toMetricsJson } from '../../metrics/sample.ts'
 import { VERSION } from '../../version.ts'
 
-/** What the route tells. */
+/** What the route reports. */
 interface MetricsRouteOptions {
   /** The latest sample; throws AppError while there is none. It was logged why. */
   readonly sampler: { latest(): Sample }

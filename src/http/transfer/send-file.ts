@@ -40,7 +40,7 @@ interface FileToSend {
 /** What is sent of an open file, once headers are decided. */
 interface Body {
   readonly download: Download
-  /** Bytes; undefined where only the end tells. */
+  /** Bytes; undefined where only the end shows it. */
   readonly length: number | undefined
   readonly pieces: readonly Piece[]
   readonly hold: Hold

@@ -40,7 +40,7 @@ export function createCaBundle(options: CaBundleOptions): CaBundle {
   const lock = createLock()
   let last: Buffer | undefined
   let background: Promise<void> = Promise.resolve()
-  /** Appends what is missing, and gives what is left to do afterwards. */
+  /** Appends what is missing, and returns what is left to do afterwards. */
   const add = async (bundle: Buffer): Promise<() => Promise<void>> => {
     last ??= await readContent(installed).then(contentOf, () => Buffer.alloc(0))
     const previous = last

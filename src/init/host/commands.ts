@@ -94,7 +94,7 @@ async function runCommand(file: string, args: readonly string[], options: RunOpt
   return { exitCode: program.exitCode ?? undefined, output: output() }
 }
 
-/** Reads a stream to its end and keeps what came last; gives what there is at the time of the call. */
+/** Reads a stream to its end and keeps what came last; returns what there is at the time of the call. */
 function newestOf(stream: Readable): () => string {
   let kept: Buffer = Buffer.alloc(0)
   stream.on('data', (bytes: Buffer) => {

@@ -5,7 +5,7 @@ import { randomUuid } from '../../native/random.ts'
 
 /** What is to become of a file. */
 interface Rewrite {
-  /** Gives the new content, or undefined if the present one (empty where there is no file) is to stay. May be called again. */
+  /** Returns the new content, or undefined if the present one (empty where there is no file) is to stay. May be called again. */
   readonly edit: (content: Buffer) => Buffer | undefined
   /** Permission bits to set; default: those it has, or 0644. */
   readonly mode?: number

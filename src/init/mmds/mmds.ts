@@ -41,7 +41,7 @@ export interface MmdsParts {
   readonly onOptions: (options: MmdsOptions) => void
   readonly run: RunCommand
   readonly log: Log
-  /** Takes a line for standard error, for whoever reads the service manager's journal. */
+  /** Takes a line for standard error, for readers of the service manager's journal. */
   readonly writeStderr: (line: string) => void
   /** Elsewhere and at another pace, in tests. */
   readonly client?: MmdsClientOptions

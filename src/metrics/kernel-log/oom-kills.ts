@@ -24,7 +24,7 @@ const TIMES: KernelLogTimes = { retry: 1_000, silence: 30 * 60_000, lasting: 60_
 
 const MAX_FAILURES = 5
 
-/** What the kernel has killed for want of memory. */
+/** What the kernel has killed for lack of memory. */
 interface OomKills {
   /** The last 32 since the boot, oldest first; undefined while it is not known (contract N17). */
   list(): readonly OomKill[] | undefined

@@ -65,7 +65,7 @@ async function followed(fd: number, source: RecordSource): Promise<never> {
   }
 }
 
-/** The records of one turn; gives whether the next is to be waited for, or what ended the log. */
+/** The records of one turn; returns whether the next is to be waited for, or what ended the log. */
 function readTurn(fd: number, buffer: Buffer, source: RecordSource): 'waits' | 'more' | Error {
   const { read: readInto = read, onRecord, onEnd } = source
   for (let count = 0; count < RECORDS_PER_TURN; count++) {
