@@ -12,7 +12,7 @@ const LAUNCH = `
   echo $$ >"$0/cgroup.procs"
   . "${root}/scripts/launch-options"
   export $launch_env
-  exec "${process.execPath}" $launch_flags --disable-warning=ExperimentalWarning --import "${root}/test/hostile/halt-monitor.ts" "${root}/dist/start.cjs" "$@"
+  exec "${process.execPath}" $launch_flags --require "${root}/test/hostile/halt-monitor.cjs" "${root}/dist/start.cjs" "$@"
 `
 
 /** The priority that the daemon's unit gives it. */
