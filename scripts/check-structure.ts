@@ -23,6 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   peers: [...COMMON, 'native'],
   startup: [...COMMON, 'native'],
   cgroups: [...COMMON, 'native'],
+  cpus: [...COMMON, 'native'],
   logs: [...COMMON, 'native'],
   process: [...COMMON, 'users', 'native'],
   filesystem: [...COMMON, 'users', 'native'],

@@ -20,9 +20,9 @@ import { readyRoute } from './http/routes/ready.ts'
 import { createListener, type Listener } from './http/server/listener.ts'
 import { type AccessToken, createAccessToken } from './init/access-token.ts'
 import { createClock } from './init/clock.ts'
-import { createHost } from './init/host/create.ts'
+import { createHost, type Host } from './init/host/create.ts'
 import { createInitialization, type InitializationOptions } from './init/initialization.ts'
-import { createMmds, type MmdsParts, NO_MMDS } from './init/mmds/mmds.ts'
+import { createMmds, NO_MMDS } from './init/mmds/mmds.ts'
 import { LEFT_OUT } from './lib/environment.ts'
 import { withTimeout } from './lib/with-timeout.ts'
 import type { Log } from './log.ts'
@@ -33,6 +33,7 @@ import type { Sampler } from './metrics/sampler.ts'
 import { setClock } from './native/index.ts'
 import {
   buildBudget,
+  buildCpus,
   buildFigures,
   buildGroups,
   buildPorts,
@@ -85,12 +86,13 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const token = createAccessToken()
   const listener = createListener({ log, token })
   const parts = await build(config, { logs, token, listener, shutdown: stopping.signal })
-  const { app, registry, host, sampler, ports, services, mmds, rootFreeze, release } = parts
+  const { app, registry, host, cpus, sampler, ports, services, mmds, rootFreeze, release } = parts
   warnWithoutRoot(log)
   await applyOwnPriority()
   await app.ready()
   await sampler.start()
-  const stopReaping = reapOrphans(() => [...registry.list().map(({ pid }) => pid), ...host.commands.pids()], log)
+  const children = () => [...registry.list().map(({ pid }) => pid), ...host.commands.pids(), ...cpus.pids()]
+  const stopReaping = reapOrphans(children, log)
   const port = await listener.listen({ address: config.address, port: config.port })
   // No disk is written before: one that is frozen may hold this up, and the thaw comes by the port.
   const written = writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
@@ -98,6 +100,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   warnOfOpenPort({ ...config, token }, log)
   ports.start(port)
   mmds.start()
+  void cpus.resume()
   services.begin()
 
   const shutDown = async () => {
@@ -151,7 +154,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const memory = await memoryOf(resources)
   const { budget, bodies } = buildBudget(config, memory.total, { token, defaults })
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
-  const { groups, workload, closeGroups } = await buildGroups(config, memory, log)
+  const { groups, workload, protection, closeGroups } = await buildGroups(config, memory, log)
   const process = createProcessService({
     users,
     defaults,
@@ -164,11 +167,11 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   })
   const host = createHost({ path: config.path, env: defaults.env, log })
   const { watch, inotify, pollers } = buildWatching(config, { users, defaults, budget, log })
-  const set = { token, defaults, host, frozen: workload }
-  const { initialization, mmds } = buildInitialization(config, { ...set, run: host.commands.run, logs })
+  const cpus = await buildCpus(config, devNull.fd, log)
+  const { initialization, mmds } = buildInitialization(config, { token, defaults, host, frozen: workload, cpus, logs })
   const services = buildServices({ config, processes: process, groups, initialized: initialization.first, log })
   const sampler = buildSampler({ resources, registry, watch, inotify, log: log.named('metrics') })
-  const figures = buildFigures(config, log.named('metrics'))
+  const figures = buildFigures(config, cpus, log.named('metrics'))
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, log, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
@@ -186,9 +189,9 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       (scope) => readyRoute(scope, services),
       (scope) => metricsRoute(scope, { sampler, ...figures, budget }),
       (scope) => envsRoute(scope, defaults),
-      (scope) => initRoute(scope, { initialization, bodies, checkAfterResume }),
+      (scope) => initRoute(scope, { initialization, bodies, memory: protection, checkAfterResume }),
       orchestratorRoutes({ rootFreeze, initialization }),
-      freezeRoutes(workload, sampler),
+      freezeRoutes(workload, sampler, logs),
       filesRoutes(files),
       composeRoutes(files),
       rpcRoutes({
@@ -200,8 +203,8 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       }),
     ],
   })
-  const release = () => releaseAll({ closeGroups, host, figures, ports, pollers, inotify, devNull })
-  return { app, registry, host, sampler, ports, services, mmds, rootFreeze, release }
+  const release = () => releaseAll({ closeGroups, host, cpus, figures, ports, pollers, inotify, devNull })
+  return { app, registry, host, cpus, sampler, ports, services, mmds, rootFreeze, release }
 }
 
 function buildDefaults({ defaultWorkdir: workdir, notFirecracker }: Config, user: string, log: Log): Defaults {
@@ -212,6 +215,7 @@ function buildDefaults({ defaultWorkdir: workdir, notFirecracker }: Config, user
 interface Held {
   readonly closeGroups: () => Promise<void>
   readonly host: { close(): Promise<void> }
+  readonly cpus: { close(): Promise<void> }
   readonly ports: PortTable
   readonly pollers: Pollers
   readonly inotify: Inotify
@@ -219,23 +223,26 @@ interface Held {
   readonly devNull: FileHandle
 }
 
-async function releaseAll({ closeGroups, host, figures, ports, pollers, inotify, devNull }: Held): Promise<void> {
+async function releaseAll(held: Held): Promise<void> {
+  const { closeGroups, host, cpus, figures, ports, pollers, inotify, devNull } = held
   await closeGroups()
-  await Promise.all([host.close(), ports.close(), figures.close()])
+  await Promise.all([host.close(), cpus.close(), ports.close(), figures.close()])
   pollers.close()
   inotify.close()
   await devNull.close()
 }
 
-interface Initialized extends Omit<InitializationOptions, 'clock' | 'metadata'>, Pick<MmdsParts, 'run'> {
+interface Initialized extends Pick<InitializationOptions, 'token' | 'defaults' | 'frozen' | 'cpus'> {
+  readonly host: Host
   readonly logs: Logs
 }
 
-function buildInitialization({ notFirecracker, runDir }: Config, { run, logs, ...set }: Initialized) {
+function buildInitialization({ notFirecracker, runDir }: Config, { host, logs, ...set }: Initialized) {
   const { log, configure, writeStderr } = logs
-  const told = { env: set.defaults.env, runDir, onOptions: configure, run, log, writeStderr }
+  const told = { env: set.defaults.env, runDir, onOptions: configure, run: host.commands.run, log, writeStderr }
   const mmds = notFirecracker ? NO_MMDS : createMmds(told)
-  const initialization = createInitialization({ ...set, clock: createClock({ log, setClock }), metadata: mmds })
+  const clock = createClock({ log, setClock })
+  const initialization = createInitialization({ ...set, host, clock, metadata: mmds, log })
   return { initialization, mmds }
 }
 

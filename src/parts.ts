@@ -3,8 +3,10 @@ import { type ByteBudget, createByteBudget } from './budget/budget.ts'
 import { budgetTotal } from './budget/total.ts'
 import { openCgroups } from './cgroups/cgroups.ts'
 import { createWorkload, type Workload } from './cgroups/freeze/workload.ts'
+import { memoryProtection } from './cgroups/memory-protection.ts'
 import type { MemoryUse } from './cgroups/reserve.ts'
 import type { Config } from './config.ts'
+import { type Cpus, NO_CPUS, openCpus } from './cpus/cpus.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
 import { createRequestBodies } from './http/body/request-bodies.ts'
 import { freezeRoute } from './http/routes/freeze.ts'
@@ -12,10 +14,11 @@ import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import { createCompressors } from './http/transfer/compressors.ts'
 import type { AccessToken } from './init/access-token.ts'
 import type { Log } from './log.ts'
+import type { Logs } from './logs/logs.ts'
 import { createCallCounts } from './metrics/calls.ts'
 import { followOomKills, NO_OOM_KILLS } from './metrics/kernel-log/oom-kills.ts'
 import type { ResourceReader } from './metrics/resource-reader.ts'
-import { type LiveFigures, NO_CPU_TARGET } from './metrics/sample.ts'
+import type { LiveFigures } from './metrics/sample.ts'
 import { Sampler } from './metrics/sampler.ts'
 import { listeningSockets } from './native/index.ts'
 import { Forwards } from './ports/forwards.ts'
@@ -45,21 +48,27 @@ export function buildBudget({ bodyStall }: Config, memory: number | undefined, {
   return { budget, bodies: createRequestBodies({ budget, token, stallMs: bodyStall }) }
 }
 
-/** The cgroups of commands, and what freezes them; the caller ends with `closeGroups`. */
+/** The cgroups of commands, what freezes them, and how much memory is kept for the daemon (`memoryProtection`); the caller ends with `closeGroups`. */
 export async function buildGroups(config: Config, memory: MemoryUse, log: Log) {
   const groups = await openCgroups(config, memory, log.named('cgroups'))
   const workload = await createWorkload({ root: groups.root, log: log.named('freezer') })
+  const protection = await memoryProtection(groups.root)
   const closeGroups = async () => {
     await workload.close()
     await groups.close()
   }
-  return { groups, workload, closeGroups }
+  return { groups, workload, protection, closeGroups }
+}
+
+/** The CPUs of a microVM; elsewhere they are another's. The caller closes them. */
+export async function buildCpus({ notFirecracker, runDir }: Config, devNull: number, log: Log): Promise<Cpus> {
+  return notFirecracker ? NO_CPUS : openCpus({ runDir, devNull, log: log.named('cpus') })
 }
 
 /** The routes that freeze and thaw commands. */
-export function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler) {
+export function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler, { drain: drainLogs }: Logs) {
   return (scope: FastifyInstance) => {
-    freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow() })
+    freezeRoute(scope, { freeze, sampleNow: () => sampler.sampleNow(), drainLogs })
     unfreezeRoute(scope, unfreeze)
   }
 }
@@ -69,10 +78,10 @@ export function fileSettings({ strictFileUsers }: Config, log: Log) {
   return { strictFileUsers, compressors: createCompressors(), log: log.named('filesystem') }
 }
 
-/** What `GET /metrics` reports besides samples, and the counts of calls; elsewhere than in a microVM the kernel's log is another's. The caller closes it. */
-export function buildFigures({ notFirecracker }: Config, log: Log) {
+/** What `GET /metrics` tells beside samples, and the counts of calls; elsewhere than in a microVM the kernel's log is another's. The caller closes it. */
+export function buildFigures({ notFirecracker }: Config, cpus: Cpus, log: Log) {
   const oomKills = notFirecracker ? NO_OOM_KILLS : followOomKills({ log })
-  const live = (): LiveFigures => ({ cpus: NO_CPU_TARGET, oomKills: oomKills.list() })
+  const live = (): LiveFigures => ({ cpus: cpus.progress(), oomKills: oomKills.list() })
   return { calls: createCallCounts(), live, close: oomKills.close }
 }
 

@@ -20,6 +20,10 @@ export interface InitRequest {
   /** Certificates to trust, PEM; empty: none. */
   readonly caBundle: string
   readonly volumeMounts: readonly VolumeMount[]
+  /** CPUs that shall be online; any integer. */
+  readonly cpuCount: number | undefined
+  /** A freeze is to stay in effect. */
+  readonly skipThaw: boolean
 }
 
 /** Up to this size a body is parsed at once: whatever it says takes a few milliseconds. */
@@ -48,6 +52,8 @@ export async function parseInitRequest(body: Buffer, signal: AbortSignal): Promi
     hyperloopIP: stringOf(members, 'hyperloopIP') ?? '',
     caBundle: stringOf(members, 'caBundle') ?? '',
     volumeMounts: volumeMountsOf(members.get('volumemounts')),
+    cpuCount: integerOf(members, 'cpuCount'),
+    skipThaw: stringOf(members, 'thaw') === 'skip',
   }
 }
 
@@ -114,6 +120,17 @@ function parseJson(text: string): Parsed {
 function stringOf(members: Members, name: string): string | undefined {
   const value = members.get(name.toLowerCase()) ?? undefined
   if (value !== undefined && typeof value !== 'string') throw invalid(`${name} must be a string`)
+  return value
+}
+
+/** Integers of 64 bits, which senders may mean. */
+const MAX_INTEGER = 2 ** 63
+
+function integerOf(members: Members, name: string): number | undefined {
+  const value = members.get(name.toLowerCase()) ?? undefined
+  if (value === undefined) return undefined
+  if (typeof value !== 'number' || !Number.isInteger(value) || Math.abs(value) > MAX_INTEGER)
+    throw invalid(`${name} must be an integer`)
   return value
 }
 

@@ -22,6 +22,8 @@ interface LogExporter {
    * service is asked: the same target again changes nothing. A request to an earlier target is given up.
    */
   configure(target: LogTarget): void
+  /** Sends what waits for at most so many milliseconds, and drops the rest. With 0 all of it is dropped. Never rejects. */
+  drain(graceMs: number): Promise<void>
   /** Sends what waits for at most so many milliseconds; nothing is sent after that. */
   close(graceMs: number): Promise<void>
 }
@@ -50,55 +52,51 @@ interface Destination {
 
 /** Makes an exporter that holds lines until it is told where they go. */
 export function createExporter({ writeStderr, timeoutMs = TIMEOUT_MS }: ExporterOptions): LogExporter {
-  const queue = createLineQueue<LogLine>({
-    bytesOf: ({ size }) => size,
-    maxBytes: MAX_QUEUE_BYTES,
-    maxLineBytes: MAX_LINE_BYTES,
-  })
+  const backlog = createBacklog()
   const losses = createLossReport({ writeStderr })
   const rateLimit = createRateLimit()
-  const hurry = new AbortController()
+  let hurry = new AbortController()
+  /** Counts the drains: a line on its way during one is not sent again. */
+  let drains = 0
   let destination: Destination | undefined
   let sending: Promise<void> | undefined
   let closed = false
 
-  // Was on its way when another target took over, as at a resume.
-  let again: LogLine | undefined
-  const next = () => {
-    const line = again ?? queue.shift()
-    again = undefined
-    return line
-  }
-
   const sendAll = async () => {
-    while (queue.size > 0 || again !== undefined) {
+    while (!backlog.isEmpty) {
       await rateLimit(hurry.signal)
-      const line = destination === undefined || closed ? undefined : next()
+      const line = destination === undefined || closed ? undefined : backlog.next()
       if (destination === undefined || line === undefined) return
       const { signal } = destination.replaced
+      const drained = drains
       const text = line.text()
       const tooLong = Buffer.byteLength(text) > MAX_LINE_BYTES
       const problem = tooLong ? undefined : await send(destination, text, timeoutMs)
-      if (problem !== undefined && signal.aborted && !closed) {
-        again = line
+      if (problem !== undefined && signal.aborted && !closed && drained === drains) {
+        backlog.putBack(line)
         continue
       }
-      const dropped = queue.takeDropped() + (tooLong ? 1 : 0)
+      const dropped = backlog.takeDropped() + (tooLong ? 1 : 0)
       losses.add({ failed: problem === undefined ? 0 : 1, dropped, problem })
     }
   }
   const start = () => {
-    if (sending !== undefined || destination === undefined || closed || (queue.size === 0 && again === undefined))
-      return
+    if (sending !== undefined || destination === undefined || closed || backlog.isEmpty) return
     sending = sendAll().finally(() => {
       sending = undefined
       start()
     })
   }
+  const sentWithin = async (graceMs: number) => {
+    hurry.abort()
+    const late = new AbortController()
+    await Promise.race([sending, sleep(graceMs, undefined, { signal: late.signal }).catch(() => {})])
+    late.abort()
+  }
   return {
     write(line) {
       if (closed) return
-      queue.push(line)
+      backlog.push(line)
       start()
     },
     configure(target) {
@@ -110,13 +108,49 @@ export function createExporter({ writeStderr, timeoutMs = TIMEOUT_MS }: Exporter
       destination = collector && { target, collector, replaced: new AbortController() }
       start()
     },
+    async drain(graceMs) {
+      if (graceMs > 0) await sentWithin(graceMs)
+      hurry = new AbortController()
+      drains += 1
+      losses.add({ failed: 0, dropped: backlog.clear(), problem: undefined })
+    },
     async close(graceMs) {
-      hurry.abort()
-      const late = new AbortController()
-      await Promise.race([sending, sleep(graceMs, undefined, { signal: late.signal }).catch(() => {})])
-      late.abort()
+      await sentWithin(graceMs)
       closed = true
       destination?.replaced.abort()
+    },
+  }
+}
+
+/** Lines that wait, within bounds. */
+function createBacklog() {
+  const queue = createLineQueue<LogLine>({
+    bytesOf: ({ size }) => size,
+    maxBytes: MAX_QUEUE_BYTES,
+    maxLineBytes: MAX_LINE_BYTES,
+  })
+  // Was on its way when another target took over, as at a resume.
+  let again: LogLine | undefined
+  const next = () => {
+    const line = again ?? queue.shift()
+    again = undefined
+    return line
+  }
+  return {
+    push: queue.push,
+    next,
+    putBack: (line: LogLine) => {
+      again = line
+    },
+    get isEmpty() {
+      return queue.size === 0 && again === undefined
+    },
+    takeDropped: queue.takeDropped,
+    /** Gives how many there were. */
+    clear: () => {
+      let lines = 0
+      while (next() !== undefined) lines += 1
+      return lines
     },
   }
 }

@@ -16,8 +16,10 @@ export function createRateLimit(): (hurry: AbortSignal) => Promise<void> {
     const now = performance.now()
     credit = Math.min(BURST_LINES, credit + ((now - counted) * LINES_PER_SECOND) / 1000)
     counted = now
+    // What goes in a hurry is not made up for later.
+    if (hurry.aborted) return
     credit -= 1
-    if (credit >= 0 || hurry.aborted) return
+    if (credit >= 0) return
     await sleep((-credit * 1000) / LINES_PER_SECOND, undefined, { signal: hurry, ref: false }).catch(() => {})
   }
 }

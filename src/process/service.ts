@@ -27,6 +27,7 @@ import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
 import type { OutputReader } from './output-reader.ts'
 import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
+import { startError } from './start-failure.ts'
 
 /** What the process service works with. */
 interface ProcessServiceDeps extends LaunchDeps {
@@ -149,7 +150,7 @@ export function createProcessService(deps: ProcessServiceDeps) {
 
 async function start(command: CommandRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Running> {
   const group = commandGroup(command)
-  const leave = group === undefined ? undefined : await deps.gate.enter(group, caller.signal)
+  const leave = group === undefined ? undefined : await deps.gate.enter(group, caller.signal, () => startError(command))
   try {
     return await startNow(command, caller, deps)
   } finally {

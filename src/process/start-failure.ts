@@ -62,7 +62,8 @@ function reason({ code }: SpawnFailure): string {
     : errnoText(code)
 }
 
-function startError({ config, terminal }: LaunchRequest): string {
+/** How every text about a start that failed begins (contract D11, D66). */
+export function startError({ config, terminal }: Pick<LaunchRequest, 'config' | 'terminal'>): string {
   if (terminal === undefined) return `error starting process '${commandLine(config)}'`
   const { columns, rows } = terminal
   return `error starting pty with command '${commandLine(config)}' in dir '${config.cwd ?? ''}' with '${columns}' cols and '${rows}' rows`

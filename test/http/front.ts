@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { expect } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
+import { NO_CPUS } from '../../src/cpus/cpus.ts'
 import { buildApp } from '../../src/http/app/app.ts'
 import { createRequestBodies, type RequestBodies } from '../../src/http/body/request-bodies.ts'
 import { envsRoute } from '../../src/http/routes/envs.ts'
@@ -12,6 +13,7 @@ import { metricsRoute } from '../../src/http/routes/metrics.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/http/server/listener.ts'
 import { type AccessToken, createAccessToken } from '../../src/init/access-token.ts'
 import { createClock } from '../../src/init/clock.ts'
+import type { CpuSetting } from '../../src/init/cpu-setting.ts'
 import type { FrozenWorkload } from '../../src/init/frozen-workload.ts'
 import type { HostSetup } from '../../src/init/host-setup.ts'
 import { createInitialization, type Initialization } from '../../src/init/initialization.ts'
@@ -60,6 +62,8 @@ export interface FrontOptions {
   readonly host?: HostSetup
   /** A freeze of the workload; default: there is none. */
   readonly frozen?: FrozenWorkload
+  /** The CPUs; default: none of the daemon's business. */
+  readonly cpus?: CpuSetting
   /** Beside health, envs, metrics and init. */
   readonly routes?: readonly ((app: FastifyInstance) => void)[]
 }
@@ -70,7 +74,15 @@ const NO_HOST: HostSetup = {
   volumes: { check: () => {}, mount: async () => {} },
 }
 
-const NOT_FROZEN: FrozenWorkload = { audit: async () => undefined, thaw: async () => {} }
+const NOT_FROZEN: FrozenWorkload = {
+  generation: 0,
+  idle: async () => {},
+  audit: async () => undefined,
+  thaw: async () => true,
+}
+
+/** What the front tells as `X-Envd-Memory`. */
+export const NO_MEMORY = '{"request":0,"low":0,"floor":0,"partial":true}'
 
 /** Starts a front on a free port of 127.0.0.1. The machine's clock is never set. */
 export async function startFront(options: FrontOptions = {}): Promise<Front> {
@@ -88,6 +100,8 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     metadata: options.metadata ?? NO_MMDS,
     host: options.host ?? NO_HOST,
     frozen: options.frozen ?? NOT_FROZEN,
+    cpus: options.cpus ?? NO_CPUS,
+    log,
   })
   const sampler = new Sampler({
     resources: openResourceReader(options.sources ?? MACHINE),
@@ -113,7 +127,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
       healthRoute,
       (scope) => envsRoute(scope, defaults),
       (scope) => metricsRoute(scope, { sampler, live, calls: createCallCounts(), budget }),
-      (scope) => initRoute(scope, { initialization, bodies }),
+      (scope) => initRoute(scope, { initialization, bodies, memory: NO_MEMORY }),
       ...(options.routes ?? []),
     ],
   })

@@ -187,3 +187,35 @@ test('what waits at the end is sent, for as long as is allowed', async () => {
   await other.close(100)
   expect(numbers(collector).slice(250)).toEqual([251])
 })
+
+test('N20 a drain sends what waits without its pace, and drops what is left then', async () => {
+  await using collector = await startCollector()
+  const exporter = makeExporter()
+  exporter.configure(target(collector))
+  for (let number = 0; number < 400; number++) exporter.write(line(number))
+  // At the usual pace of 100 lines a second it would take 2 s.
+  await exporter.drain(10_000)
+  expect(numbers(collector)).toHaveLength(400)
+  exporter.write(line(400))
+  await expect.poll(() => numbers(collector).at(-1)).toBe(400)
+  expect(exporter.complaints).toEqual([])
+})
+
+test('N20 a drain without time, or with a collector that is silent, drops what waits, and nothing of it is sent later', async () => {
+  await using collector = await startCollector()
+  const exporter = makeExporter()
+  for (let number = 0; number < 10; number++) exporter.write(line(number))
+  await exporter.drain(0)
+  expect(exporter.complaints).toEqual(['log export: 0 lines failed, 10 dropped'])
+  collector.status = undefined
+  exporter.configure(target(collector))
+  for (let number = 10; number < 20; number++) exporter.write(line(number))
+  await expect.poll(() => collector.posts).toHaveLength(1)
+  const began = performance.now()
+  await exporter.drain(100)
+  expect(performance.now() - began).toBeLessThan(2_000)
+  await using next = await startCollector()
+  exporter.configure(target(next))
+  exporter.write(line(20))
+  await expect.poll(() => numbers(next)).toEqual([20])
+})

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { errnoOf } from '../../errors.ts'
 import { forEachLimited } from '../../lib/for-each-limited.ts'
-import { GROUP_LANES, isGone, setFreeze } from './group-files.ts'
+import { GROUP_LANES, isGone, isSetToFreeze, setFreeze } from './group-files.ts'
 import { type Plan, WORKLOAD } from './plan.ts'
 import type { StartGate } from './start-gate.ts'
 
@@ -13,6 +13,10 @@ export interface FreezeWrites {
   readonly failed: string[]
   /** Groups of commands that do not exist. */
   readonly missing: string[]
+  /** Others that were removed since the plan was made. */
+  readonly vanished: number
+  /** Others that the guest has frozen since then; left to it (contract N35). */
+  readonly guestFrozen: string[]
   /** The errno of the first failure. */
   readonly errno: string | undefined
 }
@@ -25,33 +29,49 @@ interface FreezeAllOptions {
   readonly plan: Plan | undefined
   /** Shut while the groups of commands are written. */
   readonly gate: StartGate | undefined
+  /** Written by a freeze before that was not ended yet. */
+  readonly ours: ReadonlySet<string>
 }
 
 /**
- * Freezes the groups of commands one after the other (contract H3), then what is planned (contract H4). Of the latter, what has
- * vanished is left out. Goes on after a failure; never rejects.
+ * Freezes the groups of commands one after the other (contract H3), then what is planned (contract H4). Goes on after a failure; never
+ * rejects. Undefined, with nothing frozen, if the gate was never empty.
  */
-export async function freezeAll({ root, chain, plan, gate }: FreezeAllOptions): Promise<FreezeWrites> {
-  const written: string[] = []
-  const failed: string[] = []
-  const missing: string[] = []
+export async function freezeAll({
+  root,
+  chain,
+  plan,
+  gate,
+  ours,
+}: FreezeAllOptions): Promise<FreezeWrites | undefined> {
+  const writes = { written: [] as string[], failed: [] as string[], missing: [] as string[], vanished: 0 }
+  const guestFrozen: string[] = []
   let errno: string | undefined
   const write = async (group: string, gone: () => void) => {
     try {
       // Frozen, the daemon could not thaw itself.
       if (chain.has(group)) throw Object.assign(new Error('the daemon is in it'), { code: 'EBUSY' })
       await setFreeze(join(root, group), true)
-      written.push(group)
+      writes.written.push(group)
     } catch (error) {
       if (isGone(error)) return gone()
-      failed.push(group)
+      writes.failed.push(group)
       errno ??= errnoOf(error) ?? 'EIO'
     }
   }
-  const open = await gate?.shut()
-  for (const group of WORKLOAD) await write(group, () => missing.push(group))
-  open?.()
+  const writePlanned = async (group: string) => {
+    const isGuests = !ours.has(group) && (await isSetToFreeze(join(root, group)).catch(() => false))
+    if (isGuests) guestFrozen.push(group)
+    else
+      await write(group, () => {
+        writes.vanished += 1
+      })
+  }
+  const open = gate === undefined ? () => {} : await gate.shut()
+  if (open === undefined) return undefined
+  for (const group of WORKLOAD) await write(group, () => writes.missing.push(group))
+  open()
   const due = plan?.planned.filter(({ duty }) => duty === 'freeze') ?? []
-  await forEachLimited(due, GROUP_LANES, ({ group }) => write(group, () => {}))
-  return { written, failed, missing, errno }
+  await forEachLimited(due, GROUP_LANES, ({ group }) => writePlanned(group))
+  return { ...writes, guestFrozen, errno }
 }

@@ -7,7 +7,7 @@ import { MAX_GROUPS } from './group-tree.ts'
 import { findGuestFrozen } from './guest-frozen.ts'
 import { ownChain } from './own-group.ts'
 import { type Plan, planHierarchy, type Rules } from './plan.ts'
-import { type FreezeResult, toResult } from './result.ts'
+import { type FreezeResult, NOTHING_FROZEN, toResult } from './result.ts'
 import type { StartGate } from './start-gate.ts'
 import { thawGroups } from './thaw.ts'
 import { type WaitResult, waitUntilFrozen } from './wait-frozen.ts'
@@ -40,11 +40,13 @@ const MAX_WAIT_MS = WATCHDOG_MS
 /** A thaw is not cancelled (contract H10). */
 const NEVER = new AbortController().signal
 const NOTHING: ReadonlySet<string> = new Set()
-const NOT_LOOKED_AT: WaitResult = { frozen: 0, unobservable: 0 }
+const NOT_LOOKED_AT: WaitResult = { frozen: 0, unobservable: 0, vanished: 0, failed: 0 }
 
 /** The time from the first write of a freeze to a clean thaw. */
 interface FreezeWindow {
-  readonly guestFrozen: ReadonlySet<string>
+  readonly guestFrozen: Set<string>
+  /** What was written in it. */
+  readonly ours: Set<string>
   /** Of the latest freeze of the hierarchy, while no thaw was tried since. */
   audit: Rules | undefined
 }
@@ -56,6 +58,7 @@ export class Freezer {
   readonly #log: Log
   readonly #lock = createLock()
   readonly #watchdog: Watchdog
+  #generation = 0
   #window: FreezeWindow | undefined
   /** A thaw that waits for its turn: whoever asks for one meanwhile shares it. */
   #nextThaw: Promise<string[]> | undefined
@@ -76,6 +79,7 @@ export class Freezer {
    */
   async freeze(request: FreezeRequest, signal: AbortSignal): Promise<FreezeResult> {
     const release = await this.#lock.acquire(signal)
+    this.#generation += 1
     try {
       return await this.#freezeNow(request, signal)
     } finally {
@@ -92,9 +96,34 @@ export class Freezer {
     if (problems.length > 0) throw new AppError('internal', `unfreeze: ${problems.join(', ')}`)
   }
 
-  /** The same, but never rejects: problems are only logged. */
-  async thaw(): Promise<void> {
-    await this.#thawInTurn()
+  /** Counts the freezes that had their turn (contract N8). */
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** Resolves when no freeze or thaw is under way. Rejects with the signal's reason. */
+  async idle(signal: AbortSignal): Promise<void> {
+    const release = await this.#lock.acquire(signal)
+    release()
+  }
+
+  /**
+   * Thaws, but never rejects: problems are only logged.
+   * @param generation with a freeze after that one nothing is done. Gives whether it was.
+   */
+  async thaw(generation?: number): Promise<boolean> {
+    if (generation === undefined) {
+      await this.#thawInTurn()
+      return true
+    }
+    const release = await this.#lock.acquire(NEVER)
+    try {
+      if (generation !== this.#generation) return false
+      await this.#thawNow()
+      return true
+    } finally {
+      release()
+    }
   }
 
   /**
@@ -120,11 +149,21 @@ export class Freezer {
     signal.throwIfAborted()
     const rules = request.hierarchy ? this.#rulesOf(request, chain, window) : undefined
     const plan = await this.#planOf(rules)
-    const writes = await freezeAll({ root: this.#root, chain: chain ?? NOTHING, plan, gate: this.#gate })
+    const writes = await freezeAll({
+      root: this.#root,
+      chain: chain ?? NOTHING,
+      plan,
+      gate: this.#gate,
+      ours: window.ours,
+    })
+    if (writes === undefined) return this.#notFrozen(request, performance.now() - started)
     if (writes.written.length > 0) {
       this.#window = window
+      for (const group of writes.written) window.ours.add(group)
+      for (const group of writes.guestFrozen) window.guestFrozen.add(group)
       if (plan !== undefined) window.audit = rules
       this.#watchdog.arm()
+      this.#gate?.ownFreeze(true)
     }
     const sweepMs = performance.now() - started
     const waited = await this.#waitFor(writes, request, signal)
@@ -133,14 +172,19 @@ export class Freezer {
     return result
   }
 
+  #notFrozen({ hierarchy }: FreezeRequest, sweepMs: number): FreezeResult {
+    this.#log.warn({}, 'nothing was frozen: commands were being started for too long')
+    return { ...NOTHING_FROZEN, mode: hierarchy ? 'hierarchy' : 'legacy', sweepMs: Math.round(sweepMs) }
+  }
+
   async #newWindow(): Promise<FreezeWindow> {
     try {
       const { groups, truncated } = await findGuestFrozen(this.#root)
       if (truncated) this.#log.warn({ limit: MAX_GROUPS }, 'not all cgroups were looked at for what the guest froze')
-      return { guestFrozen: groups, audit: undefined }
+      return { guestFrozen: groups, ours: new Set(), audit: undefined }
     } catch (error) {
       this.#log.warn({ error: String(error) }, 'what the guest froze cannot be told')
-      return { guestFrozen: NOTHING, audit: undefined }
+      return { guestFrozen: new Set(), ours: new Set(), audit: undefined }
     }
   }
 
@@ -197,6 +241,7 @@ export class Freezer {
     })
     if (problems.length > 0) this.#log.warn({ problems: problems.join(', ') }, 'not everything could be thawed')
     else this.#window = undefined
+    this.#gate?.ownFreeze(this.#window !== undefined)
     if (this.#window !== undefined) this.#watchdog.arm()
     else this.#watchdog.disarm()
     if (window !== undefined) this.#log.info({ clean: problems.length === 0 }, 'workload thawed')

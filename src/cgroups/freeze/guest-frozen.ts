@@ -6,7 +6,7 @@ import { isWorkload } from './plan.ts'
 
 /** The cgroups that the guest has frozen itself, by their paths from the root. */
 interface GuestFrozen {
-  readonly groups: ReadonlySet<string>
+  readonly groups: Set<string>
   /** There are more cgroups than were looked at. */
   readonly truncated: boolean
 }

@@ -5,12 +5,17 @@ import { chainOf } from './group-tree.ts'
 /** Where the kernel describes this process; another place is for tests. */
 const PROC_SELF = '/proc/self'
 
+/** The daemon's own cgroup: its directory, and `root` without links. */
+export interface OwnGroup {
+  readonly root: string
+  readonly own: string
+}
+
 /**
- * The cgroups from `root` down to the daemon's own, by their paths from `root`: these must never be frozen. Just the root ('')
- * for a daemon that is in the root, or in no cgroup below it. undefined if it cannot be told: no cgroup2 mount, a cgroup
- * outside of the namespace, or one that was removed.
+ * The directory of the daemon's own cgroup in the hierarchy that `root` is a part of; it need not be below `root`. Undefined if it cannot
+ * be told: no cgroup2 mount, a cgroup outside of the namespace, or one that was removed. Never rejects.
  */
-export async function ownChain(root: string, procSelf = PROC_SELF): Promise<ReadonlySet<string> | undefined> {
+export async function ownGroup(root: string, procSelf = PROC_SELF): Promise<OwnGroup | undefined> {
   try {
     const [cgroup, mounts, real] = await Promise.all([
       readFile(`${procSelf}/cgroup`, 'utf8'),
@@ -18,10 +23,19 @@ export async function ownChain(root: string, procSelf = PROC_SELF): Promise<Read
       realpath(root),
     ])
     const own = ownDirectory(cgroup, mounts, real)
-    return own === undefined ? undefined : chainBelow(real, own)
+    return own === undefined ? undefined : { root: real, own }
   } catch {
     return undefined
   }
+}
+
+/**
+ * The cgroups from `root` down to the daemon's own, by their paths from `root`: these must never be frozen. Just the root ('')
+ * for a daemon that is in the root, or in no cgroup below it. undefined if it cannot be told (`ownGroup`).
+ */
+export async function ownChain(root: string, procSelf = PROC_SELF): Promise<ReadonlySet<string> | undefined> {
+  const group = await ownGroup(root, procSelf)
+  return group === undefined ? undefined : chainBelow(group.root, group.own)
 }
 
 function chainBelow(root: string, own: string): ReadonlySet<string> {
@@ -62,7 +76,8 @@ function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }
 
-function isWithin(path: string, directory: string): boolean {
+/** Whether an absolute path is that directory, or in it. */
+export function isWithin(path: string, directory: string): boolean {
   return directory === '/' || path === directory || path.startsWith(`${directory}/`)
 }
 

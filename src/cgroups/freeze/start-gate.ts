@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
+import { isSetToFreeze } from './group-files.ts'
 import { openGroupStates } from './group-states.ts'
 import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 
@@ -8,14 +10,18 @@ import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 export interface StartGate {
   /**
    * Resolves when the group lets processes run; the caller then starts one and calls what this gave, once, when exec is done or
-   * failed. Rejects with the signal's reason, or with `resource_exhausted` when too many wait. The wait is logged once.
+   * failed. Rejects with the signal's reason, with `resource_exhausted` when too many wait, or with `unavailable` after half a minute
+   * (contract N4). The wait is logged once.
+   * @param what says what was to be started, for the text of `unavailable`.
    */
-  enter(group: WorkloadGroup, signal: AbortSignal): Promise<() => void>
+  enter(group: WorkloadGroup, signal: AbortSignal, what?: () => string): Promise<() => void>
   /**
-   * Lets nobody in any more, and resolves when those who are inside have left, or after a tenth of a second. The caller freezes
-   * and then opens the gate with what this gave; starts go on to wait by what the kernel says.
+   * Lets nobody in any more, and resolves when those who are inside have left. The caller freezes and then opens the gate with what this
+   * gave; starts go on to wait by what the kernel says. Undefined, with the gate open again, if they have not left after a quarter of a second.
    */
-  shut(): Promise<() => void>
+  shut(): Promise<(() => void) | undefined>
+  /** Tells whether what is frozen was frozen by a freeze of ours, for the text of `unavailable`. */
+  ownFreeze(inEffect: boolean): void
   /** Every group of commands was seen to let processes run. */
   isThawed(): boolean
   /** Closes the descriptors; who waits goes on. */
@@ -24,8 +30,10 @@ export interface StartGate {
 
 /** Starts that may wait, as many as commands may run. */
 const MAX_WAITING = 1000
-/** What a start takes from clone to exec is 1 ms; one whose program lies on a slow disk must not hold up a freeze. */
-const LEAVE_MS = 100
+/** What a start takes from clone to exec is 1 ms; with one that takes longer, half made, no snapshot is to be taken (contract N35). */
+const LEAVE_MS = 250
+/** Clients do not try again (contract N4): a pause takes less. */
+const MAX_WAIT_MS = 30_000
 /** Time between looks at a group that somebody waits for: others may thaw it too, and the kernel takes a moment. */
 const LOOK_MS = 20
 
@@ -34,13 +42,16 @@ interface Waiter {
   readonly wake: () => void
 }
 
-/** Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in. */
-export async function createStartGate(root: string, log: Log): Promise<StartGate> {
+/**
+ * Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in.
+ * @param maxWait milliseconds that a start waits at most; another one than the standard is for tests.
+ */
+export async function createStartGate(root: string, log: Log, maxWait = MAX_WAIT_MS): Promise<StartGate> {
   const states = await openGroupStates(root)
   const waiters = new Set<Waiter>()
   let shutters = 0
-  let inside = 0
-  let emptied = () => {}
+  const underWay = createUnderWay()
+  let isOwn = false
   let looking: NodeJS.Timeout | undefined
   const isClosed = (group: WorkloadGroup) => shutters > 0 || states.read(group) === 'frozen'
 
@@ -50,6 +61,12 @@ export async function createStartGate(root: string, log: Log): Promise<StartGate
     if (waiters.size > 0) return
     clearInterval(looking)
     looking = undefined
+  }
+
+  const refusal = async (group: WorkloadGroup, what: string) => {
+    const directory = join(root, group)
+    const how = (await isSetToFreeze(directory).catch(() => false)) ? 'has a freeze requested' : 'reads frozen'
+    return new AppError('unavailable', `${what}: the target cgroup is frozen${isOwn ? '' : `: ${directory} ${how}`}`)
   }
 
   const wait = (group: WorkloadGroup, signal: AbortSignal) =>
@@ -67,38 +84,38 @@ export async function createStartGate(root: string, log: Log): Promise<StartGate
       if (signal.aborted) abort()
     })
 
-  const leave = () => {
-    inside -= 1
-    if (inside === 0) emptied()
-  }
-
   return {
-    enter: async (group, signal) => {
+    enter: async (group, signal, what = () => 'error starting process') => {
       if (isClosed(group)) {
         if (waiters.size >= MAX_WAITING)
           throw new AppError('resource_exhausted', `${MAX_WAITING} starts wait already for their cgroup to be thawed`)
         log.info({ group }, 'a start waits for its cgroup to be thawed')
-        do await wait(group, signal)
-        while (isClosed(group))
+        const late = AbortSignal.timeout(maxWait)
+        const either = AbortSignal.any([signal, late])
+        try {
+          do await wait(group, either)
+          while (isClosed(group))
+        } catch (error) {
+          throw signal.aborted ? error : await refusal(group, what())
+        }
       }
-      inside += 1
-      return leave
+      return underWay.begin()
     },
 
     shut: async () => {
       shutters += 1
-      if (inside > 0) {
-        const settled = new AbortController()
-        const gone = new Promise<void>((resolve) => {
-          emptied = resolve
-        })
-        await Promise.race([gone, delay(LEAVE_MS, undefined, { signal: settled.signal }).catch(() => {})])
-        settled.abort()
-      }
-      return () => {
+      const left = await underWay.haveLeft()
+      const open = () => {
         shutters -= 1
         look()
       }
+      if (left) return open
+      open()
+      return undefined
+    },
+
+    ownFreeze: (inEffect) => {
+      isOwn = inEffect
     },
 
     isThawed: () => WORKLOAD.every((group) => states.read(group) === 'running'),
@@ -106,6 +123,34 @@ export async function createStartGate(root: string, log: Log): Promise<StartGate
     close: () => {
       states.close()
       look()
+    },
+  }
+}
+
+/** Counts the starts that were let in. */
+function createUnderWay() {
+  let count = 0
+  let emptied = () => {}
+  return {
+    /** Gives what is to be called when it has ended. */
+    begin: () => {
+      count += 1
+      return () => {
+        count -= 1
+        if (count === 0) emptied()
+      }
+    },
+    /** Whether all have ended, now or within LEAVE_MS. */
+    haveLeft: async () => {
+      if (count > 0) {
+        const settled = new AbortController()
+        const gone = new Promise<void>((resolve) => {
+          emptied = resolve
+        })
+        await Promise.race([gone, delay(LEAVE_MS, undefined, { signal: settled.signal }).catch(() => {})])
+        settled.abort()
+      }
+      return count === 0
     },
   }
 }

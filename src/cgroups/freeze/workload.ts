@@ -1,6 +1,6 @@
 import type { Log } from '../../log.ts'
 import { type FreezeRequest, Freezer } from './freezer.ts'
-import type { FreezeResult } from './result.ts'
+import { type FreezeResult, NOTHING_FROZEN } from './result.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
 
 /** What the daemon does with freezes, with cgroups or without. */
@@ -10,7 +10,11 @@ export interface Workload {
   /** See `Freezer.unfreeze`. */
   unfreeze(): Promise<void>
   /** See `Freezer.thaw`. */
-  thaw(): Promise<void>
+  thaw(generation?: number): Promise<boolean>
+  /** See `Freezer.generation`. */
+  readonly generation: number
+  /** See `Freezer.idle`. */
+  idle(signal: AbortSignal): Promise<void>
   /** See `Freezer.audit`. */
   audit(): Promise<string | undefined>
   /** Where starts into the groups of commands wait. */
@@ -25,17 +29,23 @@ interface WorkloadOptions {
   readonly log: Log
   /** Milliseconds that a freeze lasts at most; another one than the standard is for tests. */
   readonly watchdogMs?: number
+  /** The same for how long a start waits. */
+  readonly startWaitMs?: number
 }
 
 /** Without cgroups nothing is frozen, and a freeze says so (contract B58). */
-export async function createWorkload({ root, log, ...timing }: WorkloadOptions): Promise<Workload> {
-  if (root === undefined) return WITHOUT_CGROUPS
-  const gate = await createStartGate(root, log)
+export async function createWorkload({ root, log, startWaitMs, ...timing }: WorkloadOptions): Promise<Workload> {
+  if (root === undefined) return withoutCgroups()
+  const gate = await createStartGate(root, log, startWaitMs)
   const freezer = new Freezer({ root, gate, log, ...timing })
   return {
     freeze: (request, signal) => freezer.freeze(request, signal),
     unfreeze: () => freezer.unfreeze(),
-    thaw: () => freezer.thaw(),
+    thaw: (generation) => freezer.thaw(generation),
+    get generation() {
+      return freezer.generation
+    },
+    idle: (signal) => freezer.idle(signal),
     audit: () => freezer.audit(),
     gate,
     close: async () => {
@@ -45,26 +55,24 @@ export async function createWorkload({ root, log, ...timing }: WorkloadOptions):
   }
 }
 
-const UNOBSERVABLE: FreezeResult = {
-  allowlisted: 0,
-  failed: 0,
-  frozen: 0,
-  mode: 'legacy',
-  notFrozen: 0,
-  preFrozen: 0,
-  requested: 2,
-  sweepMs: 0,
-  truncated: false,
-  unobservable: 2,
-  visited: 0,
-  waitMs: 0,
-}
+/** Of the two groups of commands nothing can be told. */
+const UNOBSERVABLE: FreezeResult = { ...NOTHING_FROZEN, failed: 0, requested: 2, unobservable: 2 }
 
-const WITHOUT_CGROUPS: Workload = {
-  freeze: async () => UNOBSERVABLE,
-  unfreeze: async () => {},
-  thaw: async () => {},
-  audit: async () => undefined,
-  gate: { enter: async () => () => {} },
-  close: async () => {},
+function withoutCgroups(): Workload {
+  let generation = 0
+  return {
+    freeze: async () => {
+      generation += 1
+      return UNOBSERVABLE
+    },
+    unfreeze: async () => {},
+    thaw: async (entered) => entered === undefined || entered === generation,
+    get generation() {
+      return generation
+    },
+    idle: async () => {},
+    audit: async () => undefined,
+    gate: { enter: async () => () => {} },
+    close: async () => {},
+  }
 }

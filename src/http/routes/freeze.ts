@@ -18,7 +18,12 @@ interface FreezeRouteOptions {
   readonly freeze: (query: FreezeQuery, signal: AbortSignal) => Promise<object>
   /** Takes a sample of the machine; never rejects. */
   readonly sampleNow: () => Promise<void>
+  /** Sends the lines of the log that wait for at most so many milliseconds, then drops them. Never rejects. */
+  readonly drainLogs: (milliseconds: number) => Promise<void>
 }
+
+/** What sending the log may take. */
+const LOGS_MS = 2_000
 
 /** What the closing sample may take; a source that hangs must not hold up a pause. */
 const SAMPLE_MS = 250
@@ -28,11 +33,12 @@ const NAMES = new Set(['mode', 'maxCgroups', 'maxWaitMs'])
 /**
  * `POST /freeze` (contract B56 to B58): stops all commands, or with `mode=hierarchy` everything but what the machine needs, after a last
  * sample of the metrics. 204 at once, or with `maxWaitMs` 200 with the numbers of what has stopped by then; 503 without a body when the client
- * left meanwhile; 400 for parameters that are no integers.
+ * left meanwhile; 400 for parameters that are no integers. Of what is left of `maxWaitMs` the log is sent, and then dropped (contract N20).
  */
-export function freezeRoute(app: FastifyInstance, { freeze, sampleNow }: FreezeRouteOptions): void {
+export function freezeRoute(app: FastifyInstance, { freeze, sampleNow, drainLogs }: FreezeRouteOptions): void {
   app.post('/freeze', async (request, reply) => {
     const query = readQuery(request.url)
+    const deadline = performance.now() + (query.maxWait ?? 0)
     const signal = clientGone(reply.raw)
     await withTimeout(SAMPLE_MS, sampleNow(), signal)
     const result = await freeze(query, signal).catch((error) => {
@@ -40,6 +46,7 @@ export function freezeRoute(app: FastifyInstance, { freeze, sampleNow }: FreezeR
       throw error
     })
     if (result === undefined) return reply.code(503).send()
+    await drainLogs(Math.max(0, Math.min(LOGS_MS, deadline - performance.now())))
     if (query.maxWait === undefined || query.maxWait <= 0) return reply.code(204).send()
     const body = Buffer.from(`${JSON.stringify(result)}\n`)
     return reply.header('cache-control', 'no-store').header('content-type', 'application/json').send(body)

@@ -9,7 +9,7 @@ import { createHyperloop, type Hyperloop } from './hyperloop.ts'
 import { createVolumes, type Volumes } from './volumes.ts'
 
 /** What `/init` changes on the machine around the daemon. */
-interface Host {
+export interface Host {
   readonly commands: HostCommands
   readonly hyperloop: Hyperloop
   readonly caBundle: CaBundle

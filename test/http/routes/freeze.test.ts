@@ -5,7 +5,7 @@ import { needsCgroups } from '../../_util/namespace.ts'
 import { startFreezable } from '../../cgroups/freeze/daemon-rig.ts'
 
 const MEMBERS =
-  /^\{"allowlisted":\d+,"failed":\d+,"frozen":\d+,"mode":"\w+","notFrozen":\d+,"preFrozen":\d+,"requested":\d+,"sweepMs":\d+,"truncated":(true|false),"unobservable":\d+,"visited":\d+,"waitMs":\d+\}\n$/
+  /^\{"allowlisted":\d+,"failed":\d+,"frozen":\d+,"mode":"\w+","notFrozen":\d+,"preFrozen":\d+,"requested":\d+,"sweepMs":\d+,"truncated":(true|false),"unobservable":\d+,"vanished":\d+,"visited":\d+,"waitMs":\d+\}\n$/
 
 function post(url: string, options: Parameters<typeof sendWhole>[1] = {}) {
   return sendWhole(url, { method: 'POST', body: '', ...options })
@@ -100,6 +100,7 @@ test('B58 without cgroups a freeze is answered at once, whatever time it may tak
       sweepMs: 0,
       truncated: false,
       unobservable: 2,
+      vanished: 0,
       visited: 0,
       waitMs: 0,
     })

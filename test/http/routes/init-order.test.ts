@@ -37,7 +37,12 @@ async function startRig({ certificates = true, audit = AUDIT }: { certificates?:
       note('audit')
       return audit === '' ? undefined : audit
     },
-    thaw: async () => note('thaw'),
+    thaw: async () => {
+      note('thaw')
+      return true
+    },
+    generation: 0,
+    idle: async () => {},
   }
   const front = await startFront({ defaults, host, frozen })
   return {

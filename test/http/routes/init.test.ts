@@ -150,9 +150,12 @@ test('F12 a clock that is off is set to the timestamp, a good one is left alone,
   expect(front.clockSettings).toEqual([])
   const later = now() + 3_600_000_000_123n
   await init(front, { timestamp: at(later) })
-  expect(front.clockSettings).toEqual([later])
+  const [setting = 0n] = front.clockSettings
+  // Later by what the call took (contract N10).
+  expect(setting).toBeGreaterThanOrEqual(later)
+  expect(setting - later).toBeLessThan(1_000_000_000n)
   await init(front, { timestamp: at(now() - 60_000_000_000n) })
-  expect(front.clockSettings).toEqual([later])
+  expect(front.clockSettings).toEqual([setting])
 })
 
 test('F13 envVars replace all user variables, internal names stay, absent keeps', async () => {

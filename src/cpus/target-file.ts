@@ -1,0 +1,40 @@
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** The number of CPUs that was asked for last, kept for a daemon that is started anew. */
+export interface TargetFile {
+  /** Undefined: there is none, or it cannot be read. Never rejects. */
+  read(): Promise<number | undefined>
+  /** Replaces the file whole; of several calls at once the last one counts. Rejects with the system error. */
+  store(target: number): Promise<void>
+}
+
+/** Makes it for that path. */
+export function createTargetFile(path: string): TargetFile {
+  const temporary = `${path}.new`
+  let wanted: number | undefined
+  let stored: number | undefined
+  let storing: Promise<void> | undefined
+  const storeNewest = async () => {
+    while (wanted !== stored) {
+      const target = wanted
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(temporary, String(target), { mode: 0o644 })
+      await rename(temporary, path)
+      stored = target
+    }
+  }
+  return {
+    read: async () => {
+      const text = await readFile(path, 'latin1').catch(() => '')
+      return /^\d{1,5}\s*$/.test(text) ? Number(text) : undefined
+    },
+    store: (target) => {
+      wanted = target
+      storing ??= storeNewest().finally(() => {
+        storing = undefined
+      })
+      return storing
+    },
+  }
+}

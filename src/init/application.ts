@@ -1,0 +1,75 @@
+import type { Log } from '../log.ts'
+import type { Defaults } from '../users/defaults.ts'
+import type { AccessToken } from './access-token.ts'
+import { type InitCall, tellDelay } from './call.ts'
+import type { Clock } from './clock.ts'
+import type { CpuSetting } from './cpu-setting.ts'
+import type { HostSetup } from './host-setup.ts'
+import type { InitRequest } from './request.ts'
+
+/** What a request is applied to. */
+export interface ApplicationOptions {
+  readonly token: AccessToken
+  readonly defaults: Defaults
+  readonly clock: Clock
+  readonly host: HostSetup
+  readonly cpus: CpuSetting
+  readonly log: Log
+}
+
+/** For a client who went away when half was done: the rest follows. */
+const NEVER = new AbortController().signal
+
+/** Applies what a request asks for, unless a newer one has been applied (contract F11). */
+export interface Application {
+  /** Whether any request named the default user. */
+  readonly userNamed: boolean
+  /** Gives why the number of CPUs was refused, if it was. Rejects as `Initialization.apply`. */
+  apply(request: InitRequest, call: InitCall): Promise<string | undefined>
+}
+
+/** Makes it for a daemon that nothing was applied to. */
+export function createApplication({ token, defaults, clock, host, cpus, log }: ApplicationOptions): Application {
+  let newest = 0n
+  let userNamed = false
+
+  const applyAll = async (request: InitRequest, { signal }: InitCall): Promise<void> => {
+    const { caBundle, volumeMounts } = request
+    if (request.envVars !== undefined) defaults.env.replaceUser(request.envVars)
+    if (request.defaultUser) {
+      defaults.user = request.defaultUser
+      userNamed = true
+    }
+    if (request.defaultWorkdir) defaults.workdir = request.defaultWorkdir
+    if (request.accessToken === undefined) token.clear()
+    else token.set(request.accessToken)
+    if (request.hyperloopIP !== '') void host.hyperloop.set(request.hyperloopIP)
+    if (caBundle !== '') await host.caBundle.install(caBundle, signal.aborted ? NEVER : signal)
+    if (volumeMounts.length > 0) await host.volumes.mount(volumeMounts, request.lifecycleID)
+  }
+
+  const setCpus = async (count: number): Promise<string | undefined> => {
+    const rejected = await cpus.request(count)
+    if (rejected !== undefined) log.warn({ count, reason: rejected }, 'a number of CPUs is refused')
+    return rejected
+  }
+
+  return {
+    get userNamed() {
+      return userNamed
+    },
+    apply: async (request, call) => {
+      const { timestamp, caBundle, volumeMounts, cpuCount } = request
+      if (timestamp !== undefined) tellDelay(call, log)
+      if (timestamp !== undefined && timestamp < newest) return undefined
+      host.volumes.check(volumeMounts)
+      if (caBundle !== '') await host.caBundle.check()
+      if (timestamp !== undefined) {
+        newest = timestamp
+        clock.adjust(timestamp + tellDelay(call))
+      }
+      await applyAll(request, call)
+      return cpuCount === undefined ? undefined : setCpus(cpuCount)
+    },
+  }
+}
