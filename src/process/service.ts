@@ -97,19 +97,8 @@ export function createProcessService(deps: ProcessServiceDeps) {
     },
 
     /** Writes every input of the stream, in order; the first failure ends it (contract D52, D53). */
-    async streamInput(requests: AsyncIterable<StreamInputRequest>, caller: Caller) {
-      let process: RunningProcess | undefined
-      for await (const { event } of requests) {
-        if (event.case === undefined) throw new AppError('unimplemented', 'invalid event type <nil>')
-        if (event.case === 'start') process = registry.find(toSelector(event.value.process))
-        if (event.case !== 'data') continue
-        if (process === undefined)
-          throw new AppError('failed_precondition', 'input came before the start event that names the process')
-        const { kind, bytes } = toInput(event.value.input)
-        await process.write(kind, bytes, caller.signal)
-      }
-      return {}
-    },
+    streamInput: (requests: AsyncIterable<StreamInputRequest>, caller: Caller) =>
+      streamInput(requests, caller, registry),
 
     /** Writes one input and answers when all of it is written. */
     async sendInput(request: SendInputRequest, caller: Caller) {
@@ -123,22 +112,7 @@ export function createProcessService(deps: ProcessServiceDeps) {
      * Signals the session; the answer says that the leader has its signal and that all others get it, not that it had an effect
      * (contract D57).
      */
-    async sendSignal(request: SendSignalRequest, caller: Caller) {
-      const process = registry.find(toSelector(request.process))
-      if (request.signal !== Signal.SIGTERM && request.signal !== Signal.SIGKILL) {
-        const name = request.signal === Signal.UNSPECIFIED ? 'SIGNAL_UNSPECIFIED' : request.signal
-        throw new AppError('unimplemented', `invalid signal: ${name}`)
-      }
-      // A caller that goes away must not leave half a session behind.
-      const never = new AbortController().signal
-      const { refused } = process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', never)
-      if (refused !== undefined) throw refused
-      log.info(
-        { pid: process.pid, operation_id: caller.operationId, signal: Signal[request.signal] },
-        'process signalled',
-      )
-      return {}
-    },
+    sendSignal: (request: SendSignalRequest, caller: Caller) => sendSignal(request, caller, deps),
 
     /** End of file for a process that reads a pipe; a second time is no error (contract D55). */
     async closeStdin(request: CloseStdinRequest, caller: Caller) {
@@ -146,6 +120,34 @@ export function createProcessService(deps: ProcessServiceDeps) {
       return {}
     },
   }
+}
+
+async function streamInput(requests: AsyncIterable<StreamInputRequest>, caller: Caller, registry: Registry) {
+  let process: RunningProcess | undefined
+  for await (const { event } of requests) {
+    if (event.case === undefined) throw new AppError('unimplemented', 'invalid event type <nil>')
+    if (event.case === 'start') process = registry.find(toSelector(event.value.process))
+    if (event.case !== 'data') continue
+    if (process === undefined)
+      throw new AppError('failed_precondition', 'input came before the start event that names the process')
+    const { kind, bytes } = toInput(event.value.input)
+    await process.write(kind, bytes, caller.signal)
+  }
+  return {}
+}
+
+async function sendSignal(request: SendSignalRequest, caller: Caller, { registry, log }: ProcessServiceDeps) {
+  const process = registry.find(toSelector(request.process))
+  if (request.signal !== Signal.SIGTERM && request.signal !== Signal.SIGKILL) {
+    const name = request.signal === Signal.UNSPECIFIED ? 'SIGNAL_UNSPECIFIED' : request.signal
+    throw new AppError('unimplemented', `invalid signal: ${name}`)
+  }
+  // A caller that goes away must not leave half a session behind.
+  const never = new AbortController().signal
+  const { refused } = process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', never)
+  if (refused !== undefined) throw refused
+  log.info({ pid: process.pid, operation_id: caller.operationId, signal: Signal[request.signal] }, 'process signalled')
+  return {}
 }
 
 async function start(command: CommandRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Running> {

@@ -67,31 +67,8 @@ export function createWatchService(deps: WatchServiceDeps) {
     activity: () => ({ watchers: open.size + pollers.size, dropped: dropped + pollers.dropped }),
 
     /** Watches for one stream, which gets what happens from now on (contract C27). */
-    async watchDir(request: WatchDirRequest, caller: StreamCaller): Promise<WatchStream> {
-      const options = await optionsOf(request, caller, deps)
-      const ended = new AbortController()
-      const hold = budget.hold('events', { connection: caller.connection, user: options.user })
-      const onLoss = () => {
-        buffer.discard()
-        ended.abort()
-      }
-      const buffer = new ChangeBuffer({ hold, onLoss, onDrop: () => dropped++ })
-      const watcher = await openWatcher(deps, options, buffer).catch((error: unknown) => {
-        buffer.close()
-        throw error
-      })
-      open.add(buffer)
-      const end = () => {
-        open.delete(buffer)
-        watcher.close()
-        buffer.close()
-        ended.abort()
-      }
-      caller.signal.addEventListener('abort', end, { once: true })
-      if (caller.signal.aborted) end()
-      const describe = describer(options.path, request.includeEntry, deps)
-      return { batches: follow({ buffer, caller, describe, end }), ended: ended.signal }
-    },
+    watchDir: (request: WatchDirRequest, caller: StreamCaller) =>
+      watchStream({ request, caller, open, onDrop: () => dropped++ }, deps),
 
     /** Starts a watcher that outlives the call (contract C40). */
     async createWatcher(request: CreateWatcherRequest, caller: Caller) {
@@ -123,6 +100,40 @@ export function createWatchService(deps: WatchServiceDeps) {
       return {}
     },
   }
+}
+
+interface WatchCall {
+  readonly request: WatchDirRequest
+  readonly caller: StreamCaller
+  /** Has the buffer of the stream in it as long as it is open. */
+  readonly open: Set<ChangeBuffer>
+  readonly onDrop: () => void
+}
+
+async function watchStream({ request, caller, open, onDrop }: WatchCall, deps: WatchServiceDeps): Promise<WatchStream> {
+  const options = await optionsOf(request, caller, deps)
+  const ended = new AbortController()
+  const hold = deps.budget.hold('events', { connection: caller.connection, user: options.user })
+  const onLoss = () => {
+    buffer.discard()
+    ended.abort()
+  }
+  const buffer = new ChangeBuffer({ hold, onLoss, onDrop })
+  const watcher = await openWatcher(deps, options, buffer).catch((error: unknown) => {
+    buffer.close()
+    throw error
+  })
+  open.add(buffer)
+  const end = () => {
+    open.delete(buffer)
+    watcher.close()
+    buffer.close()
+    ended.abort()
+  }
+  caller.signal.addEventListener('abort', end, { once: true })
+  if (caller.signal.aborted) end()
+  const describe = describer(options.path, request.includeEntry, deps)
+  return { batches: follow({ buffer, caller, describe, end }), ended: ended.signal }
 }
 
 async function optionsOf(

@@ -48,28 +48,14 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
   const entries = new WeakMap<object, Entry>()
   const groups = new Map<string, Group>()
   let open = 0
-
-  const place = (entry: Entry) => {
-    const key = `${entry.standing} ${entry.peer}`
-    const group = groups.get(key) ?? { standing: entry.standing, silent: new Set(), busy: new Set() }
-    groups.set(key, group)
-    ;(entry.calls > 0 ? group.busy : group.silent).add(entry)
-  }
-  const displace = (entry: Entry) => {
-    const key = `${entry.standing} ${entry.peer}`
-    const group = groups.get(key)
-    if (group === undefined || !(group.silent.delete(entry) || group.busy.delete(entry))) return false
-    if (group.silent.size + group.busy.size === 0) groups.delete(key)
-    return true
-  }
   const change = (connection: object, work: (entry: Entry) => void) => {
     const entry = entries.get(connection)
-    if (entry === undefined || !displace(entry)) return
+    if (entry === undefined || !displace(groups, entry)) return
     work(entry)
-    place(entry)
+    place(groups, entry)
   }
   const remove = (entry: Entry) => {
-    if (displace(entry)) open--
+    if (displace(groups, entry)) open--
   }
   const makeRoom = () => {
     const victim = victimOf(groups.values(), tokenIsSet())
@@ -86,7 +72,7 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
       const standing = isLoopback(address) ? STANDING.loopback : STANDING.stranger
       const entry: Entry = { socket, peer: peerOf(address), standing, calls: 0 }
       entries.set(socket, entry)
-      place(entry)
+      place(groups, entry)
       open++
       socket.once('close', () => remove(entry))
       return true
@@ -105,6 +91,24 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
     },
     hasShownToken: (connection) => entries.get(connection)?.standing === STANDING.token,
   }
+}
+
+const keyOf = ({ standing, peer }: Entry) => `${standing} ${peer}`
+
+function place(groups: Map<string, Group>, entry: Entry): void {
+  const key = keyOf(entry)
+  const group = groups.get(key) ?? { standing: entry.standing, silent: new Set(), busy: new Set() }
+  groups.set(key, group)
+  ;(entry.calls > 0 ? group.busy : group.silent).add(entry)
+}
+
+/** False: it is not there any more. */
+function displace(groups: Map<string, Group>, entry: Entry): boolean {
+  const key = keyOf(entry)
+  const group = groups.get(key)
+  if (group === undefined || !(group.silent.delete(entry) || group.busy.delete(entry))) return false
+  if (group.silent.size + group.busy.size === 0) groups.delete(key)
+  return true
 }
 
 /**

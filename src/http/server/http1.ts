@@ -85,20 +85,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     if (status === undefined) handler(request, response)
     else refuseRequest(response, status)
   })
-  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
-    // The event's type says Duplex; connections of this server are always sockets.
-    const socket = stream as Socket
-    const unfinished = unfinishedOf(latest.get(socket))
-    if (unfinished !== undefined) refuseRequest(unfinished, statusOf(error.code))
-    else if (!socket.writable || unanswered.get(socket) !== 0) socket.destroy()
-    else refuse(socket, statusOf(error.code))
-  })
-  // Without this Node closes the connection without a word. No resource here is reached through a tunnel (RFC 9110 9.1, 9.3.6).
-  server.on('connect', (_request, stream) => {
-    const socket = stream as Socket
-    if (unanswered.get(socket) === 0) refuse(socket, NOT_IMPLEMENTED)
-    else socket.destroy()
-  })
+  refuseFaults(server, { latest, unanswered })
   // It never listens itself, and only this event starts its check of header timeouts.
   server.emit('listening')
   return {
@@ -114,6 +101,31 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       for (const [socket, count] of unanswered) if (count === 0) socket.destroySoon()
     },
   }
+}
+
+interface Underway {
+  /** The newest request of each connection. */
+  readonly latest: WeakMap<Socket, Exchange>
+  /** How many requests of a connection are not answered yet. */
+  readonly unanswered: ReadonlyMap<Socket, number>
+}
+
+/** Answers what is no request. */
+function refuseFaults(server: Server, { latest, unanswered }: Underway): void {
+  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
+    // The event's type says Duplex; connections of this server are always sockets.
+    const socket = stream as Socket
+    const unfinished = unfinishedOf(latest.get(socket))
+    if (unfinished !== undefined) refuseRequest(unfinished, statusOf(error.code))
+    else if (!socket.writable || unanswered.get(socket) !== 0) socket.destroy()
+    else refuse(socket, statusOf(error.code))
+  })
+  // Without this Node closes the connection without a word. No resource here is reached through a tunnel (RFC 9110 9.1, 9.3.6).
+  server.on('connect', (_request, stream) => {
+    const socket = stream as Socket
+    if (unanswered.get(socket) === 0) refuse(socket, NOT_IMPLEMENTED)
+    else socket.destroy()
+  })
 }
 
 interface Exchange {

@@ -66,6 +66,44 @@ function warnWhenFull(log: Log): (madeRoom: boolean) => void {
   }
 }
 
+function addUntilClosed(socket: Socket, sets: readonly Set<Socket>[]): void {
+  for (const set of sets) set.add(socket)
+  socket.once('close', () => {
+    for (const set of sets) set.delete(socket)
+  })
+}
+
+interface Open {
+  readonly servers: readonly Server[]
+  readonly connections: ReadonlySet<Socket>
+  /** Connections that have not said yet what they speak. */
+  readonly undecided: ReadonlySet<Socket>
+  readonly protocols: readonly ProtocolServer[]
+}
+
+/** Resolves when nothing is open; what is still after `grace` milliseconds is destroyed. */
+async function endAll({ servers, connections, undecided, protocols }: Open, grace: number): Promise<void> {
+  const closing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
+  // A server counts a connection as closed a moment before the connection does.
+  const ending = [...connections].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+  for (const socket of undecided) socket.destroy()
+  for (const protocol of protocols) protocol.drain()
+  const deadline = setTimeout(() => {
+    for (const socket of connections) socket.destroy()
+  }, grace)
+  await Promise.all([...closing, ...ending])
+  clearTimeout(deadline)
+}
+
+/** The first of the servers, all of which log from now on what goes wrong with them. */
+function firstOf(servers: readonly Server[], log: Log): Server {
+  for (const server of servers)
+    server.on('error', (error) => log.error({ errno: errnoOf(error) }, 'accepting a connection failed'))
+  const [server] = servers
+  if (server === undefined) throw new Error('bind gives at least one server')
+  return server
+}
+
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
   const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit() } = options
@@ -84,12 +122,7 @@ export function createListener(options: ListenerOptions): Listener {
   const initTurns = createInitTurns((socket) => take(socket, 'http1'))
   const accept = (socket: Socket) => {
     if (initTurns.isAbandoned(socket) || !table.add(socket)) return void socket.destroy()
-    connections.add(socket)
-    undecided.add(socket)
-    socket.once('close', () => {
-      connections.delete(socket)
-      undecided.delete(socket)
-    })
+    addUntilClosed(socket, [connections, undecided])
     detectProtocol(socket, {
       timeout: headersTimeout,
       decided: (protocol, beginning) => {
@@ -100,16 +133,7 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   const shutDown = async (grace: number) => {
-    const closing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
-    // A server counts a connection as closed a moment before the connection does.
-    const ending = [...connections].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
-    for (const socket of undecided) socket.destroy()
-    for (const protocol of Object.values(protocols ?? {})) protocol.drain()
-    const deadline = setTimeout(() => {
-      for (const socket of connections) socket.destroy()
-    }, grace)
-    await Promise.all([...closing, ...ending])
-    clearTimeout(deadline)
+    await endAll({ servers, connections, undecided, protocols: Object.values(protocols ?? {}) }, grace)
     protocols?.http1.server.close()
   }
 
@@ -122,12 +146,7 @@ export function createListener(options: ListenerOptions): Listener {
     },
     listen: async (endpoint) => {
       servers = await bind(endpoint, accept)
-      for (const server of servers) {
-        server.on('error', (error) => log.error({ errno: errnoOf(error) }, 'accepting a connection failed'))
-      }
-      const [server] = servers
-      if (server === undefined) throw new Error('bind gives at least one server')
-      return portOf(server)
+      return portOf(firstOf(servers, log))
     },
     showedToken: (request) => table.showedToken('stream' in request ? request.stream : request.socket),
     connections,
