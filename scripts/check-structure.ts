@@ -1,6 +1,6 @@
 /** Checks what the linter cannot say: which part may import which, and how long a file may grow. Exit code 1 on a breach. */
 import { existsSync, globSync, readFileSync } from 'node:fs'
-import { dirname, relative, resolve } from 'node:path'
+import { basename, dirname, relative, resolve } from 'node:path'
 import { STRESS } from '../test/_util/kinds.ts'
 
 interface Import {
@@ -61,6 +61,7 @@ const breaches = [
   ...packagesInSeveralFiles(),
   ...sources.flatMap(tooLong),
   ...renamedTests(),
+  ...unusedExports(),
 ]
 for (const line of tests.flatMap(tooLong)) console.log(`note: ${line}`)
 for (const line of breaches) console.error(line)
@@ -118,6 +119,20 @@ function packagesInSeveralFiles(): string[] {
 
 function renamedTests(): string[] {
   return STRESS.filter((file) => !existsSync(file)).map((file) => `test/_util/kinds.ts: there is no ${file}`)
+}
+
+/** Exports that only their own file uses: they widen its face for nobody. */
+function unusedExports(): string[] {
+  const texts = [...globSync('{src,test,scripts}/**/*.ts')].map((file) => ({ file, text: readFileSync(file, 'utf8') }))
+  return sources.flatMap((source) => {
+    const importers = texts.filter(({ file, text }) => file !== source && text.includes(`/${basename(source)}'`))
+    const names = readFileSync(source, 'utf8').matchAll(
+      /^export (?:async )?(?:function\*?|class|const|interface|type) (\w+)/gm,
+    )
+    return [...names]
+      .filter(([, name]) => !importers.some(({ text }) => new RegExp(`\\b${name}\\b`).test(text)))
+      .map(([, name]) => `${source}: only this file uses its export ${name}`)
+  })
 }
 
 function lineCount(file: string): number {

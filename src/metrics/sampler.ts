@@ -7,7 +7,7 @@ import { type Activity, type Sample, toSample } from './sample.ts'
 import { every } from './schedule.ts'
 
 /** Time between samples. */
-export const SAMPLE_PERIOD_MS = 2000
+const SAMPLE_PERIOD_MS = 2000
 
 /** How much shorter than the period the window of a CPU share may be: timers are late now and then. */
 const WINDOW_SLACK_MS = 200

@@ -38,7 +38,7 @@ export function statusOf(kind: ErrorKind): number {
 }
 
 /** Answers with a status and the JSON error body that clients read the message from. */
-export function sendError(reply: FastifyReply, status: number, message: string): void {
+function sendError(reply: FastifyReply, status: number, message: string): void {
   reply
     .code(status)
     .header('content-type', 'application/json; charset=utf-8')

@@ -17,7 +17,7 @@ export interface RequestBodies {
 }
 
 /** Until a client is no longer waited for. */
-export const BODY_STALL_MS = 60_000
+const BODY_STALL_MS = 60_000
 
 /** What all that have not shown the token may hold, who may only call `/init`: some certificate bundles, or an eighth of the budget. */
 const STRANGERS_BYTES = 10 * 1024 * 1024
