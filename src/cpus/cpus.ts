@@ -29,7 +29,7 @@ export interface Cpus {
 }
 
 /** What it works with. */
-export interface CpusOptions {
+interface CpusOptions {
   /** The directory of `cpu-target`. */
   readonly runDir: string
   /** An open descriptor of /dev/null. */

@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** The number of CPUs that was asked for last, kept for a daemon that is started anew. */
-export interface TargetFile {
+interface TargetFile {
   /** Undefined: there is none, or it cannot be read. Never rejects. */
   read(): Promise<number | undefined>
   /** Replaces the file whole; of several calls at once the last one counts. Rejects with the system error. */

@@ -5,7 +5,7 @@ import type { CpuMasks } from './masks.ts'
 import type { OnlineWriter } from './online-writer.ts'
 
 /** Brings the number of CPUs that are online to a target, one CPU at a time, in the background (contract N6). */
-export interface CpuWorker {
+interface CpuWorker {
   /** 0: none was set. */
   readonly target: number
   /** Runs since the target was set. */
@@ -17,7 +17,7 @@ export interface CpuWorker {
 }
 
 /** What a worker works with. */
-export interface CpuWorkerOptions {
+interface CpuWorkerOptions {
   /** The directory with `cpuN/online`. */
   readonly root: string
   readonly masks: CpuMasks

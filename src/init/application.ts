@@ -21,7 +21,7 @@ export interface ApplicationOptions {
 const NEVER = new AbortController().signal
 
 /** Applies what a request asks for, unless a newer one has been applied (contract F11). */
-export interface Application {
+interface Application {
   /** Whether any request named the default user. */
   readonly userNamed: boolean
   /** Gives why the number of CPUs was refused, if it was. Rejects as `Initialization.apply`. */

@@ -6,7 +6,7 @@ import { chainOf } from './group-tree.ts'
 const PROC_SELF = '/proc/self'
 
 /** The daemon's own cgroup: its directory, and `root` without links. */
-export interface OwnGroup {
+interface OwnGroup {
   readonly root: string
   readonly own: string
 }

@@ -48,7 +48,7 @@ export const NOTHING_FROZEN: FreezeResult = {
 }
 
 /** What a result is made of. */
-export interface FreezeParts {
+interface FreezeParts {
   readonly writes: FreezeWrites
   /** Absent: only the groups of commands were to be frozen. */
   readonly plan: Plan | undefined
