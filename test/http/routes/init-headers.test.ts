@@ -241,3 +241,25 @@ test('N6 every success tells the CPUs, and the one that was refused also why', a
   for (const cpuCount of ['4', 1.5, true, {}, 1e300]) expect((await init(front, { cpuCount })).status).toBe(400)
   expect(await told({ cpuCount: null })).not.toContain('rejected')
 })
+
+test('N15 the token is judged before any call has succeeded, and a refused one does not count as the first', async () => {
+  await using front = await startFront()
+  front.token.set('secret')
+  expect((await init(front, { accessToken: 'wrong' })).status).toBe(401)
+  expect(front.initialization.initialized).toBe(false)
+  expect((await init(front, { accessToken: 'secret' })).status).toBe(204)
+  expect(front.initialization.initialized).toBe(true)
+})
+
+test('N34 the metadata service is looked at once for each call', async () => {
+  const looks = { count: 0 }
+  const look = () => {
+    looks.count += 1
+    return { tokenHash: Promise.resolve(''), refresh: async () => {} }
+  }
+  await using front = await startFront({ metadata: { look } })
+  for (let call = 1; call <= 3; call++) {
+    await init(front, {})
+    expect(looks.count).toBe(call)
+  }
+})
