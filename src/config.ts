@@ -60,7 +60,7 @@ export interface ForwardConfig {
 }
 
 /** What the command line asks for. */
-type Command =
+type Invocation =
   | { readonly kind: 'run'; readonly config: Config }
   | { readonly kind: 'version' }
   | { readonly kind: 'commit' }
@@ -82,7 +82,7 @@ type Environment = Readonly<Record<string, string | undefined>>
  * @param env PATH; ENVD_START_CMD, ENVD_READY_CMD and ENVD_ACCESS_TOKEN_FILE; ENVD_NOFILE, the soft limit of open files that the launcher found;
  * npm_lifecycle_event.
  */
-export function readConfig(argv: readonly string[], env: Environment): Command {
+export function readConfig(argv: readonly string[], env: Environment): Invocation {
   const first = parseFlags(argv, flags)
   if (!first.ok) return { kind: 'usage', problem: first.problem, text: first.usage }
   if (first.values.version) return { kind: 'version' }
@@ -150,7 +150,7 @@ function toForwardConfig(given: string): ForwardConfig | undefined {
 }
 
 /** `readConfig` with this process's own environment: the one place where it is read. */
-export function readCommand(argv: readonly string[]): Command {
+export function readInvocation(argv: readonly string[]): Invocation {
   return readConfig(argv, process.env)
 }
 

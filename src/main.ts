@@ -1,4 +1,4 @@
-import { type Config, readCommand } from './config.ts'
+import { type Config, readInvocation } from './config.ts'
 import { COMMIT, VERSION } from './version.ts'
 
 /** The daemon promises its supervisor to be gone this long after it was asked to stop. */
@@ -7,8 +7,8 @@ const LAST_RESORT_MS = 4_500
 const USAGE_EXIT = 2
 const FAILURE_EXIT = 1
 
-const command = readCommand(process.argv.slice(2))
-switch (command.kind) {
+const invocation = readInvocation(process.argv.slice(2))
+switch (invocation.kind) {
   case 'version':
     process.stdout.write(`${VERSION}\n`)
     break
@@ -16,14 +16,16 @@ switch (command.kind) {
     process.stdout.write(`${COMMIT}\n`)
     break
   case 'usage':
-    process.stderr.write(command.problem === '' ? `${command.text}\n` : `${command.problem}\n${command.text}\n`)
-    process.exitCode = command.problem === '' ? 0 : USAGE_EXIT
+    process.stderr.write(
+      invocation.problem === '' ? `${invocation.text}\n` : `${invocation.problem}\n${invocation.text}\n`,
+    )
+    process.exitCode = invocation.problem === '' ? 0 : USAGE_EXIT
     break
   case 'capabilities':
-    void printCapabilities(command.config)
+    void printCapabilities(invocation.config)
     break
   case 'run':
-    void run(command.config)
+    void run(invocation.config)
 }
 
 async function printCapabilities(config: Config): Promise<void> {
