@@ -29,6 +29,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   filesystem: [...COMMON, 'users', 'native'],
   metrics: [...COMMON, 'calls', 'native'],
   capabilities: [...COMMON],
+  'agent-sandbox': [...COMMON, 'process'],
   ports: [...COMMON, 'users', 'native'],
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process', 'cgroups'],
@@ -45,7 +46,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts', 'parts.ts', 'rpc-services.ts', 'features.ts', 'start.ts']
 /** The faces of a feature to the wire may also use these. `rpc.ts` is its table of methods. */
 const FACE =
-  /^(process|filesystem|watch|metrics|supervisor|ports|capabilities)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
+  /^(process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
 const FACE_MAY_IMPORT = ['calls', 'gen']
 /** The vocabulary of the protocol: in `rpc/`, in `calls/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

@@ -175,7 +175,7 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, log, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
-  const served = rpcServices(config, { process, files, watch, sampler, ports, services, groups })
+  const served = rpcServices(config, { process, files, watch, sampler, ports, services, groups, registry })
   const app = buildApp({
     log,
     token,

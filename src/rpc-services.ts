@@ -1,3 +1,5 @@
+import { agentSandboxRpc } from './agent-sandbox/rpc.ts'
+import { createAgentSandboxService } from './agent-sandbox/service.ts'
 import type { ServiceTable } from './calls/service-table.ts'
 import { capabilitiesRpc } from './capabilities/rpc.ts'
 import { createCapabilitiesService } from './capabilities/service.ts'
@@ -15,7 +17,7 @@ import type { PortTable } from './ports/port-table.ts'
 import { portsRpc } from './ports/rpc.ts'
 import { createPortsService } from './ports/service.ts'
 import { MAX_QUEUED_BYTES } from './process/input-queue.ts'
-import { MAX_PROCESSES, MAX_RETAINED, RETAIN_MS } from './process/registry.ts'
+import { MAX_PROCESSES, MAX_RETAINED, RETAIN_MS, type Registry } from './process/registry.ts'
 import { processRpc } from './process/rpc.ts'
 import type { ProcessService } from './process/service.ts'
 import { supervisorRpc } from './supervisor/rpc.ts'
@@ -27,6 +29,7 @@ import { watchMethods } from './watch/rpc.ts'
 import type { WatchService } from './watch/service.ts'
 
 interface ServedParts {
+  readonly registry: Registry
   readonly groups: Cgroups
   readonly process: ProcessService
   readonly files: FilesystemDeps
@@ -38,7 +41,7 @@ interface ServedParts {
 
 /** The tables of all RPC services that the daemon serves, and what it says of itself. */
 export function rpcServices(config: Config, parts: ServedParts) {
-  const { process, files, watch, sampler, ports, services, groups } = parts
+  const { process, files, watch, sampler, ports, services, groups, registry } = parts
   const features = featuresOf(config, { groups, ports })
   const limits = { ...LIMITS, ...configuredLimits(config), waiting_bytes: files.budget.total }
   const about = { commit: COMMIT, compatibilityVersion: VERSION, limits, features, services: () => tables }
@@ -49,6 +52,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
     metricsRpc(createMetricsService({ sampler })),
     portsRpc(createPortsService(ports, { showArguments: config.portArguments })),
     supervisorRpc(createSupervisorService(services)),
+    agentSandboxRpc(createAgentSandboxService({ processes: process, registry, budget: files.budget })),
     capabilitiesRpc(capabilities),
   ]
   return { tables, capabilities }

@@ -6,7 +6,7 @@ import type { InputQueue } from './input-queue.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { OutputSource } from './output-source.ts'
 import type { SlabPool } from './slab-pool.ts'
-import { type SessionLeader, sessionExists, signalLeader, signalMembers } from './terminate.ts'
+import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
 
 /** What was asked for, as `List` gives it back. */
 export interface ProcessConfig {
@@ -162,11 +162,12 @@ export class RunningProcess {
    * (contract D58). `refused`: the daemon may not signal the leader.
    */
   signal(
-    signal: 'SIGTERM' | 'SIGKILL',
+    signal: SignalName,
     abort: AbortSignal,
   ): { readonly refused: AppError | undefined; readonly others: Promise<void> } {
     const refused = signalLeader(this.#leader, signal)
-    if (refused === undefined) this.#killed = true
+    // An interrupt is no request to end.
+    if (refused === undefined && signal !== 'SIGINT') this.#killed = true
     if (this.#status !== undefined) this.#settleOutput()
     return { refused, others: signalMembers(this.#leader, signal, abort) }
   }

@@ -16,10 +16,10 @@ import type { ProcessService } from './service.ts'
 const MIB = 1024 * 1024
 
 /** The kernel takes 6 MiB of arguments and variables, which JSON may write twice as long. */
-const COMMAND: MessageLimit = { bytes: 16 * MIB, kind: 'body' }
+export const COMMAND: MessageLimit = { bytes: 16 * MIB, kind: 'body' }
 
 /** The 16 MiB that may wait for a process (`MAX_QUEUED_BYTES`), in base64. */
-const INPUT: MessageLimit = { bytes: 24 * MIB, kind: 'input' }
+export const INPUT: MessageLimit = { bytes: 24 * MIB, kind: 'input' }
 
 /** The methods of `process.Process`. */
 export function processRpc(service: ProcessService): ServiceTable {

@@ -10,11 +10,15 @@ export interface SessionLeader {
   readonly pidfd: () => number | undefined
 }
 
-const { SIGTERM, SIGKILL, SIGCONT } = constants.signals
+const { SIGINT, SIGTERM, SIGKILL, SIGCONT } = constants.signals
 const { ENOSYS, EPERM } = constants.errno
 
+/** Signals that clients may send to a session. */
+export type SignalName = 'SIGINT' | 'SIGTERM' | 'SIGKILL'
+
 /** What each signal is made of. A stopped process sees no SIGTERM before it goes on, so SIGCONT follows, as in systemd. */
-const SIGNALS: Readonly<Record<'SIGTERM' | 'SIGKILL', SessionSignal>> = {
+const SIGNALS: Readonly<Record<SignalName, SessionSignal>> = {
+  SIGINT: { first: SIGINT, second: SIGCONT },
   SIGTERM: { first: SIGTERM, second: SIGCONT },
   SIGKILL: { first: SIGKILL, second: 0 },
 }
@@ -24,7 +28,7 @@ const LOOK: SessionSignal = { first: 0, second: 0 }
 const MAX_WALKS = 16
 
 /** Signals the leader of a session, at once; one that is gone is no error. Gives `permission_denied` where the daemon may not. */
-export function signalLeader(leader: SessionLeader, signal: 'SIGTERM' | 'SIGKILL'): AppError | undefined {
+export function signalLeader(leader: SessionLeader, signal: SignalName): AppError | undefined {
   const { first, second } = SIGNALS[signal]
   for (const number of second === 0 ? [first] : [first, second]) {
     const pidfd = leader.pidfd()
@@ -57,13 +61,13 @@ export async function untilSignalled(): Promise<void> {
  * Signals everybody in a session but its leader, except who ignores SIGHUP, so that `nohup` and `setsid` mean what they say.
  * SIGKILL goes on until nobody is left, as a tree that is being killed may still fork. Never rejects. Stops early when `abort` aborts.
  */
-export function signalMembers(leader: SessionLeader, signal: 'SIGTERM' | 'SIGKILL', abort: AbortSignal): Promise<void> {
+export function signalMembers(leader: SessionLeader, signal: SignalName, abort: AbortSignal): Promise<void> {
   const done = walkUntilDone(leader, signal, abort).finally(() => underWay.delete(done))
   underWay.add(done)
   return done
 }
 
-async function walkUntilDone(leader: SessionLeader, signal: 'SIGTERM' | 'SIGKILL', abort: AbortSignal): Promise<void> {
+async function walkUntilDone(leader: SessionLeader, signal: SignalName, abort: AbortSignal): Promise<void> {
   const walks = signal === 'SIGKILL' ? MAX_WALKS : 1
   const signalled = new Set<number>()
   for (let walk = 0; walk < walks && !abort.aborted; walk++) {

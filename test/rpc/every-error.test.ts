@@ -35,6 +35,11 @@ const nobody = { process: { tag: 'nobody' } }
 /** A request of each method that is refused; undefined: no request is, but for what is the same for all methods. */
 const REFUSED: Readonly<Record<string, JsonValue | undefined>> = {
   'capabilities.v1.Capabilities/Get': undefined,
+  'process.v1.ProcessService/Start': { config: { command: ['/no/such/program'] } },
+  'process.v1.ProcessService/Execute': { config: {} },
+  'process.v1.ProcessService/WriteStdin': { processId: 999_999_999, eof: {} },
+  'process.v1.ProcessService/SendSignal': { processId: 1, signal: 'SIGNAL_UNSPECIFIED' },
+  'process.v1.ProcessService/ResizeTTY': { processId: 999_999_999, cols: 1, rows: 1 },
   'process.Process/List': undefined,
   'process.Process/Connect': nobody,
   'process.Process/Start': { process: { cmd: '/no/such/program' } },
