@@ -18,7 +18,7 @@ import type { ProcessService } from '../process/service.ts'
 import type { SignalName } from '../process/terminate.ts'
 
 /** What the service works with. */
-export interface AgentSandboxDeps {
+interface AgentSandboxDeps {
   readonly processes: Pick<ProcessService, 'run'>
   readonly registry: Registry
   readonly budget: ByteBudget
@@ -31,7 +31,7 @@ export interface Output {
 }
 
 /** A stream of a process that was started. */
-export interface Started {
+interface Started {
   readonly items: AsyncIterable<StreamItem<Output>>
   /** Aborts when the stream must end although its client does not read. */
   readonly ended: AbortSignal
