@@ -14,6 +14,7 @@ import { reasonOf } from './proxies.ts'
 
 const run = promisify(execFile)
 const manifest = fileURLToPath(new URL('../../scripts/recipes/kubernetes.yaml', import.meta.url))
+const sandboxManifest = fileURLToPath(new URL('../../scripts/recipes/agent-sandbox.yaml', import.meta.url))
 const check = fileURLToPath(new URL('./python/manifests.py', import.meta.url))
 const python = fileURLToPath(new URL('../../.cache/python/kubernetes/bin/python', import.meta.url))
 
@@ -40,9 +41,14 @@ interface Pod {
   readonly spec: { readonly initContainers: readonly [Container]; readonly containers: readonly [Container] }
 }
 
+/** The custom resource of the agent sandbox, as far as it is used. */
+interface Sandbox {
+  readonly spec: { readonly podTemplate: Pick<Pod, 'metadata' | 'spec'> }
+}
+
 /** The manifests, which that version of Kubernetes accepts without an unknown member. */
-async function manifests(version: string): Promise<readonly Pod[]> {
-  const { stdout } = await run(python, [check, version, manifest])
+async function manifests(version: string, file = manifest): Promise<readonly Pod[]> {
+  const { stdout } = await run(python, [check, version, file])
   return JSON.parse(stdout)
 }
 
@@ -63,6 +69,13 @@ beforeEach((context) => {
 
 test.each(['1.28', '1.31', '1.34'])('the manifests follow the schema of Kubernetes %s', async (version) => {
   expect((await manifests(version)).map(({ kind }) => kind)).toEqual(['Pod', 'NetworkPolicy'])
+})
+
+test('the agent sandbox is the same pod, and follows the schema', async () => {
+  const [sandbox] = (await manifests('1.34', sandboxManifest)) as unknown as readonly [Sandbox]
+  const { metadata, spec } = await pod()
+  expect(sandbox.spec.podTemplate.spec).toEqual(spec)
+  expect(sandbox.spec.podTemplate.metadata.annotations).toEqual(metadata.annotations)
 })
 
 test('what its init container leaves in the volume runs in the main one, and probes and scrape are answered', async (context) => {
