@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { VERSION } from '../../src/version.ts'
 import { sendWhole } from '../_util/http.ts'
 import { asUser, call, open, pidOf, type RunOptions, shell } from '../_util/rpc.ts'
 import { bundle } from '../init/host/bundle.ts'
@@ -42,9 +43,7 @@ test(
     const template: Sandbox = { id: 'build', templateId: 'template', defaultUser: 'user', defaultWorkdir: '/home/user' }
     platform.provision(template)
     machine.boot()
-    expect(await platform.init(template, BOOT_MS)).toMatchObject({
-      'x-envd-version': expect.stringMatching(/^0\.6\.\d+$/),
-    })
+    expect(await platform.init(template, BOOT_MS)).toMatchObject({ 'x-envd-version': VERSION })
     probe.go()
     await startHogs(machine, template)
     await expect.poll(() => cpuUsed(machine)).toBeGreaterThan(BUSY_PERCENT)
