@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { Dicer } from '@fastify/busboy'
 import { pump, type Sink } from '../lib/pump.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 
 /** Header lines of one part that are read; forms have two or three. */
@@ -54,19 +55,19 @@ export async function receiveMultipart(source: Readable, options: MultipartOptio
     // and ends, it would wait for ever.
     ...({ maxHeaderSize: MAX_HEADER_BYTES, partHwm: Number.MAX_SAFE_INTEGER } as object),
   })
-  const failed = Promise.withResolvers<never>()
-  failed.promise.catch(() => {})
+  const failed = new AbortController()
+  const fail = (error: unknown) => failed.abort(error)
   const cancel = new AbortController()
-  const parts = partQueue((part) => options.onPart(part, cancel.signal), failed.reject)
+  const parts = partQueue((part) => options.onPart(part, cancel.signal), fail)
   parser.on('part', (raw: Readable) => {
     const body = parts.buffer(raw)
     raw.on('header', (header: Record<string, string[]>) =>
       parts.add({ disposition: header['content-disposition']?.[0] ?? '', body }),
     )
   })
-  parser.on('error', (error: Error) => failed.reject(new MalformedForm(error)))
+  parser.on('error', (error: Error) => fail(new MalformedForm(error)))
   try {
-    await pump(source, parserSink(parser, parts, { boundary: options.boundary, failed: failed.promise }), options)
+    await pump(source, parserSink(parser, parts, { boundary: options.boundary, failed: failed.signal }), options)
   } catch (error) {
     cancel.abort(error)
     await parts.done().catch(() => {})
@@ -139,7 +140,12 @@ function parserSink(parser: Dicer, parts: PartQueue, { boundary, failed }: SinkO
   const parse = (piece: Buffer) => {
     parser.write(piece)
     const [full, turn] = [parts.full(), slice.next()]
-    return full || turn ? Promise.race([failed, Promise.all([full, turn]).then(() => {})]) : undefined
+    return full || turn
+      ? raceAbort(
+          Promise.all([full, turn]).then(() => {}),
+          failed,
+        )
+      : undefined
   }
   const parseInPieces = async (chunk: Buffer) => {
     for (let at = 0; at < chunk.length; at += SMALL_PIECE) await parse(chunk.subarray(at, at + SMALL_PIECE))
@@ -148,15 +154,15 @@ function parserSink(parser: Dicer, parts: PartQueue, { boundary, failed }: SinkO
     write: (chunk) => (hasMany(chunk, delimiter) ? parseInPieces(chunk) : parse(chunk)),
     end: async () => {
       parser.end()
-      await Promise.race([failed, finished.promise])
-      await Promise.race([failed, parts.done()])
+      await raceAbort(finished.promise, failed)
+      await raceAbort(parts.done(), failed)
     },
   }
 }
 
 interface SinkOptions {
   readonly boundary: string
-  readonly failed: Promise<never>
+  readonly failed: AbortSignal
 }
 
 /** Whether a chunk has so many delimiters that it takes long to parse. */

@@ -1,8 +1,8 @@
-import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { createGunzip, type Gunzip } from 'node:zlib'
 import { AppError } from '../../errors.ts'
 import { CutShort, pump, type Sink, Stalled } from '../../lib/pump.ts'
+import { raceAbort } from '../../lib/race-abort.ts'
 
 /** Bytes before the first deflate block: magic, method, flags, time, system (RFC 1952 2.3). */
 const GZIP_HEADER_BYTES = 10
@@ -66,10 +66,8 @@ export async function withDecodedBody<T>(
 
 function gunzipSink(gunzip: Gunzip, header: PromiseWithResolvers<void>): Sink {
   let head = Buffer.alloc(0)
-  const failed = once(gunzip, 'close').then(() => {
-    throw new CutShort()
-  })
-  failed.catch(() => {})
+  const closed = new AbortController()
+  gunzip.once('close', () => closed.abort(new CutShort()))
   return {
     write: (chunk) => {
       if (head.length < GZIP_HEADER_BYTES) {
@@ -79,7 +77,9 @@ function gunzipSink(gunzip: Gunzip, header: PromiseWithResolvers<void>): Sink {
         }
         if (head.length >= GZIP_HEADER_BYTES) header.resolve()
       }
-      return gunzip.write(chunk) ? undefined : Promise.race([failed, once(gunzip, 'drain')]).then(() => {})
+      if (gunzip.write(chunk)) return undefined
+      const drained = new Promise<void>((resolve) => gunzip.once('drain', resolve))
+      return raceAbort(drained, closed.signal)
     },
     end: async () => {
       if (head.length < GZIP_HEADER_BYTES) {
