@@ -33,7 +33,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ports: [...COMMON, 'users', 'native'],
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process', 'cgroups'],
-  init: [...COMMON, 'users', 'native'],
+  init: [...COMMON, 'cpus', 'users', 'native'],
   http: [...COMMON, 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
   rpc: [...COMMON, 'calls', 'http'],
   'errors.ts': ['lib'],

@@ -29,7 +29,7 @@ switch (invocation.kind) {
 }
 
 async function printCapabilities(config: Config): Promise<void> {
-  const { askCapabilities } = await import('./capabilities/print.ts')
+  const { askCapabilities } = await import('./capabilities/ask.ts')
   try {
     process.stdout.write(await askCapabilities(config))
   } catch (error) {

@@ -3,9 +3,10 @@ import { openedStream, unary } from '../calls/builders.ts'
 import type { OpenStream } from '../calls/implementation.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
 import { ProcessService, type StartResponseSchema } from '../gen/agent-sandbox/process_pb.js'
+import type { Output } from '../process/convert.ts'
 import type { StreamItem } from '../process/follow.ts'
 import { COMMAND, INPUT } from '../process/rpc.ts'
-import type { AgentSandboxService, Output } from './service.ts'
+import type { AgentSandboxService } from './service.ts'
 
 /** The methods of `process.v1.ProcessService`, the wire of the Kubernetes SIG's agent sandbox. */
 export function agentSandboxRpc(service: AgentSandboxService): ServiceTable {

@@ -10,8 +10,10 @@ import {
   type StartRequest,
   type WriteStdinRequest,
 } from '../gen/agent-sandbox/process_pb.js'
+import { NEVER } from '../lib/never.ts'
+import { copyOutput, type Output } from '../process/convert.ts'
 import { follow, type StreamItem } from '../process/follow.ts'
-import type { Chunk, StreamName } from '../process/output-log.ts'
+import type { StreamName } from '../process/output-log.ts'
 import type { ProcessConfig, RunningProcess } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
 import type { ProcessService } from '../process/service.ts'
@@ -22,12 +24,6 @@ interface AgentSandboxDeps {
   readonly processes: Pick<ProcessService, 'run'>
   readonly registry: Registry
   readonly budget: ByteBudget
-}
-
-/** Bytes that a process wrote. */
-export interface Output {
-  readonly stream: StreamName
-  readonly bytes: Uint8Array
 }
 
 /** A stream of a process that was started. */
@@ -42,8 +38,6 @@ export const MAX_EXECUTE_OUTPUT = 4 * 1024 * 1024 - 64 * 1024
 
 /** Execute sends nothing in between. */
 const NO_KEEPALIVE = 86_400_000
-
-const NEVER = new AbortController().signal
 
 const SIGNALS: ReadonlyMap<Signal, SignalName> = new Map([
   [Signal.SIGINT, 'SIGINT'],
@@ -62,7 +56,7 @@ export function createAgentSandboxService({ processes, registry, budget }: Agent
       const terminal = pty === undefined ? undefined : { columns: pty.cols, rows: pty.rows }
       const command = { config: toConfig(config), tag: undefined, terminal, stdin: true, replay: false }
       const running = await processes.run(command, caller)
-      const items = follow({ ...running, deadline: caller.deadline }, caller.keepalive, copyOf)
+      const items = follow({ ...running, deadline: caller.deadline }, caller.keepalive, copyOutput)
       return { items, ended: running.reader.signal }
     },
 
@@ -72,7 +66,7 @@ export function createAgentSandboxService({ processes, registry, budget }: Agent
       const command = { config: toConfig(config), tag: undefined, terminal: undefined, stdin: false, replay: false }
       const running = await processes.run(command, { ...caller, keepalive: NO_KEEPALIVE, deadline: undefined })
       try {
-        return await collect(follow(running, NO_KEEPALIVE, copyOf), (bytes) => hold.grow(bytes))
+        return await collect(follow(running, NO_KEEPALIVE, copyOutput), (bytes) => hold.grow(bytes))
       } catch (error) {
         running.process.signal('SIGKILL', NEVER)
         throw error
@@ -115,11 +109,6 @@ function inputOf({ hasTerminal }: RunningProcess): 'stdin' | 'pty' {
 function toConfig(message: ConfigMessage | undefined): ProcessConfig {
   const [cmd = '', ...args] = message?.command ?? []
   return { cmd, args, envs: message?.envVars ?? {}, cwd: message?.cwd }
-}
-
-/** The chunk's memory may be written again before the bytes are sent. */
-function copyOf({ stream, bytes }: Chunk): Output {
-  return { stream, bytes: Uint8Array.from(bytes) }
 }
 
 async function collect(items: AsyncIterable<StreamItem<Output>>, grow: (bytes: number) => void) {

@@ -12,7 +12,7 @@ export interface UnreadFrames {
 }
 
 /** What a stream takes, and how it is given up. */
-interface StreamCost {
+export interface StreamCost {
   readonly evict: () => void
   /** Bytes beside its frames; default: 8 KiB, for request, response, reader and what they hang together by. */
   readonly bytes?: number

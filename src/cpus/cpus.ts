@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
+import { NEVER } from '../lib/never.ts'
 import { withTimeout } from '../lib/with-timeout.ts'
 import type { Log } from '../log.ts'
 import { CPU_ROOT, openCpuMasks } from './masks.ts'
@@ -7,12 +8,23 @@ import { createOnlineWriter } from './online-writer.ts'
 import { createTargetFile } from './target-file.ts'
 import { createCpuWorker } from './worker.ts'
 
+/** Numbers of CPUs; all 0 outside microVMs. The order of the members is that of the wire. */
+export interface CpuFigures {
+  readonly online: number
+  readonly possible: number
+  /** 0: nobody has asked for any number. */
+  readonly target: number
+}
+
 /** How many CPUs the platform wants to be online, and how it stands with that (contract N6). */
 export interface Cpus {
-  /** Sets the target. Gives why not, in a few words. Takes some 20 ms at most; never rejects. */
+  /**
+   * Makes so many CPUs the target, in the background. Returns why not, in a few words: a number out of range, or a target that cannot be
+   * kept for a restart. Takes some 20 ms at most; never rejects.
+   */
   request(count: number): Promise<string | undefined>
-  /** All 0 outside microVMs; `target` is 0 while nobody asked. */
-  figures(): { readonly online: number; readonly possible: number; readonly target: number }
+  /** As `X-Envd-Cpus` has them; from memory. */
+  figures(): CpuFigures
   /** For the metrics: runs since the target was set, and milliseconds that the write under way has taken so far (0: none). */
   progress(): {
     readonly possible: number
@@ -42,8 +54,6 @@ interface CpusOptions {
 
 /** What keeping the target may hold up an answer for. On a disk that is frozen it follows later. */
 const STORE_MS = 20
-
-const NEVER = new AbortController().signal
 
 /** Opens the CPUs of the machine. Never rejects: where nothing is known of them every target is refused. */
 export async function openCpus({ runDir, devNull, log, root = CPU_ROOT, ...timing }: CpusOptions): Promise<Cpus> {

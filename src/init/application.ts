@@ -1,9 +1,10 @@
+import type { Cpus } from '../cpus/cpus.ts'
+import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import type { Defaults } from '../users/defaults.ts'
 import type { AccessToken } from './access-token.ts'
 import { type InitCall, tellDelay } from './call.ts'
 import type { Clock } from './clock.ts'
-import type { CpuSetting } from './cpu-setting.ts'
 import type { HostSetup } from './host-setup.ts'
 import type { InitRequest } from './request.ts'
 
@@ -13,12 +14,9 @@ export interface ApplicationOptions {
   readonly defaults: Defaults
   readonly clock: Clock
   readonly host: HostSetup
-  readonly cpus: CpuSetting
+  readonly cpus: Pick<Cpus, 'request'>
   readonly log: Log
 }
-
-/** For a client who went away when half was done: the rest follows. */
-const NEVER = new AbortController().signal
 
 /** Applies what a request asks for, unless a newer one has been applied (contract F11). */
 interface Application {
@@ -44,6 +42,7 @@ export function createApplication({ token, defaults, clock, host, cpus, log }: A
     if (request.accessToken === undefined) token.clear()
     else token.set(request.accessToken)
     if (request.hyperloopIP !== '') void host.hyperloop.set(request.hyperloopIP)
+    // For a client who went away when half was done the rest follows.
     if (caBundle !== '') await host.caBundle.install(caBundle, signal.aborted ? NEVER : signal)
     if (volumeMounts.length > 0) await host.volumes.mount(volumeMounts, request.lifecycleID)
   }

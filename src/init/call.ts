@@ -1,6 +1,6 @@
+import type { CpuFigures } from '../cpus/cpus.ts'
 import type { Log } from '../log.ts'
 import type { Defaults } from '../users/defaults.ts'
-import type { CpuFigures } from './cpu-setting.ts'
 
 /** A header that a call of `POST /init` may be answered with, whatever its status. */
 export type InitHeader =

@@ -1,3 +1,4 @@
+import type { Cpus } from '../cpus/cpus.ts'
 import { createLock } from '../lib/lock.ts'
 import { type ApplicationOptions, createApplication } from './application.ts'
 import { refusalOf } from './authorization.ts'
@@ -33,6 +34,7 @@ export interface Initialization {
 export interface InitializationOptions extends ApplicationOptions {
   readonly metadata: SandboxMetadata
   readonly frozen: FrozenWorkload
+  readonly cpus: Pick<Cpus, 'request' | 'figures'>
 }
 
 /** Makes the state of a daemon that was not initialised yet. */

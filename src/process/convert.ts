@@ -53,9 +53,14 @@ export function toInfo({ pid, tag, config }: RunningProcess): MessageInitShape<t
 }
 
 /** Bytes of one stream, on their way into a DataEvent. */
-interface Output {
+export interface Output {
   readonly stream: StreamName
   readonly bytes: Uint8Array
+}
+
+/** A copy that outlives the chunk, whose memory may be written again before the bytes are sent. */
+export function copyOutput({ stream, bytes }: Output): Output {
+  return { stream, bytes: Uint8Array.from(bytes) }
 }
 
 /** The wire's event of a stream item. */

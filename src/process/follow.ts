@@ -1,3 +1,4 @@
+import { NEVER } from '../lib/never.ts'
 import { withTimeout } from '../lib/with-timeout.ts'
 import type { End } from './exit-status.ts'
 import type { Chunk } from './output-log.ts'
@@ -27,8 +28,6 @@ const KILL_LIMIT_MS = 1000
 
 /** A timer may come that much early: it counts whole milliseconds. */
 const TIMER_SLACK_MS = 2
-
-const NEVER = new AbortController().signal
 
 /**
  * The stream of a process as its reader gets it. `encode` makes what the stream carries of each chunk, at once. A

@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import { LinkedList, type Place } from '../lib/linked-list.ts'
+import { NEVER } from '../lib/never.ts'
 import { close, type Poll, poll, write } from '../native/index.ts'
 
 /** Bytes that may wait for one process to read them, over all calls; more are refused. */
@@ -62,7 +63,7 @@ export class InputQueue {
     if (!this.open) return
     this.#closing = true
     // A caller that goes away does not undo the close.
-    await Promise.race([this.#enqueue(undefined, new AbortController().signal), aborted(signal)])
+    await Promise.race([this.#enqueue(undefined, NEVER), aborted(signal)])
   }
 
   /** Closes at once; waiting writes fail. Idempotent. */

@@ -5,12 +5,12 @@ import type { Codec } from '../calls/message-frame.ts'
 import type { MessageLimit } from '../calls/message-limit.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
 import { Process, type ProcessEventSchema } from '../gen/process/process_pb.js'
-import { toEvent } from './convert.ts'
+import { NEVER } from '../lib/never.ts'
+import { copyOutput, toEvent } from './convert.ts'
 import { type Followed, follow } from './follow.ts'
 import { FramePool } from './frame-pool.ts'
 import { chunkFrame, itemFrame } from './frames.ts'
 import { splitInput } from './input-pieces.ts'
-import type { Chunk } from './output-log.ts'
 import type { ProcessService } from './service.ts'
 
 const MIB = 1024 * 1024
@@ -48,11 +48,9 @@ interface EventResponse {
   readonly event: MessageInitShape<typeof ProcessEventSchema>
 }
 
-/** A retained exit status is sent immediately: nothing ends its stream before. */
-const NEVER = new AbortController().signal
-
 function following(followed: Followed, caller: StreamCaller, pool: FramePool) {
   return {
+    // A retained exit status is sent immediately.
     ended: 'reader' in followed ? followed.reader.signal : NEVER,
     messages: () => messagesOf(followed, caller),
     frames: (codec: Codec) => ({
@@ -63,12 +61,7 @@ function following(followed: Followed, caller: StreamCaller, pool: FramePool) {
 }
 
 async function* messagesOf(followed: Followed, { keepalive }: StreamCaller): AsyncGenerator<EventResponse[], void> {
-  for await (const item of follow(followed, keepalive, copyOf)) yield [{ event: toEvent(item) }]
-}
-
-/** Messages are encoded after the chunk's memory may have been written again. */
-function copyOf({ stream, bytes }: Chunk) {
-  return { stream, bytes: Uint8Array.from(bytes) }
+  for await (const item of follow(followed, keepalive, copyOutput)) yield [{ event: toEvent(item) }]
 }
 
 async function* framesOf(

@@ -16,6 +16,7 @@ import { copiedText } from '../lib/copied-text.ts'
 import { countUnusable, LEFT_OUT } from '../lib/environment.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { longTimeout } from '../lib/long-timeout.ts'
+import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import { selectUser } from '../users/paths.ts'
 import { type AdoptRequest, adopt } from './adopt.ts'
@@ -143,8 +144,7 @@ async function sendSignal(request: SendSignalRequest, caller: Caller, { registry
     throw new AppError('unimplemented', `invalid signal: ${name}`)
   }
   // A caller that goes away must not leave half a session behind.
-  const never = new AbortController().signal
-  const { refused } = process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', never)
+  const { refused } = process.signal(request.signal === Signal.SIGKILL ? 'SIGKILL' : 'SIGTERM', NEVER)
   if (refused !== undefined) throw refused
   log.info({ pid: process.pid, operation_id: caller.operationId, signal: Signal[request.signal] }, 'process signalled')
   return {}
@@ -215,7 +215,7 @@ function endAtDeadline(process: RunningProcess, { deadline }: StreamCaller, log:
   if (deadline === undefined) return
   const kill = () => {
     log.info({ pid: process.pid }, 'process reached its deadline')
-    const { refused } = process.signal('SIGKILL', new AbortController().signal)
+    const { refused } = process.signal('SIGKILL', NEVER)
     if (refused === undefined) return
     log.error({ pid: process.pid, ...errorFields(refused) }, 'process could not be killed at its deadline')
   }

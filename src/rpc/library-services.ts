@@ -1,5 +1,10 @@
-import type { DescService } from '@bufbuild/protobuf'
-import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf'
+import {
+  create,
+  type DescMessage,
+  type DescService,
+  type MessageInitShape,
+  type MessageShape,
+} from '@bufbuild/protobuf'
 import type { ConnectRouter, HandlerContext, ServiceImpl } from '@connectrpc/connect'
 import type { ByteBudget } from '../budget/budget.ts'
 import type { ServerStream } from '../calls/implementation.ts'

@@ -9,8 +9,10 @@ import { AppError } from '../errors.ts'
 import { createFastify } from '../http/app/fastify.ts'
 import { refuseCall } from '../http/app/refuse-call.ts'
 import { errorFields } from '../lib/error-fields.ts'
+import { NEVER } from '../lib/never.ts'
 import type { CallDeps, RpcDeps } from './call-deps.ts'
 import { toAppError } from './call-error.ts'
+import { countUnread } from './count-unread.ts'
 import { connectError, errorBoundary } from './error-boundary.ts'
 import { singleHeader } from './guard.ts'
 import { legacyClients } from './legacy.ts'
@@ -88,7 +90,7 @@ export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
     const { raw } = call.request
     raw.headers.host = HOST
     if (raw.headers[':authority'] !== undefined) raw.headers[':authority'] = HOST
-    const frames = countUnread(call, deps.unread)
+    const frames = framesOf(call, deps.unread)
     if (frames === 'refused') return
     calls.set(raw, { ...call, frames })
     app.routing(raw, call.reply.raw)
@@ -112,19 +114,14 @@ function addRoutes(router: ConnectRouter, { services, budget, log }: LibraryDeps
   }
 }
 
-/** Until the client has taken all, or is gone; undefined for what is no server stream. One that is refused has its answer. */
-function countUnread(
+/** Undefined for what is no server stream. One that is refused has its answer. */
+function framesOf(
   { method, request, reply }: LibraryRequest,
   unread: UnreadFrames,
 ): StreamFrames | undefined | 'refused' {
   if (method.implementation.kind !== 'server stream') return undefined
-  const { connection, user = '' } = requestCaller(request, NEVER)
-  const evict = () => reply.raw.destroy()
   try {
-    const frames = unread.open({ connection, user }, { evict, bytes: STREAM_BYTES, copies: COPIES })
-    reply.raw.once('close', frames.release)
-    if (reply.raw.destroyed) frames.release()
-    return frames
+    return countUnread(unread, reply.raw, requestCaller(request, NEVER), { bytes: STREAM_BYTES, copies: COPIES })
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     refuseCall(request, reply, error)
@@ -147,8 +144,6 @@ function counted(answer: Answer, frames: StreamFrames | undefined): Answer {
   }
   return { ...answer, body: pieces() }
 }
-
-const NEVER = new AbortController().signal
 
 function bodyOf({ method, request, reply }: LibraryRequest, { bodies, log }: LibraryDeps): AsyncIterable<Uint8Array> {
   const { raw } = request

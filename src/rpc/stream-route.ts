@@ -1,7 +1,6 @@
 import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { StreamFrames, UnreadFrames } from '../budget/unread-frames.ts'
-import type { StreamCaller } from '../calls/caller.ts'
+import type { UnreadFrames } from '../budget/unread-frames.ts'
 import { ENVELOPE_BYTES } from '../calls/envelope.ts'
 import type { FrameSource, OpenStream } from '../calls/implementation.ts'
 import { type Codec, messageFrame } from '../calls/message-frame.ts'
@@ -11,6 +10,7 @@ import type { CallDeps } from './call-deps.ts'
 import { toAppError, wireError } from './call-error.ts'
 import { abortWithClient } from './client-signal.ts'
 import { endOfStream, onlyMessage } from './connect-envelopes.ts'
+import { countUnread } from './count-unread.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
 import { decodeMessage } from './decode-message.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
@@ -79,7 +79,7 @@ async function run(method: TableMethod, call: Call): Promise<void> {
   const cancel = abortAt(deadline, call.over)
   try {
     const caller = streamCaller(requestCaller(request, call.over.signal), deadline)
-    const unread = countUnread(caller, call)
+    const unread = countUnread(call.unread, response, caller)
     const stream = await implementation.open(await readMessage(method, call), caller)
     const reduce = reducing(method, caller)
     writeHead(response, codec, reduce === undefined ? {} : { [LEGACY_HEADER]: 'true' })
@@ -88,14 +88,6 @@ async function run(method: TableMethod, call: Call): Promise<void> {
   } finally {
     cancel()
   }
-}
-
-/** Until the client has taken all, or is gone. */
-function countUnread({ connection, user = '' }: StreamCaller, { response, unread }: Call): StreamFrames {
-  const frames = unread.open({ connection, user }, { evict: () => response.destroy() })
-  response.once('close', frames.release)
-  if (response.destroyed) frames.release()
-  return frames
 }
 
 interface FrameEncoding extends Pick<TableMethod, 'description' | 'reduce'> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
+import { NEVER } from '../lib/never.ts'
 import { raceAbort } from '../lib/race-abort.ts'
 import type { FailedAttempt, Probe } from './cause.ts'
 import { type CommandDeps, runCommand } from './command.ts'
@@ -65,7 +66,7 @@ export async function attempt(options: AttemptOptions, signal: AbortSignal): Pro
     const end = await raceAbort(command.ended, over)
     return end.exitCode === 0 ? undefined : { probe, status: end.status, output: command.output() }
   } catch {
-    await command.process.signal('SIGKILL', new AbortController().signal).others
+    await command.process.signal('SIGKILL', NEVER).others
     signal.throwIfAborted()
     return { probe, status: `took longer than ${timeout / 1000} s`, output: command.output() }
   }

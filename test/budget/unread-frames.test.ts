@@ -1,9 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
 import { createUnreadFrames } from '../../src/budget/unread-frames.ts'
 
 const KIB = 1024
+
+afterEach(() => void vi.useRealTimers())
 
 test('a frame that waits in many streams counts once, until the last of them has sent it', () => {
   const budget = createByteBudget(1024 * KIB)
@@ -23,7 +24,8 @@ test('a frame that waits in many streams counts once, until the last of them has
   expect(budget.usage().frame).toBe(0)
 })
 
-test('when the memory is spent the stream goes whose client has taken nothing for longest, and none that has just begun to wait', async () => {
+test('when the memory is spent the stream goes whose client has taken nothing for longest, and none that has just begun to wait', () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
   const budget = createByteBudget(1024 * KIB)
   const unread = createUnreadFrames(budget)
   const evicted = vi.fn<(name: string) => void>()
@@ -36,7 +38,7 @@ test('when the memory is spent the stream goes whose client has taken nothing fo
   const fresh = open('fresh')
   expect(() => fresh.add(Buffer.alloc(400 * KIB))).toThrow(/spent/)
   expect(evicted).not.toHaveBeenCalled()
-  await delay(1100)
+  vi.advanceTimersByTime(1100)
   reading.taken(taken)
   fresh.add(Buffer.alloc(400 * KIB))
   expect(evicted.mock.calls).toEqual([['first']])

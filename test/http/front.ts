@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { expect } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
+import type { Cpus } from '../../src/cpus/cpus.ts'
 import { NO_CPUS } from '../../src/cpus/cpus.ts'
 import { buildApp } from '../../src/http/app/app.ts'
 import { createRequestBodies, type RequestBodies } from '../../src/http/body/request-bodies.ts'
@@ -13,7 +14,6 @@ import { metricsRoute } from '../../src/http/routes/metrics.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/http/server/listener.ts'
 import { type AccessToken, createAccessToken } from '../../src/init/access-token.ts'
 import { createClock } from '../../src/init/clock.ts'
-import type { CpuSetting } from '../../src/init/cpu-setting.ts'
 import type { FrozenWorkload } from '../../src/init/frozen-workload.ts'
 import type { HostSetup } from '../../src/init/host-setup.ts'
 import { createInitialization, type Initialization } from '../../src/init/initialization.ts'
@@ -63,7 +63,7 @@ export interface FrontOptions {
   /** A freeze of the workload; default: there is none. */
   readonly frozen?: FrozenWorkload
   /** The CPUs; default: none of the daemon's business. */
-  readonly cpus?: CpuSetting
+  readonly cpus?: Pick<Cpus, 'request' | 'figures'>
   /** Beside health, envs, metrics and init. */
   readonly routes?: readonly ((app: FastifyInstance) => void)[]
 }

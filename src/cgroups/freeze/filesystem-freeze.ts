@@ -2,6 +2,7 @@ import { AppError, errnoOf } from '../../errors.ts'
 import { errnoText } from '../../lib/errno-text.ts'
 import { createLock } from '../../lib/lock.ts'
 import { longTimeout } from '../../lib/long-timeout.ts'
+import { NEVER } from '../../lib/never.ts'
 import { withTimeout } from '../../lib/with-timeout.ts'
 import type { Log } from '../../log.ts'
 import { freezeFilesystem, thawFilesystem } from '../../native/index.ts'
@@ -38,8 +39,6 @@ const PATIENCE_MS = 250
  * time was forgotten in the middle of it. The platform's own limit for frozen processes is the same (contract H9).
  */
 const THAW_AFTER_MS = 10 * 60_000
-
-const NEVER = new AbortController().signal
 
 /** Makes the switch of one filesystem (contract B60, H12); its calls take turns. */
 export function createFilesystemFreeze(options: FilesystemFreezeOptions): FilesystemFreeze {

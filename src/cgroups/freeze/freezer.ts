@@ -1,5 +1,6 @@
 import { AppError } from '../../errors.ts'
 import { createLock } from '../../lib/lock.ts'
+import { NEVER } from '../../lib/never.ts'
 import type { Log } from '../../log.ts'
 import { auditHierarchy } from './audit.ts'
 import { type FreezeWrites, freezeAll } from './freeze-all.ts'
@@ -37,8 +38,6 @@ const DEFAULT_CGROUPS = 512
 /** Waiting longer makes no sense: the watchdog would thaw meanwhile. */
 const MAX_WAIT_MS = WATCHDOG_MS
 
-/** A thaw is not cancelled (contract H10). */
-const NEVER = new AbortController().signal
 const NOTHING: ReadonlySet<string> = new Set()
 const NOT_LOOKED_AT: WaitResult = { frozen: 0, unobservable: 0, vanished: 0, failed: 0 }
 
@@ -116,6 +115,7 @@ export class Freezer {
       await this.#thawInTurn()
       return true
     }
+    // A thaw is not cancelled (contract H10).
     const release = await this.#lock.acquire(NEVER)
     try {
       if (generation !== this.#generation) return false

@@ -1,5 +1,6 @@
 import { isIP, SocketAddress } from 'node:net'
 import { createLock, type Lock } from '../../lib/lock.ts'
+import { NEVER } from '../../lib/never.ts'
 import { replaceFile } from './replace-file.ts'
 
 /** A file in the format of hosts(5). */
@@ -10,8 +11,6 @@ export interface HostsFile {
    */
   map(name: string, address: string): Promise<boolean>
 }
-
-const NEVER = new AbortController().signal
 
 /** @param path of the file; it is made if there is none. */
 export function createHostsFile(path: string): HostsFile {
