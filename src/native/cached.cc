@@ -61,9 +61,7 @@ size_t device_count = 0;
 
 size_t slot_of(const KnownFile& file) { return (file.inode ^ file.device) % max_files; }
 
-bool is_local(int descriptor) {
-  struct statfs status {};
-  if (fstatfs(descriptor, &status) < 0) return false;
+bool is_local(const struct statfs& status) {
   switch (static_cast<unsigned long>(status.f_type)) {
     case EXT4_SUPER_MAGIC:
     case TMPFS_MAGIC:
@@ -174,7 +172,7 @@ napi_value has_version(napi_env env, napi_callback_info info) {
   return from_boolean(env, version == packed);
 }
 
-// What `look` finds, by a call that no filter of system calls refuses.
+// What `look` finds, by a call that no filter of system calls refuses, and that needs no descriptor.
 struct statx facts_of(const struct stat& status) {
   struct statx facts {};
   facts.stx_dev_major = major(status.st_dev);
@@ -190,11 +188,10 @@ struct ReadVersion : Job {
   std::string path;
 
   void run() override {
-    const Descriptor entry(open(path.c_str(), O_PATH | O_CLOEXEC));
     struct stat status {};
-    if (!entry.valid()) return fail("open", errno);
-    if (fstat(entry.get(), &status) < 0) return fail("fstat", errno);
-    if (is_local(entry.get())) remember_device(status.st_dev);
+    struct statfs filesystem {};
+    if (stat(path.c_str(), &status) < 0) return fail("stat", errno);
+    if (statfs(path.c_str(), &filesystem) == 0 && is_local(filesystem)) remember_device(status.st_dev);
     put_version(result, facts_of(status));
   }
 };
@@ -212,7 +209,8 @@ void remember_without_attributes(int descriptor, const struct stat& status, std:
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   const int64_t age = (now.tv_sec - status.st_ctim.tv_sec) * ns_per_s + (now.tv_nsec - status.st_ctim.tv_nsec);
-  if (age < settled_ns || !is_local(descriptor)) return;
+  struct statfs filesystem {};
+  if (age < settled_ns || fstatfs(descriptor, &filesystem) < 0 || !is_local(filesystem)) return;
   remember_device(status.st_dev);
   const KnownFile file{status.st_dev, status.st_ino, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
                        std::hash<std::string_view>()(prefix)};
