@@ -33,7 +33,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ports: [...COMMON, 'users', 'native'],
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process', 'cgroups'],
-  init: [...COMMON, 'cpus', 'users', 'native'],
+  // Of cgroups a type: what a call of `/init` needs of a freeze.
+  init: [...COMMON, 'cgroups', 'cpus', 'users', 'native'],
   http: [...COMMON, 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
   rpc: [...COMMON, 'calls', 'http'],
   'errors.ts': ['lib'],

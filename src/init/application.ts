@@ -5,8 +5,14 @@ import type { Defaults } from '../users/defaults.ts'
 import type { AccessToken } from './access-token.ts'
 import { type InitCall, tellDelay } from './call.ts'
 import type { Clock } from './clock.ts'
-import type { HostSetup } from './host-setup.ts'
+import type { CaBundle } from './host/ca-bundle.ts'
+import type { Host } from './host/create.ts'
 import type { InitRequest } from './request.ts'
+
+/** What a request changes on the host of the daemon. */
+export interface HostSetup extends Pick<Host, 'hyperloop' | 'volumes'> {
+  readonly caBundle: Pick<CaBundle, 'check' | 'install'>
+}
 
 /** What a request is applied to. */
 export interface ApplicationOptions {

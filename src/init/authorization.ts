@@ -1,12 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { raceAbort } from '../lib/race-abort.ts'
 import type { AccessToken } from './access-token.ts'
-import type { MetadataLook } from './sandbox-metadata.ts'
+import type { Look } from './mmds/mmds.ts'
 
 /** Who decides. */
 interface Authority {
   readonly token: AccessToken
-  readonly look: MetadataLook
+  readonly look: Look
 }
 
 /**

@@ -1,11 +1,11 @@
+import type { Workload } from '../cgroups/freeze/workload.ts'
 import type { Cpus } from '../cpus/cpus.ts'
 import { createLock } from '../lib/lock.ts'
 import { type ApplicationOptions, createApplication } from './application.ts'
 import { refusalOf } from './authorization.ts'
 import { type InitCall, tellCpus, tellDefaults } from './call.ts'
-import type { FrozenWorkload } from './frozen-workload.ts'
+import type { Look, Mmds } from './mmds/mmds.ts'
 import type { InitRequest } from './request.ts'
-import type { MetadataLook, SandboxMetadata } from './sandbox-metadata.ts'
 import { createUnobserved, type Unobserved } from './unobserved.ts'
 
 /** What came of a request: applied (or too old to matter, which is success as well), or why its token was refused. */
@@ -30,9 +30,12 @@ export interface Initialization {
   apply(request: InitRequest, call: InitCall): Promise<InitOutcome>
 }
 
+/** What a call needs of freezes: to wait for one, to report on it, and to end it. */
+export type FrozenWorkload = Pick<Workload, 'generation' | 'idle' | 'audit' | 'thaw'>
+
 /** What an initialization sets. */
 export interface InitializationOptions extends ApplicationOptions {
-  readonly metadata: SandboxMetadata
+  readonly metadata: Pick<Mmds, 'look'>
   readonly frozen: FrozenWorkload
   readonly cpus: Pick<Cpus, 'request' | 'figures'>
 }
@@ -48,7 +51,7 @@ export function createInitialization(options: InitializationOptions): Initializa
   let initialized = false
 
   /** The order is that of contract F23; an authorised call ends a freeze, also if it is stale or fails (contract F10). */
-  const applyNow = async (request: InitRequest, call: InitCall, look: MetadataLook): Promise<InitOutcome> => {
+  const applyNow = async (request: InitRequest, call: InitCall, look: Look): Promise<InitOutcome> => {
     const reason = await refusalOf({ token, look }, request.accessToken, call.signal)
     if (reason !== undefined) return { ok: false, reason }
     const audit = await frozen.audit()

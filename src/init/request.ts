@@ -3,7 +3,7 @@ import { readJson } from '../json/read-json.ts'
 import { EVERYTHING } from '../json/shape.ts'
 import { parseRfc3339 } from '../lib/rfc3339.ts'
 import { fromUtf8 } from '../lib/utf8.ts'
-import type { VolumeMount } from './host-setup.ts'
+import type { VolumeMount } from './host/volumes.ts'
 
 /** What `POST /init` asks for; absent members are to stay as they are. */
 export interface InitRequest {

@@ -1,5 +1,5 @@
+import type { Workload } from '../cgroups/freeze/workload.ts'
 import type { InitCall } from './call.ts'
-import type { FrozenWorkload } from './frozen-workload.ts'
 
 /** Counts the calls that ended a freeze and had no client left to be told (contract N11). */
 export interface Unobserved {
@@ -10,7 +10,7 @@ export interface Unobserved {
 }
 
 /** Makes the count; every freeze begins it anew. */
-export function createUnobserved(frozen: Pick<FrozenWorkload, 'generation'>): Unobserved {
+export function createUnobserved(frozen: Pick<Workload, 'generation'>): Unobserved {
   let count = 0
   let generation = frozen.generation
   const current = () => {

@@ -13,12 +13,10 @@ import { initRoute } from '../../src/http/routes/init.ts'
 import { metricsRoute } from '../../src/http/routes/metrics.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/http/server/listener.ts'
 import { type AccessToken, createAccessToken } from '../../src/init/access-token.ts'
+import type { HostSetup } from '../../src/init/application.ts'
 import { createClock } from '../../src/init/clock.ts'
-import type { FrozenWorkload } from '../../src/init/frozen-workload.ts'
-import type { HostSetup } from '../../src/init/host-setup.ts'
-import { createInitialization, type Initialization } from '../../src/init/initialization.ts'
-import { NO_MMDS } from '../../src/init/mmds/mmds.ts'
-import type { SandboxMetadata } from '../../src/init/sandbox-metadata.ts'
+import { createInitialization, type FrozenWorkload, type Initialization } from '../../src/init/initialization.ts'
+import { type Mmds, NO_MMDS } from '../../src/init/mmds/mmds.ts'
 import { createCallCounts } from '../../src/metrics/calls.ts'
 import { MACHINE, type Sources } from '../../src/metrics/hierarchy.ts'
 import { openResourceReader } from '../../src/metrics/resource-reader.ts'
@@ -57,7 +55,7 @@ export interface FrontOptions {
   readonly listening?: Omit<ListenerOptions, 'log' | 'token'>
   readonly defaults?: Defaults
   /** The metadata service; default: there is none. */
-  readonly metadata?: SandboxMetadata
+  readonly metadata?: Pick<Mmds, 'look'>
   /** What `/init` changes on the machine; default: nothing, and nothing fails. */
   readonly host?: HostSetup
   /** A freeze of the workload; default: there is none. */

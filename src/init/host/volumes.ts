@@ -8,7 +8,7 @@ import type { Log } from '../../log.ts'
 import type { HostCommands } from './commands.ts'
 
 /** A directory of an NFS server and where it is to be seen. */
-interface VolumeMount {
+export interface VolumeMount {
   /** `server:/directory` */
   readonly nfsTarget: string
   /** Absolute. */

@@ -23,7 +23,7 @@ export interface Mmds {
 }
 
 /** What the host says, now or in a moment. */
-interface Look {
+export interface Look {
   /** SHA-512 of the access token; empty if the host says nothing about it or cannot be reached. Never rejects. */
   readonly tokenHash: Promise<string>
   /**
