@@ -1,4 +1,6 @@
 import { readFile } from 'node:fs/promises'
+import { parseMemberships } from '../lib/cgroup-memberships.ts'
+import { type Mount, parseMountinfo } from '../lib/mountinfo.ts'
 
 /** A controller that can limit what a container gets. */
 type Controller = 'memory' | 'cpu' | 'cpuacct'
@@ -22,14 +24,6 @@ export interface Sources {
 /** This machine. Only the root file system is looked at: a network mount may hang. */
 export const MACHINE: Sources = { proc: '/proc', root: '', disk: '/' }
 
-interface Mount {
-  /** The directory of the file system that is mounted. */
-  readonly root: string
-  readonly point: string
-  readonly type: string
-  readonly options: readonly string[]
-}
-
 /**
  * Finds the daemon's cgroups. Gives, for a controller, the lineage in the unified hierarchy, then that of version 1: on a
  * machine with both, either may have the controller. Nothing where there are no cgroups.
@@ -39,13 +33,14 @@ export async function findLineages({ proc, root }: Sources): Promise<(controller
     readFile(`${proc}/self/cgroup`, 'latin1').catch(() => ''),
     readFile(`${proc}/self/mountinfo`, 'latin1').catch(() => ''),
   ])
-  const mounts = parseMounts(mountinfo)
+  const mounts = parseMountinfo(mountinfo)
+  const memberships = parseMemberships(membership)
   const inside = (mount: Mount, path: string) => directoriesOf(mount, path).map((directory) => root + directory)
   return (controller) => {
     const found: Lineage[] = []
-    for (const [, controllers = '', path = ''] of membership.matchAll(/^\d+:([^:]*):(.*)$/gm)) {
-      const version = controllers === '' ? 2 : 1
-      if (version === 1 && !controllers.split(',').includes(controller)) continue
+    for (const { controllers, path } of memberships) {
+      const version = controllers.length === 0 ? 2 : 1
+      if (version === 1 && !controllers.includes(controller)) continue
       const mount = mounts.find(({ type, options }) =>
         version === 2 ? type === 'cgroup2' : type === 'cgroup' && options.includes(controller),
       )
@@ -53,22 +48,6 @@ export async function findLineages({ proc, root }: Sources): Promise<(controller
     }
     return found.sort((a, b) => b.version - a.version)
   }
-}
-
-/** The mounts of a /proc/pid/mountinfo (proc_pid_mountinfo(5)). */
-function parseMounts(mountinfo: string): Mount[] {
-  return mountinfo.split('\n').flatMap((line) => {
-    const [before = '', after = ''] = line.split(' - ')
-    const [, , , root, point] = before.split(' ')
-    const [type, , options] = after.split(' ')
-    if (root === undefined || point === undefined || type === undefined || options === undefined) return []
-    return [{ root: unescaped(root), point: unescaped(point), type, options: options.split(',') }]
-  })
-}
-
-/** Octal escapes stand for the characters that separate. */
-function unescaped(path: string): string {
-  return path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }
 
 /**

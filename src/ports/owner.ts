@@ -1,5 +1,6 @@
-import { open, opendir, readdir, readFile, readlink } from 'node:fs/promises'
+import { open, opendir, readFile, readlink } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { listPids, statOf } from '../lib/proc-pid.ts'
 
 /** A process that holds a socket. */
 export interface Owner {
@@ -19,8 +20,6 @@ interface SearchOptions {
   readonly signal: AbortSignal
 }
 
-const PROC = '/proc'
-
 /** Links read at a time: more would fill the thread pool's queue while a file waits to be served. */
 const LINKS_AT_ONCE = 64
 
@@ -38,7 +37,7 @@ export async function findOwners(inodes: ReadonlySet<string>, options: SearchOpt
   const found = new Map<string, Owner>()
   const due = performance.now() + options.limitMs
   const over = () => found.size === inodes.size || options.signal.aborted || performance.now() > due
-  for (const pid of await processes()) {
+  for (const pid of (await listPids()).sort((a, b) => b - a)) {
     if (over()) break
     for await (const [fd, inode] of socketsOf(pid, over)) {
       if (inodes.has(inode) && !found.has(inode)) found.set(inode, await describe(await eldest({ pid, fd }, inode)))
@@ -52,19 +51,11 @@ export async function stillHolds({ pid, fd }: Pick<Owner, 'pid' | 'fd'>, inode: 
   return (await socketAt(pid, fd)) === inode
 }
 
-async function processes(): Promise<number[]> {
-  const names = await readdir(PROC).catch(() => [])
-  return names
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .sort((a, b) => b - a)
-}
-
 /** [descriptor, inode] of a process's sockets; of none for one that has ended or is closed to the daemon. */
 async function* socketsOf(pid: number, over: () => boolean): AsyncGenerator<[string, string], void> {
   try {
     let names: string[] = []
-    for await (const { name } of await opendir(`${PROC}/${pid}/fd`, { bufferSize: LINKS_AT_ONCE })) {
+    for await (const { name } of await opendir(`/proc/${pid}/fd`, { bufferSize: LINKS_AT_ONCE })) {
       names.push(name)
       if (names.length < LINKS_AT_ONCE) continue
       yield* socketsAmong(pid, names)
@@ -87,7 +78,7 @@ async function* socketsAmong(pid: number, names: readonly string[]): AsyncGenera
 
 /** The inode of the socket under a descriptor; undefined if there is none. */
 async function socketAt(pid: number, fd: string): Promise<string | undefined> {
-  const link = await readlink(`${PROC}/${pid}/fd/${fd}`).catch(() => '')
+  const link = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')
   return /^socket:\[(\d+)\]$/.exec(link)?.[1]
 }
 
@@ -95,18 +86,11 @@ async function socketAt(pid: number, fd: string): Promise<string | undefined> {
 async function eldest({ pid, fd }: Pick<Owner, 'pid' | 'fd'>, inode: string): Promise<Pick<Owner, 'pid' | 'fd'>> {
   let holder = pid
   for (let i = 0; i < MAX_GENERATIONS; i++) {
-    const parent = await parentOf(holder)
-    if (parent === undefined || !(await stillHolds({ pid: parent, fd }, inode))) break
+    const { parent = 0 } = (await statOf(holder)) ?? {}
+    if (parent === 0 || !(await stillHolds({ pid: parent, fd }, inode))) break
     holder = parent
   }
   return { pid: holder, fd }
-}
-
-/** Fields of proc_pid_stat(5); the name of the process may contain anything. */
-async function parentOf(pid: number): Promise<number | undefined> {
-  const stat = await readFile(`${PROC}/${pid}/stat`, 'latin1').catch(() => '')
-  const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-  return parent > 0 ? parent : undefined
 }
 
 async function describe({ pid, fd }: Pick<Owner, 'pid' | 'fd'>): Promise<Owner> {
@@ -114,12 +98,12 @@ async function describe({ pid, fd }: Pick<Owner, 'pid' | 'fd'>): Promise<Owner> 
   const [program = ''] = args
   // A process that shows its state there (`nginx: master process …`) has its plain name in comm.
   if (program !== '' && !program.includes(' ')) return { pid, fd, command: basename(program), args }
-  const name = await readFile(`${PROC}/${pid}/comm`, 'utf8').catch(() => '')
+  const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
   return { pid, fd, command: name.trimEnd(), args }
 }
 
 async function argumentsOf(pid: number): Promise<string[]> {
-  const file = await open(`${PROC}/${pid}/cmdline`)
+  const file = await open(`/proc/${pid}/cmdline`)
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_ARGUMENT_BYTES), 0, MAX_ARGUMENT_BYTES, 0)
     const args = buffer.toString('utf8', 0, bytesRead).split('\0')

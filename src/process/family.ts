@@ -1,9 +1,9 @@
-import { open, readdir, readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { forEachLimited } from '../lib/for-each-limited.ts'
+import { listPids, type ProcessStat, startTimeOf, statOf } from '../lib/proc-pid.ts'
 import { close, pidfdOpen, pidfdSignal } from '../native/index.ts'
 import { randomUuid } from '../native/random.ts'
-import { startTimeOf } from './start-time.ts'
 
 /** The variable that names a run of a service; whatever the run starts inherits it, in any session. */
 export const MARKER = 'ENVD_SERVICE_RUN'
@@ -102,25 +102,16 @@ export async function endFamily(known: Family, relatives: Relatives, grace: numb
   }
 }
 
-interface Seen {
+interface Seen extends ProcessStat {
   readonly pid: number
-  readonly parent: number
-  readonly startTime: string
   readonly marked: boolean
 }
 
 async function readProcesses(marker: string): Promise<Seen[]> {
-  const names = await readdir('/proc').catch(() => [])
-  const pids = names.filter((name) => /^\d+$/.test(name)).map(Number)
   const seen: Seen[] = []
-  await forEachLimited(pids, LANES, async (pid) => {
-    const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
-    // The name in field 2 may contain anything, also spaces and brackets (proc_pid_stat(5)).
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    const [state, parent] = fields
-    const startTime = fields[19]
-    if (startTime === undefined || state === 'Z' || state === 'X') return
-    seen.push({ pid, parent: Number(parent), startTime, marked: await carries(pid, marker) })
+  await forEachLimited(await listPids(), LANES, async (pid) => {
+    const stat = await statOf(pid)
+    if (stat !== undefined) seen.push({ pid, ...stat, marked: await carries(pid, marker) })
   })
   return seen
 }

@@ -1,11 +1,11 @@
 import type { Cgroups } from '../cgroups/cgroups.ts'
 import type { ServiceGroup } from '../cgroups/service-group.ts'
+import { startTimeOf } from '../lib/proc-pid.ts'
 import type { AdoptRequest } from '../process/adopt.ts'
 import type { End } from '../process/exit-status.ts'
 import { MARKER, newMarker } from '../process/family.ts'
 import type { RunningProcess } from '../process/process.ts'
 import type { ProcessService } from '../process/service.ts'
-import { startTimeOf } from '../process/start-time.ts'
 import { findShell } from './shell.ts'
 
 /** As whom, where and with which variables commands run; undefined: as the defaults are when it starts. */

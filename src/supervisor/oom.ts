@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseMemberships, unifiedPath } from '../lib/cgroup-memberships.ts'
 
 /** Where the kernel reports kills for lack of memory. */
 export interface OomOptions {
@@ -21,14 +22,9 @@ export interface OomCounter {
  * as the root (cgroup_namespaces(7)). In the machine's root cgroup, which has neither file, the count of the whole machine in /proc/vmstat.
  */
 export async function oomCounterOf(pid: number, { cgroupRoot, proc = '/proc' }: OomOptions): Promise<OomCounter> {
-  const lines = (await textOf(join(proc, String(pid), 'cgroup'))).split('\n').map((line) => line.split(':'))
-  const pathOf = (wanted: (controllers: string) => boolean) =>
-    lines
-      .find(([, controllers]) => controllers !== undefined && wanted(controllers))
-      ?.slice(2)
-      .join(':')
-  const v1 = pathOf((controllers) => controllers.split(',').includes('memory'))
-  const v2 = pathOf((controllers) => controllers === '')
+  const memberships = parseMemberships(await textOf(join(proc, String(pid), 'cgroup')))
+  const v1 = memberships.find(({ controllers }) => controllers.includes('memory'))?.path
+  const v2 = unifiedPath(memberships)
   // A cgroup without the controller, as that of a service, is counted in the nearest one above that has it.
   const upwards = (path: string | undefined, root: string, file: string) =>
     path === undefined ? [] : [...ancestors(path).map((group) => join(root, group, file)), join(root, file)]

@@ -2,8 +2,8 @@ import { constants } from 'node:fs'
 import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
+import { startTimeOf } from '../lib/proc-pid.ts'
 import type { Log } from '../log.ts'
-import { startTimeOf } from '../process/start-time.ts'
 
 /** A process, named for good. */
 interface ProcessName {

@@ -1,5 +1,7 @@
 import { readFile, realpath } from 'node:fs/promises'
 import { posix } from 'node:path'
+import { parseMemberships, unifiedPath } from '../../lib/cgroup-memberships.ts'
+import { type Mount, parseMountinfo } from '../../lib/mountinfo.ts'
 import { chainOf } from './group-tree.ts'
 
 /** Where the kernel describes this process; another place is for tests. */
@@ -44,36 +46,21 @@ function chainBelow(root: string, own: string): ReadonlySet<string> {
 
 /** The directory of the daemon's cgroup in the hierarchy that `root` is a part of (proc_pid_mountinfo(5), cgroups(7)). */
 function ownDirectory(cgroup: string, mounts: string, root: string): string | undefined {
-  const path = /^0::(\/.*)$/m.exec(cgroup)?.[1]
+  const path = unifiedPath(parseMemberships(cgroup))
   const mount = cgroupMounts(mounts).findLast(({ point }) => isWithin(root, point))
   if (path === undefined || mount === undefined || path.endsWith(' (deleted)')) return undefined
-  // A way up from the namespace's root leads to directories whose names nobody tells.
-  if (hasWayUp(path) || hasWayUp(mount.from)) return undefined
-  return isWithin(path, mount.from)
-    ? posix.join(mount.point, posix.relative(mount.from, path))
+  // A way up from the namespace's root leads to directories whose names are unknown.
+  if (hasWayUp(path) || hasWayUp(mount.root)) return undefined
+  return isWithin(path, mount.root)
+    ? posix.join(mount.point, posix.relative(mount.root, path))
     : posix.dirname(mount.point)
 }
 
-interface Mount {
-  /** The cgroup that is mounted, and where. */
-  readonly from: string
-  readonly point: string
-}
-
 /** Those of cgroup2, the innermost last. */
-function cgroupMounts(text: string): Mount[] {
-  const found = text.split('\n').flatMap((line): Mount[] => {
-    const [before = '', after = ''] = line.split(' - ', 2)
-    const [, , , from, point] = before.split(' ')
-    if (from === undefined || point === undefined || !after.startsWith('cgroup2 ')) return []
-    return [{ from: unescaped(from), point: unescaped(point) }]
-  })
-  return found.sort((a, b) => a.point.length - b.point.length)
-}
-
-/** Spaces and their like are written in octal there. */
-function unescaped(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+function cgroupMounts(mountinfo: string): Mount[] {
+  return parseMountinfo(mountinfo)
+    .filter(({ type }) => type === 'cgroup2')
+    .sort((a, b) => a.point.length - b.point.length)
 }
 
 /** Whether an absolute path is that directory, or in it. */

@@ -1,0 +1,30 @@
+import { readdir, readFile } from 'node:fs/promises'
+
+/** What proc_pid_stat(5) says of a process. */
+export interface ProcessStat {
+  /** Pid of the parent; 0: there is none that this pid namespace sees. */
+  readonly parent: number
+  /** Clock ticks since the machine's boot, in decimal digits: with the pid it names a process for good. */
+  readonly startTime: string
+}
+
+/** The pids of all processes, in no order; none where /proc cannot be read. Never rejects. */
+export async function listPids(): Promise<number[]> {
+  const names = await readdir('/proc').catch(() => [])
+  return names.filter((name) => /^\d+$/.test(name)).map(Number)
+}
+
+/** Undefined for a zombie, and where there is no such process. Never rejects. */
+export async function statOf(pid: number): Promise<ProcessStat | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
+  // The name in field 2 may contain anything, also spaces and brackets.
+  const [state, parent, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const startTime = fields[17]
+  if (startTime === undefined || state === 'Z' || state === 'X') return undefined
+  return { parent: Number(parent), startTime }
+}
+
+/** `ProcessStat.startTime`; undefined for a zombie, and where there is no such process. Never rejects. */
+export async function startTimeOf(pid: number): Promise<string | undefined> {
+  return (await statOf(pid))?.startTime
+}
