@@ -1,5 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, errnoOf } from '../errors.ts'
+import { NEVER } from '../lib/never.ts'
+import { WakeUp } from '../lib/wake-up.ts'
+import { withTimeout } from '../lib/with-timeout.ts'
 import type { Log } from '../log.ts'
 import { History } from './history.ts'
 import type { Readings, ResourceReader } from './resource-reader.ts'
@@ -32,7 +34,7 @@ export class Sampler {
   readonly history = new History()
   readonly #options: SamplerOptions
   readonly #period: number
-  readonly #wakers = new Set<() => void>()
+  readonly #taken = new WakeUp()
   /** The readings that windows may begin with, oldest first. */
   #windows: Readings[] = []
   #failure: AppError | undefined = new AppError('unavailable', 'no sample was taken yet')
@@ -56,7 +58,7 @@ export class Sampler {
     this.#endSchedule = every(this.#period, () => {
       if (!this.#busy) void this.#sample(true)
     })
-    return patiently(this.#sample(true))
+    return withTimeout(PATIENCE_MS, this.#sample(true), NEVER)
   }
 
   /** The latest sample. Throws AppError while there is none: none was taken yet, or a source failed the last time. */
@@ -77,29 +79,17 @@ export class Sampler {
   /** Takes the last sample and closes the sources; waits for it a quarter of a second at most. Idempotent. */
   stop(): Promise<void> {
     this.#endSchedule()
-    this.#stopped ??= patiently(this.#sample(false).then(() => this.#options.resources.close()))
+    const closed = () => this.#sample(false).then(() => this.#options.resources.close())
+    this.#stopped ??= withTimeout(PATIENCE_MS, closed(), NEVER)
     return this.#stopped
   }
 
   /** True when there is a sample of that number (`History.end` is the next); false after `milliseconds`. Rejects with the signal's reason. */
-  hasSample(number: number, milliseconds: number, signal: AbortSignal): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const settle = (finish: () => void) => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
-        this.#wakers.delete(onSample)
-        finish()
-      }
-      const onAbort = () => settle(() => reject(signal.reason))
-      const onSample = () => {
-        if (number < this.history.end) settle(() => resolve(true))
-      }
-      const timer = setTimeout(() => settle(() => resolve(false)), milliseconds).unref()
-      signal.addEventListener('abort', onAbort)
-      this.#wakers.add(onSample)
-      if (signal.aborted) onAbort()
-      else onSample()
-    })
+  async hasSample(number: number, milliseconds: number, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted()
+    const due = performance.now() + milliseconds
+    while (number >= this.history.end) if (!(await this.#taken.wait(due - performance.now(), signal))) return false
+    return true
   }
 
   /** @param scheduled windows of later samples begin with readings of the schedule only. */
@@ -129,7 +119,7 @@ export class Sampler {
     if (scheduled) this.#windows = [...this.#windows.slice(-1), readings]
     this.history.push(toSample(before, readings, this.#options.activity()))
     this.#failure = undefined
-    for (const wake of [...this.#wakers]) wake()
+    this.#taken.wake()
   }
 
   /** The newest reading that is old enough, or the oldest there is. */
@@ -146,10 +136,4 @@ export class Sampler {
     const text = error instanceof Error ? error.message : typeof error
     this.#options.log.error({ errno: errnoOf(error), error: text }, 'no metrics')
   }
-}
-
-async function patiently(work: Promise<void>): Promise<void> {
-  const over = new AbortController()
-  await Promise.race([work, delay(PATIENCE_MS, undefined, { signal: over.signal }).catch(() => {})])
-  over.abort()
 }

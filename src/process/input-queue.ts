@@ -1,16 +1,15 @@
+import { constants } from 'node:os'
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import { LinkedList, type Place } from '../lib/linked-list.ts'
 import { NEVER } from '../lib/never.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import { close, type Poll, poll, write } from '../native/index.ts'
 
 /** Bytes that may wait for one process to read them, over all calls; more are refused. */
 export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
-const EAGAIN = -11
-const EINTR = -4
-const EPIPE = -32
-const EIO = -5
+const { EAGAIN, EINTR, EPIPE, EIO } = constants.errno
 
 /** One write, or (with `bytes` undefined) the close that follows all writes before it. */
 interface Entry {
@@ -63,7 +62,7 @@ export class InputQueue {
     if (!this.open) return
     this.#closing = true
     // A caller that goes away does not undo the close.
-    await Promise.race([this.#enqueue(undefined, NEVER), aborted(signal)])
+    await raceAbort(this.#enqueue(undefined, NEVER), signal)
   }
 
   /** Closes at once; waiting writes fail. Idempotent. */
@@ -130,10 +129,10 @@ export class InputQueue {
   #writeSome(bytes: Uint8Array, entry: Entry): 'all' | 'wait' | 'failed' {
     while (entry.written < bytes.length) {
       const length = write(this.#fd, bytes, entry.written, bytes.length - entry.written)
-      if (length === EAGAIN) return 'wait'
-      if (length === EINTR) continue
+      if (length === -EAGAIN) return 'wait'
+      if (length === -EINTR) continue
       if (length < 0) {
-        this.#fail(length)
+        this.#fail(-length)
         return 'failed'
       }
       entry.written += length
@@ -171,11 +170,4 @@ export class InputQueue {
         : 'error writing to stdin: stdin not enabled or closed'
     return new AppError('failed_precondition', text)
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
 }

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { WakeUp } from '../lib/wake-up.ts'
 import type { Status } from './status.ts'
 
 /** Statuses that wait for a watcher. A restart makes three or four, and there are at most ten in five minutes. */
@@ -23,17 +24,16 @@ export class StatusFeed {
   subscribe(): StatusSubscription {
     const waiting: Status[] = []
     let missed = false
-    let wake = () => {}
+    const news = new WakeUp()
     const put = (status: Status) => {
       if (waiting.length < MAX_WAITING) waiting.push(status)
       else missed = true
-      wake()
+      news.wake()
     }
     this.#all.add(put)
     const next = async (quiet: number, signal: AbortSignal) => {
       signal.throwIfAborted()
-      if (waiting.length === 0 && !missed) await woken(quiet, signal, (waker) => (wake = waker))
-      signal.throwIfAborted()
+      if (waiting.length === 0 && !missed) await news.wait(quiet, signal)
       if (waiting.length === 0 && missed)
         throw new AppError('resource_exhausted', 'the stream was ended because it fell too far behind')
       return waiting.shift()
@@ -45,19 +45,4 @@ export class StatusFeed {
   publish(status: Status): void {
     for (const put of this.#all) put(status)
   }
-}
-
-/** Resolves when `wake` was called that `onWaker` gets, after `quiet` milliseconds, or when the signal aborts. */
-function woken(quiet: number, signal: AbortSignal, onWaker: (wake: () => void) => void): Promise<void> {
-  return new Promise((resolve) => {
-    const settle = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', settle)
-      resolve()
-    }
-    const timer = setTimeout(settle, quiet)
-    timer.unref()
-    signal.addEventListener('abort', settle, { once: true })
-    onWaker(settle)
-  })
 }

@@ -1,5 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
+import { WakeUp } from '../lib/wake-up.ts'
 import type { Change } from './change.ts'
 
 /** Changes that wait for one client; a client further behind is told how many it has missed. Some 10 MB with long names. */
@@ -26,12 +27,12 @@ export class ChangeBuffer {
   readonly #limit: number
   readonly #onLoss: () => void
   readonly #onDrop: () => void
+  readonly #news = new WakeUp()
   #changes: Change[] = []
   /** Index of the oldest change that was neither taken nor dropped. */
   #head = 0
   #lost = 0
   #end: AppError | undefined
-  #wake: (() => void) | undefined
   #closed = false
   /** That, and not their number, is why changes were lost. */
   #memorySpent = false
@@ -48,13 +49,13 @@ export class ChangeBuffer {
     if (this.#closed) return
     if (this.length >= this.#limit) this.#dropOldest()
     if (this.#fits(change)) this.#changes.push(change)
-    this.#wake?.()
+    this.#news.wake()
   }
 
   /** No more changes will come, for this reason. */
   end(error: AppError): void {
     this.#end ??= error
-    this.#wake?.()
+    this.#news.wake()
   }
 
   /** Why no more changes come, once that is so. */
@@ -109,22 +110,9 @@ export class ChangeBuffer {
   }
 
   /** True once there is something to take or the end; false when `milliseconds` have passed without. Rejects with the signal's reason. */
-  waiting(milliseconds: number, signal: AbortSignal): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const settle = (finish: () => void) => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
-        this.#wake = undefined
-        finish()
-      }
-      const onAbort = () => settle(() => reject(signal.reason))
-      const timer = setTimeout(() => settle(() => resolve(false)), milliseconds)
-      timer.unref()
-      this.#wake = () => settle(() => resolve(true))
-      signal.addEventListener('abort', onAbort)
-      if (signal.aborted) onAbort()
-      else if (this.length > 0 || this.#end !== undefined) this.#wake()
-    })
+  async waiting(milliseconds: number, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted()
+    return this.length > 0 || this.#end !== undefined || this.#news.wait(milliseconds, signal)
   }
 
   #exhausted(missed: number): AppError {

@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import type { Hold } from '../budget/budget.ts'
 import { errnoOf } from '../errors.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
@@ -59,7 +60,7 @@ const LIST_GROWTH = 8
 /** 10 million short names: more would not fit into any sandbox. */
 const MAX_LIST_BYTES = FIRST_LIST_BYTES * LIST_GROWTH ** 4
 
-const EAGAIN = -11
+const { EAGAIN } = constants.errno
 
 interface InotifyOptions {
   readonly log: Log
@@ -236,7 +237,7 @@ export class Inotify {
       const { fd, buffer } = this.#instance
       const length = read(fd, buffer, 0, buffer.length)
       if (length <= 0) {
-        if (length !== EAGAIN) this.#log.error({ errno: -length }, 'reading file events failed')
+        if (length !== -EAGAIN) this.#log.error({ errno: -length }, 'reading file events failed')
         this.#handedOut.reached(Number.POSITIVE_INFINITY)
         return
       }

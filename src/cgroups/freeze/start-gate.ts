@@ -1,6 +1,7 @@
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
+import { NEVER } from '../../lib/never.ts'
+import { withTimeout } from '../../lib/with-timeout.ts'
 import type { Log } from '../../log.ts'
 import { isSetToFreeze } from './group-files.ts'
 import { openGroupStates } from './group-states.ts'
@@ -143,12 +144,10 @@ function createUnderWay() {
     /** Whether all have ended, now or within LEAVE_MS. */
     haveLeft: async () => {
       if (count > 0) {
-        const settled = new AbortController()
         const gone = new Promise<void>((resolve) => {
           emptied = resolve
         })
-        await Promise.race([gone, delay(LEAVE_MS, undefined, { signal: settled.signal }).catch(() => {})])
-        settled.abort()
+        await withTimeout(LEAVE_MS, gone, NEVER)
       }
       return count === 0
     },

@@ -1,5 +1,6 @@
-import { setTimeout } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
+import { NEVER } from '../../lib/never.ts'
+import { withTimeout } from '../../lib/with-timeout.ts'
 import type { Log } from '../../log.ts'
 import type { EnvVars } from '../../users/defaults.ts'
 import { type CaBundle, createCaBundle } from './ca-bundle.ts'
@@ -57,7 +58,7 @@ export function createHost({ path, env, log, paths = MACHINE }: HostOptions): Ho
     volumes: createVolumes({ commands, log, shutdown: stopping.signal }),
     close: async () => {
       stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
-      await Promise.race([caBundle.settled(), setTimeout(CLOSE_MS, undefined, { ref: false })])
+      await withTimeout(CLOSE_MS, caBundle.settled(), NEVER)
     },
   }
 }
