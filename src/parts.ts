@@ -20,6 +20,7 @@ import { followOomKills, NO_OOM_KILLS } from './metrics/kernel-log/oom-kills.ts'
 import type { ResourceReader } from './metrics/resource-reader.ts'
 import type { LiveFigures } from './metrics/sample.ts'
 import { Sampler } from './metrics/sampler.ts'
+import type { Actor } from './native/files.ts'
 import { listeningSockets } from './native/index.ts'
 import { Forwards } from './ports/forwards.ts'
 import { PortTable } from './ports/port-table.ts'
@@ -103,7 +104,7 @@ export function buildWatching({ strictFileUsers }: Config, { users, defaults, bu
   const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
   const trees = new SharedTrees({ inotify, budget })
   const pollers = new Pollers()
-  const readEntry = (path: string) => readEntryInfo(path, users)
+  const readEntry = (path: string, actor: Actor) => readEntryInfo(path, users, actor)
   const shared = { users, defaults, inotify, budget, trees, pollers, strictFileUsers }
   return { inotify, pollers, watch: createWatchService({ ...shared, readEntry }) }
 }

@@ -11,10 +11,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "descriptor.h"
 #include "job.h"
 #include "registration.h"
 #include "values.h"
@@ -31,14 +33,25 @@ bool is_failure(int error) {
   return error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM || error == EOVERFLOW;
 }
 
-// Links may be followed before a walk, and its root is a real path then: one that has come since leads elsewhere.
-int open_without_links(const std::string& path) {
+int open_by_components(int directory, const std::string& path) {
+  constexpr int step_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  Descriptor at(path.starts_with('/') ? open("/", step_flags) : openat(directory, ".", step_flags));
+  for (size_t begin = 0; begin < path.size() && at.valid();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    if (end > begin) at = Descriptor(openat(at.get(), path.substr(begin, end - begin).c_str(), step_flags));
+    begin = end + 1;
+  }
+  return at.valid() ? openat(at.get(), ".", directory_flags) : -1;
+}
+
+// Through no link: what is walked is a real path, or was a directory below one. A link that has come since leads elsewhere.
+int open_without_links(int directory, const std::string& path) {
   open_how how{};
   how.flags = directory_flags;
   how.resolve = RESOLVE_NO_SYMLINKS;
-  const int descriptor = static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how));
+  const int descriptor = static_cast<int>(syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how));
   // Before Linux 5.6, and where a sandbox around the daemon does not know the call.
-  return descriptor < 0 && (errno == ENOSYS || errno == EPERM) ? open(path.c_str(), directory_flags) : descriptor;
+  return descriptor < 0 && (errno == ENOSYS || errno == EPERM) ? open_by_components(directory, path) : descriptor;
 }
 
 // The layout that getdents64(2) fills; glibc gives no directory reading without an allocation for each directory.
@@ -84,7 +97,8 @@ struct WatchTree : Job {
       }
       const std::string name = std::move(parent.children.back());
       parent.children.pop_back();
-      const int error = add_directory(parent.descriptor, name, path.size(), parent.device);
+      const int descriptor = openat(parent.descriptor, name.c_str(), directory_flags | O_NOFOLLOW);
+      const int error = add_directory(descriptor, name, path.size(), parent.device);
       if (is_failure(error)) failure = error;
     }
     for (const Open& left : path) close(left.descriptor);
@@ -93,13 +107,13 @@ struct WatchTree : Job {
   }
 
   int add_start() {
-    const int descriptor = open_without_links(root);
+    const int descriptor = open_without_links(AT_FDCWD, root);
     if (descriptor < 0) return errno;
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
     if (const int error = check_root(descriptor); error != 0) return fail_with(descriptor, error);
     if (start.empty()) return add_open(descriptor, "", 0, status.st_dev);
-    const int error = add_directory(descriptor, start, 0, status.st_dev);
+    const int error = add_directory(open_without_links(descriptor, start), start, 0, status.st_dev);
     close(descriptor);
     // It is told as a tree without directories: what has happened to it, the events say.
     return is_failure(error) ? error : 0;
@@ -130,8 +144,8 @@ struct WatchTree : Job {
     put_text(directories, depth == 0 ? "" : name);
   }
 
-  int add_directory(int parent, const std::string& name, size_t depth, dev_t device) {
-    const int descriptor = openat(parent, name.c_str(), directory_flags | O_NOFOLLOW);
+  // Takes the descriptor, which may be negative after a failure.
+  int add_directory(int descriptor, const std::string& name, size_t depth, dev_t device) {
     if (descriptor < 0) return errno;
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);

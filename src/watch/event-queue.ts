@@ -12,6 +12,8 @@ export type QueueItem =
   | { readonly kind: 'rescan'; readonly seq: number; readonly cause?: number }
   | { readonly kind: 'end'; readonly seq: number; readonly cause: number; readonly error: AppError }
 
+type Rescan = Extract<QueueItem, { readonly kind: 'rescan' }>
+
 /** Events that may wait in one tree while it arms a directory; past it they are dropped and the tree compares itself instead. Some 50 MB. */
 const MAX_QUEUED = 262_144
 
@@ -32,8 +34,12 @@ export class EventQueue {
   #items: QueueItem[] = []
   #head = 0
   #sorted = true
-  /** Of the items that have one. */
+  /** The causes of the waiting items that have one: of one comparison and of the end. */
   #causes: number[] = []
+  /** A comparison waits among the items. */
+  #compares = false
+  /** What all later ones have become; it takes its place among the items once the first one is taken. */
+  #nextRescan: Required<Rescan> | undefined
 
   /** @param hold is never released here. */
   constructor(hold: Hold) {
@@ -45,8 +51,15 @@ export class EventQueue {
     return this.#items.length - this.#head
   }
 
-  /** Puts an item where its number belongs: what was held while a directory was armed may be older than what waits already. */
+  /**
+   * Puts an item where its number belongs: what was held while a directory was armed may be older than what waits already. However many
+   * comparisons are asked for, two wait: the first keeps its place, so that each is made some time, and all others are one after it.
+   */
   push(item: QueueItem): void {
+    if (item.kind === 'rescan') {
+      if (this.#compares) return void this.#mergeRescan(item)
+      this.#compares = true
+    }
     const bytes = bytesOf(item)
     if (this.length >= MAX_QUEUED || !this.#hold.tryGrow(bytes)) {
       this.#sort()
@@ -55,6 +68,7 @@ export class EventQueue {
       this.clear()
       this.#items.push({ kind: 'rescan', seq: item.seq, cause })
       this.#causes.push(cause)
+      this.#compares = true
       return
     }
     this.#bytes += bytes
@@ -75,15 +89,21 @@ export class EventQueue {
     this.#bytes -= bytes
     this.#hold.shrink(bytes)
     const cause = causeOf(item)
+    const next = item.kind === 'rescan' ? this.#nextRescan : undefined
+    if (item.kind === 'rescan') {
+      this.#nextRescan = undefined
+      this.#compares = false
+    }
     if (cause !== undefined) this.#causes.splice(this.#causes.indexOf(cause), 1)
     if (this.#head === this.#items.length) this.clear()
     else if (this.#head > MAX_HANDLED) this.#cut()
+    if (next !== undefined) this.push(next)
     return item
   }
 
   /** Number of the oldest event that is not told completely before this item, which is the oldest, was handled. */
   floorOf(item: QueueItem): number {
-    return this.#causes.reduce((least, cause) => Math.min(least, cause), Math.min(item.seq, causeOf(item) ?? item.seq))
+    return Math.min(item.seq, causeOf(item) ?? item.seq, this.#nextRescan?.cause ?? item.seq, ...this.#causes)
   }
 
   /** Whether an event for which `holds` is true comes soon. */
@@ -105,6 +125,13 @@ export class EventQueue {
     this.#head = 0
     this.#sorted = true
     this.#causes = []
+    this.#compares = false
+    this.#nextRescan = undefined
+  }
+
+  #mergeRescan({ seq, cause = seq }: Rescan): void {
+    const { seq: waits, cause: oldest } = this.#nextRescan ?? { seq, cause }
+    this.#nextRescan = { kind: 'rescan', seq: Math.max(waits, seq), cause: Math.min(oldest, cause) }
   }
 
   #cut(): void {

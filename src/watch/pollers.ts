@@ -1,5 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
+import type { Actor } from '../native/files.ts'
 import { randomBytes } from '../native/index.ts'
 import type { Change } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
@@ -37,9 +38,11 @@ interface Poller {
 }
 
 /** What the creator of a watcher wants to have back with every poll. */
-interface PollContext {
+export interface PollContext {
   /** The watched path, as the client named it. */
   readonly path: string
+  /** For whom entries are looked at. */
+  readonly actor: Actor
   readonly includeEntry: boolean
 }
 

@@ -12,13 +12,14 @@ import type {
 } from '../gen/filesystem/filesystem_pb.js'
 import { cleanPath } from '../lib/clean-path.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
+import type { Actor } from '../native/files.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { Users } from '../users/users.ts'
 import { type Change, isGone } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
 import { EXCLUDE_HEADER, parseExcludeHeader } from './exclude-header.ts'
-import type { Pollers } from './pollers.ts'
+import type { PollContext, Pollers } from './pollers.ts'
 import { openWatcher, type WatcherDeps, type WatchOptions } from './watcher.ts'
 
 /** One item of a watch stream. Start comes first, when everything is armed. */
@@ -51,7 +52,7 @@ interface WatchServiceDeps extends WatcherDeps {
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
   /** Looks at a path; rejects when it is not there. */
-  readonly readEntry: (path: string) => Promise<EntryInfo>
+  readonly readEntry: (path: string, actor: Actor) => Promise<EntryInfo>
 }
 
 /** The watching calls of `filesystem.Filesystem`. Each rejects with AppError. */
@@ -73,7 +74,7 @@ export function createWatchService(deps: WatchServiceDeps) {
     /** Starts a watcher that outlives the call (contract C40). */
     async createWatcher(request: CreateWatcherRequest, caller: Caller) {
       const options = await optionsOf(request, caller, deps)
-      const context = { path: options.path, includeEntry: request.includeEntry }
+      const context = { path: options.path, actor: options.actor, includeEntry: request.includeEntry }
       // It outlives its connection.
       const hold = budget.hold('events', { connection: undefined, user: options.user })
       return { watcherId: await pollers.add(context, (buffer) => openWatcher(deps, options, buffer), hold) }
@@ -81,8 +82,8 @@ export function createWatchService(deps: WatchServiceDeps) {
 
     /** Everything since the last poll (contract C41), in pieces of some hundred events at most. */
     async *getWatcherEvents({ watcherId }: GetWatcherEventsRequest): AsyncGenerator<readonly FilesystemEvent[], void> {
-      const { changes, path, includeEntry, sent } = await pollers.poll(watcherId)
-      const describe = describer(path, includeEntry, deps)
+      const { changes, sent, ...context } = await pollers.poll(watcherId)
+      const describe = describer(context, deps)
       let at = 0
       try {
         for (; at < changes.length; at += BATCH) {
@@ -132,7 +133,7 @@ async function watchStream({ request, caller, open, onDrop }: WatchCall, deps: W
   }
   caller.signal.addEventListener('abort', end, { once: true })
   if (caller.signal.aborted) end()
-  const describe = describer(options.path, request.includeEntry, deps)
+  const describe = describer({ ...options, includeEntry: request.includeEntry }, deps)
   return { batches: follow({ buffer, caller, describe, end }), ended: ended.signal }
 }
 
@@ -151,14 +152,14 @@ async function optionsOf(
 
 type Describe = (changes: readonly Change[]) => Promise<readonly FilesystemEvent[]>
 
-/** Events with a look at the entry where there can be one; without it when it is gone already (contract C39). */
-function describer(root: string, includeEntry: boolean, { readEntry }: WatchServiceDeps): Describe {
+/** Events with a look at the entry where there can be one; without it when it is gone already (contract C39), or out of the reader's reach. */
+function describer({ path: root, actor, includeEntry }: PollContext, { readEntry }: WatchServiceDeps): Describe {
   if (!includeEntry) return async (changes) => changes
   return async (changes) => {
     // Most changes of one moment are of few files.
     const looks = new Map<string, Promise<EntryInfo | undefined>>()
     const look = (name: string) => {
-      const begun = looks.get(name) ?? readEntry(cleanPath(`${root}/${name}`)).catch(() => undefined)
+      const begun = looks.get(name) ?? readEntry(cleanPath(`${root}/${name}`), actor).catch(() => undefined)
       looks.set(name, begun)
       return begun
     }

@@ -1,7 +1,10 @@
 import { chmod, chown, lchown, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
+import { startDaemon } from '../_util/daemon.ts'
 import { needsRoot } from '../_util/namespace.ts'
+import { call } from '../_util/rpc.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { type FilesFront, failed, startFilesFront } from '../http/files-front.ts'
 import { watchDirectory } from '../watch/watching.ts'
 import { type Files, refusal, startFiles } from './files.ts'
@@ -207,4 +210,40 @@ test('a race of links and directories moves nothing out of its place', async () 
   expect((await stat(secret)).uid).toBe(0)
   const stolen = (await readdir(home)).filter((name) => name.startsWith('stolen'))
   for (const name of stolen) expect(await readFile(join(home, name), 'utf8')).not.toBe('secret')
+})
+
+test('events with entries do not look through a link that was planted after the event', async () => {
+  await using dir = await makeTmpDir()
+  await chmod(dir.path, 0o755)
+  const [watched, closed] = [join(dir.path, 'watched'), join(dir.path, 'closed')]
+  await mkdir(watched)
+  await chown(watched, 1000, 1000)
+  await mkdir(closed, { mode: 0o700 })
+  await writeFile(join(closed, 'report'), 'of root', { mode: 0o600 })
+  await using daemon = await startDaemon()
+  const headers = { authorization: `Basic ${btoa('user:')}` }
+  const ask = async (method: string, body: object) =>
+    (await call(daemon.url, `filesystem.Filesystem/${method}`, body, { headers })).body
+  const request = { path: watched, recursive: true, includeEntry: true }
+  const begin = async (body: object) => ((await ask('CreateWatcher', body)) as { watcherId: string }).watcherId
+  const poll = async (watcherId: string) => {
+    const { events = [] } = (await ask('GetWatcherEvents', { watcherId })) as {
+      events?: { name: string; entry?: object }[]
+    }
+    return events
+  }
+  const watcher = await begin(request)
+  // Its events come from the same tree, at the same time.
+  const witness = await begin({ ...request, includeEntry: false })
+  await mkdir(join(watched, 'd'))
+  await writeFile(join(watched, 'd/report'), 'of the user')
+  await expect.poll(() => poll(witness)).toContainEqual(expect.objectContaining({ name: 'd/report' }))
+  await rename(join(watched, 'd'), join(watched, 'gone'))
+  await symlink(closed, join(watched, 'd'))
+  await lchown(join(watched, 'd'), 1000, 1000)
+  const events = await poll(watcher)
+  const reports = events.filter(({ name }) => name === 'd/report')
+  expect(reports).not.toEqual([])
+  for (const { entry } of reports) expect(entry).toBeUndefined()
+  expect(events).toContainEqual(expect.objectContaining({ name: 'gone/report', entry: expect.anything() }))
 })

@@ -4,7 +4,7 @@ import { EventType } from '../../src/gen/filesystem/filesystem_pb.js'
 import { ChangeBuffer } from '../../src/watch/change-buffer.ts'
 import { type PollerLimits, Pollers } from '../../src/watch/pollers.ts'
 
-const context = { path: '/watched', includeEntry: false }
+const context = { path: '/watched', actor: { uid: 0, gid: 0 }, includeEntry: false }
 const created: Pollers[] = []
 afterEach(() => {
   for (const pollers of created.splice(0)) pollers.close()
