@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/access/basic-user.ts'
 import { connectionOf } from '../http/server/connection.ts'
 import { takeOver } from '../http/server/take-over.ts'
+import { accepts } from '../lib/weighted-list.ts'
 import type { CallDeps } from './call-deps.ts'
 import { singleHeader } from './guard.ts'
 
@@ -32,9 +33,6 @@ const MIN_GZIP_BYTES = 1024
 /** Answers below this are not worth an account: the connection itself takes more. */
 const MIN_HELD_BYTES = 4096
 
-/** An Accept-Encoding that names gzip, with no weight or one above 0 (RFC 9110 12.5.3). */
-const ACCEPTS_GZIP = /(?:^|,)\s*gzip\s*(?:;\s*q=(?:0\.0*[1-9]\d*|1(?:\.0*)?)\s*)?(?:,|$)/i
-
 /**
  * Sends an answer, compressed if the client takes that and a compressor is free; a long one as the client takes it. Gives the
  * bytes before compression. Rejects with AppError `budget_spent` before anything was sent, or with why an answer in pieces
@@ -42,8 +40,7 @@ const ACCEPTS_GZIP = /(?:^|,)\s*gzip\s*(?:;\s*q=(?:0\.0*[1-9]\d*|1(?:\.0*)?)\s*)
  */
 export async function sendAnswer({ body, rest }: UnaryAnswer, context: AnswerContext): Promise<number> {
   const { request, reply, compressors, signal } = context
-  const zipped =
-    ACCEPTS_GZIP.test(singleHeader(request.headers['accept-encoding']) ?? '') && body.length >= MIN_GZIP_BYTES
+  const zipped = body.length >= MIN_GZIP_BYTES && accepts(singleHeader(request.headers['accept-encoding']), 'gzip')
   if (rest === undefined) {
     holdWhole(body, context)
     const small = zipped ? await compressors.run(() => promisify(gzip)(body)) : undefined

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
+import { accepts } from '../../lib/weighted-list.ts'
 import type { CallCounts } from '../../metrics/calls.ts'
 import { OPENMETRICS_TYPE, toOpenMetrics } from '../../metrics/openmetrics.ts'
 import { type LiveFigures, type Sample, toMetricsJson } from '../../metrics/sample.ts'
@@ -41,14 +42,10 @@ function latest(sampler: { latest(): Sample }): Sample | undefined {
   }
 }
 
-/** An accepted media range of that type with a weight above 0 (RFC 9110 12.5.1). */
-const OPENMETRICS_RANGE =
-  /(?:^|,)\s*application\/openmetrics-text\s*(?!(?:;[^,]*)?;\s*q=0(?:\.0*)?\s*(?:[;,]|$))(?:[;,]|$)/i
-
 /** @throws AppError `invalid_argument` for a format that there is not. */
 function wantsOpenMetrics(format: unknown, accept: string | undefined): boolean {
   if (format === 'openmetrics' || format === 'json') return format === 'openmetrics'
   if (format !== undefined && format !== '')
     throw new AppError('invalid_argument', 'format must be json or openmetrics')
-  return OPENMETRICS_RANGE.test(accept ?? '')
+  return accepts(accept, 'application/openmetrics-text')
 }

@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts'
+import { parseWeightedList, type Weighted } from '../../lib/weighted-list.ts'
 
 /** How a body may travel. */
 type Encoding = 'identity' | 'gzip'
@@ -14,7 +15,7 @@ interface EncodingOptions {
  * AppError not_acceptable.
  */
 export function chooseEncoding(header: string | undefined, { identityOnly }: EncodingOptions): Encoding {
-  const given = parse(header ?? '')
+  const given = parseWeightedList(header)
   const rejected = identityRejected(given)
   if (identityOnly) {
     if (!rejected) return 'identity'
@@ -33,34 +34,12 @@ export function chooseEncoding(header: string | undefined, { identityOnly }: Enc
   throw new AppError('not_acceptable', 'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip]')
 }
 
-/** Whether a client that `chooseEncoding` gave gzip takes the bytes as they are, too. */
+/** Whether a client for whom `chooseEncoding` chose gzip takes the bytes as they are, too. */
 export function acceptsIdentity(header: string | undefined): boolean {
-  return !identityRejected(parse(header ?? ''))
+  return !identityRejected(parseWeightedList(header))
 }
 
-interface Offer {
-  readonly name: string
-  readonly q: number
-}
-
-function parse(header: string): Offer[] {
-  return header
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '')
-    .map((part) => {
-      const [name = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase())
-      return { name, q: qualityOf(parameters) }
-    })
-}
-
-/** A q that is no number from 0 to 1 counts as 1. */
-function qualityOf(parameters: readonly string[]): number {
-  const text = parameters.find((parameter) => /^q\s*=/.test(parameter))?.replace(/^q\s*=\s*/, '')
-  return text !== undefined && /^(0(\.\d*)?|1(\.0*)?|\.\d+)$/.test(text) ? Number(text) : 1
-}
-
-function identityRejected(offers: readonly Offer[]): boolean {
+function identityRejected(offers: readonly Weighted[]): boolean {
   const identity = offers.find((offer) => offer.name === 'identity')
   if (identity !== undefined) return identity.q === 0
   return offers.some((offer) => offer.name === '*' && offer.q === 0)
