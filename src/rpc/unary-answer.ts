@@ -49,7 +49,7 @@ export async function sendAnswer({ body, rest }: UnaryAnswer, context: AnswerCon
     return body.length
   }
   const tally = { bytes: 0 }
-  const compressor = zipped ? compressors.take() : undefined
+  const compressor = zipped ? compressors.take('gzip') : undefined
   if (compressor !== undefined) reply.header('content-encoding', 'gzip')
   const response = takeOver(reply)
   const all = counted(body, rest, tally)

@@ -1,8 +1,9 @@
 import { AppError } from '../../errors.ts'
 import { parseWeightedList, type Weighted } from '../../lib/weighted-list.ts'
+import type { Compression } from './compressors.ts'
 
 /** How a body may travel. */
-type Encoding = 'identity' | 'gzip'
+type Encoding = 'identity' | Compression
 
 /** What the choice depends on besides the header. */
 interface EncodingOptions {
@@ -26,15 +27,17 @@ export function chooseEncoding(header: string | undefined, { identityOnly }: Enc
   }
   for (const { name, q } of given.toSorted((a, b) => b.q - a.q)) {
     if (q === 0) continue
-    if (name === 'gzip') return 'gzip'
-    if (name === 'identity') return 'identity'
+    if (name === 'gzip' || name === 'zstd' || name === 'identity') return name
     if (name === '*') return rejected ? 'gzip' : 'identity'
   }
   if (!rejected) return 'identity'
-  throw new AppError('not_acceptable', 'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip]')
+  throw new AppError(
+    'not_acceptable',
+    'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip zstd]',
+  )
 }
 
-/** Whether a client for whom `chooseEncoding` chose gzip takes the bytes as they are, too. */
+/** Whether a client for whom `chooseEncoding` chose a compression takes the bytes as they are, too. */
 export function acceptsIdentity(header: string | undefined): boolean {
   return !identityRejected(parseWeightedList(header))
 }

@@ -1,5 +1,4 @@
-import type { Writable } from 'node:stream'
-import type { Gzip } from 'node:zlib'
+import type { Transform, Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Hold } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
@@ -13,7 +12,7 @@ import { sniffContentType } from '../../lib/sniff-content-type.ts'
 import type { Log } from '../../log.ts'
 import { takeOver } from '../server/take-over.ts'
 import { acceptsIdentity, chooseEncoding } from './accept-encoding.ts'
-import { COMPRESSOR_BYTES, type Compressors } from './compressors.ts'
+import { COMPRESSOR_BYTES, type Compression, type Compressors } from './compressors.ts'
 import { judgeConditions, rangeHolds } from './conditions.ts'
 import { inlineDisposition } from './content-disposition.ts'
 import { multipartRanges } from './multipart-ranges.ts'
@@ -71,12 +70,13 @@ async function answer(request: FastifyRequest, reply: FastifyReply, file: FileTo
   reply.header('content-disposition', inlineDisposition(baseName(file.path))).header('vary', 'Accept-Encoding')
   const body = wholeBody(download, file)
   // Clients know an empty file by `Content-Length: 0`, which a compressed one does not have.
-  const gzip = encoding === 'gzip' && download.size !== 0 ? takeCompressor(file) : undefined
-  if (gzip !== undefined) {
-    reply.header('content-type', byName ?? 'application/octet-stream').header('content-encoding', 'gzip')
-    return sendCompressed(reply, body, gzip)
+  const compression = encoding === 'identity' || download.size === 0 ? undefined : encoding
+  const compressor = compression && takeCompressor(compression, file)
+  if (compressor !== undefined) {
+    reply.header('content-type', byName ?? 'application/octet-stream').header('content-encoding', compression)
+    return sendCompressed(reply, body, compressor)
   }
-  if (encoding === 'gzip' && download.size !== 0 && !acceptsIdentity(headers['accept-encoding'])) {
+  if (compression !== undefined && !acceptsIdentity(headers['accept-encoding'])) {
     await download.close()
     throw new AppError('budget_spent', 'all compressors are busy; try again, or accept identity')
   }
@@ -92,10 +92,10 @@ async function answer(request: FastifyRequest, reply: FastifyReply, file: FileTo
   return sendIdentity(reply, { body, type, range })
 }
 
-function takeCompressor({ compressors, hold }: FileToSend): Gzip | undefined {
-  const gzip = compressors.take()
-  if (gzip === undefined || hold.tryGrow(COMPRESSOR_BYTES)) return gzip
-  gzip.destroy()
+function takeCompressor(compression: Compression, { compressors, hold }: FileToSend): Transform | undefined {
+  const compressor = compressors.take(compression)
+  if (compressor === undefined || hold.tryGrow(COMPRESSOR_BYTES)) return compressor
+  compressor.destroy()
   return undefined
 }
 
@@ -163,9 +163,9 @@ function sendBody(reply: FastifyReply, body: Body): FastifyReply {
   return reply
 }
 
-function sendCompressed(reply: FastifyReply, body: Body, gzip: Gzip): FastifyReply {
-  send(body, gzip)
-  return reply.send(gzip)
+function sendCompressed(reply: FastifyReply, body: Body, compressor: Transform): FastifyReply {
+  send(body, compressor)
+  return reply.send(compressor)
 }
 
 function send(body: Body, target: Writable): void {

@@ -94,7 +94,7 @@ test('B16 the encoding is looked at after the file', async () => {
   const headers = { 'accept-encoding': 'identity;q=0' }
   expect((await files.get({ path: `${files.dir}/no` }, headers)).status).toBe(404)
   expect(await files.fetch(headers)).toMatchObject(
-    failed(406, 'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip]'),
+    failed(406, 'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip zstd]'),
   )
 })
 

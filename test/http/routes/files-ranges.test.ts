@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readdir, readlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
+import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { send } from '../../_util/http.ts'
 import { startFilesFront } from '../files-front.ts'
@@ -75,16 +75,19 @@ test('B20 conditions are judged by the time of the last change', async () => {
   }
 })
 
-test('B21 B23 B24 a client that takes gzip gets gzip, typed by the name alone', async () => {
+test.each([
+  ['gzip, deflate', 'gzip', gunzipSync],
+  ['zstd,gzip,br', 'zstd', zstdDecompressSync],
+] as const)('B21 B23 B24 a client that takes %s gets %s, typed by the name alone', async (header, encoding, decode) => {
   await using files = await withFile('<html>'.repeat(50_000), 'page')
-  const answer = await files.fetch({ 'accept-encoding': 'gzip, deflate' })
+  const answer = await files.fetch({ 'accept-encoding': header })
   expect(answer.headers).toMatchObject({
-    'content-encoding': 'gzip',
+    'content-encoding': encoding,
     'content-type': 'application/octet-stream',
     vary: 'Accept-Encoding',
   })
   for (const name of ['last-modified', 'accept-ranges', 'content-length']) expect(answer.headers[name]).toBeUndefined()
-  expect(gunzipSync(answer.body).toString()).toBe('<html>'.repeat(50_000))
+  expect(decode(answer.body).toString()).toBe('<html>'.repeat(50_000))
 })
 
 test('B22 a range or condition is answered with the bytes as they are, or not at all', async () => {
@@ -122,15 +125,20 @@ test('a client that stops reading holds up nothing and costs no memory', async (
   await expect.poll(() => openFilesOf(files.path)).toBe(0)
 })
 
-test.each(['identity', 'gzip'])('a client that goes away in a %s download leaves no file open', async (encoding) => {
-  await using files = await withFile('')
-  await truncate(files.path, 1024 * 1024 * 1024)
-  const answer = await send(`${files.front.url}/files?path=${files.path}`, { headers: { 'accept-encoding': encoding } })
-  await once(answer.body, 'readable')
-  expect(await openFilesOf(files.path)).toBe(1)
-  answer.close()
-  await expect.poll(() => openFilesOf(files.path)).toBe(0)
-})
+test.each(['identity', 'gzip', 'zstd'])(
+  'a client that goes away in a %s download leaves no file open',
+  async (encoding) => {
+    await using files = await withFile('')
+    await truncate(files.path, 1024 * 1024 * 1024)
+    const answer = await send(`${files.front.url}/files?path=${files.path}`, {
+      headers: { 'accept-encoding': encoding },
+    })
+    await once(answer.body, 'readable')
+    expect(await openFilesOf(files.path)).toBe(1)
+    answer.close()
+    await expect.poll(() => openFilesOf(files.path)).toBe(0)
+  },
+)
 
 test('bytes arrive as they are, over both versions of HTTP', async () => {
   const bytes = Buffer.from(Array.from({ length: 700_001 }, (_, i) => (i * 7919) % 256))

@@ -17,6 +17,10 @@ test.each([
   ['GZip', 'gzip'],
   ['gzip, deflate, br', 'gzip'],
   ['br', 'identity'],
+  ['zstd,gzip,br', 'zstd'],
+  ['gzip, deflate, br, zstd', 'gzip'],
+  ['gzip;q=0.5, ZSTD;q=0.6', 'zstd'],
+  ['zstd;q=0, gzip', 'gzip'],
   ['identity, gzip', 'identity'],
   ['gzip, identity', 'gzip'],
   ['gzip;q=0.5, identity', 'identity'],
@@ -33,11 +37,14 @@ test.each([
   expect(choose(header)).toBe(expected)
 })
 
-test.each(['identity;q=0', '*;q=0', 'br, identity;q=0', 'gzip;q=0, *;q=0'])('B21 %j leaves nothing', (header) => {
-  expect(choose(header)).toEqual(
-    refused('error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip]'),
-  )
-})
+test.each(['identity;q=0', '*;q=0', 'br, identity;q=0', 'gzip;q=0, *;q=0', 'zstd;q=0, identity;q=0'])(
+  'B21 %j leaves nothing',
+  (header) => {
+    expect(choose(header)).toEqual(
+      refused('error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip zstd]'),
+    )
+  },
+)
 
 test('B21 the highest quality wins, ties keep their order', () => {
   expect(choose('gzip;q=0.5, identity;q=0.5')).toBe('gzip')
