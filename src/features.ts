@@ -17,6 +17,7 @@ export function featuresOf(config: Config, { groups, ports }: FeatureParts): () 
   const fixed: readonly Feature[] = [
     { name: 'cgroups', on: absence === undefined, reason: inGroups },
     { name: 'freeze', on: absence === undefined, reason: absence === undefined ? inGroups : `no cgroups: ${absence}` },
+    { name: 'command_limits', on: groups.limiting.length > 0, reason: limitsReason(groups) },
     { name: 'other_users', on: root, reason: own },
     {
       name: 'metadata_service',
@@ -35,6 +36,11 @@ export function featuresOf(config: Config, { groups, ports }: FeatureParts): () 
     },
   ]
   return () => [...fixed, forwarding(ports)]
+}
+
+function limitsReason({ absence, limiting, root }: Cgroups): string {
+  if (absence !== undefined) return `no cgroups: ${absence}`
+  return limiting.length === 0 ? `${root} has no controller for them` : `controllers ${limiting.join(', ')}`
 }
 
 function forwarding(ports: PortTable): Feature {

@@ -1,12 +1,15 @@
-import { type FileHandle, open, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DEFAULT_CGROUP_ROOT } from '../config/flags.ts'
 import type { Config } from '../config.ts'
 import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { limitMemory } from './limit-memory.ts'
+import { type GroupLimits, type LimitedGroup, limitingControllers, unlimited } from './limited-group.ts'
+import { openLimitedGroups, type ParentName } from './limited-groups.ts'
 import { enableControllers, makeGroup } from './make-group.ts'
 import { createOutsideWarning } from './outside-warning.ts'
+import { createPlaces } from './places.ts'
 import { type GroupName, groupProperties } from './properties.ts'
 import { type MemoryUse, reserveOf } from './reserve.ts'
 import { makeServiceGroup, removeEmptyServiceGroups, type ServiceGroup, serviceGroup } from './service-group.ts'
@@ -17,12 +20,21 @@ export interface Cgroups {
   readonly root: string | undefined
   /** Why there are none; undefined: there are. */
   readonly absence: string | undefined
-  /** A descriptor of a cgroup's directory, good until control returns to the event loop; undefined: there is none. */
+  /** Of the controllers that limits of single commands belong to, those that there are. */
+  readonly limiting: readonly string[]
+  /** A descriptor of the directory that commands without limits go into (`placeIn`), good until control returns to the event loop; undefined: there is none. */
   descriptor(name: GroupName): number | undefined
-  /** Makes a cgroup anew that somebody has removed. Returns whether that was the matter and it is there again; never rejects. */
+  /**
+   * After a start that the cgroup refused: makes it anew if somebody has removed it. Returns whether to try again, also because commands go
+   * elsewhere since; never rejects.
+   */
   recreate(name: GroupName, errno: string): Promise<boolean>
   /** Warns the operator, now and then, that commands start outside of their cgroup, and why. */
   warnOutside(name: GroupName, errno: string): void
+  /**
+   * Makes the cgroup of one command with limits, below the one of that name. Rejects with AppError `failed_precondition` that says what is missing.
+   */
+  makeLimited(name: ParentName, limits: GroupLimits): Promise<LimitedGroup>
   /** Makes the cgroup of one run of a service; undefined where it cannot be made, and its processes are in `user` then. Never rejects. */
   makeService(name: string): Promise<ServiceGroup | undefined>
   /** The one of that name that was made before, by whichever daemon. */
@@ -69,9 +81,14 @@ export async function openCgroups(
 
 function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason: string }): Cgroups {
   log[level](fields, 'no cgroups: commands run in the cgroup of the daemon and cannot be frozen')
+  const absence = fields.root === undefined ? fields.reason : `${fields.root}: ${fields.reason}`
   return {
     root: undefined,
-    absence: fields.root === undefined ? fields.reason : `${fields.root}: ${fields.reason}`,
+    absence,
+    limiting: [],
+    makeLimited: async () => {
+      throw unlimited(`there are no cgroups (${absence})`)
+    },
     descriptor: () => undefined,
     recreate: async () => false,
     warnOutside: () => {},
@@ -85,27 +102,18 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
 async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Omit<Cgroups, 'absence'>> {
   // Commands of a daemon before this one are not told apart here; keepBack() does.
   let most = memory.total - reserveOf(memory.total, 0)
-  const handles = new Map<GroupName, FileHandle>()
+  const places = createPlaces(root)
   const mending = new Map<GroupName, Promise<boolean>>()
   const outside = createOutsideWarning(log)
   const commands = join(root, 'user')
-  let closed = false
 
   const openGroup = async (name: GroupName): Promise<string[]> => {
-    const directory = join(root, name)
-    const leftOut = await makeGroup(directory, groupProperties(most)[name])
-    const handle = await open(directory, 'r')
-    const old = closed ? handle : handles.get(name)
-    if (!closed) handles.set(name, handle)
-    // Starts under way have a descriptor of their own.
-    await old?.close()
+    const leftOut = await makeGroup(join(root, name), groupProperties(most)[name])
+    await places.open(name)
     return leftOut.map((file) => `${name}/${file}`)
   }
   const close = async () => {
-    closed = true
-    const open = [...handles.values()]
-    handles.clear()
-    await Promise.all(open.map((handle) => handle.close()))
+    await places.close()
     await removeEmptyServiceGroups(commands)
   }
   const remake = async (name: GroupName) => {
@@ -132,7 +140,8 @@ async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Om
     log.info({ root, files: leftOut.join(' ') }, 'properties of cgroups that are not there to be set')
 
   const recreate = async (name: GroupName, errno: string): Promise<boolean> => {
-    if (!GONE.includes(errno) || closed) return false
+    if (errno === 'EBUSY') return name !== 'socats' && limited.isSplit(name)
+    if (!GONE.includes(errno) || places.closed) return false
     const running = mending.get(name) ?? remake(name)
     mending.set(name, running)
     return running
@@ -149,12 +158,15 @@ async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Om
   }
 
   await removeEmptyServiceGroups(commands)
+  const limited = await openLimitedGroups({ root, replace: places.open, recreate })
   most = await limitMemory(root, memory)
   return {
     root,
-    descriptor: (name) => handles.get(name)?.fd,
+    limiting: await limitingControllers(commands),
+    descriptor: places.descriptor,
     recreate,
     warnOutside: outside,
+    makeLimited: limited.make,
     makeService: (name) => makeService(name),
     service: (name) => serviceGroup(commands, name),
     keepBack: async (now) => {

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
 import type { Property } from './properties.ts'
 
-/** The controllers that the properties belong to. */
-const CONTROLLERS = ['cpu', 'io', 'memory']
+/** The controllers that the properties belong to, and those that limits of single commands may need (`limited-group.ts`). */
+const CONTROLLERS = ['cpu', 'io', 'memory', 'pids']
 
 /** Errnos of a file that is not there, for lack of its controller as a rule, or that others decide about. */
 const LEFT_OUT: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM']
@@ -14,16 +14,21 @@ const LEFT_OUT: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM']
  * version 1, and a cgroup with processes of its own passes none on (cgroups(7)); the properties of that controller are missing then.
  */
 export async function enableControllers(root: string): Promise<void> {
-  const words = (file: string) =>
-    readFile(join(root, file), 'latin1')
-      .catch(() => '')
-      .then((text) => text.trim().split(' '))
-  const [available, enabled] = await Promise.all([words('cgroup.controllers'), words('cgroup.subtree_control')])
+  const [available, enabled] = await Promise.all([
+    words(root, 'cgroup.controllers'),
+    words(root, 'cgroup.subtree_control'),
+  ])
   for (const name of CONTROLLERS) {
     if (!available.includes(name) || enabled.includes(name)) continue
     // One at a time: of several the kernel enables all or none.
     await writeProperty(root, ['cgroup.subtree_control', `+${name}`]).catch(() => {})
   }
+}
+
+/** The words of a file of a cgroup, as the names of controllers; none where it cannot be read. Never rejects. */
+export async function words(directory: string, file: string): Promise<string[]> {
+  const text = await readFile(join(directory, file), 'latin1').catch(() => '')
+  return text.split(/\s+/).filter((word) => word !== '')
 }
 
 /**

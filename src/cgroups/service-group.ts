@@ -66,7 +66,8 @@ async function membersOf(directory: string): Promise<number[]> {
   return texts.flatMap((text) => text.split('\n').map(Number)).filter((pid) => pid > 0)
 }
 
-async function removeEmpty(directory: string): Promise<void> {
+/** Removes a cgroup, with those below it; one that has processes stays. Never rejects. */
+export async function removeEmpty(directory: string): Promise<void> {
   for (let tries = 0; tries < REMOVE_TRIES; tries++) {
     try {
       return await removeTree(directory)

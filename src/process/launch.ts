@@ -1,19 +1,21 @@
 import { constants } from 'node:os'
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
-import { type ExitStatus, type Spawned, SpawnFailure, type SpawnSpec } from '../native/index.ts'
+import { type ExitStatus, type Spawned, SpawnFailure, type SpawnSpec, spawn } from '../native/index.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
 import { commandGroup } from './command-group.ts'
 import { checkConfig, environmentOf, hasTooLongWord } from './command-line.ts'
 import { InputQueue } from './input-queue.ts'
+import type { CommandLimits } from './limits.ts'
 import { OutputLog } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
 import type { OutputWindow } from './output-window.ts'
+import { makeOwnGroup } from './own-group.ts'
 import type { Launched, ProcessConfig, TerminalSize } from './process.ts'
 import type { SlabPool } from './slab-pool.ts'
-import { type CommandGroups, spawnInGroup } from './spawn-in-group.ts'
+import { type CommandGroups, type OwnGroup, spawnInGroup } from './spawn-in-group.ts'
 import { isExhaustion, startFailure, stdioFailure } from './start-failure.ts'
 import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts'
 
@@ -29,6 +31,8 @@ export interface LaunchRequest {
   readonly routine?: boolean
   /** Descriptor of the directory of a cgroup of its own, open until it has started; where that refuses it, it goes where others go. */
   readonly cgroup?: number | undefined
+  /** Of this command alone. */
+  readonly limits?: CommandLimits
   readonly user: User
   /** Present: in a terminal of that size. */
   readonly terminal: TerminalSize | undefined
@@ -66,7 +70,7 @@ const NOT_RUNNABLE = 126
 /**
  * Starts a command in a session of its own. A program that cannot be run is no error: it "ran", said so on stderr and
  * exited with 126 or 127, as under a shell (contract D4). Throws `invalid_argument` for what the request got wrong,
- * `permission_denied` for another user where the daemon may not become that one, `resource_exhausted` where descriptors,
+ * `failed_precondition` for limits that cannot be had here, `permission_denied` for another user where the daemon may not become that one, `resource_exhausted` where descriptors,
  * processes, terminals or memory ran out, `internal` where the system refuses what every start takes; the signal's reason when it
  * has aborted before the fork (contract N3).
  */
@@ -82,28 +86,42 @@ export async function launch(
     throw await startFailure(request, cwd, new SpawnFailure('exec', constants.errno.E2BIG, 'E2BIG', 0))
   const identity = await identityOf(user, deps.users)
   request.signal.throwIfAborted()
-  const stdio = openStdio(request, identity)
+  const group = await makeOwnGroup(request, deps.groups)
+  try {
+    const spawned = await spawnWith(request, { cwd, isHome, identity, group, deps })
+    return { launched: toLaunched({ ...spawned, request, group, deps }), reader: spawned.reader }
+  } catch (error) {
+    group?.removeOnceEmpty()
+    throw error
+  } finally {
+    await group?.close()
+  }
+}
+
+/** The descriptors and the output log are closed again if it fails. */
+async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdio'>) {
+  const { identity, deps } = context
+  const stdio = openStdio(request, identity, deps)
   const output = new OutputLog({ share: deps.window.share(), pool: deps.pool, stall: deps.readerStall })
   const reader = output.reader(request.signal)
   try {
-    const outcome = await run(request, { cwd, isHome, identity, stdio, deps })
+    const outcome = await run(request, { ...context, stdio })
     stdio.closeChildEnds()
-    return { launched: toLaunched({ request, stdio, output, outcome, deps }), reader }
+    return { stdio, output, outcome, reader }
   } catch (error) {
     stdio.closeAll()
     reader.close()
     output.close()
     throw error
   }
+}
 
-  function openStdio({ terminal, stdin, outlives = false }: LaunchRequest, owner: Owner): Stdio {
-    try {
-      return terminal === undefined
-        ? openPipes(owner, { stdin, outlives, devNull: deps.devNull })
-        : openTerminalStdio(owner, terminal)
-    } catch (error) {
-      throw stdioFailure(request, error)
-    }
+function openStdio(request: LaunchRequest, owner: Owner, { devNull }: LaunchDeps): Stdio {
+  const { terminal, stdin, outlives = false } = request
+  try {
+    return terminal === undefined ? openPipes(owner, { stdin, outlives, devNull }) : openTerminalStdio(owner, terminal)
+  } catch (error) {
+    throw stdioFailure(request, error)
   }
 }
 
@@ -127,12 +145,14 @@ interface RunContext {
   /** Nobody asked for that directory: it is where a user's commands run otherwise. */
   readonly isHome: boolean
   readonly identity: Identity
+  /** The cgroup of this command alone. */
+  readonly group: OwnGroup | undefined
   readonly stdio: Stdio
   readonly deps: LaunchDeps
 }
 
 async function run(request: LaunchRequest, context: RunContext): Promise<Outcome> {
-  const { cwd, isHome, identity, stdio, deps } = context
+  const { cwd, isHome, identity, group, stdio, deps } = context
   const { config, user } = request
   const global = deps.defaults.env.all()
   try {
@@ -149,6 +169,8 @@ async function run(request: LaunchRequest, context: RunContext): Promise<Outcome
       ...(identity === undefined ? {} : { user: identity }),
       ...(deps.noFile === undefined ? {} : { noFile: deps.noFile }),
     }
+    // Without its limits it must not run.
+    if (group !== undefined) return await spawn({ ...spec, cgroup: group.descriptor })
     return await spawnInGroup(spec, commandGroup(request), deps.groups, request.cgroup)
   } catch (error) {
     // `spawn` rejects with nothing else.
@@ -172,12 +194,13 @@ interface Parts {
   readonly stdio: Stdio
   readonly output: OutputLog
   readonly outcome: Outcome
+  readonly group: OwnGroup | undefined
   readonly deps: LaunchDeps
 }
 
-function toLaunched({ request, stdio, output, outcome, deps }: Parts): Launched {
-  const { config, tag, replay } = request
-  const common = { pid: outcome.pid, config, tag, replay, output, pool: deps.pool }
+function toLaunched({ request, stdio, output, outcome, group, deps }: Parts): Launched {
+  const { config, tag, replay, limits } = request
+  const common = { pid: outcome.pid, config, tag, replay, output, pool: deps.pool, group, outputMax: limits?.outputMax }
   if ('status' in outcome) {
     const slab = deps.pool.withRoom(undefined)
     const length = slab.memory.write(outcome.text)

@@ -95,6 +95,11 @@ export class OutputLog {
     for (const reader of this.#readers) reader.notify()
   }
 
+  /** Bytes of a stream that never come here: what follows has its true offset. */
+  skip(stream: StreamName, bytes: number): void {
+    this.#offsets[stream] += bytes
+  }
+
   /** Ends the output: readers take what is left and then see the end. Releases the window's share once nobody reads. */
   close(): void {
     if (!this.#closed) this.onClose()

@@ -1,12 +1,13 @@
 import { close, type Poll, poll, read, waitingBytes } from '../native/index.ts'
-import type { OutputLog, StreamName } from './output-log.ts'
+import type { OutputSink } from './output-cut.ts'
+import type { StreamName } from './output-log.ts'
 import { SLAB_BYTES, type Slab, type SlabPool } from './slab-pool.ts'
 
 interface OutputSourceOptions {
   /** Non-blocking; owned by the source, which closes it. */
   readonly fd: number
   readonly stream: StreamName
-  readonly log: OutputLog
+  readonly log: OutputSink
   readonly pool: SlabPool
   /** Bytes were read. */
   readonly onData: () => void

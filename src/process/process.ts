@@ -3,9 +3,11 @@ import { AppError } from '../errors.ts'
 import { close, type ExitStatus, type Poll, pidfdWait, poll, resizeTerminal } from '../native/index.ts'
 import { type End, endOf, type KnownEnd } from './exit-status.ts'
 import type { InputQueue } from './input-queue.ts'
+import { OutputCut, type OutputSink } from './output-cut.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { OutputSource } from './output-source.ts'
 import type { SlabPool } from './slab-pool.ts'
+import type { OwnGroup } from './spawn-in-group.ts'
 import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
 
 /** What was asked for, as `List` gives it back. */
@@ -42,6 +44,10 @@ export interface Launched {
   readonly terminal: number | undefined
   /** See `Stdio.heldSlave`. */
   readonly heldSlave?: number | undefined
+  /** The cgroup of this command alone, which the process removes. */
+  readonly group?: OwnGroup | undefined
+  /** See `CommandLimits`. */
+  readonly outputMax?: number | undefined
 }
 
 /**
@@ -67,6 +73,7 @@ export class RunningProcess {
   readonly #launched: Launched
   readonly #leader: SessionLeader
   readonly #sources: readonly OutputSource[]
+  readonly #cuts: OutputCut[] = []
   readonly #exit: Poll | undefined
   readonly #settle: (end: End) => void
   #status: KnownEnd | undefined
@@ -92,7 +99,7 @@ export class RunningProcess {
     const handlers = { onData: () => this.#quiet?.refresh(), onEnd: () => this.#pumpEnded() }
     const { output, pool, pidfd } = launched
     this.#sources = launched.sources.map(
-      ({ fd, stream }) => new OutputSource({ fd, stream, log: output, pool, ...handlers }),
+      ({ fd, stream }) => new OutputSource({ fd, stream, log: this.#sinkOf(stream), pool, ...handlers }),
     )
     output.onFlow = () => {
       for (const source of this.#sources) source.flow()
@@ -189,6 +196,14 @@ export class RunningProcess {
     if (this.#status !== undefined) this.#finish()
   }
 
+  #sinkOf(stream: StreamName): OutputSink {
+    const { output, pool, outputMax } = this.#launched
+    if (outputMax === undefined) return output
+    const cut = new OutputCut({ log: output, pool, stream, most: outputMax })
+    this.#cuts.push(cut)
+    return cut
+  }
+
   #reap(pidfd: number): void {
     if (this.#status !== undefined) return
     const status = this.#launched.adopted === true ? 'unknown' : pidfdWait(pidfd)
@@ -238,6 +253,8 @@ export class RunningProcess {
     clearTimeout(this.#quiet)
     clearTimeout(this.#ceiling)
     for (const source of this.#sources) if (!source.ended) source.discard()
+    for (const cut of this.#cuts) cut.finish()
+    this.#launched.group?.removeOnceEmpty()
     this.#settle(endOf(this.#status))
     this.output.close()
   }

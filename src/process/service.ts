@@ -25,6 +25,8 @@ import { commandBytes, holdCommand } from './command-memory.ts'
 import { toConfig, toInfo, toInput, toSelector, toSize } from './convert.ts'
 import type { Followed } from './follow.ts'
 import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
+import { limitsOfHeaders } from './limits.ts'
+import { tailBytes } from './output-cut.ts'
 import type { OutputReader } from './output-reader.ts'
 import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
@@ -71,9 +73,10 @@ export function createProcessService(deps: ProcessServiceDeps) {
 
     /** Starts a command. Its life does not depend on the caller's, but the caller's deadline is its own as well. */
     async start(request: StartRequest, caller: StreamCaller): Promise<Followed> {
+      const limits = limitsOfHeaders(caller.header)
       const { tag, stdin = true } = request
       const terminal = request.pty === undefined ? undefined : toSize(request.pty)
-      const command = { config: toConfig(request.process), tag, terminal, stdin, replay: false }
+      const command = { config: toConfig(request.process), tag, terminal, stdin, replay: false, limits }
       return { ...(await start(command, caller, deps)), deadline: caller.deadline }
     },
 
@@ -168,7 +171,8 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   const started = performance.now()
   const timeout = caller.deadline === undefined ? undefined : Math.round(caller.deadline - started)
   // The daemon's own commands have no request, and must not depend on what clients hold.
-  const bytes = caller.operationId === undefined ? 0 : commandBytes(config, command.tag)
+  const described = caller.operationId === undefined ? 0 : commandBytes(config, command.tag)
+  const bytes = described + tailBytes(command.limits?.outputMax, terminal === undefined ? 2 : 1)
   const hold = holdCommand(deps.budget, { bytes, user: user.name })
   const { launched, reader } = await launch({ ...command, user, signal: caller.signal }, deps).catch((error) => {
     hold.release()

@@ -1,5 +1,30 @@
 import { type Spawned, SpawnFailure, type SpawnSpec, spawn } from '../native/index.ts'
 import type { CommandGroup } from './command-group.ts'
+import type { GroupLimits } from './limits.ts'
+
+/** What all processes of a cgroup of one command's own have taken so far; undefined: its kernel does not tell. */
+interface GroupUsage {
+  readonly cpuSeconds: number | undefined
+  /** Bytes, at most at a time. */
+  readonly peakMemory: number | undefined
+  /** Processes that the kernel has killed for lack of memory, here or above. */
+  readonly oomKills: number
+  /** Times that the memory of this cgroup itself was spent. */
+  readonly memoryHits: number
+  /** Forks that were refused for its number of processes. */
+  readonly pidsHits: number
+}
+
+/** The cgroup of one command (`cgroups/limited-group.ts`). */
+export interface OwnGroup {
+  /** Of its directory, until `close`. */
+  readonly descriptor: number
+  close(): Promise<void>
+  /** Never rejects. */
+  usage(): Promise<GroupUsage>
+  /** Removes it when its last process has ended, whenever that is. Never throws. */
+  removeOnceEmpty(): void
+}
 
 /** The cgroups that commands are started in (`cgroups`). */
 export interface CommandGroups {
@@ -7,6 +32,8 @@ export interface CommandGroups {
   descriptor(group: CommandGroup): number | undefined
   /** After a start that the cgroup refused: recreates it where possible, and returns whether to try again. Never rejects. */
   recreate(group: CommandGroup, errno: string): Promise<boolean>
+  /** Makes a cgroup with limits below that one. Rejects with AppError `failed_precondition` that says what is missing. */
+  makeLimited(group: CommandGroup, limits: GroupLimits): Promise<OwnGroup>
   /** A command is started outside of its cgroup now. */
   warnOutside(group: CommandGroup, errno: string): void
 }

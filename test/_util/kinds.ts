@@ -31,6 +31,7 @@ export const STRESS: readonly string[] = [
   'ports/forwarding',
   'process/connect',
   'process/exactness',
+  'process/limits-kernel',
   'process/many',
   'process/many-kills',
   'process/readers',

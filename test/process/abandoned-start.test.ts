@@ -27,7 +27,12 @@ test.each<[string, ErrorKind]>([
     path: '/usr/bin:/bin',
     noFile: undefined,
     readerStall: 60_000,
-    groups: { descriptor: () => undefined, recreate: async () => false, warnOutside: () => {} },
+    groups: {
+      descriptor: () => undefined,
+      recreate: async () => false,
+      warnOutside: () => {},
+      makeLimited: () => Promise.reject(new Error('no cgroups')),
+    },
     devNull: devNull.fd,
   }
   const over = new AbortController()

@@ -129,7 +129,12 @@ function createService(registry: Registry, devNull: FileHandle, log: Log): Proce
     path: process.env['PATH'] ?? '/usr/bin:/bin',
     noFile: undefined,
     readerStall: 60_000,
-    groups: { descriptor: () => undefined, recreate: async () => false, warnOutside: () => {} },
+    groups: {
+      descriptor: () => undefined,
+      recreate: async () => false,
+      warnOutside: () => {},
+      makeLimited: () => Promise.reject(new Error('no cgroups')),
+    },
     devNull: devNull.fd,
     log,
   })

@@ -1,0 +1,171 @@
+import { type FSWatcher, watch } from 'node:fs'
+import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError, errnoOf } from '../errors.ts'
+import { randomUuid } from '../native/random.ts'
+import { childGroups, readEvents } from './freeze/group-files.ts'
+import { words, writeProperty } from './make-group.ts'
+import type { Property } from './properties.ts'
+import { removeEmpty } from './service-group.ts'
+
+/** What a cgroup of one command's own may take; undefined: as much as that above it. */
+export interface GroupLimits {
+  /** Bytes. */
+  readonly memoryMax?: number | undefined
+  readonly pidsMax?: number | undefined
+  /** CPUs. */
+  readonly cpuMax?: number | undefined
+}
+
+/** What all processes of a cgroup have taken so far; undefined: its kernel does not tell. */
+interface GroupUsage {
+  readonly cpuSeconds: number | undefined
+  /** Bytes, at most at a time (`memory.peak`, Linux 5.19). */
+  readonly peakMemory: number | undefined
+  /** Processes that the kernel has killed for lack of memory, here or above. */
+  readonly oomKills: number
+  /** Times that the memory of this cgroup itself was spent. */
+  readonly memoryHits: number
+  /** Forks that were refused for its number of processes. */
+  readonly pidsHits: number
+}
+
+/** The cgroup of one command. It is the maker's to call `removeOnceEmpty`, also when nothing was started in it. */
+export interface LimitedGroup {
+  /** Of its directory, until `close`. */
+  readonly descriptor: number
+  /** Closes the descriptor. */
+  close(): Promise<void>
+  /** Never rejects. */
+  usage(): Promise<GroupUsage>
+  /** Removes it when its last process has ended, whenever that is. Never throws. */
+  removeOnceEmpty(): void
+}
+
+/** Distinguishes these cgroups from what others make there. */
+const PREFIX = 'command.'
+
+/** Of `cpu.max`, the kernel's own. */
+const CPU_PERIOD_US = 100_000
+
+/** Time between two looks at a cgroup that cannot be watched. */
+const LOOK_MS = 2_000
+
+interface Setting {
+  readonly controller: string
+  /** The first one must be there. */
+  readonly properties: readonly [Property, ...Property[]]
+}
+
+/** The controllers that these limits belong to, each with what is to be written. */
+export function settingsOf({ memoryMax, pidsMax, cpuMax }: GroupLimits): readonly Setting[] {
+  const settings: Setting[] = []
+  if (memoryMax !== undefined) {
+    const all: Property[] = [
+      // Else swap would let a command have more.
+      ['memory.swap.max', '0'],
+      // All of the command ends, not whichever process was largest.
+      ['memory.oom.group', '1'],
+    ]
+    settings.push({ controller: 'memory', properties: [['memory.max', String(memoryMax)], ...all] })
+  }
+  if (pidsMax !== undefined) settings.push({ controller: 'pids', properties: [['pids.max', String(pidsMax)]] })
+  if (cpuMax !== undefined) {
+    const quota = `${Math.round(cpuMax * CPU_PERIOD_US)} ${CPU_PERIOD_US}`
+    settings.push({ controller: 'cpu', properties: [['cpu.max', quota]] })
+  }
+  return settings
+}
+
+/** Makes a cgroup with limits below `parent`, which passes their controllers on. Rejects with the errno, and leaves nothing then. */
+export async function makeLimitedGroup(parent: string, settings: readonly Setting[]): Promise<LimitedGroup> {
+  const directory = join(parent, PREFIX + randomUuid())
+  await mkdir(directory)
+  try {
+    for (const { properties } of settings) {
+      const [needed, ...others] = properties
+      await writeProperty(directory, needed)
+      for (const property of others) await writeProperty(directory, property).catch(() => {})
+    }
+    return limitedGroup(directory, await open(directory, 'r'))
+  } catch (error) {
+    await removeEmpty(directory)
+    throw error
+  }
+}
+
+/** Removes the cgroups of commands of earlier daemons below `parent`, each once it is empty. Never rejects. */
+export async function adoptLimitedGroups(parent: string): Promise<void> {
+  const names = await childGroups(parent).catch(() => [])
+  for (const name of names) if (name.startsWith(PREFIX)) removeOnceEmpty(join(parent, name))
+}
+
+/** The controllers of limits that `directory` has. Never rejects. */
+export async function limitingControllers(directory: string): Promise<string[]> {
+  const there = await words(directory, 'cgroup.controllers')
+  return ['memory', 'pids', 'cpu'].filter((name) => there.includes(name))
+}
+
+/** Says which of the controllers of these settings `directory` lacks. Never rejects. */
+export async function missingControllers(directory: string, settings: readonly Setting[]): Promise<string[]> {
+  const there = await words(directory, 'cgroup.controllers')
+  return settings.map(({ controller }) => controller).filter((name) => !there.includes(name))
+}
+
+/** The error of limits that cannot be had. */
+export function unlimited(why: string): AppError {
+  return new AppError('failed_precondition', `limits of a command need a cgroup of its own: ${why}`)
+}
+
+function limitedGroup(directory: string, handle: FileHandle): LimitedGroup {
+  return {
+    descriptor: handle.fd,
+    close: () => handle.close(),
+    usage: () => usageOf(directory),
+    removeOnceEmpty: () => removeOnceEmpty(directory),
+  }
+}
+
+async function usageOf(directory: string): Promise<GroupUsage> {
+  const read = (file: string) => readFile(join(directory, file), 'latin1').catch(() => '')
+  const files = ['cpu.stat', 'memory.peak', 'memory.events', 'memory.events.local', 'pids.events']
+  const [cpu = '', peak = '', events = '', local = '', pids = ''] = await Promise.all(files.map(read))
+  const microseconds = figure(cpu, 'usage_usec')
+  return {
+    cpuSeconds: microseconds === undefined ? undefined : microseconds / 1e6,
+    peakMemory: /^\d+$/.test(peak.trim()) ? Number(peak) : undefined,
+    oomKills: figure(events, 'oom_kill') ?? 0,
+    memoryHits: figure(local, 'oom') ?? 0,
+    pidsHits: figure(pids, 'max') ?? 0,
+  }
+}
+
+function figure(text: string, name: string): number | undefined {
+  const digits = new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+/** The kernel reports a change of `cgroup.events` as IN_MODIFY (cgroups(7)). */
+function removeOnceEmpty(directory: string): void {
+  let watcher: FSWatcher | undefined
+  const look = async () => {
+    const events = await readEvents(directory).catch(() => undefined)
+    if (events?.populated === true) return
+    watcher?.close()
+    clearInterval(timer)
+    await removeEmpty(directory)
+  }
+  const lookAgain = () => void look()
+  let timer: NodeJS.Timeout | undefined
+  const poll = () => {
+    timer ??= setInterval(lookAgain, LOOK_MS).unref()
+  }
+  try {
+    watcher = watch(join(directory, 'cgroup.events'), { persistent: false }, lookAgain)
+    watcher.on('error', poll)
+  } catch (error) {
+    // Without it the cgroup is gone already; else watches have run out.
+    if (errnoOf(error) !== 'ENOENT') poll()
+  }
+  lookAgain()
+}

@@ -1,0 +1,74 @@
+import { join } from 'node:path'
+import { AppError, errnoOf } from '../errors.ts'
+import {
+  adoptLimitedGroups,
+  type GroupLimits,
+  type LimitedGroup,
+  makeLimitedGroup,
+  missingControllers,
+  settingsOf,
+  unlimited,
+} from './limited-group.ts'
+import { splitGroup } from './split-group.ts'
+
+/** The cgroups that commands are in; those with limits of their own are below. */
+export type ParentName = 'user' | 'ptys'
+
+interface LimitedGroupsOptions {
+  readonly root: string
+  /** Opens the directory anew that commands without limits go into (`placeIn`). */
+  readonly replace: (name: ParentName) => Promise<unknown>
+  /** See `Cgroups.recreate`. */
+  readonly recreate: (name: ParentName, errno: string) => Promise<boolean>
+}
+
+/** Makes cgroups with limits. */
+interface LimitedGroups {
+  /**
+   * Makes one for a command, and lets its parent pass the controllers on. Rejects with AppError `failed_precondition` that says what is
+   * missing.
+   */
+  make(name: ParentName, limits: GroupLimits): Promise<LimitedGroup>
+  /** Whether commands go into a cgroup in that one, because it is split. */
+  isSplit(name: ParentName): boolean
+}
+
+/** Those below the cgroups of commands; what earlier daemons left there is removed once it is empty. Never rejects. */
+export async function openLimitedGroups({ root, replace, recreate }: LimitedGroupsOptions): Promise<LimitedGroups> {
+  const parents: readonly ParentName[] = ['user', 'ptys']
+  const split = new Set<ParentName>()
+  const turns = new Map<ParentName, Promise<unknown>>()
+  for (const name of parents) await adoptLimitedGroups(join(root, name))
+
+  /** One at a time: two would move the same processes. */
+  const inTurn = async <T>(name: ParentName, work: () => Promise<T>): Promise<T> => {
+    const turn = (turns.get(name) ?? Promise.resolve()).then(work)
+    turns.set(
+      name,
+      turn.catch(() => {}),
+    )
+    return turn
+  }
+
+  const make = async (name: ParentName, limits: GroupLimits, recreated = false): Promise<LimitedGroup> => {
+    const parent = join(root, name)
+    const settings = settingsOf(limits)
+    const missing = await missingControllers(parent, settings)
+    if (missing.length > 0) throw unlimited(`${parent} has no controller ${missing.join(', ')}`)
+    const controllers = settings.map(({ controller }) => controller)
+    const onPlace = async () => {
+      split.add(name)
+      await replace(name)
+    }
+    try {
+      await inTurn(name, () => splitGroup(parent, controllers, onPlace))
+      return await makeLimitedGroup(parent, settings)
+    } catch (error) {
+      if (error instanceof AppError) throw error
+      const errno = errnoOf(error) ?? 'EIO'
+      if (!recreated && (await recreate(name, errno))) return make(name, limits, true)
+      throw unlimited(`${parent}: ${errno}`)
+    }
+  }
+  return { make: (name, limits) => make(name, limits), isSplit: (name) => split.has(name) }
+}

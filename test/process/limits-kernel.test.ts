@@ -1,0 +1,46 @@
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { needsRoot } from '../_util/namespace.ts'
+import type { ProcessEnd } from '../_util/rpc.ts'
+import { inOwnKernel } from '../_util/user-mode-linux.ts'
+
+interface Run {
+  readonly output: string
+  readonly end: ProcessEnd
+}
+
+/** What the program reports. */
+interface Report {
+  readonly before: Run
+  readonly all: Run
+  readonly placed: { readonly of: number; readonly rest: string; readonly user: string }
+  readonly after: Run
+  readonly terminal: Run
+  readonly memory: Run
+  readonly pids: Run
+  readonly cpu: Run
+  readonly again: string
+}
+
+const GROUP = 'command\\.[0-9a-f-]{36}'
+
+test('limits of commands hold in a cgroup of their own, which a freeze reaches and which goes with its last process', async (context) => {
+  needsRoot(context)
+  const program = join(import.meta.dirname, 'fixtures/limited-commands.ts')
+  // What the program reports.
+  const result = (await inOwnKernel(context, program)) as Report
+  expect(result.before.output).toBe('/sys/fs/cgroup/user\n')
+  expect(result.all.output).toMatch(
+    new RegExp(`^/sys/fs/cgroup/user/${GROUP}\\n52428800\\n0\\n1\\n10\\n50000 100000\\n$`),
+  )
+  // Commands without limits move out of the way, and start there from then on.
+  expect(result.placed.rest.split('\n')).toContain(String(result.placed.of))
+  expect(result.placed.user).toBe('')
+  expect(result.after.output).toBe('/sys/fs/cgroup/user/rest\n')
+  expect(result.terminal.output).toMatch(new RegExp(`^/sys/fs/cgroup/ptys/${GROUP}\\r\\n$`))
+  expect(result.memory).toMatchObject({ output: '', end: { exitCode: -1, status: 'signal: killed' } })
+  expect(result.pids).toMatchObject({ output: expect.stringContaining('Cannot fork'), end: { exitCode: 2 } })
+  expect(result.cpu.output).toMatch(/^nr_throttled [1-9]/m)
+  expect(result).toMatchObject({ emptied: true, frozen: true, thawed: true, stayed: 1, removed: true, inherited: true })
+  expect(result.again).toBe('/sys/fs/cgroup/user/rest\n')
+}, 200_000)
