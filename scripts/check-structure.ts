@@ -25,6 +25,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cgroups: [...COMMON, 'native'],
   cpus: [...COMMON, 'native'],
   logs: [...COMMON, 'native'],
+  // Knows what is kept by its descriptors and pid only.
+  keeper: [...COMMON, 'native'],
   process: [...COMMON, 'users', 'native'],
   filesystem: [...COMMON, 'users', 'native'],
   metrics: [...COMMON, 'calls', 'native'],
@@ -44,7 +46,16 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   config: ['lib'],
   'log.ts': ['lib'],
 }
-const ENTRY = ['main.ts', 'serve.ts', 'daemon.ts', 'parts.ts', 'rpc-services.ts', 'features.ts', 'start.ts']
+const ENTRY = [
+  'main.ts',
+  'serve.ts',
+  'daemon.ts',
+  'parts.ts',
+  'rpc-services.ts',
+  'features.ts',
+  'kept-sandbox.ts',
+  'start.ts',
+]
 /** The faces of a feature to the wire may also use these. `rpc.ts` is its table of methods. */
 const FACE =
   /^(process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/

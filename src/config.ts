@@ -45,6 +45,8 @@ export interface Config {
   readonly home: string
   /** Soft limit of open files for commands; undefined: as the daemon's. */
   readonly noFile: number | undefined
+  /** The descriptor at whose other end the keeper is (`src/keeper`); undefined: there is none. */
+  readonly keeper: number | undefined
   /** What is kept running: `start`, and the services of the file; each comes after those that it waits for. */
   readonly services: readonly SupervisorConfig[]
   /** Where ports that are bound to loopback become reachable; undefined: nowhere. */
@@ -80,7 +82,7 @@ type Environment = Readonly<Record<string, string | undefined>>
  * Reads flags (Go style, contract A1), environment and the file that `-config` names, in this order of weight. Lists every
  * problem at once.
  * @param env PATH; ENVD_START_CMD, ENVD_READY_CMD and ENVD_ACCESS_TOKEN_FILE; ENVD_NOFILE, the soft limit of open files that the launcher found;
- * npm_lifecycle_event.
+ * ENVD_KEEPER, the descriptor of the keeper; npm_lifecycle_event.
  */
 export function readConfig(argv: readonly string[], env: Environment): Invocation {
   const first = parseFlags(argv, flags)
@@ -139,6 +141,7 @@ function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
     path: commandPath(env),
     home: env['HOME'] || '/',
     noFile: positiveInteger(env['ENVD_NOFILE']),
+    keeper: given['no-keeper'] ? undefined : positiveInteger(env['ENVD_KEEPER']),
     forward: toForwardConfig(given['forward-address']),
   }
 }

@@ -17,12 +17,16 @@ import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { orchestratorRoutes } from './http/routes/orchestrator-routes.ts'
 import { readyRoute } from './http/routes/ready.ts'
+import type { Endpoint } from './http/server/bind.ts'
 import { createListener, type Listener } from './http/server/listener.ts'
 import { type AccessToken, createAccessToken } from './init/access-token.ts'
 import { createClock } from './init/clock.ts'
 import { createHost, type Host } from './init/host/create.ts'
 import { createInitialization, type InitializationOptions } from './init/initialization.ts'
 import { createMmds, NO_MMDS } from './init/mmds/mmds.ts'
+import { type Keeper, openKeeper, type Taken } from './keeper/keeper.ts'
+import { logRestart } from './keeper/log-restart.ts'
+import { type KeptSandbox, restoreSandbox } from './kept-sandbox.ts'
 import { LEFT_OUT } from './lib/environment.ts'
 import { withTimeout } from './lib/with-timeout.ts'
 import type { Log } from './log.ts'
@@ -85,15 +89,20 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const stopping = new AbortController()
   const token = createAccessToken()
   const listener = createListener({ log, token })
-  const parts = await build(config, { logs, token, listener, shutdown: stopping.signal })
-  const { app, registry, host, cpus, sampler, ports, services, mmds, rootFreeze, release } = parts
+  const keeper = openKeeper(config.keeper, log)
+  const taken = await keeper.take()
+  const parts = await build(config, { logs, token, listener, shutdown: stopping.signal, keeper, taken })
+  const { app, registry, host, cpus, sampler, ports, services, mmds, rootFreeze, kept, release } = parts
   warnWithoutRoot(log)
   await applyOwnPriority()
   await app.ready()
   await sampler.start()
   const children = () => [...registry.list().map(({ pid }) => pid), ...host.commands.pids(), ...cpus.pids()]
   const stopReaping = reapOrphans(children, log)
-  const port = await listener.listen({ address: config.address, port: config.port })
+  const port = await listener.listen(endpointOf(config), kept.sockets)
+  kept.begin(() => listener.descriptors)
+  keeper.up()
+  logRestart(taken, log)
   // No disk is written before: one that is frozen may hold this up, and the thaw comes by the port.
   const written = writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
   await withTimeout(RUN_DIR_WAIT_MS, written, stopping.signal)
@@ -104,6 +113,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   services.begin()
 
   const shutDown = async () => {
+    keeper.leave()
+    kept.end()
     services.close()
     mmds.close()
     // Also lets go what waits for the disk, and would hold up the end of the process.
@@ -113,7 +124,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
     stopping.abort(new AppError('unavailable', 'the daemon is stopping'))
     const closed = listener.close(CLOSE_GRACE_MS)
     // The end of process 1 is the end of every process: better that they hear of it.
-    if (config.killOnExit || process.pid === 1) {
+    if (config.killOnExit || process.pid === 1 || keeper.isInit) {
       if (services.all.length > 1) await services.terminate(AbortSignal.timeout(SERVICES_GRACE_MS))
       await endAll(registry)
     }
@@ -124,6 +135,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
     stopReaping()
     await thawed
     await release()
+    keeper.close()
   }
   let closed: Promise<void> | undefined
   return {
@@ -135,19 +147,26 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   }
 }
 
+function endpointOf({ address, port }: Config): Endpoint {
+  return { address, port }
+}
+
 interface Frame {
   readonly logs: Logs
   readonly token: AccessToken
   readonly listener: Listener
   readonly shutdown: AbortSignal
+  readonly keeper: Keeper
+  readonly taken: Taken
 }
 
 /** The features and the app in front of them. `release` closes them. */
-async function build(config: Config, { logs, token, listener, shutdown }: Frame) {
+async function build(config: Config, { logs, token, listener, shutdown, keeper, taken }: Frame) {
   const { log } = logs
   const { users, user } = await openUsers(config)
   const defaults = buildDefaults(config, user, log)
   if (config.accessTokenFile !== undefined) token.set(await readTokenFile(config.accessTokenFile, log))
+  const kept = restoreSandbox({ keeper, taken, endpoint: endpointOf(config), token, defaults, log })
   const registry = new Registry()
   const devNull = await open('/dev/null', 'r')
   const resources = openResourceReader(MACHINE)
@@ -156,26 +175,30 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const { groups, workload, protection, closeGroups } = await buildGroups(config, memory, log)
   const process = createProcessService({
-    users,
-    defaults,
-    registry,
-    budget,
+    ...{ users, defaults, registry, budget, groups },
     gate: workload.gate,
-    groups,
     devNull: devNull.fd,
     ...commandSettings(config, log),
   })
   const host = createHost({ path: config.path, env: defaults.env, log })
   const { watch, inotify, pollers } = buildWatching(config, { users, defaults, budget, log })
   const cpus = await buildCpus(config, devNull.fd, log)
-  const { initialization, mmds } = buildInitialization(config, { token, defaults, host, frozen: workload, cpus, logs })
+  const { initialization, mmds } = buildInitialization(config, {
+    token,
+    defaults,
+    host,
+    frozen: workload,
+    cpus,
+    logs,
+    kept,
+  })
   const services = buildServices({ config, processes: process, groups, initialized: initialization.first, log })
   const sampler = buildSampler({ resources, registry, watch, inotify, log: log.named('metrics') })
   const figures = buildFigures(config, cpus, log.named('metrics'))
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, log, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
-  const served = rpcServices(config, { process, files, watch, sampler, ports, services, groups, registry })
+  const served = rpcServices(config, { process, files, watch, sampler, ports, services, groups, registry, keeper })
   const app = buildApp({
     log,
     token,
@@ -195,16 +218,13 @@ async function build(config: Config, { logs, token, listener, shutdown }: Frame)
       filesRoutes(files),
       composeRoutes(files),
       rpcRoutes({
-        bodies,
-        services: served.tables,
-        ...{ budget, compressors: files.compressors, log },
-        countCall: figures.calls.add,
-        shutdown,
+        ...{ bodies, budget, compressors: files.compressors, log, shutdown },
+        ...{ services: served.tables, countCall: figures.calls.add },
       }),
     ],
   })
   const release = () => releaseAll({ closeGroups, host, cpus, figures, ports, pollers, inotify, devNull })
-  return { app, registry, host, cpus, sampler, ports, services, mmds, rootFreeze, release }
+  return { app, registry, host, cpus, sampler, ports, services, mmds, rootFreeze, kept, release }
 }
 
 function buildDefaults({ defaultWorkdir: workdir, notFirecracker }: Config, user: string, log: Log): Defaults {
@@ -233,20 +253,24 @@ async function releaseAll(held: Held): Promise<void> {
 }
 
 interface Initialized extends Pick<InitializationOptions, 'token' | 'defaults' | 'frozen' | 'cpus'> {
+  readonly kept: Pick<KeptSandbox, 'progress' | 'applied'>
   readonly host: Host
   readonly logs: Logs
 }
 
-function buildInitialization({ notFirecracker, runDir }: Config, { host, logs, ...set }: Initialized) {
+function buildInitialization({ notFirecracker, runDir }: Config, { host, logs, kept, ...set }: Initialized) {
   const { log, configure, writeStderr } = logs
   const told = { env: set.defaults.env, runDir, onOptions: configure, run: host.commands.run, log, writeStderr }
   const mmds = notFirecracker ? NO_MMDS : createMmds(told)
   const clock = createClock({ log, setClock })
-  const initialization = createInitialization({ ...set, host, clock, metadata: mmds, log })
+  const initialization = createInitialization({
+    ...{ ...set, host, clock, metadata: mmds, log },
+    ...{ progress: kept.progress, onApplied: kept.applied },
+  })
   return { initialization, mmds }
 }
 
-interface Surroundings extends Omit<Frame, 'logs' | 'token'> {
+interface Surroundings extends Pick<Frame, 'listener' | 'shutdown'> {
   readonly log: Log
   readonly ports: PortTable
   readonly sampler: Sampler

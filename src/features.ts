@@ -1,15 +1,17 @@
 import type { Feature } from './capabilities/service.ts'
 import type { Cgroups } from './cgroups/cgroups.ts'
 import type { Config } from './config.ts'
+import type { Keeper } from './keeper/keeper.ts'
 import type { PortTable } from './ports/port-table.ts'
 
 interface FeatureParts {
+  readonly keeper: Keeper
   readonly groups: Cgroups
   readonly ports: PortTable
 }
 
 /** What depends on the machine or the flags, as the parts themselves say. */
-export function featuresOf(config: Config, { groups, ports }: FeatureParts): () => readonly Feature[] {
+export function featuresOf(config: Config, { keeper, groups, ports }: FeatureParts): () => readonly Feature[] {
   const { absence } = groups
   const inGroups = absence ?? `in ${groups.root ?? ''}`
   const root = process.geteuid?.() === 0
@@ -35,7 +37,14 @@ export function featuresOf(config: Config, { groups, ports }: FeatureParts): () 
       reason: `-kill-on-exit is ${config.killOnExit ? '' : 'not '}given`,
     },
   ]
-  return () => [...fixed, forwarding(ports)]
+  return () => [...fixed, kept(keeper), forwarding(ports)]
+}
+
+function kept({ present }: Keeper): Feature {
+  const reason = present
+    ? 'the daemon is started again when it ends unexpectedly'
+    : '-no-keeper is given, or it was started without one'
+  return { name: 'keeper', on: present, reason }
 }
 
 function limitsReason({ absence, limiting, root }: Cgroups): string {

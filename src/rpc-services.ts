@@ -8,6 +8,7 @@ import type { Config } from './config.ts'
 import { featuresOf } from './features.ts'
 import { filesystemRpc } from './filesystem/rpc.ts'
 import { createFilesystemService, type FilesystemDeps } from './filesystem/service.ts'
+import type { Keeper } from './keeper/keeper.ts'
 import { HISTORY_SAMPLES } from './metrics/history.ts'
 import { metricsRpc } from './metrics/rpc.ts'
 import type { Sampler } from './metrics/sampler.ts'
@@ -29,6 +30,7 @@ import { watchMethods } from './watch/rpc.ts'
 import type { WatchService } from './watch/service.ts'
 
 interface ServedParts {
+  readonly keeper: Keeper
   readonly registry: Registry
   readonly groups: Cgroups
   readonly process: ProcessService
@@ -41,8 +43,8 @@ interface ServedParts {
 
 /** The tables of all RPC services that the daemon serves, and what it says of itself. */
 export function rpcServices(config: Config, parts: ServedParts) {
-  const { process, files, watch, sampler, ports, services, groups, registry } = parts
-  const features = featuresOf(config, { groups, ports })
+  const { process, files, watch, sampler, ports, services, groups, registry, keeper } = parts
+  const features = featuresOf(config, { keeper, groups, ports })
   const limits = { ...LIMITS, ...configuredLimits(config), waiting_bytes: files.budget.total }
   const about = { commit: COMMIT, compatibilityVersion: VERSION, limits, features, services: () => tables }
   const capabilities = createCapabilitiesService(about)

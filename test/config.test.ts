@@ -34,6 +34,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     path: '/bin',
     home: '/',
     noFile: undefined,
+    keeper: undefined,
     forward: { address: '169.254.0.21', explicit: false },
     services: [
       {

@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { daemonPid } from '../../test/_util/daemon-process.ts'
 import { Client } from './client.ts'
 
 /** How a daemon is started: the program and its arguments, before those that the benchmark adds. */
@@ -94,7 +95,7 @@ export async function makeTarget(command: Command, url?: string): Promise<Target
   const client = new Client(url ?? launched?.url ?? '')
   return {
     client,
-    pid: launched?.child.pid,
+    pid: launched === undefined ? undefined : daemonPid(launched.child.pid ?? 0),
     dir,
     launch: () => launch(command, dir),
     async [Symbol.asyncDispose]() {

@@ -1,5 +1,5 @@
 // The executable of the bundle: starts the daemon on the loader, libraries and Node beside it, whatever the image has or lacks.
-// Linked statically; knows nothing of the daemon's own flags. LAUNCH_ENV and LAUNCH_FLAGS are those of scripts/launch-options.
+// Linked statically; knows nothing of the daemon's own flags. What it becomes is the keeper (src/keeper/keeper.c). LAUNCH_ENV and LAUNCH_FLAGS are those of scripts/launch-options.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
@@ -15,7 +15,7 @@ extern char **environ;
 static const char *const settings[] = {LAUNCH_ENV};
 static const char *const flags[] = {LAUNCH_FLAGS};
 
-enum { loader_words = 8, flag_words = sizeof flags / sizeof *flags };
+enum { loader_words = 9, flag_words = sizeof flags / sizeof *flags };
 
 static int failed(const char *what, const char *path) {
   fprintf(stderr, "envd: %s %s: %s\n", what, path, strerror(errno));
@@ -89,16 +89,18 @@ int main(int argc, char **argv) {
 
   char *loader = joined(directory, "/lib/" LOADER), *libraries = joined(directory, "/lib");
   char *node = joined(directory, "/bin/node"), *program = joined(directory, "/start.cjs");
+  char *keeper = joined(directory, "/bin/envd-keeper");
   char **words = calloc((size_t)(loader_words + flag_words + argc + 1), sizeof *words);
-  if (!loader || !libraries || !node || !program || !words) return failed("cannot start from", directory);
+  if (!loader || !libraries || !node || !program || !keeper || !words) return failed("cannot start from", directory);
 
   // --inhibit-cache: it lists the image's libraries, and none of them is for this program.
-  char *const start[] = {"envd", "--inhibit-cache", "--library-path", libraries, "--argv0", "envd", node};
+  char *const start[] = {keeper, loader, "--inhibit-cache", "--library-path", libraries, "--argv0", "envd", node};
   size_t count = sizeof start / sizeof *start;
   memcpy(words, start, sizeof start);
   for (size_t i = 0; i < flag_words; i++) words[count++] = (char *)flags[i];
   words[count++] = program;
   for (int i = 1; i < argc; i++) words[count++] = argv[i];
-  execv(loader, words);
-  return failed("cannot execute", loader);
+  // The keeper starts the daemon again when that ends unexpectedly.
+  execv(keeper, words);
+  return failed("cannot execute", keeper);
 }

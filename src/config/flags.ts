@@ -85,6 +85,11 @@ export const flags = {
   },
   'live-timeout': { type: 'int', default: 10, help: 'seconds for one run of the live command' },
   'no-cgroups': { type: 'bool', default: false, help: 'do not use cgroups' },
+  'no-keeper': {
+    type: 'bool',
+    default: false,
+    help: 'start the daemon without the parent process that starts it again when it ends unexpectedly',
+  },
   'no-port-arguments': {
     type: 'bool',
     default: false,
@@ -137,7 +142,7 @@ export const flags = {
 export type Given = FlagValues<typeof flags>
 
 /** Flags that ask for something else than to run, or say where the file is: they have no place in it. */
-const COMMAND_LINE_ONLY = new Set(['capabilities', 'commit', 'config', 'resume-handover', 'version'])
+const COMMAND_LINE_ONLY = new Set(['capabilities', 'commit', 'config', 'no-keeper', 'resume-handover', 'version'])
 
 /** The flags that a file may have. */
 export const fileFlags = Object.fromEntries(Object.entries(flags).filter(([name]) => !COMMAND_LINE_ONLY.has(name)))

@@ -7,6 +7,7 @@ import { type InitCall, tellDelay } from './call.ts'
 import type { Clock } from './clock.ts'
 import type { CaBundle } from './host/ca-bundle.ts'
 import type { Host } from './host/create.ts'
+import type { InitProgress } from './kept-state.ts'
 import type { InitRequest } from './request.ts'
 
 /** What a request changes on the host of the daemon. */
@@ -16,6 +17,8 @@ export interface HostSetup extends Pick<Host, 'hyperloop' | 'volumes'> {
 
 /** What a request is applied to. */
 export interface ApplicationOptions {
+  /** What the daemon before this one had come to. */
+  readonly progress: InitProgress
   readonly token: AccessToken
   readonly defaults: Defaults
   readonly clock: Clock
@@ -26,16 +29,16 @@ export interface ApplicationOptions {
 
 /** Applies what a request asks for, unless a newer one has been applied (contract F11). */
 interface Application {
-  /** Whether any request named the default user. */
-  readonly userNamed: boolean
+  /** What it has come to, with what was half done. */
+  readonly progress: Omit<InitProgress, 'initialized'>
   /** Gives why the number of CPUs was refused, if it was. Rejects as `Initialization.apply`. */
   apply(request: InitRequest, call: InitCall): Promise<string | undefined>
 }
 
-/** Makes it for a daemon that nothing was applied to. */
-export function createApplication({ token, defaults, clock, host, cpus, log }: ApplicationOptions): Application {
-  let newest = 0n
-  let userNamed = false
+/** Makes it for a daemon that nothing was applied to, or that goes on where another one was. */
+export function createApplication(options: ApplicationOptions): Application {
+  const { token, defaults, clock, host, cpus, log } = options
+  let { newest, userNamed } = options.progress
 
   const applyAll = async (request: InitRequest, { signal }: InitCall): Promise<void> => {
     const { caBundle, volumeMounts } = request
@@ -60,8 +63,8 @@ export function createApplication({ token, defaults, clock, host, cpus, log }: A
   }
 
   return {
-    get userNamed() {
-      return userNamed
+    get progress() {
+      return { newest, userNamed }
     },
     apply: async (request, call) => {
       const { timestamp, caBundle, volumeMounts, cpuCount } = request

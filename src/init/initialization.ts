@@ -4,6 +4,7 @@ import { createLock } from '../lib/lock.ts'
 import { type ApplicationOptions, createApplication } from './application.ts'
 import { refusalOf } from './authorization.ts'
 import { type InitCall, tellCpus, tellDefaults } from './call.ts'
+import type { InitProgress } from './kept-state.ts'
 import type { Look, Mmds } from './mmds/mmds.ts'
 import type { InitRequest } from './request.ts'
 import { createUnobserved, type Unobserved } from './unobserved.ts'
@@ -38,9 +39,11 @@ export interface InitializationOptions extends ApplicationOptions {
   readonly metadata: Pick<Mmds, 'look'>
   readonly frozen: FrozenWorkload
   readonly cpus: Pick<Cpus, 'request' | 'figures'>
+  /** Called after each authorised request, before its answer, with what it has come to; also after one that failed half-way. */
+  readonly onApplied: (progress: InitProgress) => void
 }
 
-/** Makes the state of a daemon that was not initialised yet. */
+/** Makes the state of a daemon that was not initialised yet, unless the one before it was. */
 export function createInitialization(options: InitializationOptions): Initialization {
   const { token, metadata, frozen, defaults, cpus } = options
   const lock = createLock()
@@ -48,7 +51,7 @@ export function createInitialization(options: InitializationOptions): Initializa
   const application = createApplication(options)
   const unobserved = createUnobserved(frozen)
   const endFreeze = createThaw(options, unobserved)
-  let initialized = false
+  let { initialized } = options.progress
 
   /** The order is that of contract F23; an authorised call ends a freeze, also if it is stale or fails (contract F10). */
   const applyNow = async (request: InitRequest, call: InitCall, look: Look): Promise<InitOutcome> => {
@@ -65,23 +68,22 @@ export function createInitialization(options: InitializationOptions): Initializa
       initialized = true
       first.resolve()
     } finally {
+      options.onApplied({ ...application.progress, initialized })
       await endFreeze(request, call)
     }
     unobserved.tell(call)
     tellCpus(cpus.figures(), rejected, call)
-    tellDefaults(defaults, application.userNamed, call)
+    tellDefaults(defaults, application.progress.userNamed, call)
     return { ok: true }
   }
 
+  if (initialized) first.resolve()
   return {
     get initialized() {
       return initialized
     },
     first: first.promise,
-    enter: async (signal) => {
-      await frozen.idle(signal)
-      return frozen.generation
-    },
+    enter: (signal) => generationOf(frozen, signal),
     apply: async (request, call) => {
       // Whoever has left already costs no look.
       call.signal.throwIfAborted()
@@ -95,6 +97,11 @@ export function createInitialization(options: InitializationOptions): Initializa
       }
     },
   }
+}
+
+async function generationOf(frozen: FrozenWorkload, signal: AbortSignal): Promise<number> {
+  await frozen.idle(signal)
+  return frozen.generation
 }
 
 /** Makes what ends a freeze at the end of a call, whatever came of it. */

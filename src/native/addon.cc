@@ -20,5 +20,6 @@ NAPI_MODULE_INIT() {
   envd::register_peer(env, exports);
   envd::register_cached(env, exports);
   envd::register_random(env, exports);
+  envd::register_packets(env, exports);
   return exports;
 }

@@ -24,5 +24,6 @@ void register_filesystem_freeze(napi_env env, napi_value exports);
 void register_peer(napi_env env, napi_value exports);
 void register_cached(napi_env env, napi_value exports);
 void register_random(napi_env env, napi_value exports);
+void register_packets(napi_env env, napi_value exports);
 
 }  // namespace envd

@@ -53,6 +53,11 @@ export class EnvVars {
     if (usable.length < given.length) this.#onUnusable(given.length - usable.length)
   }
 
+  /** What `replaceUser` was last called with, as far as it is in effect. */
+  fromOutside(): [string, string][] {
+    return [...this.#user]
+  }
+
   /** All variables, sorted by name. */
   all(): Map<string, string> {
     return new Map([...this.#internal, ...this.#user].sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -4,13 +4,17 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { daemonPid } from './daemon-process.ts'
 
 /** A daemon of its own process, as a user starts it. Disposing stops it and fails if it had ended by itself or logged a failure outside any call. */
 export interface Daemon extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, without a slash at the end. */
   readonly url: string
   readonly port: number
+  /** Of the daemon itself at the moment (`daemonPid`). */
   readonly pid: number
+  /** Of what the launcher has become: the keeper, or the daemon where there is none. To kill it kills both. */
+  readonly launched: number
   /** What it wrote so far; log lines go to stdout. */
   stdout(): string
   stderr(): string
@@ -29,6 +33,8 @@ export interface DaemonOptions {
   readonly port?: number
   /** The words of the command line before the daemon's flags; default: `scripts/envd`. */
   readonly launch?: readonly [string, ...string[]]
+  /** The test ends the daemon itself, and the keeper starts it again; in all other tests that is a crash. */
+  readonly restarts?: boolean
   /** Uid to run the daemon as; default: who runs the test. */
   readonly uid?: number
 }
@@ -74,7 +80,10 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   return {
     url,
     port: Number(new URL(url).port),
-    pid: child.pid ?? 0,
+    get pid() {
+      return daemonPid(child.pid ?? 0)
+    },
+    launched: child.pid ?? 0,
     stdout: () => output.stdout,
     stderr: () => output.stderr,
     ended,
@@ -82,7 +91,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     async [Symbol.asyncDispose]() {
       const crashed = !asked && (child.exitCode !== null || child.signalCode !== null)
       const code = await stop()
-      const surprised = output.stdout.includes('unexpected failure outside any call')
+      const restarted = output.stdout.includes('started again after an unexpected end')
+      const surprised =
+        output.stdout.includes('unexpected failure outside any call') || (restarted && options.restarts !== true)
       if (crashed || surprised || code !== 0)
         throw new Error(`the daemon ended with ${code}\n${output.stdout}\n${output.stderr}`)
     },

@@ -16,6 +16,7 @@ import { type AccessToken, createAccessToken } from '../../src/init/access-token
 import type { HostSetup } from '../../src/init/application.ts'
 import { createClock } from '../../src/init/clock.ts'
 import { createInitialization, type FrozenWorkload, type Initialization } from '../../src/init/initialization.ts'
+import { NO_PROGRESS } from '../../src/init/kept-state.ts'
 import { type Mmds, NO_MMDS } from '../../src/init/mmds/mmds.ts'
 import { createCallCounts } from '../../src/metrics/calls.ts'
 import { MACHINE, type Sources } from '../../src/metrics/hierarchy.ts'
@@ -99,6 +100,8 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     host: options.host ?? NO_HOST,
     frozen: options.frozen ?? NOT_FROZEN,
     cpus: options.cpus ?? NO_CPUS,
+    progress: NO_PROGRESS,
+    onApplied: () => {},
     log,
   })
   const sampler = new Sampler({

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { TestContext } from 'vitest'
 import { type CgroupRoot, makeCgroupRoot } from '../_util/cgroup.ts'
+import { daemonPid } from '../_util/daemon-process.ts'
 import { makeLoopDisk, needsLoopDisks } from '../_util/loop-disk.ts'
 import { needsCgroups } from '../_util/namespace.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
@@ -96,7 +97,7 @@ export async function makeMachine(context: TestContext): Promise<Machine> {
   return {
     url: `http://${GUEST}:49983`,
     get pid() {
-      return daemon?.pid ?? 0
+      return daemonPid(daemon?.pid ?? 0)
     },
     mmds,
     collector,
@@ -117,8 +118,8 @@ export async function makeMachine(context: TestContext): Promise<Machine> {
       if (ending?.exitCode === null && ending.signalCode === null) await once(ending, 'close')
       await disk.thaw()
     },
-    pause: () => void daemon?.kill('SIGSTOP'),
-    resume: () => void daemon?.kill('SIGCONT'),
+    pause: () => signalBoth(daemon, 'SIGSTOP'),
+    resume: () => signalBoth(daemon, 'SIGCONT'),
     log: () => readFile(logFile, 'utf8'),
     takesWrites: () => takesWrites(join(disk.path, 'probe')),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -149,10 +150,16 @@ async function makeNetwork(undo: AsyncDisposableStack): Promise<string> {
   return `/run/netns/${name}`
 }
 
+function signalBoth(launched: ChildProcess | undefined, signal: NodeJS.Signals): void {
+  const pid = launched?.pid
+  if (pid === undefined) return
+  for (const each of new Set([pid, daemonPid(pid)])) process.kill(each, signal)
+}
+
 async function stopped(daemon: ChildProcess, logFile: string): Promise<void> {
   if (daemon.exitCode === null && daemon.signalCode === null) {
     const ended = once(daemon, 'close')
-    daemon.kill('SIGCONT')
+    signalBoth(daemon, 'SIGCONT')
     daemon.kill('SIGTERM')
     await ended
   }

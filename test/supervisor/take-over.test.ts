@@ -59,7 +59,7 @@ async function crash(daemon: Daemon, dir: string): Promise<void> {
   const record = join(dir, 'run', 'start.service.json')
   const [pid] = (await started(dir)).slice(-1)
   await expect.poll(() => readFile(record, 'utf8').catch(() => '')).toContain(`"leader":{"pid":${pid},`)
-  process.kill(daemon.pid, 'SIGKILL')
+  process.kill(daemon.launched, 'SIGKILL')
   await daemon.ended
 }
 

@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import { errnoOf } from '../../errors.ts'
 
 /** Where to listen. */
@@ -33,6 +33,18 @@ export async function bind(endpoint: Endpoint, accept: (socket: Socket) => void)
   }
 }
 
+/** Servers on sockets that listen already, which they own from now on: those of an earlier daemon. */
+export async function bindAgain(sockets: readonly number[], accept: (socket: Socket) => void): Promise<Server[]> {
+  return Promise.all(sockets.map((fd) => listenOn({ fd, backlog: BACKLOG }, accept)))
+}
+
+/** The descriptor of a listening server, which keeps owning it. */
+export function listeningDescriptor(server: Server): number | undefined {
+  // The field is missing in the types of Node.
+  const { _handle: handle } = server as Server & { readonly _handle?: { readonly fd: number } | null }
+  return handle && handle.fd >= 0 ? handle.fd : undefined
+}
+
 /** The port that a listening server has. */
 export function portOf(server: Server): number {
   const address = server.address()
@@ -54,6 +66,10 @@ async function bindLoopback(port: number, accept: (socket: Socket) => void): Pro
 }
 
 function listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Server> {
+  return listenOn({ host, port, backlog: BACKLOG }, accept)
+}
+
+function listenOn(where: ListenOptions & { readonly fd?: number }, accept: (socket: Socket) => void): Promise<Server> {
   const server = createServer({
     // As Node's own HTTP server has it, which ends a connection whose client closes its side.
     allowHalfOpen: true,
@@ -64,7 +80,7 @@ function listen(host: string, port: number, accept: (socket: Socket) => void): P
   server.on('connection', accept)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host, port, backlog: BACKLOG }, () => {
+    server.listen(where, () => {
       server.off('error', reject)
       resolve(server)
     })

@@ -5,7 +5,7 @@ import { errnoOf } from '../../errors.ts'
 import type { AccessToken } from '../../init/access-token.ts'
 import type { Log } from '../../log.ts'
 import { noFileLimit } from '../../native/index.ts'
-import { bind, type Endpoint, portOf } from './bind.ts'
+import { bind, bindAgain, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
 import { createConnections } from './connections.ts'
 import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
@@ -18,8 +18,13 @@ export interface Listener {
   serverFactory(handler: RequestListener): HttpServer
   /** This request has shown the access token: its connection is kept for longer, and may have more calls given up. */
   showedToken(request: IncomingMessage | Http2ServerRequest): void
-  /** Starts accepting connections; resolves with the port. `serverFactory` must have been called. Rejects as `bind` does. */
-  listen(endpoint: Endpoint): Promise<number>
+  /**
+   * Starts accepting connections; resolves with the port. `serverFactory` must have been called. Rejects as `bind` does.
+   * @param sockets listening already, to be taken over in the place of new ones.
+   */
+  listen(endpoint: Endpoint, sockets?: readonly number[]): Promise<number>
+  /** The descriptors that are listened on, which stay the listener's. */
+  readonly descriptors: readonly number[]
   /** Connections that are open now, whatever they do. */
   readonly openConnections: number
   /** Those connections. */
@@ -107,8 +112,7 @@ function firstOf(servers: readonly Server[], log: Log): Server {
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
   const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit() } = options
-  const tokenIsSet = () => token.isSet
-  const table = createConnections({ limit, tokenIsSet, onFull: warnWhenFull(log) })
+  const table = createConnections({ limit, tokenIsSet: () => token.isSet, onFull: warnWhenFull(log) })
   const connections = new Set<Socket>()
   const undecided = new Set<Socket>()
   let servers: Server[] = []
@@ -144,9 +148,12 @@ export function createListener(options: ListenerOptions): Listener {
       protocols = { http1, http2: createHttp2(how) }
       return http1.server
     },
-    listen: async (endpoint) => {
-      servers = await bind(endpoint, accept)
+    listen: async (endpoint, sockets = []) => {
+      servers = sockets.length > 0 ? await bindAgain(sockets, accept) : await bind(endpoint, accept)
       return portOf(firstOf(servers, log))
+    },
+    get descriptors() {
+      return servers.flatMap((server) => listeningDescriptor(server) ?? [])
     },
     showedToken: (request) => table.showedToken('stream' in request ? request.stream : request.socket),
     connections,

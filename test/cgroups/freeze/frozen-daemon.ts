@@ -4,6 +4,7 @@ import { chmod, cp, mkdir, readdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, type TestContext } from 'vitest'
+import { daemonPid } from '../../_util/daemon-process.ts'
 import { type LoopDisk, makeLoopDisk, needsLoopDisks } from '../../_util/loop-disk.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 
@@ -57,7 +58,7 @@ export async function startFrozenDaemon(context: TestContext): Promise<FrozenDae
   const owned = undo.move()
   return {
     url,
-    pid: child.pid ?? 0,
+    pid: daemonPid(child.pid ?? 0),
     root: disk.path,
     log,
     freeze: disk.freeze,

@@ -19,7 +19,7 @@ test('B60 H12 a daemon that is killed while its disk is frozen starts again, ans
     startDaemon({ launch: ['chroot', disk.path, launcher], args: ['-run-dir', '/run/e2b', '-verbose'] })
   const first = await start()
   expect((await sendWhole(`${first.url}/fsfreeze`, { method: 'POST' })).status).toBe(204)
-  process.kill(first.pid, 'SIGKILL')
+  process.kill(first.launched, 'SIGKILL')
   await first.ended
   expect(await takesWrites(join(disk.path, 'probe'))).toBe(false)
 

@@ -93,7 +93,7 @@ describe('an upload over a file', () => {
     client.write(head(path, 'content-length: 100000000'))
     await new Promise((resolve) => client.socket.write(content(5_000_000), resolve))
     await expect.poll(() => openFiles(dir.path, daemon.pid)).toHaveLength(2)
-    process.kill(daemon.pid, 'SIGKILL')
+    process.kill(daemon.launched, 'SIGKILL')
     await daemon.ended
     expect(await readFile(path, 'utf8')).toBe(OLD)
     expect(await readdir(dir.path)).toEqual(['f'])

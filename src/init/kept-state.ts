@@ -1,0 +1,108 @@
+import type { Defaults } from '../users/defaults.ts'
+import type { AccessToken } from './access-token.ts'
+
+/** What of `POST /init` is known beside token and defaults. */
+export interface InitProgress {
+  /** A call has succeeded. */
+  readonly initialized: boolean
+  /** The newest timestamp that was applied, in nanoseconds (contract F11). */
+  readonly newest: bigint
+  /** A request has named the default user. */
+  readonly userNamed: boolean
+}
+
+/** Of a daemon that nothing was applied to. */
+export const NO_PROGRESS: InitProgress = { initialized: false, newest: 0n, userNamed: false }
+
+/** The state of a sandbox that the next daemon goes on with: JSON with the token, for nobody but the daemon's own user. */
+interface StateText {
+  /** What is to be kept at the moment. */
+  text(): string
+  /** A call of `/init` was applied, whole or in part. */
+  applied(progress: InitProgress): void
+}
+
+/** A state of another version is not understood. */
+const VERSION = 1
+
+interface Parts {
+  readonly token: AccessToken
+  readonly defaults: Defaults
+}
+
+/** Makes what writes the state; it begins with what was restored. */
+export function createStateText({ token, defaults }: Parts, restored: InitProgress): StateText {
+  let progress = restored
+  return {
+    text: () =>
+      JSON.stringify({
+        version: VERSION,
+        token: token.withToken((text) => text) ?? null,
+        user: defaults.user,
+        workdir: defaults.workdir ?? null,
+        env: defaults.env.fromOutside(),
+        progress: { ...progress, newest: String(progress.newest) },
+      }),
+    applied: (now) => {
+      progress = now
+    },
+  }
+}
+
+/** Sets token and defaults as the text says. Undefined, with nothing set: it is not understood. */
+export function restoreState(text: string, { token, defaults }: Parts): InitProgress | undefined {
+  const state = parse(text)
+  if (state === undefined) return undefined
+  if (state.token === null) token.clear()
+  else token.set(state.token)
+  defaults.user = state.user
+  defaults.workdir = state.workdir ?? undefined
+  defaults.env.replaceUser(state.env)
+  return { ...state.progress, newest: BigInt(state.progress.newest) }
+}
+
+interface State {
+  readonly token: string | null
+  readonly user: string
+  readonly workdir: string | null
+  readonly env: [string, string][]
+  readonly progress: { readonly initialized: boolean; readonly newest: string; readonly userNamed: boolean }
+}
+
+function parse(text: string): State | undefined {
+  try {
+    const state: unknown = JSON.parse(text)
+    return isState(state) ? state : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isState(value: unknown): value is State {
+  if (!isObject(value) || value['version'] !== VERSION) return false
+  const { token, user, workdir, env, progress } = value
+  if (typeof user !== 'string' || !isTextOrNull(workdir) || !(token === null || isText(token))) return false
+  return Array.isArray(env) && env.every(isPair) && isProgress(progress)
+}
+
+function isProgress(value: unknown): boolean {
+  if (!isObject(value) || typeof value['newest'] !== 'string') return false
+  const { initialized, newest, userNamed } = value
+  return typeof initialized === 'boolean' && typeof userNamed === 'boolean' && /^-?\d+$/.test(newest)
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function isTextOrNull(value: unknown): boolean {
+  return value === null || typeof value === 'string'
+}
+
+function isPair(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string')
+}

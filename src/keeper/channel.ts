@@ -1,0 +1,109 @@
+import { close, duplicate, type Poll, poll } from '../native/index.ts'
+import { receivePacket, sendPacket } from '../native/packets.ts'
+import { decode, encode, MESSAGE_BYTES, type Message } from './protocol.ts'
+
+/** A message with the descriptors that travel beside it. */
+interface Received {
+  readonly message: Message
+  /** The receiver's to close. */
+  readonly descriptors: number[]
+}
+
+interface Waiting {
+  readonly bytes: Buffer
+  /** Of its own, so that the sender may close its ones. */
+  readonly descriptors: number[]
+}
+
+const EAGAIN = -11
+
+/** Messages that wait for a keeper that takes none; it takes them at once, unless somebody has stopped it. */
+const MAX_WAITING = 4096
+
+/** The daemon's end of the socket pair. Owns the descriptor. */
+export class Channel {
+  readonly #fd: number
+  readonly #readable: Poll
+  readonly #writable: Poll
+  readonly #writableFd: number
+  readonly #waiting: Waiting[] = []
+  readonly #onMessage: (received: Received) => void
+  readonly #onLost: (why: string) => void
+  readonly #buffer = Buffer.alloc(MESSAGE_BYTES)
+  #open = true
+
+  /** @param onLost called once, when the channel has closed by itself; nothing is sent or received any more. */
+  constructor(fd: number, onMessage: (received: Received) => void, onLost: (why: string) => void) {
+    this.#fd = fd
+    this.#onMessage = onMessage
+    this.#onLost = onLost
+    this.#readable = poll(fd, false, () => this.#receiveAll())
+    this.#writableFd = duplicate(fd)
+    this.#writable = poll(this.#writableFd, true, () => this.#flush())
+    this.#readable.start()
+  }
+
+  /** Sends after what waits already; the descriptors stay the caller's, who may close them at once. */
+  send(message: Message, descriptors: readonly number[] = []): void {
+    if (!this.#open) return
+    const bytes = encode(message)
+    if (this.#waiting.length === 0) {
+      const result = sendPacket(this.#fd, bytes, descriptors)
+      if (result >= 0) return
+      if (result !== EAGAIN) {
+        this.#lose(`sendmsg: errno ${-result}`)
+        return
+      }
+    }
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#lose('it takes no messages')
+      return
+    }
+    this.#waiting.push({ bytes, descriptors: descriptors.map((fd) => duplicate(fd)) })
+    this.#writable.start()
+  }
+
+  /** Idempotent. What waits is not sent. */
+  close(): void {
+    if (!this.#open) return
+    this.#open = false
+    this.#readable.close()
+    this.#writable.close()
+    close(this.#fd)
+    close(this.#writableFd)
+    for (const { descriptors } of this.#waiting.splice(0)) for (const fd of descriptors) close(fd)
+  }
+
+  #lose(why: string): void {
+    this.close()
+    this.#onLost(why)
+  }
+
+  #flush(): void {
+    for (let next = this.#waiting[0]; next !== undefined && this.#open; next = this.#waiting[0]) {
+      const result = sendPacket(this.#fd, next.bytes, next.descriptors)
+      if (result === EAGAIN) return
+      if (result < 0) {
+        this.#lose(`sendmsg: errno ${-result}`)
+        return
+      }
+      this.#waiting.shift()
+      for (const fd of next.descriptors) close(fd)
+    }
+    if (this.#open) this.#writable.stop()
+  }
+
+  #receiveAll(): void {
+    while (this.#open) {
+      const [length, descriptors] = receivePacket(this.#fd, this.#buffer, 0, MESSAGE_BYTES)
+      if (length === EAGAIN) return
+      if (length <= 0) {
+        this.#lose('it has closed the channel')
+        return
+      }
+      const message = decode(this.#buffer, length)
+      if (message !== undefined) this.#onMessage({ message, descriptors })
+      else for (const fd of descriptors) close(fd)
+    }
+  }
+}

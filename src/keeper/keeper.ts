@@ -1,0 +1,152 @@
+import type { Log } from '../log.ts'
+import { close } from '../native/index.ts'
+import { socketPeer } from '../native/packets.ts'
+import { Channel } from './channel.ts'
+import { Keys } from './keys.ts'
+import { DROP, END, EXITED, LEAVE, type Message, PUT, REFUSED, TAKE, UP } from './protocol.ts'
+
+/** What an earlier daemon has deposited under one key. */
+interface Deposit {
+  readonly key: number
+  /** The process that it belongs to; 0: none. */
+  readonly pid: number
+  /** How that ended, as waitpid(2) has it; undefined: it runs. */
+  readonly status: number | undefined
+  /** Whoever takes the deposit closes them. The keeper has its own until the key is dropped. */
+  readonly descriptors: readonly number[]
+}
+
+/** All that earlier daemons have left. */
+export interface Taken {
+  readonly deposits: readonly Deposit[]
+  /** Starts of a daemon by this keeper, with the present one. */
+  readonly starts: number
+  /** Daemons in a row before this one that ended before they listened. */
+  readonly failures: number
+  /** How the last one ended, as waitpid(2) has it. */
+  readonly lastStatus: number
+}
+
+/** The parent process that keeps descriptors for the next daemon, should this one end unexpectedly (`src/keeper/keeper.c`). Nothing rejects. */
+export interface Keeper {
+  /** There is one. If not, nothing is kept and every call does nothing. */
+  readonly present: boolean
+  /** It is process 1, whose end is the end of every process. */
+  readonly isInit: boolean
+  /** To be called once, before anything is put. */
+  take(): Promise<Taken>
+  /** A key that nothing is kept under; undefined: all are taken, or there is no keeper. It is taken until it is dropped. */
+  freeKey(): number | undefined
+  /**
+   * Keeps at most 8 descriptors under a key in the place of those that are there. The caller's own stay the caller's.
+   * @param pid the process that they belong to; the keeper notes how it ends, if its parent does not tell. 0: none.
+   */
+  put(key: number, pid: number, descriptors: readonly number[]): void
+  /** Keeps nothing under that key any more. */
+  drop(key: number): void
+  /** How a child of this daemon has ended, as waitpid(2) has it; to be called before it is reaped. */
+  exited(key: number, status: number): void
+  /** Calls back when a process that an earlier daemon started has ended: its parent is the keeper. */
+  onExited(key: number, use: (status: number) => void): void
+  /** The daemon listens. From now on it is started again whatever ends it. */
+  up(): void
+  /** The daemon will end, and is not to be started again. */
+  leave(): void
+  /** Stops listening to the keeper. Idempotent. */
+  close(): void
+}
+
+const nothing: Taken = { deposits: [], starts: 1, failures: 0, lastStatus: 0 }
+
+/** Where there is none. */
+const NO_KEEPER: Keeper = {
+  present: false,
+  isInit: false,
+  take: async () => nothing,
+  freeKey: () => undefined,
+  put: () => {},
+  drop: () => {},
+  exited: () => {},
+  onExited: () => {},
+  up: () => {},
+  leave: () => {},
+  close: () => {},
+}
+
+/** The key of what belongs to the daemon itself, not to one process. */
+export const DAEMON_KEY = 0
+
+/**
+ * The keeper at the other end of a descriptor that this process was started with; none if that is not a socket of its parent.
+ * @param descriptor undefined: there is none.
+ */
+export function openKeeper(descriptor: number | undefined, log: Log): Keeper {
+  if (descriptor === undefined || socketPeer(descriptor) !== process.ppid) return NO_KEEPER
+  return keeperAt(descriptor, log)
+}
+
+/** Sorts what the keeper sends. */
+class Inbox {
+  readonly exits = new Map<number, (status: number) => void>()
+  readonly taken = Promise.withResolvers<Taken>()
+  readonly #deposits: Deposit[] = []
+  readonly #keys: Keys
+  readonly #log: Log
+
+  constructor(keys: Keys, log: Log) {
+    this.#keys = keys
+    this.#log = log
+  }
+
+  handle({ type, key, pid, status, value }: Message, descriptors: readonly number[]): void {
+    if (type === PUT) {
+      this.#keys.use(key)
+      this.#deposits.push({ key, pid, status: value === 1 ? status : undefined, descriptors })
+      return
+    }
+    for (const fd of descriptors) close(fd)
+    if (type === EXITED) this.exits.get(key)?.(status)
+    else if (type === REFUSED) this.#log.warn({ key, errno: status }, 'the keeper refuses to keep descriptors')
+    else if (type === END)
+      this.taken.resolve({ deposits: this.#deposits.splice(0), starts: key, failures: pid, lastStatus: status })
+  }
+
+  lost(reason: string): void {
+    this.#log.error({ reason }, 'the keeper is lost: nothing survives an unexpected end of the daemon')
+    this.taken.resolve(nothing)
+  }
+}
+
+function keeperAt(descriptor: number, log: Log): Keeper {
+  const keys = new Keys([DAEMON_KEY])
+  const inbox = new Inbox(keys, log)
+  const channel = new Channel(
+    descriptor,
+    ({ message, descriptors }) => inbox.handle(message, descriptors),
+    (reason) => inbox.lost(reason),
+  )
+  const send = (type: number, fields: Partial<Message> = {}, descriptors: readonly number[] = []) =>
+    channel.send({ type, pid: 0, key: 0, status: 0, value: 0, ...fields }, descriptors)
+  return {
+    present: true,
+    isInit: process.ppid === 1,
+    take: () => {
+      send(TAKE)
+      return inbox.taken.promise
+    },
+    freeKey: () => keys.useFree(),
+    put: (key, pid, descriptors) => send(PUT, { key, pid }, descriptors),
+    drop: (key) => {
+      send(DROP, { key })
+      inbox.exits.delete(key)
+      if (key !== DAEMON_KEY) keys.release(key)
+    },
+    exited: (key, status) => send(EXITED, { key, status }),
+    onExited: (key, use) => {
+      inbox.exits.set(key, use)
+    },
+    up: () => send(UP),
+    leave: () => send(LEAVE),
+    close: () => channel.close(),
+  }
+}

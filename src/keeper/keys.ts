@@ -1,0 +1,31 @@
+import { MAX_KEYS } from './protocol.ts'
+
+/** The keys of deposits that are in use. */
+export class Keys {
+  readonly #used: Set<number>
+  #lowest = 0
+
+  /** @param reserved keys that are never free. */
+  constructor(reserved: Iterable<number>) {
+    this.#used = new Set(reserved)
+  }
+
+  /** Takes that key. */
+  use(key: number): void {
+    this.#used.add(key)
+  }
+
+  /** Takes the lowest that is free; undefined: none is. */
+  useFree(): number | undefined {
+    while (this.#used.has(this.#lowest)) this.#lowest++
+    if (this.#lowest >= MAX_KEYS) return undefined
+    this.#used.add(this.#lowest)
+    return this.#lowest
+  }
+
+  /** Gives that key back. */
+  release(key: number): void {
+    this.#used.delete(key)
+    this.#lowest = Math.min(this.#lowest, key)
+  }
+}

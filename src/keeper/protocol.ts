@@ -1,0 +1,47 @@
+/** One message between daemon and keeper; `src/keeper/protocol.h` says the same. */
+export interface Message {
+  readonly type: number
+  readonly pid: number
+  readonly key: number
+  readonly status: number
+  readonly value: number
+}
+
+/** Types of messages. */
+export const PUT = 1
+export const DROP = 2
+export const EXITED = 3
+export const TAKE = 4
+export const UP = 5
+export const LEAVE = 6
+export const END = 7
+export const REFUSED = 8
+
+/** Size of `struct keeper_message`. */
+export const MESSAGE_BYTES = 24
+
+/** Keys are below that. */
+export const MAX_KEYS = 65_536
+
+/** The message in the byte order of the machines that the daemon runs on, all of which are little-endian. */
+export function encode({ type, pid, key, status, value }: Message): Buffer {
+  const bytes = Buffer.alloc(MESSAGE_BYTES)
+  bytes.writeUInt32LE(type, 0)
+  bytes.writeInt32LE(pid, 4)
+  bytes.writeUInt32LE(key, 8)
+  bytes.writeInt32LE(status, 16)
+  bytes.writeUInt32LE(value, 20)
+  return bytes
+}
+
+/** Undefined: it is no whole message. */
+export function decode(bytes: Buffer, length: number): Message | undefined {
+  if (length !== MESSAGE_BYTES) return undefined
+  return {
+    type: bytes.readUInt32LE(0),
+    pid: bytes.readInt32LE(4),
+    key: bytes.readUInt32LE(8),
+    status: bytes.readInt32LE(16),
+    value: bytes.readUInt32LE(20),
+  }
+}

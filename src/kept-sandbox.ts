@@ -1,0 +1,98 @@
+import { fstatSync, readSync } from 'node:fs'
+import type { Endpoint } from './http/server/bind.ts'
+import type { AccessToken } from './init/access-token.ts'
+import { createStateText, type InitProgress, NO_PROGRESS, restoreState } from './init/kept-state.ts'
+import { DAEMON_KEY, type Keeper, type Taken } from './keeper/keeper.ts'
+import { errorFields } from './lib/error-fields.ts'
+import type { Log } from './log.ts'
+import { close } from './native/index.ts'
+import { sealedMemory } from './native/packets.ts'
+import { randomUuid } from './native/random.ts'
+import type { Defaults } from './users/defaults.ts'
+
+/** What of a sandbox outlives a daemon that ends unexpectedly: its state and its listening sockets. */
+export interface KeptSandbox {
+  /** Listening sockets of the daemon before this one, for the same endpoint; the caller's. Empty: there are none. */
+  readonly sockets: readonly number[]
+  /** What `/init` had come to. */
+  readonly progress: InitProgress
+  /** From now on the state is kept, with these sockets, which stay the caller's. */
+  begin(sockets: () => readonly number[]): void
+  /** To be called after each request of `/init`, before it is answered. */
+  applied(progress: InitProgress): void
+  /** The sockets are about to be closed, and nothing is to be kept any more. */
+  end(): void
+}
+
+interface Parts {
+  readonly keeper: Keeper
+  readonly taken: Taken
+  /** What is listened on. */
+  readonly endpoint: Endpoint
+  readonly token: AccessToken
+  readonly defaults: Defaults
+  readonly log: Log
+}
+
+/**
+ * Restores token and defaults from what an earlier daemon has deposited. A state that cannot be understood locks the sandbox with a token that nobody
+ * knows: until the host's word allows another one in `/init`, nobody but it may call.
+ */
+export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }: Parts): KeptSandbox {
+  const wanted = `${endpoint.port} ${endpoint.address}`
+  const found = takeDeposit(taken, wanted)
+  const restored = found === undefined ? NO_PROGRESS : restoreState(found.state, { token, defaults })
+  const progress = restored ?? NO_PROGRESS
+  if (restored === undefined) {
+    log.error({}, 'the state of the daemon before this one cannot be understood: every call is refused until /init')
+    token.set(randomUuid())
+  }
+  const state = createStateText({ token, defaults }, progress)
+  let listening: (() => readonly number[]) | undefined
+  const keep = () => {
+    if (listening === undefined || !keeper.present) return
+    try {
+      const memory = sealedMemory(Buffer.from(`${wanted}\n${state.text()}`))
+      keeper.put(DAEMON_KEY, 0, [memory, ...listening()])
+      close(memory)
+    } catch (error) {
+      log.error({ ...errorFields(error) }, 'the state cannot be kept: the daemon will not be started again')
+      keeper.leave()
+    }
+  }
+  return {
+    sockets: found?.sockets ?? [],
+    progress,
+    begin: (sockets) => {
+      listening = sockets
+      keep()
+    },
+    applied: (now) => {
+      state.applied(now)
+      keep()
+    },
+    end: () => {
+      listening = undefined
+      keeper.drop(DAEMON_KEY)
+    },
+  }
+}
+
+function takeDeposit({ deposits }: Taken, wanted: string) {
+  const deposit = deposits.find(({ key }) => key === DAEMON_KEY)
+  const [memory, ...sockets] = deposit?.descriptors ?? []
+  if (memory === undefined) return undefined
+  const text = contentOf(memory)
+  close(memory)
+  const end = text.indexOf('\n')
+  const same = text.slice(0, end) === wanted
+  // Of another endpoint: the configuration has changed meanwhile.
+  if (!same) for (const socket of sockets) close(socket)
+  return { state: text.slice(end + 1), sockets: same ? sockets : [] }
+}
+
+function contentOf(memory: number): string {
+  const bytes = Buffer.alloc(fstatSync(memory).size)
+  const length = readSync(memory, bytes, 0, bytes.length, 0)
+  return bytes.toString('utf8', 0, length)
+}
