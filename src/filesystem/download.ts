@@ -1,4 +1,4 @@
-import { constants, type Stats } from 'node:fs'
+import { type BigIntStats, constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
@@ -6,12 +6,15 @@ import { SNIFF_BYTES } from '../lib/sniff-content-type.ts'
 import { unpackStatus } from '../native/entries.ts'
 import { type Actor, openToRead, readStatus } from '../native/files.ts'
 import { close } from '../native/index.ts'
+import { settledVersion } from './entity-tag.ts'
 import { isKind } from './entry.ts'
 import { failure, fileErrno } from './failure.ts'
 import { permitted } from './file-user.ts'
 
 /** Files below this are read whole on opening: most of them, and all of the kernel's, whose size cannot be trusted. */
 const WHOLE_BYTES = 64 * 1024
+
+const NS = 1_000_000_000n
 
 /** O_NONBLOCK: opening a FIFO must not stop the thread (contract B27). */
 const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
@@ -25,6 +28,8 @@ export interface Download {
   readonly size: number | undefined
   /** Seconds since 1970. */
   readonly modified: number
+  /** Its entity tag, as it was before `head` was read; undefined where the size is. */
+  readonly tag: string | undefined
   /** The first bytes, enough to detect the type; all of them if `size` is not larger. */
   readonly head: Buffer
   /** read(2) at a position, or, for null, from where the last such read stopped, at first behind `head`. 0: the end. */
@@ -84,10 +89,14 @@ export async function openDownload(path: string, actor: Actor, hold?: Hold): Pro
     throw new AppError('internal', `error opening file '${path}': ${failure('open', path, error)}`, { cause: error })
   })
   try {
-    const stats = await handle.stat()
-    checkReadable(stats.mode, stats.rdev, path)
-    const { head, ended } = await readHead(handle, stats.size, hold)
-    return toDownload(handle, { head, size: sizeOf(stats, head, ended), modified: Math.floor(stats.mtimeMs / 1000) })
+    // Before anything is read: what is written later is at worst new content with an old tag, which is refused and read again.
+    const { stats, tag } = await settledVersion(() => handle.stat({ bigint: true }))
+    checkReadable(Number(stats.mode), Number(stats.rdev), path)
+    const { head, ended } = await readHead(handle, Number(stats.size), hold)
+    const size = sizeOf(stats, head, ended)
+    // Files of the kernel that claim to have 0 or 4096 bytes have times that say nothing.
+    const known = stats.isFile() && size === Number(stats.size)
+    return toDownload(handle, { head, size, modified: secondsOf(stats.mtimeNs), tag: known ? tag : undefined })
   } catch (error) {
     await handle.close()
     if (error instanceof AppError) throw error
@@ -113,12 +122,16 @@ async function readHead(handle: FileHandle, size: number, hold?: Hold): Promise<
   return { head, ended }
 }
 
-function sizeOf(stats: Stats, head: Buffer, ended: boolean): number | undefined {
+function sizeOf(stats: BigIntStats, head: Buffer, ended: boolean): number | undefined {
   if (ended) return head.length
-  return stats.size > head.length ? stats.size : undefined
+  return stats.size > head.length ? Number(stats.size) : undefined
 }
 
-function toDownload(handle: FileHandle, facts: Pick<Download, 'head' | 'size' | 'modified'>): Download {
+function secondsOf(nanoseconds: bigint): number {
+  return Number((nanoseconds - (((nanoseconds % NS) + NS) % NS)) / NS)
+}
+
+function toDownload(handle: FileHandle, facts: Pick<Download, 'head' | 'size' | 'modified' | 'tag'>): Download {
   let closing: Promise<void> | undefined
   return {
     ...facts,

@@ -3,7 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 const METHODS = new Set(['HEAD', 'GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 /** Response headers that scripts of other origins may read (contract A30). */
-const EXPOSED = 'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Location, Cache-Control, X-Content-Type-Options'
+const EXPOSED =
+  'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Location, Cache-Control, X-Content-Type-Options, ETag'
 
 /** Seconds that a browser may keep a preflight's answer: the most that any of them honours. */
 const MAX_AGE = '7200'

@@ -13,7 +13,7 @@ import type { Log } from '../../log.ts'
 import { takeOver } from '../server/take-over.ts'
 import { acceptsIdentity, chooseEncoding } from './accept-encoding.ts'
 import { COMPRESSOR_BYTES, type Compression, type Compressors } from './compressors.ts'
-import { judgeConditions, rangeHolds } from './conditions.ts'
+import { compressedTag, judgeConditions, rangeHolds } from './conditions.ts'
 import { inlineDisposition } from './content-disposition.ts'
 import { multipartRanges } from './multipart-ranges.ts'
 import { contentRange, parseRange } from './range.ts'
@@ -69,26 +69,28 @@ async function answer(request: FastifyRequest, reply: FastifyReply, file: FileTo
   const download = await openDownload(file.path, file.user, file.hold)
   reply.header('content-disposition', inlineDisposition(baseName(file.path))).header('vary', 'Accept-Encoding')
   const body = wholeBody(download, file)
+  const condition = judgeConditions(headers, download)
   // Clients know an empty file by `Content-Length: 0`, which a compressed one does not have.
   const compression = encoding === 'identity' || download.size === 0 ? undefined : encoding
-  const compressor = compression && takeCompressor(compression, file)
-  if (compressor !== undefined) {
+  const compressor = condition === 'proceed' && compression ? takeCompressor(compression, file) : undefined
+  if (compression !== undefined && compressor !== undefined) {
+    if (download.tag !== undefined) reply.header('etag', compressedTag(download.tag, compression))
     reply.header('content-type', byName ?? 'application/octet-stream').header('content-encoding', compression)
     return sendCompressed(reply, body, compressor)
   }
-  if (compression !== undefined && !acceptsIdentity(headers['accept-encoding'])) {
+  if (compression !== undefined && condition === 'proceed' && !acceptsIdentity(headers['accept-encoding'])) {
     await download.close()
     throw new AppError('budget_spent', 'all compressors are busy; try again, or accept identity')
   }
   const type = byName ?? sniffContentType(download.head)
   if (download.modified > 0 && download.modified <= LAST_HTTP_SECOND)
     reply.header('last-modified', new Date(download.modified * 1000).toUTCString())
-  const condition = judgeConditions(headers, download.modified)
+  if (download.tag !== undefined) reply.header('etag', download.tag)
   if (condition !== 'proceed') {
     await finish(body)
     return reply.code(condition === 'failed' ? 412 : 304).send()
   }
-  const range = rangeHolds(headers, download.modified) ? headers.range : undefined
+  const range = rangeHolds(headers, download) ? headers.range : undefined
   return sendIdentity(reply, { body, type, range })
 }
 
@@ -141,7 +143,7 @@ async function sendIdentity(
 }
 
 function refuseRange(reply: FastifyReply, size: number | undefined): FastifyReply {
-  reply.removeHeader('last-modified')
+  reply.removeHeader('last-modified').removeHeader('etag')
   if (size !== undefined) reply.header('content-range', `bytes */${size}`)
   return reply
     .code(416)

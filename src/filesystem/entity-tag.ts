@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** What tells one state of a file from every other one, as `BigIntStats` names it. */
+export interface FileVersion {
+  readonly ino: bigint
+  /** Bytes. */
+  readonly size: bigint
+  readonly mtimeNs: bigint
+  readonly ctimeNs: bigint
+}
+
+/** The kernel's clock for times of files moves in steps of 10 ms at worst (time(7), jiffies at HZ=100). */
+const CLOCK_STEP_MS = 10
+
+/**
+ * The entity tag of a regular file (RFC 9110 8.8.3), with its quotes. It changes with every write, and with changes of mode, owner,
+ * attributes, name or links. The device is left out: numbers of devices change with every mount.
+ */
+export function entityTagOf({ ino, size, mtimeNs, ctimeNs }: FileVersion): string {
+  return `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`
+}
+
+/**
+ * Looks at a file until no later write can leave the same version: two writes within one step of the kernel's clock carry the same time.
+ * A time of modification that differs from that of the change was set, and a write sets another one. Looks again once, after 11 ms at most.
+ * @returns the version, and its tag, which is a weak one if the file is written all the time.
+ */
+export async function settledVersion<Stats extends FileVersion>(
+  look: () => Promise<Stats>,
+): Promise<{ readonly stats: Stats; readonly tag: string }> {
+  const first = await look()
+  const wait = msToSettle(first)
+  if (wait === 0) return { stats: first, tag: entityTagOf(first) }
+  await sleep(wait)
+  const stats = await look()
+  return { stats, tag: msToSettle(stats) === 0 ? entityTagOf(stats) : `W/${entityTagOf(stats)}` }
+}
+
+function msToSettle({ mtimeNs, ctimeNs }: FileVersion): number {
+  const age = Date.now() - Number(ctimeNs / 1_000_000n)
+  return mtimeNs !== ctimeNs || age < 0 || age > CLOCK_STEP_MS ? 0 : CLOCK_STEP_MS + 1 - age
+}
