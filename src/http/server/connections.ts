@@ -5,6 +5,8 @@ import { isLoopback } from '../access/trusted-names.ts'
 export interface Connections {
   /** Counts a new connection. At the limit another one is destroyed for it; false if there is none, and nothing is counted. */
   add(socket: Socket): boolean
+  /** The connection takes `places` in the limit instead of one, where it allows 1,024 of them; others, or it itself, are destroyed for that. */
+  enlarge(socket: Socket, places: number): void
   /** Makes `name`, such as an HTTP/2 session or stream, stand for what `known` stands for in the calls below. */
   alias(name: object, known: object): void
   /** A call has begun, or ended, on the connection. What is not open any more is ignored. */
@@ -34,6 +36,7 @@ interface Entry {
   readonly peer: string
   standing: Standing
   calls: number
+  places: number
 }
 
 /** Connections of one peer with the same standing, each set in the order in which they came to be so. */
@@ -42,6 +45,9 @@ interface Group {
   readonly silent: Set<Entry>
   readonly busy: Set<Entry>
 }
+
+/** Connections that may have several places each. */
+const MIN_LARGE = 1024
 
 /** Makes an empty table. */
 export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOptions): Connections {
@@ -55,27 +61,31 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
     place(groups, entry)
   }
   const remove = (entry: Entry) => {
-    if (displace(groups, entry)) open--
+    if (displace(groups, entry)) open -= entry.places
   }
   const makeRoom = () => {
     const victim = victimOf(groups.values(), tokenIsSet())
     onFull(victim !== undefined)
-    if (victim === undefined) return false
-    remove(victim)
-    victim.socket.destroy()
-    return true
+    if (victim !== undefined) remove(victim)
+    return victim?.socket.destroy() !== undefined
   }
   return {
     add: (socket) => {
       if (open >= limit && !makeRoom()) return false
-      const address = socket.remoteAddress ?? ''
-      const standing = isLoopback(address) ? STANDING.loopback : STANDING.stranger
-      const entry: Entry = { socket, peer: peerOf(address), standing, calls: 0 }
+      const entry = entryOf(socket)
       entries.set(socket, entry)
       place(groups, entry)
       open++
       socket.once('close', () => remove(entry))
       return true
+    },
+    enlarge: (socket, places) => {
+      const more = Math.min(places, Math.floor(limit / MIN_LARGE)) - 1
+      if (more <= 0 || socket.destroyed) return
+      open += more
+      change(socket, (entry) => (entry.places += more))
+      while (open > limit && makeRoom()) {}
+      if (open > limit) socket.destroy()
     },
     alias: (name, known) => {
       const entry = entries.get(known)
@@ -85,12 +95,16 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
     ended: (connection) => change(connection, (entry) => entry.calls--),
     showedToken: (connection) => {
       if (entries.get(connection)?.standing === STANDING.token) return
-      change(connection, (entry) => {
-        entry.standing = STANDING.token
-      })
+      change(connection, (entry) => (entry.standing = STANDING.token))
     },
     hasShownToken: (connection) => entries.get(connection)?.standing === STANDING.token,
   }
+}
+
+function entryOf(socket: Socket): Entry {
+  const address = socket.remoteAddress ?? ''
+  const standing = isLoopback(address) ? STANDING.loopback : STANDING.stranger
+  return { socket, peer: peerOf(address), standing, calls: 0, places: 1 }
 }
 
 const keyOf = ({ standing, peer }: Entry) => `${standing} ${peer}`

@@ -10,7 +10,9 @@ import type { Socket } from 'node:net'
 import { errorBody } from '../app/error-body.ts'
 import type { Connections } from './connections.ts'
 import { linger } from './linger.ts'
-import { faultOf } from './request-faults.ts'
+import { createPipelined } from './pipelined.ts'
+import { faultOf, MAX_HEADERS } from './request-faults.ts'
+import { createRooms } from './rooms.ts'
 
 /** Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first (contract A5). */
 export const KEEP_ALIVE_TIMEOUT = 640_000
@@ -18,17 +20,18 @@ export const KEEP_ALIVE_TIMEOUT = 640_000
 /** Header timeouts need no precision: they are checked so many times in their length. */
 const CHECKS = 6
 
-/** Bytes of all headers of a request: room for long signed URLs, and for metadata far above its own limit, so that this is what is told. */
-const MAX_HEADER_SIZE = 128 * 1024
+/**
+ * Bytes of all headers of a request, which Node holds until they are complete, for whoever sends them: room for long signed URLs, and for
+ * metadata far above its own limit, so that this is what is told. 8,192 connections hold some 90 MB in sum: 16, 16 and 55.
+ */
+const HEADER_ROOMS = [
+  { bytes: 128 * 1024, connections: 128 },
+  { bytes: 16 * 1024, connections: 1024 },
+]
+const LEAST_HEADER_BYTES = 8 * 1024
 
 /** The status of a method that no resource has. */
 export const NOT_IMPLEMENTED = 501
-
-/**
- * Requests that a connection may send ahead of their answers before it has shown the token. No client in use sends more than one; a read
- * of 64 KiB brings in 2,000, which would halt the event loop for a tenth of a second.
- */
-const MAX_PIPELINED = 256
 
 /** One protocol's half of the listener: serves the connections that it is given. */
 export interface ProtocolServer {
@@ -53,27 +56,25 @@ export interface HttpOptions {
 
 /** Makes the HTTP/1.1 half: no limit on the duration of a request, its body or its answer, as all of them may be streams. */
 export function createHttp1({ handler, headersTimeout, connections }: HttpOptions): Http1 {
-  const server = createServer({
-    requestTimeout: 0,
-    headersTimeout,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
-    connectionsCheckingInterval: headersTimeout / CHECKS,
-    maxHeaderSize: MAX_HEADER_SIZE,
-  })
+  const server = makeServer(headersTimeout)
+  const headers = createRooms(HEADER_ROOMS, LEAST_HEADER_BYTES)
+  const pipelined = createPipelined(connections)
   const unanswered = new Map<Socket, number>()
   const latest = new WeakMap<Socket, Exchange>()
   let draining = false
   server.on('request', (request, response) => {
     const { socket } = request
     const before = unanswered.get(socket) ?? 0
-    if (before >= MAX_PIPELINED && !connections.hasShownToken(socket)) socket.destroy()
+    const hold = pipelined.take(socket, before)
+    if (hold === undefined) socket.destroy()
     // What was read with the request that went too far.
-    if (socket.destroyed) return
+    if (hold === undefined || socket.destroyed) return
     latest.set(socket, { request, response })
     unanswered.set(socket, before + 1)
     connections.began(socket)
     if (draining) response.setHeader('connection', 'close')
     response.once('close', () => {
+      hold.release()
       connections.ended(socket)
       const count = unanswered.get(socket)
       // A connection that is gone was closed before its responses are.
@@ -94,6 +95,8 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       unanswered.set(socket, 0)
       linger(socket, () => latest.get(socket)?.request)
       socket.once('close', () => unanswered.delete(socket))
+      // Node reads this when it makes the parser of the connection.
+      Object.assign(server, { maxHeaderSize: headers.take(socket) })
       server.emit('connection', socket)
     },
     drain: () => {
@@ -101,6 +104,17 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       for (const [socket, count] of unanswered) if (count === 0) socket.destroySoon()
     },
   }
+}
+
+function makeServer(headersTimeout: number): Server {
+  const server = createServer({
+    requestTimeout: 0,
+    headersTimeout,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
+    connectionsCheckingInterval: headersTimeout / CHECKS,
+  })
+  server.maxHeadersCount = MAX_HEADERS
+  return server
 }
 
 interface Underway {

@@ -9,6 +9,8 @@ import {
 import type { Socket } from 'node:net'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
 import { createResetBudget } from './reset-budget.ts'
+import { createRooms } from './rooms.ts'
+import { createStreamMemory, type StreamMemory } from './stream-memory.ts'
 
 /** Calls at a time on one connection. A proxy in front may carry everything of a sandbox over a single one. */
 const MAX_CONCURRENT_STREAMS = 1000
@@ -16,8 +18,19 @@ const MAX_CONCURRENT_STREAMS = 1000
 /** Bytes of one upload on their way: some 0.2 ms of a fast local connection. */
 const STREAM_WINDOW = 1024 * 1024
 
-/** Bytes of all uploads of a connection on their way, so that some may stall without stopping the others. */
-const SESSION_WINDOW = 16 * 1024 * 1024
+/**
+ * Bytes of all uploads of a connection on their way, which Node holds when nobody reads them: so many that some may stall without stopping
+ * the others. In sum over all connections some 130 MB: 32, 32 and 64.
+ */
+const SESSION_WINDOWS = [
+  { bytes: 16 * 1024 * 1024, connections: 2 },
+  { bytes: 1024 * 1024, connections: 32 },
+]
+/** What the protocol has at first (RFC 9113 6.9.2). */
+const LEAST_SESSION_WINDOW = 65_535
+
+/** A connection takes memory for some 27 KB, its window and its headers, and so the places of 8 connections of HTTP/1.1: there are 1,024 at most. */
+const PLACES = 8
 
 /**
  * Mebibytes that Node may hold for one connection before it refuses new streams: 100 streams of output with a few
@@ -50,6 +63,7 @@ const MAX_REJECTED_STREAMS = 100_000
  */
 export function createHttp2(options: HttpOptions): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>()
+  const windows = createRooms(SESSION_WINDOWS, LEAST_SESSION_WINDOW)
   let draining = false
   let taken: Socket | undefined
   const onSession = (session: ServerHttp2Session) => {
@@ -57,7 +71,7 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
     if (taken !== undefined) options.connections.alias(session, taken)
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
-    session.setLocalWindowSize(SESSION_WINDOW)
+    session.setLocalWindowSize(windows.take(session))
     closeWhenIdle(session, options.headersTimeout)
     countCalls(session, options)
     if (draining) session.close()
@@ -67,6 +81,8 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
     take: (socket) => {
       // HTTP/2 has no half-closed connections: one whose peer has gone must end as a whole.
       socket.allowHalfOpen = false
+      options.connections.enlarge(socket, PLACES)
+      if (socket.destroyed) return
       server ??= makeServer(options, onSession)
       taken = socket
       server.emit('connection', socket)
@@ -90,7 +106,10 @@ class Response extends Http2ServerResponse {
   }
 }
 
-function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Session) => void): Http2Server {
+function makeServer(
+  { handler, connections }: HttpOptions,
+  onSession: (session: ServerHttp2Session) => void,
+): Http2Server {
   const server = createServer({
     settings: {
       maxConcurrentStreams: MAX_CONCURRENT_STREAMS,
@@ -104,11 +123,24 @@ function makeServer({ handler }: HttpOptions, onSession: (session: ServerHttp2Se
   })
   server.on('session', onSession)
   // HTTP/2 requests and responses of Node's compatibility layer offer what handlers use of those of HTTP/1.1.
-  server.on('request', handler as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void)
+  server.on('request', withinMemory(handler as unknown as Handler, createStreamMemory(connections)))
   server.on('connect', (_request: Http2ServerRequest, response: Http2ServerResponse) => {
     response.writeHead(NOT_IMPLEMENTED).end()
   })
   return server
+}
+
+type Handler = (request: Http2ServerRequest, response: Http2ServerResponse) => void
+
+/** Refuses calls for which there is no memory, with the code after which clients try again (RFC 9113 8.7). */
+function withinMemory(handler: Handler, memory: StreamMemory): Handler {
+  return (request, response) => {
+    const { stream } = request
+    const hold = stream.session === undefined ? undefined : memory.take(stream.session, request.rawHeaders)
+    if (hold === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM)
+    stream.once('close', () => hold.release())
+    handler(request, response)
+  }
 }
 
 /** Tells of the calls of a session, and gives it up when it resets more of them than it may (CVE-2023-44487, "rapid reset"). */

@@ -1,5 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 
+/** Header fields of a request, of which Node drops what is too many. Clients send some dozens; tiny ones take far more memory than bytes. */
+export const MAX_HEADERS = 512
+
 /**
  * What Node's parser lets through although the bytes of the request cannot be told apart with certainty, or mean another thing to a
  * proxy: the status to refuse it with, else undefined.
@@ -11,6 +14,7 @@ export function faultOf(request: IncomingMessage): number | undefined {
   if (httpVersionMajor < 1) return 400
   // HTTP/1.0 has no chunks: somebody on the way did not understand the body (RFC 9112 6.1).
   if (httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined) return 400
+  if (rawHeaders.length >= 2 * MAX_HEADERS) return 431
   // RFC 9112 3.2.
   return hosts(rawHeaders) > 1 ? 400 : undefined
 }
