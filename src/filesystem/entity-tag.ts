@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** What tells one state of a file from every other one, as `BigIntStats` names it. */
-export interface FileVersion {
+interface FileVersion {
   readonly ino: bigint
   /** Bytes. */
   readonly size: bigint
@@ -16,7 +16,7 @@ const CLOCK_STEP_MS = 10
  * The entity tag of a regular file (RFC 9110 8.8.3), with its quotes. It changes with every write, and with changes of mode, owner,
  * attributes, name or links. The device is left out: numbers of devices change with every mount.
  */
-export function entityTagOf({ ino, size, mtimeNs, ctimeNs }: FileVersion): string {
+function entityTagOf({ ino, size, mtimeNs, ctimeNs }: FileVersion): string {
   return `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`
 }
 

@@ -1,5 +1,3 @@
-import { AppError } from '../../errors.ts'
-
 /** The condition headers of a request, as Node gives them. */
 type ConditionHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -7,15 +5,12 @@ type ConditionHeaders = Readonly<Record<string, string | string[] | undefined>>
 type Condition = 'proceed' | 'not_modified' | 'failed'
 
 /** What conditions are compared with. */
-export interface Validators {
+interface Validators {
   /** Seconds since 1970. */
   readonly modified: number
   /** The entity tag with its quotes, and `W/` before a weak one; undefined: none. */
   readonly tag: string | undefined
 }
-
-/** A condition of an upload: whether the file may be written, as it is now; undefined: there is none. */
-export type Precondition = (current: Validators | undefined) => boolean
 
 /** Judges the conditions of a GET (contract B20; RFC 9110 13.2.2). */
 export function judgeConditions(headers: ConditionHeaders, current: Validators): Condition {
@@ -26,23 +21,6 @@ export function judgeConditions(headers: ConditionHeaders, current: Validators):
   return modifiedSince !== undefined && current.modified <= modifiedSince ? 'not_modified' : 'proceed'
 }
 
-/**
- * The conditions of an upload (RFC 9110 13.2.2); undefined: there are none. Throws AppError invalid_argument for an If-Match or If-None-Match that is
- * neither `*` nor a list of entity tags, as a write without its condition is what the client does not want.
- */
-export function preconditionOf(headers: ConditionHeaders): Precondition | undefined {
-  for (const name of ['if-match', 'if-none-match']) {
-    const value = text(headers[name])
-    if (value !== '' && value !== '*' && !LIST.test(value))
-      throw new AppError('invalid_argument', `${name} must be '*' or a list of entity tags in double quotes`)
-  }
-  if (['if-match', 'if-none-match', 'if-unmodified-since'].every((name) => text(headers[name]) === '')) return undefined
-  return (current) => {
-    const noneMatch = text(headers['if-none-match'])
-    return matches(headers, current) && (noneMatch === '' || isNoneOf(noneMatch, current))
-  }
-}
-
 /** Whether the Range header counts: there is no If-Range, or it names exactly the entity or the time of the last change. */
 export function rangeHolds(headers: ConditionHeaders, { modified, tag }: Validators): boolean {
   const ifRange = text(headers['if-range'])
@@ -51,7 +29,6 @@ export function rangeHolds(headers: ConditionHeaders, { modified, tag }: Validat
 }
 
 const TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
-const LIST = new RegExp(`^(?:${TAG.source})(?:\\s*,\\s*(?:${TAG.source}))*$`)
 
 /** If-Match, else If-Unmodified-Since. */
 function matches(headers: ConditionHeaders, current: Validators | undefined): boolean {

@@ -11,8 +11,9 @@ async function written(files: FilesFront, content = 'one'): Promise<string> {
 
 async function tagOf(files: FilesFront, path: string): Promise<string> {
   const { status, headers } = await files.get({ path })
+  const { etag } = headers
   expect(status).toBe(200)
-  return String(headers.etag)
+  return String(etag)
 }
 
 test('B20 a download has a strong entity tag that changes with every write, also at once, of the same size and with the old times', async () => {
@@ -70,7 +71,8 @@ test('B23 a compressed answer has a tag of its own, which conditions take for th
   for (const encoding of ['gzip', 'zstd']) {
     const { headers } = await files.get({ path }, { 'accept-encoding': encoding })
     expect(headers).toMatchObject({ 'content-encoding': encoding, etag: tag.replace(/"$/, `-${encoding}"`) })
-    const own = String(headers.etag)
+    const { etag } = headers
+    const own = String(etag)
     expect((await files.get({ path }, { 'if-none-match': own })).status).toBe(304)
     expect((await files.get({ path }, { 'if-match': own })).status).toBe(200)
     expect((await files.get({ path }, { range: 'bytes=0-3', 'if-range': own })).status).toBe(200)
@@ -79,7 +81,7 @@ test('B23 a compressed answer has a tag of its own, which conditions take for th
 
 test('B26 files of the kernel, whose times say nothing, have no tag, and empty files have one', async () => {
   await using files = await startFilesFront()
-  expect((await files.get({ path: '/proc/uptime' })).headers.etag).toBeUndefined()
+  expect((await files.get({ path: '/proc/uptime' })).headers).not.toHaveProperty('etag')
   const path = await written(files, '')
   const empty = await tagOf(files, path)
   await appendFile(path, 'x')
