@@ -29,6 +29,8 @@ export interface Config {
   readonly defaultWorkdir: string | undefined
   /** Home of the default user in the place of the one in /etc/passwd. */
   readonly defaultHome: string | undefined
+  /** Streams of output can be resumed where they were cut. */
+  readonly outputResume: boolean
   /** Bytes of recent output kept over all commands together. */
   readonly outputWindow: number
   /** Milliseconds after which a reader that takes no output, while some waits, is ended. */
@@ -133,6 +135,7 @@ function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
     defaultUser: given['default-user'],
     defaultWorkdir: given['default-workdir'] || undefined,
     defaultHome: given['default-home'] || undefined,
+    outputResume: given['output-resume'],
     outputWindow: given['output-window'],
     readerStall: given['reader-stall'] * 1000,
     bodyStall: given['body-stall'] * 1000,

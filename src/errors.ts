@@ -15,6 +15,7 @@ export type ErrorKind =
   | 'permission_denied'
   | 'resource_exhausted'
   | 'failed_precondition'
+  | 'out_of_range'
   | 'aborted'
   | 'unimplemented'
   | 'internal'

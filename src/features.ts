@@ -32,6 +32,11 @@ export function featuresOf(config: Config, { keeper, groups, ports }: FeaturePar
       reason: `-strict-file-users is ${config.strictFileUsers ? '' : 'not '}given`,
     },
     {
+      name: 'output_resume',
+      on: config.outputResume,
+      reason: `-output-resume is ${config.outputResume}`,
+    },
+    {
       name: 'kill_on_exit',
       on: config.killOnExit,
       reason: `-kill-on-exit is ${config.killOnExit ? '' : 'not '}given`,

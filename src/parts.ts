@@ -87,9 +87,9 @@ export function buildFigures({ notFirecracker }: Config, cpus: Cpus, log: Log) {
 }
 
 /** What every command gets from the configuration, and the memory for its output. */
-export function commandSettings({ outputWindow, path, noFile, readerStall }: Config, log: Log) {
-  const pool = new SlabPool()
-  return { window: new OutputWindow(outputWindow), pool, path, noFile, readerStall, log: log.named('process') }
+export function commandSettings({ outputWindow, outputResume, path, noFile, readerStall }: Config, log: Log) {
+  const output = { window: new OutputWindow(outputWindow), pool: new SlabPool(), outputResume, readerStall }
+  return { ...output, path, noFile, log: log.named('process') }
 }
 
 interface WatchingParts {

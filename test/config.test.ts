@@ -26,6 +26,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     defaultUser: '',
     defaultHome: undefined,
     defaultWorkdir: undefined,
+    outputResume: true,
     outputWindow: 32 * 1024 * 1024,
     readerStall: 60_000,
     bodyStall: 60_000,

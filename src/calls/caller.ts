@@ -20,3 +20,11 @@ export interface StreamCaller extends Caller {
   /** When the call's time is over, on the clock of performance.now(); undefined: no limit. */
   readonly deadline: number | undefined
 }
+
+/** The one client that fails on fields it does not know: exactly this user agent, no prefix (contract J1). */
+const LEGACY_AGENT = 'connect-python'
+
+/** Whether the caller is a client that must get no field that its first release did not know. */
+export function isLegacy({ userAgent }: Pick<Caller, 'userAgent'>): boolean {
+  return userAgent === LEGACY_AGENT
+}

@@ -95,6 +95,11 @@ export const flags = {
     default: false,
     help: 'do not send the arguments of the processes that listen on ports',
   },
+  'output-resume': {
+    type: 'bool',
+    default: true,
+    help: 'streams of output can be resumed where they were cut',
+  },
   'output-window': { type: 'int', default: 32 * 1024 * 1024, help: 'bytes of recent output kept over all commands' },
   port: { type: 'int', default: 49983, help: 'listening port' },
   'ready-attempt-timeout': { type: 'int', default: 180, help: 'seconds for one attempt of the ready command' },

@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import { AppError } from '../errors.ts'
 import type {
   ProcessConfig as ConfigMessage,
+  OutputOffsets,
   ProcessEventSchema,
   ProcessInfoSchema,
   ProcessInput,
@@ -9,7 +10,7 @@ import type {
   PTY,
 } from '../gen/process/process_pb.js'
 import type { StreamItem } from './follow.ts'
-import type { StreamName } from './output-log.ts'
+import type { Offsets, StreamName } from './output-log.ts'
 import type { ProcessConfig, RunningProcess, TerminalSize } from './process.ts'
 import type { Selector } from './registry.ts'
 
@@ -52,24 +53,34 @@ export function toInfo({ pid, tag, config }: RunningProcess): MessageInitShape<t
   }
 }
 
+/** The domain's form of a position in each stream. What a number cannot say is beyond all output anyway. */
+export function toOffsets({ stdout, stderr, pty }: OutputOffsets): Offsets {
+  return { stdout: Number(stdout), stderr: Number(stderr), pty: Number(pty) }
+}
+
 /** Bytes of one stream, on their way into a DataEvent. */
 export interface Output {
   readonly stream: StreamName
+  /** Position of the first byte in its stream. */
+  readonly offset: number
   readonly bytes: Uint8Array
 }
 
 /** A copy that outlives the chunk, whose memory may be written again before the bytes are sent. */
-export function copyOutput({ stream, bytes }: Output): Output {
-  return { stream, bytes: Uint8Array.from(bytes) }
+export function copyOutput({ stream, offset, bytes }: Output): Output {
+  return { stream, offset, bytes: Uint8Array.from(bytes) }
 }
 
-/** The wire's event of a stream item. */
-export function toEvent(item: StreamItem<Output>): MessageInitShape<typeof ProcessEventSchema> {
+/** The wire's event of a stream item. @param offsets data says where in its stream it begins. */
+export function toEvent(item: StreamItem<Output>, offsets: boolean): MessageInitShape<typeof ProcessEventSchema> {
   switch (item.kind) {
     case 'start':
-      return { event: { case: 'start', value: { pid: item.pid } } }
-    case 'data':
-      return { event: { case: 'data', value: { output: { case: item.data.stream, value: item.data.bytes } } } }
+      return { event: { case: 'start', value: { pid: item.pid, ...offsetsField(item.offsets) } } }
+    case 'data': {
+      const { stream, bytes, offset } = item.data
+      const position = offsets ? { offset: BigInt(offset) } : {}
+      return { event: { case: 'data', value: { output: { case: stream, value: bytes }, ...position } } }
+    }
     case 'keepalive':
       return { event: { case: 'keepalive', value: {} } }
     case 'end': {
@@ -77,4 +88,10 @@ export function toEvent(item: StreamItem<Output>): MessageInitShape<typeof Proce
       return { event: { case: 'end', value: { exitCode, exited, status, ...(error === undefined ? {} : { error }) } } }
     }
   }
+}
+
+function offsetsField(offsets: Offsets | undefined) {
+  if (offsets === undefined) return {}
+  const { stdout, stderr, pty } = offsets
+  return { offsets: { stdout: BigInt(stdout), stderr: BigInt(stderr), pty: BigInt(pty) } }
 }

@@ -1,27 +1,26 @@
 import { NEVER } from '../lib/never.ts'
 import { withTimeout } from '../lib/with-timeout.ts'
 import type { End } from './exit-status.ts'
-import type { Chunk } from './output-log.ts'
+import type { Chunk, Offsets } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
-import type { RunningProcess } from './process.ts'
-import type { Retained } from './registry.ts'
 
 /** One item of a process stream. Always start first, exactly one end last, unless the stream fails. */
 export type StreamItem<T> =
-  | { readonly kind: 'start'; readonly pid: number }
+  /** @property offsets where the output that follows begins; undefined: the stream cannot be resumed. */
+  | { readonly kind: 'start'; readonly pid: number; readonly offsets: Offsets | undefined }
   | { readonly kind: 'data'; readonly data: T }
   | { readonly kind: 'keepalive' }
   | { readonly kind: 'end'; readonly end: End }
 
-/** What a client follows: a live process through a reader of its own, or one that has ended. */
-export type Followed =
-  | {
-      readonly process: RunningProcess
-      readonly reader: OutputReader
-      /** When the process itself is killed, on the clock of performance.now(); undefined: the client's time is not its. */
-      readonly deadline?: number | undefined
-    }
-  | { readonly retained: Retained }
+/** What a client follows: a process, or what is kept of one that has ended, through a reader of its own. */
+export interface Followed {
+  readonly process: { readonly pid: number; readonly ended: Promise<End> }
+  readonly reader: OutputReader
+  /** When the process itself is killed, on the clock of performance.now(); undefined: the client's time is not its. */
+  readonly deadline?: number | undefined
+  /** The stream says where its output stands, so that its client can go on there after a cut. */
+  readonly resumable?: boolean
+}
 
 /** How long the stream of a process that is killed at its deadline waits for its end: one that hangs in the kernel stays. */
 const KILL_LIMIT_MS = 1000
@@ -39,14 +38,9 @@ export async function* follow<T>(
   keepalive: number,
   encode: (chunk: Chunk) => T,
 ): AsyncGenerator<StreamItem<T>, void, undefined> {
-  if ('retained' in followed) {
-    yield { kind: 'start', pid: followed.retained.pid }
-    yield { kind: 'end', end: followed.retained.end }
-    return
-  }
-  const { process, reader } = followed
+  const { process, reader, resumable = false } = followed
   try {
-    yield { kind: 'start', pid: process.pid }
+    yield { kind: 'start', pid: process.pid, offsets: resumable ? reader.begins : undefined }
     for (;;) {
       const state = await reader.readable(keepalive)
       if (state === 'end') break

@@ -111,6 +111,7 @@ async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdi
   } catch (error) {
     stdio.closeAll()
     reader.close()
+    output.discard()
     output.close()
     throw error
   }

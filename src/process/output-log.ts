@@ -1,9 +1,14 @@
+import { AppError } from '../errors.ts'
+import { compacted } from './compacted.ts'
 import { OutputReader } from './output-reader.ts'
 import type { WindowShare } from './output-window.ts'
 import type { Slab, SlabPool } from './slab-pool.ts'
 
 /** Where output came from; a terminal has one stream only. */
 export type StreamName = 'stdout' | 'stderr' | 'pty'
+
+/** A position in each stream, in bytes from the start of the process. */
+export type Offsets = Readonly<Record<StreamName, number>>
 
 /** Output of one read(2), in the order in which it was read. */
 export interface Chunk {
@@ -16,7 +21,7 @@ export interface Chunk {
   readonly slab: Slab | undefined
   /** Readers that have yet to take it. */
   pending: number
-  /** Encoded forms, one per codec, while other readers will want them too. */
+  /** Encoded forms, by codec and whether they have the offset, while other readers will want them too. */
   frames: Map<string, Uint8Array> | undefined
 }
 
@@ -44,7 +49,9 @@ export class OutputLog {
   readonly #readers = new Set<OutputReader>()
   /** The one that has taken most: it sets the pace. */
   #fastest: OutputReader | undefined
+  /** Bytes of each stream that were seen, and those of them that have left the window. */
   readonly #offsets: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
+  readonly #dropped: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
   /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of chunks that have left the window. */
   #chunks: (Chunk | undefined)[] = []
   #base = 0
@@ -53,6 +60,9 @@ export class OutputLog {
   #bytes = 0
   #firstByte = 0
   #closed = false
+  /** It is closed, and what is left of it was moved to memory of its own. */
+  #settled = false
+  #discarded = false
   /** Called when `full` may have changed; set by the one that reads the descriptors. */
   onFlow: () => void = () => {}
   /** Called once, when all output is in and still kept; set by the one that wants to look at it then. */
@@ -100,21 +110,30 @@ export class OutputLog {
     this.#offsets[stream] += bytes
   }
 
-  /** Ends the output: readers take what is left and then see the end. Releases the window's share once nobody reads. */
+  /**
+   * Ends the output: readers take what is left and then see the end. What is in the window stays for later readers, in memory that
+   * it shares with the output of other processes that have ended, until `discard`.
+   */
   close(): void {
     if (!this.#closed) this.onClose()
     this.#closed = true
     for (const reader of this.#readers) reader.notify()
-    if (this.#readers.size === 0) this.#release()
+    if (this.#readers.size === 0) this.#settle()
+  }
+
+  /** No more readers will come: releases everything once the log is closed and those that are there have gone. Idempotent. */
+  discard(): void {
+    this.#discarded = true
+    if (this.#closed && this.#readers.size === 0) this.#release()
   }
 
   /**
-   * A reader of everything from now on, or from the oldest output that is kept. It is closed when `signal` aborts, with
-   * its reason, or by its owner.
+   * A reader of everything from now on, from the oldest output that is kept, or from exactly the given position of each stream:
+   * `out_of_range` when that has left the window, `invalid_argument` when it was not reached yet. The reader is closed when `signal`
+   * aborts, with its reason, or by its owner.
    */
-  reader(signal: AbortSignal, from: 'now' | 'oldest' = 'now'): OutputReader {
-    const start =
-      from === 'now' ? { seq: this.#end, position: this.#bytes } : { seq: this.#first, position: this.#firstByte }
+  reader(signal: AbortSignal, from: 'now' | 'oldest' | Offsets = 'now'): OutputReader {
+    const start = this.#startOf(from)
     for (const chunk of this.#kept(start.seq)) chunk.pending++
     const reader = new OutputReader(this, { ...start, stall: this.#options.stall })
     this.#readers.add(reader)
@@ -154,6 +173,20 @@ export class OutputLog {
     this.#flow()
   }
 
+  #startOf(from: 'now' | 'oldest' | Offsets) {
+    if (from === 'now') return { seq: this.#end, position: this.#bytes, begins: { ...this.#offsets } }
+    const oldest = { seq: this.#first, position: this.#firstByte, begins: { ...this.#dropped } }
+    if (from === 'oldest') return oldest
+    checkKept(from, this.#dropped, this.#offsets)
+    let { seq, position } = oldest
+    for (const { stream, offset, bytes } of this.#kept(seq)) {
+      if (offset + bytes.length > from[stream]) break
+      seq++
+      position += bytes.length
+    }
+    return { seq, position, begins: from }
+  }
+
   #follow(reader: OutputReader): void {
     if (reader.seq > (this.#fastest?.seq ?? -1)) this.#fastest = reader
   }
@@ -177,7 +210,7 @@ export class OutputLog {
   left(reader: OutputReader): void {
     this.#readers.delete(reader)
     if (reader === this.#fastest) this.#fastest = this.#fastestLeft(reader.seq)
-    if (this.#closed && this.#readers.size === 0) this.#release()
+    if (this.#closed && this.#readers.size === 0) this.#settle()
     else this.#flow()
   }
 
@@ -190,11 +223,14 @@ export class OutputLog {
     return this.#base + this.#chunks.length
   }
 
-  /** Drops the oldest chunks beyond the window, but none that the fastest reader has yet to take. */
+  /**
+   * Drops the oldest chunks beyond the window, but none that the fastest reader of a process that runs has yet to take: after its
+   * end nobody can be held up.
+   */
   #trim(): void {
     const allowed = this.#options.share.bytes
     if (this.#cost <= allowed) return
-    const keep = this.#fastest?.seq ?? this.#end
+    const keep = this.#settled ? this.#end : (this.#fastest?.seq ?? this.#end)
     while (this.#cost > allowed && this.#first < keep) this.#drop()
     if (this.#first - this.#base > 1024) {
       this.#chunks = this.#chunks.slice(this.#first - this.#base)
@@ -212,7 +248,24 @@ export class OutputLog {
     chunk.frames = undefined
     this.#cost -= chunk.bytes.length + CHUNK_OVERHEAD_BYTES
     this.#firstByte += chunk.bytes.length
+    this.#dropped[chunk.stream] = chunk.offset + chunk.bytes.length
     if (chunk.slab !== undefined) this.#options.pool.release(chunk.slab)
+  }
+
+  #settle(): void {
+    if (this.#discarded) this.#release()
+    else if (!this.#settled) this.#keepApart()
+  }
+
+  /** Moves what is kept out of the slabs, which hold chunks of others as well: readers come rarely now. */
+  #keepApart(): void {
+    this.#settled = true
+    const before = this.#kept(this.#first)
+    this.#chunks = compacted(before)
+    this.#base = this.#first
+    for (const { slab } of before) if (slab !== undefined) this.#options.pool.release(slab)
+    this.#cost = this.#bytes - this.#firstByte + this.#chunks.length * CHUNK_OVERHEAD_BYTES
+    this.#options.share.keep(this.#cost)
   }
 
   #release(): void {
@@ -221,4 +274,20 @@ export class OutputLog {
     this.#base = this.#first
     this.#options.share.release()
   }
+}
+
+function checkKept(asked: Offsets, oldest: Offsets, produced: Offsets): void {
+  const streams = Object.keys(produced) as StreamName[]
+  const beyond = streams.find((stream) => asked[stream] > produced[stream])
+  if (beyond !== undefined)
+    throw new AppError(
+      'invalid_argument',
+      `${beyond} has ${produced[beyond]} bytes, offset ${asked[beyond]} is beyond them`,
+    )
+  const lost = streams.find((stream) => asked[stream] < oldest[stream])
+  if (lost !== undefined)
+    throw new AppError(
+      'out_of_range',
+      `${lost} is kept from offset ${oldest[lost]} on, offset ${asked[lost]} has left the window`,
+    )
 }

@@ -1,5 +1,13 @@
 import { AppError } from '../errors.ts'
-import type { Chunk, OutputLog } from './output-log.ts'
+import type { Chunk, Offsets, OutputLog } from './output-log.ts'
+
+interface ReaderStart {
+  readonly seq: number
+  readonly position: number
+  readonly begins: Offsets
+  /** See `OutputLogOptions`. */
+  readonly stall: number
+}
 
 /**
  * A cursor on an OutputLog. One owner takes chunks one after the other; a reader that is too slow fails with
@@ -13,14 +21,17 @@ export class OutputReader {
   seq: number
   /** Bytes of all streams before the next chunk. */
   position: number
+  /** Where in each stream its output begins. */
+  readonly begins: Offsets
   #wake: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** Made by `OutputLog.reader` only. */
-  constructor(log: OutputLog, start: { seq: number; position: number; stall: number }) {
+  constructor(log: OutputLog, start: ReaderStart) {
     this.#log = log
     this.seq = start.seq
     this.position = start.position
+    this.begins = start.begins
     this.#stall = start.stall
   }
 
@@ -34,21 +45,33 @@ export class OutputReader {
    * Undefined when there is none at the moment. Throws what ended the reader.
    */
   take<T>(use: (chunk: Chunk) => T): T | undefined {
-    this.signal.throwIfAborted()
-    const chunk = this.#log.at(this.seq)
-    if (chunk === undefined) return undefined
-    if (chunk === 'gone') {
-      this.#end(this.#missed('it fell too far behind'))
+    for (;;) {
       this.signal.throwIfAborted()
-      return undefined
+      const chunk = this.#log.at(this.seq)
+      if (chunk === undefined) return undefined
+      if (chunk === 'gone') {
+        this.#end(this.#missed('it fell too far behind'))
+        continue
+      }
+      this.seq++
+      this.position += chunk.bytes.length
+      chunk.pending--
+      const wanted = this.#wanted(chunk)
+      const used = wanted === undefined ? undefined : use(wanted)
+      this.#watch()
+      this.#log.advanced(this)
+      if (wanted !== undefined) return used
     }
-    this.seq++
-    this.position += chunk.bytes.length
-    chunk.pending--
-    const used = use(chunk)
-    this.#watch()
-    this.#log.advanced(this)
-    return used
+  }
+
+  /** What of a chunk lies behind where this reader begins; undefined: nothing. */
+  #wanted(chunk: Chunk): Chunk | undefined {
+    const before = this.begins[chunk.stream] - chunk.offset
+    if (before <= 0) return chunk
+    if (before >= chunk.bytes.length) return undefined
+    // Nobody else wants the frames of this part.
+    const [bytes, offset] = [chunk.bytes.subarray(before), chunk.offset + before]
+    return { ...chunk, bytes, offset, pending: 0, frames: undefined }
   }
 
   /**

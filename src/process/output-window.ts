@@ -4,8 +4,11 @@ const MAX_WINDOW_BYTES = 4 * 1024 * 1024
 /** Smallest window: some lines. So all processes together never keep more than 64 MiB. */
 const MIN_WINDOW_BYTES = 4 * 1024
 
-/** When there are so many times as many processes as when the windows were last cut, they are cut again. */
+/** When the part of each is so many times smaller than when the windows were last cut, they are cut again. */
 const GROWTH = 1.25
+
+/** The part of the memory that output of ended processes may take: enough for late clients, and the living keep most. */
+const KEPT_PART = 1 / 4
 
 /** Who shares the memory for recent output. */
 export interface WindowShare {
@@ -13,36 +16,43 @@ export interface WindowShare {
   readonly bytes: number
   /** Called when `bytes` may be a good deal less than what is kept; set by the one that keeps it. */
   onShrink: () => void
+  /**
+   * The process has ended and that many bytes are left of it. They stay until the output of processes that end later needs the
+   * room. Once, at most, and not after `release`.
+   */
+  keep(bytes: number): void
   /** Releases the share. Idempotent. */
   release(): void
 }
 
 /**
- * Shares a total of memory for recent output between all processes: each gets an equal part, at most 4 MiB and at least
- * 4 KiB, which is more than its part only when there are thousands.
+ * Shares a total of memory for recent output between all processes: each that runs gets an equal part, at most 4 MiB and at least
+ * 4 KiB, which is more than its part only when there are thousands. A quarter at most goes to those that have ended, the newest first.
  */
 export class OutputWindow {
   readonly #total: number
   readonly #sharers = new Set<WindowShare>()
-  #cutFor = 1
+  /** Bytes by share, in order of end. */
+  readonly #kept = new Map<WindowShare, number>()
+  #keptBytes = 0
+  #cutPart: number
 
   /** @param total bytes over all processes. */
   constructor(total: number) {
     this.#total = total
+    this.#cutPart = this.#part()
   }
 
   /** One more process. Its part shrinks and grows with the number of others. */
   share(): WindowShare {
-    const bytes = () => this.#part()
+    const bytes = () => this.#kept.get(share) ?? (this.#sharers.has(share) ? this.#part() : 0)
     const share: WindowShare = {
       get bytes() {
         return bytes()
       },
       onShrink: () => {},
-      release: () => {
-        this.#sharers.delete(share)
-        if (this.#sharers.size < this.#cutFor / GROWTH) this.#cutFor = Math.max(1, this.#sharers.size)
-      },
+      keep: (length) => this.#keep(share, length),
+      release: () => this.#release(share),
     }
     this.#sharers.add(share)
     this.#cut()
@@ -50,14 +60,39 @@ export class OutputWindow {
   }
 
   #part(): number {
-    const part = Math.floor(this.#total / Math.max(1, this.#sharers.size))
+    const part = Math.floor((this.#total - this.#keptBytes) / Math.max(1, this.#sharers.size))
     return Math.max(MIN_WINDOW_BYTES, Math.min(MAX_WINDOW_BYTES, part))
+  }
+
+  #keep(share: WindowShare, bytes: number): void {
+    if (!this.#sharers.delete(share)) return
+    this.#kept.set(share, bytes)
+    this.#keptBytes += bytes
+    const most = Math.floor(this.#total * KEPT_PART)
+    for (const [oldest, size] of this.#kept) {
+      const excess = this.#keptBytes - most
+      if (excess <= 0) break
+      if (size === 0) continue
+      this.#kept.set(oldest, Math.max(0, size - excess))
+      this.#keptBytes -= Math.min(size, excess)
+      oldest.onShrink()
+    }
+    this.#cut()
+  }
+
+  #release(share: WindowShare): void {
+    this.#sharers.delete(share)
+    this.#keptBytes -= this.#kept.get(share) ?? 0
+    this.#kept.delete(share)
+    const part = this.#part()
+    if (part > this.#cutPart * GROWTH) this.#cutPart = part
   }
 
   /** A process that says nothing more would otherwise keep what was its part when there were few. */
   #cut(): void {
-    if (this.#sharers.size < this.#cutFor * GROWTH) return
-    this.#cutFor = this.#sharers.size
+    const part = this.#part()
+    if (part * GROWTH > this.#cutPart) return
+    this.#cutPart = part
     for (const { onShrink } of this.#sharers) onShrink()
   }
 }

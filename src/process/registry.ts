@@ -6,11 +6,9 @@ import type { RunningProcess } from './process.ts'
 /** Which process a call means: by pid, or by the tag of its start. */
 export type Selector = { readonly pid: number } | { readonly tag: string }
 
-/** A process that has ended, kept for a late Connect. */
-export interface Retained {
-  readonly pid: number
-  readonly tag: string | undefined
-  readonly end: End
+/** A process that has ended, kept for a late Connect, with the end of its output. */
+interface Retained extends Pick<RunningProcess, 'pid' | 'tag' | 'output' | 'replay' | 'ended'> {
+  readonly until: number
 }
 
 /** How long an exit is kept at least (contract D34), while there are no more than `MAX_RETAINED`. */
@@ -33,7 +31,7 @@ export class Registry {
   readonly #tagged = new Map<string, LinkedList<RunningProcess>>()
   readonly #places = new Map<RunningProcess, Place<RunningProcess>>()
   /** In order of exit. */
-  #retained: (Retained & { readonly until: number })[] = []
+  #retained: Retained[] = []
 
   /** Takes in a process that was just started, before its pid is told to anybody. Older entries of its pid or tag go. */
   add(process: RunningProcess): void {
@@ -44,18 +42,24 @@ export class Registry {
     this.#tag(process)
     const replaced = (old: Retained) =>
       old.pid === process.pid || (process.tag !== undefined && old.tag === process.tag)
+    for (const old of this.#retained) if (replaced(old)) old.output.discard()
     this.#retained = this.#retained.filter((old) => !replaced(old))
   }
 
   /** Moves a process to the recent exits; must come before any reader can see its end (contract D37). */
   retire(process: RunningProcess, end: End): void {
-    if (this.#live.get(process.pid) !== process) return
+    if (this.#live.get(process.pid) !== process) {
+      process.output.discard()
+      return
+    }
     this.#live.delete(process.pid)
     this.#untag(process)
     this.#expire()
-    if (this.#retained.length >= MAX_RETAINED) this.#retained.shift()
+    if (this.#retained.length >= MAX_RETAINED) this.#forgetOldest()
+    const { pid, output, replay } = process
     const tag = (process.tag?.length ?? 0) <= MAX_RETAINED_TAG ? process.tag : undefined
-    this.#retained.push({ pid: process.pid, tag, end, until: performance.now() + RETAIN_MS })
+    const until = performance.now() + RETAIN_MS
+    this.#retained.push({ pid, tag, output, replay, ended: Promise.resolve(end), until })
   }
 
   /** All live processes, oldest first. */
@@ -103,7 +107,11 @@ export class Registry {
 
   #expire(): void {
     const now = performance.now()
-    while ((this.#retained[0]?.until ?? now) < now) this.#retained.shift()
+    while ((this.#retained[0]?.until ?? now) < now) this.#forgetOldest()
+  }
+
+  #forgetOldest(): void {
+    this.#retained.shift()?.output.discard()
   }
 }
 

@@ -5,7 +5,6 @@ import type { Codec } from '../calls/message-frame.ts'
 import type { MessageLimit } from '../calls/message-limit.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
 import { Process, type ProcessEventSchema } from '../gen/process/process_pb.js'
-import { NEVER } from '../lib/never.ts'
 import { copyOutput, toEvent } from './convert.ts'
 import { type Followed, follow } from './follow.ts'
 import { FramePool } from './frame-pool.ts'
@@ -50,8 +49,7 @@ interface EventResponse {
 
 function following(followed: Followed, caller: StreamCaller, pool: FramePool) {
   return {
-    // A retained exit status is sent immediately.
-    ended: 'reader' in followed ? followed.reader.signal : NEVER,
+    ended: followed.reader.signal,
     messages: () => messagesOf(followed, caller),
     frames: (codec: Codec) => ({
       frames: framesOf(followed, caller, { codec, pool }),
@@ -61,7 +59,8 @@ function following(followed: Followed, caller: StreamCaller, pool: FramePool) {
 }
 
 async function* messagesOf(followed: Followed, { keepalive }: StreamCaller): AsyncGenerator<EventResponse[], void> {
-  for await (const item of follow(followed, keepalive, copyOutput)) yield [{ event: toEvent(item) }]
+  const { resumable = false } = followed
+  for await (const item of follow(followed, keepalive, copyOutput)) yield [{ event: toEvent(item, resumable) }]
 }
 
 async function* framesOf(
@@ -69,6 +68,7 @@ async function* framesOf(
   { keepalive }: StreamCaller,
   { codec, pool }: { readonly codec: Codec; readonly pool: FramePool },
 ): AsyncGenerator<Uint8Array, void> {
-  for await (const item of follow(followed, keepalive, (chunk) => chunkFrame(chunk, codec, pool)))
+  const options = { codec, pool, offsets: followed.resumable === true }
+  for await (const item of follow(followed, keepalive, (chunk) => chunkFrame(chunk, options)))
     yield itemFrame(item, codec)
 }

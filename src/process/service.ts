@@ -1,5 +1,5 @@
 import type { ByteBudget } from '../budget/budget.ts'
-import type { Caller, StreamCaller } from '../calls/caller.ts'
+import { type Caller, isLegacy, type StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import type {
   CloseStdinRequest,
@@ -22,7 +22,7 @@ import { selectUser } from '../users/paths.ts'
 import { type AdoptRequest, adopt } from './adopt.ts'
 import { commandGroup, type StartGate } from './command-group.ts'
 import { commandBytes, holdCommand } from './command-memory.ts'
-import { toConfig, toInfo, toInput, toSelector, toSize } from './convert.ts'
+import { toConfig, toInfo, toInput, toOffsets, toSelector, toSize } from './convert.ts'
 import type { Followed } from './follow.ts'
 import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
 import { limitsOfHeaders } from './limits.ts'
@@ -37,6 +37,8 @@ interface ProcessServiceDeps extends LaunchDeps {
   readonly registry: Registry
   readonly budget: ByteBudget
   readonly gate: StartGate
+  /** Streams say where their output stands, and can be resumed there. */
+  readonly outputResume: boolean
   readonly log: Log
 }
 
@@ -62,23 +64,13 @@ export function createProcessService(deps: ProcessServiceDeps) {
     },
 
     /**
-     * A process of the caller's own, or a recent exit; what a reader gets begins now (contract D27, D34), or for a process
-     * that is replayed with the oldest output that is kept.
+     * A process of the caller's own, or a recent exit; what a reader gets begins where it asks for (contract N22), else now
+     * (D27, D34), or for a process that is replayed with the oldest output that is kept.
      */
-    async connect(request: ConnectRequest, caller: StreamCaller): Promise<Followed> {
-      const found = registry.findOrRetained(toSelector(request.process))
-      if (!(found instanceof RunningProcess)) return { retained: found }
-      return { process: found, reader: found.output.reader(caller.signal, found.replay ? 'oldest' : 'now') }
-    },
+    connect: async (request: ConnectRequest, caller: StreamCaller): Promise<Followed> => connect(request, caller, deps),
 
     /** Starts a command. Its life does not depend on the caller's, but the caller's deadline is its own as well. */
-    async start(request: StartRequest, caller: StreamCaller): Promise<Followed> {
-      const limits = limitsOfHeaders(caller.header)
-      const { tag, stdin = true } = request
-      const terminal = request.pty === undefined ? undefined : toSize(request.pty)
-      const command = { config: toConfig(request.process), tag, terminal, stdin, replay: false, limits }
-      return { ...(await start(command, caller, deps)), deadline: caller.deadline }
-    },
+    start: (request: StartRequest, caller: StreamCaller): Promise<Followed> => startFor(request, caller, deps),
 
     /** The same for the daemon itself, which has no message. The reader is the caller's to close. */
     run: (command: CommandRequest, caller: StreamCaller) => start(command, caller, deps),
@@ -124,6 +116,31 @@ export function createProcessService(deps: ProcessServiceDeps) {
       return {}
     },
   }
+}
+
+async function startFor(request: StartRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Followed> {
+  const limits = limitsOfHeaders(caller.header)
+  const { tag, stdin = true } = request
+  const terminal = request.pty === undefined ? undefined : toSize(request.pty)
+  const command = { config: toConfig(request.process), tag, terminal, stdin, replay: false, limits }
+  const running = await start(command, caller, deps)
+  return { ...running, deadline: caller.deadline, resumable: isResumable(caller, deps) }
+}
+
+type ResumeDeps = Pick<ProcessServiceDeps, 'registry' | 'outputResume'>
+
+function connect(request: ConnectRequest, caller: StreamCaller, deps: ResumeDeps): Followed {
+  const { resumeFrom } = request
+  if (resumeFrom !== undefined && !deps.outputResume)
+    throw new AppError('unimplemented', 'output cannot be resumed: -output-resume=false')
+  const process = deps.registry.findOrRetained(toSelector(request.process))
+  const plain = process.replay ? 'oldest' : 'now'
+  const from = resumeFrom === undefined ? plain : toOffsets(resumeFrom)
+  return { process, reader: process.output.reader(caller.signal, from), resumable: isResumable(caller, deps) }
+}
+
+function isResumable(caller: Caller, { outputResume }: Pick<ProcessServiceDeps, 'outputResume'>): boolean {
+  return outputResume && !isLegacy(caller)
 }
 
 async function streamInput(requests: AsyncIterable<StreamInputRequest>, caller: Caller, registry: Registry) {

@@ -1,10 +1,7 @@
 import type { Message } from '@bufbuild/protobuf'
 import type { Interceptor } from '@connectrpc/connect'
-import type { Caller } from '../calls/caller.ts'
+import { type Caller, isLegacy } from '../calls/caller.ts'
 import type { ServiceTable, TableMethod } from '../calls/service-table.ts'
-
-/** The one client that fails on fields it does not know: exactly this user agent, no prefix (contract J1). */
-const LEGACY_AGENT = 'connect-python'
 
 /** Tells the client's developers that the answer was reduced. */
 export const LEGACY_HEADER = 'X-E2B-Legacy-SDK'
@@ -12,8 +9,8 @@ export const LEGACY_HEADER = 'X-E2B-Legacy-SDK'
 type Reduce = (answer: Message) => void
 
 /** What an answer to this caller must be reduced with; undefined: it goes as it is. */
-export function reducing({ reduce }: TableMethod, { userAgent }: Pick<Caller, 'userAgent'>): Reduce | undefined {
-  return userAgent === LEGACY_AGENT ? reduce : undefined
+export function reducing({ reduce }: TableMethod, caller: Pick<Caller, 'userAgent'>): Reduce | undefined {
+  return isLegacy(caller) ? reduce : undefined
 }
 
 /** The same for the library. Errors are untouched. */

@@ -30,6 +30,7 @@ export const STRESS: readonly string[] = [
   'ports/default-address',
   'ports/forwarding',
   'process/connect',
+  'process/cut-connections',
   'process/exactness',
   'process/limits-kernel',
   'process/many',

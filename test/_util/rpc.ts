@@ -133,8 +133,13 @@ function parsed(text: string): unknown {
 /** What `process.Process/Start` and `Connect` stream, as JSON; bytes are base64. */
 export interface ProcessMessage {
   readonly event: {
-    readonly start?: { readonly pid: number }
-    readonly data?: { readonly stdout?: string; readonly stderr?: string; readonly pty?: string }
+    readonly start?: { readonly pid: number; readonly offsets?: Readonly<Record<string, string>> }
+    readonly data?: {
+      readonly stdout?: string
+      readonly stderr?: string
+      readonly pty?: string
+      readonly offset?: string
+    }
     readonly end?: ProcessEnd
     readonly keepalive?: Record<string, never>
   }

@@ -18,7 +18,9 @@ test('D31 a live process gives start, data, keepalives and the end', async () =>
   expect(await startedPid(follower)).toBe(pid)
   expect(await follower.next()).toEqual({ event: { keepalive: {} } })
   await sendInput(daemon.url, { pid }, { stdin: 'hello' })
-  expect(await follower.next()).toEqual({ event: { data: { stdout: Buffer.from('hello').toString('base64') } } })
+  expect(await follower.next()).toEqual({
+    event: { data: { stdout: Buffer.from('hello').toString('base64'), offset: '0' } },
+  })
   await closeStdin(daemon.url, { pid })
   expect(await follower.next()).toEqual({ event: { end: { exited: true, status: 'exit status 0' } } })
   expect(await follower.rest()).toEqual({ messages: [], end: {} })
@@ -68,7 +70,7 @@ describe('D34 exits that are kept', () => {
     const end = { exitCode: 7, exited: true, status: 'exit status 7', error: 'exit status 7' }
     for (const selector of [{ pid }, { tag: 'seven' }, { pid }]) {
       const { messages } = await (await connect(daemon.url, selector)).rest()
-      expect(messages).toEqual([{ event: { start: { pid } } }, { event: { end } }])
+      expect(messages).toEqual([{ event: { start: { pid, offsets: { stdout: '7' } } } }, { event: { end } }])
     }
   })
 

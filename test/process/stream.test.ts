@@ -199,6 +199,7 @@ test('D17 the binary codec carries the same bytes', async () => {
     headers: { 'content-type': 'application/connect+proto', 'connect-protocol-version': '1' },
     body: enveloped(field(1, config)),
   })
-  const data = field(1, field(2, field(1, Buffer.from([0x61, 0, 0xff]))))
+  const offset = Buffer.from([4 << 3, 0])
+  const data = field(1, field(2, Buffer.concat([offset, field(1, Buffer.from([0x61, 0, 0xff]))])))
   expect(body.includes(enveloped(data))).toBe(true)
 })

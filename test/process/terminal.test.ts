@@ -141,7 +141,7 @@ describe('session', () => {
     const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'echo out; echo err >&2'], pty })
     const { messages } = await stream.rest()
     const kinds = messages.flatMap(({ event }) => Object.keys(event.data ?? {}))
-    expect(new Set(kinds)).toEqual(new Set(['pty']))
+    expect(new Set(kinds)).toEqual(new Set(['pty', 'offset']))
     expect(messages.at(-1)?.event.end).toEqual({ exited: true, status: 'exit status 0' })
   })
 

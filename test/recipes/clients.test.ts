@@ -69,8 +69,8 @@ test.each(['connect', 'grpc', 'grpcweb'])('buf curl runs a command over %s', asy
   const { stdout } = await run('buf', [...words, `http://localhost:${DAEMON_PORT}/process.Process/Start`])
   const events: unknown[] = JSON.parse(`[${stdout.trim().replaceAll(/\}\s*\{/g, '},{')}]`)
   expect(events).toMatchObject([
-    { event: { start: { pid: expect.any(Number) } } },
-    { event: { data: { stdout: Buffer.from('hello\n').toString('base64') } } },
+    { event: { start: { pid: expect.any(Number), offsets: {} } } },
+    { event: { data: { stdout: Buffer.from('hello\n').toString('base64'), offset: '0' } } },
     { event: { end: { exitCode: 3 } } },
   ])
 })

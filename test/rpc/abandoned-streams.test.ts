@@ -186,8 +186,8 @@ function told(text: string): string {
 }
 
 const WHOLE = [
-  '0 {"event":{"start":{"pid":N}}}',
-  '0 {"event":{"data":{"stdout":"eA=="}}}',
+  '0 {"event":{"start":{"pid":N,"offsets":{}}}}',
+  '0 {"event":{"data":{"stdout":"eA==","offset":"0"}}}',
   '0 {"event":{"end":{"exited":true,"status":"exit status 0"}}}',
   '2 {}',
 ].join('\n')

@@ -89,7 +89,10 @@ test('D32 the timeout of a connecting call ends that stream alone', async () => 
   const headers = { 'connect-timeout-ms': '200' }
   const watching = await open<ProcessMessage>(url, 'process.Process/Connect', { process: { pid } }, { headers })
   const { messages, end } = await watching.rest()
-  expect({ messages, error: end.error }).toEqual({ messages: [{ event: { start: { pid } } }], error: DEADLINE })
+  expect({ messages, error: end.error }).toEqual({
+    messages: [{ event: { start: { pid, offsets: {} } } }],
+    error: DEADLINE,
+  })
   expect(await isLive(pid)).toBe(true)
   await kill(pid)
   expect((await sleep.rest()).messages.at(-1)?.event.end?.status).toBe('signal: killed')

@@ -125,6 +125,7 @@ function createService(registry: Registry, devNull: FileHandle, log: Log): Proce
     budget: createByteBudget(2 ** 20),
     gate: { enter: async () => () => {} },
     window: new OutputWindow(32 * 1024 * 1024),
+    outputResume: true,
     pool: new SlabPool(),
     path: process.env['PATH'] ?? '/usr/bin:/bin',
     noFile: undefined,

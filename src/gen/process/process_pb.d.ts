@@ -254,6 +254,13 @@ export declare type ProcessEvent_StartEvent = Message<"process.ProcessEvent.Star
    * @generated from field: uint32 pid = 1;
    */
   pid: number;
+
+  /**
+   * Where the output that follows begins; absent: this stream cannot be resumed.
+   *
+   * @generated from field: optional process.OutputOffsets offsets = 2;
+   */
+  offsets?: OutputOffsets | undefined;
 };
 
 /**
@@ -288,6 +295,13 @@ export declare type ProcessEvent_DataEvent = Message<"process.ProcessEvent.DataE
     value: Uint8Array;
     case: "pty";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Position of the first byte in its stream, counted from the start of the process.
+   *
+   * @generated from field: optional uint64 offset = 4;
+   */
+  offset?: bigint | undefined;
 };
 
 /**
@@ -593,6 +607,13 @@ export declare type ConnectRequest = Message<"process.ConnectRequest"> & {
    * @generated from field: process.ProcessSelector process = 1;
    */
   process?: ProcessSelector | undefined;
+
+  /**
+   * The output from exactly here on, then what comes, also of a process that has ended; absent: what comes from now on.
+   *
+   * @generated from field: optional process.OutputOffsets resume_from = 2;
+   */
+  resumeFrom?: OutputOffsets | undefined;
 };
 
 /**
@@ -600,6 +621,34 @@ export declare type ConnectRequest = Message<"process.ConnectRequest"> & {
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export declare const ConnectRequestSchema: GenMessage<ConnectRequest>;
+
+/**
+ * OutputOffsets is a position in each stream of output, in bytes from the start of the process; 0 in those that it has not.
+ *
+ * @generated from message process.OutputOffsets
+ */
+export declare type OutputOffsets = Message<"process.OutputOffsets"> & {
+  /**
+   * @generated from field: uint64 stdout = 1;
+   */
+  stdout: bigint;
+
+  /**
+   * @generated from field: uint64 stderr = 2;
+   */
+  stderr: bigint;
+
+  /**
+   * @generated from field: uint64 pty = 3;
+   */
+  pty: bigint;
+};
+
+/**
+ * Describes the message process.OutputOffsets.
+ * Use `create(OutputOffsetsSchema)` to create a new message.
+ */
+export declare const OutputOffsetsSchema: GenMessage<OutputOffsets>;
 
 /**
  * ProcessSelector names a process by pid or by the tag given at its start.
@@ -675,7 +724,7 @@ export declare const Process: GenService<{
     output: typeof ListResponseSchema;
   },
   /**
-   * Connect follows the output of a running process from now on.
+   * Connect follows the output of a process from now on, or from where an earlier stream was cut.
    *
    * @generated from rpc process.Process.Connect
    */

@@ -17,6 +17,7 @@ const STATUS: Record<ErrorKind, number> = {
   permission_denied: 403,
   resource_exhausted: 429,
   failed_precondition: 400,
+  out_of_range: 400,
   aborted: 409,
   unimplemented: 501,
   internal: 500,
