@@ -10,6 +10,9 @@ interface GroupStates {
   close(): void
 }
 
+/** Where there are no cgroups. */
+export const NO_STATES: GroupStates = { read: () => 'unknown', close: () => {} }
+
 /** Opens the groups of commands below `root`, those that are there. Never rejects. */
 export async function openGroupStates(root: string): Promise<GroupStates> {
   const states = new Map<WorkloadGroup, GroupState>()

@@ -4,7 +4,7 @@ import { NEVER } from '../../lib/never.ts'
 import { withTimeout } from '../../lib/with-timeout.ts'
 import type { Log } from '../../log.ts'
 import { isSetToFreeze } from './group-files.ts'
-import { openGroupStates } from './group-states.ts'
+import { NO_STATES, openGroupStates } from './group-states.ts'
 import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 
 /** Where starts wait while their cgroup is frozen: a child that is cloned into it would not reach its exec before the thaw. */
@@ -44,11 +44,12 @@ interface Waiter {
 }
 
 /**
- * Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in.
+ * Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in. Without a root there are none, and
+ * only `shut` closes it.
  * @param maxWait milliseconds that a start waits at most; another one than the standard is for tests.
  */
-export async function createStartGate(root: string, log: Log, maxWait = MAX_WAIT_MS): Promise<StartGate> {
-  const states = await openGroupStates(root)
+export async function createStartGate(root: string | undefined, log: Log, maxWait = MAX_WAIT_MS): Promise<StartGate> {
+  const states = root === undefined ? NO_STATES : await openGroupStates(root)
   const waiters = new Set<Waiter>()
   let shutters = 0
   const underWay = createUnderWay()
@@ -65,9 +66,8 @@ export async function createStartGate(root: string, log: Log, maxWait = MAX_WAIT
   }
 
   const refusal = async (group: WorkloadGroup, what: string) => {
-    const directory = join(root, group)
-    const how = (await isSetToFreeze(directory).catch(() => false)) ? 'has a freeze requested' : 'reads frozen'
-    return new AppError('unavailable', `${what}: the target cgroup is frozen${isOwn ? '' : `: ${directory} ${how}`}`)
+    const by = isOwn || root === undefined ? '' : await guestFreeze(join(root, group))
+    return new AppError('unavailable', `${what}: the target cgroup is frozen${by}`)
   }
 
   const wait = (group: WorkloadGroup, signal: AbortSignal) =>
@@ -126,6 +126,12 @@ export async function createStartGate(root: string, log: Log, maxWait = MAX_WAIT
       look()
     },
   }
+}
+
+/** How the cgroup reads that the guest has frozen, for the text of `unavailable`. */
+async function guestFreeze(directory: string): Promise<string> {
+  const isSet = await isSetToFreeze(directory).catch(() => false)
+  return `: ${directory} ${isSet ? 'has a freeze requested' : 'reads frozen'}`
 }
 
 /** Counts the starts that were let in. */

@@ -1,7 +1,10 @@
+import { createLock } from '../../lib/lock.ts'
+import { NEVER } from '../../lib/never.ts'
 import type { Log } from '../../log.ts'
 import { type FreezeRequest, Freezer } from './freezer.ts'
 import { type FreezeResult, NOTHING_FROZEN } from './result.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
+import { createWatchdog, WATCHDOG_MS } from './watchdog.ts'
 
 /** What the daemon does with freezes, with cgroups or without. */
 export interface Workload {
@@ -33,10 +36,10 @@ interface WorkloadOptions {
   readonly startWaitMs?: number
 }
 
-/** Without cgroups nothing is frozen, and a freeze says so (contract B58). */
-export async function createWorkload({ root, log, startWaitMs, ...timing }: WorkloadOptions): Promise<Workload> {
-  if (root === undefined) return withoutCgroups()
-  const gate = await createStartGate(root, log, startWaitMs)
+/** Without cgroups nothing is frozen, which a freeze says (contract B58); it only holds up starts (contract N4). */
+export async function createWorkload({ root, log, ...timing }: WorkloadOptions): Promise<Workload> {
+  const gate = await createStartGate(root, log, timing.startWaitMs)
+  if (root === undefined) return withoutCgroups(gate, log, timing.watchdogMs)
   const freezer = new Freezer({ root, gate, log, ...timing })
   return {
     freeze: (request, signal) => freezer.freeze(request, signal),
@@ -55,24 +58,62 @@ export async function createWorkload({ root, log, startWaitMs, ...timing }: Work
   }
 }
 
-/** Of the two groups of commands nothing can be told. */
+/** Of the two groups of commands nothing is known. */
 const UNOBSERVABLE: FreezeResult = { ...NOTHING_FROZEN, failed: 0, requested: 2, unobservable: 2 }
 
-function withoutCgroups(): Workload {
+function withoutCgroups(gate: StartGate, log: Log, watchdogMs = WATCHDOG_MS): Workload {
+  const starts = createStartHold(gate, log, watchdogMs)
+  const lock = createLock()
   let generation = 0
+  const thaw = async (entered?: number) => {
+    const release = await lock.acquire(NEVER)
+    const isCurrent = entered === undefined || entered === generation
+    if (isCurrent) starts.open()
+    release()
+    return isCurrent
+  }
   return {
-    freeze: async () => {
+    freeze: async (_, signal) => {
+      const release = await lock.acquire(signal)
       generation += 1
+      await starts.hold().finally(release)
       return UNOBSERVABLE
     },
-    unfreeze: async () => {},
-    thaw: async (entered) => entered === undefined || entered === generation,
+    unfreeze: async () => void (await thaw()),
+    thaw,
     get generation() {
       return generation
     },
-    idle: async () => {},
+    idle: async (signal) => (await lock.acquire(signal))(),
     audit: async () => undefined,
-    gate: { enter: async () => () => {} },
-    close: async () => {},
+    gate,
+    close: async () => {
+      starts.open()
+      gate.close()
+    },
+  }
+}
+
+/** Holds starts up from `hold` to `open`; `hold` is called again only once it has settled. */
+function createStartHold(gate: StartGate, log: Log, watchdogMs: number) {
+  let opens: (() => void) | undefined
+  const open = () => {
+    watchdog.disarm()
+    opens?.()
+    opens = undefined
+    gate.ownFreeze(false)
+  }
+  const watchdog = createWatchdog(watchdogMs, () => {
+    log.warn({ seconds: watchdogMs / 1000 }, 'nobody has ended the freeze: starts go on')
+    open()
+  })
+  return {
+    open,
+    hold: async () => {
+      opens ??= await gate.shut()
+      if (opens === undefined) return
+      gate.ownFreeze(true)
+      watchdog.arm()
+    },
   }
 }
