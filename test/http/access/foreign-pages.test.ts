@@ -4,10 +4,14 @@ import { expect, test } from 'vitest'
 import { startDaemon } from '../../_util/daemon.ts'
 import { type RawRequest, sendWhole } from '../../_util/http.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
+import { sharedDaemon } from '../../process/shared-daemon.ts'
 import { connectRaw } from '../front.ts'
 
 const EVIL = 'https://evil.example'
 const REFUSED = expect.objectContaining({ status: 403 })
+
+/** Nobody sets a token, and nothing that is refused leaves anything. */
+const daemon = sharedDaemon()
 
 /** Every kind of route, known and unknown. */
 const PATHS = [
@@ -49,7 +53,6 @@ const SERVED: Record<string, string>[] = [
 ]
 
 test.each(Object.entries(FOREIGN))('without a token %s is refused on every route', async (_, headers) => {
-  await using daemon = await startDaemon()
   for (const http2 of [false, true]) {
     // The tests' client of HTTP/2 names the authority as it is told.
     const { host, ...others } = headers
@@ -66,7 +69,6 @@ test.each(Object.entries(FOREIGN))('without a token %s is refused on every route
 })
 
 test('a page cannot upload, start or initialise, also by requests that need no preflight', async () => {
-  await using daemon = await startDaemon()
   await using dir = await makeTmpDir()
   const path = join(dir.path, 'planted')
   const form = '--b\r\ncontent-disposition: form-data; name="file"; filename="x"\r\n\r\nevil\r\n--b--\r\n'
@@ -92,7 +94,6 @@ test('a page cannot upload, start or initialise, also by requests that need no p
 })
 
 test('what is not a foreign page is served, also without an Origin', async () => {
-  await using daemon = await startDaemon()
   for (const headers of SERVED)
     expect([headers, (await sendWhole(`${daemon.url}/health`, { headers })).status]).toEqual([headers, 204])
   const page = await sendWhole(`${daemon.url}/health`, { headers: { origin: 'http://localhost:5173' } })
@@ -100,10 +101,10 @@ test('what is not a foreign page is served, also without an Origin', async () =>
 })
 
 test('origins and hosts can be allowed', async () => {
-  await using daemon = await startDaemon({
+  await using own = await startDaemon({
     args: ['-allow-origin', 'https://app.example', '-allow-host', '*.box.example'],
   })
-  const ask = async (headers: Record<string, string>) => (await sendWhole(`${daemon.url}/health`, { headers })).status
+  const ask = async (headers: Record<string, string>) => (await sendWhole(`${own.url}/health`, { headers })).status
   expect(await ask({ origin: 'https://app.example', host: 'a.box.example:49983' })).toBe(204)
   expect(await ask({ origin: 'https://app.example', host: 'evil.example' })).toBe(403)
   expect(await ask({ origin: 'https://app.example:8443' })).toBe(403)
@@ -124,7 +125,6 @@ const RAW: [string, string][] = [
 ]
 
 test.each(RAW)('%s does not get around the check', async (_, request) => {
-  await using daemon = await startDaemon()
   using client = await connectRaw(daemon.port)
   client.write(request)
   await expect.poll(() => client.received()).toMatch(/^HTTP\/1\.1 (403|400) /)
@@ -132,11 +132,11 @@ test.each(RAW)('%s does not get around the check', async (_, request) => {
 })
 
 test('with a token, and in a microVM, pages of every origin are served as before', async () => {
-  await using daemon = await startDaemon()
+  await using own = await startDaemon()
   const body = JSON.stringify({ accessToken: 'secret' })
-  expect((await sendWhole(`${daemon.url}/init`, { method: 'POST', body })).status).toBe(204)
+  expect((await sendWhole(`${own.url}/init`, { method: 'POST', body })).status).toBe(204)
   await using micro = await startDaemon({ args: ['-isnotfc=false'] })
-  for (const { url } of [daemon, micro]) {
+  for (const { url } of [own, micro]) {
     const headers = { origin: EVIL, host: 'sandbox.evil.example', 'x-access-token': 'secret' }
     const answer = await sendWhole(`${url}/envs`, { headers })
     expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([200, '*'])

@@ -1,9 +1,6 @@
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { execFile } from 'node:child_process'
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { type CaBundle, createCaBundle } from '../../../src/init/host/ca-bundle.ts'
@@ -195,35 +192,6 @@ test('F17 certificates on a tmpfs, behind a link, or on a mount of their own are
   }
 })
 
-test('F17 update-ca-certificates keeps the bundle, and what follows it is installed cleanly', async (context) => {
-  await run('sh', ['-c', 'command -v update-ca-certificates && command -v openssl']).catch(() =>
-    context.skip('needs ca-certificates and openssl'),
-  )
-  await using place = await makePlace()
-  const at = (name: string) => join(place.directory, name)
-  for (const name of ['all', 'local', 'hooks']) await mkdir(at(name))
-  const system = await selfSigned(at('system'))
-  await writeFile(at('conf'), 'system.crt\n')
-  await rename(at('system'), at('system.crt'))
-  const paths = { certificates: at('all/ca-certificates.crt'), installed: at('local/e2b-ca.crt') }
-  const restarted = () => createCaBundle({ ...paths, log: recordingLog().log })
-  const directories = [`--certsdir`, place.directory, '--localcertsdir', at('local'), '--etccertsdir', at('all')]
-  const update = ['--certsconf', at('conf'), ...directories, '--hooksdir', at('hooks')]
-  await run('update-ca-certificates', update)
-  const [first, second] = [await selfSigned(at('first')), await selfSigned(at('second'))]
-  await install(restarted(), first)
-  expect(await readFile(paths.certificates, 'utf8')).toBe(system + first)
-  await run('openssl', ['verify', '-CAfile', paths.certificates, at('first')])
-  await run('update-ca-certificates', update)
-  const authority = restarted()
-  await install(authority, first)
-  expect(await readFile(paths.certificates, 'utf8')).toBe(system + first)
-  await install(authority, second)
-  expect(await readFile(paths.certificates, 'utf8')).toBe(system + second)
-  await run('update-ca-certificates', update)
-  expect(await readFile(paths.certificates, 'utf8')).toBe(system + second)
-})
-
 test('F18 a client that leaves while another installation is at work is told so, and nothing is done for it', async () => {
   await using place = await makePlace()
   const authority = place.restarted()
@@ -253,42 +221,3 @@ test('F17 a hundred installations at once leave the last of them, and nothing of
   expect(place.lines).toHaveLength(100)
   expect(JSON.stringify(place.lines)).not.toMatch(/CERTIFICATE|[A-Za-z0-9+/]{30}/)
 })
-
-test('F17 a daemon that is killed at any moment leaves whole certificates, and none of an older bundle for long', async () => {
-  await using place = await makePlace()
-  let number = 0
-  for (let round = 0; round < 15; round++) {
-    number = await installUntilKilled(place, number, round * 3)
-    const left = await place.read()
-    expect(left.startsWith(SYSTEM)).toBe(true)
-    const own = left.slice(SYSTEM.length)
-    expect(['', bundle(number - 1), bundle(number), bundle(number - 1) + bundle(number)]).toContain(own)
-    await install(place.restarted(), bundle(number))
-    expect(await place.read()).toBe(SYSTEM + bundle(number))
-    expect(await place.persisted()).toBe(bundle(number))
-    number++
-  }
-}, 120_000)
-
-const fixture = fileURLToPath(new URL('fixtures/install-bundles.ts', import.meta.url))
-
-/** Gives the number of the bundle that was being installed. */
-async function installUntilKilled(place: Place, first: number, steps: number): Promise<number> {
-  const child = spawn(process.execPath, [fixture, place.certificates, place.installed, String(first)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let last = first
-  for await (const line of createInterface({ input: child.stdout })) {
-    last = Number(line)
-    if (last >= first + steps) child.kill('SIGKILL')
-  }
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-  return last
-}
-
-/** Makes a certificate in a file of its own, and gives its text. */
-async function selfSigned(file: string): Promise<string> {
-  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '/dev/null', '-out', file]
-  await run('openssl', [...args, '-subj', `/CN=${basename(file)}`, '-days', '2'])
-  return await readFile(file, 'utf8')
-}
