@@ -196,7 +196,7 @@ async function build(config: Config, { logs, token, listener, shutdown, keeper, 
   const sampler = buildSampler({ resources, registry, watch, inotify, log: log.named('metrics') })
   const figures = buildFigures(config, cpus, log.named('metrics'))
   const ports = buildPorts(config, users, log.named('port-forwarder'))
-  const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, log, shutdown })
+  const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, logs, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
   const served = rpcServices(config, { process, files, watch, sampler, ports, services, groups, registry, keeper })
   const app = buildApp({
@@ -270,19 +270,18 @@ function buildInitialization({ notFirecracker, runDir }: Config, { host, logs, k
   return { initialization, mmds }
 }
 
-interface Surroundings extends Pick<Frame, 'listener' | 'shutdown'> {
-  readonly log: Log
+interface Surroundings extends Pick<Frame, 'listener' | 'shutdown' | 'logs'> {
   readonly ports: PortTable
   readonly sampler: Sampler
   readonly groups: Cgroups
 }
 
-function buildResumeCheck({ listener, ports, sampler, groups, log, shutdown }: Surroundings): () => void {
+function buildResumeCheck({ listener, ports, sampler, groups, logs, shutdown }: Surroundings): () => void {
   const sockets = () => [...listener.connections, ...ports.clients]
   const sample = async () => {
     await sampler.sampleNow()
     const { memTotal, memUsed } = sampler.latest()
     await groups.keepBack({ total: memTotal, used: memUsed })
   }
-  return createResumeCheck({ sockets, sample, log, signal: shutdown })
+  return createResumeCheck({ sockets, sample, logs, signal: shutdown })
 }

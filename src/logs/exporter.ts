@@ -1,9 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createLineQueue } from '../lib/line-queue.ts'
+import { NEVER } from '../lib/never.ts'
+import { withTimeout } from '../lib/with-timeout.ts'
 import type { LogLine } from '../log.ts'
 import { createLossReport } from './loss-report.ts'
 import { type Collector, parseCollector, postLine } from './post-line.ts'
 import { createRateLimit } from './rate-limit.ts'
+import { createUnderWay } from './under-way.ts'
 
 /** Where lines go and what is added to them, in the words of the metadata service (contract G10). */
 export interface LogTarget {
@@ -22,6 +24,11 @@ interface LogExporter {
    * service is asked: the same target again changes nothing. A request to an earlier target is given up.
    */
   configure(target: LogTarget): void
+  /**
+   * The machine may have been paused, and the connection of the line that is on its way be gone without notice: it is sent again, once, when no
+   * answer comes within a moment. May be called as often as somebody asks.
+   */
+  resumed(): void
   /** Sends what waits for at most so many milliseconds, and drops the rest. With 0 all of it is dropped. Never rejects. */
   drain(graceMs: number): Promise<void>
   /** Sends what waits for at most so many milliseconds; nothing is sent after that. */
@@ -34,6 +41,8 @@ export interface ExporterOptions {
   readonly writeStderr: (text: string) => void
   /** Milliseconds for one line; default 10,000 (contract G30). */
   readonly timeoutMs?: number
+  /** Milliseconds after a resume in which the answer to a line that was on its way must come; default 500. */
+  readonly resumeMs?: number
 }
 
 /** Contract G31. */
@@ -41,6 +50,8 @@ const MAX_QUEUE_BYTES = 8 * 1024 * 1024
 /** Contract G31. */
 const MAX_LINE_BYTES = 192 * 1024
 const TIMEOUT_MS = 10_000
+/** A collector answers within some milliseconds; one that is slower gets the line twice. */
+const RESUME_MS = 500
 
 /** A target in use. */
 interface Destination {
@@ -51,10 +62,12 @@ interface Destination {
 }
 
 /** Makes an exporter that holds lines until it is told where they go. */
-export function createExporter({ writeStderr, timeoutMs = TIMEOUT_MS }: ExporterOptions): LogExporter {
+export function createExporter(options: ExporterOptions): LogExporter {
+  const { writeStderr, timeoutMs = TIMEOUT_MS, resumeMs = RESUME_MS } = options
   const backlog = createBacklog()
   const losses = createLossReport({ writeStderr })
   const rateLimit = createRateLimit()
+  const underWay = createUnderWay(resumeMs)
   let hurry = new AbortController()
   /** Counts the drains: a line on its way during one is not sent again. */
   let drains = 0
@@ -71,8 +84,10 @@ export function createExporter({ writeStderr, timeoutMs = TIMEOUT_MS }: Exporter
       const drained = drains
       const text = line.text()
       const tooLong = Buffer.byteLength(text) > MAX_LINE_BYTES
+      underWay.begin(line)
       const problem = tooLong ? undefined : await send(destination, text, timeoutMs)
-      if (problem !== undefined && signal.aborted && !closed && drained === drains) {
+      const isLost = underWay.end(problem) || signal.aborted
+      if (problem !== undefined && isLost && !closed && drained === drains) {
         backlog.putBack(line)
         continue
       }
@@ -89,9 +104,7 @@ export function createExporter({ writeStderr, timeoutMs = TIMEOUT_MS }: Exporter
   }
   const sentWithin = async (graceMs: number) => {
     hurry.abort()
-    const late = new AbortController()
-    await Promise.race([sending, sleep(graceMs, undefined, { signal: late.signal }).catch(() => {})])
-    late.abort()
+    if (sending !== undefined) await withTimeout(graceMs, sending, NEVER)
   }
   return {
     write(line) {
@@ -107,6 +120,12 @@ export function createExporter({ writeStderr, timeoutMs = TIMEOUT_MS }: Exporter
         losses.add({ failed: 0, dropped: 0, problem: 'the collector has no http address' })
       destination = collector && { target, collector, replaced: new AbortController() }
       start()
+    },
+    resumed() {
+      underWay.resumed(() => {
+        destination?.replaced.abort()
+        destination &&= { ...destination, replaced: new AbortController() }
+      })
     },
     async drain(graceMs) {
       if (graceMs > 0) await sentWithin(graceMs)

@@ -11,6 +11,8 @@ export interface Logs {
   print(text: string): void
   /** The same on standard error, for readers of the service manager's journal. */
   writeStderr(text: string): void
+  /** `LogExporter.resumed`; without an exporter nothing happens. */
+  resumed(): void
   /** `LogExporter.drain`; without an exporter nothing happens. */
   drain(graceMs: number): Promise<void>
   /** Gives lines that are on their way half a second. */
@@ -44,6 +46,7 @@ export function createLogs({ verbose, exported }: LogsOptions): Logs {
     configure: (target) => exporter?.configure(target),
     print: (text) => stdout.write(`${text}\n`),
     writeStderr,
+    resumed: () => exporter?.resumed(),
     drain: async (graceMs) => exporter?.drain(graceMs),
     async close() {
       await Promise.all([exporter?.close(CLOSE_GRACE_MS), stdout.flush(CLOSE_GRACE_MS), stderr.flush(CLOSE_GRACE_MS)])

@@ -20,6 +20,13 @@ interface PostOptions {
 /** A status line is some dozens of bytes; an answer without one within this is no HTTP. */
 const MAX_STATUS_LINE = 1024
 
+const ANSWER = 'status '
+
+/** Whether what went wrong is what the collector has answered, so that it has the line. */
+export function isAnswer(problem: string | undefined): boolean {
+  return problem?.startsWith(ANSWER) ?? true
+}
+
 /** The parts of an `http:` URL; undefined if it is none. */
 export function parseCollector(address: string): Collector | undefined {
   const url = URL.parse(address)
@@ -48,7 +55,7 @@ export function postLine(collector: Collector, body: string, options: PostOption
     socket.setEncoding('latin1').on('data', (text: string) => {
       answer += text
       const status = /^HTTP\/1\.\d (\d{3})/.exec(answer)?.[1]
-      if (status !== undefined) settle(status.startsWith('2') ? undefined : `status ${status}`)
+      if (status !== undefined) settle(status.startsWith('2') ? undefined : `${ANSWER}${status}`)
       else if (answer.length > MAX_STATUS_LINE) settle('no HTTP answer')
     })
     socket.on('error', (error) => settle(errnoOf(error) ?? 'connection failed'))

@@ -15,7 +15,8 @@ interface ResumeCheckOptions {
   readonly sockets: () => Iterable<Socket>
   /** Samples the machine once more; a rejection is ignored, as the next sample fails in the same way and is logged. */
   readonly sample: () => Promise<void>
-  readonly log: Log
+  /** Told of each resume, as lines may be lost with it. */
+  readonly logs: { readonly log: Log; resumed(): void }
   /** Stops the routine probes. */
   readonly signal: AbortSignal
 }
@@ -24,12 +25,18 @@ interface ResumeCheckOptions {
  * Returns the function to call after each initialization: the machine may have been paused or restored elsewhere, so peers may
  * be gone without notice and metrics stale. It never blocks. Until the signal aborts, peers are also probed once a minute.
  */
-export function createResumeCheck({ sockets, sample, log, signal }: ResumeCheckOptions): () => void {
+export function createResumeCheck({ sockets, sample, logs, signal }: ResumeCheckOptions): () => void {
   const limitSilence = (fd: number) => setTcpUserTimeout(fd, MAX_SILENCE_MS)
-  const liveness = createPeerLiveness({ peers: { askPeer, receivedSegments, limitSilence }, log, signal, sockets })
+  const liveness = createPeerLiveness({
+    peers: { askPeer, receivedSegments, limitSilence },
+    log: logs.log,
+    signal,
+    sockets,
+  })
   const resample = throttle(() => void sample().catch(() => {}), SAMPLE_PAUSE_MS)
   return () => {
     liveness.resumed()
     resample()
+    logs.resumed()
   }
 }

@@ -21,6 +21,8 @@ export interface Collector extends AsyncDisposable {
   lines(): Record<string, unknown>[]
   /** Status of the answers from now on; undefined: none at all. */
   status: number | undefined
+  /** Resets the connections that are open. */
+  reset(): void
 }
 
 /** Listens on `host`, at a free port. */
@@ -43,6 +45,9 @@ export async function startCollector(host = '127.0.0.1'): Promise<Collector> {
     address: `http://${host.includes(':') ? `[${host}]` : host}:${port}/logs`,
     posts,
     lines: () => posts.map(({ text }): Record<string, unknown> => JSON.parse(text)),
+    reset: () => {
+      for (const socket of connections.keys()) socket.resetAndDestroy()
+    },
     async [Symbol.asyncDispose]() {
       server.close()
       server.closeAllConnections()

@@ -159,6 +159,38 @@ test('G12 the same target again leaves the request that is under way alone', asy
   expect(exporter.complaints).toEqual([])
 })
 
+test('G35 the line that was on its way at a resume is sent again to the same target when it is not answered', async () => {
+  await using collector = await startCollector()
+  collector.status = undefined
+  const exporter = makeExporter({ resumeMs: 50 })
+  exporter.configure(target(collector))
+  for (let number = 0; number < 3; number++) exporter.write(line(number))
+  await expect.poll(() => collector.posts).toHaveLength(1)
+  collector.status = 204
+  exporter.resumed()
+  exporter.resumed()
+  await expect.poll(() => numbers(collector)).toEqual([0, 0, 1, 2])
+  expect(exporter.complaints).toEqual([])
+})
+
+test('G35 it is sent again when its connection turns out to be reset, and not when it is answered after all', async () => {
+  await using collector = await startCollector()
+  collector.status = undefined
+  const exporter = makeExporter()
+  exporter.configure(target(collector))
+  exporter.write(line(1))
+  await expect.poll(() => collector.posts).toHaveLength(1)
+  exporter.resumed()
+  collector.status = 204
+  collector.reset()
+  await expect.poll(() => numbers(collector)).toEqual([1, 1])
+  exporter.write(line(2))
+  exporter.resumed()
+  exporter.write(line(3))
+  await expect.poll(() => numbers(collector)).toEqual([1, 1, 2, 3])
+  expect(exporter.complaints).toEqual([])
+})
+
 test.each(['https://127.0.0.1/logs', 'not an address', 'file:///logs'])(
   'G12 an address that is no http URL (%s) is told, and lines wait',
   async (address) => {
