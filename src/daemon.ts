@@ -40,6 +40,7 @@ import {
   buildCpus,
   buildFigures,
   buildGroups,
+  buildOom,
   buildPorts,
   buildSampler,
   buildServices,
@@ -174,9 +175,10 @@ async function build(config: Config, { logs, token, listener, shutdown, keeper, 
   const { budget, bodies } = buildBudget(config, memory.total, { token, defaults })
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const { groups, workload, protection, closeGroups } = await buildGroups(config, memory, log)
+  const oom = await buildOom(config, groups.root, log.named('metrics'))
   const process = createProcessService({
     ...{ users, defaults, registry, budget, groups },
-    gate: workload.gate,
+    ...{ gate: workload.gate, oom: oom.witness },
     devNull: devNull.fd,
     ...commandSettings(config, log),
   })
@@ -194,7 +196,7 @@ async function build(config: Config, { logs, token, listener, shutdown, keeper, 
   })
   const services = buildServices({ config, processes: process, groups, initialized: initialization.first, log })
   const sampler = buildSampler({ resources, registry, watch, inotify, log: log.named('metrics') })
-  const figures = buildFigures(config, cpus, log.named('metrics'))
+  const figures = buildFigures(cpus, oom.kills)
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, logs, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
@@ -223,7 +225,7 @@ async function build(config: Config, { logs, token, listener, shutdown, keeper, 
       }),
     ],
   })
-  const release = () => releaseAll({ closeGroups, host, cpus, figures, ports, pollers, inotify, devNull })
+  const release = () => releaseAll({ closeGroups, host, cpus, oom, ports, pollers, inotify, devNull })
   return { app, registry, host, cpus, sampler, ports, services, mmds, rootFreeze, kept, release }
 }
 
@@ -239,14 +241,14 @@ interface Held {
   readonly ports: PortTable
   readonly pollers: Pollers
   readonly inotify: Inotify
-  readonly figures: { close(): Promise<void> }
+  readonly oom: { close(): Promise<void> }
   readonly devNull: FileHandle
 }
 
 async function releaseAll(held: Held): Promise<void> {
-  const { closeGroups, host, cpus, figures, ports, pollers, inotify, devNull } = held
+  const { closeGroups, host, cpus, oom, ports, pollers, inotify, devNull } = held
   await closeGroups()
-  await Promise.all([host.close(), cpus.close(), ports.close(), figures.close()])
+  await Promise.all([host.close(), cpus.close(), ports.close(), oom.close()])
   pollers.close()
   inotify.close()
   await devNull.close()

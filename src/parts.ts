@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { type ByteBudget, createByteBudget } from './budget/budget.ts'
 import { budgetTotal } from './budget/total.ts'
 import { openCgroups } from './cgroups/cgroups.ts'
+import { WORKLOAD } from './cgroups/freeze/plan.ts'
 import { createWorkload, type Workload } from './cgroups/freeze/workload.ts'
 import { memoryProtection } from './cgroups/memory-protection.ts'
 import type { MemoryUse } from './cgroups/reserve.ts'
@@ -16,7 +18,7 @@ import type { AccessToken } from './init/access-token.ts'
 import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
 import { createCallCounts } from './metrics/calls.ts'
-import { followOomKills, NO_OOM_KILLS } from './metrics/kernel-log/oom-kills.ts'
+import { followOomKills, NO_OOM_KILLS, type OomKills } from './metrics/kernel-log/oom-kills.ts'
 import type { ResourceReader } from './metrics/resource-reader.ts'
 import type { LiveFigures } from './metrics/sample.ts'
 import { Sampler } from './metrics/sampler.ts'
@@ -25,6 +27,8 @@ import { listeningSockets } from './native/index.ts'
 import { Forwards } from './ports/forwards.ts'
 import { PortTable } from './ports/port-table.ts'
 import { socketReader } from './ports/read-sockets.ts'
+import { oomCounterOf, oomCounterOfGroups } from './process/oom-counter.ts'
+import { createOomWitness } from './process/oom-witness.ts'
 import { OutputWindow } from './process/output-window.ts'
 import type { Registry } from './process/registry.ts'
 import { SlabPool } from './process/slab-pool.ts'
@@ -79,11 +83,25 @@ export function fileSettings({ strictFileUsers }: Config, log: Log) {
   return { strictFileUsers, compressors: createCompressors(), log: log.named('filesystem') }
 }
 
-/** What `GET /metrics` tells beside samples, and the counts of calls; elsewhere than in a microVM the kernel's log is another's. The caller closes it. */
-export function buildFigures({ notFirecracker }: Config, cpus: Cpus, log: Log) {
-  const oomKills = notFirecracker ? NO_OOM_KILLS : followOomKills({ log })
+/**
+ * What the kernel says of kills for lack of memory; elsewhere than in a microVM its log is another's. The caller closes it.
+ * @param root the directory of the daemon's cgroups; undefined: there are none, and commands are in the daemon's own.
+ */
+export async function buildOom({ notFirecracker, cgroupRoot }: Config, root: string | undefined, log: Log) {
+  const kills = notFirecracker ? NO_OOM_KILLS : followOomKills({ log })
+  const groups = root === undefined ? undefined : await oomCounterOfGroups(WORKLOAD.map((name) => join(root, name)))
+  const witness = createOomWitness(groups ?? (await oomCounterOf(process.pid, { cgroupRoot })), kills)
+  const close = async () => {
+    witness.close()
+    await kills.close()
+  }
+  return { kills, witness, close }
+}
+
+/** What `GET /metrics` tells beside samples, and the counts of calls. */
+export function buildFigures(cpus: Cpus, oomKills: Pick<OomKills, 'list'>) {
   const live = (): LiveFigures => ({ cpus: cpus.progress(), oomKills: oomKills.list() })
-  return { calls: createCallCounts(), live, close: oomKills.close }
+  return { calls: createCallCounts(), live }
 }
 
 /** What every command gets from the configuration, and the memory for its output. */

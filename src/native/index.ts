@@ -75,6 +75,17 @@ export class SpawnFailure extends Error {
 /** How a process ended: an exit code 0 to 255, or the signal that killed it. */
 export type ExitStatus = { readonly exitCode: number } | { readonly signal: number; readonly coreDumped: boolean }
 
+/** A process that has ended and was reaped, with what it and those that it has waited for have used (getrusage(2)). */
+export interface Reaped {
+  readonly status: ExitStatus
+  readonly cpuMicroseconds: number
+  /**
+   * Resident memory of the largest process in KiB. Not less than this process had when it spawned that one: the kernel counts what
+   * `spawn` shares with the child until its exec.
+   */
+  readonly peakKib: number
+}
+
 /** Readiness of one descriptor, as poll(2) sees it. `close` ends it; the descriptor itself stays the caller's. */
 export interface Poll {
   /** Calls back on the event loop while the descriptor is ready (level-triggered) or has hung up. */
@@ -107,7 +118,7 @@ interface Addon {
   changeOwner(fd: number, uid: number, gid: number): void
   pidfdOpen(pid: number): number
   pidfdSignal(pidfd: number, signal: number): number
-  pidfdWait(pidfd: number): ExitStatus | undefined
+  pidfdWait(pidfd: number): Reaped | undefined
   signalSessions(targets: readonly number[]): Promise<Buffer>
   waitOrphan(ours: readonly number[]): 'none' | 'ours' | number
   setChildSubreaper(): void
@@ -184,7 +195,7 @@ export const changeOwner = addon.changeOwner
 export const pidfdOpen = addon.pidfdOpen
 /** pidfd_send_signal(2): 0, or the negative errno (ESRCH: it has ended and was reaped). */
 export const pidfdSignal = addon.pidfdSignal
-/** waitid(2) on a pidfd without blocking: reaps and returns the status, or undefined while it runs. Throws with `code`. */
+/** waitid(2) on a pidfd without blocking: reaps and returns how it ended, or undefined while it runs. Throws with `code`. */
 export const pidfdWait = addon.pidfdWait
 /**
  * Signals the living members of sessions, all by one walk over the processes, except their leaders and whoever ignores SIGHUP.

@@ -1,6 +1,7 @@
 // Processes by descriptor: pidfd_open(2), pidfd_send_signal(2), waitid(2); and the reaping of processes that nobody waits for.
 #include <errno.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,14 +47,29 @@ napi_value exit_status(napi_env env, const siginfo_t& info) {
   return status;
 }
 
+int64_t microseconds(const timeval& time) { return static_cast<int64_t>(time.tv_sec) * 1'000'000 + time.tv_usec; }
+
+// waitid(2) of the kernel, unlike that of glibc, also says what the child and those that it waited for have used.
+long wait_with_usage(int pidfd, siginfo_t& child, rusage& usage) {
+  return syscall(SYS_waitid, by_pidfd, pidfd, &child, WEXITED | WNOHANG, &usage);
+}
+
 napi_value pidfd_wait(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int pidfd = -1;
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], pidfd)) return nullptr;
   siginfo_t child{};
-  if (waitid(by_pidfd, static_cast<id_t>(pidfd), &child, WEXITED | WNOHANG) < 0) return throw_errno(env, "waitid", errno);
+  rusage usage{};
+  if (wait_with_usage(pidfd, child, usage) < 0) return throw_errno(env, "waitid", errno);
   // WNOHANG with nothing to report leaves the zeros.
-  return child.si_pid == 0 ? nullptr : exit_status(env, child);
+  if (child.si_pid == 0) return nullptr;
+  napi_value result = nullptr;
+  napi_create_object(env, &result);
+  const int64_t cpu = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
+  napi_set_named_property(env, result, "status", exit_status(env, child));
+  napi_set_named_property(env, result, "cpuMicroseconds", from_integer(env, cpu));
+  napi_set_named_property(env, result, "peakKib", from_integer(env, usage.ru_maxrss));
+  return result;
 }
 
 bool contains(napi_env env, napi_value pids, pid_t pid, bool& found) {

@@ -3,8 +3,9 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { startTimeOf } from '../lib/proc-pid.ts'
 import { close, duplicate, pidfdOpen } from '../native/index.ts'
 import type { LaunchDeps } from './launch.ts'
+import type { Launched } from './launched.ts'
 import { OutputLog, type StreamName } from './output-log.ts'
-import type { Launched, ProcessConfig } from './process.ts'
+import type { ProcessConfig } from './process.ts'
 
 /** The leader of a session that an earlier daemon started, and how it is to show. */
 export interface AdoptRequest {

@@ -23,6 +23,6 @@ async function signalAll(registry: Registry, signal: 'SIGTERM' | 'SIGKILL', grac
 }
 
 async function endOf(process: RunningProcess, signal: 'SIGTERM' | 'SIGKILL', timeUp: AbortSignal): Promise<void> {
-  await process.signal(signal, timeUp).others
+  await process.signal(signal, timeUp, 'daemon_stopped').others
   await process.ended
 }

@@ -3,8 +3,41 @@ import type { ExitStatus } from '../native/index.ts'
 /** What is known of an end: of a process that is no child of the daemon the kernel tells only that it is gone. */
 export type KnownEnd = ExitStatus | 'unknown'
 
-/** How a process ended, in the fields of the wire's EndEvent. */
-export interface End {
+/**
+ * What brought a process to its end: its own exit, a signal, the kernel for lack of memory (of the machine or a cgroup above; `limit`: its
+ * own limit), the deadline of its start, or the end of the daemon.
+ */
+type EndCause = 'exit' | 'signal' | 'out_of_memory' | 'limit' | 'deadline' | 'daemon_stopped' | 'unknown'
+
+/** A limit of the command's own that it has met: its memory was spent, or forks were refused. */
+export type LimitHit = 'memory' | 'pids'
+
+/** What a command has taken, with all that it started if it had a cgroup of its own, else with all that it waited for. */
+export interface Usage {
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly endedAt: number
+  /** User and system time; undefined: it is not known. */
+  readonly cpuSeconds: number | undefined
+  /** Bytes at most at a time, of its largest process without a cgroup of its own; undefined: not known, or less than the daemon's own. */
+  readonly peakMemory: number | undefined
+  /** Bytes of input that were written to it. */
+  readonly bytesIn: number
+  /** Bytes that it wrote, those included that a limit left out. */
+  readonly bytesOut: number
+}
+
+/** Why a process ended, and what it has taken. */
+export interface EndFacts {
+  readonly cause: EndCause
+  /** The kernel has killed it, or the command of a shell, for lack of memory. */
+  readonly outOfMemory: boolean
+  readonly limitsHit: readonly LimitHit[]
+  readonly usage: Usage
+}
+
+/** How a process ended, in the fields of the wire's EndEvent, and why. */
+export interface End extends EndFacts {
   /** 0 to 255, or -1 for a process that a signal killed, or of which it is not known. */
   readonly exitCode: number
   readonly exited: boolean
@@ -53,8 +86,21 @@ const signalNames: readonly string[] = [
 /** For an end of which nothing is known. */
 const UNKNOWN = 'exit status unknown'
 
-/** The EndEvent of an exit status: "exit status 3", "signal: killed", "signal: aborted (core dumped)" (contract D38, D39). */
-export function endOf(status: KnownEnd): End {
+/**
+ * The EndEvent of an exit status: "exit status 3", "signal: killed", "signal: aborted (core dumped)" (contract D38, D39). The error alone
+ * also says what was short: "signal: killed (out of memory)", "exit status 2 (process limit reached)".
+ */
+export function endOf(status: KnownEnd, facts: EndFacts): End {
+  const { error, ...texts } = textsOf(status)
+  return { ...texts, error: error === undefined ? undefined : error + shortage(facts), ...facts }
+}
+
+function shortage({ outOfMemory, limitsHit }: EndFacts): string {
+  if (outOfMemory) return ' (out of memory)'
+  return limitsHit.includes('pids') ? ' (process limit reached)' : ''
+}
+
+function textsOf(status: KnownEnd): Omit<End, keyof EndFacts> {
   if (status === 'unknown') return { exitCode: -1, exited: false, status: UNKNOWN, error: UNKNOWN, unknown: true }
   if ('exitCode' in status) {
     const text = `exit status ${status.exitCode}`

@@ -30,6 +30,7 @@ export class InputQueue {
   readonly #name: 'stdin' | 'tty'
   readonly #entries = new LinkedList<Entry>()
   #queued = 0
+  #written = 0
   #open = true
   #closing = false
 
@@ -37,6 +38,11 @@ export class InputQueue {
     this.#fd = fd
     this.#name = name
     this.#poll = poll(fd, true, () => this.#flush())
+  }
+
+  /** Bytes that were written so far. */
+  get written(): number {
+    return this.#written
   }
 
   /** Bytes can still be written. */
@@ -137,6 +143,7 @@ export class InputQueue {
       }
       entry.written += length
       this.#queued -= length
+      this.#written += length
     }
     return 'all'
   }

@@ -8,12 +8,14 @@ import type { User, Users } from '../users/users.ts'
 import { commandGroup } from './command-group.ts'
 import { checkConfig, environmentOf, hasTooLongWord } from './command-line.ts'
 import { InputQueue } from './input-queue.ts'
+import type { Launched } from './launched.ts'
 import type { CommandLimits } from './limits.ts'
+import type { OomWitness } from './oom-witness.ts'
 import { OutputLog } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
 import type { OutputWindow } from './output-window.ts'
 import { makeOwnGroup } from './own-group.ts'
-import type { Launched, ProcessConfig, TerminalSize } from './process.ts'
+import type { ProcessConfig, TerminalSize } from './process.ts'
 import type { SlabPool } from './slab-pool.ts'
 import { type CommandGroups, type OwnGroup, spawnInGroup } from './spawn-in-group.ts'
 import { isExhaustion, startFailure, stdioFailure } from './start-failure.ts'
@@ -55,6 +57,7 @@ export interface LaunchDeps {
   /** An open descriptor of /dev/null. */
   readonly devNull: number
   readonly groups: CommandGroups
+  readonly oom: OomWitness
 }
 
 /** Commands are the first to go when memory runs out, and yield to the daemon (contract D2). */
@@ -86,10 +89,11 @@ export async function launch(
     throw await startFailure(request, cwd, new SpawnFailure('exec', constants.errno.E2BIG, 'E2BIG', 0))
   const identity = await identityOf(user, deps.users)
   request.signal.throwIfAborted()
+  const oom = deps.oom.begin()
   const group = await makeOwnGroup(request, deps.groups)
   try {
     const spawned = await spawnWith(request, { cwd, isHome, identity, group, deps })
-    return { launched: toLaunched({ ...spawned, request, group, deps }), reader: spawned.reader }
+    return { launched: { ...toLaunched({ ...spawned, request, group, deps }), oom }, reader: spawned.reader }
   } catch (error) {
     group?.removeOnceEmpty()
     throw error

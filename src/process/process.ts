@@ -1,13 +1,12 @@
 import { fstatSync } from 'node:fs'
 import { AppError } from '../errors.ts'
-import { close, type ExitStatus, type Poll, pidfdWait, poll, resizeTerminal } from '../native/index.ts'
-import { type End, endOf, type KnownEnd } from './exit-status.ts'
-import type { InputQueue } from './input-queue.ts'
+import { close, type Poll, pidfdWait, poll, type Reaped, resizeTerminal } from '../native/index.ts'
+import { type Circumstances, endFacts, type KillReason, plainFacts, usedBy } from './end-facts.ts'
+import { type End, type EndFacts, endOf, type KnownEnd } from './exit-status.ts'
+import type { Launched } from './launched.ts'
 import { OutputCut, type OutputSink } from './output-cut.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { OutputSource } from './output-source.ts'
-import type { SlabPool } from './slab-pool.ts'
-import type { OwnGroup } from './spawn-in-group.ts'
 import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
 
 /** What was asked for, as `List` gives it back. */
@@ -24,31 +23,7 @@ export interface TerminalSize {
   readonly rows: number
 }
 
-/** What `launch.ts` hands over; the process owns all descriptors in it. */
-export interface Launched {
-  readonly pid: number
-  readonly config: ProcessConfig
-  readonly tag: string | undefined
-  /** Who connects later gets the output that is kept first, not only what comes from then on. */
-  readonly replay: boolean
-  /** Undefined: the program could not be run, and `status` says how the attempt ended. */
-  readonly pidfd: number | undefined
-  readonly status?: ExitStatus
-  /** It was started by an earlier daemon: its exit status cannot be had. */
-  readonly adopted?: boolean
-  readonly output: OutputLog
-  readonly pool: SlabPool
-  readonly sources: readonly { readonly fd: number; readonly stream: StreamName }[]
-  readonly input: InputQueue | undefined
-  /** Master of the terminal, for its size; it is one of the descriptors in `sources`. */
-  readonly terminal: number | undefined
-  /** See `Stdio.heldSlave`. */
-  readonly heldSlave?: number | undefined
-  /** The cgroup of this command alone, which the process removes. */
-  readonly group?: OwnGroup | undefined
-  /** See `CommandLimits`. */
-  readonly outputMax?: number | undefined
-}
+const STREAMS: readonly StreamName[] = ['stdout', 'stderr', 'pty']
 
 /**
  * After the leader is gone, a pipe that a background child holds open is given this long without a byte before the end
@@ -70,6 +45,8 @@ export class RunningProcess {
   readonly output: OutputLog
   /** Resolves, never rejects, when the process has ended and all its output is in the log, just before the log closes. */
   readonly ended: Promise<End>
+  /** Milliseconds since the epoch. */
+  readonly startedAt = Date.now()
   readonly #launched: Launched
   readonly #leader: SessionLeader
   readonly #sources: readonly OutputSource[]
@@ -77,7 +54,10 @@ export class RunningProcess {
   readonly #exit: Poll | undefined
   readonly #settle: (end: End) => void
   #status: KnownEnd | undefined
+  #facts: EndFacts | Promise<EndFacts> | undefined
+  #end: End | undefined
   #killed = false
+  #reason: KillReason | undefined
   #over = false
   #quiet: NodeJS.Timeout | undefined
   #ceiling: NodeJS.Timeout | undefined
@@ -106,7 +86,7 @@ export class RunningProcess {
     }
     if (pidfd === undefined) {
       this.#exit = undefined
-      setImmediate(() => this.#exited(launched.status ?? { exitCode: 127 }))
+      setImmediate(() => this.#exited(launched.status ?? { exitCode: 127 }, undefined))
     } else {
       this.#exit = poll(pidfd, false, () => this.#reap(pidfd))
       this.#exit.start()
@@ -115,7 +95,7 @@ export class RunningProcess {
 
   /** How it ended, or undefined while it lives. */
   get end(): End | undefined {
-    return this.#over && this.#status !== undefined ? endOf(this.#status) : undefined
+    return this.#end
   }
 
   /** See `Launched.replay`. */
@@ -167,14 +147,19 @@ export class RunningProcess {
    * Signals its session: the leader at once, everybody else by `others`, which resolves when all are signalled, never rejects, and
    * stops early when `abort` aborts. That says nothing about anybody's end. A process that has exited meanwhile is no error
    * (contract D58). `refused`: the daemon may not signal the leader.
+   * @param reason of the daemon itself, which is the cause of the end then.
    */
   signal(
     signal: SignalName,
     abort: AbortSignal,
+    reason?: KillReason,
   ): { readonly refused: AppError | undefined; readonly others: Promise<void> } {
     const refused = signalLeader(this.#leader, signal)
     // An interrupt is no request to end.
-    if (refused === undefined && signal !== 'SIGINT') this.#killed = true
+    if (refused === undefined && signal !== 'SIGINT') {
+      this.#killed = true
+      if (this.#status === undefined) this.#reason ??= reason
+    }
     if (this.#status !== undefined) this.#settleOutput()
     return { refused, others: signalMembers(this.#leader, signal, abort) }
   }
@@ -193,7 +178,9 @@ export class RunningProcess {
 
   /** Tells the end now, whatever output may still come: another process has got this pid. */
   supersede(): void {
-    if (this.#status !== undefined) this.#finish()
+    if (this.#status === undefined) return
+    this.#finish()
+    this.#tell(plainFacts(this.#circumstances(this.#status, undefined)))
   }
 
   #sinkOf(stream: StreamName): OutputSink {
@@ -206,18 +193,27 @@ export class RunningProcess {
 
   #reap(pidfd: number): void {
     if (this.#status !== undefined) return
-    const status = this.#launched.adopted === true ? 'unknown' : pidfdWait(pidfd)
-    if (status === undefined) return
+    const reaped = this.#launched.adopted === true ? 'unknown' : pidfdWait(pidfd)
+    if (reaped === undefined) return
     this.#exit?.close()
     close(pidfd)
-    this.#exited(status)
+    if (reaped === 'unknown') this.#exited(reaped, undefined)
+    else this.#exited(reaped.status, reaped)
   }
 
-  #exited(status: KnownEnd): void {
+  #exited(status: KnownEnd, reaped: Reaped | undefined): void {
     this.#status = status
     this.#launched.input?.destroy()
+    this.#facts = endFacts(this.#circumstances(status, reaped))
     if (this.#launched.heldSlave !== undefined) close(this.#launched.heldSlave)
     this.#settleOutput()
+  }
+
+  #circumstances(status: KnownEnd, reaped: Reaped | undefined): Circumstances {
+    const { pid, group, oom, input } = this.#launched
+    const times = { startedAt: this.startedAt, endedAt: Date.now() }
+    const usage = { ...times, ...usedBy(reaped), bytesIn: input?.written ?? 0, bytesOut: 0 }
+    return { pid, status, signalled: this.#killed, reason: this.#reason, group, oom, usage }
   }
 
   /** After the exit: ends at once when all output is in, else waits for the rest or for silence. */
@@ -254,8 +250,16 @@ export class RunningProcess {
     clearTimeout(this.#ceiling)
     for (const source of this.#sources) if (!source.ended) source.discard()
     for (const cut of this.#cuts) cut.finish()
+    if (this.#facts instanceof Promise) void this.#facts.then((facts) => this.#tell(facts))
+    else if (this.#facts !== undefined) this.#tell(this.#facts)
+  }
+
+  #tell(facts: EndFacts): void {
+    if (this.#end !== undefined || this.#status === undefined) return
+    const bytesOut = STREAMS.reduce((sum, stream) => sum + this.output.offset(stream), 0)
+    this.#end = endOf(this.#status, { ...facts, usage: { ...facts.usage, bytesOut } })
     this.#launched.group?.removeOnceEmpty()
-    this.#settle(endOf(this.#status))
+    this.#settle(this.#end)
     this.output.close()
   }
 }

@@ -236,7 +236,7 @@ function endAtDeadline(process: RunningProcess, { deadline }: StreamCaller, log:
   if (deadline === undefined) return
   const kill = () => {
     log.info({ pid: process.pid }, 'process reached its deadline')
-    const { refused } = process.signal('SIGKILL', NEVER)
+    const { refused } = process.signal('SIGKILL', NEVER, 'deadline')
     if (refused === undefined) return
     log.error({ pid: process.pid, ...errorFields(refused) }, 'process could not be killed at its deadline')
   }

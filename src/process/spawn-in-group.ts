@@ -3,7 +3,7 @@ import type { CommandGroup } from './command-group.ts'
 import type { GroupLimits } from './limits.ts'
 
 /** What all processes of a cgroup of one command's own have taken so far; undefined: its kernel does not tell. */
-interface GroupUsage {
+export interface GroupUsage {
   readonly cpuSeconds: number | undefined
   /** Bytes, at most at a time. */
   readonly peakMemory: number | undefined

@@ -83,11 +83,25 @@ test('E8 a command that the kernel kills for want of memory is counted, and its 
   }
   expect(await sample()).toMatchObject({ memTotal: String(LIMIT), memSource: 'SOURCE_CGROUP' })
   expect((await sample()).oomKills).toBeUndefined()
-  expect((await shell(daemon.url, EATS_MEMORY)).end?.status).toBe('signal: killed')
+  const status = 'signal: killed'
+  expect((await shell(daemon.url, EATS_MEMORY)).end).toEqual({
+    exitCode: -1,
+    status,
+    error: `${status} (out of memory)`,
+  })
   await expect.poll(async () => (await sample()).oomKills).toBe('1')
   const { text } = await sendWhole(`${daemon.url}/metrics?format=openmetrics`)
   expect(text).toContain('\nenvd_oom_kills_total 1')
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+})
+
+test('a kill that is none of the kernel for want of memory is not told as one, and a shell whose command was killed so is', async (context) => {
+  await using group = await makeGroup(context, 'shell')
+  await using daemon = await startInside(group)
+  const error = 'signal: killed'
+  expect((await shell(daemon.url, 'kill -9 $$')).end).toEqual({ exitCode: -1, status: error, error })
+  const translated = await shell(daemon.url, 'tail /dev/zero; exit $?')
+  expect(translated.end).toMatchObject({ status: 'exit status 137', error: 'exit status 137 (out of memory)' })
 })
 
 test('a start command that the kernel kills for want of memory has that as its cause', async (context) => {

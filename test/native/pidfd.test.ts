@@ -11,7 +11,7 @@ test('a process is signalled and reaped by its pidfd', async () => {
   expect(pidfdSignal(pidfd, 0)).toBe(0)
   expect(pidfdSignal(pidfd, constants.signals.SIGTERM)).toBe(0)
   await ready(pidfd)
-  expect(pidfdWait(pidfd)).toEqual({ signal: 15, coreDumped: false })
+  expect(pidfdWait(pidfd)?.status).toEqual({ signal: 15, coreDumped: false })
   expect(pidfdSignal(pidfd, constants.signals.SIGTERM)).toBe(-ESRCH)
   expect(() => pidfdWait(pidfd)).toThrow(expect.objectContaining({ code: 'ECHILD' }))
   close(pidfd)
@@ -22,7 +22,7 @@ test('a pidfd of an ended process reaches nobody, and its pid cannot be opened',
   await ready(child.pidfd)
   // A zombie still has its pid, so that it is nobody else's.
   expect(pidfdSignal(child.pidfd, 0)).toBe(0)
-  expect(pidfdWait(child.pidfd)).toEqual({ exitCode: 0 })
+  expect(pidfdWait(child.pidfd)?.status).toEqual({ exitCode: 0 })
   expect(pidfdSignal(child.pidfd, 9)).toBe(-ESRCH)
   expect(pidfdOpen(child.pid)).toBe(-ESRCH)
   close(child.pidfd)

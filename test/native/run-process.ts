@@ -54,7 +54,7 @@ export async function readAll(fd: number): Promise<string> {
 /** The status of a process, awaited by its pidfd, which is closed. */
 export async function ended(child: Spawned): Promise<ExitStatus> {
   await ready(child.pidfd)
-  const status = pidfdWait(child.pidfd)
+  const status = pidfdWait(child.pidfd)?.status
   close(child.pidfd)
   if (status === undefined) throw new Error('the pidfd was readable, but the process runs')
   return status

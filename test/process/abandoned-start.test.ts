@@ -4,6 +4,7 @@ import { userInfo } from 'node:os'
 import { expect, test } from 'vitest'
 import { AppError, type ErrorKind } from '../../src/errors.ts'
 import { launch } from '../../src/process/launch.ts'
+import { NO_WITNESS } from '../../src/process/oom-witness.ts'
 import { OutputWindow } from '../../src/process/output-window.ts'
 import { SlabPool } from '../../src/process/slab-pool.ts'
 import { createDefaults } from '../../src/users/defaults.ts'
@@ -33,6 +34,7 @@ test.each<[string, ErrorKind]>([
       warnOutside: () => {},
       makeLimited: () => Promise.reject(new Error('no cgroups')),
     },
+    oom: NO_WITNESS,
     devNull: devNull.fd,
   }
   const over = new AbortController()

@@ -20,6 +20,8 @@ interface Report {
   readonly pids: Run
   readonly cpu: Run
   readonly again: string
+  readonly shared: ProcessEnd
+  readonly forged: ProcessEnd
 }
 
 const GROUP = 'command\\.[0-9a-f-]{36}'
@@ -38,9 +40,17 @@ test('limits of commands hold in a cgroup of their own, which a freeze reaches a
   expect(result.placed.user).toBe('')
   expect(result.after.output).toBe('/sys/fs/cgroup/user/rest\n')
   expect(result.terminal.output).toMatch(new RegExp(`^/sys/fs/cgroup/ptys/${GROUP}\\r\\n$`))
-  expect(result.memory).toMatchObject({ output: '', end: { exitCode: -1, status: 'signal: killed' } })
-  expect(result.pids).toMatchObject({ output: expect.stringContaining('Cannot fork'), end: { exitCode: 2 } })
+  const status = 'signal: killed'
+  const outOfMemory = { exitCode: -1, status, error: `${status} (out of memory)` }
+  expect(result.memory).toEqual({ output: '', end: outOfMemory })
+  expect(result.pids).toMatchObject({
+    output: expect.stringContaining('Cannot fork'),
+    end: { status: 'exit status 2', error: 'exit status 2 (process limit reached)' },
+  })
   expect(result.cpu.output).toMatch(/^nr_throttled [1-9]/m)
   expect(result).toMatchObject({ emptied: true, frozen: true, thawed: true, stayed: 1, removed: true, inherited: true })
   expect(result.again).toBe('/sys/fs/cgroup/user/rest\n')
+  // Without one of their own the kernel's log says whom it has killed, and processes cannot write there what counts.
+  expect(result.shared).toEqual(outOfMemory)
+  expect(result.forged).toEqual({ exitCode: -1, status, error: status })
 }, 200_000)

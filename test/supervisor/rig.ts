@@ -5,6 +5,7 @@ import type { RestartMode, SupervisorConfig } from '../../src/config/supervisor.
 import { readConfig } from '../../src/config.ts'
 import type { Log, LogFields } from '../../src/log.ts'
 import { endAll } from '../../src/process/end-all.ts'
+import { NO_WITNESS } from '../../src/process/oom-witness.ts'
 import { OutputWindow } from '../../src/process/output-window.ts'
 import { Registry } from '../../src/process/registry.ts'
 import { createProcessService, type ProcessService } from '../../src/process/service.ts'
@@ -136,6 +137,7 @@ function createService(registry: Registry, devNull: FileHandle, log: Log): Proce
       warnOutside: () => {},
       makeLimited: () => Promise.reject(new Error('no cgroups')),
     },
+    oom: NO_WITNESS,
     devNull: devNull.fd,
     log,
   })

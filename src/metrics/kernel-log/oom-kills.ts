@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { errorFields } from '../../lib/error-fields.ts'
 import type { Log } from '../../log.ts'
-import { type OomKill, parseOomKill } from './oom-record.ts'
+import { type OomKill, type OomVictim, parseOomKill } from './oom-record.ts'
 import { type RecordSource, readRecords } from './read-records.ts'
 
 /** The kernel's log of this machine. */
@@ -25,15 +25,27 @@ const TIMES: KernelLogTimes = { retry: 1_000, silence: 30 * 60_000, lasting: 60_
 const MAX_FAILURES = 5
 
 /** What the kernel has killed for lack of memory. */
-interface OomKills {
+export interface OomKills {
   /** The last 32 since the boot, oldest first; undefined while it is not known (contract N17). */
   list(): readonly OomKill[] | undefined
+  /** The number of the newest record of a kill; -1: there is none. */
+  newest(): number
+  /**
+   * Whether a record after that one names the process by its number in the kernel's own pid namespace; waits for it so many
+   * milliseconds. undefined: the log cannot be read at the moment. Never rejects.
+   */
+  wasKilled(pid: number, after: number, wait: number): Promise<boolean | undefined>
   /** Ends the reading. Idempotent. */
   close(): Promise<void>
 }
 
 /** Where nobody reads the kernel's log: outside microVMs, where it is another's. */
-export const NO_OOM_KILLS: OomKills = { list: () => undefined, close: async () => {} }
+export const NO_OOM_KILLS: OomKills = {
+  list: () => undefined,
+  newest: () => -1,
+  wasKilled: async () => undefined,
+  close: async () => {},
+}
 
 /** What is read, and how often after failures; the caller closes it. */
 interface OomKillsOptions extends Partial<Pick<RecordSource, 'path' | 'read'>> {
@@ -44,11 +56,14 @@ interface OomKillsOptions extends Partial<Pick<RecordSource, 'path' | 'read'>> {
 /** Follows the kernel's log on the event loop for as long as the daemon runs. */
 export function followOomKills({ path = KERNEL_LOG, log, times = TIMES, ...source }: OomKillsOptions): OomKills {
   const over = new AbortController()
-  let kills: OomKill[] = []
+  let kills: OomVictim[] = []
   let known = false
+  const waiting = new Set<(kill: OomVictim) => void>()
   const onRecord = (record: string) => {
     const kill = parseOomKill(record)
-    if (kill !== undefined) kills = [...kills.slice(1 - MAX_OOM_KILLS), kill]
+    if (kill === undefined) return
+    kills = [...kills.slice(1 - MAX_OOM_KILLS), kill]
+    for (const tell of waiting) tell(kill)
   }
   const onEnd = () => {
     known = true
@@ -58,8 +73,24 @@ export function followOomKills({ path = KERNEL_LOG, log, times = TIMES, ...sourc
     known = false
   }
   const ended = repeatedly({ path, ...source, onRecord, onEnd, signal: over.signal }, { forget, times, log })
+  const recorded = (pid: number, after: number, wait: number) =>
+    new Promise<boolean>((resolve) => {
+      const settle = (found: boolean) => {
+        clearTimeout(timer)
+        waiting.delete(look)
+        resolve(found)
+      }
+      const look = (kill: OomVictim) => {
+        if (kill.pid === pid && kill.seq > after) settle(true)
+      }
+      const timer = setTimeout(() => settle(false), wait)
+      waiting.add(look)
+      kills.forEach(look)
+    })
   return {
-    list: () => (known ? kills : undefined),
+    list: () => (known ? kills.map(({ seq, process }) => ({ seq, process })) : undefined),
+    newest: () => kills.at(-1)?.seq ?? -1,
+    wasKilled: async (pid, after, wait) => (known ? recorded(pid, after, wait) : undefined),
     close: async () => {
       over.abort()
       await ended

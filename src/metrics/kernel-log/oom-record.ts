@@ -6,6 +6,11 @@ export interface OomKill {
   readonly process: string
 }
 
+/** One of those, with the number that the process had in the kernel's own pid namespace; undefined: the record does not say. */
+export interface OomVictim extends OomKill {
+  readonly pid: number | undefined
+}
+
 /** Facility 0 with any level: the kernel's own. What a process writes to /dev/kmsg has another facility, whatever it asks for. */
 const HIGHEST_OWN_PRIORITY = 7
 
@@ -16,14 +21,15 @@ const KILLED =
   /^(?:Out of memory|Out of memory \(oom_kill_allocating_task\)|Memory cgroup out of memory): Killed process (.*)/
 
 /** A name may hold brackets, and even this text: the last one is the kernel's. */
-const VICTIM = /^\d+ \((.*)\) total-vm:/
+const VICTIM = /^(\d+) \((.*)\) total-vm:/
 
 /** What one record of /dev/kmsg tells of a kill (contract N18); undefined for any other record, and for one that a process wrote. */
-export function parseOomKill(record: string): OomKill | undefined {
+export function parseOomKill(record: string): OomVictim | undefined {
   const [head = '', priority = '', seq = ''] = HEADER.exec(record) ?? []
   if (head === '' || Number(priority) > HIGHEST_OWN_PRIORITY) return undefined
   const [text = ''] = record.slice(head.length).split('\n', 1)
   const [, victim] = KILLED.exec(text) ?? []
   if (victim === undefined) return undefined
-  return { seq: Number(seq), process: VICTIM.exec(victim)?.[1] ?? 'Unknown' }
+  const [, pid, process = 'Unknown'] = VICTIM.exec(victim) ?? []
+  return { seq: Number(seq), process, pid: pid === undefined ? undefined : Number(pid) }
 }

@@ -49,7 +49,7 @@ const oneByOne = (fd: number, buffer: Uint8Array) => {
 function follow(path: string, options: { read?: typeof read; times?: typeof TIMES } = {}) {
   const { log, lines } = recordingLog()
   const kills = followOomKills({ path, log, times: TIMES, read: oneByOne, ...options })
-  return { lines, list: kills.list, [Symbol.asyncDispose]: kills.close }
+  return { ...kills, lines, [Symbol.asyncDispose]: kills.close }
 }
 
 test('N17 a log without kills is an empty list once it was read to its end, and later kills are added', async () => {
@@ -77,6 +77,20 @@ test('N17 the last 32 are kept, oldest first', async () => {
   for (let seq = 0; seq < 300; seq++) await pipe.writer.write(killed(seq, 'a') + killed(seq, 'forged', 11))
   const last = Array.from({ length: 32 }, (_, index) => ({ seq: 268 + index, process: 'a' }))
   await expect.poll(kills.list).toEqual(last)
+})
+
+test('who was killed is known by its pid, from the record on, and not from older ones', async () => {
+  await using pipe = await makePipe()
+  await using kills = follow(pipe.path)
+  expect(await kills.wasKilled(4711, -1, 0)).toBeUndefined()
+  await expect.poll(kills.list).toEqual([])
+  expect(kills.newest()).toBe(-1)
+  const waiting = [kills.wasKilled(4711, -1, 60_000), kills.wasKilled(4712, -1, 500)]
+  await pipe.writer.write(killed(7, 'forged', 11) + killed(8, 'a'))
+  expect(await Promise.all(waiting)).toEqual([true, false])
+  expect(kills.newest()).toBe(8)
+  expect(await kills.wasKilled(4711, 7, 60_000)).toBe(true)
+  expect(await kills.wasKilled(4711, 8, 0)).toBe(false)
 })
 
 test('N18 lost records and interrupted reads end nothing', async () => {

@@ -16,6 +16,16 @@ export interface OomCounter {
   count(): Promise<number | undefined>
 }
 
+/** The counter of cgroups (v2) together; undefined where they have no memory controller. */
+export async function oomCounterOfGroups(directories: readonly string[]): Promise<OomCounter | undefined> {
+  const files = directories.map((directory) => join(directory, 'memory.events'))
+  const count = async () => {
+    const counts = await Promise.all(files.map(countIn))
+    return counts.reduce((sum, one) => (sum === undefined || one === undefined ? undefined : sum + one), 0)
+  }
+  return (await count()) === undefined ? undefined : { count }
+}
+
 /**
  * The counter of the cgroup that a process is in at the moment: `memory.events` (cgroup v2, cgroups below included) or
  * `memory.oom_control` (v1). A container without a cgroup namespace of its own is told a path of the host's and sees its own cgroup

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { oomCounterOf } from '../../src/supervisor/oom.ts'
+import { oomCounterOf } from '../../src/process/oom-counter.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 const PID = 42

@@ -1,0 +1,35 @@
+import type { ExitStatus } from '../native/index.ts'
+import type { InputQueue } from './input-queue.ts'
+import type { OomInquiry } from './oom-witness.ts'
+import type { OutputLog, StreamName } from './output-log.ts'
+import type { ProcessConfig } from './process.ts'
+import type { SlabPool } from './slab-pool.ts'
+import type { OwnGroup } from './spawn-in-group.ts'
+
+/** What `launch.ts` hands over; the process owns all descriptors in it. */
+export interface Launched {
+  readonly pid: number
+  readonly config: ProcessConfig
+  readonly tag: string | undefined
+  /** Who connects later gets the output that is kept first, not only what comes from then on. */
+  readonly replay: boolean
+  /** Undefined: the program could not be run, and `status` says how the attempt ended. */
+  readonly pidfd: number | undefined
+  readonly status?: ExitStatus
+  /** It was started by an earlier daemon: its exit status cannot be had. */
+  readonly adopted?: boolean
+  readonly output: OutputLog
+  readonly pool: SlabPool
+  readonly sources: readonly { readonly fd: number; readonly stream: StreamName }[]
+  readonly input: InputQueue | undefined
+  /** Master of the terminal, for its size; it is one of the descriptors in `sources`. */
+  readonly terminal: number | undefined
+  /** See `Stdio.heldSlave`. */
+  readonly heldSlave?: number | undefined
+  /** Whom to ask whether it was killed for lack of memory. */
+  readonly oom?: OomInquiry
+  /** The cgroup of this command alone, which the process removes. */
+  readonly group?: OwnGroup | undefined
+  /** See `CommandLimits`. */
+  readonly outputMax?: number | undefined
+}
