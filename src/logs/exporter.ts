@@ -108,8 +108,7 @@ export function createExporter(options: ExporterOptions): LogExporter {
   }
   return {
     write(line) {
-      if (closed) return
-      backlog.push(line)
+      if (!closed) backlog.push(line)
       start()
     },
     configure(target) {
