@@ -30,6 +30,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   process: [...COMMON, 'users', 'native'],
   filesystem: [...COMMON, 'users', 'native'],
   metrics: [...COMMON, 'calls', 'native'],
+  // Of calls a type: the list of open streams.
+  activity: [...COMMON, 'calls'],
   capabilities: [...COMMON],
   'agent-sandbox': [...COMMON, 'process'],
   ports: [...COMMON, 'users', 'native'],
@@ -58,7 +60,7 @@ const ENTRY = [
 ]
 /** The faces of a feature to the wire may also use these. `rpc.ts` is its table of methods. */
 const FACE =
-  /^(process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
+  /^(activity|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
 const FACE_MAY_IMPORT = ['calls', 'gen']
 /** The vocabulary of the protocol: in `rpc/`, in `calls/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

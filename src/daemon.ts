@@ -36,6 +36,7 @@ import { memoryOf, openResourceReader } from './metrics/resource-reader.ts'
 import type { Sampler } from './metrics/sampler.ts'
 import { setClock } from './native/index.ts'
 import {
+  buildActivity,
   buildBudget,
   buildCpus,
   buildFigures,
@@ -46,6 +47,7 @@ import {
   buildServices,
   buildWatching,
   commandSettings,
+  countedBy,
   fileSettings,
   freezeRoutes,
 } from './parts.ts'
@@ -185,22 +187,17 @@ async function build(config: Config, { logs, token, listener, shutdown, keeper, 
   const host = createHost({ path: config.path, env: defaults.env, log })
   const { watch, inotify, pollers } = buildWatching(config, { users, defaults, budget, log })
   const cpus = await buildCpus(config, devNull.fd, log)
-  const { initialization, mmds } = buildInitialization(config, {
-    token,
-    defaults,
-    host,
-    frozen: workload,
-    cpus,
-    logs,
-    kept,
-  })
+  const initialized = { token, defaults, host, frozen: workload, cpus, logs, kept }
+  const { initialization, mmds } = buildInitialization(config, initialized)
   const services = buildServices({ config, processes: process, groups, initialized: initialization.first, log })
-  const sampler = buildSampler({ resources, registry, watch, inotify, log: log.named('metrics') })
-  const figures = buildFigures(cpus, oom.kills)
   const ports = buildPorts(config, users, log.named('port-forwarder'))
+  const { streams, transfers, observer, onSample } = buildActivity(registry, ports)
+  const sampler = buildSampler({ resources, registry, watch, inotify, onSample, log: log.named('metrics') })
+  const figures = buildFigures(cpus, oom.kills)
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, logs, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
-  const served = rpcServices(config, { process, files, watch, sampler, ports, services, groups, registry, keeper })
+  const features = { process, files, watch, sampler, ports, services }
+  const served = rpcServices(config, { ...features, groups, registry, keeper, observer })
   const app = buildApp({
     log,
     token,
@@ -211,17 +208,17 @@ async function build(config: Config, { logs, token, listener, shutdown, keeper, 
     routes: [
       healthRoute,
       (scope) => capabilitiesRoute(scope, () => capabilitiesJson(served.capabilities)),
-      (scope) => readyRoute(scope, services),
-      (scope) => metricsRoute(scope, { sampler, ...figures, budget }),
+      (scope) => readyRoute(scope, services, observer.status),
+      (scope) => metricsRoute(scope, { sampler, ...figures, budget, idleSeconds: () => observer.status().idleSeconds }),
       (scope) => envsRoute(scope, defaults),
       (scope) => initRoute(scope, { initialization, bodies, memory: protection, checkAfterResume }),
       orchestratorRoutes({ rootFreeze, initialization }),
       freezeRoutes(workload, sampler, logs),
-      filesRoutes(files),
+      filesRoutes({ ...files, onTransfer: transfers.begin }),
       composeRoutes(files),
       rpcRoutes({
         ...{ bodies, budget, compressors: files.compressors, log, shutdown },
-        ...{ services: served.tables, countCall: figures.calls.add },
+        ...{ services: served.tables, streams, countCall: countedBy(figures.calls, observer) },
       }),
     ],
   })

@@ -1,7 +1,13 @@
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import { createCommandCpu } from './activity/command-cpu.ts'
+import { createObserver, type Observer } from './activity/observer.ts'
+import { sessionTimes } from './activity/session-times.ts'
+import { createTransfers } from './activity/transfers.ts'
 import { type ByteBudget, createByteBudget } from './budget/budget.ts'
 import { budgetTotal } from './budget/total.ts'
+import type { FinishedCall } from './calls/finished-call.ts'
+import { createOpenStreams } from './calls/open-streams.ts'
 import { openCgroups } from './cgroups/cgroups.ts'
 import { WORKLOAD } from './cgroups/freeze/plan.ts'
 import { createWorkload, type Workload } from './cgroups/freeze/workload.ts'
@@ -15,12 +21,13 @@ import { freezeRoute } from './http/routes/freeze.ts'
 import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import { createCompressors } from './http/transfer/compressors.ts'
 import type { AccessToken } from './init/access-token.ts'
+import { baseName } from './lib/clean-path.ts'
 import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
-import { createCallCounts } from './metrics/calls.ts'
+import { type CallCounts, createCallCounts } from './metrics/calls.ts'
 import { followOomKills, NO_OOM_KILLS, type OomKills } from './metrics/kernel-log/oom-kills.ts'
 import type { ResourceReader } from './metrics/resource-reader.ts'
-import type { LiveFigures } from './metrics/sample.ts'
+import type { LiveFigures, Sample } from './metrics/sample.ts'
 import { Sampler } from './metrics/sampler.ts'
 import type { Actor } from './native/files.ts'
 import { listeningSockets } from './native/index.ts'
@@ -132,16 +139,50 @@ interface Observed {
   readonly registry: Registry
   readonly watch: WatchService
   readonly inotify: Inotify
+  readonly onSample: (sample: Sample) => void
   readonly log: Log
 }
 
 /** What measures machine and daemon; not started. */
-export function buildSampler({ resources, registry, watch, inotify, log }: Observed): Sampler {
+export function buildSampler({ resources, registry, watch, inotify, onSample, log }: Observed): Sampler {
   const activity = () => {
     const { watchers, dropped } = watch.activity()
     return { commands: registry.size, watchers, watchEventsDropped: dropped, watchOverflows: inotify.overflows }
   }
-  return new Sampler({ resources, activity, log })
+  return new Sampler({ resources, activity, onSample, log })
+}
+
+/** What tells a busy sandbox from an idle one, and the lists of streams and transfers that others keep for it. */
+export function buildActivity(registry: Registry, ports: PortTable) {
+  const [streams, transfers] = [createOpenStreams(), createTransfers()]
+  const ownSeconds = () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1e6
+  }
+  const commands = () => clientCommands(registry)
+  const sessions = () => new Set([...commands()].map(({ pid }) => pid))
+  const cpu = createCommandCpu({ sessions, sessionTimes, ownSeconds })
+  const observer = createObserver({ commands, ended: registry.ended, cpu, streams, ports, transfers })
+  const onSample = ({ cpuSeconds }: Sample) => {
+    void cpu.observe(cpuSeconds)
+    // Notes when it became busy.
+    observer.status()
+  }
+  return { streams, transfers, observer, onSample }
+}
+
+/** Counts calls, which are use of the sandbox as well. */
+export function countedBy(counts: CallCounts, observer: Observer): (call: FinishedCall) => void {
+  return (call) => {
+    counts.add(call)
+    observer.called(call.method)
+  }
+}
+
+/** All but what the daemon runs by itself again and again. */
+function* clientCommands(registry: Registry) {
+  for (const { pid, tag, config, routine, lastOutput, lastInput } of registry.list())
+    if (!routine) yield { pid, tag, command: baseName(config.cmd), lastOutput, lastInput }
 }
 
 /** What forwards ports; not started. */

@@ -1,3 +1,6 @@
+import type { Observer } from './activity/observer.ts'
+import { activityRpc } from './activity/rpc.ts'
+import { createActivityService } from './activity/service.ts'
 import { agentSandboxRpc } from './agent-sandbox/rpc.ts'
 import { createAgentSandboxService } from './agent-sandbox/service.ts'
 import type { ServiceTable } from './calls/service-table.ts'
@@ -39,11 +42,12 @@ interface ServedParts {
   readonly sampler: Sampler
   readonly ports: PortTable
   readonly services: Services
+  readonly observer: Observer
 }
 
 /** The tables of all RPC services that the daemon serves, and what it says of itself. */
 export function rpcServices(config: Config, parts: ServedParts) {
-  const { process, files, watch, sampler, ports, services, groups, registry, keeper } = parts
+  const { process, files, watch, sampler, ports, services, groups, registry, keeper, observer } = parts
   const features = featuresOf(config, { keeper, groups, ports })
   const limits = { ...LIMITS, ...configuredLimits(config), waiting_bytes: files.budget.total }
   const about = { commit: COMMIT, compatibilityVersion: VERSION, limits, features, services: () => tables }
@@ -55,6 +59,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
     portsRpc(createPortsService(ports, { showArguments: config.portArguments })),
     supervisorRpc(createSupervisorService(services)),
     agentSandboxRpc(createAgentSandboxService({ processes: process, registry, budget: files.budget })),
+    activityRpc(createActivityService(observer)),
     capabilitiesRpc(capabilities),
   ]
   return { tables, capabilities }

@@ -15,8 +15,8 @@ export function agentSandboxRpc(service: AgentSandboxService): ServiceTable {
     {
       start: openedStream(
         async (request, caller): Promise<OpenStream<typeof StartResponseSchema>> => {
-          const { items, ended } = await service.start(request, caller)
-          return { ended, messages: () => messagesOf(items) }
+          const { items, ended, pid } = await service.start(request, caller)
+          return { ended, pid, messages: () => messagesOf(items) }
         },
         { limit: COMMAND },
       ),

@@ -31,6 +31,7 @@ interface Started {
   readonly items: AsyncIterable<StreamItem<Output>>
   /** Aborts when the stream must end although its client does not read. */
   readonly ended: AbortSignal
+  readonly pid: number
 }
 
 /** The output of Execute: with its message below the 4 MiB that clients of gRPC take. */
@@ -57,7 +58,7 @@ export function createAgentSandboxService({ processes, registry, budget }: Agent
       const command = { config: toConfig(config), tag: undefined, terminal, stdin: true, replay: false }
       const running = await processes.run(command, caller)
       const items = follow({ ...running, deadline: caller.deadline }, caller.keepalive, copyOutput)
-      return { items, ended: running.reader.signal }
+      return { items, ended: running.reader.signal, pid: running.process.pid }
     },
 
     /** Runs a command without input to its end, which comes early when the caller leaves or there is too much output. */

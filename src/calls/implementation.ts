@@ -52,6 +52,8 @@ export interface OpenStream<O extends DescMessage = DescMessage> {
   readonly frames?: (codec: Codec) => FrameSource
   /** Aborts when the stream must end even though its client does not read. */
   readonly ended: AbortSignal
+  /** The process that the stream follows, if it follows one. */
+  readonly pid?: number | undefined
 }
 
 /** Frames that were made without messages. */

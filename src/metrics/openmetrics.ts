@@ -26,6 +26,8 @@ interface Told {
   readonly version: string
   readonly methods: ReadonlyMap<string, MethodCalls>
   readonly budget: Pick<ByteBudget, 'total' | 'usage' | 'refusals'>
+  /** Since the last sign of activity; 0 while something lasts. */
+  readonly idleSeconds: number
 }
 
 /** The latest sample and the RPCs so far as OpenMetrics text (OpenMetrics 1.0), with names as Prometheus has them. */
@@ -33,6 +35,7 @@ export function toOpenMetrics(sample: Sample, told: Told): string {
   const families = [
     ...sampleFamilies(sample),
     buildInfo(told.version),
+    idleTime(told.idleSeconds),
     ...budgetFamilies(told.budget),
     ...callFamilies(told.methods),
   ]
@@ -127,6 +130,11 @@ function sources({ cpuFromGroup, memFromGroup }: Sample): Family {
 function buildInfo(version: string): Family {
   const help = 'The version that the daemon is compatible with.'
   return { name: 'envd_build_info', help, type: 'gauge', values: [{ value: 1, labels: { version } }] }
+}
+
+function idleTime(value: number): Family {
+  const help = 'Time since the last sign that the sandbox is in use; 0 while something lasts.'
+  return single('gauge', { name: 'envd_idle_seconds', help, value })
 }
 
 function budgetFamilies({ total, usage, refusals }: Told['budget']): Family[] {

@@ -22,6 +22,8 @@ interface SamplerOptions {
   readonly resources: ResourceReader
   readonly activity: () => Activity
   readonly log: Log
+  /** Called with each sample. */
+  readonly onSample?: (sample: Sample) => void
   /** Milliseconds between samples; another one than the standard is for tests. */
   readonly period?: number
 }
@@ -117,8 +119,10 @@ export class Sampler {
     const readings = await this.#options.resources.read()
     const before = this.#windowStart(readings.at) ?? readings
     if (scheduled) this.#windows = [...this.#windows.slice(-1), readings]
-    this.history.push(toSample(before, readings, this.#options.activity()))
+    const sample = toSample(before, readings, this.#options.activity())
+    this.history.push(sample)
     this.#failure = undefined
+    this.#options.onSample?.(sample)
     this.#taken.wake()
   }
 

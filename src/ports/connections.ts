@@ -8,6 +8,8 @@ export interface Connections {
   carry(client: Socket, target: Target): void
   /** The sockets of the clients that are connected now. */
   readonly clients: Iterable<Socket>
+  /** When one began or ended last, on the clock of performance.now(); undefined: never. */
+  readonly last: number | undefined
   /** Resets all. */
   close(): void
 }
@@ -23,6 +25,7 @@ export function createConnections(log: Log, limit = MAX_CONNECTIONS): Connection
   const open = new Set<Socket>()
   const clients = new Set<Socket>()
   let full = false
+  let last: number | undefined
   const keep = (socket: Socket) => {
     open.add(socket)
     socket.once('close', () => {
@@ -38,12 +41,19 @@ export function createConnections(log: Log, limit = MAX_CONNECTIONS): Connection
   }
   return {
     clients,
+    get last() {
+      return last
+    },
     carry: (client, target) => {
       // Each is two sockets.
       if (open.size >= 2 * limit) return refuse(client)
       keep(client)
       clients.add(client)
-      client.once('close', () => clients.delete(client))
+      last = performance.now()
+      client.once('close', () => {
+        clients.delete(client)
+        last = performance.now()
+      })
       keep(relay(client, target))
     },
     close: () => {

@@ -78,6 +78,11 @@ export class Forwards {
     return this.#connections.clients
   }
 
+  /** When a connection began or ended last, on the clock of performance.now(); undefined: never. */
+  get lastConnection(): number | undefined {
+    return this.#connections.last
+  }
+
   /** Ends all of them and resets their connections. Idempotent. */
   close(): void {
     this.#closed = true

@@ -77,6 +77,19 @@ export class PortTable {
     return this.#deps.forwards.clients
   }
 
+  /** The forwarded ports that clients are connected to, with the number of connections. */
+  get connections(): ReadonlyMap<number, number> {
+    const counts = new Map<number, number>()
+    for (const { localPort } of this.#deps.forwards.clients)
+      if (localPort !== undefined) counts.set(localPort, (counts.get(localPort) ?? 0) + 1)
+    return counts
+  }
+
+  /** When such a connection began or ended last, on the clock of performance.now(); undefined: never. */
+  get lastConnection(): number | undefined {
+    return this.#deps.forwards.lastConnection
+  }
+
   /** How it stands with forwarding itself. */
   get forwarding(): ForwardState {
     return this.#deps.forwards.state

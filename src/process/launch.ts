@@ -204,8 +204,11 @@ interface Parts {
 }
 
 function toLaunched({ request, stdio, output, outcome, group, deps }: Parts): Launched {
-  const { config, tag, replay, limits } = request
-  const common = { pid: outcome.pid, config, tag, replay, output, pool: deps.pool, group, outputMax: limits?.outputMax }
+  const { config, tag, replay, routine = false, limits } = request
+  const common = {
+    ...{ pid: outcome.pid, config, tag, replay, routine, output, group },
+    ...{ pool: deps.pool, outputMax: limits?.outputMax },
+  }
   if ('status' in outcome) {
     const slab = deps.pool.withRoom(undefined)
     const length = slab.memory.write(outcome.text)

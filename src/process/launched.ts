@@ -13,6 +13,8 @@ export interface Launched {
   readonly tag: string | undefined
   /** Who connects later gets the output that is kept first, not only what comes from then on. */
   readonly replay: boolean
+  /** One of many of its kind that the daemon starts by itself, no sign that the sandbox is in use. */
+  readonly routine?: boolean
   /** Undefined: the program could not be run, and `status` says how the attempt ended. */
   readonly pidfd: number | undefined
   readonly status?: ExitStatus

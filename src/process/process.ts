@@ -58,6 +58,8 @@ export class RunningProcess {
   #end: End | undefined
   #killed = false
   #reason: KillReason | undefined
+  #lastOutput: number | undefined
+  #lastInput: number | undefined
   #over = false
   #quiet: NodeJS.Timeout | undefined
   #ceiling: NodeJS.Timeout | undefined
@@ -76,7 +78,7 @@ export class RunningProcess {
       beforeEnd(this, end)
       resolve(end)
     }
-    const handlers = { onData: () => this.#quiet?.refresh(), onEnd: () => this.#pumpEnded() }
+    const handlers = { onData: () => this.#written(), onEnd: () => this.#pumpEnded() }
     const { output, pool, pidfd } = launched
     this.#sources = launched.sources.map(
       ({ fd, stream }) => new OutputSource({ fd, stream, log: this.#sinkOf(stream), pool, ...handlers }),
@@ -103,6 +105,21 @@ export class RunningProcess {
     return this.#launched.replay
   }
 
+  /** See `Launched.routine`. */
+  get routine(): boolean {
+    return this.#launched.routine === true
+  }
+
+  /** When it wrote last, on the clock of performance.now(); undefined: never. */
+  get lastOutput(): number | undefined {
+    return this.#lastOutput
+  }
+
+  /** When a client wrote to it last, on the clock of performance.now(); undefined: never. */
+  get lastInput(): number | undefined {
+    return this.#lastInput
+  }
+
   /** It runs in a terminal. */
   get hasTerminal(): boolean {
     return this.#launched.terminal !== undefined
@@ -123,6 +140,7 @@ export class RunningProcess {
     const { input } = this.#launched
     if (input === undefined)
       throw new AppError('failed_precondition', 'error writing to stdin: stdin not enabled or closed')
+    this.#lastInput = performance.now()
     await input.write(bytes, signal)
   }
 
@@ -231,6 +249,11 @@ export class RunningProcess {
   #drainAndFinish(): void {
     for (const source of this.#sources) source.drain()
     this.#finish()
+  }
+
+  #written(): void {
+    this.#lastOutput = performance.now()
+    this.#quiet?.refresh()
   }
 
   #pumpEnded(): void {

@@ -30,6 +30,10 @@ export class Registry {
   /** Those that have a tag, in order of start. */
   readonly #tagged = new Map<string, LinkedList<RunningProcess>>()
   readonly #places = new Map<RunningProcess, Place<RunningProcess>>()
+  readonly #ended: { lastOutput: number | undefined; lastInput: number | undefined } = {
+    lastOutput: undefined,
+    lastInput: undefined,
+  }
   /** In order of exit. */
   #retained: Retained[] = []
 
@@ -54,12 +58,18 @@ export class Registry {
     }
     this.#live.delete(process.pid)
     this.#untag(process)
+    this.#note(process)
     this.#expire()
     if (this.#retained.length >= MAX_RETAINED) this.#forgetOldest()
     const { pid, output, replay } = process
     const tag = (process.tag?.length ?? 0) <= MAX_RETAINED_TAG ? process.tag : undefined
     const until = performance.now() + RETAIN_MS
     this.#retained.push({ pid, tag, output, replay, ended: Promise.resolve(end), until })
+  }
+
+  /** When those that have ended wrote, and were written to, last, on the clock of performance.now(); undefined: never. Without routine ones. */
+  get ended(): { readonly lastOutput: number | undefined; readonly lastInput: number | undefined } {
+    return this.#ended
   }
 
   /** All live processes, oldest first. */
@@ -105,6 +115,12 @@ export class Registry {
     if (same?.size === 0) this.#tagged.delete(process.tag)
   }
 
+  #note({ routine, lastOutput, lastInput }: RunningProcess): void {
+    if (routine) return
+    this.#ended.lastOutput = later(this.#ended.lastOutput, lastOutput)
+    this.#ended.lastInput = later(this.#ended.lastInput, lastInput)
+  }
+
   #expire(): void {
     const now = performance.now()
     while ((this.#retained[0]?.until ?? now) < now) this.#forgetOldest()
@@ -113,6 +129,10 @@ export class Registry {
   #forgetOldest(): void {
     this.#retained.shift()?.output.discard()
   }
+}
+
+function later(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || (other !== undefined && other > one) ? other : one
 }
 
 function notFound(selector: Selector): never {

@@ -50,6 +50,7 @@ interface EventResponse {
 function following(followed: Followed, caller: StreamCaller, pool: FramePool) {
   return {
     ended: followed.reader.signal,
+    pid: followed.process.pid,
     messages: () => messagesOf(followed, caller),
     frames: (codec: Codec) => ({
       frames: framesOf(followed, caller, { codec, pool }),

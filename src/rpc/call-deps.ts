@@ -1,5 +1,6 @@
 import type { ByteBudget } from '../budget/budget.ts'
 import type { UnreadFrames } from '../budget/unread-frames.ts'
+import type { OpenStreams } from '../calls/open-streams.ts'
 import type { ServiceTable } from '../calls/service-table.ts'
 import type { RequestBodies } from '../http/body/request-bodies.ts'
 import type { Compressors } from '../http/transfer/compressors.ts'
@@ -11,6 +12,8 @@ export interface RpcDeps extends AccessLogOptions {
   readonly bodies: RequestBodies
   readonly budget: ByteBudget
   readonly compressors: Compressors
+  /** Where server streams are listed. */
+  readonly streams: OpenStreams
   /** Aborts, with an AppError, when the daemon stops. */
   readonly shutdown: AbortSignal
 }

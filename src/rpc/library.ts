@@ -98,8 +98,8 @@ export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
 }
 
 /** Puts all services on the router. A handler that fails is logged here: the plugin would write to the console. */
-function addRoutes(router: ConnectRouter, { services, budget, log }: LibraryDeps): void {
-  for (const table of services) addService(router, table, budget)
+function addRoutes(router: ConnectRouter, { services, budget, streams, log }: LibraryDeps): void {
+  for (const table of services) addService(router, table, { budget, streams })
   for (const [index, handler] of router.handlers.entries()) {
     const logged: typeof handler = Object.assign(async (request: Parameters<typeof handler>[0]) => {
       try {

@@ -4,6 +4,7 @@ import type { UnreadFrames } from '../budget/unread-frames.ts'
 import { ENVELOPE_BYTES } from '../calls/envelope.ts'
 import type { FrameSource, OpenStream } from '../calls/implementation.ts'
 import { type Codec, messageFrame } from '../calls/message-frame.ts'
+import type { OpenStreams } from '../calls/open-streams.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import type { RequestBodies } from '../http/body/request-bodies.ts'
 import type { CallDeps } from './call-deps.ts'
@@ -68,6 +69,7 @@ interface Call {
   readonly sent: { bytes: number }
   readonly bodies: RequestBodies
   readonly unread: UnreadFrames
+  readonly streams: OpenStreams
 }
 
 async function run(method: TableMethod, call: Call): Promise<void> {
@@ -77,15 +79,18 @@ async function run(method: TableMethod, call: Call): Promise<void> {
   const timeout = parseTimeout(singleHeader(request.headers['connect-timeout-ms']))
   const deadline = timeout === undefined ? undefined : call.started + timeout
   const cancel = abortAt(deadline, call.over)
+  let leave = () => {}
   try {
     const caller = streamCaller(requestCaller(request, call.over.signal), deadline)
     const unread = countUnread(call.unread, response, caller)
     const stream = await implementation.open(await readMessage(method, call), caller)
+    leave = call.streams.add(method.name, caller, stream.pid)
     const reduce = reducing(method, caller)
     writeHead(response, codec, reduce === undefined ? {} : { [LEGACY_HEADER]: 'true' })
     const { frames, sent } = stream.frames?.(codec) ?? encodedFrames(stream, { ...method, codec, reduce })
     await writeFrames(response, frames, { signal: stream.ended, sent, tally: call.sent, unread })
   } finally {
+    leave()
     cancel()
   }
 }

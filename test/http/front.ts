@@ -127,7 +127,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     routes: [
       healthRoute,
       (scope) => envsRoute(scope, defaults),
-      (scope) => metricsRoute(scope, { sampler, live, calls: createCallCounts(), budget }),
+      (scope) => metricsRoute(scope, { sampler, live, calls: createCallCounts(), budget, idleSeconds: () => 0 }),
       (scope) => initRoute(scope, { initialization, bodies, memory: NO_MEMORY }),
       ...(options.routes ?? []),
     ],

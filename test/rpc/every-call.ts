@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type Client, createClient, type Transport } from '@connectrpc/connect'
 import { expect } from 'vitest'
+import { Activity } from '../../src/gen/activity/v1/activity_pb.js'
 import { ProcessService, Signal as SandboxSignal, type StartResponse } from '../../src/gen/agent-sandbox/process_pb.js'
 import { Capabilities } from '../../src/gen/capabilities/capabilities_pb.js'
 import { EventType, Filesystem } from '../../src/gen/filesystem/filesystem_pb.js'
@@ -20,6 +21,7 @@ export interface Visit {
   readonly ports: Client<typeof Ports>
   readonly sandbox: Client<typeof ProcessService>
   readonly capabilities: Client<typeof Capabilities>
+  readonly activity: Client<typeof Activity>
   readonly dir: string
   readonly tag: string
 }
@@ -33,6 +35,7 @@ export function visit(transport: Transport, dir: string, tag: string): Visit {
     ports: createClient(Ports, transport),
     sandbox: createClient(ProcessService, transport),
     capabilities: createClient(Capabilities, transport),
+    activity: createClient(Activity, transport),
     dir,
     tag,
   }
@@ -89,6 +92,13 @@ async function first<T>(open: (options: { signal: AbortSignal }) => AsyncIterabl
 
 /** A call of each RPC, by its name: the least that shows that its messages came through both ways. */
 export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = {
+  'activity.v1.Activity/Get': async ({ activity }) => {
+    expect((await activity.get({})).status?.windowSeconds).toBe(10)
+  },
+  'activity.v1.Activity/Watch': async ({ activity }) => {
+    const { event } = await first((options) => activity.watch({}, options))
+    expect(event.case === 'status' && event.value.windowSeconds).toBe(10)
+  },
   'capabilities.v1.Capabilities/Get': async ({ capabilities }) => {
     const { services } = await capabilities.get({})
     expect(services.find(({ name }) => name === 'process.Process')?.methods[0]?.name).toBe('List')

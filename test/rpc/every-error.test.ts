@@ -34,6 +34,8 @@ const nobody = { process: { tag: 'nobody' } }
 
 /** A request of each method that is refused; undefined: no request is, but for what is the same for all methods. */
 const REFUSED: Readonly<Record<string, JsonValue | undefined>> = {
+  'activity.v1.Activity/Get': undefined,
+  'activity.v1.Activity/Watch': undefined,
   'capabilities.v1.Capabilities/Get': undefined,
   'process.v1.ProcessService/Start': { config: { command: ['/no/such/program'] } },
   'process.v1.ProcessService/Execute': { config: {} },

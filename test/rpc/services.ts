@@ -8,7 +8,7 @@ function isService(value: unknown): value is DescService {
 }
 
 const root = resolve(import.meta.dirname, '../..')
-const files = globSync('src/gen/*/*_pb.js', { cwd: root }).sort()
+const files = globSync('src/gen/**/*_pb.js', { cwd: root }).sort()
 const modules: readonly object[] = await Promise.all(files.map((file) => import(pathToFileURL(`${root}/${file}`).href)))
 
 /** Every service that was generated from the protos, so that none can be forgotten. */

@@ -30,6 +30,8 @@ interface FilesDeps {
   readonly bodies: Pick<RequestBodies, 'stallMs'>
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
+  /** Called as a transfer begins; what it returns, at its end. */
+  readonly onTransfer?: (direction: 'upload' | 'download') => () => void
 }
 
 /**
@@ -41,13 +43,17 @@ export function filesRoutes(deps: FilesDeps): (app: FastifyInstance) => void {
   const fileUser = createFileUsers(deps.users, deps.strictFileUsers)
   return (app) => {
     app.setErrorHandler(asUnsupportedType)
-    app.get('/files', { exposeHeadRoute: false }, (request, reply) =>
-      download(request, reply, { deps, contentTypes, fileUser }),
-    )
+    app.get('/files', { exposeHeadRoute: false }, (request, reply) => {
+      const ended = deps.onTransfer?.('download')
+      if (ended !== undefined) reply.raw.once('close', ended)
+      return download(request, reply, { deps, contentTypes, fileUser })
+    })
     app.post('/files', async (request, reply) => {
+      const ended = deps.onTransfer?.('upload')
       try {
         return await upload(request, reply, { deps, fileUser })
       } finally {
+        ended?.()
         discardRest(request.raw)
       }
     })

@@ -14,20 +14,26 @@ interface MetricsRouteOptions {
   readonly live: () => LiveFigures
   readonly calls: Pick<CallCounts, 'methods'>
   readonly budget: ByteBudget
+  /** Since the last sign of activity. */
+  readonly idleSeconds: () => number
 }
 
 /**
  * `GET /metrics` (contract B2, E, N17): the latest sample as JSON, or, for who asks with `?format=openmetrics` or
  * `Accept: application/openmetrics-text`, as OpenMetrics text; 500 without a body while a source fails. Nothing is read for it.
  */
-export function metricsRoute(app: FastifyInstance, { sampler, live, calls, budget }: MetricsRouteOptions): void {
+export function metricsRoute(
+  app: FastifyInstance,
+  { sampler, live, calls, budget, idleSeconds }: MetricsRouteOptions,
+): void {
   app.get<{ Querystring: Record<string, unknown> }>('/metrics', async (request, reply) => {
     reply.header('cache-control', 'no-store')
     const open = wantsOpenMetrics(request.query['format'], request.headers.accept)
     const sample = latest(sampler)
     if (sample === undefined) return reply.code(500).send()
+    const told = () => ({ version: VERSION, methods: calls.methods, budget, idleSeconds: idleSeconds() })
     const [type, text] = open
-      ? [OPENMETRICS_TYPE, toOpenMetrics(sample, { version: VERSION, methods: calls.methods, budget })]
+      ? [OPENMETRICS_TYPE, toOpenMetrics(sample, told())]
       : ['application/json', toMetricsJson(sample, live())]
     return reply.header('content-type', type).send(Buffer.from(text))
   })
