@@ -83,7 +83,7 @@ const RUN_DIR_WAIT_MS = 250
 /** What services have to end in one after the other, before all that is left is ended at once. */
 const SERVICES_GRACE_MS = 1_200
 
-/** What running calls have to end in once their streams were told. */
+/** What running calls have to end in once their streams were ended. */
 const CLOSE_GRACE_MS = 1_500
 
 /** Builds every part, in the order in which they need each other, and listens last. Rejects with the listen error. */
@@ -131,7 +131,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
       if (services.all.length > 1) await services.terminate(AbortSignal.timeout(SERVICES_GRACE_MS))
       await endAll(registry)
     }
-    // What a client was told is killed is killed.
+    // What a client sees as killed is killed.
     await untilSignalled()
     await closed
     await app.close()
@@ -259,8 +259,8 @@ interface Initialized extends Pick<InitializationOptions, 'token' | 'defaults' |
 
 function buildInitialization({ notFirecracker, runDir }: Config, { host, logs, kept, ...set }: Initialized) {
   const { log, configure, writeStderr } = logs
-  const told = { env: set.defaults.env, runDir, onOptions: configure, run: host.commands.run, log, writeStderr }
-  const mmds = notFirecracker ? NO_MMDS : createMmds(told)
+  const parts = { env: set.defaults.env, runDir, onOptions: configure, run: host.commands.run, log, writeStderr }
+  const mmds = notFirecracker ? NO_MMDS : createMmds(parts)
   const clock = createClock({ log, setClock })
   const initialization = createInitialization({
     ...{ ...set, host, clock, metadata: mmds, log },

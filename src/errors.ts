@@ -1,7 +1,7 @@
 import { messageText } from './lib/message-text.ts'
 
 /**
- * What went wrong, in the vocabulary of Connect's codes plus those that only HTTP can tell apart: `no_space` (disk or inodes
+ * What went wrong, in the vocabulary of Connect's codes plus those that only HTTP distinguishes: `no_space` (disk or inodes
  * used up), `not_acceptable` (no encoding the client takes), `budget_spent` (too much waits already; worth a retry),
  * `too_large` (more than is ever taken) and `stalled` (the client sends nothing more).
  */

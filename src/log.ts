@@ -59,7 +59,7 @@ export function createLog(sinks: readonly LogSink[]): Log {
   return named('envd')
 }
 
-/** A pino logger that writes into a variable, and what it writes when it is told to. */
+/** A pino logger that writes into a variable, and what it has written. */
 function createFormat() {
   let time = 0
   let text = ''

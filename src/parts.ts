@@ -105,7 +105,7 @@ export async function buildOom({ notFirecracker, cgroupRoot }: Config, root: str
   return { kills, witness, close }
 }
 
-/** What `GET /metrics` tells beside samples, and the counts of calls. */
+/** What `GET /metrics` reports beside samples, and the counts of calls. */
 export function buildFigures(cpus: Cpus, oomKills: Pick<OomKills, 'list'>) {
   const live = (): LiveFigures => ({ cpus: cpus.progress(), oomKills: oomKills.list() })
   return { calls: createCallCounts(), live }

@@ -45,15 +45,15 @@ export function leave(code: number): never {
 }
 
 /**
- * A failure outside any call is a bug, told as an error; but ending the daemon for it would take every running command's
+ * A failure outside any call is a bug, logged as an error; but ending the daemon for it would take every running command's
  * output along, which costs its users far more.
  */
 function surviveSurprises(log: Log): void {
-  const tell = (kind: string) => (error: unknown) => {
+  const logError = (kind: string) => (error: unknown) => {
     log.error({ kind, ...errorFields(error) }, 'unexpected failure outside any call')
   }
-  process.on('uncaughtException', tell('exception'))
-  process.on('unhandledRejection', tell('rejection'))
+  process.on('uncaughtException', logError('exception'))
+  process.on('unhandledRejection', logError('rejection'))
 }
 
 /** The first signal to stop. Later ones change nothing: npm and terminals send the same one more than once. */

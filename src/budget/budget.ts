@@ -10,7 +10,7 @@ export type BudgetKind = (typeof BUDGET_KINDS)[number]
 export interface BudgetOwner {
   /** The connection, by identity: its socket. For HTTP/2 the socket of the session, not the stream. */
   readonly connection: object | undefined
-  /** The user name that the request gives. Empty: the default user, whose share it is then. */
+  /** The user name of the request. Empty: the default user, whose share it is then. */
   readonly user: string | undefined
 }
 

@@ -2,7 +2,7 @@ import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/prot
 import type { Caller, StreamCaller } from './caller.ts'
 import type { ClientStream, List, OpenStream, RequestOptions, ServerStream, Unary } from './implementation.ts'
 
-/** A unary method. @param run gives the answer; rejects or throws with AppError. */
+/** A unary method. @param run returns the answer; rejects or throws with AppError. */
 export function unary<I extends DescMessage, O extends DescMessage>(
   run: (request: MessageShape<I>, caller: Caller) => MessageInitShape<O> | Promise<MessageInitShape<O>>,
   options: RequestOptions = {},
@@ -48,7 +48,7 @@ async function* slices<T>(items: Items<T>, most: number): AsyncGenerator<readonl
 
 /**
  * A server stream.
- * @param run gives what it carries; the stream ends with that, or with the caller.
+ * @param run yields what it carries; the stream ends with that, or with the caller.
  * @param toMessage makes the answer of one item.
  */
 export function stream<I extends DescMessage, O extends DescMessage, T>(

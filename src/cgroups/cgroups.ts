@@ -57,7 +57,7 @@ const CGROUP2 = 0x63677270
 /** What a machine or a container without cgroups to write is like, to an operator who did not ask for any. */
 const ORDINARY: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM', 'EROFS']
 
-/** A cgroup that was removed, as clone3(2) and mkdir(2) tell of it; which of them the kernel says differs. */
+/** A cgroup that was removed, as clone3(2) and mkdir(2) report it; which of them the kernel says differs. */
 const GONE: readonly string[] = ['ENODEV', 'ENOENT']
 
 /**
@@ -100,7 +100,7 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
 }
 
 async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Omit<Cgroups, 'absence'>> {
-  // Commands of a daemon before this one are not told apart here; keepBack() does.
+  // Commands of a daemon before this one are not distinguished here; keepBack() does.
   let most = memory.total - reserveOf(memory.total, 0)
   const places = createPlaces(root)
   const mending = new Map<GroupName, Promise<boolean>>()

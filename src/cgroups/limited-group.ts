@@ -17,7 +17,7 @@ export interface GroupLimits {
   readonly cpuMax?: number | undefined
 }
 
-/** What all processes of a cgroup have taken so far; undefined: its kernel does not tell. */
+/** What all processes of a cgroup have taken so far; undefined: its kernel does not report it. */
 interface GroupUsage {
   readonly cpuSeconds: number | undefined
   /** Bytes, at most at a time (`memory.peak`, Linux 5.19). */

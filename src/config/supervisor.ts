@@ -1,9 +1,9 @@
 import type { Given, LEFTOVER_MODES, RESTART_MODES } from './flags.ts'
 
-/** The name of the service that `-start-cmd` gives, and that calls mean which name none. */
+/** The name of the service of `-start-cmd`, which calls mean that name none. */
 export const START = 'start'
 
-/** A command that is kept running, and what tells that it is ready; all are scripts for a login shell. */
+/** A command that is kept running, and what checks that it is ready; all are scripts for a login shell. */
 export interface SupervisorConfig {
   /** `start` is the one that the flags give. */
   readonly name: string

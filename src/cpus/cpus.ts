@@ -36,7 +36,7 @@ export interface Cpus {
   resume(): Promise<void>
   /** Children that nobody else may wait for. */
   pids(): number[]
-  /** Gives back what it holds; a write that hangs is left to itself. Idempotent. */
+  /** Releases what it holds; a write that hangs is left to itself. Idempotent. */
   close(): Promise<void>
 }
 

@@ -12,11 +12,11 @@ export interface CpuMasks {
    * CPUs holds, which `cpuN/online` waits for.
    */
   online(): readonly number[]
-  /** Gives the descriptors back. Idempotent. */
+  /** Closes the descriptors. Idempotent. */
   close(): Promise<void>
 }
 
-/** Where the kernel tells of CPUs. */
+/** Where the kernel lists CPUs. */
 export const CPU_ROOT = '/sys/devices/system/cpu'
 
 /** A list of every other of a thousand CPUs fits. */

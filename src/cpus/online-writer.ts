@@ -47,7 +47,7 @@ export function createOnlineWriter(devNull: number): OnlineWriter {
         if (closed) letGo()
         await end
       } catch {
-        // No process, no write: whoever asked looks at what came of it.
+        // No process, no write: the caller looks at what came of it.
       } finally {
         began = undefined
         pid = undefined

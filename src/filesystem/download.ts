@@ -104,7 +104,7 @@ export async function openDownload(path: string, actor: Actor, hold?: Hold): Pro
   }
 }
 
-/** Kernel files claim 0 or 4096 bytes whatever they hold, so that only reading to the end tells. */
+/** Kernel files claim 0 or 4096 bytes whatever they hold, so that only reading to the end shows their size. */
 async function readHead(handle: FileHandle, size: number, hold?: Hold): Promise<{ head: Buffer; ended: boolean }> {
   const length = size === 0 ? WHOLE_BYTES : size < WHOLE_BYTES ? size + 1 : SNIFF_BYTES
   hold?.grow(length)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What tells one state of a file from every other one, as `BigIntStats` names it. */
+/** What distinguishes one state of a file from every other one, as `BigIntStats` names it. */
 interface FileVersion {
   readonly ino: bigint
   /** Bytes. */

@@ -5,7 +5,7 @@ import type { User, Users } from '../users/users.ts'
 /** A user for whom files are read and changed (`Actor`): with the daemon's rights, or, if `groups` is set, with their own. */
 export type FileUser = User & Actor
 
-/** Gives the user of file calls. */
+/** Returns the user of file calls. */
 export type FileUsers = (user: User) => FileUser | Promise<FileUser>
 
 /** @param strict every user but root has no more than their own rights (`-strict-file-users`). */

@@ -104,7 +104,7 @@ async function fill(file: OpenedFile, source: Readable, target: UploadTarget): P
     await pump(source, sink, { signal: target.signal, idleMs: target.idleMs })
   } catch (error) {
     await sink.settled()
-    // Of a full disk the client is told, and what did fit stays (contract B42).
+    // A full disk is reported, and what did fit stays (contract B42).
     if (!isOutOfSpace(error)) await discard(file, replacement, target)
     await closeWritten(fd).catch(() => {})
     throw writeError(error, target)

@@ -7,7 +7,7 @@ export interface AccessToken {
   set(token: string): void
   /** Removes the token; everything is open again. */
   clear(): void
-  /** Whether the given text is the token, in a time that does not tell how much of it is right. False when none is set. */
+  /** Whether the given text is the token, in a time that does not depend on how much of it is right. False when none is set. */
   matches(given: string | undefined): boolean
   /** Lends the token to `use`, which must not keep it; undefined when none is set. */
   withToken<T>(use: (token: string) => T): T | undefined
@@ -52,7 +52,7 @@ export function shownToken(rawHeaders: readonly string[]): string | undefined {
   return shown.size === 0 ? undefined : [...shown].join(', ')
 }
 
-/** Digests have one length, so that comparing them tells nothing about the token's. */
+/** Digests have one length, so that comparing them shows nothing of the token's. */
 function digestOf(bytes: Buffer): Buffer {
   return createHash('sha256').update(bytes).digest()
 }

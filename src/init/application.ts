@@ -3,7 +3,7 @@ import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import type { Defaults } from '../users/defaults.ts'
 import type { AccessToken } from './access-token.ts'
-import { type InitCall, tellDelay } from './call.ts'
+import { type InitCall, reportDelay } from './call.ts'
 import type { Clock } from './clock.ts'
 import type { CaBundle } from './host/ca-bundle.ts'
 import type { Host } from './host/create.ts'
@@ -31,7 +31,7 @@ export interface ApplicationOptions {
 interface Application {
   /** What it has come to, with what was half done. */
   readonly progress: Omit<InitProgress, 'initialized'>
-  /** Gives why the number of CPUs was refused, if it was. Rejects as `Initialization.apply`. */
+  /** Resolves with why the number of CPUs was refused, if it was. Rejects as `Initialization.apply`. */
   apply(request: InitRequest, call: InitCall): Promise<string | undefined>
 }
 
@@ -68,13 +68,13 @@ export function createApplication(options: ApplicationOptions): Application {
     },
     apply: async (request, call) => {
       const { timestamp, caBundle, volumeMounts, cpuCount } = request
-      if (timestamp !== undefined) tellDelay(call, log)
+      if (timestamp !== undefined) reportDelay(call, log)
       if (timestamp !== undefined && timestamp < newest) return undefined
       host.volumes.check(volumeMounts)
       if (caBundle !== '') await host.caBundle.check()
       if (timestamp !== undefined) {
         newest = timestamp
-        clock.adjust(timestamp + tellDelay(call))
+        clock.adjust(timestamp + reportDelay(call))
       }
       await applyAll(request, call)
       return cpuCount === undefined ? undefined : setCpus(cpuCount)

@@ -15,26 +15,26 @@ export type InitHeader =
 export interface InitCall {
   /** Aborts when the client is gone. */
   readonly signal: AbortSignal
-  /** What `Initialization.enter` gave. */
+  /** The result of `Initialization.enter`. */
   readonly generation: number
   /** When its body had been read, by the monotonic clock; milliseconds. */
   readonly readAt: number
   /** Whether the client is gone, also if that has reached nobody yet. */
   left(): boolean
   /** Sets a header of the answer. */
-  tell(header: InitHeader, value: string): void
+  setHeader(header: InitHeader, value: string): void
 }
 
 /** From this on a delay is worth a line: callers send again after 50 ms. */
 const LONG_MS = 50
 
 /**
- * Sets `X-Envd-Init-Clock-Correction` (contract N10): the time since the body was read, by which a timestamp in it is too old. Gives it
+ * Sets `X-Envd-Init-Clock-Correction` (contract N10): the time since the body was read, by which a timestamp in it is too old. Returns it
  * in nanoseconds.
  */
-export function tellDelay({ readAt, tell }: InitCall, log?: Log): bigint {
+export function reportDelay({ readAt, setHeader }: InitCall, log?: Log): bigint {
   const milliseconds = performance.now() - readAt
-  tell('x-envd-init-clock-correction', String(Math.trunc(milliseconds)))
+  setHeader('x-envd-init-clock-correction', String(Math.trunc(milliseconds)))
   if (milliseconds >= LONG_MS) log?.info({ ms: Math.trunc(milliseconds) }, 'the time of a late /init is moved forward')
   return BigInt(Math.round(milliseconds * 1e6))
 }
@@ -43,14 +43,14 @@ export function tellDelay({ readAt, tell }: InitCall, log?: Log): bigint {
 const MAX_DEFAULTS = 8 * 1024
 
 /** Sets `X-Envd-Defaults` (contract N12), unless it would be longer than callers take. */
-export function tellDefaults({ user, workdir }: Defaults, userNamed: boolean, { tell }: InitCall): void {
+export function reportDefaults({ user, workdir }: Defaults, userNamed: boolean, { setHeader }: InitCall): void {
   const text = JSON.stringify({ user, workdir, fallback: !userNamed })
   // In ASCII, as a header has to be.
   const ascii = text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-  if (ascii.length <= MAX_DEFAULTS) tell('x-envd-defaults', ascii)
+  if (ascii.length <= MAX_DEFAULTS) setHeader('x-envd-defaults', ascii)
 }
 
 /** Sets `X-Envd-Cpus` (contract N6). @param rejected why a number was refused, if it was */
-export function tellCpus(figures: CpuFigures, rejected: string | undefined, { tell }: InitCall): void {
-  tell('x-envd-cpus', JSON.stringify({ ...figures, rejected }))
+export function reportCpus(figures: CpuFigures, rejected: string | undefined, { setHeader }: InitCall): void {
+  setHeader('x-envd-cpus', JSON.stringify({ ...figures, rejected }))
 }

@@ -3,7 +3,7 @@ import type { Cpus } from '../cpus/cpus.ts'
 import { createLock } from '../lib/lock.ts'
 import { type ApplicationOptions, createApplication } from './application.ts'
 import { refusalOf } from './authorization.ts'
-import { type InitCall, tellCpus, tellDefaults } from './call.ts'
+import { type InitCall, reportCpus, reportDefaults } from './call.ts'
 import type { InitProgress } from './kept-state.ts'
 import type { Look, Mmds } from './mmds/mmds.ts'
 import type { InitRequest } from './request.ts'
@@ -58,8 +58,8 @@ export function createInitialization(options: InitializationOptions): Initializa
     const reason = await refusalOf({ token, look }, request.accessToken, call.signal)
     if (reason !== undefined) return { ok: false, reason }
     const audit = await frozen.audit()
-    if (audit !== undefined) call.tell('x-envd-freeze-audit', audit)
-    if (request.skipThaw) call.tell('x-envd-thaw', 'skip')
+    if (audit !== undefined) call.setHeader('x-envd-freeze-audit', audit)
+    if (request.skipThaw) call.setHeader('x-envd-thaw', 'skip')
     let rejected: string | undefined
     try {
       const refreshed = look.refresh()
@@ -71,9 +71,9 @@ export function createInitialization(options: InitializationOptions): Initializa
       options.onApplied({ ...application.progress, initialized })
       await endFreeze(request, call)
     }
-    unobserved.tell(call)
-    tellCpus(cpus.figures(), rejected, call)
-    tellDefaults(defaults, application.progress.userNamed, call)
+    unobserved.report(call)
+    reportCpus(cpus.figures(), rejected, call)
+    reportDefaults(defaults, application.progress.userNamed, call)
     return { ok: true }
   }
 

@@ -13,7 +13,7 @@ export interface InitRequest {
   readonly defaultWorkdir: string | undefined
   /** Nanoseconds since 1970. */
   readonly timestamp: bigint | undefined
-  /** Which life of the sandbox this is; empty: not told. */
+  /** Which life of the sandbox this is; empty: not given. */
   readonly lifecycleID: string
   /** Address of the events service; empty: stays as it is. */
   readonly hyperloopIP: string

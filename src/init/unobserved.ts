@@ -1,12 +1,12 @@
 import type { Workload } from '../cgroups/freeze/workload.ts'
 import type { InitCall } from './call.ts'
 
-/** Counts the calls that ended a freeze and had no client left to be told (contract N11). */
+/** Counts the calls that ended a freeze and had no client left to be answered (contract N11). */
 export interface Unobserved {
   /** A call has thawed. */
   thawed(call: InitCall): void
   /** Sets `X-Envd-Init-Unobserved` of a call that succeeded, and begins anew, if its client is there. */
-  tell(call: InitCall): void
+  report(call: InitCall): void
 }
 
 /** Makes the count; every freeze begins it anew. */
@@ -22,9 +22,9 @@ export function createUnobserved(frozen: Pick<Workload, 'generation'>): Unobserv
     thawed: (call) => {
       if (call.left()) count = current() + 1
     },
-    tell: (call) => {
+    report: (call) => {
       if (call.left()) return
-      call.tell('x-envd-init-unobserved', String(current()))
+      call.setHeader('x-envd-init-unobserved', String(current()))
       count = 0
     },
   }

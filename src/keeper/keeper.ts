@@ -39,7 +39,7 @@ export interface Keeper {
   freeKey(): number | undefined
   /**
    * Keeps at most 8 descriptors under a key in the place of those that are there. The caller's own stay the caller's.
-   * @param pid the process that they belong to; the keeper notes how it ends, if its parent does not tell. 0: none.
+   * @param pid the process that they belong to; the keeper notes how it ends, if its parent does not report it. 0: none.
    */
   put(key: number, pid: number, descriptors: readonly number[]): void
   /** Keeps nothing under that key any more. */

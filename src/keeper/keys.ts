@@ -23,7 +23,7 @@ export class Keys {
     return this.#lowest
   }
 
-  /** Gives that key back. */
+  /** Releases that key. */
   release(key: number): void {
     this.#used.delete(key)
     this.#lowest = Math.min(this.#lowest, key)

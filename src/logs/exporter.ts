@@ -61,7 +61,7 @@ interface Destination {
   readonly replaced: AbortController
 }
 
-/** Makes an exporter that holds lines until it is told where they go. */
+/** Makes an exporter that holds lines until `configure` names their target. */
 export function createExporter(options: ExporterOptions): LogExporter {
   const { writeStderr, timeoutMs = TIMEOUT_MS, resumeMs = RESUME_MS } = options
   const backlog = createBacklog()
@@ -82,10 +82,8 @@ export function createExporter(options: ExporterOptions): LogExporter {
       if (destination === undefined || line === undefined) return
       const { signal } = destination.replaced
       const drained = drains
-      const text = line.text()
-      const tooLong = Buffer.byteLength(text) > MAX_LINE_BYTES
       underWay.begin(line)
-      const problem = tooLong ? undefined : await send(destination, text, timeoutMs)
+      const { problem, tooLong } = await attempt(destination, line.text(), timeoutMs)
       const isLost = underWay.end(problem) || signal.aborted
       if (problem !== undefined && isLost && !closed && drained === drains) {
         backlog.putBack(line)
@@ -164,7 +162,7 @@ function createBacklog() {
       return queue.size === 0 && again === undefined
     },
     takeDropped: queue.takeDropped,
-    /** Gives how many there were. */
+    /** Returns how many there were. */
     clear: () => {
       let lines = 0
       while (next() !== undefined) lines += 1
@@ -182,6 +180,12 @@ function send(
   const ids = `"instanceID":${JSON.stringify(target.instanceID)},"envID":${JSON.stringify(target.envID)}`
   const body = `${line.trimEnd().slice(0, -1)},${ids}}`
   return postLine(collector, body, { signal: replaced.signal, timeoutMs })
+}
+
+/** One attempt to send a line. Never rejects. */
+async function attempt(destination: Destination, line: string, timeoutMs: number) {
+  const tooLong = Buffer.byteLength(line) > MAX_LINE_BYTES
+  return { tooLong, problem: tooLong ? undefined : await send(destination, line, timeoutMs) }
 }
 
 function isSame(one: LogTarget, other: LogTarget): boolean {

@@ -15,7 +15,7 @@ export interface Logs {
   resumed(): void
   /** `LogExporter.drain`; without an exporter nothing happens. */
   drain(graceMs: number): Promise<void>
-  /** Gives lines that are on their way half a second. */
+  /** Waits half a second at most for lines that are on their way. */
   close(): Promise<void>
 }
 
@@ -23,7 +23,7 @@ export interface Logs {
 interface LogsOptions {
   /** All lines on standard output, not only warnings and errors. */
   readonly verbose: boolean
-  /** Every line is kept for the platform's collector until `configure` tells where that is. */
+  /** Every line is kept for the platform's collector until `configure` names it. */
   readonly exported: boolean
 }
 

@@ -21,16 +21,16 @@ export function createLossReport({ writeStderr, intervalMs = INTERVAL_MS }: Loss
   add(losses: Losses): void
 } {
   let [failed, dropped] = [0, 0]
-  let told = Number.NEGATIVE_INFINITY
+  let reported = Number.NEGATIVE_INFINITY
   return {
     add(losses) {
       failed += losses.failed
       dropped += losses.dropped
       if (failed === 0 && dropped === 0 && losses.problem === undefined) return
-      if (performance.now() - told < intervalMs) return
+      if (performance.now() - reported < intervalMs) return
       const why = losses.problem === undefined ? '' : `: ${losses.problem}`
       writeStderr(`log export: ${failed} lines failed, ${dropped} dropped${why}`)
-      told = performance.now()
+      reported = performance.now()
       failed = 0
       dropped = 0
     },

@@ -114,8 +114,8 @@ function fileSink(fd: number): Sink {
 }
 
 /**
- * For sockets and pipes, which tell when they take more. Node makes a socket non-blocking for everyone who has it; who gave it,
- * a service manager as a rule, gave it to this process alone.
+ * For sockets and pipes, which report when they take more. Node makes a socket non-blocking for everyone who has it; a service
+ * manager, as a rule, passes one to this process alone.
  */
 function socketSink(fd: number): Sink {
   const socket = new Socket({ fd, readable: false, writable: true })

@@ -17,7 +17,7 @@ export interface Sources {
   readonly proc: string
   /** Stands in front of the mount points that mountinfo names. */
   readonly root: string
-  /** A directory on the file system whose size is told. */
+  /** A directory on the file system whose size is reported. */
   readonly disk: string
 }
 
@@ -25,7 +25,7 @@ export interface Sources {
 export const MACHINE: Sources = { proc: '/proc', root: '', disk: '/' }
 
 /**
- * Finds the daemon's cgroups. Gives, for a controller, the lineage in the unified hierarchy, then that of version 1: on a
+ * Finds the daemon's cgroups. Returns, for a controller, the lineage in the unified hierarchy, then that of version 1: on a
  * machine with both, either may have the controller. Nothing where there are no cgroups.
  */
 export async function findLineages({ proc, root }: Sources): Promise<(controller: Controller) => Lineage[]> {

@@ -121,7 +121,7 @@ function sources({ cpuFromGroup, memFromGroup }: Sample): Family {
   })
   return {
     name: 'envd_resource_source',
-    help: 'Whose figures are told: those of the whole machine, or of the cgroup whose limit is in force.',
+    help: 'Whose figures these are: those of the whole machine, or of the cgroup whose limit is in force.',
     type: 'gauge',
     values: [of('cpu', cpuFromGroup), of('memory', memFromGroup)],
   }

@@ -119,7 +119,7 @@ function openHost({ proc }: Sources) {
   }
 }
 
-/** A kernel or a sandbox may lack what only this daemon's own services tell. */
+/** A kernel or a sandbox may lack what only this daemon's own services report. */
 function readOrNothing(file: ReusableFile): Promise<string> {
   return file.read().catch(() => '')
 }

@@ -81,7 +81,7 @@ export const readStatus = addon.readStatus
  */
 export const openToRead = addon.openToRead
 /**
- * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, gives it to the actor unless
+ * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, makes the actor its owner unless
  * it was somebody else's before, and then, if `empty` says so, empties it. Somebody else's file loses the bits that let it run as its owner. The devices null,
  * zero and full are opened, too; what is anything else is not. The result is packed for `unpackOpened`: with an owner error the file is
  * open, but not emptied. Rejects with `code` and `syscall`. On the thread pool.

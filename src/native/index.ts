@@ -198,7 +198,7 @@ export const pidfdSignal = addon.pidfdSignal
 /** waitid(2) on a pidfd without blocking: reaps and returns how it ended, or undefined while it runs. Throws with `code`. */
 export const pidfdWait = addon.pidfdWait
 /**
- * Signals the living members of sessions, all by one walk over the processes, except their leaders and whoever ignores SIGHUP.
+ * Signals the living members of sessions, all by one walk over the processes, except their leaders and those that ignore SIGHUP.
  * Four numbers a target: the session; the signal (0 only looks); a second signal for who got the first, or 0; 1 if the leader has been
  * reaped, as then nobody is signalled once its number is somebody else's. Returns 8 bytes for each process that was reached: the
  * target's place and the pid, as 32-bit little-endian. Each process is signalled through a pidfd after its session was checked; by its
@@ -222,7 +222,7 @@ export const noFileLimit = addon.noFileLimit
 export const exitNow = addon.exitNow
 /** clock_settime(CLOCK_REALTIME). Throws with `code` (EPERM). */
 export const setClock = addon.setClock
-/** rt_sigaction(2) with SIG_IGN for a signal 1 to 64; `spawn` gives children the default. Throws EINVAL for SIGKILL and SIGSTOP. */
+/** rt_sigaction(2) with SIG_IGN for a signal 1 to 64; children of `spawn` have the default. Throws EINVAL for SIGKILL and SIGSTOP. */
 export const ignoreSignal = addon.ignoreSignal
 /** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */
 export const setTcpUserTimeout = addon.setTcpUserTimeout

@@ -5,7 +5,7 @@ export interface ListeningSocket {
   /** As text; one of the form ::ffff:a.b.c.d as a.b.c.d, which is what it takes connections for. */
   readonly address: string
   readonly port: number
-  /** It takes no connections by IPv4 although it is bound to `::`; undefined: the source does not tell. */
+  /** It takes no connections by IPv4 although it is bound to `::`; undefined: the source does not report it. */
   readonly onlyIpv6: boolean | undefined
   /** Effective uid of who made it. */
   readonly uid: number

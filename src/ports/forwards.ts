@@ -15,7 +15,7 @@ export type ForwardState = { readonly at: string } | { readonly why: string }
 export const MAX_FORWARDS = 1_024
 
 /**
- * The forwards of loopback ports to the forwarding address: one for each port, whoever listens on it (contract G1 to G5).
+ * The forwards of loopback ports to the forwarding address: one for each port, whatever listens on it (contract G1 to G5).
  * What failed is tried again at each `sync`, and logged when it fails for another reason than before.
  */
 export class Forwards {

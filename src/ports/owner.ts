@@ -15,7 +15,7 @@ export interface Owner {
 
 /** Bounds of a search. */
 interface SearchOptions {
-  /** Milliseconds after which it gives what it has found. */
+  /** Milliseconds after which it returns what it has found. */
   readonly limitMs: number
   readonly signal: AbortSignal
 }
@@ -26,7 +26,7 @@ const LINKS_AT_ONCE = 64
 /** Generations to climb from a process that holds a socket to the one that opened it; servers that fork need one or two. */
 const MAX_GENERATIONS = 16
 
-/** Of a command line: enough to tell one server of a kind from another. */
+/** Of a command line: enough to distinguish two servers of a kind. */
 const MAX_ARGUMENT_BYTES = 4_096
 
 /**

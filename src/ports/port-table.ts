@@ -29,10 +29,10 @@ interface PortTableDeps {
   readonly log: Log
 }
 
-/** Between two scans. Less than the second within which a change is to be told, as the scan itself takes its time. */
+/** Between two scans. Less than the second within which a change is to be reported, as the scan itself takes its time. */
 const INTERVAL_MS = 900
 
-/** A listener is told of without its owner when looking for that takes longer. */
+/** A listener is reported without its owner when looking for that takes longer. */
 const SEARCH_LIMIT_MS = 500
 
 /** Searches for one owner: a server may have been about to leave its socket to a child when the first one passed by. */

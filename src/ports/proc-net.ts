@@ -4,13 +4,13 @@ import { ipText } from '../lib/ip-text.ts'
 import type { ListeningSocket } from '../native/listening.ts'
 
 /**
- * What one read(2) of these files gives at least, if there is more to come: the kernel fills a page, less what the next line
+ * What one read(2) of these files returns at least, if there is more to come: the kernel fills a page, less what the next line
  * would have taken. So a shorter one is the last, and the read that would say so is spared: it walks the kernel's whole
  * table of connections once more.
  */
 const FULL_READ = 4096 - 512
 
-/** The kernel gives a page at a time. */
+/** The kernel returns a page at a time. */
 const BUFFER_BYTES = 65_536
 
 /** Bytes of one file that are looked at; 30,000 lines. Listening sockets come first. */

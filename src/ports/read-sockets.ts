@@ -1,10 +1,10 @@
 import { type ListeningSocket, unpackListening } from '../native/listening.ts'
 import { procNetReader } from './proc-net.ts'
 
-/** Gives the TCP sockets that listen now. Rejects when they cannot be had, which does not mean that there are none. */
+/** Resolves with the TCP sockets that listen now. Rejects when they cannot be had, which does not mean that there are none. */
 export type ReadSockets = () => Promise<ListeningSocket[]>
 
-/** Sockets looked at; whoever opens more hides some of them. 4,096 take some 2 MB and 5 ms for each scan. */
+/** Sockets looked at; of more some are hidden. 4,096 take some 2 MB and 5 ms for each scan. */
 export const MAX_SOCKETS = 4_096
 
 /** Where sockets are read from. */

@@ -35,14 +35,14 @@ export function createPortsService(table: PortTable, options: { readonly showArg
     /** The listeners that the filter chooses, then what changes of them. Rejects with the reason of the caller's signal. */
     async *watch(filter: PortFilter, caller: StreamCaller): AsyncGenerator<PortItem, void> {
       let seen = await table.fresh()
-      let told = chosen(seen, filter)
-      yield* snapshots(told, toMessage)
+      let sent = chosen(seen, filter)
+      yield* snapshots(sent, toMessage)
       for (;;) {
         if (!(await table.listeners.changed(seen, caller.keepalive, caller.signal))) yield { kind: 'keepalive' }
         seen = table.listeners.value
         const now = chosen(seen, filter)
-        yield* differences(told, now, toMessage)
-        told = now
+        yield* differences(sent, now, toMessage)
+        sent = now
       }
     },
   }

@@ -7,7 +7,7 @@ const ITEM_BYTES = 48
 /** What every command may have, also when the budget is spent; there are at most 16,384. */
 const ALWAYS_ALLOWED = 4 * 1024
 
-/** Bytes that the description of a command takes as long as it runs: `List` gives it back. */
+/** Bytes that the description of a command takes as long as it runs: `List` returns it. */
 export function commandBytes({ cmd, args, envs, cwd = '' }: ProcessConfig, tag = ''): number {
   let bytes = cmd.length + cwd.length + tag.length
   for (const argument of args) bytes += argument.length + ITEM_BYTES

@@ -1,6 +1,6 @@
 import type { ExitStatus } from '../native/index.ts'
 
-/** What is known of an end: of a process that is no child of the daemon the kernel tells only that it is gone. */
+/** What is known of an end: of a process that is no child of the daemon the kernel reports only that it is gone. */
 export type KnownEnd = ExitStatus | 'unknown'
 
 /**

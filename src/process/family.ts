@@ -54,7 +54,7 @@ export async function familyOf({ pid: leader, startTime: born, marker }: Lineage
   const below = new Map<number, Seen[]>()
   for (const seen of processes) below.set(seen.parent, [...(below.get(seen.parent) ?? []), seen])
   const members = new Set(processes.filter((seen) => seen.marked || isLeader(seen)))
-  // A set gives what is added to it meanwhile as well.
+  // A set iterates over what is added to it meanwhile as well.
   for (const { pid } of members) if (pid !== process.pid) for (const child of below.get(pid) ?? []) members.add(child)
   const family = new Map<number, string>()
   for (const seen of members) {
@@ -81,20 +81,20 @@ export async function livingOf(pids: readonly number[]): Promise<Family> {
 }
 
 /**
- * Ends who is left of a family, and whoever has joined it by now: SIGTERM, and SIGKILL after `grace` milliseconds. Resolves when
+ * Ends who is left of a family, and what has joined it by now: SIGTERM, and SIGKILL after `grace` milliseconds. Resolves when
  * nobody is left, or 2 s after SIGKILL. Never rejects.
  */
 export async function endFamily(known: Family, relatives: Relatives, grace: number): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     if (signal === 'SIGKILL') await relatives.kill()
     const until = performance.now() + (signal === 'SIGTERM' ? Math.max(grace, MIN_GRACE_MS) : KILL_GRACE_MS)
-    const told = new Set<number>()
+    const signaled = new Set<number>()
     for (let pause = FIRST_LOOK_MS; performance.now() < until; pause = Math.min(pause * 2, MAX_LOOK_MS)) {
       const left = new Map([...(await stillThere(known)), ...(await relatives.list())])
       if (left.size === 0) return
       for (const [pid, startTime] of left) {
-        if (signal === 'SIGTERM' && told.has(pid)) continue
-        told.add(pid)
+        if (signal === 'SIGTERM' && signaled.has(pid)) continue
+        signaled.add(pid)
         await signalProcess(pid, startTime, numbers[signal])
       }
       await sleep(pause, undefined, { ref: false })

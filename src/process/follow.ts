@@ -31,7 +31,7 @@ const TIMER_SLACK_MS = 2
 /**
  * The stream of a process as its reader gets it. `encode` makes what the stream carries of each chunk, at once. A
  * keepalive follows every `keepalive` milliseconds without data. Closes the reader at the end; before that, aborting the
- * signal that the reader was made with is enough. Whoever is told that the deadline of a process has passed finds it ended.
+ * signal that the reader was made with is enough. A client that receives `deadline_exceeded` for a process finds it ended.
  */
 export async function* follow<T>(
   followed: Followed,

@@ -29,7 +29,7 @@ const WHOLE = /^\d{1,16}$/
 /** Less cannot hold a program. */
 const MIN_MEMORY = 1024 * 1024
 
-/** The shortest time that the kernel gives in each period (1 ms of `CPU_PERIOD_US`). */
+/** The shortest time that the kernel allows in each period (1 ms of `CPU_PERIOD_US`). */
 const MIN_CPUS = 0.01
 
 /** PID_MAX_LIMIT of the kernel. */

@@ -13,7 +13,7 @@ export type Offsets = Readonly<Record<StreamName, number>>
 /** Output of one read(2), in the order in which it was read. */
 export interface Chunk {
   readonly stream: StreamName
-  /** Valid until the chunk leaves the log: whoever takes a chunk copies what it needs before it yields. */
+  /** Valid until the chunk leaves the log: a reader copies what it needs of a chunk before it yields. */
   readonly bytes: Uint8Array
   /** Position of the first byte in its stream. */
   readonly offset: number
@@ -42,7 +42,7 @@ interface OutputLogOptions {
 /**
  * The recent output of one process: a bounded window of chunks that any number of readers follow, each with a cursor.
  * Nobody reads: the newest bytes stay, the process never waits. One reader: back-pressure, it gets every byte. Several:
- * the fastest sets the pace; one that falls out of the window is ended and told how much it missed.
+ * the fastest sets the pace; one that falls out of the window is ended with the number of bytes that it missed.
  */
 export class OutputLog {
   readonly #options: OutputLogOptions

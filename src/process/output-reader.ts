@@ -94,7 +94,7 @@ export class OutputReader {
     } else if (this.#timer === undefined) this.#watch()
   }
 
-  /** The owner goes, or `reason` ends the reader: whoever waits or takes from now on gets it thrown. Idempotent. */
+  /** The owner goes, or `reason` ends the reader: `readable` and `take` throw it from now on. Idempotent. */
   close(reason?: unknown): void {
     this.#end(reason)
   }

@@ -77,7 +77,7 @@ export class OutputSource {
     }
   }
 
-  /** From now on output is read and dropped, so that whoever still writes is neither blocked nor killed by SIGPIPE. */
+  /** From now on output is read and dropped, so that a process that still writes is neither blocked nor killed by SIGPIPE. */
   discard(): void {
     this.#discarding = true
     this.#dropSlab()

@@ -9,7 +9,7 @@ import type { OutputLog, StreamName } from './output-log.ts'
 import { OutputSource } from './output-source.ts'
 import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
 
-/** What was asked for, as `List` gives it back. */
+/** What was asked for, as `List` returns it. */
 export interface ProcessConfig {
   readonly cmd: string
   readonly args: readonly string[]
@@ -27,7 +27,7 @@ const STREAMS: readonly StreamName[] = ['stdout', 'stderr', 'pty']
 
 /**
  * After the leader is gone, a pipe that a background child holds open is given this long without a byte before the end
- * is told. Long enough for a child that still flushes, short enough for a caller that waits.
+ * is reported. Long enough for a child that still flushes, short enough for a caller that waits.
  */
 const QUIET_MS = 1000
 
@@ -35,7 +35,7 @@ const QUIET_MS = 1000
 const MAX_WAIT_MS = 2000
 
 /**
- * One started command. Its life: running, exited (the leader is gone, output may still come), ended (told). It ends by
+ * One started command. Its life: running, exited (the leader is gone, output may still come), ended (reported). It ends by
  * itself only; a client that leaves changes nothing.
  */
 export class RunningProcess {
@@ -194,7 +194,7 @@ export class RunningProcess {
     )
   }
 
-  /** Tells the end now, whatever output may still come: another process has got this pid. */
+  /** Reports the end now, whatever output may still come: another process has got this pid. */
   supersede(): void {
     if (this.#status === undefined) return
     this.#finish()

@@ -37,7 +37,7 @@ export class Registry {
   /** In order of exit. */
   #retained: Retained[] = []
 
-  /** Takes in a process that was just started, before its pid is told to anybody. Older entries of its pid or tag go. */
+  /** Takes in a process that was just started, before any client receives its pid. Older entries of its pid or tag go. */
   add(process: RunningProcess): void {
     const former = this.#live.get(process.pid)
     if (former !== undefined) this.#untag(former)

@@ -228,7 +228,7 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
 /** Of the name of a file (NAME_MAX). */
 const MAX_NAME_LENGTH = 255
 
-/** How much later than the starting stream the command ends, so that its client is told of the deadline, not of the kill. */
+/** How much later than the starting stream the command ends, so that its client receives `deadline_exceeded`, not the kill. */
 const DEADLINE_MARGIN_MS = 10
 
 /** The deadline of the starting call is the command's own: it holds when the client has long gone (contract D22). */

@@ -35,7 +35,7 @@ export class SlabPool {
     return next
   }
 
-  /** Gives up one hold on the slab: a chunk's or the reading side's. */
+  /** Releases one hold on the slab: a chunk's or the reading side's. */
   release(slab: Slab): void {
     slab.chunks--
     if (slab.chunks === 0 && this.#free.length < MAX_FREE_SLABS) this.#free.push(slab)

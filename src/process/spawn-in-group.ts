@@ -2,7 +2,7 @@ import { type Spawned, SpawnFailure, type SpawnSpec, spawn } from '../native/ind
 import type { CommandGroup } from './command-group.ts'
 import type { GroupLimits } from './limits.ts'
 
-/** What all processes of a cgroup of one command's own have taken so far; undefined: its kernel does not tell. */
+/** What all processes of a cgroup of one command's own have taken so far; undefined: its kernel does not report it. */
 export interface GroupUsage {
   readonly cpuSeconds: number | undefined
   /** Bytes, at most at a time. */

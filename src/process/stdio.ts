@@ -124,7 +124,7 @@ function readable(fd: number, opened: number[]): number {
 }
 
 /**
- * Gives a pipe or terminal to its user as far as the daemon may (not without CAP_CHOWN). Without that the command still has its
+ * Makes a pipe or terminal its user's as far as the daemon may (not without CAP_CHOWN). Without that the command still has its
  * descriptors, and cannot open them again by name.
  */
 function giveTo(fd: number, owner: Owner): void {

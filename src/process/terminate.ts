@@ -27,7 +27,7 @@ const LOOK: SessionSignal = { first: 0, second: 0 }
 /** Walks until a kill finds nobody new. A fork bomb can outrun any number; each walk halves an ordinary tree. */
 const MAX_WALKS = 16
 
-/** Signals the leader of a session, at once; one that is gone is no error. Gives `permission_denied` where the daemon may not. */
+/** Signals the leader of a session, at once; one that is gone is no error. Returns `permission_denied` where the daemon may not. */
 export function signalLeader(leader: SessionLeader, signal: SignalName): AppError | undefined {
   const { first, second } = SIGNALS[signal]
   for (const number of second === 0 ? [first] : [first, second]) {

@@ -12,20 +12,20 @@ export interface Operation {
   readonly started: number
 }
 
-/** What a call took and gave, as far as it is known. Never anything of it. */
+/** Bytes that a call took and returned, as far as they are known. Never anything of it. */
 interface CallSizes {
   readonly request_bytes?: number | undefined
   readonly response_bytes?: number | undefined
 }
 
-/** Tells calls: each counts once, and has one line when it is over; a stream has another one when it begins. */
+/** Logs calls: each counts once, and has one line when it is over; a stream has another one when it begins. */
 export interface AccessLog {
   streamStarted(operation: Operation): void
   /** @param code `ok`, or Connect's name of the error. */
   finished(operation: Operation, code: string, sizes?: CallSizes): void
 }
 
-/** Where calls are told. */
+/** Where calls are logged. */
 export interface AccessLogOptions {
   /** Each names the logger of its calls, which its feature logs under as well. */
   readonly services: readonly Pick<ServiceTable, 'service' | 'logger'>[]

@@ -13,7 +13,7 @@ interface WireError {
 }
 
 /**
- * What the client of an RPC is told: AppErrors as they are; whatever came up because the call was over, as the reason for
+ * What the client of an RPC receives: AppErrors as they are; whatever came up because the call was over, as the reason for
  * that; everything else is logged, once, and shown as "internal error".
  */
 export function toAppError(error: unknown, signal: AbortSignal, log: Log): AppError {

@@ -35,7 +35,7 @@ export function connectError(error: AppError): ConnectError {
   return new ConnectError(message, CODES[code])
 }
 
-/** What the client is told (`toAppError`), as the library wants it; the library's own errors stay as they are. */
+/** What the client receives (`toAppError`), as the library wants it; the library's own errors stay as they are. */
 function toConnectError(error: unknown, signal: AbortSignal, log: Log): ConnectError {
   if (error instanceof ConnectError && error.code === Code.DeadlineExceeded)
     return new ConnectError('context deadline exceeded', Code.DeadlineExceeded)
@@ -69,7 +69,7 @@ export function errorBoundary({ log, access }: Pick<CallDeps, 'log' | 'access'>)
 interface Guard {
   readonly operation: Operation
   readonly access: AccessLog
-  /** Logs the failure, gives what the client is told. */
+  /** Logs the failure, and returns what the client receives. */
   readonly fail: (error: unknown) => ConnectError
 }
 

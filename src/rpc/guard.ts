@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts'
 import { parseMediaType } from '../http/body/media-type.ts'
 import { parseTimeout } from './deadline.ts'
 
-/** What a method takes and gives, as far as its content types differ. */
+/** What a method takes and returns, as far as its content types differ. */
 type MethodKind = 'unary' | 'stream'
 
 /** The kind of a method. */

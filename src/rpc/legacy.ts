@@ -3,7 +3,7 @@ import type { Interceptor } from '@connectrpc/connect'
 import { type Caller, isLegacy } from '../calls/caller.ts'
 import type { ServiceTable, TableMethod } from '../calls/service-table.ts'
 
-/** Tells the client's developers that the answer was reduced. */
+/** Shows the client's developers that the answer was reduced. */
 export const LEGACY_HEADER = 'X-E2B-Legacy-SDK'
 
 type Reduce = (answer: Message) => void

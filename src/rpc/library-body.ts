@@ -23,7 +23,7 @@ interface LibraryCall {
   /** Compression of its messages, as the header says. */
   readonly encoding: string | undefined
   readonly bodies: RequestBodies
-  /** What the library is told of a failure. */
+  /** What the library receives for a failure. */
   readonly failure: (error: unknown) => Error
 }
 

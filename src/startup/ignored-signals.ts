@@ -27,7 +27,7 @@ const FIRST_REAL_TIME = 34
 const LAST_REAL_TIME = 64
 
 /**
- * Ignores them in this process, the real-time signals included, for which Node has no names. What tells of a fault of the program
+ * Ignores them in this process, the real-time signals included, for which Node has no names. What reports a fault of the program
  * itself (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS) keeps ending it, and what stops it for job control keeps stopping it.
  */
 export function ignoreSignals(): void {

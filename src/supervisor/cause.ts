@@ -9,7 +9,7 @@ export interface FailedAttempt {
   readonly output: Buffer
 }
 
-/** The commands that tell how the start command does: until it is ready, and from then on. */
+/** The commands that check the start command: until it is ready, and from then on. */
 export type Probe = 'ready' | 'live'
 
 /** Why a service's command does not run, or is not wanted any more. `output` is the last that it wrote. */

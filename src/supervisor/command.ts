@@ -23,7 +23,7 @@ interface CommandSpec {
   readonly script: string
   /** In `List`. */
   readonly tag: string
-  /** An open standard input, and output that whoever connects gets from its beginning; else end of file, and no replay. */
+  /** An open standard input, and output that every client of `Connect` receives from its beginning; else end of file, and no replay. */
   readonly interactive: boolean
   /** It is one of many: its start and end are not worth a line of the log. */
   readonly routine: boolean

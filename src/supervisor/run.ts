@@ -21,8 +21,8 @@ export interface RunOptions {
   readonly leftover: EarlierRunOptions | undefined
   /** Undefined: it is ready once it is started. */
   readonly ready: ProbeOptions | undefined
-  /** The ready command tells something: it was given, not made up. */
-  readonly readyTells: boolean
+  /** The ready command was configured, not made up. */
+  readonly isReadyConfigured: boolean
   /** What is repeated after readiness; undefined: nothing. */
   readonly live: ProbeOptions | undefined
   readonly commands: CommandDeps
@@ -62,7 +62,7 @@ export class Run {
     return this.#alive ? this.#command?.process.pid : undefined
   }
 
-  /** Ends the ready command and tells nothing any more. Idempotent. */
+  /** Ends the ready command and emits nothing any more. Idempotent. */
   abandon(): void {
     this.#abandoned.abort(new AppError('canceled', 'the run is over'))
   }
@@ -87,7 +87,7 @@ export class Run {
     await raceAbort(this.#command.ended, signal).catch(() => {})
   }
 
-  #tell(event: Event): void {
+  #emit(event: Event): void {
     if (!this.#abandoned.signal.aborted) this.#options.onEvent(event)
   }
 
@@ -97,7 +97,7 @@ export class Run {
       try {
         this.#command = await this.#startCommand(script)
       } catch (error) {
-        this.#tell({ kind: 'ended', cause: notStarted(error), stillReady: false })
+        this.#emit({ kind: 'ended', cause: notStarted(error), stillReady: false })
         return
       }
       this.#alive = true
@@ -118,14 +118,14 @@ export class Run {
   async #awaitReady(): Promise<void> {
     const { signal } = this.#abandoned
     try {
-      const onFailed = (attempt: FailedAttempt) => this.#tell({ kind: 'attempt failed', attempt })
+      const onFailed = (attempt: FailedAttempt) => this.#emit({ kind: 'attempt failed', attempt })
       const { ready, rules } = this.#options
       const outcome: Readiness =
         ready === undefined
           ? { ready: true, took: 0 }
           : await untilReady({ ...ready, timing: rules.timing }, signal, onFailed)
       this.#ready = outcome.ready
-      this.#tell(outcome.ready ? { kind: 'ready' } : { kind: 'not ready', attempt: outcome.attempt })
+      this.#emit(outcome.ready ? { kind: 'ready' } : { kind: 'not ready', attempt: outcome.attempt })
       if (outcome.ready) await this.#watchLive(outcome.took)
     } catch (error) {
       if (!signal.aborted) throw error
@@ -139,7 +139,7 @@ export class Run {
     if (live === undefined || interval === 0) return
     const timeout = Math.round(live.probe === 'ready' ? Math.max(liveTimeout, took * SLOWER) : liveTimeout)
     await repeatLive({ ...live, interval, timeout }, this.#abandoned.signal, (attempt) =>
-      this.#tell(attempt === undefined ? { kind: 'ready' } : { kind: 'attempt failed', attempt }),
+      this.#emit(attempt === undefined ? { kind: 'ready' } : { kind: 'attempt failed', attempt }),
     )
   }
 
@@ -151,14 +151,15 @@ export class Run {
     void command.group?.remove()
     const outOfMemory = after !== undefined && before !== undefined && after > before
     const cause = causeOf(end, outOfMemory, command.output())
-    this.#tell({ kind: 'ended', cause, stillReady: await this.#isStillReady(cause) })
+    this.#emit({ kind: 'ended', cause, stillReady: await this.#isStillReady(cause) })
   }
 
   /** A command that went into the background exits well, and what it left there may be what is to be ready. */
   async #isStillReady(cause: Cause): Promise<boolean> {
-    const { ready, readyTells, rules } = this.#options
+    const { ready, isReadyConfigured, rules } = this.#options
     const { signal } = this.#abandoned
-    if (!this.#ready || !readyTells || ready === undefined || signal.aborted || !isGoodEnd(cause, rules)) return false
+    if (!this.#ready || !isReadyConfigured || ready === undefined || signal.aborted || !isGoodEnd(cause, rules))
+      return false
     return attempt({ ...ready, timeout: rules.timing.attemptTimeout }, signal).then(
       (failed) => failed === undefined,
       () => false,

@@ -19,7 +19,7 @@ export interface Services {
   find(name: string): Supervisor
   /** Every status of every service from now on; the caller closes the watcher. */
   watchAll(): StatusSubscription
-  /** The status that `/ready` tells: of the first that is not ready of those that count (`Supervisor.counts`). */
+  /** The status that `/ready` returns: of the first that is not ready of those that count (`Supervisor.counts`). */
   readonly status: Status
   /** From now on each starts as soon as it may. */
   begin(): void

@@ -41,12 +41,12 @@ export function supervisorOptions(deps: SupervisorDeps): SupervisorOptions {
   return {
     service: name,
     tag: name,
-    // `sleep 0` without a start command tells nothing, so nothing is run for it.
+    // `sleep 0` without a start command shows nothing, so nothing is run for it.
     idle: startCommand === undefined && readyCommand === undefined && live.command === undefined,
     startCommand,
     ready: readyProbe(service, commands),
     leftover: leftoverOf(deps, { commands, grace: timing.stopGrace }),
-    readyTells: readyCommand !== undefined,
+    isReadyConfigured: readyCommand !== undefined,
     live: liveProbe(service, commands),
     commands,
     rules: {
@@ -91,7 +91,7 @@ function readyProbe({ name, startCommand, readyCommand }: SupervisorConfig, comm
   return script === undefined ? undefined : probeOf('ready', script, { name, commands })
 }
 
-/** The live command, else the ready command; one that was made up tells nothing. */
+/** The live command, else the ready command; one that was made up shows nothing. */
 function liveProbe({ name, live, readyCommand }: SupervisorConfig, commands: CommandDeps): ProbeOptions | undefined {
   if (live.command !== undefined) return probeOf('live', live.command, { name, commands })
   return readyCommand === undefined ? undefined : probeOf('ready', readyCommand, { name, commands })

@@ -62,7 +62,7 @@ export class Supervisor {
     return this.#options.service
   }
 
-  /** Whether the sandbox is ready only while it is: something tells when this is so. */
+  /** Whether the sandbox is ready only while it is: a command checks whether this is so. */
   get counts(): boolean {
     const { ready, live } = this.#options
     return ready !== undefined || live !== undefined
@@ -178,7 +178,7 @@ export class Supervisor {
     this.#changed()
   }
 
-  /** Does what the state asks for. What it starts is told of through events, and ends in silence once `left` aborts. */
+  /** Does what the state asks for. What it starts emits events, and ends in silence once `left` aborts. */
   #enter(state: State, left: AbortSignal): void {
     switch (state.name) {
       case 'starting':
@@ -235,7 +235,7 @@ export class Supervisor {
   }
 }
 
-/** One line for each change: how, not what, as a command may contain a secret. A command's end is told without -verbose, too. */
+/** One line for each change: how, not what, as a command may contain a secret. A command's end is logged without -verbose, too. */
 function logState(log: Log, { service, state, cause, restarts }: Status): void {
   const level = cause === undefined || cause.kind === 'requested' ? 'info' : 'warn'
   const fields = {

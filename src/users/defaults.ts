@@ -34,7 +34,7 @@ export class EnvVars {
   #user = new Map<string, string>()
   readonly #onUnusable: (count: number) => void
 
-  /** @param onUnusable told of variables from outside that no program can be given; they are left out. */
+  /** @param onUnusable called with the number of variables from outside that no program can be given; they are left out. */
   constructor(onUnusable: (count: number) => void = () => {}) {
     this.#onUnusable = onUnusable
   }

@@ -6,7 +6,7 @@ import type { User, Users } from './users.ts'
 const MAX_LENGTH = 16 * 1024
 
 /**
- * Turns a path that a client gave into an absolute one (contract C1 to C6). Empty: `workdir`, else the home; relative
+ * Turns a path of a client into an absolute one (contract C1 to C6). Empty: `workdir`, else the home; relative
  * and `~`: below the home, cleaned; absolute: as it stands, uncleaned. Nothing is looked up on disk.
  * Throws AppError invalid_argument for `~name`, and for what is far too long for any path.
  */

@@ -49,7 +49,7 @@ interface UsersOptions {
 
 /**
  * Reads users and groups from the two files. They are parsed once and looked at in every call, so that a user added a moment ago is
- * found, also when the file was replaced or another mounted over it, which inotify(7) does not tell. A missing file counts as empty; any other failure rejects with the system error.
+ * found, also when the file was replaced or another mounted over it, which inotify(7) does not report. A missing file counts as empty; any other failure rejects with the system error.
  */
 export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own, homes }: UsersOptions = {}): Users {
   const users = cachedFile(passwd, parsePasswd)

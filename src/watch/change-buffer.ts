@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { Change } from './change.ts'
 
-/** Changes that wait for one client; a client further behind is told how many it has missed. Some 10 MB with long names. */
+/** Changes that wait for one client; a client further behind receives the number of those it has missed. Some 10 MB with long names. */
 export const MAX_BUFFERED_CHANGES = 65_536
 
 /** A change with its place in the buffer, beside the name. */

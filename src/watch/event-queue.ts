@@ -5,7 +5,7 @@ import type { TreeNode } from './tree-node.ts'
 
 /**
  * What a tree has to do next: handle an event of a node, compare itself with the disk, or end. `cause` is the number of an earlier
- * event from which it follows, and which is not told as long as it waits.
+ * event from which it follows, and which is not emitted as long as it waits.
  */
 export type QueueItem =
   | { readonly kind: 'event'; readonly seq: number; readonly node: TreeNode; readonly event: RawEvent }
@@ -101,7 +101,7 @@ export class EventQueue {
     return item
   }
 
-  /** Number of the oldest event that is not told completely before this item, which is the oldest, was handled. */
+  /** Number of the oldest event that is not emitted completely before this item, which is the oldest, was handled. */
   floorOf(item: QueueItem): number {
     return Math.min(item.seq, causeOf(item) ?? item.seq, this.#nextRescan?.cause ?? item.seq, ...this.#causes)
   }

@@ -22,7 +22,7 @@ export class HeldEvents {
     return this.#armings.size > 0
   }
 
-  /** From now on events are held, until `end` is called with what this gives. */
+  /** From now on events are held, until `end` is called with what this returns. */
   begin(since: number): Arming {
     const arming: Arming = { since, lost: false }
     this.#armings.add(arming)

@@ -33,7 +33,7 @@ export interface RawEvent {
 
 const HEADER_BYTES = 16
 
-/** The events in the first `length` bytes that a read of an inotify descriptor gave, numbered from `seq` on. */
+/** The events in the first `length` bytes that a read of an inotify descriptor returned, numbered from `seq` on. */
 export function parseEvents(buffer: Buffer, length: number, seq: number): RawEvent[] {
   const events: RawEvent[] = []
   for (let at = 0; at + HEADER_BYTES <= length; ) {

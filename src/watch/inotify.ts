@@ -29,7 +29,7 @@ interface ArmRequest {
   readonly start: Uint8Array
   /** With all that is below it. */
   readonly recursive: boolean
-  /** Watch of the root, which tells it from another directory that has taken its place; undefined: any will do. */
+  /** Watch of the root, which distinguishes it from another directory that has taken its place; undefined: any will do. */
   readonly rootWatch: number | undefined
   /** The root as the client named it, for messages. */
   readonly shown: string

@@ -26,11 +26,11 @@ interface MergeOptions {
 
 /**
  * Makes one sequence of changes out of two sources: what the kernel reports for this machine, and files at which a look is worth
- * while. It knows how each file looked when clients were last told of it, so that nobody is told twice. Names are relative.
+ * while. It knows how each file looked in the last event of it, so that no change is emitted twice. Names are relative.
  */
 export class Merge {
   readonly #options: MergeOptions
-  /** What files looked like when they were last told of. */
+  /** What files looked like in the last event of each. */
   readonly #known = new Map<string, string>()
   /** Names that are known, by the name of their directory. */
   readonly #children = new Map<string, Set<string>>()
@@ -53,7 +53,7 @@ export class Merge {
       if (isGone(type)) this.#forget(name)
       else this.#remember(name, await this.#look(name))
       if (this.#looks > 0) this.#touched.set(name, ++this.#clock)
-      this.#tell(change)
+      this.#emit(change)
     })
   }
 
@@ -95,21 +95,21 @@ export class Merge {
     if (seen === known) return
     if (name === '') return this.#removed()
     if (seen === undefined) {
-      for (const gone of this.#forget(name)) this.#tell({ name: gone, type: EventType.REMOVE })
+      for (const gone of this.#forget(name)) this.#emit({ name: gone, type: EventType.REMOVE })
     } else if (known !== undefined && (seen === DIRECTORY) === (known === DIRECTORY)) {
       this.#remember(name, seen)
-      this.#tell({ name, type: EventType.WRITE })
+      this.#emit({ name, type: EventType.WRITE })
     } else if ((await this.#look(name)) !== undefined) await this.#appeared(name, seen)
   }
 
   async #appeared(name: string, seen: string): Promise<void> {
     if (seen === DIRECTORY && (await this.#options.onDirectory(name))) return
     this.#remember(name, seen)
-    this.#tell({ name, type: EventType.CREATE })
+    this.#emit({ name, type: EventType.CREATE })
   }
 
   #removed(): void {
-    this.#tell({ name: '.', type: EventType.REMOVE })
+    this.#emit({ name: '.', type: EventType.REMOVE })
     this.#end(new AppError('not_found', `the watched directory ${this.#options.path} was removed`))
   }
 
@@ -119,7 +119,7 @@ export class Merge {
     this.#options.onEnd(error)
   }
 
-  #tell(change: Change): void {
+  #emit(change: Change): void {
     if (!this.#over) this.#options.onChange(change)
   }
 
@@ -184,7 +184,7 @@ export class Merge {
   }
 }
 
-/** What is said of a directory changes with its entries, which are told of themselves. */
+/** What is said of a directory changes with its entries, which have events of their own. */
 const DIRECTORY = 'directory'
 
 function directoryOf(name: string): string {

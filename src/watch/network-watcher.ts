@@ -18,7 +18,7 @@ interface NetworkTarget {
 }
 
 /**
- * Watches a network mount for one client: by inotify what is done on this machine, by polling what others do; nothing is told
+ * Watches a network mount for one client: by inotify what is done on this machine, by polling what others do; nothing is emitted
  * twice. Resolves when all is armed and known; rejects with AppError and leaves nothing behind.
  */
 export async function openNetworkWatcher(

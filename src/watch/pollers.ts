@@ -46,7 +46,7 @@ export interface PollContext {
   readonly includeEntry: boolean
 }
 
-/** What a poll gives. */
+/** What a poll returns. */
 interface Polled extends PollContext {
   readonly changes: readonly Change[]
   /** To be called with all of them, as they are sent or given up: until then their memory is counted. */

@@ -58,7 +58,7 @@ interface WatchServiceDeps extends WatcherDeps {
 /** The watching calls of `filesystem.Filesystem`. Each rejects with AppError. */
 export type WatchService = ReturnType<typeof createWatchService>
 
-/** Makes the service. Streams end with their callers; pollers live on until whoever made `pollers` closes it. */
+/** Makes the service. Streams end with their callers; pollers live on until the owner of `pollers` closes it. */
 export function createWatchService(deps: WatchServiceDeps) {
   const { budget, pollers } = deps
   const open = new Set<ChangeBuffer>()

@@ -19,7 +19,7 @@ interface NodeInit {
   readonly name: string
   readonly parent: TreeNode | undefined
   readonly settlement: Settlement
-  /** Counts bytes that the node holds, negative: that it gives back. Throws AppError `budget_spent`. */
+  /** Counts bytes that the node holds, negative: that it no longer holds. Throws AppError `budget_spent`. */
   readonly charge: (bytes: number) => void
 }
 

@@ -12,7 +12,7 @@ export interface TreeOptions {
   /** The path as the client named it, for messages. */
   readonly shown: string
   readonly recursive: boolean
-  /** What is neither told nor watched. */
+  /** What is neither watched nor reported. */
   readonly exclude?: Exclude | undefined
   /** Takes the memory of the tree and of the events that wait in it. The tree releases it when it closes. */
   readonly hold: Hold

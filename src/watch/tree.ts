@@ -4,7 +4,7 @@ import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
 import { goneError } from './arm-error.ts'
 import { Branches } from './branches.ts'
 import { toChange, typesOf } from './change.ts'
-import { type Telling, tellDifferences, tellRemoved } from './differences.ts'
+import { type ChangeSink, emitDifferences, emitRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
 import { IN, type RawEvent } from './inotify-event.ts'
 import { Renames } from './renames.ts'
@@ -125,7 +125,7 @@ export class WatchTree {
     this.#options.onEnd(error)
   }
 
-  readonly #tell: Telling['tell'] = (type, path) => {
+  readonly #emit: ChangeSink['emit'] = (type, path) => {
     if (!this.#over) this.#options.onChange(toChange(type, path))
   }
 
@@ -149,7 +149,7 @@ export class WatchTree {
     const path = node.pathOf(name)
     const isDirectory = (mask & IN.ISDIR) !== 0
     if (this.#options.exclude?.(path, isDirectory)) return this.#renames.forget(cookie)
-    for (const type of typesOf(mask)) this.#tell(type, path)
+    for (const type of typesOf(mask)) this.#emit(type, path)
     if (appears) node.learn(name, isDirectory)
     if (goes) node.forget(name)
     if (!isDirectory || !this.#options.recursive) return undefined
@@ -164,7 +164,7 @@ export class WatchTree {
       if ((mask & IN.UNMOUNT) !== 0) this.#push({ kind: 'rescan', seq })
       return
     }
-    for (const type of typesOf(mask)) this.#tell(type, '')
+    for (const type of typesOf(mask)) this.#emit(type, '')
     this.#end(goneError(mask, this.#options.shown))
   }
 
@@ -175,12 +175,12 @@ export class WatchTree {
     const moved = (mask & IN.MOVED_TO) === 0 ? undefined : this.#takeMoved(cookie)
     if (moved === undefined) {
       const node = await this.#adoptBelow(name, parent)
-      if (node !== undefined) await this.#tellContents(node, undefined, slice)
+      if (node !== undefined) await this.#emitContents(node, undefined, slice)
     } else {
       moved.name = name
       moved.parent = parent
       parent.children.set(name, moved)
-      await this.#tellContents(moved, seq, slice)
+      await this.#emitContents(moved, seq, slice)
     }
     // The two may have been exchanged (RENAME_EXCHANGE in rename(2)), which looks like two renames one after the other.
     if (replaced !== undefined) this.#rescanLater(await this.#options.inotify.caughtUp())
@@ -198,35 +198,35 @@ export class WatchTree {
     if ((mask & IN.ISDIR) === 0 || !this.#options.recursive) return
     const after = await this.#adoptBelow(name, parent)
     if (before !== undefined) this.#branches.drop(before)
-    if (after !== undefined) await tellDifferences(before, after, { tell: this.#tell, slice })
+    if (after !== undefined) await emitDifferences(before, after, { emit: this.#emit, slice })
   }
 
   /**
    * Everything in a directory that has just appeared is new as well (contract C31). Of a directory that was renamed, those are
    * armed again of which it is not sure that they were armed under the old name, before the rename.
    */
-  async #tellContents(node: TreeNode, renamed: number | undefined, slice: TimeSlice): Promise<void> {
+  async #emitContents(node: TreeNode, renamed: number | undefined, slice: TimeSlice): Promise<void> {
     for (const [name, isDirectory] of node.entries) {
-      this.#tell(EventType.CREATE, node.pathOf(name))
-      if (isDirectory && this.#options.recursive) await this.#tellChild(node, name, renamed, slice)
+      this.#emit(EventType.CREATE, node.pathOf(name))
+      if (isDirectory && this.#options.recursive) await this.#emitChild(node, name, renamed, slice)
       const wait = slice.next()
       if (wait !== undefined) await wait
       if (this.#over) return
     }
   }
 
-  async #tellChild(node: TreeNode, name: string, renamed: number | undefined, slice: TimeSlice): Promise<void> {
+  async #emitChild(node: TreeNode, name: string, renamed: number | undefined, slice: TimeSlice): Promise<void> {
     const child = node.children.get(name)
     if (renamed === undefined || (child !== undefined && child.settled < renamed)) {
-      if (child !== undefined) await this.#tellContents(child, renamed, slice)
+      if (child !== undefined) await this.#emitContents(child, renamed, slice)
       return
     }
     if (child !== undefined) this.#branches.drop(child)
     const fresh = await this.#adoptBelow(name, node)
-    if (fresh !== undefined) await this.#tellContents(fresh, undefined, slice)
+    if (fresh !== undefined) await this.#emitContents(fresh, undefined, slice)
   }
 
-  /** A directory was removed, or renamed: where to, a later event tells, if it is still in the tree (contract C34, C38). */
+  /** A directory was removed, or renamed: where to, a later event says, if it is still in the tree (contract C34, C38). */
   #gone(parent: TreeNode, { name, mask, cookie, seq }: RawEvent): Promise<void> | undefined {
     const node = parent.children.get(name)
     if (node === undefined) return undefined
@@ -238,7 +238,7 @@ export class WatchTree {
     return this.#renames.begin(cookie, node)
   }
 
-  /** Arms a directory that an event has reported. Undefined: it is gone already, which its own events tell. */
+  /** Arms a directory that an event has reported. Undefined: it is gone already, which its own events report. */
   async #adoptBelow(name: string, parent: TreeNode): Promise<TreeNode | undefined> {
     try {
       const node = await this.#adopt(name, parent)
@@ -246,7 +246,7 @@ export class WatchTree {
       return this.#over ? undefined : node
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'not_found') throw error
-      // The root is not where it was. Its own events tell that better, if there are any.
+      // The root is not where it was. Its own events report that better, if there are any.
       this.#push({ kind: 'end', seq: await this.#options.inotify.caughtUp(), cause: this.#handling, error })
       return undefined
     }
@@ -266,18 +266,18 @@ export class WatchTree {
     const before = this.#root
     if (before === undefined) return
     this.#renames.clear()
-    const telling = { tell: this.#tell, slice }
+    const sink = { emit: this.#emit, slice }
     try {
       const after = await this.#adopt('', undefined)
       this.#root = after
       this.#branches.drop(before)
       if (after === undefined) return
       if (this.#over) return this.#branches.drop(after)
-      await tellDifferences(before, after, telling)
+      await emitDifferences(before, after, sink)
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'not_found') throw error
-      await tellRemoved(before, telling)
-      this.#tell(EventType.REMOVE, '')
+      await emitRemoved(before, sink)
+      this.#emit(EventType.REMOVE, '')
       throw error
     }
   }

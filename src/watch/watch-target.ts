@@ -50,7 +50,7 @@ function statError(path: string, error: unknown): AppError {
   const reason = failure('stat', path, error)
   const errno = fileErrno(error)
   if (errno === 'ENOENT') return new AppError('not_found', `path ${path} not found: ${reason}`, { cause: error })
-  // Only a path with a NUL byte gives it.
+  // Only a path with a NUL byte leads to it.
   if (errno === 'EINVAL') return new AppError('invalid_argument', reason, { cause: error })
   return new AppError('internal', `error getting file info of ${path}: ${reason}`, { cause: error })
 }

@@ -8,7 +8,7 @@ import { type Planned, planHierarchy, type Rules, WORKLOAD } from './plan.ts'
  */
 const AUDIT_MS = 20
 
-/** What `X-Envd-Freeze-Audit` tells (contract F3): numbers of cgroups, never names. */
+/** What `X-Envd-Freeze-Audit` says (contract F3): numbers of cgroups, never names. */
 interface Audit {
   /** Looked at. */
   readonly visited: number

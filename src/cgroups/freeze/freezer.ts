@@ -59,7 +59,7 @@ export class Freezer {
   readonly #watchdog: Watchdog
   #generation = 0
   #window: FreezeWindow | undefined
-  /** A thaw that waits for its turn: whoever asks for one meanwhile shares it. */
+  /** A thaw that waits for its turn: later calls share it. */
   #nextThaw: Promise<string[]> | undefined
 
   constructor({ root, gate, log, watchdogMs = WATCHDOG_MS }: FreezerOptions) {
@@ -87,7 +87,7 @@ export class Freezer {
   }
 
   /**
-   * Thaws (contract H7), whoever froze it; waits for a freeze under way. Rejects with AppError `internal` that tells in numbers what
+   * Thaws (contract H7), whatever froze it; waits for a freeze under way. Rejects with AppError `internal` that says in numbers what
    * may be frozen still; the watchdog will try again.
    */
   async unfreeze(): Promise<void> {
@@ -108,7 +108,7 @@ export class Freezer {
 
   /**
    * Thaws, but never rejects: problems are only logged.
-   * @param generation with a freeze after that one nothing is done. Gives whether it was.
+   * @param generation with a freeze after that one nothing is done. Resolves with whether it thawed.
    */
   async thaw(generation?: number): Promise<boolean> {
     if (generation === undefined) {
@@ -183,7 +183,7 @@ export class Freezer {
       if (truncated) this.#log.warn({ limit: MAX_GROUPS }, 'not all cgroups were looked at for what the guest froze')
       return { guestFrozen: groups, ours: new Set(), audit: undefined }
     } catch (error) {
-      this.#log.warn({ error: String(error) }, 'what the guest froze cannot be told')
+      this.#log.warn({ error: String(error) }, 'what the guest froze is unknown')
       return { guestFrozen: new Set(), ours: new Set(), audit: undefined }
     }
   }
@@ -194,7 +194,7 @@ export class Freezer {
     { guestFrozen }: FreezeWindow,
   ): Rules | undefined {
     if (chain === undefined) {
-      this.#log.warn({}, "the daemon's own cgroup cannot be told: only the groups of commands are frozen")
+      this.#log.warn({}, "the daemon's own cgroup is unknown: only the groups of commands are frozen")
       return undefined
     }
     const limit = maxCgroups > 0 ? Math.min(maxCgroups, MAX_GROUPS) : DEFAULT_CGROUPS

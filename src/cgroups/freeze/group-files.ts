@@ -31,7 +31,7 @@ export async function setFreeze(directory: string, frozen: boolean): Promise<voi
   await withFile(join(directory, 'cgroup.freeze'), 'r+', (fd) => write(fd, frozen ? '1' : '0'))
 }
 
-/** `cgroup.events`: every process has stopped; there are processes. Both tell of descendants as well. */
+/** `cgroup.events`: every process has stopped; there are processes. Both cover descendants as well. */
 interface GroupEvents {
   readonly frozen: boolean
   readonly populated: boolean
@@ -42,7 +42,7 @@ export async function readEvents(directory: string): Promise<GroupEvents> {
   return parseEvents(await readText(join(directory, 'cgroup.events')))
 }
 
-/** Takes the text of `cgroup.events`; what it does not tell is false. */
+/** Takes the text of `cgroup.events`; what it does not name is false. */
 export function parseEvents(text: string): GroupEvents {
   return { frozen: /^frozen 1$/m.test(text), populated: /^populated 1$/m.test(text) }
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type GroupState, openGroupState } from './group-state.ts'
 import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 
-/** Tells of each group of commands whether it lets processes run (`GroupState.read`). */
+/** Reads of each group of commands whether it lets processes run (`GroupState.read`). */
 interface GroupStates {
   /** Of a group that was removed and made anew: `unknown` at first, until it was opened again. */
   read(group: WorkloadGroup): ReturnType<GroupState['read']>

@@ -14,8 +14,8 @@ interface OwnGroup {
 }
 
 /**
- * The directory of the daemon's own cgroup in the hierarchy that `root` is a part of; it need not be below `root`. Undefined if it cannot
- * be told: no cgroup2 mount, a cgroup outside of the namespace, or one that was removed. Never rejects.
+ * The directory of the daemon's own cgroup in the hierarchy that `root` is a part of; it need not be below `root`. Undefined if it is
+ * unknown: no cgroup2 mount, a cgroup outside of the namespace, or one that was removed. Never rejects.
  */
 export async function ownGroup(root: string, procSelf = PROC_SELF): Promise<OwnGroup | undefined> {
   try {
@@ -33,7 +33,7 @@ export async function ownGroup(root: string, procSelf = PROC_SELF): Promise<OwnG
 
 /**
  * The cgroups from `root` down to the daemon's own, by their paths from `root`: these must never be frozen. Just the root ('')
- * for a daemon that is in the root, or in no cgroup below it. undefined if it cannot be told (`ownGroup`).
+ * for a daemon that is in the root, or in no cgroup below it. undefined if it is unknown (`ownGroup`).
  */
 export async function ownChain(root: string, procSelf = PROC_SELF): Promise<ReadonlySet<string> | undefined> {
   const group = await ownGroup(root, procSelf)

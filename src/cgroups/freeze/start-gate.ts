@@ -10,18 +10,18 @@ import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 /** Where starts wait while their cgroup is frozen: a child that is cloned into it would not reach its exec before the thaw. */
 export interface StartGate {
   /**
-   * Resolves when the group lets processes run; the caller then starts one and calls what this gave, once, when exec is done or
+   * Resolves when the group lets processes run; the caller then starts one and calls the returned function, once, when exec is done or
    * failed. Rejects with the signal's reason, with `resource_exhausted` when too many wait, or with `unavailable` after half a minute
    * (contract N4). The wait is logged once.
    * @param what says what was to be started, for the text of `unavailable`.
    */
   enter(group: WorkloadGroup, signal: AbortSignal, what?: () => string): Promise<() => void>
   /**
-   * Lets nobody in any more, and resolves when those who are inside have left. The caller freezes and then opens the gate with what this
-   * gave; starts go on to wait by what the kernel says. Undefined, with the gate open again, if they have not left after a quarter of a second.
+   * Lets nobody in any more, and resolves when those who are inside have left. The caller freezes and then opens the gate with the
+   * returned function; starts go on to wait by what the kernel says. Undefined, with the gate open again, if they have not left after a quarter of a second.
    */
   shut(): Promise<(() => void) | undefined>
-  /** Tells whether what is frozen was frozen by a freeze of ours, for the text of `unavailable`. */
+  /** Sets whether what is frozen was frozen by a freeze of ours, for the text of `unavailable`. */
   ownFreeze(inEffect: boolean): void
   /** Every group of commands was seen to let processes run. */
   isThawed(): boolean
@@ -139,7 +139,7 @@ function createUnderWay() {
   let count = 0
   let emptied = () => {}
   return {
-    /** Gives what is to be called when it has ended. */
+    /** Returns what is to be called when it has ended. */
     begin: () => {
       count += 1
       return () => {

@@ -7,7 +7,7 @@ import { isWorkload } from './plan.ts'
 /** Time between two reads (contract H6); most groups stop within one or two. */
 const POLL_MS = 2
 
-/** How many groups have stopped, how many nothing can be told of, and how many were removed: groups of commands failed, others vanished. */
+/** How many groups have stopped, how many are unobservable, and how many were removed: groups of commands failed, others vanished. */
 export interface WaitResult {
   readonly frozen: number
   readonly unobservable: number

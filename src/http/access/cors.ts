@@ -11,7 +11,7 @@ const MAX_AGE = '7200'
 
 /**
  * Lets browsers of every origin in (contract A29, A30): marks the response, and answers a preflight at once. Headers go
- * to the raw response, so that they are there whoever writes it.
+ * to the raw response, so that they are there by whatever it is written.
  * @returns whether the request was a preflight and has got its answer.
  */
 export function applyCors(request: FastifyRequest, reply: FastifyReply): boolean {

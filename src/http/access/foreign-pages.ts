@@ -44,7 +44,7 @@ export function refuseForeignPages(
 /**
  * Why a request may be the doing of a foreign web page, or undefined. A browser names the page's origin in `Origin`, or at least in
  * `Referer` or `Sec-Fetch-Site`, none of which the page can change; and the name that the page was reached by in `Host`
- * or `:authority`, which tells of one whose name server was made to lead here (DNS rebinding). Clients other than browsers send no
+ * or `:authority`, which shows one whose name server was made to lead here (DNS rebinding). Clients other than browsers send no
  * such origins. A header that came twice must be trusted both times.
  */
 function refusalOf(request: IncomingMessage, names: TrustedNames): string | undefined {

@@ -23,7 +23,7 @@ interface AppOptions {
   readonly users: Users
   /** Takes a request that has shown the token (`Listener.showedToken`). */
   readonly onTokenShown?: (request: IncomingMessage | Http2ServerRequest) => void
-  /** Takes the request handler, gives the server that Fastify may own (`Listener.serverFactory`). */
+  /** Takes the request handler, returns the server that Fastify may own (`Listener.serverFactory`). */
   readonly serverFactory: (handler: RequestListener) => Server
   /** Each registers the routes of one feature. Bodies arrive unread: a handler reads `request.raw`. */
   readonly routes: readonly ((app: FastifyInstance) => void)[]

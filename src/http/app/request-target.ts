@@ -33,7 +33,7 @@ export function readTarget(method: string | undefined, sent: string): RequestTar
   return { target: rest.startsWith('/') ? rest : `/${rest}`, authority }
 }
 
-/** Gives a request the one target, and the one host, that everything after this sees. */
+/** Sets the one target, and the one host, of a request that everything after this sees. */
 export function normaliseTarget(request: IncomingMessage): void {
   const { target, authority } = readTarget(request.method, request.url ?? '')
   request.url = target

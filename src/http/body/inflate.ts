@@ -3,7 +3,7 @@ import type { Memory } from '../../budget/memory.ts'
 import { AppError } from '../../errors.ts'
 import { Collected } from './collected.ts'
 
-/** What is given to zlib at once, so that no thread works long, and what it gives back at once. */
+/** Bytes of input for zlib at once, so that no thread works long, and of its output. */
 const CHUNK_BYTES = 64 * 1024
 
 /** zlib's window and state, and one piece of output. */

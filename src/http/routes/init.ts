@@ -11,7 +11,7 @@ import { clientGone } from '../server/client-gone.ts'
 import { peerLeft } from '../server/peer-left.ts'
 
 /**
- * Bytes of a body. Clients are promised no limit (contract F24), but whoever calls has not shown a token yet. Bundles of
+ * Bytes of a body. Clients are promised no limit (contract F24), but the caller has not shown a token yet. Bundles of
  * certificates of 3 MB are real, and so are 3 MB of variables; the kernel takes no more of them for a command anyway.
  */
 const MAX_BODY = 4 * 1024 * 1024
@@ -44,8 +44,8 @@ export function initRoute(
       const generation = await initialization.enter(signal)
       const { parsed, readAt } = await readRequest(request.raw, bodies, signal)
       const left = () => signal.aborted || peerLeft(request.raw.socket)
-      const tell = (header: InitHeader, value: string) => void reply.header(header, value)
-      const outcome = await initialization.apply(parsed, { signal, generation, readAt, left, tell })
+      const setHeader = (header: InitHeader, value: string) => void reply.header(header, value)
+      const outcome = await initialization.apply(parsed, { signal, generation, readAt, left, setHeader })
       if (!outcome.ok) throw new AppError('unauthenticated', outcome.reason)
       return reply.code(204).header('cache-control', 'no-store').send()
     },

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 
 /**
- * `POST /unfreeze` (contract B59): thaws everything, also for a client that leaves meanwhile; 204, or 500 with a JSON error that tells how
+ * `POST /unfreeze` (contract B59): thaws everything, also for a client that leaves meanwhile; 204, or 500 with a JSON error that says how
  * much could not be thawed.
  *
  * @param unfreeze rejects with AppError `internal`.

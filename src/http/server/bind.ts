@@ -19,7 +19,7 @@ const BACKLOG = 1024
 const PORT_ATTEMPTS = 20
 
 /**
- * Starts listening; gives one server, or two for `localhost`. Without IPv6 `::` means all of IPv4 and `localhost` only
+ * Starts listening; resolves with one server, or two for `localhost`. Without IPv6 `::` means all of IPv4 and `localhost` only
  * 127.0.0.1. The caller closes the servers. Rejects with the failed listen(2) error (EADDRINUSE, EACCES, …).
  */
 export async function bind(endpoint: Endpoint, accept: (socket: Socket) => void): Promise<Server[]> {

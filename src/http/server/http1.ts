@@ -21,8 +21,8 @@ export const KEEP_ALIVE_TIMEOUT = 640_000
 const CHECKS = 6
 
 /**
- * Bytes of all headers of a request, which Node holds until they are complete, for whoever sends them: room for long signed URLs, and for
- * metadata far above its own limit, so that this is what is told. 8,192 connections hold some 90 MB in sum: 16, 16 and 55.
+ * Bytes of all headers of a request, which Node holds until they are complete, for any client: room for long signed URLs, and for
+ * metadata far above its own limit, so that this is the limit that clients meet. 8,192 connections hold some 90 MB in sum: 16, 16 and 55.
  */
 const HEADER_ROOMS = [
   { bytes: 128 * 1024, connections: 128 },

@@ -143,7 +143,7 @@ function withinMemory(handler: Handler, memory: StreamMemory): Handler {
   }
 }
 
-/** Tells of the calls of a session, and gives it up when it resets more of them than it may (CVE-2023-44487, "rapid reset"). */
+/** Reports the calls of a session, and ends it when it resets more of them than it may (CVE-2023-44487, "rapid reset"). */
 function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): void {
   const resets = createResetBudget(RESETS_WITHOUT_TOKEN)
   // Before the handler, which may ask for it at once; and a stream that was reset meanwhile knows its session no more.

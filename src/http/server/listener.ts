@@ -14,7 +14,7 @@ import { detectProtocol, type Protocol } from './protocol.ts'
 
 /** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
 export interface Listener {
-  /** For Fastify's option of that name: takes the handler, gives the HTTP/1.1 server, which never listens by itself. */
+  /** For Fastify's option of that name: takes the handler, returns the HTTP/1.1 server, which never listens by itself. */
   serverFactory(handler: RequestListener): HttpServer
   /** This request has shown the access token: its connection is kept for longer, and may have more calls given up. */
   showedToken(request: IncomingMessage | Http2ServerRequest): void
@@ -30,7 +30,7 @@ export interface Listener {
   /** Those connections. */
   readonly connections: Iterable<Socket>
   /**
-   * Stops accepting, ends idle connections, tells HTTP/2 clients (GOAWAY) and lets running calls end; after `grace`
+   * Stops accepting, ends idle connections, sends GOAWAY to HTTP/2 clients and lets running calls end; after `grace`
    * milliseconds destroys what is left. Resolves once no connection is open. Calling it again changes nothing.
    */
   close(grace: number): Promise<void>
@@ -105,7 +105,7 @@ function firstOf(servers: readonly Server[], log: Log): Server {
   for (const server of servers)
     server.on('error', (error) => log.error({ errno: errnoOf(error) }, 'accepting a connection failed'))
   const [server] = servers
-  if (server === undefined) throw new Error('bind gives at least one server')
+  if (server === undefined) throw new Error('bind returns at least one server')
   return server
 }
 

@@ -15,7 +15,7 @@ export function peerLeft(socket: Socket, beginning: Uint8Array = ANYTHING): bool
   try {
     return askKernel(descriptor, beginning)
   } catch {
-    // No TCP, or a kernel that does not tell: the stream will.
+    // No TCP, or a kernel that does not report it: the stream will.
     return false
   }
 }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 
-/** What a connection speaks, told by its first bytes. */
+/** What a connection speaks, as its first bytes show. */
 export type Protocol = 'http1' | 'http2'
 
 /** "PRI": the HTTP/2 preface (RFC 9113, 3.4) starts so, and no HTTP/1.1 method does. */

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 export const MAX_HEADERS = 512
 
 /**
- * What Node's parser lets through although the bytes of the request cannot be told apart with certainty, or mean another thing to a
+ * What Node's parser lets through although the bytes of the request cannot be separated with certainty, or mean another thing to a
  * proxy: the status to refuse it with, else undefined.
  */
 export function faultOf(request: IncomingMessage): number | undefined {

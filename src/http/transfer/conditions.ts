@@ -1,4 +1,4 @@
-/** The condition headers of a request, as Node gives them. */
+/** The condition headers of a request, as Node presents them. */
 type ConditionHeaders = Readonly<Record<string, string | string[] | undefined>>
 
 /** What the conditions make of a request: go on, 304, or 412. */

@@ -152,7 +152,7 @@ function refuseRange(reply: FastifyReply, size: number | undefined): FastifyRepl
     .send(size === undefined ? 'invalid range\n' : 'invalid range: failed to overlap\n')
 }
 
-/** Writes to the response itself, which tells when a buffer may be used again. */
+/** Writes to the response itself, which reports when a buffer may be used again. */
 function sendBody(reply: FastifyReply, body: Body): FastifyReply {
   if (body.length !== undefined) reply.header('content-length', body.length)
   try {

@@ -14,7 +14,7 @@ interface Rewrite {
 /** Largest file that is read whole: a list of millions of blocked hosts has some 10 MB, all certificates have 0.2 MB. */
 const MAX_FILE = 32 * 1024 * 1024
 
-/** Somebody else may write the same file meanwhile; whoever does so all the time is a runaway. */
+/** Another program may write the same file meanwhile; one that does so all the time is a runaway. */
 const MAX_ATTEMPTS = 10
 
 /** A file that is a mount point cannot be replaced, and beside a file on its own mount there may be no room to write. */
@@ -102,7 +102,7 @@ async function isUnchanged(path: string, before: BigIntStats | undefined): Promi
   return now.ino === before.ino && now.size === before.size && now.mtimeNs === before.mtimeNs
 }
 
-/** Bytes that stay are written again as they are: whoever reads meanwhile misses nothing of them. */
+/** Bytes that stay are written again as they are: a reader misses nothing of them meanwhile. */
 async function writeInPlace(path: string, before: Buffer, bytes: Buffer): Promise<void> {
   const file = await open(path, 'r+')
   try {

@@ -41,7 +41,7 @@ const BUDGET_MS = 10_000
 /** For each way of unmounting: a server that is gone does not answer, and the rest of the budget is for mounting. */
 const UNMOUNT_MS = 2_000
 
-/** Far above what a platform gives a sandbox; each takes a process, and its path is remembered. */
+/** Far above what a sandbox of a platform has; each takes a process, and its path is remembered. */
 const MAX_VOLUMES = 256
 
 /** Paths whose lifecycle is remembered; one that was forgotten is only mounted anew. */
@@ -171,7 +171,7 @@ async function mayBeMounted(path: string, commands: HostCommands, budget: Budget
 }
 
 /**
- * By force, or else lazily. Where neither is possible there was nothing (findmnt(8) tells of mounts that a later one hides), or it is
+ * By force, or else lazily. Where neither is possible there was nothing (findmnt(8) lists mounts that a later one hides), or it is
  * left below the new mount, which is what everybody sees then.
  */
 async function unmount(path: string, commands: HostCommands, budget: Budget): Promise<void> {

@@ -5,7 +5,7 @@ import type { Log } from '../../log.ts'
 import type { EnvVars } from '../../users/defaults.ts'
 import type { MmdsOptions } from './options.ts'
 
-/** Which sandbox this is, as commands and programs in it are told. */
+/** Which sandbox this is, as commands and programs in it read. */
 interface Identity {
   /**
    * Makes the options those of the sandbox: internal variables at once (contract A14, A15), log target at once where there is one
@@ -15,7 +15,7 @@ interface Identity {
   adopt(options: MmdsOptions): Promise<void>
 }
 
-/** What an identity is told to. */
+/** What an identity is set in. */
 interface IdentityOptions {
   readonly env: EnvVars
   /** Directory of the files; it exists. */

@@ -116,7 +116,7 @@ async function repeatedly(source: RecordSource, { forget, times, log }: Repetiti
     const silent = failures === MAX_FAILURES
     if (silent) {
       failures = 0
-      log.warn({ ...errorFields(error) }, 'the kernel log cannot be read: kills for want of memory are not told')
+      log.warn({ ...errorFields(error) }, 'the kernel log cannot be read: kills for want of memory are not reported')
     }
     await delay(silent ? times.silence : times.retry, undefined, { signal, ref: false }).catch(() => {})
   }

@@ -23,7 +23,7 @@ const KILLED =
 /** A name may hold brackets, and even this text: the last one is the kernel's. */
 const VICTIM = /^(\d+) \((.*)\) total-vm:/
 
-/** What one record of /dev/kmsg tells of a kill (contract N18); undefined for any other record, and for one that a process wrote. */
+/** What one record of /dev/kmsg says of a kill (contract N18); undefined for any other record, and for one that a process wrote. */
 export function parseOomKill(record: string): OomVictim | undefined {
   const [head = '', priority = '', seq = ''] = HEADER.exec(record) ?? []
   if (head === '' || Number(priority) > HIGHEST_OWN_PRIORITY) return undefined

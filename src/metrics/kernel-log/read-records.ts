@@ -6,7 +6,7 @@ import { poll, read } from '../../native/index.ts'
 
 /** Where the records are read, and who gets them. */
 export interface RecordSource {
-  /** /dev/kmsg, or a pipe that gives records in the same form. */
+  /** /dev/kmsg, or a pipe with records in the same form. */
   readonly path: string
   /** read(2); another one is for tests. */
   readonly read?: typeof read
@@ -22,7 +22,7 @@ const RECORD_BYTES = 8192
 /** Records of one turn of the event loop, some 2 µs each. */
 const RECORDS_PER_TURN = 128
 
-/** Between two such turns: whoever floods the log, or an old log that is long, takes a small part of the time. */
+/** Between two such turns: a flood of records, or an old log that is long, takes a small part of the time. */
 const PAUSE_MS = 5
 
 /**
