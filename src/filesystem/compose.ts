@@ -35,8 +35,8 @@ interface ComposeOptions {
 }
 
 const closeFile = promisify(close)
-/** One read and one write; enough to make their overhead disappear. */
-const COPY_BYTES = 1024 * 1024
+/** Memory of one join: one read and one write; enough to make their overhead disappear. */
+export const COPY_BYTES = 1024 * 1024
 /** Sources looked at, or deleted, at a time. */
 const AT_ONCE = 8
 

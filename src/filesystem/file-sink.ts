@@ -1,5 +1,6 @@
 import { writev } from 'node:fs'
 import { promisify } from 'node:util'
+import type { Hold } from '../budget/budget.ts'
 import type { Sink } from '../lib/pump.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 import { writeWhole } from './write-whole.ts'
@@ -19,10 +20,13 @@ export interface FileSink extends Sink {
 /**
  * Writes chunks, which must be used no more, to an open file from its current position on, several at once (writev(2)). Failures reject the promise
  * of the next `write` or of `end`. Does not close the file.
+ * @param hold counts the chunks that wait; when it has no room, the source waits until they are written. The caller releases it.
  */
-export function createFileSink(fd: number): FileSink {
+export function createFileSink(fd: number, hold: Hold): FileSink {
   let queue: Buffer[] = []
   let queuedBytes = 0
+  /** Of these, the bytes that `hold` counts. */
+  let heldBytes = 0
   let writing: Promise<void> | undefined
   let failed: { readonly error: unknown } | undefined
   let room = Promise.withResolvers<void>()
@@ -30,13 +34,14 @@ export function createFileSink(fd: number): FileSink {
   const drain = async (): Promise<void> => {
     try {
       while (queue.length > 0) {
-        const batch = queue
+        const [batch, held] = [queue, heldBytes]
         queue = []
-        queuedBytes = 0
+        queuedBytes = heldBytes = 0
         room.resolve()
         room = Promise.withResolvers<void>()
         await withWriteSlot(() => writeAll(fd, batch))
         for (const chunk of batch) free(chunk)
+        hold.shrink(held)
       }
     } catch (error) {
       failed = { error }
@@ -50,7 +55,10 @@ export function createFileSink(fd: number): FileSink {
       if (failed !== undefined) return Promise.reject(failed.error)
       queue.push(chunk)
       queuedBytes += chunk.length
+      const isCounted = hold.tryGrow(chunk.length)
+      if (isCounted) heldBytes += chunk.length
       writing ??= drain()
+      if (!isCounted) return room.promise
       return queuedBytes >= MAX_QUEUED_BYTES || queue.length >= MAX_QUEUED_CHUNKS ? room.promise : undefined
     },
     end: async () => {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { Dicer } from '@fastify/busboy'
+import type { Hold } from '../budget/budget.ts'
 import { pump, type Sink } from '../lib/pump.ts'
 import { raceAbort } from '../lib/race-abort.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
@@ -33,6 +34,8 @@ interface MultipartOptions {
   readonly onPart: OnPart
   readonly signal: AbortSignal
   readonly idleMs: number
+  /** Counts what is parsed ahead; when it has no room, nothing is until that was read. The caller releases it. */
+  readonly hold: Hold
 }
 
 /** A body that is not the form it claims to be. */
@@ -58,7 +61,7 @@ export async function receiveMultipart(source: Readable, options: MultipartOptio
   const failed = new AbortController()
   const fail = (error: unknown) => failed.abort(error)
   const cancel = new AbortController()
-  const parts = partQueue((part) => options.onPart(part, cancel.signal), fail)
+  const parts = partQueue((part) => options.onPart(part, cancel.signal), fail, options.hold)
   parser.on('part', (raw: Readable) => {
     const body = parts.buffer(raw)
     raw.on('header', (header: Record<string, string[]>) =>
@@ -87,7 +90,7 @@ interface PartQueue {
   readonly full: () => Promise<void> | undefined
 }
 
-function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown) => void): PartQueue {
+function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown) => void, hold: Hold): PartQueue {
   let waiting = 0
   let last = Promise.resolve()
   let fullBody: Readable | undefined
@@ -100,7 +103,9 @@ function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown)
   }
   return {
     buffer: (raw) => {
+      const ahead = countAhead(hold)
       const free = () => {
+        ahead.keep(body.closed ? 0 : body.readableLength)
         if (fullBody !== body) return
         fullBody = undefined
         look()
@@ -111,7 +116,9 @@ function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown)
       raw.on('error', (error) => body.destroy(error))
       raw.on('end', () => body.push(null))
       raw.on('data', (chunk: Buffer) => {
-        if (!body.push(chunk)) fullBody = body
+        ahead.keep(body.readableLength)
+        const fits = ahead.add(chunk.length)
+        if (!body.push(chunk) || !fits) fullBody = body
       })
       return body
     },
@@ -127,6 +134,25 @@ function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown)
     done: () => last,
     // Not until all are taken: the last one may still need what comes.
     full: () => (isFull() ? room.promise : undefined),
+  }
+}
+
+/** Counts the bytes of one part that wait for its reader. */
+function countAhead(hold: Hold) {
+  let counted = 0
+  return {
+    /** False: there is no room, and they are not counted. */
+    add: (bytes: number): boolean => {
+      const fits = hold.tryGrow(bytes)
+      if (fits) counted += bytes
+      return fits
+    },
+    /** So many wait, at most. */
+    keep: (bytes: number) => {
+      if (bytes >= counted) return
+      hold.shrink(counted - bytes)
+      counted = bytes
+    },
   }
 }
 

@@ -1,5 +1,6 @@
 import { close } from 'node:fs'
 import { promisify } from 'node:util'
+import type { Hold } from '../budget/budget.ts'
 import { moveContent, openStage } from '../native/files.ts'
 import { createFileSink, type FileSink } from './file-sink.ts'
 import { emptyFile } from './open-anew.ts'
@@ -9,6 +10,8 @@ import { withWriteSlot } from './write-semaphore.ts'
 interface ReplacementOptions {
   /** The open target, which has its old content. */
   readonly fd: number
+  /** Counts what waits for the disk, beside what waits for the end of the upload. The caller releases it. */
+  readonly hold: Hold
   /** Bytes that will come, as far as is known: a target whose disk has no room for both contents is written at once. */
   readonly expected: number
 }
@@ -37,7 +40,7 @@ let allHeld = 0
  * daemon. What comes waits in memory, then in a file without a name beside the target, from where it is copied; the target keeps its inode
  * with all that belongs to it. Where there can be no such file, the target is written in place from then on.
  */
-export function createReplacement({ fd, expected }: ReplacementOptions): Replacement {
+export function createReplacement({ fd, hold, expected }: ReplacementOptions): Replacement {
   let held: Buffer[] = []
   let heldBytes = 0
   let staged: { readonly fd: number; readonly sink: FileSink } | undefined
@@ -56,12 +59,12 @@ export function createReplacement({ fd, expected }: ReplacementOptions): Replace
   const beginInPlace = async (): Promise<FileSink> => {
     begun = true
     await withWriteSlot(() => emptyFile(fd, 0))
-    inPlace = createFileSink(fd)
+    inPlace = createFileSink(fd, hold)
     return inPlace
   }
   const overflow = async (): Promise<void> => {
     const stage = (await withWriteSlot(() => openStage(fd, expected))).readInt32LE(0)
-    if (stage >= 0) staged = { fd: stage, sink: createFileSink(stage) }
+    if (stage >= 0) staged = { fd: stage, sink: createFileSink(stage, hold) }
     const sink = staged?.sink ?? (await beginInPlace())
     await writeAll(sink, takeHeld())
   }

@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
+import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { CutShort, pump, Stalled } from '../lib/pump.ts'
@@ -35,6 +36,8 @@ export interface UploadTarget {
   readonly signal: AbortSignal
   readonly idleMs?: number | undefined
   readonly log: Log
+  /** Counts what waits for the disk. The caller releases it. */
+  readonly hold: Hold
 }
 
 /**
@@ -97,9 +100,11 @@ function openError(path: string, error: unknown): AppError {
 
 /** Closes the file after a failure, and only then. */
 async function fill(file: OpenedFile, source: Readable, target: UploadTarget): Promise<void> {
+  const { hold } = target
   const { fd, size, device } = file
-  const replacement = size > 0 && !device ? createReplacement({ fd, expected: target.announcedBytes ?? 0 }) : undefined
-  const sink: FileSink = replacement ?? createFileSink(fd)
+  const replacement =
+    size > 0 && !device ? createReplacement({ fd, hold, expected: target.announcedBytes ?? 0 }) : undefined
+  const sink: FileSink = replacement ?? createFileSink(fd, hold)
   try {
     await pump(source, sink, { signal: target.signal, idleMs: target.idleMs })
   } catch (error) {

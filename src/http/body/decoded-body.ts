@@ -11,7 +11,7 @@ const GZIP_MAGIC = Buffer.from([0x1f, 0x8b, 0x08])
 const CHUNK_BYTES = 64 * 1024
 
 /** What a request says about its body. */
-type BodyEncoding = 'identity' | 'gzip'
+export type BodyEncoding = 'identity' | 'gzip'
 
 /** Reads `Content-Encoding` (contract B30). Throws AppError invalid_argument for everything but gzip and identity. */
 export function bodyEncodingOf(header: string | undefined): BodyEncoding {

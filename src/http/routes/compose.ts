@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
-import { composeFiles } from '../../filesystem/compose.ts'
+import { COPY_BYTES, composeFiles } from '../../filesystem/compose.ts'
 import { createFileUsers } from '../../filesystem/file-user.ts'
 import { readJson } from '../../json/read-json.ts'
 import { EVERYTHING } from '../../json/shape.ts'
@@ -8,12 +9,14 @@ import type { Defaults } from '../../users/defaults.ts'
 import type { Users } from '../../users/users.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { clientGone } from '../server/client-gone.ts'
+import { connectionOf } from '../server/connection.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-user.ts'
 
 interface ComposeDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly bodies: RequestBodies
+  readonly budget: ByteBudget
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
 }
@@ -44,8 +47,14 @@ export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void
         given,
         resolve: () => resolve(given, `error resolving source path ${JSON.stringify(given)}`),
       }))
-      const stored = await composeFiles({ sources, path, owner: user })
-      return reply.header('content-type', 'application/json').send(`${JSON.stringify(stored)}\n`)
+      const hold = deps.budget.hold('upload', { connection: connectionOf(request.raw), user: user.name })
+      try {
+        hold.grow(COPY_BYTES + sourcePaths.reduce((sum, { length }) => sum + length, 0))
+        const stored = await composeFiles({ sources, path, owner: user })
+        return reply.header('content-type', 'application/json').send(`${JSON.stringify(stored)}\n`)
+      } finally {
+        hold.release()
+      }
     })
   }
 }

@@ -3,12 +3,13 @@ import type { ByteBudget } from '../../budget/budget.ts'
 import { type ContentTypes, createContentTypes } from '../../filesystem/content-types.ts'
 import { createFileUsers, type FileUsers } from '../../filesystem/file-user.ts'
 import { checkMetadata } from '../../filesystem/metadata.ts'
+import type { StoredFile } from '../../filesystem/upload.ts'
 import { type AccessToken, shownToken } from '../../init/access-token.ts'
 import type { Log } from '../../log.ts'
 import type { Defaults } from '../../users/defaults.ts'
 import type { Users } from '../../users/users.ts'
 import { checkFileAccess } from '../access/signature.ts'
-import { bodyEncodingOf, withDecodedBody } from '../body/decoded-body.ts'
+import { type BodyEncoding, bodyEncodingOf, withDecodedBody } from '../body/decoded-body.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { connectionOf } from '../server/connection.ts'
 import { discardRest } from '../server/discard-rest.ts'
@@ -16,7 +17,7 @@ import type { Compressors } from '../transfer/compressors.ts'
 import { type FileQuery, readFileQuery } from '../transfer/file-query.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-user.ts'
 import { metadataOf } from '../transfer/metadata-headers.ts'
-import { receiveUpload, unsupportedType } from '../transfer/receive-upload.ts'
+import { receiveUpload, type Upload, unsupportedType } from '../transfer/receive-upload.ts'
 import { sendFile } from '../transfer/send-file.ts'
 
 /** What the file routes need. */
@@ -82,6 +83,12 @@ async function download(
   return sendFile(request, reply, { path, user, contentTypes, compressors: deps.compressors, hold, log: deps.log })
 }
 
+/** Memory of an upload beside what it has read ahead: request, response, and the chunk that has just come. */
+const UPLOAD_BYTES = 32 * 1024
+
+/** zlib's window and state, and one piece of output. */
+const GUNZIP_BYTES = 48 * 1024 + 64 * 1024
+
 interface Uploads {
   readonly deps: FilesDeps
   readonly fileUser: FileUsers
@@ -99,21 +106,32 @@ async function upload(
   const user = await fileUser(await findFileUser(deps.users, userName))
   const metadata = metadataOf(request.raw.rawHeaders)
   checkMetadata(metadata)
-  const idleMs = deps.bodies.stallMs
-  const what = 'error resolving path'
-  const stored = await withDecodedBody(request.raw, { encoding, idleMs }, ({ stream, signal }) =>
+  const hold = deps.budget.hold('upload', { connection: connectionOf(request.raw), user: user.name })
+  try {
+    hold.grow(UPLOAD_BYTES + (encoding === 'gzip' ? GUNZIP_BYTES : 0))
+    const resolve = (path: string) =>
+      resolveFilePath(path, { user, workdir: deps.defaults.workdir, what: 'error resolving path' })
+    const stored = await store(request, {
+      ...{ encoding, path: query.path, signed, resolve, idleMs: deps.bodies.stallMs },
+      target: { owner: user, metadata, announcedBytes: announcedBytes(request), log: deps.log, hold },
+    })
+    return reply.header('content-type', 'application/json').send(JSON.stringify(stored))
+  } finally {
+    hold.release()
+  }
+}
+
+type Stored = Pick<Upload, 'path' | 'signed' | 'resolve' | 'target' | 'idleMs'> & { readonly encoding: BodyEncoding }
+
+function store({ headers, raw }: FastifyRequest, { encoding, ...how }: Stored): Promise<StoredFile[]> {
+  return withDecodedBody(raw, { encoding, idleMs: how.idleMs }, ({ stream, signal }) =>
     receiveUpload(stream, {
-      contentType: request.headers['content-type'],
-      path: query.path,
-      signed,
-      resolve: (path) => resolveFilePath(path, { user, workdir: deps.defaults.workdir, what }),
-      target: { owner: user, metadata, announcedBytes: announcedBytes(request), log: deps.log },
-      bodyBytes: stream === request.raw ? announcedBytes(request) : undefined,
+      ...how,
+      contentType: headers['content-type'],
+      bodyBytes: stream === raw ? how.target.announcedBytes : undefined,
       signal,
-      idleMs,
     }),
   )
-  return reply.header('content-type', 'application/json').send(JSON.stringify(stored))
 }
 
 function checkAccess(

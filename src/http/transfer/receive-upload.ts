@@ -9,7 +9,7 @@ import { type MediaType, parseMediaType } from '../body/media-type.ts'
 import { parsePartDisposition } from './content-disposition.ts'
 
 /** What an upload request asks for, read from everything but its body. */
-interface Upload {
+export interface Upload {
   readonly contentType: string | undefined
   /** The `path` of the query; undefined: none, so that parts name their own. */
   readonly path: string | undefined
@@ -70,8 +70,9 @@ async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload)
     stored.set(clean, await storeFile(part.body, { ...upload.target, owner, path, signal }))
   }
   const { signal, idleMs } = upload
+  const { hold } = upload.target
   try {
-    await receiveMultipart(body, { boundary: boundaryOf(mediaType), onPart, signal, idleMs })
+    await receiveMultipart(body, { boundary: boundaryOf(mediaType), onPart, signal, idleMs, hold })
   } catch (error) {
     throw formError(error)
   }
