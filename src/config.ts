@@ -23,6 +23,8 @@ export interface Config {
   /** Clients of `ports.Ports` are sent the arguments of processes. */
   readonly portArguments: boolean
   readonly cgroupRoot: string
+  /** Milliseconds that the exit of a command is kept. */
+  readonly keepExits: number
   /** End every command at shutdown instead of leaving it to init. */
   readonly killOnExit: boolean
   readonly defaultUser: string
@@ -131,6 +133,7 @@ function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
     noCgroups: given['no-cgroups'],
     portArguments: !given['no-port-arguments'],
     cgroupRoot: given['cgroup-root'],
+    keepExits: given['keep-exits'] * 1000,
     killOnExit: given['kill-on-exit'],
     defaultUser: given['default-user'],
     defaultWorkdir: given['default-workdir'] || undefined,

@@ -170,7 +170,7 @@ async function build(config: Config, { logs, token, listener, shutdown, keeper, 
   const defaults = buildDefaults(config, user, log)
   if (config.accessTokenFile !== undefined) token.set(await readTokenFile(config.accessTokenFile, log))
   const kept = restoreSandbox({ keeper, taken, endpoint: endpointOf(config), token, defaults, log })
-  const registry = new Registry()
+  const registry = new Registry(config.keepExits)
   const devNull = await open('/dev/null', 'r')
   const resources = openResourceReader(MACHINE)
   const memory = await memoryOf(resources)

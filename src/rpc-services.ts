@@ -21,7 +21,7 @@ import type { PortTable } from './ports/port-table.ts'
 import { portsRpc } from './ports/rpc.ts'
 import { createPortsService } from './ports/service.ts'
 import { MAX_QUEUED_BYTES } from './process/input-queue.ts'
-import { MAX_PROCESSES, MAX_RETAINED, RETAIN_MS, type Registry } from './process/registry.ts'
+import { MAX_PROCESSES, MAX_RETAINED, type Registry } from './process/registry.ts'
 import { processRpc } from './process/rpc.ts'
 import type { ProcessService } from './process/service.ts'
 import { supervisorRpc } from './supervisor/rpc.ts'
@@ -69,15 +69,15 @@ export function rpcServices(config: Config, parts: ServedParts) {
 const LIMITS = {
   processes: MAX_PROCESSES,
   retained_exits: MAX_RETAINED,
-  retained_exit_seconds: RETAIN_MS / 1000,
   queued_input_bytes: MAX_QUEUED_BYTES,
   buffered_watch_changes: MAX_BUFFERED_CHANGES,
   metrics_samples: HISTORY_SAMPLES,
   forwarded_ports: MAX_FORWARDS,
 }
 
-function configuredLimits({ outputWindow, bodyStall, readerStall }: Config) {
+function configuredLimits({ keepExits, outputWindow, bodyStall, readerStall }: Config) {
   return {
+    retained_exit_seconds: keepExits / 1000,
     output_window_bytes: outputWindow,
     body_stall_seconds: bodyStall / 1000,
     reader_stall_seconds: readerStall / 1000,

@@ -22,6 +22,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     noCgroups: false,
     portArguments: true,
     cgroupRoot: '/sys/fs/cgroup',
+    keepExits: 600_000,
     killOnExit: false,
     defaultUser: '',
     defaultHome: undefined,

@@ -50,6 +50,8 @@ export interface OpenStream<O extends DescMessage = DescMessage> {
   messages(): AsyncIterable<readonly MessageInitShape<O>[]>
   /** The same as frames that were made without messages. */
   readonly frames?: (codec: Codec) => FrameSource
+  /** Response headers that say something of this stream. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Aborts when the stream must end even though its client does not read. */
   readonly ended: AbortSignal
   /** The process that the stream follows, if it follows one. */

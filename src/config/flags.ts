@@ -61,6 +61,11 @@ export const flags = {
     help: 'address on which ports bound to loopback become reachable, or "off" (default: 169.254.0.21 where an interface has it)',
   },
   isnotfc: { type: 'bool', default: false, help: 'not in a Firecracker microVM: no metadata service, no log export' },
+  'keep-exits': {
+    type: 'int',
+    default: 600,
+    help: 'seconds that the exit of a command is kept, with the end of its output',
+  },
   'kill-on-exit': { type: 'bool', default: false, help: 'end every command when the daemon stops' },
   leftover: {
     type: 'string',

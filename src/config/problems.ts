@@ -12,6 +12,7 @@ const MAX_LIVE_FAILURES = 1_000
 export function problemsOf(given: Given): string[] {
   type Count =
     | 'body-stall'
+    | 'keep-exits'
     | 'reader-stall'
     | 'ready-timeout'
     | 'ready-attempt-timeout'
@@ -28,6 +29,7 @@ export function problemsOf(given: Given): string[] {
     forwardProblem(given['forward-address']),
     given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
     within('body-stall', [1, MAX_SECONDS]),
+    within('keep-exits', [0, MAX_SECONDS]),
     within('reader-stall', [1, MAX_SECONDS]),
     within('ready-timeout', [1, MAX_SECONDS]),
     within('ready-attempt-timeout', [1, MAX_SECONDS]),

@@ -20,6 +20,8 @@ export interface Followed {
   readonly deadline?: number | undefined
   /** The stream says where its output stands, so that its client can go on there after a cut. */
   readonly resumable?: boolean
+  /** It was started by an earlier call with the same key. */
+  readonly replayed?: boolean
 }
 
 /** How long the stream of a process that is killed at its deadline waits for its end: one that hangs in the kernel stays. */

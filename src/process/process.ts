@@ -47,6 +47,8 @@ export class RunningProcess {
   readonly ended: Promise<End>
   /** Milliseconds since the epoch. */
   readonly startedAt = Date.now()
+  /** Called when its exit is not kept any more; set by the one that must hear of it. */
+  onForget: () => void = () => {}
   readonly #launched: Launched
   readonly #leader: SessionLeader
   readonly #sources: readonly OutputSource[]

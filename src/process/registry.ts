@@ -2,17 +2,18 @@ import { AppError } from '../errors.ts'
 import { LinkedList, type Place } from '../lib/linked-list.ts'
 import type { End } from './exit-status.ts'
 import type { RunningProcess } from './process.ts'
+import { StartKeys } from './start-keys.ts'
 
 /** Which process a call means: by pid, or by the tag of its start. */
 export type Selector = { readonly pid: number } | { readonly tag: string }
 
 /** A process that has ended, kept for a late Connect, with the end of its output. */
-interface Retained extends Pick<RunningProcess, 'pid' | 'tag' | 'output' | 'replay' | 'ended'> {
+interface Retained extends Pick<RunningProcess, 'pid' | 'tag' | 'output' | 'replay' | 'ended' | 'onForget'> {
   readonly until: number
 }
 
-/** How long an exit is kept at least (contract D34), while there are no more than `MAX_RETAINED`. */
-export const RETAIN_MS = 30_000
+/** How long an exit is kept (contract D34), while there are no more than `MAX_RETAINED`. */
+const RETAIN_MS = 600_000
 
 /** Exits kept; a small object each. Beyond it the oldest go: nobody starts that many and then asks for the first. */
 export const MAX_RETAINED = 1000
@@ -25,6 +26,8 @@ export const MAX_PROCESSES = 16_384
 
 /** The live processes and the recent exits. Tags need not be unique: the newest live one is meant (contract D46). */
 export class Registry {
+  /** The starts that have a key. */
+  readonly keys = new StartKeys()
   /** In order of start. */
   readonly #live = new Map<number, RunningProcess>()
   /** Those that have a tag, in order of start. */
@@ -36,6 +39,13 @@ export class Registry {
   }
   /** In order of exit. */
   #retained: Retained[] = []
+  readonly #keepMs: number
+  #timer: NodeJS.Timeout | undefined
+
+  /** @param keepMs milliseconds that an exit is kept. */
+  constructor(keepMs = RETAIN_MS) {
+    this.#keepMs = keepMs
+  }
 
   /** Takes in a process that was just started, before any client receives its pid. Older entries of its pid or tag go. */
   add(process: RunningProcess): void {
@@ -46,25 +56,25 @@ export class Registry {
     this.#tag(process)
     const replaced = (old: Retained) =>
       old.pid === process.pid || (process.tag !== undefined && old.tag === process.tag)
-    for (const old of this.#retained) if (replaced(old)) old.output.discard()
+    for (const old of this.#retained) if (replaced(old)) forget(old)
     this.#retained = this.#retained.filter((old) => !replaced(old))
   }
 
   /** Moves a process to the recent exits; must come before any reader can see its end (contract D37). */
   retire(process: RunningProcess, end: End): void {
     if (this.#live.get(process.pid) !== process) {
-      process.output.discard()
+      forget(process)
       return
     }
     this.#live.delete(process.pid)
     this.#untag(process)
     this.#note(process)
-    this.#expire()
     if (this.#retained.length >= MAX_RETAINED) this.#forgetOldest()
-    const { pid, output, replay } = process
+    const { pid, output, replay, onForget } = process
     const tag = (process.tag?.length ?? 0) <= MAX_RETAINED_TAG ? process.tag : undefined
-    const until = performance.now() + RETAIN_MS
-    this.#retained.push({ pid, tag, output, replay, ended: Promise.resolve(end), until })
+    const until = performance.now() + this.#keepMs
+    this.#retained.push({ pid, tag, output, replay, onForget, ended: Promise.resolve(end), until })
+    this.#timer ??= setTimeout(() => this.#expire(), this.#keepMs).unref()
   }
 
   /** When those that have ended wrote, and were written to, last, on the clock of performance.now(); undefined: never. Without routine ones. */
@@ -89,7 +99,6 @@ export class Registry {
 
   /** The live process, a recent exit, or an AppError `not_found`. */
   findOrRetained(selector: Selector): RunningProcess | Retained {
-    this.#expire()
     const matches = (old: Retained) => ('pid' in selector ? old.pid === selector.pid : old.tag === selector.tag)
     return this.#findLive(selector) ?? this.#retained.findLast(matches) ?? notFound(selector)
   }
@@ -123,16 +132,25 @@ export class Registry {
 
   #expire(): void {
     const now = performance.now()
-    while ((this.#retained[0]?.until ?? now) < now) this.#forgetOldest()
+    while ((this.#retained[0]?.until ?? Number.POSITIVE_INFINITY) <= now) this.#forgetOldest()
+    const [oldest] = this.#retained
+    const wait = oldest === undefined ? undefined : Math.ceil(oldest.until - now)
+    this.#timer = wait === undefined ? undefined : setTimeout(() => this.#expire(), wait).unref()
   }
 
   #forgetOldest(): void {
-    this.#retained.shift()?.output.discard()
+    const oldest = this.#retained.shift()
+    if (oldest !== undefined) forget(oldest)
   }
 }
 
 function later(one: number | undefined, other: number | undefined): number | undefined {
   return one === undefined || (other !== undefined && other > one) ? other : one
+}
+
+function forget({ output, onForget }: Pick<Retained, 'output' | 'onForget'>): void {
+  output.discard()
+  onForget()
 }
 
 function notFound(selector: Selector): never {

@@ -47,10 +47,14 @@ interface EventResponse {
   readonly event: MessageInitShape<typeof ProcessEventSchema>
 }
 
+/** Tells the client that the command was started before. */
+const REPLAYED = { 'Idempotency-Replayed': 'true' }
+
 function following(followed: Followed, caller: StreamCaller, pool: FramePool) {
   return {
     ended: followed.reader.signal,
     pid: followed.process.pid,
+    headers: followed.replayed === true ? REPLAYED : {},
     messages: () => messagesOf(followed, caller),
     frames: (codec: Codec) => ({
       frames: framesOf(followed, caller, { codec, pool }),

@@ -30,7 +30,9 @@ import { tailBytes } from './output-cut.ts'
 import type { OutputReader } from './output-reader.ts'
 import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
+import { startDigest } from './start-digest.ts'
 import { startError } from './start-failure.ts'
+import { idempotencyKey } from './start-keys.ts'
 
 /** What the process service works with. */
 interface ProcessServiceDeps extends LaunchDeps {
@@ -69,7 +71,10 @@ export function createProcessService(deps: ProcessServiceDeps) {
      */
     connect: async (request: ConnectRequest, caller: StreamCaller): Promise<Followed> => connect(request, caller, deps),
 
-    /** Starts a command. Its life does not depend on the caller's, but the caller's deadline is its own as well. */
+    /**
+     * Starts a command, or follows the one that was started with the same `Idempotency-Key`, from the oldest output that is kept.
+     * Its life does not depend on the caller's, but the deadline of the caller who started it is its own as well.
+     */
     start: (request: StartRequest, caller: StreamCaller): Promise<Followed> => startFor(request, caller, deps),
 
     /** The same for the daemon itself, which has no message. The reader is the caller's to close. */
@@ -123,8 +128,15 @@ async function startFor(request: StartRequest, caller: StreamCaller, deps: Proce
   const { tag, stdin = true } = request
   const terminal = request.pty === undefined ? undefined : toSize(request.pty)
   const command = { config: toConfig(request.process), tag, terminal, stdin, replay: false, limits }
-  const running = await start(command, caller, deps)
-  return { ...running, deadline: caller.deadline, resumable: isResumable(caller, deps) }
+  const resumable = isResumable(caller, deps)
+  const key = idempotencyKey(caller.header)
+  if (key === undefined) return { ...(await start(command, caller, deps)), deadline: caller.deadline, resumable }
+  const digest = await startDigest(command, caller.user ?? deps.defaults.user)
+  const done = await deps.registry.keys.once({ key, digest, signal: caller.signal }, () => start(command, caller, deps))
+  if ('begun' in done) return { ...done.begun, deadline: caller.deadline, resumable }
+  const process = deps.registry.findOrRetained({ pid: done.pid })
+  deps.log.info({ pid: process.pid, operation_id: caller.operationId }, 'a start was repeated')
+  return { process, reader: process.output.reader(caller.signal, 'oldest'), resumable, replayed: true }
 }
 
 type ResumeDeps = Pick<ProcessServiceDeps, 'registry' | 'outputResume'>

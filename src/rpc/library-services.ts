@@ -56,6 +56,7 @@ async function* answers(
 ): AsyncGenerator<MessageShape<DescMessage>, void> {
   const caller = streamCallerOf(context)
   const opened = await open(request, caller)
+  for (const [header, value] of Object.entries(opened.headers ?? {})) context.responseHeader.set(header, value)
   const leave = streams.add(name, caller, opened.pid)
   try {
     for await (const messages of opened.messages())

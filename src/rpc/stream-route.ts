@@ -86,7 +86,7 @@ async function run(method: TableMethod, call: Call): Promise<void> {
     const stream = await implementation.open(await readMessage(method, call), caller)
     leave = call.streams.add(method.name, caller, stream.pid)
     const reduce = reducing(method, caller)
-    writeHead(response, codec, reduce === undefined ? {} : { [LEGACY_HEADER]: 'true' })
+    writeHead(response, codec, { ...stream.headers, ...(reduce === undefined ? {} : { [LEGACY_HEADER]: 'true' }) })
     const { frames, sent } = stream.frames?.(codec) ?? encodedFrames(stream, { ...method, codec, reduce })
     await writeFrames(response, frames, { signal: stream.ended, sent, tally: call.sent, unread })
   } finally {

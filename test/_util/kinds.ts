@@ -46,6 +46,7 @@ export const STRESS: readonly string[] = [
   'process/connect',
   'process/cut-connections',
   'process/exactness',
+  'process/idempotency',
   'process/limits-kernel',
   'process/many',
   'process/many-kills',

@@ -4,7 +4,7 @@ const METHODS = new Set(['HEAD', 'GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
 
 /** Response headers that scripts of other origins may read (contract A30). */
 const EXPOSED =
-  'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Location, Cache-Control, X-Content-Type-Options, ETag'
+  'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Location, Cache-Control, X-Content-Type-Options, ETag, Idempotency-Replayed'
 
 /** Seconds that a browser may keep a preflight's answer: the most that any of them honours. */
 const MAX_AGE = '7200'

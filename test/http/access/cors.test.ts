@@ -59,7 +59,7 @@ test('A30 A31 an actual request is open to every origin, with the exposed header
       expect(corsOf(answer.headers)).toEqual({
         'access-control-allow-origin': '*',
         'access-control-expose-headers':
-          'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Location, Cache-Control, X-Content-Type-Options, ETag',
+          'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Location, Cache-Control, X-Content-Type-Options, ETag, Idempotency-Replayed',
         vary: 'Origin',
       })
     }
