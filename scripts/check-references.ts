@@ -1,8 +1,8 @@
 /**
  * Checks that references lead somewhere: contract ids to an item of docs/contract.md, relative links to files and
- * headings, and names of files in documents to a file. Exit code 1 if not. An id counts at the start of a test's title (`test('D7 D8 …'`), after the word
- * "contract" (`contract B4 to B9, F1`), in docs/contract.md, and in the first column of test/README.md. Elsewhere a
- * letter with digits may be anything.
+ * headings, and names of files in documents to a file. Exit code 1 if not. An id counts at the start of a test's title
+ * (`test('D7 D8 …'`), after the word "contract" (`contract B4 to B9, F1`), in docs/contract.md, and in the first column
+ * of test/README.md. Elsewhere a letter with digits may be anything.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'

@@ -1,4 +1,7 @@
-/** Checks what the linter cannot say: which part may import which, and how long a file may grow. Exit code 1 on a breach. */
+/**
+ * Checks what the linter cannot say: which part may import which, and how long a file may grow. Exit code 1 on a
+ * breach.
+ */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, relative, resolve } from 'node:path'
 import { STRESS } from '../test/_util/kinds.ts'

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 const ROUNDS = 3
 
 /**
- * Calls what SDKs call of a daemon that has no token, as they do it: what was compiled for that is in a code cache made afterwards.
- * Rejects when a call fails.
+ * Calls what SDKs call of a daemon that has no token, as they do it: what was compiled for that is in a code cache made
+ * afterwards. Rejects when a call fails.
  */
 export async function exercise(url: string): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'envd-exercise-'))

@@ -1,7 +1,7 @@
 /**
- * Writes the code cache of the program in DIRECTORY: what V8 has compiled after one run that starts, listens and serves some calls of each kind. Run with the
- * flags of the daemon, on which the cache depends: node FLAGS make-code-cache.ts DIRECTORY RUN-DIRECTORY. Exit code 1, with a message, if the
- * daemon does not start or V8 would not take the cache.
+ * Writes the code cache of the program in DIRECTORY: what V8 has compiled after one run that starts, listens and serves
+ * some calls of each kind. Run with the flags of the daemon, on which the cache depends: node FLAGS make-code-cache.ts
+ * DIRECTORY RUN-DIRECTORY. Exit code 1, with a message, if the daemon does not start or V8 would not take the cache.
  */
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'

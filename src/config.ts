@@ -83,10 +83,10 @@ const DEFAULT_FORWARD_ADDRESS = '169.254.0.21'
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads flags (Go style, contract A1), environment and the file that `-config` names, in this order of weight. Lists every
- * problem at once.
- * @param env PATH; ENVD_START_CMD, ENVD_READY_CMD and ENVD_ACCESS_TOKEN_FILE; ENVD_NOFILE, the soft limit of open files that the launcher found;
- * ENVD_KEEPER, the descriptor of the keeper; npm_lifecycle_event.
+ * Reads flags (Go style, contract A1), environment and the file that `-config` names, in this order of weight. Lists
+ * every problem at once.
+ * @param env PATH; ENVD_START_CMD, ENVD_READY_CMD and ENVD_ACCESS_TOKEN_FILE; ENVD_NOFILE, the soft limit of open files
+ * that the launcher found; ENVD_KEEPER, the descriptor of the keeper; npm_lifecycle_event.
  */
 export function readConfig(argv: readonly string[], env: Environment): Invocation {
   const first = parseFlags(argv, flags)

@@ -1,9 +1,9 @@
 import { messageText } from './lib/message-text.ts'
 
 /**
- * What went wrong, in the vocabulary of Connect's codes plus those that only HTTP distinguishes: `no_space` (disk or inodes
- * used up), `not_acceptable` (no encoding the client takes), `budget_spent` (too much waits already; worth a retry),
- * `too_large` (more than is ever taken) and `stalled` (the client sends nothing more).
+ * What went wrong, in the vocabulary of Connect's codes plus those that only HTTP distinguishes: `no_space` (disk or
+ * inodes used up), `not_acceptable` (no encoding the client takes), `budget_spent` (too much waits already; worth a
+ * retry), `too_large` (more than is ever taken) and `stalled` (the client sends nothing more).
  */
 export type ErrorKind =
   | 'canceled'
@@ -29,7 +29,8 @@ export type ErrorKind =
 
 /**
  * The one error class of the daemon: thrown where the failure is known, mapped once per protocol
- * (`rpc/error-boundary.ts`, `http/app/error-response.ts`). The message is shown to the client, as `messageText` makes it.
+ * (`rpc/error-boundary.ts`, `http/app/error-response.ts`). The message is shown to the client, as `messageText` makes
+ * it.
  */
 export class AppError extends Error {
   readonly kind: ErrorKind

@@ -35,8 +35,8 @@ interface Parts {
 }
 
 /**
- * Restores token and defaults from what an earlier daemon has deposited. A state that cannot be understood locks the sandbox with a token that nobody
- * knows: until the host's word allows another one in `/init`, nobody but it may call.
+ * Restores token and defaults from what an earlier daemon has deposited. A state that cannot be understood locks the
+ * sandbox with a token that nobody knows: until the host's word allows another one in `/init`, nobody but it may call.
  */
 export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }: Parts): KeptSandbox {
   const wanted = `${endpoint.port} ${endpoint.address}`

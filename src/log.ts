@@ -38,8 +38,8 @@ const BASE_SIZE = 120
 const FIELD_SIZE = 16
 
 /**
- * Makes a log of JSON lines with `level`, `timestamp` (RFC 3339, by the clock that `/init` sets), `logger`, the fields and
- * `message` (contract G30). Fields are kept until their line is made, and must not change.
+ * Makes a log of JSON lines with `level`, `timestamp` (RFC 3339, by the clock that `/init` sets), `logger`, the fields
+ * and `message` (contract G30). Fields are kept until their line is made, and must not change.
  */
 export function createLog(sinks: readonly LogSink[]): Log {
   const { format, root } = createFormat()

@@ -15,9 +15,9 @@ const SOURCE = 'envd.cjs'
 export const CODE_CACHE = 'envd.cache'
 
 /**
- * Compiles the program in `directory` with the code cache beside it, if there is one; V8 ignores a cache of other flags or of another
- * version. Only reads: Node's own compile cache calls mkdir(2) at each start, which on a frozen disk waits for the thaw.
- * Throws as readFileSync does without the program.
+ * Compiles the program in `directory` with the code cache beside it, if there is one; V8 ignores a cache of other flags
+ * or of another version. Only reads: Node's own compile cache calls mkdir(2) at each start, which on a frozen disk
+ * waits for the thaw. Throws as readFileSync does without the program.
  */
 export function loadProgram(directory: string): Program {
   const filename = join(directory, SOURCE)

@@ -24,7 +24,10 @@ async function run(args: readonly string[], uid?: number): Promise<{ code: numbe
   return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }
 }
 
-/** A daemon that is started in another way than `startDaemon` does; gives its address. Killed if the test leaves it behind. */
+/**
+ * A daemon that is started in another way than `startDaemon` does; gives its address. Killed if the test leaves it
+ * behind.
+ */
 async function launched(file: string, args: readonly string[]) {
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'ignore'], env: { PATH: process.env['PATH'] ?? '' } })
   const ended = once(child, 'close')

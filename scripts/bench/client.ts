@@ -21,7 +21,9 @@ export interface Call {
 /** The user of every call, as SDKs name it. */
 export const USER = { authorization: 'Basic cm9vdDo=' }
 
-/** Plain HTTP/1.1 over kept connections, with nothing in between: what is measured is the daemon, as far as possible. */
+/**
+ * Plain HTTP/1.1 over kept connections, with nothing in between: what is measured is the daemon, as far as possible.
+ */
 export class Client {
   readonly url: URL
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 256 })

@@ -12,7 +12,10 @@ const CALLS: readonly (readonly [name: string, call: (client: Client) => Promise
   ['Start', (client) => client.start('/bin/true')],
 ]
 
-/** What a young daemon takes, and most sandboxes are young: its first call, and the medians of calls 1 to 100 and 100 to 1,000. */
+/**
+ * What a young daemon takes, and most sandboxes are young: its first call, and the medians of calls 1 to 100 and 100 to
+ * 1,000.
+ */
 export const firstCalls: Measure = {
   name: 'first',
   async run(target) {

@@ -1,7 +1,7 @@
 /**
- * Run by the measure `init`: so many callers of `POST /init`, each of whom gives up after a while and tries again 50 ms later, evenly
- * spread. Half of them leave while their body is on its way, half with all of it sent, while they are answered.
- * Arguments: URL, number of callers, milliseconds until they give up. Sends a message once all are under way.
+ * Run by the measure `init`: so many callers of `POST /init`, each of whom gives up after a while and tries again 50 ms
+ * later, evenly spread. Half of them leave while their body is on its way, half with all of it sent, while they are
+ * answered. Arguments: URL, number of callers, milliseconds until they give up. Sends a message once all are under way.
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'

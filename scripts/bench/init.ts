@@ -9,7 +9,10 @@ const LEAVERS = fileURLToPath(new URL('init-leavers.ts', import.meta.url))
 const CALLERS = 1_000
 const ATTEMPT_MS = 1_000
 
-/** What an orchestrator sends to a sandbox without volumes or certificates, but the token: the daemon is to stay open for other measures. */
+/**
+ * What an orchestrator sends to a sandbox without volumes or certificates, but the token: the daemon is to stay open
+ * for other measures.
+ */
 const body = () =>
   JSON.stringify({
     lifecycleID: '7c0e1b7c-6a53-4c5b-8f0e-0d1d2f6f7a10',

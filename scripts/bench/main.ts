@@ -1,7 +1,7 @@
 /**
- * Measures the daemon and prints its figures beside those of the reference.
- * --only a,b   these measures only     --repeat N   the better of N runs     --url URL   a daemon that runs already
- * --against COMMAND   another daemon with the same flags, in turn with this one; prints the medians of --rounds N (3) and their ratio
+ * Measures the daemon and prints its figures beside those of the reference. --only a,b   these measures only
+ * --repeat N   the better of N runs     --url URL   a daemon that runs already --against COMMAND   another daemon with
+ * the same flags, in turn with this one; prints the medians of --rounds N (3) and their ratio
  */
 import { parseArgs } from 'node:util'
 import { bare } from './bare.ts'

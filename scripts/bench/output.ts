@@ -53,7 +53,9 @@ export const outputLines: Measure = {
   },
 }
 
-/** A StartRequest by hand: process (1) with cmd (1) and args (2), stdin (4) false. Every part is shorter than 128 bytes. */
+/**
+ * A StartRequest by hand: process (1) with cmd (1) and args (2), stdin (4) false. Every part is shorter than 128 bytes.
+ */
 function binaryStart(cmd: string, args: readonly string[]): Buffer {
   const field = (number: number, bytes: Buffer) => Buffer.concat([Buffer.of((number << 3) | 2, bytes.length), bytes])
   const config = [field(1, Buffer.from(cmd)), ...args.map((arg) => field(2, Buffer.from(arg)))]

@@ -1,4 +1,6 @@
-/** Usage: spawn-child.ts MEGABYTES. Fills itself up to that size, starts /bin/true many times, prints the median in ms. */
+/**
+ * Usage: spawn-child.ts MEGABYTES. Fills itself up to that size, starts /bin/true many times, prints the median in ms.
+ */
 import { readFileSync } from 'node:fs'
 import { close, pidfdWait, poll, spawn } from '../../src/native/index.ts'
 import { latencyOf } from './measure.ts'

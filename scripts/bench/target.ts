@@ -37,8 +37,9 @@ export interface Launched {
 const STARTED_WITHIN_MS = 20_000
 
 /**
- * Starts a daemon with the flags that all of them have, in a session of its own: the kernel's autogroups share processors out by session
- * (sched(7)), so that a daemon in its client's session would get half of what it gets in a sandbox.
+ * Starts a daemon with the flags that all of them have, in a session of its own: the kernel's autogroups share
+ * processors out by session (sched(7)), so that a daemon in its client's session would get half of what it gets in a
+ * sandbox.
  */
 export async function launch(command: Command, dir: string): Promise<Launched> {
   const port = await freePort()

@@ -13,7 +13,10 @@ const WARM = 20
 /** Making a file on a disk can take longer than telling of it. */
 const MEMORY = '/dev/shm'
 
-/** A recursive watch of 50 directories with 100 each, on a disk and in memory: how long it takes to arm, and how late an event is. */
+/**
+ * A recursive watch of 50 directories with 100 each, on a disk and in memory: how long it takes to arm, and how late an
+ * event is.
+ */
 export const watching: Measure = {
   name: 'watch',
   async run(target) {

@@ -1,7 +1,8 @@
 /**
- * licences.ts DIRECTORY LIBRARIES LOADER: puts the licence texts of all that the bundle contains into DIRECTORY: of Node, of
- * each package in the JavaScript (as its source map tells), of the system libraries listed in the file LIBRARIES. `packages.txt`
- * names every package with its version and licence; those that come without a text are under one of the common ones.
+ * licences.ts DIRECTORY LIBRARIES LOADER: puts the licence texts of all that the bundle contains into DIRECTORY: of
+ * Node, of each package in the JavaScript (as its source map tells), of the system libraries listed in the file
+ * LIBRARIES. `packages.txt` names every package with its version and licence; those that come without a text are under
+ * one of the common ones.
  */
 import { execFileSync } from 'node:child_process'
 import {

@@ -107,7 +107,10 @@ function listening(child: ChildProcess, lines: LogLine[]): Promise<string> {
   })
 }
 
-/** From the root down, again until no new process turns up: one that is stopped makes no more. Returns all that it found. */
+/**
+ * From the root down, again until no new process turns up: one that is stopped makes no more. Returns all that it
+ * found.
+ */
 async function signalTree(root: number, name: 'SIGSTOP' | 'SIGCONT'): Promise<Iterable<number>> {
   const reached = new Set<number>()
   for (;;) {

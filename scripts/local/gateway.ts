@@ -78,7 +78,10 @@ export function createGateway(sandboxes: Sandboxes, allowed: AllowedNames): Gate
   }
 }
 
-/** By its headers, else by its host `<port>-<id>.<domain>`, else by the token that it shows, or the signature of its link. */
+/**
+ * By its headers, else by its host `<port>-<id>.<domain>`, else by the token that it shows, or the signature of its
+ * link.
+ */
 function routeOf(request: IncomingMessage, sandboxes: Sandboxes): Route {
   const { 'e2b-sandbox-id': named, 'e2b-sandbox-port': port, 'x-access-token': token, host = '' } = request.headers
   const [, hostPort, hostId] = /^(\d+)-([a-z0-9]+)[.-]/.exec(host) ?? []

@@ -7,7 +7,10 @@ export type Query = Readonly<Record<string, string | undefined>>
 /** What one answer holds, unless the client says how much it takes. */
 const PAGE = 100
 
-/** The sandboxes that a client asks for: by state, metadata, template and start, the newest first or, if it says so, the oldest. */
+/**
+ * The sandboxes that a client asks for: by state, metadata, template and start, the newest first or, if it says so, the
+ * oldest.
+ */
 export function wanted(newestFirst: readonly Sandbox[], query: Query): Sandbox[] {
   const states = query['state']?.split(',') ?? ['running', 'paused']
   const metadata = [...new URLSearchParams(query['metadata'] ?? '')]

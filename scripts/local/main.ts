@@ -1,9 +1,10 @@
 /**
- * A control plane for development: what the SDKs and the CLI ask of a platform, answered by daemons on this machine. Loopback
- * only, no isolation whatsoever: every sandbox is a directory and a daemon beside the others. As root, where there is a user `user`, each
- * has its directory at that user's home, by mounts of its own.
+ * A control plane for development: what the SDKs and the CLI ask of a platform, answered by daemons on this machine.
+ * Loopback only, no isolation whatsoever: every sandbox is a directory and a daemon beside the others. As root, where
+ * there is a user `user`, each has its directory at that user's home, by mounts of its own.
  *
- * --api-port (3000), --gateway-port (3002); 0 takes a free one. --allow-origin, --allow-host: as the flags of the daemon.
+ * --api-port (3000), --gateway-port (3002); 0 takes a free one. --allow-origin, --allow-host: as the flags of the
+ * daemon.
  */
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'

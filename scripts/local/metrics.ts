@@ -12,7 +12,10 @@ interface Sample {
   readonly diskTotal?: string
 }
 
-/** The daemon's history in the platform's words; empty while it is paused. @param from, to Unix seconds; undefined: no limit. */
+/**
+ * The daemon's history in the platform's words; empty while it is paused. @param from, to Unix seconds; undefined: no
+ * limit.
+ */
 export async function metricsOf({ daemon, token, state }: Sandbox, from?: number, to?: number): Promise<object[]> {
   // A daemon that stands still answers nobody.
   if (daemon === undefined || state === 'paused') return []

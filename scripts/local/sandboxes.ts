@@ -65,7 +65,10 @@ export class Sandboxes {
     sandbox.cancelEnd = longTimeout(seconds * 1000, () => void end())
   }
 
-  /** A paused one goes on, with its processes if they are wanted and were kept; the end of a running one only ever comes later. */
+  /**
+   * A paused one goes on, with its processes if they are wanted and were kept; the end of a running one only ever comes
+   * later.
+   */
   async connect(sandbox: Sandbox, seconds: number, withMemory = true): Promise<void> {
     const paused = sandbox.state === 'paused'
     if (paused) await sandbox.resume(withMemory)

@@ -61,7 +61,9 @@ export function createAgentSandboxService({ processes, registry, budget }: Agent
       return { items, ended: running.reader.signal, pid: running.process.pid }
     },
 
-    /** Runs a command without input to its end, which comes early when the caller leaves or there is too much output. */
+    /**
+     * Runs a command without input to its end, which comes early when the caller leaves or there is too much output.
+     */
     async execute({ config }: ExecuteRequest, caller: Caller) {
       const hold = budget.hold('frame', { connection: caller.connection, user: caller.user ?? '' })
       const command = { config: toConfig(config), tag: undefined, terminal: undefined, stdin: false, replay: false }

@@ -2,7 +2,9 @@
 export interface Caller {
   /** User name of the Basic authorization; undefined: none was sent, the default user is meant. */
   readonly user: string | undefined
-  /** Aborts when the client leaves, its deadline passes or the daemon stops; its reason is the AppError to answer with. */
+  /**
+   * Aborts when the client leaves, its deadline passes or the daemon stops; its reason is the AppError to answer with.
+   */
   readonly signal: AbortSignal
   readonly userAgent: string
   /** A header of the request, by its name in small letters; several of one name are joined with commas. */

@@ -1,7 +1,10 @@
 /** Flags and length, before each message of a stream. */
 export const ENVELOPE_BYTES = 5
 
-/** One envelope: flags, length, payload of `length` bytes written by `fill` at the given offset, in memory from `allocate`. */
+/**
+ * One envelope: flags, length, payload of `length` bytes written by `fill` at the given offset, in memory from
+ * `allocate`.
+ */
 export function envelope(
   flags: number,
   length: number,

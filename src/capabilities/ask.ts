@@ -13,8 +13,8 @@ const PATIENCE_MS = 5_000
 const MAX_BYTES = 1024 * 1024
 
 /**
- * Asks the daemon that runs with the same address and port for its capabilities: only it knows what its machine let it do. Rejects
- * when none answers.
+ * Asks the daemon that runs with the same address and port for its capabilities: only it knows what its machine let it
+ * do. Rejects when none answers.
  */
 export function askCapabilities({ address, port }: DaemonAddress): Promise<string> {
   const host = ANY.has(address) ? 'localhost' : address

@@ -21,7 +21,10 @@ type Entry = { readonly [K in (typeof TEXTS)[number]]?: string } & {
   readonly after?: readonly string[]
 }
 
-/** The services; those of a file in an order in which each comes after those that it waits for, or everything that is wrong with them. */
+/**
+ * The services; those of a file in an order in which each comes after those that it waits for, or everything that is
+ * wrong with them.
+ */
 export type Services =
   | { readonly ok: true; readonly services: readonly SupervisorConfig[] }
   | { readonly ok: false; readonly problem: string }

@@ -19,13 +19,16 @@ export interface CpuFigures {
 /** How many CPUs the platform wants to be online, and how it stands with that (contract N6). */
 export interface Cpus {
   /**
-   * Makes so many CPUs the target, in the background. Returns why not, in a few words: a number out of range, or a target that cannot be
-   * kept for a restart. Takes some 20 ms at most; never rejects.
+   * Makes so many CPUs the target, in the background. Returns why not, in a few words: a number out of range, or a
+   * target that cannot be kept for a restart. Takes some 20 ms at most; never rejects.
    */
   request(count: number): Promise<string | undefined>
   /** As `X-Envd-Cpus` has them; from memory. */
   figures(): CpuFigures
-  /** For the metrics: runs since the target was set, and milliseconds that the write under way has taken so far (0: none). */
+  /**
+   * For the metrics: runs since the target was set, and milliseconds that the write under way has taken so far (0:
+   * none).
+   */
   progress(): {
     readonly possible: number
     readonly target: number

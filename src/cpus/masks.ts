@@ -8,8 +8,8 @@ export interface CpuMasks {
   /** That can be online; does not change. Empty: not known. */
   readonly possible: readonly number[]
   /**
-   * That are online now; empty: not known. Takes some microseconds: the kernel answers from memory, without the lock that a change of
-   * CPUs holds, which `cpuN/online` waits for.
+   * That are online now; empty: not known. Takes some microseconds: the kernel answers from memory, without the lock
+   * that a change of CPUs holds, which `cpuN/online` waits for.
    */
   online(): readonly number[]
   /** Closes the descriptors. Idempotent. */

@@ -2,7 +2,10 @@ import { close, pidfdWait, poll, spawn } from '../native/index.ts'
 
 /** Writes `cpuN/online` in a child process: the kernel may take seconds for it, or hang for ever. */
 export interface OnlineWriter {
-  /** Writes `1` or `0` into that file. Resolves when the child has ended, however long that takes, or when this is closed; never rejects. */
+  /**
+   * Writes `1` or `0` into that file. Resolves when the child has ended, however long that takes, or when this is
+   * closed; never rejects.
+   */
   write(file: string, online: boolean): Promise<void>
   /** Milliseconds that the write under way has taken so far, at least 1; 0: there is none. */
   pendingMs(): number

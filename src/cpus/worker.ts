@@ -88,7 +88,8 @@ export function createCpuWorker({ root, masks, writer, log, pause = PAUSE_MS }: 
 }
 
 /**
- * Changes one CPU after the other. Resolves with whether so many are online. Ends early when a CPU does not obey, or when `goesOn` is false.
+ * Changes one CPU after the other. Resolves with whether so many are online. Ends early when a CPU does not obey, or
+ * when `goesOn` is false.
  */
 async function changeCpus(
   { root, masks, writer }: Pick<CpuWorkerOptions, 'root' | 'masks' | 'writer'>,

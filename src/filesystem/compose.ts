@@ -82,7 +82,9 @@ async function checkSources(
   return paths
 }
 
-/** Returns the resolved path. Throws AppError for one that cannot be joined, or that is the destination under any name. */
+/**
+ * Returns the resolved path. Throws AppError for one that cannot be joined, or that is the destination under any name.
+ */
 async function checkSource(source: ComposeSource, { destination, existing, owner }: Checked): Promise<string> {
   const path = source.resolve()
   const same = () => new AppError('invalid_argument', `source path "${source.given}" cannot be the same as destination`)
@@ -154,7 +156,10 @@ async function append(fd: number, path: string, { buffer, owner }: Append): Prom
   }
 }
 
-/** A source that is the new file itself, by a path that changed meanwhile, stays. Other failures are ignored (contract B54). */
+/**
+ * A source that is the new file itself, by a path that changed meanwhile, stays. Other failures are ignored (contract
+ * B54).
+ */
 async function deleteSource(path: string, made: Status, owner: FileUser): Promise<void> {
   const status = await statusOf(path, owner).catch(() => undefined)
   if (status !== undefined && !isSame(status, made)) await remove(path, owner)

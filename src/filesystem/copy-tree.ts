@@ -43,9 +43,9 @@ interface MoveAcross {
 }
 
 /**
- * Moves a tree to another filesystem: copies it beside the destination with owners, modes, times, attributes, links and holes,
- * renames the copy over the destination, and deletes the source. A failure before the renaming leaves the source complete
- * and no copy behind. Sockets, pipes and devices cannot be moved. Rejects with AppError or the system error.
+ * Moves a tree to another filesystem: copies it beside the destination with owners, modes, times, attributes, links and
+ * holes, renames the copy over the destination, and deletes the source. A failure before the renaming leaves the source
+ * complete and no copy behind. Sockets, pipes and devices cannot be moved. Rejects with AppError or the system error.
  */
 export async function moveAcross({ source, destination, owner, signal }: MoveAcross): Promise<void> {
   const from = await holdParent(cleanPath(source), owner)

@@ -13,11 +13,11 @@ class NotADirectory extends Error {
 }
 
 /**
- * Makes a directory and its missing parents, one level at a time, 0755 less the umask, and returns those that it made to
- * their owner; existing ones stay as they are, and others may make the same ones meanwhile (contract B38, C14).
+ * Makes a directory and its missing parents, one level at a time, 0755 less the umask, and returns those that it made
+ * to their owner; existing ones stay as they are, and others may make the same ones meanwhile (contract B38, C14).
  * @param path absolute and clean.
- * @returns whether `path` itself was made here.
- * Rejects with NotADirectory, with AppError permission_denied, or with the system error. One that could not be given away is removed.
+ * @returns whether `path` itself was made here. Rejects with NotADirectory, with AppError permission_denied, or with
+ * the system error. One that could not be given away is removed.
  */
 export async function ensureDirectory(path: string, owner: Owner): Promise<boolean> {
   const made = permitted(path, () => withWriteSlot(() => makeDirectories(Buffer.from(path), owner)))

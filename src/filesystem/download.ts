@@ -39,8 +39,8 @@ export interface Download {
 }
 
 /**
- * Makes sure that there is a readable file (contract B16). Rejects with AppError: not_found, invalid_argument for a directory
- * or anything else that is no file, internal.
+ * Makes sure that there is a readable file (contract B16). Rejects with AppError: not_found, invalid_argument for a
+ * directory or anything else that is no file, internal.
  */
 export async function checkDownload(path: string, actor: Actor): Promise<void> {
   try {
@@ -89,7 +89,8 @@ export async function openDownload(path: string, actor: Actor, hold?: Hold): Pro
     throw new AppError('internal', `error opening file '${path}': ${failure('open', path, error)}`, { cause: error })
   })
   try {
-    // Before anything is read: what is written later is at worst new content with an old tag, which is refused and read again.
+    // Before anything is read: what is written later is at worst new content with an old tag, which is refused and read
+    // again.
     const { stats, tag } = await settledVersion(() => handle.stat({ bigint: true }))
     checkReadable(Number(stats.mode), Number(stats.rdev), path)
     const { head, ended } = await readHead(handle, Number(stats.size), hold)

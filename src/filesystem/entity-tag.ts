@@ -13,16 +13,17 @@ interface FileVersion {
 const CLOCK_STEP_MS = 10
 
 /**
- * The entity tag of a regular file (RFC 9110 8.8.3), with its quotes. It changes with every write, and with changes of mode, owner,
- * attributes, name or links. The device is left out: numbers of devices change with every mount.
+ * The entity tag of a regular file (RFC 9110 8.8.3), with its quotes. It changes with every write, and with changes of
+ * mode, owner, attributes, name or links. The device is left out: numbers of devices change with every mount.
  */
 function entityTagOf({ ino, size, mtimeNs, ctimeNs }: FileVersion): string {
   return `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`
 }
 
 /**
- * Looks at a file until no later write can leave the same version: two writes within one step of the kernel's clock carry the same time.
- * A time of modification that differs from that of the change was set, and a write sets another one. Looks again once, after 11 ms at most.
+ * Looks at a file until no later write can leave the same version: two writes within one step of the kernel's clock
+ * carry the same time. A time of modification that differs from that of the change was set, and a write sets another
+ * one. Looks again once, after 11 ms at most.
  * @returns the version, and its tag, which is a weak one if the file is written all the time.
  */
 export async function settledVersion<Stats extends FileVersion>(

@@ -39,7 +39,8 @@ export function modeText(mode: number): string {
 }
 
 /**
- * Looks at one path, without following a link at its end (contract C7 to C12). Rejects with the system error of lstat(2).
+ * Looks at one path, without following a link at its end (contract C7 to C12). Rejects with the system error of
+ * lstat(2).
  * @param path absolute; the entry carries it as it is.
  * @param actor for whom; undefined: the path is one that the daemon came upon itself.
  */

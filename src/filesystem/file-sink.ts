@@ -18,9 +18,10 @@ export interface FileSink extends Sink {
 }
 
 /**
- * Writes chunks, which must be used no more, to an open file from its current position on, several at once (writev(2)). Failures reject the promise
- * of the next `write` or of `end`. Does not close the file.
- * @param hold counts the chunks that wait; when it has no room, the source waits until they are written. The caller releases it.
+ * Writes chunks, which must be used no more, to an open file from its current position on, several at once (writev(2)).
+ * Failures reject the promise of the next `write` or of `end`. Does not close the file.
+ * @param hold counts the chunks that wait; when it has no room, the source waits until they are written. The caller
+ * releases it.
  */
 export function createFileSink(fd: number, hold: Hold): FileSink {
   let queue: Buffer[] = []
@@ -80,8 +81,8 @@ async function writeAll(fd: number, batch: Buffer[]): Promise<void> {
 }
 
 /**
- * Frees a chunk's memory at once if it is the chunk's alone. Left to the garbage collector, some 70 MB of written chunks pile up
- * in a fast upload, and it runs at half the speed.
+ * Frees a chunk's memory at once if it is the chunk's alone. Left to the garbage collector, some 70 MB of written
+ * chunks pile up in a fast upload, and it runs at half the speed.
  */
 function free(chunk: Buffer): void {
   const memory = chunk.buffer

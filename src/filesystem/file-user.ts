@@ -2,7 +2,10 @@ import { AppError } from '../errors.ts'
 import type { Actor } from '../native/files.ts'
 import type { User, Users } from '../users/users.ts'
 
-/** A user for whom files are read and changed (`Actor`): with the daemon's rights, or, if `groups` is set, with their own. */
+/**
+ * A user for whom files are read and changed (`Actor`): with the daemon's rights, or, if `groups` is set, with their
+ * own.
+ */
 export type FileUser = User & Actor
 
 /** Returns the user of file calls. */
@@ -15,8 +18,8 @@ export function createFileUsers(users: Users, strict = false): FileUsers {
 }
 
 /**
- * Settles as a file call of the addon does, with its refusals as AppErrors: permission_denied for links that must not be followed and for
- * what the user's own rights do not allow, invalid_argument for a path that leaves `beneath`.
+ * Settles as a file call of the addon does, with its refusals as AppErrors: permission_denied for links that must not
+ * be followed and for what the user's own rights do not allow, invalid_argument for a path that leaves `beneath`.
  */
 export async function permitted<T>(path: string, call: () => Promise<T>): Promise<T> {
   try {

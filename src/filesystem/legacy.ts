@@ -8,8 +8,8 @@ import {
 } from '../gen/filesystem/filesystem_pb.js'
 
 /**
- * Takes what the first Python clients do not know out of one answer of the Filesystem service, in place (contract J1 to J5):
- * entries keep name, type and path, events name and type.
+ * Takes what the first Python clients do not know out of one answer of the Filesystem service, in place (contract J1 to
+ * J5): entries keep name, type and path, events name and type.
  */
 export function reduce(message: Message): void {
   switch (message.$typeName) {

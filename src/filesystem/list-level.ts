@@ -8,10 +8,16 @@ import { METADATA_PREFIX } from './metadata.ts'
 const NAMES_BYTES = 32 * 1024
 const NAMES_GROWTH = 4
 
-/** Memory that `readNames` takes, as a multiple of the room for names: what it reads, where each begins, the sorted copy. */
+/**
+ * Memory that `readNames` takes, as a multiple of the room for names: what it reads, where each begins, the sorted
+ * copy.
+ */
 const NAMES_COST = 3
 
-/** Names whose entries are read at once, at least 64 of them, and where it stops: attributes may take 64 KiB for one entry. */
+/**
+ * Names whose entries are read at once, at least 64 of them, and where it stops: attributes may take 64 KiB for one
+ * entry.
+ */
 const WINDOW_BYTES = 16 * 1024
 const ENTRIES_BYTES = 64 * 1024
 
@@ -29,7 +35,10 @@ interface Level {
   close(): void
 }
 
-/** Reads the names of a directory. Rejects with the system error, or AppError `budget_spent` where `hold` cannot grow by them. */
+/**
+ * Reads the names of a directory. Rejects with the system error, or AppError `budget_spent` where `hold` cannot grow by
+ * them.
+ */
 export async function openLevel(path: Buffer, { actor, hold }: LevelOptions): Promise<Level> {
   let names = await namesIn(path, { actor, hold })
   const { length } = names

@@ -28,9 +28,9 @@ interface ListOptions {
 }
 
 /**
- * Lists a directory and what is below it in pieces, depth first, siblings in byte order, links not followed below the path
- * (contract C21 to C25). Looks at entries only as the pieces are taken. Directories that vanish or cannot be read below the
- * path are listed without contents. Throws AppError, `budget_spent` among others.
+ * Lists a directory and what is below it in pieces, depth first, siblings in byte order, links not followed below the
+ * path (contract C21 to C25). Looks at entries only as the pieces are taken. Directories that vanish or cannot be read
+ * below the path are listed without contents. Throws AppError, `budget_spent` among others.
  */
 export async function* listDirectory(options: ListOptions): AsyncGenerator<EntryInfo[], void> {
   const root = await resolveDirectory(options)

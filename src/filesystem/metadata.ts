@@ -56,9 +56,9 @@ export function metadataFrom(attributes: readonly (readonly [Buffer, Buffer])[])
 }
 
 /**
- * Replaces the whole metadata of an open file, closes it, and returns the metadata that it has then; other attributes stay (contract
- * B48 to B50). A filesystem without attributes is only logged. Rejects with AppError no_space or internal; the file is
- * closed then as well.
+ * Replaces the whole metadata of an open file, closes it, and returns the metadata that it has then; other attributes
+ * stay (contract B48 to B50). A filesystem without attributes is only logged. Rejects with AppError no_space or
+ * internal; the file is closed then as well.
  */
 export async function finishWithMetadata(fd: number, metadata: Metadata, log: Log): Promise<Metadata> {
   try {

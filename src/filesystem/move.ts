@@ -22,8 +22,9 @@ interface MoveOptions {
 }
 
 /**
- * Moves a file, link or directory, and replaces a file at the destination; owner, mode and metadata stay (contract C15 to C17). To
- * another filesystem it is copied, takes its place in one step, and is then deleted. Rejects with AppError: not_found, internal.
+ * Moves a file, link or directory, and replaces a file at the destination; owner, mode and metadata stay (contract C15
+ * to C17). To another filesystem it is copied, takes its place in one step, and is then deleted. Rejects with AppError:
+ * not_found, internal.
  */
 export async function movePath(options: MoveOptions): Promise<void> {
   const { source, destination, owner } = options

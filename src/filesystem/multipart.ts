@@ -14,7 +14,10 @@ const MAX_WAITING_PARTS = 16
 /** Bytes of one part that are parsed ahead of their reader. */
 const BUFFER_BYTES = 256 * 1024
 
-/** Parts in one chunk beyond which it is parsed in pieces, with turns of the event loop in between: each takes some 50 µs. */
+/**
+ * Parts in one chunk beyond which it is parsed in pieces, with turns of the event loop in between: each takes some 50
+ * µs.
+ */
 const MANY_PARTS = 64
 const SMALL_PIECE = 1024
 
@@ -30,7 +33,9 @@ type OnPart = (part: Part, signal: AbortSignal) => Promise<void>
 /** How a form is received. */
 interface MultipartOptions {
   readonly boundary: string
-  /** Called for one part after the other; must read the body to its end (or `resume` it), or reject. The signal ends it. */
+  /**
+   * Called for one part after the other; must read the body to its end (or `resume` it), or reject. The signal ends it.
+   */
   readonly onPart: OnPart
   readonly signal: AbortSignal
   readonly idleMs: number
@@ -47,15 +52,16 @@ export class MalformedForm extends Error {
 }
 
 /**
- * Reads a multipart body (RFC 2046 5.1) and hands out its parts in order, with back-pressure and in constant memory. There is no
- * limit on sizes or on the number of parts. Rejects with what `onPart` rejected with, with MalformedForm, or as `pump` does.
+ * Reads a multipart body (RFC 2046 5.1) and hands out its parts in order, with back-pressure and in constant memory.
+ * There is no limit on sizes or on the number of parts. Rejects with what `onPart` rejected with, with MalformedForm,
+ * or as `pump` does.
  */
 export async function receiveMultipart(source: Readable, options: MultipartOptions): Promise<void> {
   const parser = new Dicer({
     boundary: options.boundary,
     maxHeaderPairs: MAX_HEADER_PAIRS,
-    // The types lack these options, which the parser has. It never holds a part back: where the last part of a chunk is full
-    // and ends, it would wait for ever.
+    // The types lack these options, which the parser has. It never holds a part back: where the last part of a chunk is
+    // full and ends, it would wait for ever.
     ...({ maxHeaderSize: MAX_HEADER_BYTES, partHwm: Number.MAX_SAFE_INTEGER } as object),
   })
   const failed = new AbortController()

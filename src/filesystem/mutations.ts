@@ -36,8 +36,8 @@ function exists(path: string): AppError {
 }
 
 /**
- * Deletes a path with everything below it, links themselves and not what they lead to; a missing path is no error (contract C18).
- * Rejects with AppError internal; what could be deleted is gone then.
+ * Deletes a path with everything below it, links themselves and not what they lead to; a missing path is no error
+ * (contract C18). Rejects with AppError internal; what could be deleted is gone then.
  * @param path absolute, without `.` or `..` at its end. The root is refused.
  */
 export async function removePath(path: string, actor: Actor): Promise<void> {

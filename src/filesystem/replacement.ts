@@ -36,9 +36,10 @@ const MOVED_BYTES = 32 * 1024 * 1024
 let allHeld = 0
 
 /**
- * Replaces the content of an open file by what is written, once that has ended: until then the old content stays, whatever happens to the client or the
- * daemon. What comes waits in memory, then in a file without a name beside the target, from where it is copied; the target keeps its inode
- * with all that belongs to it. Where there can be no such file, the target is written in place from then on.
+ * Replaces the content of an open file by what is written, once that has ended: until then the old content stays,
+ * whatever happens to the client or the daemon. What comes waits in memory, then in a file without a name beside the
+ * target, from where it is copied; the target keeps its inode with all that belongs to it. Where there can be no such
+ * file, the target is written in place from then on.
  */
 export function createReplacement({ fd, hold, expected }: ReplacementOptions): Replacement {
   let held: Buffer[] = []

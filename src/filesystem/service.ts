@@ -45,8 +45,8 @@ export interface FilesystemDeps {
 }
 
 /**
- * Makes the service (contract C1 to C25). It acts with the daemon's own rights, unless users are strict; the caller's user decides on home
- * directory and ownership (contract A43), and on the links that are followed.
+ * Makes the service (contract C1 to C25). It acts with the daemon's own rights, unless users are strict; the caller's
+ * user decides on home directory and ownership (contract A43), and on the links that are followed.
  */
 export function createFilesystemService({
   users,
@@ -104,8 +104,8 @@ function refuseEmpty(path: string, field: string): void {
 }
 
 /**
- * Such a path is not what it names but the directory above, or the home: rarely what was meant, and never the whole of what would
- * be lost. rename(2) and rmdir(2) refuse it, too.
+ * Such a path is not what it names but the directory above, or the home: rarely what was meant, and never the whole of
+ * what would be lost. rename(2) and rmdir(2) refuse it, too.
  */
 function refuseDots(path: string, field: string): void {
   if (/(^|\/)\.\.?\/*$/.test(path)) throw new AppError('invalid_argument', `${field} must not end in "." or ".."`)

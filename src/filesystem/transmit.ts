@@ -4,11 +4,14 @@ import type { Download } from './download.ts'
 
 /** Bytes of one read while the client takes what it gets: large enough that the overhead disappears. */
 const READ_BYTES = 256 * 1024
-/** Bytes of a read that every download may always do: the first one, which shows whether its client reads at all, and all when memory is short. */
+/**
+ * Bytes of a read that every download may always do: the first one, which shows whether its client reads at all, and
+ * all when memory is short.
+ */
 export const SMALL_READ_BYTES = 32 * 1024
 /**
- * Downloads that read ahead, with two large buffers each, 16 MiB together: clients that stop reading in the middle must not use
- * up the budget.
+ * Downloads that read ahead, with two large buffers each, 16 MiB together: clients that stop reading in the middle must
+ * not use up the budget.
  */
 const MAX_READING_AHEAD = 32
 /** Buffers that are kept for the next download, 4 MiB together. Fresh ones would wait for the garbage collector. */
@@ -17,13 +20,17 @@ const MAX_SPARE_BUFFERS = 16
 const spare: Buffer[] = []
 let readingAhead = 0
 
-/** Bytes as they are, or a piece of the file: `length` bytes from `start` on; without a length, from where reading stopped to the end. */
+/**
+ * Bytes as they are, or a piece of the file: `length` bytes from `start` on; without a length, from where reading
+ * stopped to the end.
+ */
 export type Piece = Buffer | { readonly start: number; readonly length: number } | 'rest'
 
 /**
- * Writes pieces one after the other in constant memory. The first read is small, and nothing more is read before the client has
- * taken it; from then on the next one is read while the last one is on its way, as far as there is memory. Does not end the
- * target, nor close the file. Rejects when the file is shorter than a piece, or the target fails or closes.
+ * Writes pieces one after the other in constant memory. The first read is small, and nothing more is read before the
+ * client has taken it; from then on the next one is read while the last one is on its way, as far as there is memory.
+ * Does not end the target, nor close the file. Rejects when the file is shorter than a piece, or the target fails or
+ * closes.
  * @param hold covers a small read already; grows while large ones are under way.
  */
 export async function transmit(
@@ -79,7 +86,10 @@ function createMemory(hold: Hold) {
       small ??= Buffer.allocUnsafeSlow(SMALL_READ_BYTES)
       return small
     },
-    /** Everything has arrived, so nobody uses the buffers any more; after a failure they are left to the garbage collector. */
+    /**
+     * Everything has arrived, so nobody uses the buffers any more; after a failure they are left to the garbage
+     * collector.
+     */
     giveBack: () => {
       for (const buffer of large ?? []) if (spare.length < MAX_SPARE_BUFFERS) spare.push(buffer)
     },
@@ -95,7 +105,10 @@ function takeBuffer(): Buffer {
   return spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES)
 }
 
-/** Writes with one write under way at most: all but the last have arrived. Rejects when the target closes or fails first. */
+/**
+ * Writes with one write under way at most: all but the last have arrived. Rejects when the target closes or fails
+ * first.
+ */
 function createWriter(target: Writable) {
   let failure: Error | undefined
   let fail: (error: Error) => void = () => {}

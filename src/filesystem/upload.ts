@@ -41,10 +41,11 @@ export interface UploadTarget {
 }
 
 /**
- * Writes a stream into a file, in place: an existing file keeps inode, links and mode, and is given to the owner before it is
- * written (contract B38 to B45). Missing directories are made. A transfer that is cut off removes what it made, and leaves what was there before
- * as it was (`createReplacement`); on a full disk what fits stays. Rejects with
- * AppError: invalid_argument (directory, not a regular file), no_space, deadline_exceeded (no data), canceled or internal.
+ * Writes a stream into a file, in place: an existing file keeps inode, links and mode, and is given to the owner before
+ * it is written (contract B38 to B45). Missing directories are made. A transfer that is cut off removes what it made,
+ * and leaves what was there before as it was (`createReplacement`); on a full disk what fits stays. Rejects with
+ * AppError: invalid_argument (directory, not a regular file), no_space, deadline_exceeded (no data), canceled or
+ * internal.
  */
 export async function storeFile(source: Readable, target: UploadTarget): Promise<StoredFile> {
   const file = await openTarget(target)
@@ -55,7 +56,10 @@ export async function storeFile(source: Readable, target: UploadTarget): Promise
   return metadata.size === 0 ? stored : { ...stored, metadata: Object.fromEntries(metadata) }
 }
 
-/** Makes parent directories where they are missing; a path that leads through what is not there is cleaned (contract B41). */
+/**
+ * Makes parent directories where they are missing; a path that leads through what is not there is cleaned (contract
+ * B41).
+ */
 async function openTarget({ path, owner, whole = false }: UploadTarget): Promise<OpenedFile> {
   if (path.endsWith('/')) throw isDirectory(path)
   const isMissing = (error: unknown) => fileErrno(error) === 'ENOENT' || fileErrno(error) === 'ENOTDIR'
@@ -119,8 +123,8 @@ async function fill(file: OpenedFile, source: Readable, target: UploadTarget): P
 }
 
 /**
- * What has come of a file must not be taken for all of it: one that was made here goes, and one whose old content is gone is left empty.
- * Failures are ignored: the disk may be the reason why it was cut off.
+ * What has come of a file must not be taken for all of it: one that was made here goes, and one whose old content is
+ * gone is left empty. Failures are ignored: the disk may be the reason why it was cut off.
  */
 async function discard(
   { fd, made, device }: OpenedFile,

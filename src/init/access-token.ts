@@ -7,7 +7,10 @@ export interface AccessToken {
   set(token: string): void
   /** Removes the token; everything is open again. */
   clear(): void
-  /** Whether the given text is the token, in a time that does not depend on how much of it is right. False when none is set. */
+  /**
+   * Whether the given text is the token, in a time that does not depend on how much of it is right. False when none is
+   * set.
+   */
   matches(given: string | undefined): boolean
   /** Lends the token to `use`, which must not keep it; undefined when none is set. */
   withToken<T>(use: (token: string) => T): T | undefined
@@ -41,8 +44,8 @@ export function createAccessToken(): AccessToken {
 }
 
 /**
- * The token that a request shows in `X-Access-Token`; undefined without one. Some proxies send a header twice: the same value
- * again says nothing new, another one makes the request show no token that could be right.
+ * The token that a request shows in `X-Access-Token`; undefined without one. Some proxies send a header twice: the same
+ * value again says nothing new, another one makes the request show no token that could be right.
  * @param rawHeaders names and values in turn.
  */
 export function shownToken(rawHeaders: readonly string[]): string | undefined {

@@ -10,9 +10,9 @@ interface Authority {
 }
 
 /**
- * The token rules of `POST /init` (contract F7, F8): the token that is set may always be repeated; another one, or none, needs the
- * host's word; the first one does too, unless the host says nothing (contract F9). Returns why the request is refused, or undefined.
- * Rejects with the signal's reason while the host is asked.
+ * The token rules of `POST /init` (contract F7, F8): the token that is set may always be repeated; another one, or
+ * none, needs the host's word; the first one does too, unless the host says nothing (contract F9). Returns why the
+ * request is refused, or undefined. Rejects with the signal's reason while the host is asked.
  * @param requested the token in the body
  */
 export async function refusalOf(

@@ -29,8 +29,8 @@ export interface InitCall {
 const LONG_MS = 50
 
 /**
- * Sets `X-Envd-Init-Clock-Correction` (contract N10): the time since the body was read, by which a timestamp in it is too old. Returns it
- * in nanoseconds.
+ * Sets `X-Envd-Init-Clock-Correction` (contract N10): the time since the body was read, by which a timestamp in it is
+ * too old. Returns it in nanoseconds.
  */
 export function reportDelay({ readAt, setHeader }: InitCall, log?: Log): bigint {
   const milliseconds = performance.now() - readAt

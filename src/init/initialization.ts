@@ -19,14 +19,14 @@ export interface Initialization {
   /** Resolves when the first call has succeeded. */
   readonly first: Promise<void>
   /**
-   * To be asked before the body is read, and handed to `apply`: the freezes up to now, which the call ends; later ones it does not
-   * (contract N8). Waits for a freeze under way. Rejects with the signal's reason.
+   * To be asked before the body is read, and handed to `apply`: the freezes up to now, which the call ends; later ones
+   * it does not (contract N8). Waits for a freeze under way. Rejects with the signal's reason.
    */
   enter(signal: AbortSignal): Promise<number>
   /**
-   * Applies one request at a time. What can be checked is checked before anything is changed; what is begun is finished, also when
-   * the client goes away. Rejects with the signal's reason while the call waits for its turn or for the host's word on its token, and with
-   * AppError if certificates or volumes cannot be had (contract F17 to F19).
+   * Applies one request at a time. What can be checked is checked before anything is changed; what is begun is
+   * finished, also when the client goes away. Rejects with the signal's reason while the call waits for its turn or for
+   * the host's word on its token, and with AppError if certificates or volumes cannot be had (contract F17 to F19).
    */
   apply(request: InitRequest, call: InitCall): Promise<InitOutcome>
 }
@@ -39,7 +39,10 @@ export interface InitializationOptions extends ApplicationOptions {
   readonly metadata: Pick<Mmds, 'look'>
   readonly frozen: FrozenWorkload
   readonly cpus: Pick<Cpus, 'request' | 'figures'>
-  /** Called after each authorised request, before its answer, with what it has come to; also after one that failed half-way. */
+  /**
+   * Called after each authorised request, before its answer, with what it has come to; also after one that failed
+   * half-way.
+   */
   readonly onApplied: (progress: InitProgress) => void
 }
 
@@ -53,7 +56,9 @@ export function createInitialization(options: InitializationOptions): Initializa
   const endFreeze = createThaw(options, unobserved)
   let { initialized } = options.progress
 
-  /** The order is that of contract F23; an authorised call ends a freeze, also if it is stale or fails (contract F10). */
+  /**
+   * The order is that of contract F23; an authorised call ends a freeze, also if it is stale or fails (contract F10).
+   */
   const applyNow = async (request: InitRequest, call: InitCall, look: Look): Promise<InitOutcome> => {
     const reason = await refusalOf({ token, look }, request.accessToken, call.signal)
     if (reason !== undefined) return { ok: false, reason }

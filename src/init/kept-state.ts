@@ -14,7 +14,9 @@ export interface InitProgress {
 /** Of a daemon that nothing was applied to. */
 export const NO_PROGRESS: InitProgress = { initialized: false, newest: 0n, userNamed: false }
 
-/** The state of a sandbox that the next daemon goes on with: JSON with the token, for nobody but the daemon's own user. */
+/**
+ * The state of a sandbox that the next daemon goes on with: JSON with the token, for nobody but the daemon's own user.
+ */
 interface StateText {
   /** What is to be kept at the moment. */
   text(): string

@@ -33,8 +33,9 @@ const SMALL_BODY = 16 * 1024
 const LIMITS = { depth: 16, values: 64 * 1024, text: 4 * 1024 * 1024 }
 
 /**
- * Reads the body of `POST /init` (contract F4): JSON, or nothing. Keys match in any case, unknown ones are ignored, `null`
- * means absent. Throws AppError `invalid_argument` for everything else; its message never contains what was sent.
+ * Reads the body of `POST /init` (contract F4): JSON, or nothing. Keys match in any case, unknown ones are ignored,
+ * `null` means absent. Throws AppError `invalid_argument` for everything else; its message never contains what was
+ * sent.
  */
 export async function parseInitRequest(body: Buffer, signal: AbortSignal): Promise<InitRequest> {
   const { value, escapedToken } = body.length <= SMALL_BODY ? parseSmall(body) : await parseLarge(body, signal)
@@ -76,8 +77,8 @@ function membersOf(value: object): Members {
 type Reviver = (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) => unknown
 
 /**
- * What may have such a token: only then is every value of a text looked at as it was written, which takes far longer. Certificates
- * always have escapes.
+ * What may have such a token: only then is every value of a text looked at as it was written, which takes far longer.
+ * Certificates always have escapes.
  */
 const SUSPICIOUS = /"accesstoken"\s*:\s*"[^"\\]*\\|\\u/i
 

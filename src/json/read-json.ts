@@ -4,9 +4,9 @@ import type { JsonLimits, Shape } from './shape.ts'
 import type { Json } from './tree.ts'
 
 /**
- * Parses JSON without holding up others, however long it is: it works for some milliseconds at a time and builds only what the
- * shape wants. `bytes` is overwritten where the shape has bytes, which are views of it. Rejects with SyntaxError for what
- * is not JSON, with AppError beyond the limits (`Tree`), and with the signal's reason.
+ * Parses JSON without holding up others, however long it is: it works for some milliseconds at a time and builds only
+ * what the shape wants. `bytes` is overwritten where the shape has bytes, which are views of it. Rejects with
+ * SyntaxError for what is not JSON, with AppError beyond the limits (`Tree`), and with the signal's reason.
  */
 export async function readJson(
   bytes: Buffer,

@@ -14,7 +14,10 @@ type StringForm = 'skip' | 'text' | 'bytes'
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/
 const NO_BASE64 = /[\s=]+/g
 
-/** Reads one string of a JSON text, piece by piece. Bytes are written over the base64 that they come from, which is longer. */
+/**
+ * Reads one string of a JSON text, piece by piece. Bytes are written over the base64 that they come from, which is
+ * longer.
+ */
 export class StringReader {
   readonly #bytes: Buffer
   readonly #form: StringForm

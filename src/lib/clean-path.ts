@@ -9,7 +9,9 @@ export function cleanPath(path: string): string {
   return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal
 }
 
-/** The last element of a path, trailing slashes aside (Go's filepath.Base): `/` for the root, `.` for the empty path. */
+/**
+ * The last element of a path, trailing slashes aside (Go's filepath.Base): `/` for the root, `.` for the empty path.
+ */
 export function baseName(path: string): string {
   if (path === '') return '.'
   return posix.basename(path) || '/'

@@ -1,4 +1,6 @@
-/** Whether a program can be given that variable: a name that is not empty and has no `=`, and no NUL byte (environ(7)). */
+/**
+ * Whether a program can be given that variable: a name that is not empty and has no `=`, and no NUL byte (environ(7)).
+ */
 export function isVariable(name: string, value: string): boolean {
   return name !== '' && !/[=\0]/.test(name) && !value.includes('\0')
 }

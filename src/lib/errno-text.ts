@@ -33,7 +33,9 @@ const kernelText: Record<string, string> = {
 
 const libuvText = new Map([...getSystemErrorMap().values()])
 
-/** The kernel's words for an errno name, as strerror(3) with a small first letter; the name itself where none is known. */
+/**
+ * The kernel's words for an errno name, as strerror(3) with a small first letter; the name itself where none is known.
+ */
 export function errnoText(name: string): string {
   return kernelText[name] ?? libuvText.get(name) ?? name
 }

@@ -16,8 +16,8 @@ const SCHEMA_KEY = '$schema'
 
 /**
  * Reads a JSON file: an object whose keys are names of flags and whose values have their types, which are a boolean, an
- * integer, a string, an array of strings for a list, or for a map an object of strings. An unknown key is a problem too: it is most likely misspelt.
- * Synchronous, for start-up only.
+ * integer, a string, an array of strings for a list, or for a map an object of strings. An unknown key is a problem
+ * too: it is most likely misspelt. Synchronous, for start-up only.
  * @param others keys that are no flags and are handed on as they are.
  */
 export function readFlagFile(

@@ -38,7 +38,8 @@ const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False'])
 /**
  * Parses flags as Go's flag package does: one dash or two, `-name=value` or `-name value`, a bool takes its value only
  * after `=`, and the first word that is no flag ends the flags (contract A1).
- * @param preset values that were set elsewhere, of the flags' own types: the command line wins, a map's names one by one, and adds to a list.
+ * @param preset values that were set elsewhere, of the flags' own types: the command line wins, a map's names one by
+ * one, and adds to a list.
  */
 export function parseFlags<F extends Record<string, FlagSpec>>(
   argv: readonly string[],

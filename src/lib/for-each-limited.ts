@@ -1,6 +1,6 @@
 /**
- * Calls `work` for every item in order, at most `limit` at a time. Rejects with the first failure; no further call is started
- * after it.
+ * Calls `work` for every item in order, at most `limit` at a time. Rejects with the first failure; no further call is
+ * started after it.
  */
 export async function forEachLimited<T>(
   items: readonly T[],

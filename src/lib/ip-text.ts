@@ -1,6 +1,6 @@
 /**
- * The text of an address of 4 or 16 bytes in network order (RFC 5952). An IPv4 address mapped into IPv6 (::ffff:a.b.c.d) is
- * given as the IPv4 address.
+ * The text of an address of 4 or 16 bytes in network order (RFC 5952). An IPv4 address mapped into IPv6
+ * (::ffff:a.b.c.d) is given as the IPv4 address.
  */
 export function ipText(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.')

@@ -10,8 +10,8 @@ interface Link<T> extends Place<T> {
 }
 
 /**
- * Values in the order in which they came. Everything takes the same time however many there are: a Set from which the first is
- * deleted again and again looks through all that were deleted before, and an array is moved.
+ * Values in the order in which they came. Everything takes the same time however many there are: a Set from which the
+ * first is deleted again and again looks through all that were deleted before, and an array is moved.
  */
 export class LinkedList<T> {
   #first: Link<T> | undefined

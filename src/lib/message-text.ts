@@ -1,6 +1,6 @@
 /**
- * UTF-16 units of a message: room for two paths of the longest kind. Texts of clients get into messages, and some may be as long as a
- * request.
+ * UTF-16 units of a message: room for two paths of the longest kind. Texts of clients get into messages, and some may
+ * be as long as a request.
  */
 const MAX_LENGTH = 8192
 
@@ -9,9 +9,10 @@ const MAX_LENGTH = 8192
 const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f]/g
 
 /**
- * A text that every protocol can carry: well-formed Unicode (half surrogate pairs become U+FFFD), control characters other than tab
- * and newline as `\u001b`, and the middle left out of what is longer than `limit` UTF-16 units, as the reason stands at
- * the end. An escape is longer than what it stands for: the result has at most six times as many units.
+ * A text that every protocol can carry: well-formed Unicode (half surrogate pairs become U+FFFD), control characters
+ * other than tab and newline as `\u001b`, and the middle left out of what is longer than `limit` UTF-16 units, as the
+ * reason stands at the end. An escape is longer than what it stands for: the result has at most six times as many
+ * units.
  */
 export function messageText(text: string, limit = MAX_LENGTH): string {
   return shortened(text, limit)

@@ -1,2 +1,5 @@
-/** A signal that never aborts: for what must be finished although its client leaves. Take it only where the signal gets no listener that stays. */
+/**
+ * A signal that never aborts: for what must be finished although its client leaves. Take it only where the signal gets
+ * no listener that stays.
+ */
 export const NEVER = new AbortController().signal

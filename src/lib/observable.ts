@@ -19,7 +19,10 @@ export class Observable<T> {
     this.#replaced.wake()
   }
 
-  /** Resolves with true once the value is not `known`, with false after `milliseconds`. Rejects with the signal's reason. */
+  /**
+   * Resolves with true once the value is not `known`, with false after `milliseconds`. Rejects with the signal's
+   * reason.
+   */
   async changed(known: T, milliseconds: number, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted()
     return this.#value !== known || this.#replaced.wait(milliseconds, signal)

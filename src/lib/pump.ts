@@ -2,7 +2,9 @@ import type { Readable } from 'node:stream'
 
 /** The destination of `pump`. Chunks belong to the sink once written. */
 export interface Sink {
-  /** Writes one chunk. If it returns a promise, the source is paused until it settles; a rejection ends the transfer. */
+  /**
+   * Writes one chunk. If it returns a promise, the source is paused until it settles; a rejection ends the transfer.
+   */
   write(chunk: Buffer): Promise<void> | undefined
   /** Called after the last chunk; resolves once all bytes are stored. */
   end(): Promise<void>
@@ -33,8 +35,8 @@ export class Stalled extends Error {
 
 /**
  * Moves everything from a source into a sink, with back-pressure. Rejects with CutShort when the source closes before
- * its end or fails, with Stalled, with the signal's reason, or with the sink's error. The source is then left paused and open, so
- * that a request can still be answered; the caller disposes of it.
+ * its end or fails, with Stalled, with the signal's reason, or with the sink's error. The source is then left paused
+ * and open, so that a request can still be answered; the caller disposes of it.
  */
 export async function pump(source: Readable, sink: Sink, { signal, idleMs }: PumpOptions = {}): Promise<void> {
   signal?.throwIfAborted()

@@ -1,8 +1,13 @@
 import { type FileHandle, open } from 'node:fs/promises'
 
-/** A file of /proc or a cgroup that is read repeatedly. It stays open between reads, which halves the cost of a read. */
+/**
+ * A file of /proc or a cgroup that is read repeatedly. It stays open between reads, which halves the cost of a read.
+ */
 export interface ReusableFile {
-  /** The text as it is now, as latin1. One read at a time. Rejects with the system's error; the next read opens the file anew. */
+  /**
+   * The text as it is now, as latin1. One read at a time. Rejects with the system's error; the next read opens the file
+   * anew.
+   */
   read(): Promise<string>
   /** Idempotent; a later read opens the file again. */
   close(): Promise<void>

@@ -1,8 +1,8 @@
 const PATTERN = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
 
 /**
- * The nanoseconds since 1970 of an RFC 3339 date and time; digits after the ninth of the fraction are dropped. Undefined
- * for anything else, dates that do not exist and leap seconds included.
+ * The nanoseconds since 1970 of an RFC 3339 date and time; digits after the ninth of the fraction are dropped.
+ * Undefined for anything else, dates that do not exist and leap seconds included.
  */
 export function parseRfc3339(text: string): bigint | undefined {
   const match = PATTERN.exec(text)

@@ -47,8 +47,8 @@ const HTML =
 const BINARY_BYTE = /[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]/
 
 /**
- * Guesses a media type from the first bytes of a file, as the WHATWG rules for sniffing do. Only the first 512 bytes count; none
- * at all are text. Never fails: `application/octet-stream` is the last resort.
+ * Guesses a media type from the first bytes of a file, as the WHATWG rules for sniffing do. Only the first 512 bytes
+ * count; none at all are text. Never fails: `application/octet-stream` is the last resort.
  */
 export function sniffContentType(bytes: Buffer): string {
   const head = bytes.toString('latin1', 0, SNIFF_BYTES)

@@ -14,8 +14,9 @@ export class WakeUp {
   }
 
   /**
-   * Resolves with true when woken from now on, with false after `milliseconds`. Rejects with the signal's reason, also if it has
-   * aborted already. What is waited for is to be looked at just before. The timer does not keep the process alive.
+   * Resolves with true when woken from now on, with false after `milliseconds`. Rejects with the signal's reason, also
+   * if it has aborted already. What is waited for is to be looked at just before. The timer does not keep the process
+   * alive.
    */
   wait(milliseconds: number, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {

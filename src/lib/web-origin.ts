@@ -12,8 +12,8 @@ const AUTHORITY = /^[!-~]+$/
 const ENDS_HOST = /[/@?#\\]/
 
 /**
- * The host name in a `Host` header or an authority, without its port, in the form that browsers send: small letters, one spelling of
- * each IP address, IPv6 in brackets and without a zone. Undefined for what is no host.
+ * The host name in a `Host` header or an authority, without its port, in the form that browsers send: small letters,
+ * one spelling of each IP address, IPv6 in brackets and without a zone. Undefined for what is no host.
  */
 export function hostnameOf(authority: string): string | undefined {
   if (!AUTHORITY.test(authority) || ENDS_HOST.test(authority)) return undefined

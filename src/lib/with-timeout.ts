@@ -1,6 +1,6 @@
 /**
- * Resolves with the value of `work`, or with undefined once it failed, `milliseconds` passed or the signal aborted; `work` is not
- * stopped, its result is discarded. Never rejects; the timer does not keep the process alive.
+ * Resolves with the value of `work`, or with undefined once it failed, `milliseconds` passed or the signal aborted;
+ * `work` is not stopped, its result is discarded. Never rejects; the timer does not keep the process alive.
  */
 export function withTimeout<T>(milliseconds: number, work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   return new Promise((resolve) => {

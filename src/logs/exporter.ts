@@ -20,16 +20,18 @@ interface LogExporter {
   /** Never blocks, never throws; the oldest lines give way to new ones. */
   write(line: LogLine): void
   /**
-   * Sets where lines go from now on, also those that wait. Cheap, never throws, and may be called as often as the metadata
-   * service is asked: the same target again changes nothing. A request to an earlier target is given up.
+   * Sets where lines go from now on, also those that wait. Cheap, never throws, and may be called as often as the
+   * metadata service is asked: the same target again changes nothing. A request to an earlier target is given up.
    */
   configure(target: LogTarget): void
   /**
-   * The machine may have been paused, and the connection of the line that is on its way be gone without notice: it is sent again, once, when no
-   * answer comes within a moment. May be called as often as somebody asks.
+   * The machine may have been paused, and the connection of the line that is on its way be gone without notice: it is
+   * sent again, once, when no answer comes within a moment. May be called as often as somebody asks.
    */
   resumed(): void
-  /** Sends what waits for at most so many milliseconds, and drops the rest. With 0 all of it is dropped. Never rejects. */
+  /**
+   * Sends what waits for at most so many milliseconds, and drops the rest. With 0 all of it is dropped. Never rejects.
+   */
   drain(graceMs: number): Promise<void>
   /** Sends what waits for at most so many milliseconds; nothing is sent after that. */
   close(graceMs: number): Promise<void>

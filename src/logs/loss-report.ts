@@ -16,7 +16,10 @@ interface LossReportOptions {
   readonly intervalMs?: number
 }
 
-/** Sums losses and reports them at the first and then at most once per interval, as numbers without content of the lines. */
+/**
+ * Sums losses and reports them at the first and then at most once per interval, as numbers without content of the
+ * lines.
+ */
 export function createLossReport({ writeStderr, intervalMs = INTERVAL_MS }: LossReportOptions): {
   add(losses: Losses): void
 } {

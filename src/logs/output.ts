@@ -24,9 +24,9 @@ const RETRY_MS = 50
 type Sink = (bytes: Buffer) => Promise<void>
 
 /**
- * Makes the output of a descriptor that stays open for ever. A write that nobody takes holds up neither the event loop nor a
- * thread: a thread that is stuck in write(2) would keep the process from exiting. Only a regular file on a disk that hangs
- * does take a thread, one. Errors lose the lines they are about.
+ * Makes the output of a descriptor that stays open for ever. A write that nobody takes holds up neither the event loop
+ * nor a thread: a thread that is stuck in write(2) would keep the process from exiting. Only a regular file on a disk
+ * that hangs does take a thread, one. Errors lose the lines they are about.
  */
 export function createOutput(fd: number): Output {
   const queue = createLineQueue<string>({
@@ -85,8 +85,8 @@ function openSink(fd: number): Sink {
 }
 
 /**
- * The same pipe or terminal with O_NONBLOCK, which on the descriptor itself would hold for everyone who shares it. Undefined
- * where another user's pipe may not be opened.
+ * The same pipe or terminal with O_NONBLOCK, which on the descriptor itself would hold for everyone who shares it.
+ * Undefined where another user's pipe may not be opened.
  */
 function reopened(fd: number, { ino, rdev }: Stats): number | undefined {
   try {
@@ -114,8 +114,8 @@ function fileSink(fd: number): Sink {
 }
 
 /**
- * For sockets and pipes, which report when they take more. Node makes a socket non-blocking for everyone who has it; a service
- * manager, as a rule, passes one to this process alone.
+ * For sockets and pipes, which report when they take more. Node makes a socket non-blocking for everyone who has it; a
+ * service manager, as a rule, passes one to this process alone.
  */
 function socketSink(fd: number): Sink {
   const socket = new Socket({ fd, readable: false, writable: true })

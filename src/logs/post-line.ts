@@ -36,8 +36,9 @@ export function parseCollector(address: string): Collector | undefined {
 }
 
 /**
- * Posts JSON over a connection of its own, which a resumed machine needs, and which costs a third of what `node:http` does.
- * Resolves with undefined once the answer's status is 2xx, and otherwise with what went wrong, in a few words; never rejects.
+ * Posts JSON over a connection of its own, which a resumed machine needs, and which costs a third of what `node:http`
+ * does. Resolves with undefined once the answer's status is 2xx, and otherwise with what went wrong, in a few words;
+ * never rejects.
  */
 export function postLine(collector: Collector, body: string, options: PostOptions): Promise<string | undefined> {
   const { host, port, head } = collector

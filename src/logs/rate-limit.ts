@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * In the long run. Each line takes a connection of its own: 0.1 ms of processor time, which makes 1 % of a core, and a local
- * port that stays taken for a minute, of which there are 28,000.
+ * In the long run. Each line takes a connection of its own: 0.1 ms of processor time, which makes 1 % of a core, and a
+ * local port that stays taken for a minute, of which there are 28,000.
  */
 const LINES_PER_SECOND = 100
 /** Lines sent at once after a quiet time: what some fifty calls write. */

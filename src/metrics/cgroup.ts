@@ -16,8 +16,8 @@ export interface GroupReader<T> {
 }
 
 /**
- * The memory of a cgroup, in the terms of the machine's (contract E5): in use is what cannot be reclaimed at once. Version 1 does
- * not show how much of the kernel's memory can be.
+ * The memory of a cgroup, in the terms of the machine's (contract E5): in use is what cannot be reclaimed at once.
+ * Version 1 does not show how much of the kernel's memory can be.
  */
 export function groupMemory(limit: Limit): GroupReader<GroupMemory> {
   const v2 = limit.version === 2

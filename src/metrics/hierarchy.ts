@@ -25,8 +25,8 @@ export interface Sources {
 export const MACHINE: Sources = { proc: '/proc', root: '', disk: '/' }
 
 /**
- * Finds the daemon's cgroups. Returns, for a controller, the lineage in the unified hierarchy, then that of version 1: on a
- * machine with both, either may have the controller. Nothing where there are no cgroups.
+ * Finds the daemon's cgroups. Returns, for a controller, the lineage in the unified hierarchy, then that of version 1:
+ * on a machine with both, either may have the controller. Nothing where there are no cgroups.
  */
 export async function findLineages({ proc, root }: Sources): Promise<(controller: Controller) => Lineage[]> {
   const [membership, mountinfo] = await Promise.all([
@@ -51,8 +51,8 @@ export async function findLineages({ proc, root }: Sources): Promise<(controller
 }
 
 /**
- * A container sees its own cgroup as the root of the mount while /proc may name it by its path on the host; a path that is
- * not below that root, or that leaves it (`/..`), is out of sight, and the root is what is left.
+ * A container sees its own cgroup as the root of the mount while /proc may name it by its path on the host; a path that
+ * is not below that root, or that leaves it (`/..`), is out of sight, and the root is what is left.
  */
 function directoriesOf({ root, point }: Mount, path: string): string[] {
   const base = root === '/' ? '' : root

@@ -41,8 +41,8 @@ export class History {
   }
 
   /**
-   * The numbers of the samples from one time until before another, in milliseconds since 1970, ascending. All are looked
-   * at: where the wall clock was set, times are not in order.
+   * The numbers of the samples from one time until before another, in milliseconds since 1970, ascending. All are
+   * looked at: where the wall clock was set, times are not in order.
    */
   between(from: number, to: number): number[] {
     const numbers: number[] = []

@@ -11,7 +11,10 @@ export interface Memory {
   readonly cache: number
 }
 
-/** The aggregate line of /proc/stat, as proc_stat(5) describes it; guest time is part of user time. Throws without that line. */
+/**
+ * The aggregate line of /proc/stat, as proc_stat(5) describes it; guest time is part of user time. Throws without that
+ * line.
+ */
 export function parseCpuTimes(stat: string): CpuTimes {
   const fields = /^cpu +(.*)$/m.exec(stat)?.[1]
   if (fields === undefined) throw new Error('/proc/stat has no line for all CPUs')
@@ -31,7 +34,10 @@ export function busyPercent(before: CpuTimes, after: CpuTimes): number {
   return Math.round(Math.min(100, (100 * busy) / total) * 100) / 100
 }
 
-/** The number of CPUs: `processor` lines of /proc/cpuinfo, or, where it has none, the numbered lines of /proc/stat (contract E3). */
+/**
+ * The number of CPUs: `processor` lines of /proc/cpuinfo, or, where it has none, the numbered lines of /proc/stat
+ * (contract E3).
+ */
 export function countCpus(cpuinfo: string, stat: string): number {
   const listed = cpuinfo.match(/^processor\s*:/gm)?.length ?? 0
   return listed > 0 ? listed : (stat.match(/^cpu\d+ /gm)?.length ?? 0)
@@ -67,7 +73,10 @@ export function parseResident(status: string): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024
 }
 
-/** One figure of a file of `name value` lines, as /proc/vmstat and many files of a cgroup are; 0 if it has none of the name. */
+/**
+ * One figure of a file of `name value` lines, as /proc/vmstat and many files of a cgroup are; 0 if it has none of the
+ * name.
+ */
 export function namedFigure(text: string, name: string): number {
   return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0)
 }

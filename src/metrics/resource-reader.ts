@@ -49,7 +49,10 @@ export interface ResourceReader {
 /** Readings between two looks at the limits of cgroups: half a minute, as they can be changed while the daemon runs. */
 const READINGS_PER_LOOK = 15
 
-/** Readings for which a count of processes holds: ten seconds. Listing /proc costs as much as all other sources together. */
+/**
+ * Readings for which a count of processes holds: ten seconds. Listing /proc costs as much as all other sources
+ * together.
+ */
 const READINGS_PER_COUNT = 5
 
 /** Reads /proc, the root file system and, where their limits are in force, cgroups. The caller closes it. */
@@ -146,7 +149,10 @@ function processCounter(proc: string): () => Promise<number> {
   }
 }
 
-/** The cgroups whose limits hold. A cgroup that cannot be read any more fails one reading, and is looked for again by the next. */
+/**
+ * The cgroups whose limits hold. A cgroup that cannot be read any more fails one reading, and is looked for again by
+ * the next.
+ */
 function openGroups(sources: Sources) {
   let memory: GroupReader<GroupMemory> | undefined
   let cpu: GroupReader<number> | undefined

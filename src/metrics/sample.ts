@@ -2,7 +2,10 @@ import type { OomKill } from './kernel-log/oom-record.ts'
 import { busyPercent } from './proc.ts'
 import type { Readings } from './resource-reader.ts'
 
-/** The state of the sandbox at one moment, numbers only. Sizes in bytes; the fields of `metrics.Sample`, where their meaning stands. */
+/**
+ * The state of the sandbox at one moment, numbers only. Sizes in bytes; the fields of `metrics.Sample`, where their
+ * meaning stands.
+ */
 export interface Sample {
   /** Milliseconds since 1970, by the wall clock. */
   readonly time: number
@@ -148,7 +151,10 @@ export function toMetricsJson(sample: Sample, { cpus, oomKills }: LiveFigures): 
   return `${JSON.stringify(body)}\n`
 }
 
-/** In a cgroup, of the time that its limit allows; readings under different limits have only the machine's times in common. */
+/**
+ * In a cgroup, of the time that its limit allows; readings under different limits have only the machine's times in
+ * common.
+ */
 function usedPercent(before: Readings, now: Readings): number {
   if (now.cpuGroup === undefined || now.cpuGroup !== before.cpuGroup) return busyPercent(before.cpuTimes, now.cpuTimes)
   const allowed = ((now.at - before.at) / 1000) * now.cpuLimit

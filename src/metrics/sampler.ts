@@ -29,8 +29,9 @@ interface SamplerOptions {
 }
 
 /**
- * Takes a sample at `start`, then one every two seconds, and a last one at `stop`. The CPU share of a sample is that of the
- * last two seconds, however many were taken meanwhile; that of the first one covers the time since the sampler was made.
+ * Takes a sample at `start`, then one every two seconds, and a last one at `stop`. The CPU share of a sample is that of
+ * the last two seconds, however many were taken meanwhile; that of the first one covers the time since the sampler was
+ * made.
  */
 export class Sampler {
   readonly history = new History()
@@ -72,7 +73,8 @@ export class Sampler {
 
   /**
    * Takes one more sample; for moments after which a while may be missing (a pause), or was. Resolves when it is taken
-   * or failed, which is logged; never rejects. Calls while one waits for its turn share that one. Does nothing after `stop`.
+   * or failed, which is logged; never rejects. Calls while one waits for its turn share that one. Does nothing after
+   * `stop`.
    */
   sampleNow(): Promise<void> {
     return this.#stopped ?? this.#sample(false)
@@ -86,7 +88,10 @@ export class Sampler {
     return this.#stopped
   }
 
-  /** True when there is a sample of that number (`History.end` is the next); false after `milliseconds`. Rejects with the signal's reason. */
+  /**
+   * True when there is a sample of that number (`History.end` is the next); false after `milliseconds`. Rejects with
+   * the signal's reason.
+   */
   async hasSample(number: number, milliseconds: number, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted()
     const due = performance.now() + milliseconds

@@ -7,9 +7,9 @@ export function nextTick(period: number, last: number, elapsed: number): number 
 }
 
 /**
- * Calls back every `period` milliseconds from now on, without drift: a late call does not delay the next. The clock is the
- * monotonic one, which stands still while the machine is suspended and is not moved with the wall clock (clock_gettime(2)).
- * Returns the function that ends it. The timer does not keep the process alive.
+ * Calls back every `period` milliseconds from now on, without drift: a late call does not delay the next. The clock is
+ * the monotonic one, which stands still while the machine is suspended and is not moved with the wall clock
+ * (clock_gettime(2)). Returns the function that ends it. The timer does not keep the process alive.
  */
 export function every(period: number, callback: () => void): () => void {
   const origin = performance.now()

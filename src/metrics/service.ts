@@ -28,7 +28,10 @@ export function createMetricsService({ sampler }: { readonly sampler: Sampler })
       return { sample: toMessage(sampler.latest()) }
     },
 
-    /** The samples in the request's range, oldest first, in pieces. Those that are not kept any more when it is their turn are left out. */
+    /**
+     * The samples in the request's range, oldest first, in pieces. Those that are not kept any more when it is their
+     * turn are left out.
+     */
     async *list({ from, to, limit }: ListRequest): AsyncGenerator<SampleMessage[], void> {
       const start = milliseconds(from) ?? Number.NEGATIVE_INFINITY
       const end = milliseconds(to) ?? Number.POSITIVE_INFINITY
@@ -40,7 +43,10 @@ export function createMetricsService({ sampler }: { readonly sampler: Sampler })
       }
     },
 
-    /** Samples from a time on (or the latest), then each as it is taken. Ends with its caller, or with `resource_exhausted` an hour behind. */
+    /**
+     * Samples from a time on (or the latest), then each as it is taken. Ends with its caller, or with
+     * `resource_exhausted` an hour behind.
+     */
     async *watch({ from }: WatchRequest, caller: StreamCaller): AsyncGenerator<MetricsItem, void> {
       const start = milliseconds(from)
       let next = history.end

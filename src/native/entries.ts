@@ -92,7 +92,10 @@ export function unpackStatus(packed: Buffer): Status {
   }
 }
 
-/** Reads what `makeDirectories` has packed: whether the last one was made, and what was in the way and is no directory, if anything. */
+/**
+ * Reads what `makeDirectories` has packed: whether the last one was made, and what was in the way and is no directory,
+ * if anything.
+ */
 export function unpackDirectories(packed: Buffer): { readonly made: boolean; readonly file: string | undefined } {
   const file = packed.subarray(4).toString()
   return { made: packed.readUInt32LE(0) === 1, file: file === '' ? undefined : file }

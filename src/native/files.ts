@@ -1,16 +1,20 @@
 import { loadAddon } from './load.ts'
 
 /**
- * Whom a file call is for. It decides what links may lead to: a link of somebody else than root is followed only to what belongs to the
- * link's owner (or into nothing, in a directory of theirs), and in a directory that everybody may write only if it is the actor's or
- * the directory owner's. Nobody is led to the daemon's own entries in proc(5), nor by links that stand for what a process has open.
- * Refusals have the `syscall` `follow` and the code EACCES. For root, and where the daemon runs as the actor, only the latter holds.
+ * Whom a file call is for. It decides what links may lead to: a link of somebody else than root is followed only to
+ * what belongs to the link's owner (or into nothing, in a directory of theirs), and in a directory that everybody may
+ * write only if it is the actor's or the directory owner's. Nobody is led to the daemon's own entries in proc(5), nor
+ * by links that stand for what a process has open. Refusals have the `syscall` `follow` and the code EACCES. For root,
+ * and where the daemon runs as the actor, only the latter holds.
  */
 export interface Actor {
   /** What is made belongs to them. */
   readonly uid: number
   readonly gid: number
-  /** Set: the call has the actor's own rights, with these groups and no capabilities. What they do not allow has the `syscall` `rights`. */
+  /**
+   * Set: the call has the actor's own rights, with these groups and no capabilities. What they do not allow has the
+   * `syscall` `rights`.
+   */
   readonly groups?: readonly number[]
   /** A directory that must not be left, by links or `..`. Refusals have the `syscall` `beneath`. */
   readonly beneath?: Uint8Array
@@ -46,88 +50,102 @@ export const entryLayout = addon.entryLayout
 
 /**
  * lstat(2) of a path with the target of a link and the extended attributes whose names begin with `prefix`, packed for
- * `unpackEntries` (native/entries.ts). On the thread pool. Rejects with `code`; throws EINVAL for a NUL byte. Without an actor the path is one
- * of the daemon's own.
+ * `unpackEntries` (native/entries.ts). On the thread pool. Rejects with `code`; throws EINVAL for a NUL byte. Without
+ * an actor the path is one of the daemon's own.
  */
 export const readEntry = addon.readEntry
 /**
- * `readEntry` at once, from what the kernel has in its caches: some 10 µs on the event loop, never a wait for a disk or a network. Undefined:
- * it takes `readEntry` to know. Throws ENOENT.
+ * `readEntry` at once, from what the kernel has in its caches: some 10 µs on the event loop, never a wait for a disk or
+ * a network. Undefined: it takes `readEntry` to know. Throws ENOENT.
  */
 export const readCachedEntry = addon.readCachedEntry
 /**
- * Bytes that change whenever the file at a path does (links followed), or another takes its place. On the thread pool. Rejects with `code`.
+ * Bytes that change whenever the file at a path does (links followed), or another takes its place. On the thread pool.
+ * Rejects with `code`.
  */
 export const readVersion = addon.readVersion
-/** Whether the kernel has in its caches that the version is still this one; false: it is not, or it takes `readVersion` to know. */
+/**
+ * Whether the kernel has in its caches that the version is still this one; false: it is not, or it takes `readVersion`
+ * to know.
+ */
 export const hasVersion = addon.hasVersion
 /**
- * The names in a directory, in byte order, packed for `readEntries`: each with its length before it. Takes three times `limit` in
- * memory while it runs. On the thread pool. Rejects with `code`: EOVERFLOW for more than `limit` packed bytes.
+ * The names in a directory, in byte order, packed for `readEntries`: each with its length before it. Takes three times
+ * `limit` in memory while it runs. On the thread pool. Rejects with `code`: EOVERFLOW for more than `limit` packed
+ * bytes.
  */
 export const readNames = addon.readNames
 /**
- * `readEntry` for the first of these names in a directory, until they take `limit` bytes: how many bytes of `names` were used, as
- * 32 bits, then the entries. Names that are not there any more are left out, a cut one at the end waits. Rejects with `code`.
+ * `readEntry` for the first of these names in a directory, until they take `limit` bytes: how many bytes of `names`
+ * were used, as 32 bits, then the entries. Names that are not there any more are left out, a cut one at the end waits.
+ * Rejects with `code`.
  */
 export const readEntries = addon.readEntries
 /**
- * stat(2), the type of the filesystem, and the real path, packed for `unpackStatus`. On the thread pool. Rejects with `code` and `syscall`.
+ * stat(2), the type of the filesystem, and the real path, packed for `unpackStatus`. On the thread pool. Rejects with
+ * `code` and `syscall`.
  */
 export const readStatus = addon.readStatus
 /**
- * Opens a regular file, or a device that never waits, for reading, packed as four bytes; -1: it is something else, and was not opened. The
- * caller closes it. On the thread pool. Rejects with `code` and `syscall`.
+ * Opens a regular file, or a device that never waits, for reading, packed as four bytes; -1: it is something else, and
+ * was not opened. The caller closes it. On the thread pool. Rejects with `code` and `syscall`.
  */
 export const openToRead = addon.openToRead
 /**
- * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, makes the actor its owner unless
- * it was somebody else's before, and then, if `empty` says so, empties it. Somebody else's file loses the bits that let it run as its owner. The devices null,
- * zero and full are opened, too; what is anything else is not. The result is packed for `unpackOpened`: with an owner error the file is
- * open, but not emptied. Rejects with `code` and `syscall`. On the thread pool.
+ * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, makes the
+ * actor its owner unless it was somebody else's before, and then, if `empty` says so, empties it. Somebody else's file
+ * loses the bits that let it run as its owner. The devices null, zero and full are opened, too; what is anything else
+ * is not. The result is packed for `unpackOpened`: with an owner error the file is open, but not emptied. Rejects with
+ * `code` and `syscall`. On the thread pool.
  */
 export const openToWrite = addon.openToWrite
 /**
- * Opens a file without a name, for the daemon alone, in the directory of an open file, to hold so many bytes and then be the source of
- * `moveContent`; packed as 4 bytes, the caller closes it. -1: its filesystem has none such (O_TMPFILE), is not the directory's, may
- * not be written, or has not that much room. Never rejects. On the thread pool.
+ * Opens a file without a name, for the daemon alone, in the directory of an open file, to hold so many bytes and then
+ * be the source of `moveContent`; packed as 4 bytes, the caller closes it. -1: its filesystem has none such
+ * (O_TMPFILE), is not the directory's, may not be written, or has not that much room. Never rejects. On the thread
+ * pool.
  */
 export const openStage = addon.openStage
 /**
- * Copies so many bytes at an offset from one open file to the same place of another, within the kernel where it can, and frees them in
- * the first one. Resolves with nothing. Rejects with `code` (ENOSPC, EDQUOT, EIO). On the thread pool.
+ * Copies so many bytes at an offset from one open file to the same place of another, within the kernel where it can,
+ * and frees them in the first one. Resolves with nothing. Rejects with `code` (ENOSPC, EDQUOT, EIO). On the thread
+ * pool.
  */
 export const moveContent = addon.moveContent
 /**
- * Makes a directory and its missing parents, 0755 less the umask, for the actor; the path is clean and absolute. Packed for
- * `unpackDirectories`. Rejects with `code` and `syscall`. On the thread pool.
+ * Makes a directory and its missing parents, 0755 less the umask, for the actor; the path is clean and absolute. Packed
+ * for `unpackDirectories`. Rejects with `code` and `syscall`. On the thread pool.
  */
 export const makeDirectories = addon.makeDirectories
 /**
- * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin with
- * `prefix`, and returns those that are there then, packed for `unpackAttributes`. Closes the descriptor in any case. On the
- * thread pool. Rejects with `code` and `syscall` (EOPNOTSUPP, ENOSPC, EDQUOT).
+ * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin
+ * with `prefix`, and returns those that are there then, packed for `unpackAttributes`. Closes the descriptor in any
+ * case. On the thread pool. Rejects with `code` and `syscall` (EOPNOTSUPP, ENOSPC, EDQUOT).
  */
 export const finishFile = addon.finishFile
 /**
- * Copies all extended attributes from one open file to another, access control lists and capabilities included; those that the
- * target refuses are left out. Resolves with nothing. Both descriptors must stay open until it settles. Rejects with `code`.
+ * Copies all extended attributes from one open file to another, access control lists and capabilities included; those
+ * that the target refuses are left out. Resolves with nothing. Both descriptors must stay open until it settles.
+ * Rejects with `code`.
  */
 export const copyAttributes = addon.copyAttributes
 /**
- * Deletes a path and everything below it, never through a link; a missing one is no error. Goes on after a failure, and then
- * rejects with the first one's `code`. On the thread pool. Resolves with nothing.
+ * Deletes a path and everything below it, never through a link; a missing one is no error. Goes on after a failure, and
+ * then rejects with the first one's `code`. On the thread pool. Resolves with nothing.
  */
 export const removeTree = addon.removeTree
 /**
- * unlink(2); with a descriptor only if the path, links followed, leads to that very file (ESTALE). Resolves with nothing. On the thread pool.
- * Rejects with `code`.
+ * unlink(2); with a descriptor only if the path, links followed, leads to that very file (ESTALE). Resolves with
+ * nothing. On the thread pool. Rejects with `code`.
  */
 export const removeFile = addon.removeFile
 /**
- * rename(2), never onto a directory (EEXIST) unless it is the same one by another path. Resolves with nothing. On the thread pool. Rejects with `code`:
- * EXDEV for another filesystem, ENOTDIR for a directory onto a file.
+ * rename(2), never onto a directory (EEXIST) unless it is the same one by another path. Resolves with nothing. On the
+ * thread pool. Rejects with `code`: EXDEV for another filesystem, ENOTDIR for a directory onto a file.
  */
 export const renameEntry = addon.renameEntry
-/** Opens (O_PATH) the directory that the last name of a path is in, packed for `unpackParent`; the caller closes it. Rejects with `code`. */
+/**
+ * Opens (O_PATH) the directory that the last name of a path is in, packed for `unpackParent`; the caller closes it.
+ * Rejects with `code`.
+ */
 export const openParent = addon.openParent

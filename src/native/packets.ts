@@ -10,22 +10,22 @@ interface PacketFunctions {
 const addon = loadAddon<PacketFunctions>()
 
 /**
- * The pid of the process that made a Unix socket pair (SO_PEERCRED in unix(7)), or the negative errno (ENOTSOCK, EBADF). Sets
- * close-on-exec on the descriptor.
+ * The pid of the process that made a Unix socket pair (SO_PEERCRED in unix(7)), or the negative errno (ENOTSOCK,
+ * EBADF). Sets close-on-exec on the descriptor.
  */
 export const socketPeer = addon.socketPeer
 /**
- * sendmsg(2) of one packet with at most 16 descriptors, which stay the caller's. Never blocks. The number of bytes, or the negative errno
- * (EAGAIN, EPIPE).
+ * sendmsg(2) of one packet with at most 16 descriptors, which stay the caller's. Never blocks. The number of bytes, or
+ * the negative errno (EAGAIN, EPIPE).
  */
 export const sendPacket = addon.sendPacket
 /**
- * recvmsg(2) of one packet: [bytes, descriptors]. The descriptors are close-on-exec and the caller's to close. Never blocks. Instead of the
- * bytes 0 at the end, or the negative errno (EAGAIN).
+ * recvmsg(2) of one packet: [bytes, descriptors]. The descriptors are close-on-exec and the caller's to close. Never
+ * blocks. Instead of the bytes 0 at the end, or the negative errno (EAGAIN).
  */
 export const receivePacket = addon.receivePacket
 /**
- * memfd_create(2) with these bytes, sealed: nobody can change it any more. Close-on-exec; the caller closes it. Its position is at the end.
- * Throws with `code`.
+ * memfd_create(2) with these bytes, sealed: nobody can change it any more. Close-on-exec; the caller closes it. Its
+ * position is at the end. Throws with `code`.
  */
 export const sealedMemory = addon.sealedMemory

@@ -16,8 +16,9 @@ export function randomUuid(): string {
 const MAX_SEED = 64 * 1024
 
 /**
- * Reseeds the kernel's random numbers with bytes that no other clone received; commands read theirs from there. As root it takes
- * effect at once, else within a minute. Best effort: errors are ignored. The bytes cannot be recovered afterwards. Takes some 20 µs.
+ * Reseeds the kernel's random numbers with bytes that no other clone received; commands read theirs from there. As root
+ * it takes effect at once, else within a minute. Best effort: errors are ignored. The bytes cannot be recovered
+ * afterwards. Takes some 20 µs.
  */
 export function reseed(message: Uint8Array): void {
   const seed = createHash('sha256').update(message.subarray(0, MAX_SEED)).digest()

@@ -6,8 +6,8 @@ import { createPeerProbes, type PeerCalls } from './probes.ts'
 const RESUMED = { proofTime: 2_000, askInterval: 400 }
 
 /**
- * At other times a network that is gone for a minute must not cost a connection, nor a peer that vanished hold one for the
- * kernel's quarter of an hour.
+ * At other times a network that is gone for a minute must not cost a connection, nor a peer that vanished hold one for
+ * the kernel's quarter of an hour.
  */
 const ALWAYS = { proofTime: 120_000, askInterval: 30_000 }
 
@@ -16,7 +16,10 @@ const ROUND = 60_000
 
 /** Finds connections whose peers are gone, and resets them. */
 interface PeerLiveness {
-  /** Call when the machine may have been restored from a snapshot: probes every connection. Returns at once; may be repeated. */
+  /**
+   * Call when the machine may have been restored from a snapshot: probes every connection. Returns at once; may be
+   * repeated.
+   */
   resumed(): void
 }
 

@@ -11,7 +11,9 @@ export interface PeerCalls {
   limitSilence(fd: number): void
 }
 
-/** Questions sent before a silent peer counts as gone, since a daemon that was stalled itself did not wait for answers. */
+/**
+ * Questions sent before a silent peer counts as gone, since a daemon that was stalled itself did not wait for answers.
+ */
 const MIN_QUESTIONS = 4
 
 /** Connections asked per iteration of the event loop: about a millisecond. */

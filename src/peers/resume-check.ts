@@ -22,8 +22,9 @@ interface ResumeCheckOptions {
 }
 
 /**
- * Returns the function to call after each initialization: the machine may have been paused or restored elsewhere, so peers may
- * be gone without notice and metrics stale. It never blocks. Until the signal aborts, peers are also probed once a minute.
+ * Returns the function to call after each initialization: the machine may have been paused or restored elsewhere, so
+ * peers may be gone without notice and metrics stale. It never blocks. Until the signal aborts, peers are also probed
+ * once a minute.
  */
 export function createResumeCheck({ sockets, sample, logs, signal }: ResumeCheckOptions): () => void {
   const limitSilence = (fd: number) => setTcpUserTimeout(fd, MAX_SILENCE_MS)

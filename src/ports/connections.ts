@@ -15,12 +15,15 @@ export interface Connections {
 }
 
 /**
- * Connections of all forwards together, twice the thousand that are promised. Each takes two descriptors and, with both sides
- * stalled, 256 KiB.
+ * Connections of all forwards together, twice the thousand that are promised. Each takes two descriptors and, with both
+ * sides stalled, 256 KiB.
  */
 const MAX_CONNECTIONS = 2_048
 
-/** Makes the list of connections. The log gets a line when the limit is met, and again only after half of them were gone. */
+/**
+ * Makes the list of connections. The log gets a line when the limit is met, and again only after half of them were
+ * gone.
+ */
 export function createConnections(log: Log, limit = MAX_CONNECTIONS): Connections {
   const open = new Set<Socket>()
   const clients = new Set<Socket>()

@@ -18,7 +18,10 @@ export interface Forward {
   close(): void
 }
 
-/** Connections that may wait to be accepted while the event loop is busy; the kernel may allow less (net.core.somaxconn). */
+/**
+ * Connections that may wait to be accepted while the event loop is busy; the kernel may allow less
+ * (net.core.somaxconn).
+ */
 const BACKLOG = 1_024
 
 /** Listens on the forwarding address. Rejects with the listen error (EADDRINUSE, EADDRNOTAVAIL, EACCES). */

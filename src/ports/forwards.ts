@@ -15,8 +15,8 @@ export type ForwardState = { readonly at: string } | { readonly why: string }
 export const MAX_FORWARDS = 1_024
 
 /**
- * The forwards of loopback ports to the forwarding address: one for each port, whatever listens on it (contract G1 to G5).
- * What failed is tried again at each `sync`, and logged when it fails for another reason than before.
+ * The forwards of loopback ports to the forwarding address: one for each port, whatever listens on it (contract G1 to
+ * G5). What failed is tried again at each `sync`, and logged when it fails for another reason than before.
  */
 export class Forwards {
   readonly #where: ForwardConfig | undefined
@@ -36,8 +36,9 @@ export class Forwards {
   }
 
   /**
-   * Brings the forwards in line with the loopback sockets there are; the first of a port is the one that connections go to. Those of
-   * a port without socket take no more connections; the ones that are open end naturally. Never rejects. One call at a time.
+   * Brings the forwards in line with the loopback sockets there are; the first of a port is the one that connections go
+   * to. Those of a port without socket take no more connections; the ones that are open end naturally. Never rejects.
+   * One call at a time.
    */
   async sync(sockets: readonly ListeningSocket[]): Promise<void> {
     if (this.#where === undefined || this.#closed) return

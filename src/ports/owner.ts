@@ -23,15 +23,17 @@ interface SearchOptions {
 /** Links read at a time: more would fill the thread pool's queue while a file waits to be served. */
 const LINKS_AT_ONCE = 64
 
-/** Generations to climb from a process that holds a socket to the one that opened it; servers that fork need one or two. */
+/**
+ * Generations to climb from a process that holds a socket to the one that opened it; servers that fork need one or two.
+ */
 const MAX_GENERATIONS = 16
 
 /** Of a command line: enough to distinguish two servers of a kind. */
 const MAX_ARGUMENT_BYTES = 4_096
 
 /**
- * Looks through all processes, the youngest first, until every socket (by inode) has its owner: of a family that shares a
- * socket under one number the eldest. What the daemon may not see is not found. Never rejects.
+ * Looks through all processes, the youngest first, until every socket (by inode) has its owner: of a family that shares
+ * a socket under one number the eldest. What the daemon may not see is not found. Never rejects.
  */
 export async function findOwners(inodes: ReadonlySet<string>, options: SearchOptions): Promise<Map<string, Owner>> {
   const found = new Map<string, Owner>()
@@ -82,7 +84,9 @@ async function socketAt(pid: number, fd: string): Promise<string | undefined> {
   return /^socket:\[(\d+)\]$/.exec(link)?.[1]
 }
 
-/** A server that forks leaves its children the socket under the same number; one that is handed a socket gets another. */
+/**
+ * A server that forks leaves its children the socket under the same number; one that is handed a socket gets another.
+ */
 async function eldest({ pid, fd }: Pick<Owner, 'pid' | 'fd'>, inode: string): Promise<Pick<Owner, 'pid' | 'fd'>> {
   let holder = pid
   for (let i = 0; i < MAX_GENERATIONS; i++) {

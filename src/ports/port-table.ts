@@ -29,7 +29,9 @@ interface PortTableDeps {
   readonly log: Log
 }
 
-/** Between two scans. Less than the second within which a change is to be reported, as the scan itself takes its time. */
+/**
+ * Between two scans. Less than the second within which a change is to be reported, as the scan itself takes its time.
+ */
 const INTERVAL_MS = 900
 
 /** A listener is reported without its owner when looking for that takes longer. */

@@ -4,9 +4,9 @@ import { ipText } from '../lib/ip-text.ts'
 import type { ListeningSocket } from '../native/listening.ts'
 
 /**
- * What one read(2) of these files returns at least, if there is more to come: the kernel fills a page, less what the next line
- * would have taken. So a shorter one is the last, and the read that would say so is spared: it walks the kernel's whole
- * table of connections once more.
+ * What one read(2) of these files returns at least, if there is more to come: the kernel fills a page, less what the
+ * next line would have taken. So a shorter one is the last, and the read that would say so is spared: it walks the
+ * kernel's whole table of connections once more.
  */
 const FULL_READ = 4096 - 512
 
@@ -17,9 +17,9 @@ const BUFFER_BYTES = 65_536
 const MAX_BYTES = 30_000 * 150
 
 /**
- * Makes the function that reads the listening sockets from `<dir>/tcp` and `<dir>/tcp6` (proc_pid_net(5)), in all at most `limit`.
- * It rejects with the system error, or when a file does not look as it should; a missing tcp6 is one of a kernel without
- * IPv6, unless it was there before.
+ * Makes the function that reads the listening sockets from `<dir>/tcp` and `<dir>/tcp6` (proc_pid_net(5)), in all at
+ * most `limit`. It rejects with the system error, or when a file does not look as it should; a missing tcp6 is one of a
+ * kernel without IPv6, unless it was there before.
  */
 export function procNetReader(dir: string, limit: number): () => Promise<ListeningSocket[]> {
   let ipv6 = false

@@ -17,7 +17,9 @@ export function isLoopback({ address }: ListeningSocket): boolean {
   return LOOPBACK.includes(address)
 }
 
-/** Returns how a listener can be reached. `forward`: how it stands with its port; it counts for loopback addresses only. */
+/**
+ * Returns how a listener can be reached. `forward`: how it stands with its port; it counts for loopback addresses only.
+ */
 export function reachOf(socket: ListeningSocket, forward: ForwardState): Reach {
   const { address, onlyIpv6 } = socket
   if (isLoopback(socket)) {

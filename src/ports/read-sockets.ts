@@ -1,7 +1,10 @@
 import { type ListeningSocket, unpackListening } from '../native/listening.ts'
 import { procNetReader } from './proc-net.ts'
 
-/** Resolves with the TCP sockets that listen now. Rejects when they cannot be had, which does not mean that there are none. */
+/**
+ * Resolves with the TCP sockets that listen now. Rejects when they cannot be had, which does not mean that there are
+ * none.
+ */
 export type ReadSockets = () => Promise<ListeningSocket[]>
 
 /** Sockets looked at; of more some are hidden. 4,096 take some 2 MB and 5 ms for each scan. */
@@ -16,8 +19,8 @@ interface SocketSources {
 }
 
 /**
- * Makes the reader: sock_diag(7), or the files in /proc/net where the kernel has no such thing (gVisor) or a sandbox around
- * the daemon forbids it. The files take a hundred times as long on a large machine.
+ * Makes the reader: sock_diag(7), or the files in /proc/net where the kernel has no such thing (gVisor) or a sandbox
+ * around the daemon forbids it. The files take a hundred times as long on a large machine.
  */
 export function socketReader({ diag, procNet }: SocketSources): ReadSockets {
   const readFiles = procNetReader(procNet, MAX_SOCKETS)

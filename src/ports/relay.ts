@@ -6,13 +6,16 @@ export interface Target {
   readonly port: number
 }
 
-/** Idle time after which the kernel asks whether the peers are still there; a client that lost its network would stay for ever. */
+/**
+ * Idle time after which the kernel asks whether the peers are still there; a client that lost its network would stay
+ * for ever.
+ */
 const KEEPALIVE_MS = 60_000
 
 /**
- * Hands a connection on, byte for byte in both directions, as fast as the slower side takes them. The end of one direction
- * is passed on alone (half-close); a side that breaks resets the other. At most some 128 KiB wait here for each direction.
- * Returns the second socket; both end by themselves, or when one is destroyed.
+ * Hands a connection on, byte for byte in both directions, as fast as the slower side takes them. The end of one
+ * direction is passed on alone (half-close); a side that breaks resets the other. At most some 128 KiB wait here for
+ * each direction. Returns the second socket; both end by themselves, or when one is destroyed.
  * @param client made with allowHalfOpen.
  */
 export function relay(client: Socket, target: Target): Socket {

@@ -32,7 +32,9 @@ export function createPortsService(table: PortTable, options: { readonly showArg
       return chosen(await table.fresh(), filter).map(toMessage)
     },
 
-    /** The listeners that the filter chooses, then what changes of them. Rejects with the reason of the caller's signal. */
+    /**
+     * The listeners that the filter chooses, then what changes of them. Rejects with the reason of the caller's signal.
+     */
     async *watch(filter: PortFilter, caller: StreamCaller): AsyncGenerator<PortItem, void> {
       let seen = await table.fresh()
       let sent = chosen(seen, filter)

@@ -18,7 +18,10 @@ interface DefaultsOptions {
   readonly onUnusable?: (count: number) => void
 }
 
-/** The defaults at start-up: no variable but E2B_SANDBOX, whose value is that of the file of this name (contract A11, A14). */
+/**
+ * The defaults at start-up: no variable but E2B_SANDBOX, whose value is that of the file of this name (contract A11,
+ * A14).
+ */
 export function createDefaults({ user, workdir, notFirecracker, onUnusable }: DefaultsOptions): Defaults {
   const env = new EnvVars(onUnusable)
   env.setInternal('E2B_SANDBOX', String(!notFirecracker))
@@ -26,15 +29,17 @@ export function createDefaults({ user, workdir, notFirecracker, onUnusable }: De
 }
 
 /**
- * The variables that every command gets (contract A14, A15, F13): internal ones, set by the daemon and never changed from
- * outside, and the user's, replaced as a whole by `/init`.
+ * The variables that every command gets (contract A14, A15, F13): internal ones, set by the daemon and never changed
+ * from outside, and the user's, replaced as a whole by `/init`.
  */
 export class EnvVars {
   readonly #internal = new Map<string, string>()
   #user = new Map<string, string>()
   readonly #onUnusable: (count: number) => void
 
-  /** @param onUnusable called with the number of variables from outside that no program can be given; they are left out. */
+  /**
+   * @param onUnusable called with the number of variables from outside that no program can be given; they are left out.
+   */
   constructor(onUnusable: (count: number) => void = () => {}) {
     this.#onUnusable = onUnusable
   }

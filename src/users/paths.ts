@@ -2,7 +2,10 @@ import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import type { User, Users } from './users.ts'
 
-/** UTF-16 units of a path: four times PATH_MAX, as `..` may make it shorter. Cleaning a mebibyte would halt the event loop. */
+/**
+ * UTF-16 units of a path: four times PATH_MAX, as `..` may make it shorter. Cleaning a mebibyte would halt the event
+ * loop.
+ */
 const MAX_LENGTH = 16 * 1024
 
 /**

@@ -9,7 +9,10 @@ export interface User {
   readonly home: string
 }
 
-/** The users of the sandbox, from /etc/passwd and /etc/group (no NSS), as they are at the time of the call (contract A41). */
+/**
+ * The users of the sandbox, from /etc/passwd and /etc/group (no NSS), as they are at the time of the call (contract
+ * A41).
+ */
 export interface Users {
   /** The user of that name, or undefined. */
   find(name: string): Promise<User | undefined>
@@ -17,7 +20,9 @@ export interface Users {
   nameOf(uid: number): Promise<string>
   /** Name of a gid; its decimal number where there is none. */
   groupNameOf(gid: number): Promise<string>
-  /** Primary group first, then every group that lists the user (contract D7); a failed lookup leaves the primary group. */
+  /**
+   * Primary group first, then every group that lists the user (contract D7); a failed lookup leaves the primary group.
+   */
   groupsOf(user: User): Promise<number[]>
 }
 
@@ -48,8 +53,9 @@ interface UsersOptions {
 }
 
 /**
- * Reads users and groups from the two files. They are parsed once and looked at in every call, so that a user added a moment ago is
- * found, also when the file was replaced or another mounted over it, which inotify(7) does not report. A missing file counts as empty; any other failure rejects with the system error.
+ * Reads users and groups from the two files. They are parsed once and looked at in every call, so that a user added a
+ * moment ago is found, also when the file was replaced or another mounted over it, which inotify(7) does not report. A
+ * missing file counts as empty; any other failure rejects with the system error.
  */
 export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own, homes }: UsersOptions = {}): Users {
   const users = cachedFile(passwd, parsePasswd)
@@ -74,8 +80,8 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own,
 type CachedFile<T> = (maxAgeMs?: number) => Promise<T>
 
 /**
- * For names that only describe an owner. A trip to the thread pool costs more than all else that is done for a small file, and
- * a call has just made one for its user.
+ * For names that only describe an owner. A trip to the thread pool costs more than all else that is done for a small
+ * file, and a call has just made one for its user.
  */
 const NAME_AGE_MS = 100
 

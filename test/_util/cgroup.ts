@@ -1,7 +1,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** A cgroup of the namespace's cgroup2, to be a daemon's `-cgroup-root` that no other test sees. Disposing ends what is in it. */
+/**
+ * A cgroup of the namespace's cgroup2, to be a daemon's `-cgroup-root` that no other test sees. Disposing ends what is
+ * in it.
+ */
 export interface CgroupRoot extends AsyncDisposable {
   readonly path: string
   /** The cgroups in it, by their path below it, parents first. */

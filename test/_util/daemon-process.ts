@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * The pid of the daemon that a launcher has started: the child of its keeper, at the moment, or the launcher's own where it has become the daemon
- * or something else that starts it. 0: the keeper has none.
+ * The pid of the daemon that a launcher has started: the child of its keeper, at the moment, or the launcher's own
+ * where it has become the daemon or something else that starts it. 0: the keeper has none.
  */
 export function daemonPid(launched: number): number {
   if (nameOf(launched) !== 'envd-keeper') return launched

@@ -6,7 +6,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { daemonPid } from './daemon-process.ts'
 
-/** A daemon of its own process, as a user starts it. Disposing stops it and fails if it had ended by itself or logged a failure outside any call. */
+/**
+ * A daemon of its own process, as a user starts it. Disposing stops it and fails if it had ended by itself or logged a
+ * failure outside any call.
+ */
 export interface Daemon extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, without a slash at the end. */
   readonly url: string
@@ -20,7 +23,9 @@ export interface Daemon extends AsyncDisposable {
   stderr(): string
   /** SIGTERM, then waits for the end; gives the exit code. Idempotent. */
   stop(): Promise<number>
-  /** Settles when it has ended: the exit code, or 128 and the number of the signal that killed it, as a shell tells it. */
+  /**
+   * Settles when it has ended: the exit code, or 128 and the number of the signal that killed it, as a shell tells it.
+   */
   readonly ended: Promise<number>
 }
 
@@ -46,8 +51,8 @@ const START_LIMIT_MS = 20_000
 const STOP_LIMIT_MS = 20_000
 
 /**
- * Starts `scripts/envd` (built before by `scripts/ready`) and resolves once it listens. Rejects with its output if it does not. It is
- * not in a microVM, and so asks for no metadata service, unless the arguments say `-isnotfc=false`.
+ * Starts `scripts/envd` (built before by `scripts/ready`) and resolves once it listens. Rejects with its output if it
+ * does not. It is not in a microVM, and so asks for no metadata service, unless the arguments say `-isnotfc=false`.
  */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const runDir = await mkdtemp(join(tmpdir(), 'envd-run-'))

@@ -9,8 +9,8 @@ export async function timeOf(work: () => Promise<unknown> | unknown): Promise<nu
 }
 
 /**
- * The shortest time in milliseconds that `round` reports, of at most 5 rounds; the first below `enough` is the last. For
- * upper limits: a busy machine slows down single rounds, a daemon that waits for too long slows down each.
+ * The shortest time in milliseconds that `round` reports, of at most 5 rounds; the first below `enough` is the last.
+ * For upper limits: a busy machine slows down single rounds, a daemon that waits for too long slows down each.
  */
 export async function fastest(enough: number, round: () => Promise<number> | number): Promise<number> {
   let shortest = Number.POSITIVE_INFINITY

@@ -4,8 +4,9 @@ import { timeOf } from './fastest.ts'
 export const LINEAR_FACTOR = 30
 
 /**
- * How many times as long `work` takes for `large` as for `small`; the shortest of `rounds` each, taken in turn, so that other
- * load on the machine counts for little. Sizes should be ten times apart, and the small one take some milliseconds.
+ * How many times as long `work` takes for `large` as for `small`; the shortest of `rounds` each, taken in turn, so that
+ * other load on the machine counts for little. Sizes should be ten times apart, and the small one take some
+ * milliseconds.
  */
 export async function growth(
   { small, large, rounds = 3 }: { readonly small: number; readonly large: number; readonly rounds?: number },

@@ -9,10 +9,9 @@ const DAEMON = 'test/_util/daemon.ts'
 const LAUNCHER = 'scripts/envd'
 
 /**
- * Tests that take long by nature: repetition and races until something would show (stress), many kinds of one thing, and
- * waits in real time that no injected clock can replace; and tests that need a process of their own, as the others share one.
- * They run by `npm test` and `npm run test:stress` only;
- * `npm run check` fails on a file that is not there.
+ * Tests that take long by nature: repetition and races until something would show (stress), many kinds of one thing,
+ * and waits in real time that no injected clock can replace; and tests that need a process of their own, as the others
+ * share one. They run by `npm test` and `npm run test:stress` only; `npm run check` fails on a file that is not there.
  */
 export const STRESS: readonly string[] = [
   'activity/activity',
@@ -87,7 +86,10 @@ export interface Kinds {
   readonly stress: readonly string[]
 }
 
-/** Sorts all test files that have no project of their own. A unit test has no import that leads to `daemon.ts` or to a file that names the launcher. */
+/**
+ * Sorts all test files that have no project of their own. A unit test has no import that leads to `daemon.ts` or to a
+ * file that names the launcher.
+ */
 export function kindsOfTests(): Kinds {
   const known = new Map<string, boolean>()
   const files = readdirSync('test', { recursive: true, encoding: 'utf8' })

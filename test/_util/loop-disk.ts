@@ -45,9 +45,9 @@ async function makeDevices(): Promise<void> {
 }
 
 /**
- * Makes and mounts a filesystem in `directory`, in memory unless that is on a disk. It is thawed at the end of the test, also of one that runs out
- * of time. A test runner that is killed while one is frozen leaves processes that cannot end; `fsfreeze -u /proc/PID/task/TID/root/` with a thread
- * of theirs frees them.
+ * Makes and mounts a filesystem in `directory`, in memory unless that is on a disk. It is thawed at the end of the
+ * test, also of one that runs out of time. A test runner that is killed while one is frozen leaves processes that
+ * cannot end; `fsfreeze -u /proc/PID/task/TID/root/` with a thread of theirs frees them.
  */
 export async function makeLoopDisk(directory: string, context: TestContext): Promise<LoopDisk> {
   const image = join(directory, 'disk.img')

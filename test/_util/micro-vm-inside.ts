@@ -1,6 +1,6 @@
 /**
- * Run by `startMicroVm` in a network of its own: listens where a microVM's host does and gives the sockets to the test, starts a
- * daemon, and passes on to it what arrives at a socket of the test's network. Arguments go to the daemon.
+ * Run by `startMicroVm` in a network of its own: listens where a microVM's host does and gives the sockets to the test,
+ * starts a daemon, and passes on to it what arrives at a socket of the test's network. Arguments go to the daemon.
  */
 import { once } from 'node:events'
 import { connect, createServer, Server, type Socket } from 'node:net'

@@ -9,8 +9,8 @@ import type { FromInside, ToInside } from './micro-vm-inside.ts'
 import { makeTmpDir } from './tmp-dir.ts'
 
 /**
- * A daemon as in a microVM: in a network of its own, where a metadata service that the test controls answers at 169.254.169.254.
- * Disposing stops it, and fails if it did not end well. Takes root.
+ * A daemon as in a microVM: in a network of its own, where a metadata service that the test controls answers at
+ * 169.254.169.254. Disposing stops it, and fails if it did not end well. Takes root.
  */
 export interface MicroVm extends AsyncDisposable {
   /** Where the daemon is reached from here. */

@@ -3,7 +3,10 @@ import type { TestContext } from 'vitest'
 /** Whether the test runs in the private namespace of `scripts/in-namespace`: as root, with users `user` and `other`. */
 export const inNamespace = process.env['ENVD_TEST_NAMESPACE'] === '1'
 
-/** Skips the test, with the reason, unless it runs in the private namespace. For tests that need other users, mounts or port 49983. */
+/**
+ * Skips the test, with the reason, unless it runs in the private namespace. For tests that need other users, mounts or
+ * port 49983.
+ */
 export function needsNamespace(context: TestContext): void {
   if (!inNamespace) context.skip('needs the private namespace of scripts/in-namespace, which needs root')
 }

@@ -16,8 +16,9 @@ const LIMIT_MS = 180_000
 const RESULT = 'RESULT '
 
 /**
- * Runs a program of Node in a Linux kernel of its own, which is a process of this machine and shows its files (read-only), with all
- * controllers in a cgroup2 at /sys/fs/cgroup, and gives what it reports by `report`. Skips where there is no such kernel.
+ * Runs a program of Node in a Linux kernel of its own, which is a process of this machine and shows its files
+ * (read-only), with all controllers in a cgroup2 at /sys/fs/cgroup, and gives what it reports by `report`. Skips where
+ * there is no such kernel.
  * @param program path of a TypeScript file.
  */
 export async function inOwnKernel(context: TestContext, program: string): Promise<unknown> {

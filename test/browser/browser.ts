@@ -27,8 +27,8 @@ export function needsChromium(context: TestContext): void {
 }
 
 /**
- * Opens a page in a browser of its own, with every host name below `.example` at 127.0.0.1, and resolves with what the page reports
- * (`Site.report`). Ends the browser.
+ * Opens a page in a browser of its own, with every host name below `.example` at 127.0.0.1, and resolves with what the
+ * page reports (`Site.report`). Ends the browser.
  */
 export async function browse(url: string, report: Promise<unknown>): Promise<unknown> {
   await using profile = await makeTmpDir()
@@ -67,8 +67,8 @@ export async function startSite(script: () => string): Promise<Site> {
 }
 
 /**
- * Serves the page to the first request for `/`, on a port where everything after it reaches `target`: for the browser the same origin,
- * as when a name that led to the site leads to this machine a moment later.
+ * Serves the page to the first request for `/`, on a port where everything after it reaches `target`: for the browser
+ * the same origin, as when a name that led to the site leads to this machine a moment later.
  */
 export async function startRebound(script: string, target: number): Promise<Site> {
   const reported = Promise.withResolvers<unknown>()

@@ -8,8 +8,8 @@ import { browse, needsChromium, startRebound, startSite } from './browser.ts'
 beforeEach(needsChromium)
 
 /**
- * Tries everything that a page may send, each leaving a file of its name in `directory`: a command, uploads by script and by a form,
- * a token of the page's own; and reads: by script, by an image and by a script element.
+ * Tries everything that a page may send, each leaving a file of its name in `directory`: a command, uploads by script
+ * and by a form, a token of the page's own; and reads: by script, by an image and by a script element.
  */
 function attack(base: string, directory: string): string {
   return `

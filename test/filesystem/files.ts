@@ -18,7 +18,9 @@ import type { Log } from '../../src/log.ts'
 import { collected } from '../_util/collected.ts'
 import { makePeople, type People } from '../_util/people.ts'
 
-/** The service in this process, for the users of `makePeople`; calls are the default user's, `ann`, unless one is named. */
+/**
+ * The service in this process, for the users of `makePeople`; calls are the default user's, `ann`, unless one is named.
+ */
 export interface Files extends AsyncDisposable {
   readonly people: People
   readonly dir: string

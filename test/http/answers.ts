@@ -13,7 +13,10 @@ export interface WireRequest {
   readonly body: Buffer
 }
 
-/** Milliseconds that an answer may take: far above what a busy machine needs, so that only a call that hangs runs into it. */
+/**
+ * Milliseconds that an answer may take: far above what a busy machine needs, so that only a call that hangs runs into
+ * it.
+ */
 const ANSWER_MS = 10_000
 
 /** Sends a request over HTTP/1.1 and a connection of its own; rejects when nothing comes in time. */

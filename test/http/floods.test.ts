@@ -35,7 +35,10 @@ function request(path: string, token?: string): Buffer {
 
 const PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(SETTINGS, 0, 0)])
 
-/** Writes what `next` gives, as fast as it is taken, until it gives nothing or the daemon ends the connection; tells how many were written. */
+/**
+ * Writes what `next` gives, as fast as it is taken, until it gives nothing or the daemon ends the connection; tells how
+ * many were written.
+ */
 async function flood(port: number, opening: Buffer | string, next: (index: number) => Buffer | string | undefined) {
   const socket: Socket = connect(port, '127.0.0.1')
   let open = true

@@ -16,7 +16,9 @@ export const bundle = join(project, `dist/envd-linux-${architecture}`)
 /** The base that `scripts/test-image` makes with debootstrap. */
 export const debian = join(project, '.cache/image/debian')
 
-/** Why `scripts/test-image` could not make the base, the images or the root with systemd here; undefined: it made them. */
+/**
+ * Why `scripts/test-image` could not make the base, the images or the root with systemd here; undefined: it made them.
+ */
 export function skippedReason(step: 'base' | 'build' | 'systemd'): string | undefined {
   const file = join(project, `.cache/image/${step}.skipped`)
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined
@@ -54,8 +56,8 @@ export function emptyRoot(): Promise<string> {
 }
 
 /**
- * Gives a root /proc, /dev and, unless it has it, the bundle, which cannot be written to from in there. The mounts end with the
- * namespace of the tests.
+ * Gives a root /proc, /dev and, unless it has it, the bundle, which cannot be written to from in there. The mounts end
+ * with the namespace of the tests.
  */
 export async function equip(root: string, has: 'nothing' | 'bundle' = 'nothing'): Promise<void> {
   const at = (path: string) => join(root, path)

@@ -37,7 +37,10 @@ function formsOf(secret: string): string[] {
   return [secret, bytes.toString('hex'), escaped, encodeURIComponent(secret), ...base64Forms(bytes)]
 }
 
-/** As a part of something larger, it may begin at any of three places within a group of four; the groups at its ends are not its own. */
+/**
+ * As a part of something larger, it may begin at any of three places within a group of four; the groups at its ends are
+ * not its own.
+ */
 function base64Forms(bytes: Buffer): string[] {
   return [0, 1, 2].flatMap((shift) => {
     const whole = Buffer.concat([Buffer.alloc(shift), bytes])

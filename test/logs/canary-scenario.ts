@@ -1,6 +1,7 @@
 /**
- * Run in a network of its own, whose loopback interface has the metadata service's address: a daemon as in a microVM that logs
- * everything, and requests with a secret in every place that can hold one. Prints, as JSON, which secrets its lines tell.
+ * Run in a network of its own, whose loopback interface has the metadata service's address: a daemon as in a microVM
+ * that logs everything, and requests with a secret in every place that can hold one. Prints, as JSON, which secrets its
+ * lines tell.
  */
 
 import { createHash } from 'node:crypto'

@@ -11,7 +11,10 @@ interface Group extends Disposable {
   read(): Record<string, unknown>
 }
 
-/** Where this machine has the controllers that limits are set by, and how: the file of each limit and what to write there. */
+/**
+ * Where this machine has the controllers that limits are set by, and how: the file of each limit and what to write
+ * there.
+ */
 const LAYOUTS = [
   {
     directories: ['/sys/fs/cgroup'],

@@ -30,7 +30,10 @@ interface Group extends AsyncDisposable {
   readonly root: string
 }
 
-/** A cgroup of the kernel that is out of memory soon. Its processes must have ended when it is disposed. Skips where none can be made. */
+/**
+ * A cgroup of the kernel that is out of memory soon. Its processes must have ended when it is disposed. Skips where
+ * none can be made.
+ */
 async function makeGroup(context: TestContext, name: string): Promise<Group> {
   for (const { root, controller, limit } of LAYOUTS) {
     const directory = `${root}${controller}/envd-oom-${name}-${process.pid}`

@@ -21,8 +21,8 @@ const SUFFIXES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Reads an OpenMetrics text by the rules of OpenMetrics 1.0 for the parts of it that are used here: throws for a line that is
- * none, a sample outside its family or with a wrong suffix, a repeated one, and for a missing end.
+ * Reads an OpenMetrics text by the rules of OpenMetrics 1.0 for the parts of it that are used here: throws for a line
+ * that is none, a sample outside its family or with a wrong suffix, a repeated one, and for a missing end.
  */
 export function parseOpenMetrics(text: string): Map<string, Family> {
   const lines = text.split('\n')

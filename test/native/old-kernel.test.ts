@@ -5,7 +5,9 @@ import { expect, test } from 'vitest'
 import { straceMissing } from '../_util/strace.ts'
 import { devNull } from './run-process.ts'
 
-/** The descriptors of a child of a process that inherited 200, while close_range fails as older kernels make it fail. */
+/**
+ * The descriptors of a child of a process that inherited 200, while close_range fails as older kernels make it fail.
+ */
 async function descriptorsWith(fault: string): Promise<string> {
   const script = join(import.meta.dirname, 'fixtures/list-descriptors.ts')
   const args = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=close_range', '-e', fault, process.execPath, script]

@@ -16,7 +16,10 @@ import {
 /** /dev/null, open for reading and writing. */
 export const devNull = openSync('/dev/null', 'r+')
 
-/** A spec that is complete but for what a test is about: as the tests' own user, in /, without input, output thrown away. */
+/**
+ * A spec that is complete but for what a test is about: as the tests' own user, in /, without input, output thrown
+ * away.
+ */
 export const plainSpec: SpawnSpec = {
   file: 'true',
   args: [],

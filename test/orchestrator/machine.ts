@@ -17,8 +17,9 @@ import { type Collector, startCollector } from '../logs/collector.ts'
 import { ON_MACHINE } from './processors.ts'
 
 /**
- * What the daemon has in a microVM: a disk of its own as root, a network with the addresses of the platform, a metadata service and a log
- * collector on the host's side, cgroups in which it is a service. Disposing ends everything in it, and fails if the daemon did not end well.
+ * What the daemon has in a microVM: a disk of its own as root, a network with the addresses of the platform, a metadata
+ * service and a log collector on the host's side, cgroups in which it is a service. Disposing ends everything in it,
+ * and fails if the daemon did not end well.
  */
 export interface Machine extends AsyncDisposable {
   readonly url: string
@@ -35,7 +36,10 @@ export interface Machine extends AsyncDisposable {
   stopDaemon(): Promise<void>
   /** Nothing runs and the disk has no frozen state any more: what a cold boot finds. */
   powerOff(): Promise<void>
-  /** Stops the daemon between two instructions, as a pause of the whole machine does; whatever else runs was frozen before. */
+  /**
+   * Stops the daemon between two instructions, as a pause of the whole machine does; whatever else runs was frozen
+   * before.
+   */
   pause(): void
   resume(): void
   /** What the daemon wrote to standard output and standard error. */
@@ -126,7 +130,10 @@ export async function makeMachine(context: TestContext): Promise<Machine> {
   }
 }
 
-/** A service of its own, with the priorities of its unit (contract K1). Arguments: cgroups, network, root, launcher, log. */
+/**
+ * A service of its own, with the priorities of its unit (contract K1). Arguments: cgroups, network, root, launcher,
+ * log.
+ */
 const BOOT = `echo $$ >"$0/${SERVICE}/cgroup.procs" && exec ${ON_MACHINE.join(' ')} nsenter --net="$1" nice -n -20 ionice -c 1 -n 4 \
   chroot "$2" "$3" -cgroup-root "$0" >>"$4" 2>&1`
 

@@ -35,12 +35,16 @@ export interface Orchestrator {
   /** Tells the metadata service who the machine is. */
   provision(sandbox: Sandbox): void
   /**
-   * The loop of attempts, each with a timestamp of its own. Gives the headers of the answer; rejects when it is not 204, or none came within the limit.
+   * The loop of attempts, each with a timestamp of its own. Gives the headers of the answer; rejects when it is not
+   * 204, or none came within the limit.
    * @param limit milliseconds: 10 s after a resume, 60 s for a template or a cold boot
    * @param timestamp the same for all attempts, as that of a host whose clock is wrong
    */
   init(sandbox: Sandbox, limit: number, timestamp?: string): Promise<Readonly<Record<string, string>>>
-  /** Freezes, collapses and reclaims before a snapshot; with `disk` the filesystem as well, as for one of the disk alone. */
+  /**
+   * Freezes, collapses and reclaims before a snapshot; with `disk` the filesystem as well, as for one of the disk
+   * alone.
+   */
   prepare(sandbox: Sandbox, disk: boolean): Promise<Readonly<Record<string, unknown>>>
   /** Undoes `prepare`, after a snapshot that failed. */
   rollBack(sandbox: Sandbox): Promise<void>

@@ -1,10 +1,13 @@
 /**
- * Run by `startProbe`, before everything else on the machine: asks for health and metrics at fixed intervals, each over a connection of its own,
- * whether or not earlier answers have come (contract K20, K21). Argument: the daemon's URL.
+ * Run by `startProbe`, before everything else on the machine: asks for health and metrics at fixed intervals, each over
+ * a connection of its own, whether or not earlier answers have come (contract K20, K21). Argument: the daemon's URL.
  */
 import { request } from 'node:http'
 
-/** Sent by the test. `go`: from now on, with this token. `stop`: the calls that are under way are the last. `report`: says what was seen. */
+/**
+ * Sent by the test. `go`: from now on, with this token. `stop`: the calls that are under way are the last. `report`:
+ * says what was seen.
+ */
 export type ToProbe = { readonly go: string | undefined } | 'stop' | 'report'
 
 /** The calls to one path. */
@@ -29,8 +32,8 @@ export type FromProbe =
   | { readonly probed: Readonly<Record<string, Probed>>; readonly misses: readonly Miss[] }
 
 /**
- * The platform grants such a call 100 ms, which `npm run test:hostile` holds the daemon to. Ten times as long is for what
- * else this machine does; a daemon that waits for a command, a disk or the metadata service takes longer.
+ * The platform grants such a call 100 ms, which `npm run test:hostile` holds the daemon to. Ten times as long is for
+ * what else this machine does; a daemon that waits for a command, a disk or the metadata service takes longer.
  */
 const LIMIT_MS = 1_000
 /** The platform asks every 20 s and every 5 s; more often, so that few moments go untested. */

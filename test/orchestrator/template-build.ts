@@ -23,7 +23,10 @@ export interface Running {
   leave(): void
 }
 
-/** The commands of a template builder (contract K11 to K16), in the binary codec of its Go client, through the platform's proxy. */
+/**
+ * The commands of a template builder (contract K11 to K16), in the binary codec of its Go client, through the
+ * platform's proxy.
+ */
 export interface TemplateBuild {
   /** Starts one; resolves when it has started. @param limit milliseconds; default: 1 h */
   start(script: string, context: BuildContext, limit?: number): Promise<Running>

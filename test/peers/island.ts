@@ -10,14 +10,20 @@ import { needsNamespace } from '../_util/namespace.ts'
 const run = promisify(execFile)
 const launcher = fileURLToPath(new URL('../../scripts/envd', import.meta.url))
 
-/** A daemon in a network of its own, with two cables to the test: the peers behind one of them can vanish without a word. */
+/**
+ * A daemon in a network of its own, with two cables to the test: the peers behind one of them can vanish without a
+ * word.
+ */
 export interface Island extends AsyncDisposable {
   readonly daemon: Daemon
   /** The daemon, over the cable that stays. */
   readonly url: string
   /** The daemon, over the one that `cut` cuts. */
   readonly doomed: string
-  /** From now on nothing comes back from the clients of `doomed`, and nobody tells the daemon: as after a restored snapshot. */
+  /**
+   * From now on nothing comes back from the clients of `doomed`, and nobody tells the daemon: as after a restored
+   * snapshot.
+   */
   cut(): Promise<void>
   /** TCP connections of the daemon with clients of `doomed` that are established. */
   doomedConnections(): Promise<number>

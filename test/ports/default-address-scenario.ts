@@ -1,6 +1,7 @@
 /**
- * Run in a network of its own: a daemon without any flag about forwarding, and a process that listens on ports of both loopback
- * addresses. Prints, as JSON, what connections to the default forwarding address get, and the states of the ports.
+ * Run in a network of its own: a daemon without any flag about forwarding, and a process that listens on ports of both
+ * loopback addresses. Prints, as JSON, what connections to the default forwarding address get, and the states of the
+ * ports.
  */
 import { setTimeout } from 'node:timers/promises'
 import { startDaemon } from '../_util/daemon.ts'

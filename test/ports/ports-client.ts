@@ -30,7 +30,10 @@ function isForeign({ address }: ListenerJson, here: string | undefined): boolean
   return /^(127\.0\.21|169\.254)\./.test(address) && address !== here
 }
 
-/** All listeners of a port, from `ports.Ports/List`. `here`: an address that is looked at although daemons forward to it. */
+/**
+ * All listeners of a port, from `ports.Ports/List`. `here`: an address that is looked at although daemons forward to
+ * it.
+ */
 export async function listed(url: string, port: number, here?: string): Promise<readonly ListenerJson[]> {
   const { status, body } = await call(url, 'ports.Ports/List', {})
   expect(status).toBe(200)
@@ -49,7 +52,9 @@ export function watchPorts(url: string, headers: Readonly<Record<string, string>
   return open<PortMessage>(url, 'ports.Ports/Watch', {}, { headers })
 }
 
-/** What `nextAbout` waits for: a port, and an address that the test itself listens on although daemons forward to it. */
+/**
+ * What `nextAbout` waits for: a port, and an address that the test itself listens on although daemons forward to it.
+ */
 export interface About {
   readonly port: number
   readonly here?: string

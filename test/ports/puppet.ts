@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 
-/** A process that listens and stops listening as the test says. Each connection gets `from <name>` and a line feed, and is ended. */
+/**
+ * A process that listens and stops listening as the test says. Each connection gets `from <name>` and a line feed, and
+ * is ended.
+ */
 export interface Puppet extends AsyncDisposable {
   readonly pid: number
   /** Listens on an address; resolves with the port. `port` 0 takes a free one. */

@@ -11,7 +11,10 @@ import { shell } from '../_util/rpc.ts'
 /** What Node's inspector listens on. */
 const INSPECTOR = 9229
 
-/** What may end it, by SIGTERM's and SIGINT's side: faults; job control stops it; SIGKILL and SIGSTOP cannot be ignored; 33 is glibc's. */
+/**
+ * What may end it, by SIGTERM's and SIGINT's side: faults; job control stops it; SIGKILL and SIGSTOP cannot be ignored;
+ * 33 is glibc's.
+ */
 const MEANT = new Set(
   [
     ['SIGKILL', 'SIGSTOP', 'SIGTERM', 'SIGINT', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'],

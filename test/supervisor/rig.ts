@@ -55,7 +55,9 @@ export interface Rig extends AsyncDisposable {
   reaches(state: Status['state']): Promise<Status>
 }
 
-/** Begins at once. Commands run in `dir`, which is their home as well: no profile of the machine's user slows them down. */
+/**
+ * Begins at once. Commands run in `dir`, which is their home as well: no profile of the machine's user slows them down.
+ */
 export async function createRig(options: RigOptions = {}): Promise<Rig> {
   const { pace, initialized = Promise.resolve(), cgroupRoot = '/nowhere', ...given } = options
   const dir = await makeTmpDir()

@@ -5,7 +5,8 @@ import { refuseCall } from '../app/refuse-call.ts'
 
 /**
  * The user that a request names: the username of its Basic authorization, possibly empty; the password means nothing.
- * Undefined without such a header, for any other scheme, and when the value is not `base64(name:password)` (contract A38).
+ * Undefined without such a header, for any other scheme, and when the value is not `base64(name:password)` (contract
+ * A38).
  */
 export function basicUsername(authorization: string | undefined): string | undefined {
   const match = /^basic ((?:[a-z0-9+/]{4})*(?:[a-z0-9+/]{2}==|[a-z0-9+/]{3}=)?)$/i.exec(authorization ?? '')
@@ -16,8 +17,8 @@ export function basicUsername(authorization: string | undefined): string | undef
 }
 
 /**
- * Refuses a request whose Basic username is no user of the sandbox, on every path (contract A39), with a Connect error in
- * the shape that its content type asks for.
+ * Refuses a request whose Basic username is no user of the sandbox, on every path (contract A39), with a Connect error
+ * in the shape that its content type asks for.
  * @returns whether the request may go on; if not, it has got its answer.
  */
 export async function checkBasicUser(request: FastifyRequest, reply: FastifyReply, users: Users): Promise<boolean> {

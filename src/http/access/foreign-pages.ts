@@ -20,8 +20,9 @@ const WARNING_INTERVAL_MS = 60_000
 const SET_A_TOKEN = 'set an access token (-access-token-file), or allow the'
 
 /**
- * Puts the guard before a request handler: unless a token protects it, what `refusalOf` refuses gets 403 and nothing else, on every
- * route and without headers that would let a page read it. In a microVM the platform's proxy decides who gets through.
+ * Puts the guard before a request handler: unless a token protects it, what `refusalOf` refuses gets 403 and nothing
+ * else, on every route and without headers that would let a page read it. In a microVM the platform's proxy decides who
+ * gets through.
  */
 export function refuseForeignPages(
   handler: RequestListener,
@@ -42,10 +43,10 @@ export function refuseForeignPages(
 }
 
 /**
- * Why a request may be the doing of a foreign web page, or undefined. A browser names the page's origin in `Origin`, or at least in
- * `Referer` or `Sec-Fetch-Site`, none of which the page can change; and the name that the page was reached by in `Host`
- * or `:authority`, which shows one whose name server was made to lead here (DNS rebinding). Clients other than browsers send no
- * such origins. A header that came twice must be trusted both times.
+ * Why a request may be the doing of a foreign web page, or undefined. A browser names the page's origin in `Origin`, or
+ * at least in `Referer` or `Sec-Fetch-Site`, none of which the page can change; and the name that the page was reached
+ * by in `Host` or `:authority`, which shows one whose name server was made to lead here (DNS rebinding). Clients other
+ * than browsers send no such origins. A header that came twice must be trusted both times.
  */
 function refusalOf(request: IncomingMessage, names: TrustedNames): string | undefined {
   const sent = headersOf(request)

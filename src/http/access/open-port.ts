@@ -10,7 +10,10 @@ interface OpenPort {
   readonly token: Pick<AccessToken, 'isSet'>
 }
 
-/** Warns when other machines can command this one. A microVM has a network of its own, with the platform's proxy in front. */
+/**
+ * Warns when other machines can command this one. A microVM has a network of its own, with the platform's proxy in
+ * front.
+ */
 export function warnOfOpenPort({ address, notFirecracker, token }: OpenPort, log: Log): void {
   if (!notFirecracker || token.isSet || isLoopback(address)) return
   log.warn(

@@ -11,8 +11,8 @@ const OPEN_MODE = 0o044
 const TOKEN = /^[!-[\]-~]+$/
 
 /**
- * Reads the access token from a file, without the newline at its end. Warns of a file that others may read. Rejects with an Error
- * that contains nothing of the contents.
+ * Reads the access token from a file, without the newline at its end. Warns of a file that others may read. Rejects
+ * with an Error that contains nothing of the contents.
  */
 export async function readTokenFile(path: string, log: Log): Promise<string> {
   const file = await open(path, 'r').catch((error: Error) => {

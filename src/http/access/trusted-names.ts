@@ -6,8 +6,8 @@ export interface TrustedNames {
   /** Pages on a loopback host over HTTP, and those that were allowed. */
   trustsOrigin(origin: WebOrigin | undefined): boolean
   /**
-   * Whether no foreign name server can make this host name lead here: an IP address, `localhost` or below it, a name without a dot, as
-   * containers call each other, and those that were allowed. With or without a port.
+   * Whether no foreign name server can make this host name lead here: an IP address, `localhost` or below it, a name
+   * without a dot, as containers call each other, and those that were allowed. With or without a port.
    */
   trustsHost(authority: string): boolean
 }
@@ -45,7 +45,10 @@ export function createTrustedNames({ origins, hosts }: AllowedNames): TrustedNam
   }
 }
 
-/** The same, with the last answer kept: a client names the host in the same way in every request, and reading it is the dearer part. */
+/**
+ * The same, with the last answer kept: a client names the host in the same way in every request, and reading it is the
+ * dearer part.
+ */
 function lastAnswer(ask: (text: string) => boolean): (text: string) => boolean {
   let last: { readonly text: string; readonly answer: boolean } | undefined
   return (text) => {

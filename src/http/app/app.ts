@@ -31,7 +31,8 @@ interface AppOptions {
 
 /**
  * Builds the HTTP application: CORS, access token, Basic username, then the route, in this order and for every path
- * (contract A17). It listens to nothing; the caller awaits `ready()` before it accepts connections, and `close()` at the end.
+ * (contract A17). It listens to nothing; the caller awaits `ready()` before it accepts connections, and `close()` at
+ * the end.
  */
 export function buildApp(options: AppOptions): FastifyInstance {
   const { log, token, users } = options

@@ -48,8 +48,8 @@ function sendError(reply: FastifyReply, status: number, message: string): void {
 }
 
 /**
- * Makes Fastify's error handler, where every failure of an HTTP route ends: an AppError is shown as it is; Fastify's own
- * refusals (a bad URL, an unreadable content type) keep their status; everything else is logged, once, and shown as
+ * Makes Fastify's error handler, where every failure of an HTTP route ends: an AppError is shown as it is; Fastify's
+ * own refusals (a bad URL, an unreadable content type) keep their status; everything else is logged, once, and shown as
  * "internal error". A connection whose client has left is only closed.
  */
 export function createErrorHandler(log: Log): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void {
@@ -79,8 +79,8 @@ function clientFaultOf(error: unknown): number | undefined {
 }
 
 /**
- * A client of HTTP/2 that opens streams without a window for their answers gets headers alone, which need none: else each refusal
- * would wait in memory, too. Returns whether that was so.
+ * A client of HTTP/2 that opens streams without a window for their answers gets headers alone, which need none: else
+ * each refusal would wait in memory, too. Returns whether that was so.
  */
 function refusedWithoutBody(reply: FastifyReply): boolean {
   // Fastify's type is that of HTTP/1.1; over HTTP/2 it is Node's compatible class.

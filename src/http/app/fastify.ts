@@ -3,8 +3,8 @@ import { type FastifyServerOptions, fastify } from 'fastify'
 type SchemaCompilers = NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>
 
 /**
- * No route has a schema, and Fastify's own compilers, which it would load nevertheless, are a third of a megabyte of code. The
- * cast: their types name properties of that code.
+ * No route has a schema, and Fastify's own compilers, which it would load nevertheless, are a third of a megabyte of
+ * code. The cast: their types name properties of that code.
  */
 const noSchemas = {
   buildValidator: () => () => () => true,

@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { pathOf } from './path.ts'
 
 /**
- * Answers what no route takes (contract A18): 405 with one `Allow` header per method when the path exists, else 404. To be
- * called before the routes are registered, as it notes their methods.
+ * Answers what no route takes (contract A18): 405 with one `Allow` header per method when the path exists, else 404. To
+ * be called before the routes are registered, as it notes their methods.
  */
 export function answerUnrouted(app: FastifyInstance): void {
   const methods = new Map<string, Set<string>>()

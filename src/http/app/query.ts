@@ -3,8 +3,8 @@ import { AppError } from '../../errors.ts'
 const MAX_INT = 2n ** 63n - 1n
 
 /**
- * The parameters of those names in a request target, decoded; `+` and `%20` are both spaces. Throws AppError invalid_argument for
- * one that is given twice or is not UTF-8 (contract A20).
+ * The parameters of those names in a request target, decoded; `+` and `%20` are both spaces. Throws AppError
+ * invalid_argument for one that is given twice or is not UTF-8 (contract A20).
  */
 export function queryValues(url: string, names: ReadonlySet<string>): ReadonlyMap<string, string> {
   const start = url.indexOf('?')
@@ -19,7 +19,10 @@ export function queryValues(url: string, names: ReadonlySet<string>): ReadonlyMa
   return values
 }
 
-/** A parameter as a 64-bit integer, undefined if it is absent. Throws AppError invalid_argument for anything else (contract A20). */
+/**
+ * A parameter as a 64-bit integer, undefined if it is absent. Throws AppError invalid_argument for anything else
+ * (contract A20).
+ */
 export function integerOf(name: string, values: ReadonlyMap<string, string>): bigint | undefined {
   const text = values.get(name)
   if (text === undefined) return undefined

@@ -15,12 +15,16 @@ const GRPC_UNKNOWN = 2
 /** UTF-16 units of a message in a gRPC header, which is percent-encoded: below the 16 KiB that clients take. */
 const MAX_GRPC_MESSAGE = 1000
 
-/** Answers a request of an RPC with an error in the shape that its content type asks for. Nothing may have been sent yet. */
+/**
+ * Answers a request of an RPC with an error in the shape that its content type asks for. Nothing may have been sent
+ * yet.
+ */
 export function refuseCall(request: FastifyRequest, reply: FastifyReply, { kind, message }: AppError): void {
   const contentType = request.headers['content-type'] ?? ''
   const error = JSON.stringify({ code: kind, message })
   if (contentType.startsWith('application/grpc')) {
-    // A response of headers alone: over HTTP/2 they must end the stream themselves, which only an end without a body does.
+    // A response of headers alone: over HTTP/2 they must end the stream themselves, which only an end without a body
+    // does.
     reply.raw.setHeader('content-type', contentType)
     reply.raw.setHeader('grpc-status', String(GRPC_STATUS[kind] ?? GRPC_UNKNOWN))
     reply.raw.setHeader('grpc-message', encodeURIComponent(messageText(message, MAX_GRPC_MESSAGE)))

@@ -18,8 +18,8 @@ interface RequestTarget {
 }
 
 /**
- * Reads a request target in any of its forms (RFC 9112 3.2). The path stays as it was sent: another spelling is another path
- * (contract A19).
+ * Reads a request target in any of its forms (RFC 9112 3.2). The path stays as it was sent: another spelling is another
+ * path (contract A19).
  */
 export function readTarget(method: string | undefined, sent: string): RequestTarget {
   const plain = (target: string) => ({ target, authority: undefined })

@@ -26,7 +26,9 @@ export class Collected {
     return this.#bytes.subarray(0, this.#length)
   }
 
-  /** Takes over a piece that nobody else has; it is empty afterwards. Throws AppError `too_large`, or as `Hold.grow`. */
+  /**
+   * Takes over a piece that nobody else has; it is empty afterwards. Throws AppError `too_large`, or as `Hold.grow`.
+   */
   add(piece: Buffer): void {
     const length = this.#length + piece.length
     if (length > this.#limit) throw tooLarge(this.#limit)

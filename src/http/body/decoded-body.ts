@@ -29,9 +29,9 @@ interface DecodedBody {
 }
 
 /**
- * Runs `use` on the decoded body. Nothing is decoded ahead of its reader beyond a few buffers. A body that is not gzip at all is
- * refused before `use` is called, damage found later afterwards: both AppError invalid_argument. A gzip body that ends too
- * early is CutShort to its reader.
+ * Runs `use` on the decoded body. Nothing is decoded ahead of its reader beyond a few buffers. A body that is not gzip
+ * at all is refused before `use` is called, damage found later afterwards: both AppError invalid_argument. A gzip body
+ * that ends too early is CutShort to its reader.
  */
 export async function withDecodedBody<T>(
   body: Readable,

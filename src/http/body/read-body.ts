@@ -15,9 +15,9 @@ export interface BodyOptions {
 }
 
 /**
- * Reads a whole request body; the only place where one is held in memory. A body that says it is too large is refused before a byte of
- * it is read. Rejects with AppError `too_large`, `budget_spent`, `stalled`, `canceled` when the client leaves in the
- * middle, and with the signal's reason. What is not read is left to `discardRest`.
+ * Reads a whole request body; the only place where one is held in memory. A body that says it is too large is refused
+ * before a byte of it is read. Rejects with AppError `too_large`, `budget_spent`, `stalled`, `canceled` when the client
+ * leaves in the middle, and with the signal's reason. What is not read is left to `discardRest`.
  */
 export async function readBody(request: IncomingMessage, options: BodyOptions): Promise<Buffer> {
   const { stallMs, memory, signal } = options

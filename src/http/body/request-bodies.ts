@@ -19,7 +19,10 @@ export interface RequestBodies {
 /** Until a client is no longer waited for. */
 const BODY_STALL_MS = 60_000
 
-/** What all that have not shown the token may hold, who may only call `/init`: some certificate bundles, or an eighth of the budget. */
+/**
+ * What all that have not shown the token may hold, who may only call `/init`: some certificate bundles, or an eighth of
+ * the budget.
+ */
 const STRANGERS_BYTES = 10 * 1024 * 1024
 const STRANGERS_FRACTION = 8
 

@@ -33,7 +33,10 @@ interface ComposeRequest {
   readonly username: string | undefined
 }
 
-/** `POST /files/compose` (contract B51 to B55): joins files into one and deletes them. Expects an app that leaves bodies unread. */
+/**
+ * `POST /files/compose` (contract B51 to B55): joins files into one and deletes them. Expects an app that leaves bodies
+ * unread.
+ */
 export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void {
   const fileUser = createFileUsers(deps.users, deps.strictFileUsers)
   return (app) => {

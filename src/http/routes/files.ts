@@ -36,8 +36,8 @@ interface FilesDeps {
 }
 
 /**
- * `GET /files` and `POST /files` (contract B4 to B50): downloads and uploads of any size, in constant memory. Expects an app that
- * leaves bodies unread.
+ * `GET /files` and `POST /files` (contract B4 to B50): downloads and uploads of any size, in constant memory. Expects
+ * an app that leaves bodies unread.
  */
 export function filesRoutes(deps: FilesDeps): (app: FastifyInstance) => void {
   const contentTypes = createContentTypes()

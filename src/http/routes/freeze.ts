@@ -31,9 +31,10 @@ const SAMPLE_MS = 250
 const NAMES = new Set(['mode', 'maxCgroups', 'maxWaitMs'])
 
 /**
- * `POST /freeze` (contract B56 to B58): stops all commands, or with `mode=hierarchy` everything but what the machine needs, after a last
- * sample of the metrics. 204 at once, or with `maxWaitMs` 200 with the numbers of what has stopped by then; 503 without a body when the client
- * left meanwhile; 400 for parameters that are no integers. Of what is left of `maxWaitMs` the log is sent, and then dropped (contract N20).
+ * `POST /freeze` (contract B56 to B58): stops all commands, or with `mode=hierarchy` everything but what the machine
+ * needs, after a last sample of the metrics. 204 at once, or with `maxWaitMs` 200 with the numbers of what has stopped
+ * by then; 503 without a body when the client left meanwhile; 400 for parameters that are no integers. Of what is left
+ * of `maxWaitMs` the log is sent, and then dropped (contract N20).
  */
 export function freezeRoute(app: FastifyInstance, { freeze, sampleNow, drainLogs }: FreezeRouteOptions): void {
   app.post('/freeze', async (request, reply) => {

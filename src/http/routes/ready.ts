@@ -25,9 +25,10 @@ interface Use {
 const QUERY: ReadonlySet<string> = new Set(['verbose'])
 
 /**
- * `GET /ready`: 204 once every ready command has succeeded and while the start command is well, else 503 with
- * `{state, reason, output}`, and `service` if it is not the start command. With `?verbose` there is a body in either case (then 200), which also has
- * `busy` and `idle_seconds`. It shows output, so it takes the access token like everything but `/health`.
+ * `GET /ready`: 204 once every ready command has succeeded and while the start command is well, else 503 with `{state,
+ * reason, output}`, and `service` if it is not the start command. With `?verbose` there is a body in either case (then
+ * 200), which also has `busy` and `idle_seconds`. It shows output, so it takes the access token like everything but
+ * `/health`.
  */
 export function readyRoute(app: FastifyInstance, readiness: Readiness, use: () => Use): void {
   app.get('/ready', (request, reply) => {

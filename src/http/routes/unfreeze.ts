@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 
 /**
- * `POST /unfreeze` (contract B59): thaws everything, also for a client that leaves meanwhile; 204, or 500 with a JSON error that says how
- * much could not be thawed.
+ * `POST /unfreeze` (contract B59): thaws everything, also for a client that leaves meanwhile; 204, or 500 with a JSON
+ * error that says how much could not be thawed.
  *
  * @param unfreeze rejects with AppError `internal`.
  */

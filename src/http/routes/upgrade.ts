@@ -9,8 +9,9 @@ const UPGRADE_TARGET = '/usr/bin/envd.next'
 const MAX_TARGET_BYTES = 256 * 1024 * 1024
 
 /**
- * `POST /upgrade`: this daemon is not exchanged while it runs, so it answers 501, and the caller goes on with it as it is (contract I17). Before
- * the first `/init` it is 409, for another target 400 (contract I1, I2). Nothing of the body, an executable as a rule, is kept.
+ * `POST /upgrade`: this daemon is not exchanged while it runs, so it answers 501, and the caller goes on with it as it
+ * is (contract I17). Before the first `/init` it is 409, for another target 400 (contract I1, I2). Nothing of the body,
+ * an executable as a rule, is kept.
  */
 export function upgradeRoute(app: FastifyInstance, initialization: { readonly initialized: boolean }): void {
   app.post('/upgrade', async (request, reply) => {

@@ -12,8 +12,8 @@ interface EncodingOptions {
 }
 
 /**
- * Chooses by `Accept-Encoding` (contract B21, B22; RFC 9110 12.5.3): the highest q first, ties in the order given. Throws
- * AppError not_acceptable.
+ * Chooses by `Accept-Encoding` (contract B21, B22; RFC 9110 12.5.3): the highest q first, ties in the order given.
+ * Throws AppError not_acceptable.
  */
 export function chooseEncoding(header: string | undefined, { identityOnly }: EncodingOptions): Encoding {
   const given = parseWeightedList(header)

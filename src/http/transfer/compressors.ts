@@ -5,8 +5,8 @@ import { constants, createGzip, createZstdCompress } from 'node:zlib'
 export type Compression = 'gzip' | 'zstd'
 
 /**
- * Compressors that run at once, over all answers: each keeps a thread of the pool busy, and a client that stops reading keeps its
- * compressor. What finds none free is sent as it is.
+ * Compressors that run at once, over all answers: each keeps a thread of the pool busy, and a client that stops reading
+ * keeps its compressor. What finds none free is sent as it is.
  */
 const MAX_COMPRESSORS = 4
 
@@ -16,7 +16,10 @@ export const COMPRESSOR_BYTES = 640 * 1024
 /** Compression is for the way to the client, not for keeping: the fastest level, three times as fast as the default. */
 const GZIP = { level: constants.Z_BEST_SPEED, chunkSize: 64 * 1024 }
 
-/** Half of gzip's processor time. A window of 128 KiB: with the level's own one, 512 KiB, it takes 930 KiB of memory for 5 % less output. */
+/**
+ * Half of gzip's processor time. A window of 128 KiB: with the level's own one, 512 KiB, it takes 930 KiB of memory for
+ * 5 % less output.
+ */
 const ZSTD = {
   params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_windowLog]: 17 },
   chunkSize: 64 * 1024,

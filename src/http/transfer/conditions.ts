@@ -21,7 +21,9 @@ export function judgeConditions(headers: ConditionHeaders, current: Validators):
   return modifiedSince !== undefined && current.modified <= modifiedSince ? 'not_modified' : 'proceed'
 }
 
-/** Whether the Range header counts: there is no If-Range, or it names exactly the entity or the time of the last change. */
+/**
+ * Whether the Range header counts: there is no If-Range, or it names exactly the entity or the time of the last change.
+ */
 export function rangeHolds(headers: ConditionHeaders, { modified, tag }: Validators): boolean {
   const ifRange = text(headers['if-range'])
   if (/^(W\/)?"/.test(ifRange)) return ifRange === tag && !ifRange.startsWith('W/')

@@ -2,8 +2,8 @@
 const SPECIAL = '()<>@,;:\\"/[]?='
 
 /**
- * `inline; filename=…` for a download (contract B17; RFC 6266, RFC 5987): a token as it is, other ASCII quoted, anything else
- * as `filename*=utf-8''…`. Always valid in a header.
+ * `inline; filename=…` for a download (contract B17; RFC 6266, RFC 5987): a token as it is, other ASCII quoted,
+ * anything else as `filename*=utf-8''…`. Always valid in a header.
  */
 export function inlineDisposition(name: string): string {
   if (/[^\t -~]/.test(name)) return `inline; filename*=utf-8''${percentEncode(name)}`
@@ -33,9 +33,9 @@ interface PartDisposition {
 }
 
 /**
- * Reads the Content-Disposition of a form's part. `bytes` has one character per byte; names are UTF-8. A backslash escapes only
- * special characters, so that `C:\dev` survives; `%22`, `%0D` and `%0A` in a plain filename are what a browser sends
- * for a quote and line breaks (WHATWG form data); `filename*` wins (RFC 5987).
+ * Reads the Content-Disposition of a form's part. `bytes` has one character per byte; names are UTF-8. A backslash
+ * escapes only special characters, so that `C:\dev` survives; `%22`, `%0D` and `%0A` in a plain filename are what a
+ * browser sends for a quote and line breaks (WHATWG form data); `filename*` wins (RFC 5987).
  */
 export function parsePartDisposition(bytes: string): PartDisposition {
   const parameters = parametersOf(bytes)

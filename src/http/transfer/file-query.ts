@@ -10,8 +10,8 @@ export interface FileQuery {
 }
 
 /**
- * Reads the query of a request target. `+` and `%20` are both spaces. Throws AppError invalid_argument for a parameter that
- * is given twice, is not UTF-8, or is no integer where one is needed (contract A20).
+ * Reads the query of a request target. `+` and `%20` are both spaces. Throws AppError invalid_argument for a parameter
+ * that is given twice, is not UTF-8, or is no integer where one is needed (contract A20).
  */
 export function readFileQuery(url: string): FileQuery {
   const values = queryValues(url, NAMES)

@@ -5,8 +5,8 @@ export interface ByteRange {
 }
 
 /**
- * What a Range header means for a file: `whole` (no range, or one that is better ignored), some pieces, or not satisfiable:
- * `malformed`, or beyond the end.
+ * What a Range header means for a file: `whole` (no range, or one that is better ignored), some pieces, or not
+ * satisfiable: `malformed`, or beyond the end.
  */
 type RangeChoice =
   | { readonly kind: 'whole' }

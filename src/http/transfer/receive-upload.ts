@@ -30,8 +30,8 @@ const MAX_BOUNDARY_BYTES = 200
 const FORM_TYPES = new Set(['multipart/form-data', 'multipart/mixed'])
 
 /**
- * Stores what an upload request carries (contract B31 to B36): one raw body, or the `file` parts of a form, in order. Files
- * stored before a failure stay. Rejects with AppError.
+ * Stores what an upload request carries (contract B31 to B36): one raw body, or the `file` parts of a form, in order.
+ * Files stored before a failure stay. Rejects with AppError.
  */
 export async function receiveUpload(body: Readable, upload: Upload): Promise<StoredFile[]> {
   const mediaType = parseMediaType(upload.contentType ?? '')
@@ -99,8 +99,8 @@ function partPath(filename: string | undefined, { path, signed, resolve }: Uploa
 }
 
 /**
- * A signature of no path is for any file of the user's, but for no more: the name may not lead out of the home directory, and nor may
- * links (contract B11). Throws AppError for another name.
+ * A signature of no path is for any file of the user's, but for no more: the name may not lead out of the home
+ * directory, and nor may links (contract B11). Throws AppError for another name.
  */
 function plainName(filename: string): string {
   const leaves = /^[/~]/.test(filename) || filename.split('/').includes('..')

@@ -48,7 +48,8 @@ interface Body {
 
 /**
  * Answers a GET with a file (contract B16 to B28): whole, compressed, in pieces, or not at all because of a condition.
- * Rejects with AppError before anything was sent, `budget_spent` among others; afterwards a failure cuts the connection.
+ * Rejects with AppError before anything was sent, `budget_spent` among others; afterwards a failure cuts the
+ * connection.
  */
 export async function sendFile(request: FastifyRequest, reply: FastifyReply, file: FileToSend): Promise<FastifyReply> {
   try {

@@ -8,12 +8,15 @@ import { readContent, replaceFile } from './replace-file.ts'
 
 /** The certificates that the platform wants the sandbox to trust. */
 export interface CaBundle {
-  /** Rejects as `install` would if the certificates cannot be written (contract F17), so that nothing else is changed either. */
+  /**
+   * Rejects as `install` would if the certificates cannot be written (contract F17), so that nothing else is changed
+   * either.
+   */
   check(): Promise<void>
   /**
-   * Resolves when programs trust the bundle (PEM, any text is taken; contract F17). What it replaces is removed afterwards, in
-   * the background. Rejects with AppError `invalid_argument` (`failed to install CA bundle: …`), or `unavailable` if the signal
-   * aborts while an earlier installation is at work (contract F18).
+   * Resolves when programs trust the bundle (PEM, any text is taken; contract F17). What it replaces is removed
+   * afterwards, in the background. Rejects with AppError `invalid_argument` (`failed to install CA bundle: …`), or
+   * `unavailable` if the signal aborts while an earlier installation is at work (contract F18).
    */
   install(pem: string, signal: AbortSignal): Promise<void>
   /** Resolves when nothing is at work in the background. */
@@ -29,7 +32,10 @@ interface CaBundleOptions {
   readonly log: Log
 }
 
-/** Occurrences of the replaced bundle that are looked at: there is one, or a few where a daemon without memory added more. */
+/**
+ * Occurrences of the replaced bundle that are looked at: there is one, or a few where a daemon without memory added
+ * more.
+ */
 const MAX_OCCURRENCES = 16
 
 const NEWLINE = 10
@@ -107,7 +113,10 @@ function without(content: Buffer, at: number, bundle: Buffer): Buffer {
   return Buffer.concat([content.subarray(0, at), content.subarray(at + bundle.length)])
 }
 
-/** One bundle may be a part of the other: what is taken away must leave the new one. Undefined: there is nothing to take. */
+/**
+ * One bundle may be a part of the other: what is taken away must leave the new one. Undefined: there is nothing to
+ * take.
+ */
 function withoutPrevious(content: Buffer, previous: Buffer, bundle: Buffer): Buffer | undefined {
   let at = content.length
   for (let tries = 0; tries < MAX_OCCURRENCES; tries++) {

@@ -20,10 +20,11 @@ interface CommandLimits {
 /** Runs the machine's own programs for the daemon (mount, umount, findmnt, iptables). */
 export interface HostCommands {
   /**
-   * Runs a program, found in PATH, with these arguments and no shell, in `/`, with PATH and LANG=C for an environment and
-   * nothing to read. At the timeout its whole process group is killed. Rejects with the signal's reason, or with AppError:
-   * `failed_precondition` if there is no such program, `deadline_exceeded` at the timeout (with its output), `internal`
-   * if it cannot be started. Never waits more than KILL_GRACE_MS longer than allowed, whatever state the program is in.
+   * Runs a program, found in PATH, with these arguments and no shell, in `/`, with PATH and LANG=C for an environment
+   * and nothing to read. At the timeout its whole process group is killed. Rejects with the signal's reason, or with
+   * AppError: `failed_precondition` if there is no such program, `deadline_exceeded` at the timeout (with its output),
+   * `internal` if it cannot be started. Never waits more than KILL_GRACE_MS longer than allowed, whatever state the
+   * program is in.
    */
   run(file: string, args: readonly string[], limits: CommandLimits): Promise<CommandEnd>
   /** The running ones. Nobody else may wait for them. */

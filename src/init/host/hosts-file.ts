@@ -6,8 +6,8 @@ import { replaceFile } from './replace-file.ts'
 /** A file in the format of hosts(5). */
 export interface HostsFile {
   /**
-   * Makes the address (canonical, IPv4 or IPv6) the only one of its family that the name has; every other byte of the file
-   * stays. Resolves with whether the file had to be written. One call at a time. Rejects as `replaceFile` does.
+   * Makes the address (canonical, IPv4 or IPv6) the only one of its family that the name has; every other byte of the
+   * file stays. Resolves with whether the file had to be written. One call at a time. Rejects as `replaceFile` does.
    */
   map(name: string, address: string): Promise<boolean>
 }
@@ -34,7 +34,10 @@ export function canonicalAddress(text: string): string | undefined {
   return new SocketAddress({ address: text, family: family === 6 ? 'ipv6' : 'ipv4' }).address
 }
 
-/** The content with this mapping and no other of its family, or undefined if it is like that already. Bytes in, bytes out. */
+/**
+ * The content with this mapping and no other of its family, or undefined if it is like that already. Bytes in, bytes
+ * out.
+ */
 export function withMapping(content: Buffer, name: string, address: string): Buffer | undefined {
   // One character for each byte, whatever they mean.
   const text = content.toString('latin1')

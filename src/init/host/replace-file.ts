@@ -5,19 +5,26 @@ import { randomUuid } from '../../native/random.ts'
 
 /** What is to become of a file. */
 interface Rewrite {
-  /** Returns the new content, or undefined if the present one (empty where there is no file) is to stay. May be called again. */
+  /**
+   * Returns the new content, or undefined if the present one (empty where there is no file) is to stay. May be called
+   * again.
+   */
   readonly edit: (content: Buffer) => Buffer | undefined
   /** Permission bits to set; default: those it has, or 0644. */
   readonly mode?: number
 }
 
-/** Largest file that is read whole: a list of millions of blocked hosts has some 10 MB, all certificates have 0.2 MB. */
+/**
+ * Largest file that is read whole: a list of millions of blocked hosts has some 10 MB, all certificates have 0.2 MB.
+ */
 const MAX_FILE = 32 * 1024 * 1024
 
 /** Another program may write the same file meanwhile; one that does so all the time is a runaway. */
 const MAX_ATTEMPTS = 10
 
-/** A file that is a mount point cannot be replaced, and beside a file on its own mount there may be no room to write. */
+/**
+ * A file that is a mount point cannot be replaced, and beside a file on its own mount there may be no room to write.
+ */
 const NOT_REPLACEABLE = new Set(['EBUSY', 'EROFS', 'EACCES', 'EPERM'])
 
 /** A file as it was read. */
@@ -28,9 +35,9 @@ interface Content {
 }
 
 /**
- * Rewrites a file so that readers, and a crash at any time, find the old or the new content: beside it, then rename(2), with
- * mode and owner kept and symbolic links followed. Where that cannot be (a bind mount of the file alone, as /etc/hosts in
- * containers), it is written in place. Other writers' changes are not lost, but for those in the instant
+ * Rewrites a file so that readers, and a crash at any time, find the old or the new content: beside it, then rename(2),
+ * with mode and owner kept and symbolic links followed. Where that cannot be (a bind mount of the file alone, as
+ * /etc/hosts in containers), it is written in place. Other writers' changes are not lost, but for those in the instant
  * of the renaming. Resolves with whether anything was written; rejects with the system error, or AppError
  * `resource_exhausted` for a file that is too large and `aborted` for one that never rests.
  */

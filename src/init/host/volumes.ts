@@ -20,8 +20,9 @@ export interface Volumes {
   /** Throws as `mount` would for what is wrong with the request itself (contract F19): nothing was touched then. */
   check(mounts: readonly VolumeMount[]): void
   /**
-   * Mounts all volumes that were not mounted for this lifecycle yet, together in at most 10 s, whatever becomes of the client.
-   * Rejects with AppError `invalid_argument` (`failed to setup NFS volumes: …`); those that could be mounted stay.
+   * Mounts all volumes that were not mounted for this lifecycle yet, together in at most 10 s, whatever becomes of the
+   * client. Rejects with AppError `invalid_argument` (`failed to setup NFS volumes: …`); those that could be mounted
+   * stay.
    */
   mount(mounts: readonly VolumeMount[], lifecycleId: string): Promise<void>
 }
@@ -57,7 +58,10 @@ const MOUNT_OPTIONS =
 /** Makes it, with no volume known. */
 export function createVolumes({ commands, log, shutdown, budget = BUDGET_MS }: VolumesOptions): Volumes {
   const lock = createLock()
-  /** For which lifecycle a path was mounted; not there while it is being mounted, after a failure, or if another volume hides it. */
+  /**
+   * For which lifecycle a path was mounted; not there while it is being mounted, after a failure, or if another volume
+   * hides it.
+   */
   const mountedFor = new Map<string, string>()
   const mountAll = async (mounts: readonly VolumeMount[], lifecycleId: string): Promise<void> => {
     const all = toCleanMounts(mounts)
@@ -171,8 +175,8 @@ async function mayBeMounted(path: string, commands: HostCommands, budget: Budget
 }
 
 /**
- * By force, or else lazily. Where neither is possible there was nothing (findmnt(8) lists mounts that a later one hides), or it is
- * left below the new mount, which is what everybody sees then.
+ * By force, or else lazily. Where neither is possible there was nothing (findmnt(8) lists mounts that a later one
+ * hides), or it is left below the new mount, which is what everybody sees then.
  */
 async function unmount(path: string, commands: HostCommands, budget: Budget): Promise<void> {
   const umount = (how: string) => {

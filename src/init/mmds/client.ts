@@ -5,8 +5,9 @@ import { type MmdsOptions, parseMmdsOptions } from './options.ts'
 /** Asks the microVM's metadata service (MMDS, version 2). */
 export interface MmdsClient {
   /**
-   * One look: a session token, unless the last one still serves, then the options. Rejects with AppError `unavailable` if the service
-   * cannot be reached, does not answer within 10 s or answers nonsense, and with the signal's reason once that aborts.
+   * One look: a session token, unless the last one still serves, then the options. Rejects with AppError `unavailable`
+   * if the service cannot be reached, does not answer within 10 s or answers nonsense, and with the signal's reason
+   * once that aborts.
    */
   read(signal: AbortSignal): Promise<MmdsOptions>
 }
@@ -28,8 +29,9 @@ const OK = 200
 const MAX_ANSWER = 64 * 1024
 
 /**
- * Makes a client. Each request has a connection of its own: after a snapshot was restored the service knows nothing of older ones. A
- * session token serves for as many looks as the service takes it; it expires, and the service of another host knows nothing of it.
+ * Makes a client. Each request has a connection of its own: after a snapshot was restored the service knows nothing of
+ * older ones. A session token serves for as many looks as the service takes it; it expires, and the service of another
+ * host knows nothing of it.
  */
 export function createMmdsClient({ base = SERVICE, timeout = TIMEOUT_MS }: MmdsClientOptions = {}): MmdsClient {
   const { hostname: host, port } = new URL(base)

@@ -8,9 +8,9 @@ import type { MmdsOptions } from './options.ts'
 /** Which sandbox this is, as commands and programs in it read. */
 interface Identity {
   /**
-   * Makes the options those of the sandbox: internal variables at once (contract A14, A15), log target at once where there is one
-   * (contract G12), then the files (contract A12). Resolves when the files are written; a failure is logged. Calls take
-   * effect in their order.
+   * Makes the options those of the sandbox: internal variables at once (contract A14, A15), log target at once where
+   * there is one (contract G12), then the files (contract A12). Resolves when the files are written; a failure is
+   * logged. Calls take effect in their order.
    */
   adopt(options: MmdsOptions): Promise<void>
 }

@@ -17,14 +17,15 @@ interface LookUpOptions {
 const PATIENCE_MS = 500
 
 /**
- * A daemon that gets the processor so much too late has itself to blame for the silence; the repair's programs would take what little it
- * gets.
+ * A daemon that gets the processor so much too late has itself to blame for the silence; the repair's programs would
+ * take what little it gets.
  */
 const MAX_LATENESS_MS = 50
 
 /**
- * Makes the look-up of contract F9: asks the metadata service, if need be a second time after a repair. It resolves with undefined when
- * both were in vain, and never rejects. Nothing is repaired while the event loop itself is late. Calls that overlap share repair and looks.
+ * Makes the look-up of contract F9: asks the metadata service, if need be a second time after a repair. It resolves
+ * with undefined when both were in vain, and never rejects. Nothing is repaired while the event loop itself is late.
+ * Calls that overlap share repair and looks.
  */
 export function createLookUp(options: LookUpOptions): () => Promise<MmdsOptions | undefined> {
   const { reads, repair, signal, patience = PATIENCE_MS } = options

@@ -14,8 +14,8 @@ export interface Mmds {
   /** Begins to ask who this is, until the service answers (contract G11). */
   start(): void
   /**
-   * Begins to look at what the host says, twice if need be, with a repair of the way in between (contract F9). Looks that overlap
-   * are one.
+   * Begins to look at what the host says, twice if need be, with a repair of the way in between (contract F9). Looks
+   * that overlap are one.
    */
   look(): Look
   /** Ends everything under way. Idempotent. */
@@ -27,8 +27,8 @@ export interface Look {
   /** SHA-512 of the access token; empty if the host says nothing about it or cannot be reached. Never rejects. */
   readonly tokenHash: Promise<string>
   /**
-   * Makes the sandbox's ids those that were found: variables, files, log target (contract F21). Takes 20 ms at most; what is not known
-   * by then is asked for in the background, for a minute. Never rejects.
+   * Makes the sandbox's ids those that were found: variables, files, log target (contract F21). Takes 20 ms at most;
+   * what is not known by then is asked for in the background, for a minute. Never rejects.
    */
   refresh(): Promise<void>
 }

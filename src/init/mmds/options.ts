@@ -1,6 +1,9 @@
 import { AppError } from '../../errors.ts'
 
-/** What the host says about this sandbox, in the metadata service's own names (contract G10). A member that it left out is empty. */
+/**
+ * What the host says about this sandbox, in the metadata service's own names (contract G10). A member that it left out
+ * is empty.
+ */
 export interface MmdsOptions {
   readonly instanceID: string
   readonly envID: string

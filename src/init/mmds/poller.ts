@@ -30,7 +30,10 @@ export interface Pace {
   readonly patience: number
 }
 
-/** A refused question costs a millisecond of processor time: without any service, quick ones would take 2 % of a core for ever. */
+/**
+ * A refused question costs a millisecond of processor time: without any service, quick ones would take 2 % of a core
+ * for ever.
+ */
 const PACE: Pace = { quick: 50, slow: 1_000, patience: 60_000 }
 
 /** Makes a poller that does not ask yet. Its timers do not keep the process alive. */

@@ -24,8 +24,9 @@ const COMMAND_TIMEOUT_MS = 7_000
 const WARNING_INTERVAL_MS = 10_000
 
 /**
- * Makes the repair of contract G20, which puts that rule at the head of the nat chains. Calls that overlap share one run. What
- * fails is logged, once in 10 s at most; never rejects. Where there is no iptables there is nothing to repair.
+ * Makes the repair of contract G20, which puts that rule at the head of the nat chains. Calls that overlap share one
+ * run. What fails is logged, once in 10 s at most; never rejects. Where there is no iptables there is nothing to
+ * repair.
  */
 export function createRouteRepair({ run, signal, log }: RouteRepairOptions): () => Promise<void> {
   const iptables = (args: readonly string[]) =>

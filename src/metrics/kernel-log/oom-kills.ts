@@ -31,8 +31,8 @@ export interface OomKills {
   /** The number of the newest record of a kill; -1: there is none. */
   newest(): number
   /**
-   * Whether a record after that one names the process by its number in the kernel's own pid namespace; waits for it so many
-   * milliseconds. undefined: the log cannot be read at the moment. Never rejects.
+   * Whether a record after that one names the process by its number in the kernel's own pid namespace; waits for it so
+   * many milliseconds. undefined: the log cannot be read at the moment. Never rejects.
    */
   wasKilled(pid: number, after: number, wait: number): Promise<boolean | undefined>
   /** Ends the reading. Idempotent. */

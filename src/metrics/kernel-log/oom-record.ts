@@ -6,12 +6,18 @@ export interface OomKill {
   readonly process: string
 }
 
-/** One of those, with the number that the process had in the kernel's own pid namespace; undefined: the record does not say. */
+/**
+ * One of those, with the number that the process had in the kernel's own pid namespace; undefined: the record does not
+ * say.
+ */
 export interface OomVictim extends OomKill {
   readonly pid: number | undefined
 }
 
-/** Facility 0 with any level: the kernel's own. What a process writes to /dev/kmsg has another facility, whatever it asks for. */
+/**
+ * Facility 0 with any level: the kernel's own. What a process writes to /dev/kmsg has another facility, whatever it
+ * asks for.
+ */
 const HIGHEST_OWN_PRIORITY = 7
 
 /** The number, then anything up to the message (Documentation/ABI/testing/dev-kmsg). */
@@ -23,7 +29,10 @@ const KILLED =
 /** A name may hold brackets, and even this text: the last one is the kernel's. */
 const VICTIM = /^(\d+) \((.*)\) total-vm:/
 
-/** What one record of /dev/kmsg says of a kill (contract N18); undefined for any other record, and for one that a process wrote. */
+/**
+ * What one record of /dev/kmsg says of a kill (contract N18); undefined for any other record, and for one that a
+ * process wrote.
+ */
 export function parseOomKill(record: string): OomVictim | undefined {
   const [head = '', priority = '', seq = ''] = HEADER.exec(record) ?? []
   if (head === '' || Number(priority) > HIGHEST_OWN_PRIORITY) return undefined

@@ -26,8 +26,9 @@ const RECORDS_PER_TURN = 128
 const PAUSE_MS = 5
 
 /**
- * Reads a kernel log from its beginning, without ever waiting in read(2), and goes on with what is added. Rejects with what
- * ended it: the error of open(2) or read(2), or the signal's reason. EPIPE (records were lost) and EINTR end nothing (contract N18).
+ * Reads a kernel log from its beginning, without ever waiting in read(2), and goes on with what is added. Rejects with
+ * what ended it: the error of open(2) or read(2), or the signal's reason. EPIPE (records were lost) and EINTR end
+ * nothing (contract N18).
  */
 export async function readRecords(source: RecordSource): Promise<never> {
   source.signal.throwIfAborted()

@@ -12,7 +12,10 @@ import { makeTmpDir } from '../../_util/tmp-dir.ts'
 export interface FrozenDaemon extends AsyncDisposable {
   readonly url: string
   readonly pid: number
-  /** Its root directory as the test sees it: an ext4 filesystem that holds everything that it works with, its log included. */
+  /**
+   * Its root directory as the test sees it: an ext4 filesystem that holds everything that it works with, its log
+   * included.
+   */
   readonly root: string
   /** What it logged so far. */
   log(): Promise<string>
@@ -30,7 +33,10 @@ const project = fileURLToPath(new URL('../../..', import.meta.url))
 const BOUND = ['/usr', '/proc', '/sys', '/dev']
 const MERGED = ['bin', 'sbin', 'lib', 'lib64']
 
-/** Installs the built daemon on a filesystem of its own and starts it there, in chroot(2). Skips the test where that cannot be. */
+/**
+ * Installs the built daemon on a filesystem of its own and starts it there, in chroot(2). Skips the test where that
+ * cannot be.
+ */
 export async function startFrozenDaemon(context: TestContext): Promise<FrozenDaemon> {
   await needsLoopDisks(context)
   await using undo = new AsyncDisposableStack()
@@ -69,7 +75,10 @@ export async function startFrozenDaemon(context: TestContext): Promise<FrozenDae
   }
 }
 
-/** Makes a disk the root of a daemon that runs in chroot(2): with what it needs of the machine, and the built daemon where it is here. */
+/**
+ * Makes a disk the root of a daemon that runs in chroot(2): with what it needs of the machine, and the built daemon
+ * where it is here.
+ */
 export async function installOnDisk(disk: LoopDisk): Promise<void> {
   const root = disk.path
   for (const name of MERGED) await symlink(`usr/${name}`, join(root, name))
@@ -85,7 +94,9 @@ export async function installOnDisk(disk: LoopDisk): Promise<void> {
   for (const from of BOUND) await disk.bind(from)
 }
 
-/** Whether a write to a file gets through within a second. By a process of its own: it would hold a thread of the test. */
+/**
+ * Whether a write to a file gets through within a second. By a process of its own: it would hold a thread of the test.
+ */
 export async function takesWrites(file: string): Promise<boolean> {
   const child = spawn('sh', ['-c', 'echo x >>"$0"', file], { stdio: 'ignore' })
   const [code] = await Promise.race([

@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 
-/** Lays a read-only file with that text over a file of a cgroup, as a machine in trouble would have it; disposing takes it away. */
+/**
+ * Lays a read-only file with that text over a file of a cgroup, as a machine in trouble would have it; disposing takes
+ * it away.
+ */
 export function replaceFile(file: string, text: string): Disposable {
   const stand = `${mkdtempSync('/tmp/stand-in-')}/file`
   writeFileSync(stand, text)

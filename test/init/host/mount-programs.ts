@@ -4,9 +4,9 @@ import type { TmpDir } from '../../_util/tmp-dir.ts'
 import { writeScript } from './scripts.ts'
 
 /**
- * Stand-ins for findmnt, mount and umount, since NFS takes a kernel that has it and a server. They write down how they are
- * called and hand on to the real programs, but that a tmpfs is mounted instead, named after the NFS target. Targets `fail:…`
- * are refused, `hang:…` hang, and `meet:N…` wait until N volumes are being mounted.
+ * Stand-ins for findmnt, mount and umount, since NFS takes a kernel that has it and a server. They write down how they
+ * are called and hand on to the real programs, but that a tmpfs is mounted instead, named after the NFS target. Targets
+ * `fail:…` are refused, `hang:…` hang, and `meet:N…` wait until N volumes are being mounted.
  */
 export interface MountPrograms {
   /** PATH with the stand-ins first. */

@@ -42,7 +42,8 @@ export const OPTIONS = {
 
 /**
  * Starts a service.
- * @param where default: a free port of 127.0.0.1; also a socket that listens already, which is the service's from then on
+ * @param where default: a free port of 127.0.0.1; also a socket that listens already, which is the service's from then
+ * on
  * @param options what it says; default: OPTIONS
  */
 export async function startFakeMmds(

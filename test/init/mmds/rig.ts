@@ -8,7 +8,9 @@ import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 import { type FakeMmds, startFakeMmds } from './fake-mmds.ts'
 
-/** A view of a metadata service that runs here; its ids go to files and variables of the rig's own. Disposing ends both. */
+/**
+ * A view of a metadata service that runs here; its ids go to files and variables of the rig's own. Disposing ends both.
+ */
 export interface MmdsRig extends AsyncDisposable {
   readonly fake: FakeMmds
   readonly mmds: Mmds
