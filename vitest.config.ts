@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import { kindsOfTests } from './test/_util/kinds.ts'
+import { E2E_STRESS, kindsOfTests } from './test/_util/kinds.ts'
 
 /** As in `scripts/envd`: code under test runs with the flags of the daemon. */
 const execArgv = ['--max-semi-space-size=2']
@@ -9,7 +9,7 @@ if (Number.parseInt(process.versions.node, 10) < 24)
     `tests need Node 24, and this is ${process.version}: run \`npm test\`, which takes the one in node_modules`,
   )
 
-const { unit, daemon, stress } = kindsOfTests()
+const { unit, daemon, stress, e2e } = kindsOfTests()
 
 export default defineConfig({
   test: {
@@ -34,11 +34,11 @@ export default defineConfig({
           isolate: name === 'stress',
         },
       })),
-      {
-        extends: true,
+      ...Object.entries({ e2e, 'e2e-stress': E2E_STRESS }).map(([name, include]) => ({
+        extends: true as const,
         test: {
-          name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          name,
+          include: [...include],
           // Old SDKs know only port 49983, so one file at a time.
           fileParallelism: false,
           testTimeout: 20_000,
@@ -46,7 +46,7 @@ export default defineConfig({
           // What an SDK needs to take the daemon of this machine for a sandbox.
           env: { E2B_DEBUG: 'true', E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
-      },
+      })),
       {
         extends: true,
         test: {

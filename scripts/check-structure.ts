@@ -4,7 +4,7 @@
  */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, relative, resolve } from 'node:path'
-import { STRESS } from '../test/_util/kinds.ts'
+import { E2E_STRESS, STRESS } from '../test/_util/kinds.ts'
 
 interface Import {
   readonly file: string
@@ -136,7 +136,9 @@ function packagesInSeveralFiles(): string[] {
 }
 
 function renamedTests(): string[] {
-  return STRESS.filter((file) => !existsSync(file)).map((file) => `test/_util/kinds.ts: there is no ${file}`)
+  return [...STRESS, ...E2E_STRESS]
+    .filter((file) => !existsSync(file))
+    .map((file) => `test/_util/kinds.ts: there is no ${file}`)
 }
 
 /** Exports that only their own file uses: they widen its face for nobody. */

@@ -77,6 +77,9 @@ export const STRESS: readonly string[] = [
   'watch/stream',
 ].map((name) => `test/${name}.test.ts`)
 
+/** The same of those that drive SDKs. */
+export const E2E_STRESS: readonly string[] = ['test/e2e/big-file.test.ts']
+
 /** The files of tests, by the project that runs them. */
 export interface Kinds {
   /** No daemon is started: what they test is called in the process of the test. */
@@ -84,6 +87,8 @@ export interface Kinds {
   /** Against a daemon of its own process. */
   readonly daemon: readonly string[]
   readonly stress: readonly string[]
+  /** Published SDKs drive it. */
+  readonly e2e: readonly string[]
 }
 
 /**
@@ -92,16 +97,18 @@ export interface Kinds {
  */
 export function kindsOfTests(): Kinds {
   const known = new Map<string, boolean>()
-  const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
+  const all = readdirSync('test', { recursive: true, encoding: 'utf8' })
     .map((name) => `test/${name}`)
-    .filter((file) => file.endsWith('.test.ts') && !APART.test(file))
+    .filter((file) => file.endsWith('.test.ts'))
     .sort()
+  const files = all.filter((file) => !APART.test(file))
   const stress = files.filter((file) => STRESS.includes(file))
   const others = files.filter((file) => !STRESS.includes(file))
   return {
     unit: others.filter((file) => !startsDaemon(file, known)),
     daemon: others.filter((file) => startsDaemon(file, known)),
     stress,
+    e2e: all.filter((file) => file.startsWith('test/e2e/') && !E2E_STRESS.includes(file)),
   }
 }
 
