@@ -2,8 +2,9 @@ import { messageText } from './lib/message-text.ts'
 
 /**
  * What went wrong, in the vocabulary of Connect's codes plus those that only HTTP distinguishes: `no_space` (disk or
- * inodes used up), `not_acceptable` (no encoding the client takes), `budget_spent` (too much waits already; worth a
- * retry), `too_large` (more than is ever taken) and `stalled` (the client sends nothing more).
+ * inodes used up), `not_acceptable` (no encoding the client takes), `condition_failed` (the condition of a request does
+ * not hold), `budget_spent` (too much waits already; worth a retry), `too_large` (more than is ever taken) and `stalled`
+ * (the client sends nothing more).
  */
 export type ErrorKind =
   | 'canceled'
@@ -26,6 +27,7 @@ export type ErrorKind =
   | 'stalled'
   | 'no_space'
   | 'not_acceptable'
+  | 'condition_failed'
 
 /**
  * The one error class of the daemon: thrown where the failure is known, mapped once per protocol

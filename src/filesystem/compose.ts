@@ -4,16 +4,18 @@ import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { forEachLimited } from '../lib/for-each-limited.ts'
-import { type Status, unpackStatus } from '../native/entries.ts'
+import { type Status, unpackStatus, unpackVersion } from '../native/entries.ts'
 import { readStatus, removeFile, renameEntry } from '../native/files.ts'
 import { randomUuid } from '../native/random.ts'
 import { ensureDirectory } from './directories.ts'
 import { openDownload } from './download.ts'
+import { entityTagOf } from './entity-tag.ts'
 import { isKind } from './entry.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { type FileUser, permitted } from './file-user.ts'
 import { openAnew } from './open-anew.ts'
-import type { StoredFile } from './upload.ts'
+import type { Stored } from './upload.ts'
+import { checkAtPath, conditionFailed, type WriteCondition } from './write-condition.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 import { writeWhole } from './write-whole.ts'
 
@@ -32,6 +34,8 @@ interface ComposeOptions {
   /** Destination, absolute. */
   readonly path: string
   readonly owner: FileUser
+  /** Of the destination. */
+  readonly condition?: WriteCondition | undefined
 }
 
 const closeFile = promisify(close)
@@ -44,8 +48,9 @@ const AT_ONCE = 8
  * Joins files into one at `path`, which takes its place in one step, and deletes the sources (contract B51 to B55).
  * Any failure before that step leaves everything as it was, but for new parent directories. Rejects with AppError.
  */
-export async function composeFiles({ sources, path, owner }: ComposeOptions): Promise<StoredFile> {
+export async function composeFiles({ sources, path, owner, condition }: ComposeOptions): Promise<Stored> {
   const destination = cleanPath(path)
+  const expected = condition && ((await checkAtPath(condition, destination, owner)) ?? Buffer.alloc(0))
   const existing = await statusOf(destination, owner).catch(() => undefined)
   const paths = await checkSources(sources, (source) => checkSource(source, { destination, existing, owner }))
   try {
@@ -57,14 +62,17 @@ export async function composeFiles({ sources, path, owner }: ComposeOptions): Pr
   const made = await writeJoined(temporary, paths, owner)
   try {
     const [from, to] = [Buffer.from(temporary), Buffer.from(destination)]
-    await permitted(destination, () => withWriteSlot(() => renameEntry(from, to, owner)))
+    await permitted(destination, () => withWriteSlot(() => renameEntry(from, to, owner, expected)))
   } catch (error) {
     await remove(temporary, owner)
     if (error instanceof AppError) throw error
+    if (fileErrno(error) === 'ESTALE') throw conditionFailed(destination)
     throw composeError('error finalizing compose', new Error(failure('rename', `${temporary} ${destination}`, error)))
   }
   await forEachLimited(paths, AT_ONCE, (source) => deleteSource(source, made, owner))
-  return { name: baseName(path), path, type: 'file' }
+  const placed = await statusOf(destination, owner).catch(() => undefined)
+  const tag = placed && isSame(placed, made) ? entityTagOf(unpackVersion(placed.version)) : undefined
+  return { file: { name: baseName(path), path, type: 'file' }, tag }
 }
 
 /** Rejects with what is wrong with the first one that cannot be joined. */

@@ -1,13 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-
-/** What distinguishes one state of a file from every other one, as `BigIntStats` names it. */
-interface FileVersion {
-  readonly ino: bigint
-  /** Bytes. */
-  readonly size: bigint
-  readonly mtimeNs: bigint
-  readonly ctimeNs: bigint
-}
+import type { FileVersion } from '../native/entries.ts'
 
 /** The kernel's clock for times of files moves in steps of 10 ms at worst (time(7), jiffies at HZ=100). */
 const CLOCK_STEP_MS = 10
@@ -16,7 +8,7 @@ const CLOCK_STEP_MS = 10
  * The entity tag of a regular file (RFC 9110 8.8.3), with its quotes. It changes with every write, and with changes of
  * mode, owner, attributes, name or links. The device is left out: numbers of devices change with every mount.
  */
-function entityTagOf({ ino, size, mtimeNs, ctimeNs }: FileVersion): string {
+export function entityTagOf({ ino, size, mtimeNs, ctimeNs }: FileVersion): string {
   return `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`
 }
 

@@ -1,8 +1,8 @@
 import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { unpackAttributes } from '../native/entries.ts'
+import { type FileVersion, unpackFinished } from '../native/entries.ts'
 import { finishFile } from '../native/files.ts'
-import { fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
+import { isOutOfSpace, reasonOf } from './failure.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** Names and values that a client keeps with a file, as extended attributes (contract B47). */
@@ -55,15 +55,34 @@ export function metadataFrom(attributes: readonly (readonly [Buffer, Buffer])[])
   return metadata
 }
 
+/** How the metadata of a file is set. */
+interface FinishOptions {
+  /** Replaces what was there; undefined: that stays. */
+  readonly metadata: Metadata | undefined
+  /** The file is written to the disk and stays open. */
+  readonly sync?: boolean
+  readonly log: Log
+}
+
+/** A file as it is in the end. */
+interface FinishedFile {
+  readonly metadata: Metadata
+  readonly version: FileVersion
+}
+
 /**
  * Replaces the whole metadata of an open file, closes it, and returns the metadata that it has then; other attributes
  * stay (contract B48 to B50). A filesystem without attributes is only logged. Rejects with AppError no_space or
  * internal; the file is closed then as well.
  */
-export async function finishWithMetadata(fd: number, metadata: Metadata, log: Log): Promise<Metadata> {
+export async function finishWithMetadata(fd: number, options: FinishOptions): Promise<FinishedFile> {
+  const { metadata, sync, log } = options
   try {
-    const packed = await withWriteSlot(() => finishFile(fd, METADATA_PREFIX, [...metadata].flat()))
-    return metadataFrom(unpackAttributes(packed))
+    const pairs = metadata && [...metadata].flat()
+    const finished = unpackFinished(await withWriteSlot(() => finishFile(fd, METADATA_PREFIX, pairs, sync)))
+    if (finished.unsupported && metadata?.size)
+      log.warn({ keys: metadata.size }, 'file metadata is not supported by this filesystem')
+    return { metadata: metadataFrom(finished.attributes), version: finished.version }
   } catch (error) {
     const closing = error instanceof Error && 'syscall' in error && error.syscall === 'close'
     if (isOutOfSpace(error)) {
@@ -72,16 +91,7 @@ export async function finishWithMetadata(fd: number, metadata: Metadata, log: Lo
         : `not enough space for file metadata: ${reasonOf(error)}`
       throw new AppError('no_space', what, { cause: error })
     }
-    if (closing || !isUnsupported(error)) {
-      const what = closing ? 'error writing file' : 'error writing file metadata'
-      throw new AppError('internal', `${what}: ${reasonOf(error)}`, { cause: error })
-    }
-    if (metadata.size > 0) log.warn({ keys: metadata.size }, 'file metadata is not supported by this filesystem')
-    return new Map()
+    const what = closing ? 'error writing file' : 'error writing file metadata'
+    throw new AppError('internal', `${what}: ${reasonOf(error)}`, { cause: error })
   }
-}
-
-/** EPERM and EACCES: kernel files and some network filesystems, which have no attributes of ours anyway. */
-function isUnsupported(error: unknown): boolean {
-  return ['ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'ENOSYS'].includes(fileErrno(error) ?? '')
 }

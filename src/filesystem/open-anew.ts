@@ -30,9 +30,10 @@ export const closeWritten = (fd: number) => withWriteSlot(() => closeFile(fd))
  * Opens a file to be written anew, in place; makes it for its owner where it is missing. Rejects with AppError
  * (invalid_argument for what is no file, permission_denied) or with the system error.
  * @param empty its old content goes at once.
+ * @param append every write goes to its end.
  */
-export async function openAnew(path: string, owner: Owner, empty: boolean): Promise<OpenedFile> {
-  const packed = await permitted(path, () => withWriteSlot(() => openToWrite(Buffer.from(path), owner, empty)))
+export async function openAnew(path: string, owner: Owner, empty: boolean, append = false): Promise<OpenedFile> {
+  const packed = await permitted(path, () => withWriteSlot(() => openToWrite(Buffer.from(path), owner, empty, append)))
   const { fd, mode, made, size, ownerError } = unpackOpened(packed)
   const kind = mode & constants.S_IFMT
   if (fd === undefined) {

@@ -4,6 +4,7 @@ import type { Hold } from '../budget/budget.ts'
 import { moveContent, openStage } from '../native/files.ts'
 import { createFileSink, type FileSink } from './file-sink.ts'
 import { emptyFile } from './open-anew.ts'
+import type { WriteGuard } from './write-guard.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** What is to be replaced. */
@@ -14,10 +15,12 @@ interface ReplacementOptions {
   readonly hold: Hold
   /** Bytes that will come, as far as is known: a target whose disk has no room for both contents is written at once. */
   readonly expected: number
+  /** Checked before the old content goes, and held while it is replaced. */
+  readonly guard?: WriteGuard | undefined
 }
 
 /** A sink for the new content of a file. */
-export interface Replacement extends FileSink {
+interface Replacement extends FileSink {
   /** The old content is gone, wholly or in part. */
   readonly begun: boolean
   /** Releases what it holds; call it once, when it is settled. Does not close the target. */
@@ -41,7 +44,7 @@ let allHeld = 0
  * target, from where it is copied; the target keeps its inode with all that belongs to it. Where there can be no such
  * file, the target is written in place from then on.
  */
-export function createReplacement({ fd, hold, expected }: ReplacementOptions): Replacement {
+export function createReplacement({ fd, hold, expected, guard }: ReplacementOptions): Replacement {
   let held: Buffer[] = []
   let heldBytes = 0
   let staged: { readonly fd: number; readonly sink: FileSink } | undefined
@@ -58,6 +61,7 @@ export function createReplacement({ fd, hold, expected }: ReplacementOptions): R
     return chunks
   }
   const beginInPlace = async (): Promise<FileSink> => {
+    await guard?.check()
     begun = true
     await withWriteSlot(() => emptyFile(fd, 0))
     inPlace = createFileSink(fd, hold)
@@ -70,10 +74,20 @@ export function createReplacement({ fd, hold, expected }: ReplacementOptions): R
     await writeAll(sink, takeHeld())
   }
   const moveStaged = async (from: number): Promise<void> => {
+    await guard?.check()
     begun = true
     await withWriteSlot(() => emptyFile(fd, 0))
     for (let at = 0; at < written; at += MOVED_BYTES)
       await withWriteSlot(() => moveContent(from, fd, at, Math.min(MOVED_BYTES, written - at)))
+  }
+  const finish = async (): Promise<void> => {
+    if (staged === undefined) {
+      const sink = inPlace ?? (await beginInPlace())
+      await writeAll(sink, takeHeld())
+      return sink.end()
+    }
+    await staged.sink.end()
+    await moveStaged(staged.fd)
   }
   return {
     get begun() {
@@ -92,13 +106,7 @@ export function createReplacement({ fd, hold, expected }: ReplacementOptions): R
     },
     async end() {
       await opening
-      if (staged === undefined) {
-        const sink = inPlace ?? (await beginInPlace())
-        await writeAll(sink, takeHeld())
-        return sink.end()
-      }
-      await staged.sink.end()
-      await moveStaged(staged.fd)
+      await (guard?.alone(finish) ?? finish())
     },
     async settled() {
       await opening?.catch(() => {})

@@ -5,23 +5,41 @@ import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { CutShort, pump, Stalled } from '../lib/pump.ts'
 import type { Log } from '../log.ts'
+import type { FileVersion } from '../native/entries.ts'
 import { removeFile } from '../native/files.ts'
+import { createAppendSink } from './append-sink.ts'
 import { ensureDirectory } from './directories.ts'
+import { entityTagOf } from './entity-tag.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { createFileSink, type FileSink } from './file-sink.ts'
 import type { FileUser } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
 import { closeWritten, emptyFile, isDirectory, type OpenedFile, openAnew } from './open-anew.ts'
-import { createReplacement, type Replacement } from './replacement.ts'
+import { createReplacement } from './replacement.ts'
+import { storeBeside } from './store-beside.ts'
+import { checkAtPath, setMode, type WriteCondition } from './write-condition.ts'
+import { guardWrite } from './write-guard.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** A file that was stored, as `POST /files` reports it (contract B37). */
-export interface StoredFile {
+interface StoredFile {
   readonly name: string
   readonly path: string
   readonly type: 'file'
   readonly metadata?: Readonly<Record<string, string>>
 }
+
+/** A file that was stored, and its entity tag; undefined: it has none. */
+export interface Stored {
+  readonly file: StoredFile
+  readonly tag: string | undefined
+}
+
+/**
+ * How a file is written: in place (`overwrite`), at its end (`append`), or in one step when all has come, whatever was there (`atomic`) or only if nothing
+ * was (`create`).
+ */
+export type WriteMode = 'overwrite' | 'append' | 'atomic' | 'create'
 
 /** Where an upload goes and under which conditions. */
 export interface UploadTarget {
@@ -33,6 +51,10 @@ export interface UploadTarget {
   readonly announcedBytes?: number | undefined
   /** All of it has come already, so that nothing can cut it off. */
   readonly whole?: boolean
+  readonly mode?: WriteMode | undefined
+  /** Permissions that the file has then; undefined: as it is made, or was. */
+  readonly chmod?: number | undefined
+  readonly condition?: WriteCondition | undefined
   readonly signal: AbortSignal
   readonly idleMs?: number | undefined
   readonly log: Log
@@ -41,43 +63,87 @@ export interface UploadTarget {
 }
 
 /**
- * Writes a stream into a file, in place: an existing file keeps inode, links and mode, and is given to the owner before
- * it is written (contract B38 to B45). Missing directories are made. A transfer that is cut off removes what it made,
- * and leaves what was there before as it was (`createReplacement`); on a full disk what fits stays. Rejects with
- * AppError: invalid_argument (directory, not a regular file), no_space, deadline_exceeded (no data), canceled or
- * internal.
+ * Writes a stream into a file: without a mode in place, with a condition in one step. In place an existing file keeps
+ * inode, links and mode, and is given to the owner before it is written (contract B38 to B45). Missing directories are
+ * made. A transfer that is cut off removes what it made, and leaves what was there before as it was
+ * (`createReplacement`); on a full disk what fits stays. Rejects with AppError: invalid_argument (directory, not a
+ * regular file), already_exists, condition_failed, aborted (not possible in one step), no_space, deadline_exceeded (no
+ * data), canceled or internal.
  */
-export async function storeFile(source: Readable, target: UploadTarget): Promise<StoredFile> {
+export async function storeFile(source: Readable, target: UploadTarget): Promise<Stored> {
+  const { mode, condition } = target
+  const oneStep = mode === 'atomic' || mode === 'create' || (mode === undefined && condition !== undefined)
+  const { metadata, version } = oneStep ? await storeInOneStep(source, target) : await storeInPlace(source, target)
+  const file = { name: baseName(target.path), path: target.path, type: 'file' } as const
+  return {
+    file: metadata.size === 0 ? file : { ...file, metadata: Object.fromEntries(metadata) },
+    tag: version && entityTagOf(version),
+  }
+}
+
+interface Written {
+  readonly metadata: Metadata
+  readonly version?: FileVersion
+}
+
+async function storeInPlace(source: Readable, target: UploadTarget): Promise<Written> {
+  const { path, owner, mode, condition, chmod, log } = target
+  const expected = condition && (await checkAtPath(condition, path, owner))
   const file = await openTarget(target)
-  await fill(file, source, target)
-  const stored = { name: baseName(target.path), path: target.path, type: 'file' } as const
-  if (file.device) return stored
-  const metadata = await finishWithMetadata(file.fd, target.metadata, target.log)
-  return metadata.size === 0 ? stored : { ...stored, metadata: Object.fromEntries(metadata) }
+  await fill(file, source, { ...target, expected })
+  if (file.device) return { metadata: new Map() }
+  if (chmod !== undefined)
+    await setMode(file.fd, chmod, target).catch(async (error: unknown) => {
+      await closeWritten(file.fd).catch(() => {})
+      throw error
+    })
+  const kept = mode === 'append' && target.metadata.size === 0
+  return finishWithMetadata(file.fd, { metadata: kept ? undefined : target.metadata, log })
+}
+
+async function storeInOneStep(source: Readable, target: UploadTarget): Promise<Written> {
+  const { path } = target
+  try {
+    return await inParent(target, (at) => storeBeside(source, { ...target, path: at }))
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    if (error instanceof Error && 'syscall' in error && ['stat', 'open'].includes(String(error.syscall)))
+      throw openError(path, error)
+    throw writeError(error, target)
+  }
+}
+
+async function openTarget(target: UploadTarget): Promise<OpenedFile> {
+  const { path, owner, whole = false, mode, condition } = target
+  const append = mode === 'append'
+  const empty = whole && !append && condition === undefined
+  try {
+    return await inParent(target, (at) => openAnew(at, owner, empty, append))
+  } catch (error) {
+    throw openError(path, error)
+  }
 }
 
 /**
  * Makes parent directories where they are missing; a path that leads through what is not there is cleaned (contract
  * B41).
  */
-async function openTarget({ path, owner, whole = false }: UploadTarget): Promise<OpenedFile> {
+async function inParent<T>({ path, owner }: UploadTarget, write: (path: string) => Promise<T>): Promise<T> {
   if (path.endsWith('/')) throw isDirectory(path)
   const isMissing = (error: unknown) => fileErrno(error) === 'ENOENT' || fileErrno(error) === 'ENOTDIR'
   const clean = cleanPath(path)
   try {
-    return await openAnew(path, owner, whole)
+    return await write(path)
   } catch (error) {
-    if (!isMissing(error)) throw openError(path, error)
+    if (!isMissing(error)) throw error
   }
   await ensureParent(clean, owner)
   try {
-    return await openAnew(path, owner, whole)
+    return await write(path)
   } catch (error) {
-    if (path === clean || !isMissing(error)) throw openError(path, error)
+    if (path === clean || !isMissing(error)) throw error
   }
-  return openAnew(clean, owner, whole).catch((error: unknown) => {
-    throw openError(path, error)
-  })
+  return write(clean)
 }
 
 async function ensureParent(path: string, owner: FileUser): Promise<void> {
@@ -103,39 +169,54 @@ function openError(path: string, error: unknown): AppError {
 }
 
 /** Closes the file after a failure, and only then. */
-async function fill(file: OpenedFile, source: Readable, target: UploadTarget): Promise<void> {
-  const { hold } = target
-  const { fd, size, device } = file
-  const replacement =
-    size > 0 && !device ? createReplacement({ fd, hold, expected: target.announcedBytes ?? 0 }) : undefined
-  const sink: FileSink = replacement ?? createFileSink(fd, hold)
+async function fill(file: OpenedFile, source: Readable, target: Filling): Promise<void> {
+  const sink = createSink(file, target)
   try {
     await pump(source, sink, { signal: target.signal, idleMs: target.idleMs })
   } catch (error) {
     await sink.settled()
     // A full disk is reported, and what did fit stays (contract B42).
-    if (!isOutOfSpace(error)) await discard(file, replacement, target)
-    await closeWritten(fd).catch(() => {})
+    if (!isOutOfSpace(error)) await discard(file, sink, target)
+    await closeWritten(file.fd).catch(() => {})
     throw writeError(error, target)
   } finally {
-    await replacement?.release().catch(() => {})
+    await sink.release?.().catch(() => {})
   }
+}
+
+interface Filling extends UploadTarget {
+  /** The version that the condition was checked for. */
+  readonly expected?: Buffer | undefined
+}
+
+/** A sink that may leave the file as it was, unless it has begun. */
+interface UploadSink extends FileSink {
+  readonly begun?: boolean
+  release?(): Promise<void>
+}
+
+function createSink(file: OpenedFile, target: Filling): UploadSink {
+  const { fd, size, device } = file
+  const { condition, mode, expected, path, signal, hold, announcedBytes = 0 } = target
+  if (device) return createFileSink(fd, hold)
+  const guard = condition && guardWrite(file, { path, expected, signal })
+  if (mode === 'append') return createAppendSink(fd, { hold, guard })
+  return size > 0 || guard ? createReplacement({ fd, hold, expected: announcedBytes, guard }) : createFileSink(fd, hold)
 }
 
 /**
  * What has come of a file must not be taken for all of it: one that was made here goes, and one whose old content is
- * gone is left empty. Failures are ignored: the disk may be the reason why it was cut off.
+ * gone is left empty. What was appended stays. Failures are ignored: the disk may be the reason why it was cut off.
  */
-async function discard(
-  { fd, made, device }: OpenedFile,
-  replacement: Replacement | undefined,
-  { path, owner }: UploadTarget,
-): Promise<void> {
-  if (device || replacement?.begun === false) return
+async function discard({ fd, made, device }: OpenedFile, sink: UploadSink, target: UploadTarget): Promise<void> {
+  const { path, owner, mode } = target
+  if (device) return
   const remove = (name: string) => withWriteSlot(() => removeFile(Buffer.from(name), owner, fd))
-  if (!made) await withWriteSlot(() => emptyFile(fd, 0)).catch(() => {})
-  else await remove(path).catch(() => remove(cleanPath(path)).catch(() => {}))
+  if (made) return remove(path).then(ignore, () => remove(cleanPath(path)).then(ignore, ignore))
+  if (sink.begun !== false && mode !== 'append') await withWriteSlot(() => emptyFile(fd, 0)).catch(ignore)
 }
+
+function ignore(): void {}
 
 function writeError(error: unknown, { announcedBytes }: UploadTarget): AppError {
   if (error instanceof AppError) return error

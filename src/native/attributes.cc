@@ -2,7 +2,10 @@
 #include "attributes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +14,7 @@
 #include "job.h"
 #include "registration.h"
 #include "values.h"
+#include "version.h"
 
 namespace envd {
 
@@ -58,6 +62,10 @@ bool attribute_value(const Subject& subject, const std::string& name, std::strin
 
 struct FinishFile : Job {
   int descriptor = -1;
+  // Its attributes stay as they are.
+  bool keep_attributes = false;
+  // It is written to the disk, and stays open.
+  bool sync = false;
   std::string prefix;
   // Name and value in turn, names without the prefix.
   std::vector<std::string> pairs;
@@ -70,23 +78,46 @@ struct FinishFile : Job {
   }
 
   void run() override {
-    replace();
-    if (close(descriptor) < 0 && error == 0) fail("close", errno);
+    std::string attributes;
+    replace(attributes);
+    // Filesystems without attributes, kernel files and some network filesystems.
+    const bool unsupported = error == ENOTSUP || error == EPERM || error == EACCES || error == ENOSYS;
+    if (unsupported) {
+      error = 0;
+      attributes.assign(4, 0);
+    }
+    put_state(unsupported);
+    result += attributes;
+    if (sync && error == 0 && fsync(descriptor) < 0 && errno != EINVAL) fail("close", errno);
+    if (!sync && close(descriptor) < 0 && error == 0) fail("close", errno);
   }
 
-  void replace() {
+  // The kernel's clock for files ticks every 10 ms at worst. A time of modification from the finer one is the only one of its kind,
+  // so that what others write next leaves another one.
+  void put_state(bool unsupported) {
+    timespec now{};
+    struct stat status {};
+    clock_gettime(CLOCK_REALTIME, &now);
+    const timespec times[2] = {{0, UTIME_OMIT}, now};
+    futimens(descriptor, times);
+    if (fstat(descriptor, &status) < 0 && error == 0) fail("close", errno);
+    put_version(result, status);
+    put_integer(result, unsupported ? 1 : 0, 4);
+  }
+
+  void replace(std::string& attributes) {
     const Subject subject{descriptor, nullptr};
     std::vector<std::string> names;
     if (!attribute_names(subject, prefix, names)) return fail("flistxattr", errno);
     for (const std::string& name : names) {
-      if (!is_wanted(name) && fremovexattr(descriptor, name.c_str()) < 0 && errno != ENODATA) return fail("fremovexattr", errno);
+      if (!keep_attributes && !is_wanted(name) && fremovexattr(descriptor, name.c_str()) < 0 && errno != ENODATA) return fail("fremovexattr", errno);
     }
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
       const std::string name = prefix + pairs[i];
       const std::string& value = pairs[i + 1];
       if (fsetxattr(descriptor, name.c_str(), value.data(), value.size(), 0) < 0) return fail("fsetxattr", errno);
     }
-    put_attributes(result, subject, prefix);
+    put_attributes(attributes, subject, prefix);
   }
 };
 
@@ -117,7 +148,9 @@ napi_value finish_file(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<FinishFile>();
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->descriptor)) return nullptr;
   if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
-  if (!to_strings(env, arguments.at[2], "pairs", job->pairs)) return nullptr;
+  job->keep_attributes = is_undefined(env, arguments.at[2]);
+  if (!job->keep_attributes && !to_strings(env, arguments.at[2], "pairs", job->pairs)) return nullptr;
+  if (!is_undefined(env, arguments.at[3]) && !to_boolean(env, arguments.at[3], "sync", job->sync)) return nullptr;
   return start_job(env, std::move(job), "finishFile");
 }
 

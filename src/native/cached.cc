@@ -8,7 +8,6 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <time.h>
 
@@ -22,6 +21,7 @@
 #include "job.h"
 #include "registration.h"
 #include "values.h"
+#include "version.h"
 
 #ifndef RESOLVE_CACHED
 #define RESOLVE_CACHED 0x20
@@ -76,8 +76,6 @@ bool is_local(const struct statfs& status) {
       return false;
   }
 }
-
-uint64_t device_of(const struct statx& status) { return makedev(status.stx_dev_major, status.stx_dev_minor); }
 
 bool is_known_device(uint64_t device) {
   const std::lock_guard lock(mutex);
@@ -149,16 +147,6 @@ napi_value read_cached_entry(napi_env env, napi_callback_info info) {
   return buffer_of(env, packed);
 }
 
-void put_version(std::string& out, const struct statx& status) {
-  put_integer(out, device_of(status), 8);
-  put_integer(out, status.stx_ino, 8);
-  put_integer(out, status.stx_size, 8);
-  for (const auto& time : {status.stx_mtime, status.stx_ctime}) {
-    put_integer(out, static_cast<uint64_t>(time.tv_sec), 8);
-    put_integer(out, time.tv_nsec, 4);
-  }
-}
-
 napi_value has_version(napi_env env, napi_callback_info info) {
   Arguments arguments;
   std::string path;
@@ -172,18 +160,6 @@ napi_value has_version(napi_env env, napi_callback_info info) {
   return from_boolean(env, version == packed);
 }
 
-// What `look` finds, by a call that no filter of system calls refuses, and that needs no descriptor.
-struct statx facts_of(const struct stat& status) {
-  struct statx facts {};
-  facts.stx_dev_major = major(status.st_dev);
-  facts.stx_dev_minor = minor(status.st_dev);
-  facts.stx_ino = status.st_ino;
-  facts.stx_size = static_cast<uint64_t>(status.st_size);
-  facts.stx_mtime = {status.st_mtim.tv_sec, static_cast<uint32_t>(status.st_mtim.tv_nsec), 0};
-  facts.stx_ctime = {status.st_ctim.tv_sec, static_cast<uint32_t>(status.st_ctim.tv_nsec), 0};
-  return facts;
-}
-
 struct ReadVersion : Job {
   std::string path;
 
@@ -192,7 +168,7 @@ struct ReadVersion : Job {
     struct statfs filesystem {};
     if (stat(path.c_str(), &status) < 0) return fail("stat", errno);
     if (statfs(path.c_str(), &filesystem) == 0 && is_local(filesystem)) remember_device(status.st_dev);
-    put_version(result, facts_of(status));
+    put_version(result, status);
   }
 };
 

@@ -76,6 +76,8 @@ export interface Status {
   readonly rdev: bigint
   /** f_type of statfs(2). */
   readonly filesystem: bigint
+  /** For `unpackVersion`. */
+  readonly version: Buffer
   /** The path without links, as bytes. */
   readonly real: Buffer
 }
@@ -88,7 +90,8 @@ export function unpackStatus(packed: Buffer): Status {
     device: packed.readBigUInt64LE(12),
     inode: packed.readBigUInt64LE(20),
     filesystem: packed.readBigUInt64LE(28),
-    real: takeText({ packed, at: 36 }),
+    version: packed.subarray(36, 36 + VERSION_BYTES),
+    real: takeText({ packed, at: 36 + VERSION_BYTES }),
   }
 }
 
@@ -106,9 +109,77 @@ export function unpackParent(packed: Buffer): { readonly fd: number; readonly na
   return { fd: packed.readInt32LE(0), name: packed.subarray(4) }
 }
 
+/** Bytes of a version. */
+const VERSION_BYTES = 48
+const NS = 1_000_000_000n
+
+/** What distinguishes one state of a file from every other one, by the names of `BigIntStats`. */
+export interface FileVersion {
+  readonly ino: bigint
+  /** Bytes. */
+  readonly size: bigint
+  readonly mtimeNs: bigint
+  readonly ctimeNs: bigint
+}
+
+/** Reads a version as the addon packs it, less its device. */
+export function unpackVersion(packed: Buffer): FileVersion {
+  const time = (at: number) => packed.readBigInt64LE(at) * NS + BigInt(packed.readUInt32LE(at + 8))
+  return { ino: packed.readBigUInt64LE(8), size: packed.readBigInt64LE(16), mtimeNs: time(24), ctimeNs: time(36) }
+}
+
+/** What `openBeside` has opened, and what was there. */
+export interface Beside {
+  /** Undefined: what is there already is no regular file, or must not be there. */
+  readonly fd: number | undefined
+  /** Its directory. */
+  readonly parent: number
+  /** What is to be replaced, for reading; undefined: there is nothing, or it could not be opened. */
+  readonly old: number | undefined
+  /** Of what is to be replaced; undefined: there is nothing. */
+  readonly existing:
+    | { readonly mode: number; readonly uid: number; readonly gid: number; readonly version: Buffer }
+    | undefined
+  /** Identifies the place, whatever the path. */
+  readonly key: string
+  readonly name: Buffer
+  /** Its name until it is placed; empty: none. */
+  readonly temporary: Buffer
+}
+
+/** Reads what `openBeside` has packed. */
+export function unpackBeside(packed: Buffer): Beside {
+  const integer = (at: number) => packed.readUInt32LE(at)
+  const descriptor = (at: number) => (packed.readInt32LE(at) < 0 ? undefined : packed.readInt32LE(at))
+  const cursor = { packed, at: 88 }
+  const name = takeText(cursor)
+  const existing = { mode: integer(12), uid: integer(16), gid: integer(20), version: packed.subarray(24, 72) }
+  return {
+    fd: descriptor(0),
+    parent: packed.readInt32LE(4),
+    old: descriptor(8),
+    existing: existing.mode === 0 ? undefined : existing,
+    key: `${packed.readBigUInt64LE(72)}:${packed.readBigUInt64LE(80)}:${name.toString('latin1')}`,
+    name,
+    temporary: takeText(cursor),
+  }
+}
+
+/** What `finishFile` has left. */
+interface Finished {
+  readonly version: FileVersion
+  /** The filesystem takes no attributes. */
+  readonly unsupported: boolean
+  readonly attributes: readonly (readonly [Buffer, Buffer])[]
+}
+
 /** Reads what `finishFile` has packed. */
-export function unpackAttributes(packed: Buffer): readonly (readonly [Buffer, Buffer])[] {
-  return takeAttributes({ packed, at: 0 })
+export function unpackFinished(packed: Buffer): Finished {
+  return {
+    version: unpackVersion(packed),
+    unsupported: packed.readUInt32LE(VERSION_BYTES) === 1,
+    attributes: takeAttributes({ packed, at: VERSION_BYTES + 4 }),
+  }
 }
 
 interface Cursor {

@@ -23,6 +23,7 @@
 #include "job.h"
 #include "registration.h"
 #include "values.h"
+#include "version.h"
 #include "walk.h"
 
 namespace envd {
@@ -108,6 +109,7 @@ struct ReadStatus : ActorJob {
     put_integer(result, place.status.st_dev, 8);
     put_integer(result, place.status.st_ino, 8);
     put_integer(result, static_cast<uint64_t>(filesystem.f_type), 8);
+    put_version(result, place.status);
     put_text(result, std::string_view(real, static_cast<size_t>(length)));
   }
 };

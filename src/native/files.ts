@@ -31,15 +31,29 @@ interface FilesAddon {
   readEntries(path: Uint8Array, prefix: string, names: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
   readStatus(path: Uint8Array, actor: Actor): Promise<Buffer>
   openToRead(path: Uint8Array, actor: Actor): Promise<Buffer>
-  openToWrite(path: Uint8Array, actor: Actor, empty: boolean): Promise<Buffer>
+  openToWrite(path: Uint8Array, actor: Actor, empty: boolean, append?: boolean): Promise<Buffer>
+  openBeside(path: Uint8Array, actor: Actor, absent: boolean): Promise<Buffer>
+  placeFile(
+    file: number,
+    parent: number,
+    name: Uint8Array,
+    temporary: Uint8Array,
+    actor: Actor,
+    expected: Uint8Array | undefined,
+  ): Promise<Buffer>
   openStage(target: number, bytes: number): Promise<Buffer>
   moveContent(from: number, to: number, offset: number, length: number): Promise<Buffer>
   makeDirectories(path: Uint8Array, actor: Actor): Promise<Buffer>
-  finishFile(fd: number, prefix: string, pairs: readonly string[]): Promise<Buffer>
+  finishFile(fd: number, prefix: string, pairs: readonly string[] | undefined, sync?: boolean): Promise<Buffer>
   copyAttributes(from: number, to: number): Promise<Buffer>
   removeTree(path: Uint8Array, actor?: Actor): Promise<Buffer>
   removeFile(path: Uint8Array, actor: Actor, fd?: number): Promise<Buffer>
-  renameEntry(source: Uint8Array, destination: Uint8Array, actor: Actor): Promise<Buffer>
+  renameEntry(
+    source: Uint8Array,
+    destination: Uint8Array,
+    actor: Actor,
+    expected?: Uint8Array | undefined,
+  ): Promise<Buffer>
   openParent(path: Uint8Array, actor: Actor): Promise<Buffer>
 }
 
@@ -95,10 +109,24 @@ export const openToRead = addon.openToRead
  * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, makes the
  * actor its owner unless it was somebody else's before, and then, if `empty` says so, empties it. Somebody else's file
  * loses the bits that let it run as its owner. The devices null, zero and full are opened, too; what is anything else
- * is not. The result is packed for `unpackOpened`: with an owner error the file is open, but not emptied. Rejects with
- * `code` and `syscall`. On the thread pool.
+ * is not. The result is packed for `unpackOpened`: with an owner error the file is open, but not emptied. With
+ * `append` every write goes to its end. Rejects with `code` and `syscall`. On the thread pool.
  */
 export const openToWrite = addon.openToWrite
+/**
+ * Opens a new file in the directory of a path, for the daemon, to be put in the path's place by `placeFile`; packed
+ * for `unpackBeside`. It has no name until then, or a temporary one where the filesystem cannot do that. With `absent`
+ * nothing may be there, also no link. The caller closes its descriptors, and removes the temporary name if the file is
+ * not placed. Rejects with `code` and `syscall`. On the thread pool.
+ */
+export const openBeside = addon.openBeside
+/**
+ * Puts the file of `openBeside` in its place in one step, whatever stands there or, if `expected` says so, only in the
+ * place of nothing (no bytes) or of that version. A temporary name is gone in any case. Resolves with its version, for
+ * `unpackVersion`. Rejects with `code` and `syscall`: EEXIST and ESTALE for what was not expected. Between the look at
+ * what stands there and the renaming are some microseconds. On the thread pool.
+ */
+export const placeFile = addon.placeFile
 /**
  * Opens a file without a name, for the daemon alone, in the directory of an open file, to hold so many bytes and then
  * be the source of `moveContent`; packed as 4 bytes, the caller closes it. -1: its filesystem has none such
@@ -118,9 +146,11 @@ export const moveContent = addon.moveContent
  */
 export const makeDirectories = addon.makeDirectories
 /**
- * Makes `pairs` (name without prefix and value in turn) the only extended attributes of an open file whose names begin
- * with `prefix`, and returns those that are there then, packed for `unpackAttributes`. Closes the descriptor in any
- * case. On the thread pool. Rejects with `code` and `syscall` (EOPNOTSUPP, ENOSPC, EDQUOT).
+ * Makes `pairs` (name without prefix and value in turn; undefined: whatever is there) the only extended attributes of
+ * an open file whose names begin with `prefix`, sets its time of modification to now, by a clock that no two writes
+ * read alike, and returns version and attributes as they are then, packed for `unpackFinished`. Closes the descriptor
+ * in any case; with `sync` it writes the file to the disk instead. On the thread pool. Rejects with `code` and
+ * `syscall` (ENOSPC, EDQUOT).
  */
 export const finishFile = addon.finishFile
 /**
@@ -141,7 +171,8 @@ export const removeTree = addon.removeTree
 export const removeFile = addon.removeFile
 /**
  * rename(2), never onto a directory (EEXIST) unless it is the same one by another path. Resolves with nothing. On the
- * thread pool. Rejects with `code`: EXDEV for another filesystem, ENOTDIR for a directory onto a file.
+ * thread pool. Rejects with `code`: EXDEV for another filesystem, ENOTDIR for a directory onto a file, ESTALE if
+ * `expected` says that nothing (no bytes) or another version should be there.
  */
 export const renameEntry = addon.renameEntry
 /**

@@ -35,6 +35,7 @@ napi_value start_at_path(napi_env env, napi_callback_info info, const char* name
 struct OpenToWrite : ActorJob {
   std::string path;
   bool empty = false;
+  bool append = false;
 
   void act() override {
     // Others may make and remove the file meanwhile.
@@ -46,7 +47,7 @@ struct OpenToWrite : ActorJob {
       }
       // Looked at before it is opened: opening a device may have effects of its own.
       if (place.exists() && !S_ISREG(place.status.st_mode) && !is_sink(place.status)) return report(Descriptor(), place.status, false, 0);
-      const int flags = place.exists() ? write_flags : write_flags | O_CREAT | O_EXCL;
+      const int flags = (place.exists() ? write_flags : write_flags | O_CREAT | O_EXCL) | (append ? O_APPEND : 0);
       Descriptor file(openat(place.parent.get(), place.name.c_str(), flags, new_file_mode));
       if (file.valid()) return open_file(std::move(file), !place.exists());
       if (errno != (place.exists() ? ENOENT : EEXIST) && errno != ELOOP) return fail("open", errno);
@@ -171,6 +172,7 @@ napi_value open_to_write(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<OpenToWrite>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_actor(env, arguments.at[1], job->actor) || !to_boolean(env, arguments.at[2], "empty", job->empty)) return nullptr;
+  if (!is_undefined(env, arguments.at[3]) && !to_boolean(env, arguments.at[3], "append", job->append)) return nullptr;
   return start_job(env, std::move(job), "openToWrite");
 }
 

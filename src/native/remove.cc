@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "job.h"
 #include "registration.h"
 #include "values.h"
+#include "version.h"
 #include "walk.h"
 
 namespace envd {
@@ -90,6 +92,15 @@ struct RemoveFile : ActorJob {
 struct RenameEntry : ActorJob {
   std::string source;
   std::string destination;
+  // What must be at the destination: anything, nothing, or this version.
+  bool any = true;
+  std::string expected;
+
+  bool is_expected(const Place& to) const {
+    std::string version;
+    if (to.exists()) put_version(version, to.status);
+    return any || version == expected;
+  }
 
   void act() override {
     Place from;
@@ -100,6 +111,11 @@ struct RenameEntry : ActorJob {
     const bool same = to.exists() && from.status.st_dev == to.status.st_dev && from.status.st_ino == to.status.st_ino;
     if (to.exists() && S_ISDIR(to.status.st_mode) && (!same || source == destination)) return fail("rename", EEXIST);
     if (ends_in_dots(from.name) || ends_in_dots(to.name)) return fail("rename", EINVAL);
+    if (!is_expected(to)) return fail("rename", ESTALE);
+    const unsigned flags = !any && expected.empty() ? RENAME_NOREPLACE : 0;
+    if (flags != 0 && renameat2(from.parent.get(), from.name.c_str(), to.parent.get(), to.name.c_str(), flags) == 0) return;
+    if (flags != 0 && errno == EEXIST) return fail("rename", ESTALE);
+    if (flags != 0 && errno != EINVAL) return fail("rename", errno);
     if (renameat(from.parent.get(), from.name.c_str(), to.parent.get(), to.name.c_str()) == 0) return;
     const bool onto_file = errno == EXDEV && S_ISDIR(from.status.st_mode) && to.exists();
     fail("rename", onto_file ? ENOTDIR : errno);
@@ -140,6 +156,10 @@ napi_value rename_entry(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<RenameEntry>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->source)) return nullptr;
   if (!to_path(env, arguments.at[1], job->destination) || !to_actor(env, arguments.at[2], job->actor)) return nullptr;
+  job->any = is_undefined(env, arguments.at[3]);
+  std::string_view expected;
+  if (!job->any && !to_view(env, arguments.at[3], "expected", expected)) return nullptr;
+  job->expected = expected;
   return start_job(env, std::move(job), "renameEntry");
 }
 

@@ -4,7 +4,10 @@ import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 
 /** The codes of Connect: a new kind of error that is none does not compile until `codeOf` maps it. */
-export type ConnectCode = Exclude<ErrorKind, 'no_space' | 'not_acceptable' | 'budget_spent' | 'too_large' | 'stalled'>
+export type ConnectCode = Exclude<
+  ErrorKind,
+  'no_space' | 'not_acceptable' | 'budget_spent' | 'too_large' | 'stalled' | 'condition_failed'
+>
 
 /** An error in the words of Connect, as a unary body or the last frame of a stream has it. */
 interface WireError {
@@ -36,6 +39,7 @@ export function httpStatus({ kind }: AppError): number {
 
 function codeOf(kind: ErrorKind): ConnectCode {
   if (kind === 'no_space' || kind === 'budget_spent' || kind === 'too_large') return 'resource_exhausted'
+  if (kind === 'condition_failed') return 'failed_precondition'
   if (kind === 'stalled') return 'deadline_exceeded'
   return kind === 'not_acceptable' ? 'invalid_argument' : kind
 }

@@ -28,12 +28,13 @@ const STATUS: Record<ErrorKind, number> = {
   stalled: 408,
   no_space: 507,
   not_acceptable: 406,
+  condition_failed: 412,
 }
 
 /** Of an answer that the byte budget refused: what waits is as a rule gone by then. */
 export const RETRY_AFTER_SECONDS = 1
 
-/** The HTTP status of an error kind (contract A27; 507 and 406 for what Connect has no code for). */
+/** The HTTP status of an error kind (contract A27; 507, 412 and 406 for what Connect has no code for). */
 export function statusOf(kind: ErrorKind): number {
   return STATUS[kind]
 }

@@ -10,6 +10,7 @@ import type { Users } from '../../users/users.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { clientGone } from '../server/client-gone.ts'
 import { connectionOf } from '../server/connection.ts'
+import { preconditionOf } from '../transfer/conditions.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-user.ts'
 
 interface ComposeDeps {
@@ -50,11 +51,13 @@ export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void
         given,
         resolve: () => resolve(given, `error resolving source path ${JSON.stringify(given)}`),
       }))
+      const condition = preconditionOf(request.headers)
       const hold = deps.budget.hold('upload', { connection: connectionOf(request.raw), user: user.name })
       try {
         hold.grow(COPY_BYTES + sourcePaths.reduce((sum, { length }) => sum + length, 0))
-        const stored = await composeFiles({ sources, path, owner: user })
-        return reply.header('content-type', 'application/json').send(`${JSON.stringify(stored)}\n`)
+        const { file, tag } = await composeFiles({ sources, path, owner: user, condition })
+        if (tag !== undefined) reply.header('etag', tag)
+        return reply.header('content-type', 'application/json').send(`${JSON.stringify(file)}\n`)
       } finally {
         hold.release()
       }

@@ -3,7 +3,7 @@ import type { ByteBudget } from '../../budget/budget.ts'
 import { type ContentTypes, createContentTypes } from '../../filesystem/content-types.ts'
 import { createFileUsers, type FileUsers } from '../../filesystem/file-user.ts'
 import { checkMetadata } from '../../filesystem/metadata.ts'
-import type { StoredFile } from '../../filesystem/upload.ts'
+import type { Stored } from '../../filesystem/upload.ts'
 import { type AccessToken, shownToken } from '../../init/access-token.ts'
 import type { Log } from '../../log.ts'
 import type { Defaults } from '../../users/defaults.ts'
@@ -19,6 +19,7 @@ import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-us
 import { metadataOf } from '../transfer/metadata-headers.ts'
 import { receiveUpload, type Upload, unsupportedType } from '../transfer/receive-upload.ts'
 import { sendFile } from '../transfer/send-file.ts'
+import { writeOptionsOf } from '../transfer/write-options.ts'
 
 /** What the file routes need. */
 interface FilesDeps {
@@ -106,6 +107,7 @@ async function upload(
   const user = await fileUser(await findFileUser(deps.users, userName))
   const metadata = metadataOf(request.raw.rawHeaders)
   checkMetadata(metadata)
+  const options = writeOptionsOf(query, { headers: request.headers, signed, isRoot: user.uid === 0 })
   const hold = deps.budget.hold('upload', { connection: connectionOf(request.raw), user: user.name })
   try {
     hold.grow(UPLOAD_BYTES + (encoding === 'gzip' ? GUNZIP_BYTES : 0))
@@ -113,17 +115,19 @@ async function upload(
       resolveFilePath(path, { user, workdir: deps.defaults.workdir, what: 'error resolving path' })
     const stored = await store(request, {
       ...{ encoding, path: query.path, signed, resolve, idleMs: deps.bodies.stallMs },
-      target: { owner: user, metadata, announcedBytes: announcedBytes(request), log: deps.log, hold },
+      target: { ...options, owner: user, metadata, announcedBytes: announcedBytes(request), log: deps.log, hold },
     })
-    return reply.header('content-type', 'application/json').send(JSON.stringify(stored))
+    const [only, ...others] = stored
+    if (only?.tag !== undefined && others.length === 0) reply.header('etag', only.tag)
+    return reply.header('content-type', 'application/json').send(JSON.stringify(stored.map(({ file }) => file)))
   } finally {
     hold.release()
   }
 }
 
-type Stored = Pick<Upload, 'path' | 'signed' | 'resolve' | 'target' | 'idleMs'> & { readonly encoding: BodyEncoding }
+type Storing = Pick<Upload, 'path' | 'signed' | 'resolve' | 'target' | 'idleMs'> & { readonly encoding: BodyEncoding }
 
-function store({ headers, raw }: FastifyRequest, { encoding, ...how }: Stored): Promise<StoredFile[]> {
+function store({ headers, raw }: FastifyRequest, { encoding, ...how }: Storing): Promise<Stored[]> {
   return withDecodedBody(raw, { encoding, idleMs: how.idleMs }, ({ stream, signal }) =>
     receiveUpload(stream, {
       ...how,

@@ -1,3 +1,6 @@
+import { AppError } from '../../errors.ts'
+import type { WriteCondition } from '../../filesystem/write-condition.ts'
+
 /** The condition headers of a request, as Node presents them. */
 type ConditionHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -22,6 +25,23 @@ export function judgeConditions(headers: ConditionHeaders, current: Validators):
 }
 
 /**
+ * The conditions of an upload (RFC 9110 13.2.2); undefined: there are none. Throws AppError invalid_argument for an If-Match or If-None-Match that is
+ * neither `*` nor a list of entity tags, as a write without its condition is what the client does not want.
+ */
+export function preconditionOf(headers: ConditionHeaders): WriteCondition | undefined {
+  for (const name of ['if-match', 'if-none-match']) {
+    const value = text(headers[name])
+    if (value !== '' && value !== '*' && !LIST.test(value))
+      throw new AppError('invalid_argument', `${name} must be '*' or a list of entity tags in double quotes`)
+  }
+  if (['if-match', 'if-none-match', 'if-unmodified-since'].every((name) => text(headers[name]) === '')) return undefined
+  return (current) => {
+    const noneMatch = text(headers['if-none-match'])
+    return matches(headers, current) && (noneMatch === '' || isNoneOf(noneMatch, current))
+  }
+}
+
+/**
  * Whether the Range header counts: there is no If-Range, or it names exactly the entity or the time of the last change.
  */
 export function rangeHolds(headers: ConditionHeaders, { modified, tag }: Validators): boolean {
@@ -31,6 +51,7 @@ export function rangeHolds(headers: ConditionHeaders, { modified, tag }: Validat
 }
 
 const TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
+const LIST = new RegExp(`^(?:${TAG.source})(?:\\s*,\\s*(?:${TAG.source}))*$`)
 
 /** If-Match, else If-Unmodified-Since. */
 function matches(headers: ConditionHeaders, current: Validators | undefined): boolean {

@@ -7,6 +7,10 @@ export interface FileQuery {
   readonly signature: string | undefined
   /** Unix seconds. */
   readonly signatureExpiration: bigint | undefined
+  /** How an upload is written. */
+  readonly mode: string | undefined
+  /** Permissions of an uploaded file, octal. */
+  readonly chmod: string | undefined
 }
 
 /**
@@ -20,7 +24,9 @@ export function readFileQuery(url: string): FileQuery {
     username: values.get('username'),
     signature: values.get('signature'),
     signatureExpiration: integerOf('signature_expiration', values),
+    mode: values.get('mode'),
+    chmod: values.get('chmod'),
   }
 }
 
-const NAMES = new Set(['path', 'username', 'signature', 'signature_expiration'])
+const NAMES = new Set(['path', 'username', 'signature', 'signature_expiration', 'mode', 'chmod'])

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { AppError } from '../../errors.ts'
 import type { FileUser } from '../../filesystem/file-user.ts'
 import { MalformedForm, type Part, receiveMultipart } from '../../filesystem/multipart.ts'
-import { type StoredFile, storeFile, type UploadTarget } from '../../filesystem/upload.ts'
+import { type Stored, storeFile, type UploadTarget } from '../../filesystem/upload.ts'
 import { cleanPath } from '../../lib/clean-path.ts'
 import { CutShort, Stalled } from '../../lib/pump.ts'
 import { type MediaType, parseMediaType } from '../body/media-type.ts'
@@ -33,7 +33,7 @@ const FORM_TYPES = new Set(['multipart/form-data', 'multipart/mixed'])
  * Stores what an upload request carries (contract B31 to B36): one raw body, or the `file` parts of a form, in order.
  * Files stored before a failure stay. Rejects with AppError.
  */
-export async function receiveUpload(body: Readable, upload: Upload): Promise<StoredFile[]> {
+export async function receiveUpload(body: Readable, upload: Upload): Promise<Stored[]> {
   const mediaType = parseMediaType(upload.contentType ?? '')
   if (mediaType?.type === 'application/octet-stream') return [await receiveRaw(body, upload)]
   if (mediaType?.type.startsWith('multipart/')) return receiveForm(body, mediaType, upload)
@@ -48,7 +48,7 @@ export function unsupportedType(contentType = ''): AppError {
   )
 }
 
-function receiveRaw(body: Readable, upload: Upload): Promise<StoredFile> {
+function receiveRaw(body: Readable, upload: Upload): Promise<Stored> {
   if (upload.path === undefined) {
     throw new AppError('invalid_argument', 'path query parameter is required for raw body upload')
   }
@@ -57,9 +57,9 @@ function receiveRaw(body: Readable, upload: Upload): Promise<StoredFile> {
   return storeFile(body, { ...target, path: upload.resolve(upload.path), whole, signal, idleMs })
 }
 
-async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload): Promise<StoredFile[]> {
+async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload): Promise<Stored[]> {
   // By clean path, in order.
-  const stored = new Map<string, StoredFile>()
+  const stored = new Map<string, Stored>()
   const onPart = async (part: Part, signal: AbortSignal) => {
     const { name, filename } = parsePartDisposition(part.disposition)
     if (name !== 'file') return void part.body.resume()
@@ -115,8 +115,8 @@ function confined(user: FileUser): FileUser {
   return { ...user, beneath: Buffer.from(user.home) }
 }
 
-function secondFile(path: string, clean: string, stored: ReadonlyMap<string, StoredFile>): AppError {
-  const others = [...stored].filter(([key]) => key !== clean).map(([, file]) => file.path)
+function secondFile(path: string, clean: string, stored: ReadonlyMap<string, Stored>): AppError {
+  const others = [...stored].filter(([key]) => key !== clean).map(([, { file }]) => file.path)
   const also = others.length === 0 ? '' : `, also the following files were uploaded: ${others.join(', ')}`
   return new AppError(
     'invalid_argument',

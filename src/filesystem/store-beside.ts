@@ -1,0 +1,150 @@
+import { close, constants, fchmod, fchown, unlink } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import { AppError } from '../errors.ts'
+import { pump } from '../lib/pump.ts'
+import { type Beside, type FileVersion, unpackBeside, unpackVersion } from '../native/entries.ts'
+import { copyAttributes, openBeside, placeFile } from '../native/files.ts'
+import { isKind } from './entry.ts'
+import { fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
+import { createFileSink } from './file-sink.ts'
+import { type FileUser, permitted } from './file-user.ts'
+import { finishWithMetadata, type Metadata } from './metadata.ts'
+import { isDirectory } from './open-anew.ts'
+import { ownerRefusal } from './ownership.ts'
+import type { UploadTarget } from './upload.ts'
+import { checkCondition, conditionFailed, PERMISSIONS, type WriteCondition } from './write-condition.ts'
+import { oneWriter } from './write-guard.ts'
+import { withWriteSlot } from './write-semaphore.ts'
+
+/** A file that was opened to be put in its place later. */
+interface OpenBeside extends Beside {
+  readonly fd: number
+}
+
+interface StoredBeside {
+  readonly metadata: Metadata
+  readonly version: FileVersion
+}
+
+const closeFile = promisify(close)
+const changeMode = promisify(fchmod)
+const changeOwner = promisify(fchown)
+const unlinkFile = promisify(unlink)
+
+/**
+ * Writes a stream into a file beside the target, and puts it in the target's place in one step when it is whole and on the disk: an existing file keeps
+ * owner, permissions and attributes, and other names of it keep the old content. Whatever fails before leaves everything as it was. The
+ * parent must be there. Rejects with AppError or the system error: already_exists and condition_failed for what is not as expected, aborted where a
+ * file cannot be replaced so.
+ */
+export async function storeBeside(source: Readable, target: UploadTarget): Promise<StoredBeside> {
+  const { path, owner, mode, condition, signal, idleMs } = target
+  const file = await openPlace(path, owner, mode === 'create')
+  const state = { placed: false }
+  try {
+    if (condition !== undefined) checkCondition(condition, path, file.existing && unpackVersion(file.existing.version))
+    const sink = createFileSink(file.fd, target.hold)
+    await pump(source, sink, { signal, idleMs }).catch(async (error: unknown) => {
+      await sink.settled()
+      throw error
+    })
+    await takeOver(file, target)
+    const { metadata } = await finishWithMetadata(file.fd, { metadata: target.metadata, sync: true, log: target.log })
+    const expected = expectedOf(file, mode, condition)
+    const version = await oneWriter(file.key, signal, () => place(file, { path, owner, expected }))
+    state.placed = true
+    return { metadata, version }
+  } catch (error) {
+    throw placeError(error, target)
+  } finally {
+    await release(file, state.placed)
+  }
+}
+
+async function openPlace(path: string, owner: FileUser, absent: boolean): Promise<OpenBeside> {
+  const packed = await permitted(path, () => withWriteSlot(() => openBeside(Buffer.from(path), owner, absent))).catch(
+    (error: unknown) => Promise.reject(isCreation(error) ? notInOneStep(path, error) : error),
+  )
+  const file = unpackBeside(packed)
+  const { fd, existing } = file
+  if (fd !== undefined) return { ...file, fd }
+  if (absent) throw exists(path)
+  if (existing !== undefined && isKind(existing.mode, constants.S_IFDIR)) throw isDirectory(path)
+  throw new AppError('invalid_argument', `path is not a regular file: ${path}`)
+}
+
+/** Attributes first: changing the owner takes away capabilities, and then bits of the mode. */
+async function takeOver({ fd, old, existing }: OpenBeside, { owner, chmod, path }: UploadTarget): Promise<void> {
+  const own = owner.uid === 0 || existing === undefined || existing.uid === owner.uid
+  if (chmod !== undefined && !own)
+    throw new AppError('permission_denied', `the mode of '${path}' can be set by its owner only`)
+  const { uid, gid } = existing ?? owner
+  await withWriteSlot(async () => {
+    if (old !== undefined) await copyAttributes(old, fd)
+    await changeOwner(fd, uid, gid).catch((error: unknown) => {
+      if (uid !== process.geteuid?.() || gid !== process.getegid?.()) throw ownerRefusal(owner, error) ?? error
+    })
+    const bits = chmod ?? (existing && existing.mode & PERMISSIONS)
+    if (bits !== undefined) await changeMode(fd, bits)
+  })
+}
+
+/** No bytes: nothing must be there. */
+function expectedOf(
+  { existing }: OpenBeside,
+  mode: string | undefined,
+  condition?: WriteCondition,
+): Buffer | undefined {
+  if (mode === 'create') return Buffer.alloc(0)
+  return condition && (existing?.version ?? Buffer.alloc(0))
+}
+
+interface Placing {
+  readonly path: string
+  readonly owner: FileUser
+  readonly expected: Buffer | undefined
+}
+
+async function place(file: OpenBeside, { path, owner, expected }: Placing): Promise<FileVersion> {
+  const { fd, parent, name, temporary } = file
+  const call = () => withWriteSlot(() => placeFile(fd, parent, name, temporary, owner, expected))
+  return unpackVersion(await permitted(path, call))
+}
+
+function placeError(error: unknown, { path, mode }: UploadTarget): unknown {
+  if (!(error instanceof Error && 'syscall' in error && error.syscall === 'place')) return error
+  switch (fileErrno(error)) {
+    case 'EEXIST':
+      return mode === 'create' ? exists(path) : conditionFailed(path)
+    case 'ESTALE':
+      return conditionFailed(path)
+    case 'EISDIR':
+      return isDirectory(path)
+    default:
+      return isOutOfSpace(error) ? error : notInOneStep(path, error)
+  }
+}
+
+function isCreation(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'create' && !isOutOfSpace(error)
+}
+
+function notInOneStep(path: string, cause: unknown): AppError {
+  const why = `it cannot be written in one step: ${reasonOf(cause)}`
+  return new AppError('aborted', `path '${path}': ${why}; mode=overwrite writes it in place`, { cause })
+}
+
+function exists(path: string): AppError {
+  return new AppError('already_exists', `path '${path}' exists already`)
+}
+
+/** A failure leaves no name behind: `placeFile` has removed it, or was not called. */
+async function release({ fd, old, parent, temporary }: OpenBeside, placed: boolean): Promise<void> {
+  if (!placed && temporary.length > 0) {
+    const name = Buffer.concat([Buffer.from(`/proc/self/fd/${parent}/`), temporary])
+    await withWriteSlot(() => unlinkFile(name)).catch(() => {})
+  }
+  for (const open of [fd, old, parent])
+    if (open !== undefined) await withWriteSlot(() => closeFile(open)).catch(() => {})
+}
