@@ -41,6 +41,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process', 'cgroups'],
   // Of cgroups a type: what a call of `/init` needs of a freeze.
+  // A client: it knows the daemon by its protocol only.
+  ctl: [],
   init: [...COMMON, 'cgroups', 'cpus', 'users', 'native'],
   http: [...COMMON, 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
   rpc: [...COMMON, 'calls', 'http'],

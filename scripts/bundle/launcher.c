@@ -88,7 +88,9 @@ int main(int argc, char **argv) {
   if (apply_settings() != 0) return failed("cannot set the environment for", directory);
 
   char *loader = joined(directory, "/lib/" LOADER), *libraries = joined(directory, "/lib");
-  char *node = joined(directory, "/bin/node"), *program = joined(directory, "/start.cjs");
+  // The client is a program of its own, without the keeper and the daemon's flags.
+  const int client = argc > 1 && strcmp(argv[1], "ctl") == 0;
+  char *node = joined(directory, "/bin/node"), *program = joined(directory, client ? "/ctl.cjs" : "/start.cjs");
   char *keeper = joined(directory, "/bin/envd-keeper");
   char **words = calloc((size_t)(loader_words + flag_words + argc + 1), sizeof *words);
   if (!loader || !libraries || !node || !program || !keeper || !words) return failed("cannot start from", directory);
@@ -97,9 +99,13 @@ int main(int argc, char **argv) {
   char *const start[] = {keeper, loader, "--inhibit-cache", "--library-path", libraries, "--argv0", "envd", node};
   size_t count = sizeof start / sizeof *start;
   memcpy(words, start, sizeof start);
-  for (size_t i = 0; i < flag_words; i++) words[count++] = (char *)flags[i];
+  for (size_t i = 0; !client && i < flag_words; i++) words[count++] = (char *)flags[i];
   words[count++] = program;
-  for (int i = 1; i < argc; i++) words[count++] = argv[i];
+  for (int i = client ? 2 : 1; i < argc; i++) words[count++] = argv[i];
+  if (client) {
+    execv(loader, words + 1);
+    return failed("cannot execute", loader);
+  }
   // The keeper starts the daemon again when that ends unexpectedly.
   execv(keeper, words);
   return failed("cannot execute", keeper);

@@ -1,0 +1,96 @@
+import * as http from 'node:http'
+import { enveloped, messagesOf } from './envelopes.ts'
+import { Failure } from './failure.ts'
+
+/** The daemon that is spoken to, over Connect with JSON: https://connectrpc.com/docs/protocol. */
+export interface Sandbox {
+  /** An unary call: the answer as JSON. Throws Failure. The caller names the type that the method answers with. */
+  call<T>(method: string, message: unknown): Promise<T>
+  /** A server stream: its messages as JSON. Throws Failure: `lost` also after half a minute without a sign. */
+  stream<T>(method: string, message: unknown, headers?: Headers): AsyncGenerator<T, void>
+}
+
+/** Headers of a request; undefined: none of that name. */
+export type Headers = Readonly<Record<string, string | undefined>>
+
+/** Where the daemon is, and as whom to call. */
+export interface Address {
+  readonly url: URL
+  readonly token: string | undefined
+  /** User that commands run as; undefined: the default one. */
+  readonly user: string | undefined
+}
+
+/** Seconds between signs of life of a stream, and how long none may come before it counts as lost. */
+const KEEPALIVE_S = 10
+const SILENCE_MS = 30_000
+
+/** Makes the client. Connections are made when they are needed and left open for the next call. */
+export function openSandbox({ url, token, user }: Address): Sandbox {
+  const agent = { keepAlive: true }
+  const common: Headers = {
+    'connect-protocol-version': '1',
+    'user-agent': 'envd-ctl',
+    'x-access-token': token,
+    authorization: user === undefined ? undefined : `Basic ${Buffer.from(`${user}:`).toString('base64')}`,
+  }
+  const modules = url.protocol === 'https:' ? import('node:https') : Promise.resolve(http)
+  const opened = modules.then(({ request, Agent }) => ({ request, agent: new Agent(agent) }))
+
+  const post = async (method: string, body: string | Buffer, headers: Headers): Promise<http.IncomingMessage> => {
+    const { request, agent: shared } = await opened
+    const given = Object.entries({ ...common, ...headers }).filter(([, value]) => value !== undefined)
+    const path = `${url.pathname.replace(/\/$/, '')}/${method}`
+    return new Promise((resolve, reject) => {
+      const options = { method: 'POST', agent: shared, headers: Object.fromEntries(given) as http.OutgoingHttpHeaders }
+      const sent = request(new URL(path, url), options, resolve)
+      sent.on('error', ({ message }) => reject(new Failure('lost', `${url.host} does not answer: ${message}`)))
+      sent.setTimeout(SILENCE_MS, () => sent.destroy(new Error('silence')))
+      sent.end(body)
+    })
+  }
+  return {
+    call: async <T>(method: string, message: unknown) => {
+      const response = await post(method, JSON.stringify(message), { 'content-type': 'application/json' })
+      const text = await textOf(response)
+      if (response.statusCode !== 200) throw refusal(response, text)
+      // The caller names the type.
+      return JSON.parse(text) as T
+    },
+    stream: async function* <T>(method: string, message: unknown, headers: Headers = {}) {
+      const type = { 'content-type': 'application/connect+json', 'keepalive-ping-interval': String(KEEPALIVE_S) }
+      const response = await post(method, enveloped(message), { ...type, ...headers })
+      if (response.statusCode !== 200) throw refusal(response, await textOf(response))
+      try {
+        yield* messagesOf<T>(broken(response))
+      } finally {
+        response.destroy()
+      }
+    },
+  }
+}
+
+/** The body; a failure of the connection is `lost`. */
+async function* broken(response: http.IncomingMessage): AsyncGenerator<Buffer, void> {
+  try {
+    for await (const chunk of response) yield chunk
+  } catch (error) {
+    throw new Failure('lost', `the connection broke: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+async function textOf(response: http.IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of broken(response)) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+/** The error of an answer that is none: Connect's, or whatever else is in the way. */
+function refusal({ statusCode = 0 }: http.IncomingMessage, text: string): Failure {
+  try {
+    // What every error of the daemon has; what is not of this form has neither.
+    const { code, message } = JSON.parse(text) as { code?: unknown; message?: unknown }
+    if (typeof message === 'string') return new Failure(typeof code === 'string' ? code : 'unknown', message)
+  } catch {}
+  return new Failure(statusCode === 502 || statusCode === 503 ? 'unavailable' : 'unknown', `HTTP ${statusCode}`)
+}

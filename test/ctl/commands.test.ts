@@ -1,0 +1,154 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { start } from '../_util/rpc.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+import { startedPid } from '../process/following.ts'
+import { sharedDaemon } from '../process/shared-daemon.ts'
+import { ctl } from './ctl.ts'
+
+const daemon = sharedDaemon()
+const run = (...args: string[]) => ctl(daemon.url, args)
+const lines = (bytes: Buffer) => bytes.toString().trimEnd().split('\n')
+const objects = (bytes: Buffer) => lines(bytes).map((line) => JSON.parse(line) as Record<string, unknown>)
+
+test('run passes output, streams and the exit code on', async () => {
+  const { code, stdout, stderr } = await run('run', 'sh', '-c', 'echo out; echo err >&2; exit 7')
+  expect({ code, stdout: stdout.toString(), stderr }).toEqual({ code: 7, stdout: 'out\n', stderr: 'err\n' })
+})
+
+test('run passes bytes on as they are, more than any buffer holds', async () => {
+  const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, index) => (index * 31) & 0xff))
+  const { code, stdout } = await ctl(daemon.url, ['run', '-i', 'cat'], { input: bytes })
+  expect(code).toBe(0)
+  expect(stdout.equals(bytes)).toBe(true)
+})
+
+test.each([
+  ['kill -9 $$', 137, 'killed'],
+  ['kill $$', 143, 'terminated'],
+  ['kill -2 $$', 130, 'interrupt'],
+])('a command that a signal ends is told as a shell does: %s', async (script, code, name) => {
+  expect(await run('run', 'sh', '-c', script)).toMatchObject({ code, stderr: `envd ctl: signal: ${name}\n` })
+})
+
+test('words of the command are no options of the client, with and without --', async () => {
+  expect((await run('run', '-w', '/', 'echo', '-w', '--json', '-e')).stdout.toString()).toBe('-w --json -e\n')
+  expect((await run('run', '--', 'echo', '--', '-x')).stdout.toString()).toBe('-- -x\n')
+})
+
+test('directory, variables, tag and limits are those of the start', async () => {
+  const script = 'pwd; echo "$A:$B"; seq 10000'
+  const args = ['-w', '/tmp', '-e', 'A=1', '--env', 'B=x=y', '--output-max', '1024', 'sh', '-c', script]
+  const [cwd, variables, ...rest] = lines((await run('run', ...args)).stdout)
+  expect([cwd, variables]).toEqual(['/tmp', '1:x=y'])
+  expect(rest.join()).toContain('bytes of output left out')
+})
+
+test('an interrupt asks the command to end, and its exit code comes', async () => {
+  const script = 'trap "exit 5" TERM; echo up; while :; do sleep 0.1; done'
+  const { code } = await ctl(daemon.url, ['run', 'sh', '-c', script], { until: (stdout) => stdout === 'up\n' })
+  expect(code).toBe(5)
+})
+
+test('the same key again attaches to the same command', async () => {
+  const twice = () => ctl(daemon.url, ['run', '--key', 'a-key', 'sh', '-c', 'echo $$; exit 3'])
+  const first = await twice()
+  expect(first.code).toBe(3)
+  expect(await twice()).toEqual(first)
+})
+
+test('JSON has the events, bytes in base64', async () => {
+  expect(objects((await run('run', '--json', 'sh', '-c', 'echo hi; exit 3')).stdout)).toEqual([
+    { start: { pid: expect.any(Number) } },
+    { data: { stdout: 'aGkK' } },
+    { end: { exitCode: 3, exited: true, status: 'exit status 3', error: 'exit status 3' } },
+  ])
+})
+
+test('a command that is detached is listed, logged, waited for and killed, by pid and by tag', async () => {
+  const { stdout } = await run('run', '-d', '--tag', 'job', 'sh', '-c', 'echo first; exec sleep 1000')
+  const pid = stdout.toString().trim()
+  expect(lines((await run('ps')).stdout)).toContainEqual(expect.stringMatching(new RegExp(`^${pid} +job +sh -c `)))
+  expect(lines((await run('ps', '-q')).stdout)).toContain(pid)
+  expect(objects((await run('ps', '--json')).stdout)).toContainEqual(
+    expect.objectContaining({ pid: Number(pid), tag: 'job' }),
+  )
+  await expect.poll(async () => (await run('logs', pid)).stdout.toString()).toBe('first\n')
+  const waiting = run('wait', 'job')
+  const following = run('logs', '-f', 'job')
+  expect(await run('kill', '--wait', '-s', 'kill', 'job')).toMatchObject({ code: 0, stderr: '' })
+  expect(await waiting).toMatchObject({ code: 137 })
+  const followed = await following
+  expect({ code: followed.code, stdout: followed.stdout.toString() }).toEqual({ code: 137, stdout: 'first\n' })
+  expect((await run('ps', '-q')).stdout.toString()).not.toContain(pid)
+})
+
+test('logs begin with the oldest output that is kept', async () => {
+  const pid = await startedPid(
+    await start(daemon.url, 'sh', { args: ['-c', 'seq 2000000; echo done; exec sleep 1000'] }),
+  )
+  await expect
+    .poll(async () => (await run('logs', String(pid))).stdout.toString().endsWith('\n2000000\ndone\n'))
+    .toBe(true)
+  await run('kill', '-s', 'KILL', String(pid))
+})
+
+test('ports, metrics and changes of files', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  expect((await run('ports')).stdout.toString()).toMatch(new RegExp(`^${port} +127\\.0\\.0\\.1 `, 'm'))
+  expect(objects((await run('ports', '--json')).stdout)).toContainEqual(expect.objectContaining({ port }))
+  server.close()
+  expect((await run('top', '-n', '1')).stdout.toString()).toMatch(/^cpu \d+\.\d % of [\s\S]*\nPID +TAG +COMMAND/)
+  expect(objects((await run('top', '-n', '1', '--json')).stdout)).toMatchObject([
+    { sample: {}, processes: expect.any(Array) },
+  ])
+  await using dir = await makeTmpDir()
+  mkdirSync(join(dir.path, 'sub'))
+  // It is not told when the watch is there.
+  const touch = setInterval(() => writeFileSync(join(dir.path, 'sub/file'), 'x'), 100)
+  try {
+    const until = (text: string) => text.endsWith('\n')
+    const { stdout } = await ctl(daemon.url, ['watch', '-r', dir.path, '--json'], { until })
+    expect(stdout.toString()).toContain('{"name":"sub/file","type":"EVENT_TYPE_')
+  } finally {
+    clearInterval(touch)
+  }
+})
+
+test.each([
+  [['nothing'], 2, 'no command nothing'],
+  [['ps', '--nothing'], 2, "Unknown option '--nothing'"],
+  [['run'], 2, 'usage: envd ctl run'],
+  [['wait', 'a', 'b'], 2, 'usage: envd ctl wait'],
+  [['run', '-e', 'novalue', 'true'], 2, 'no NAME=VALUE'],
+  [['ps', '--url', 'ftp://x'], 2, 'no URL of a sandbox'],
+  [['ps', '--token-file', '/no/such/file'], 2, 'the token cannot be read'],
+  [['kill', '-s', 'HUP', '1'], 2, 'a signal is one of TERM, KILL'],
+  [['top', '-n', '0'], 2, '--count must be a number from 1 on'],
+  [['wait', 'nobody'], 125, 'process with tag nobody not found'],
+  [['ps', '--url', '127.0.0.1:1'], 125, '127.0.0.1:1 does not answer'],
+])('%j ends with %i: %s', async (args, code, text) => {
+  const ran = await run(...args)
+  expect(ran.code).toBe(code)
+  expect(ran.stderr).toContain(text)
+  expect(ran.stdout.length).toBe(0)
+})
+
+test('every command has help', async () => {
+  const overview = (await run('--help')).stdout.toString()
+  const names = [...overview.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name)
+  expect(names).toEqual(
+    expect.arrayContaining(['run', 'ps', 'logs', 'wait', 'kill', 'attach', 'top', 'ports', 'watch']),
+  )
+  for (const name of names) {
+    const { code, stdout } = await run(name, '--help')
+    expect(code).toBe(0)
+    expect(stdout.toString().startsWith(`usage: envd ctl ${name} `)).toBe(true)
+    expect(stdout.toString()).toContain('--url URL')
+  }
+})
