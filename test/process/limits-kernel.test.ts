@@ -20,6 +20,8 @@ interface Report {
   readonly pids: Run
   readonly cpu: Run
   readonly again: string
+  readonly many: readonly string[]
+  readonly outside: boolean
   readonly shared: ProcessEnd
   readonly forged: ProcessEnd
 }
@@ -32,6 +34,11 @@ test('limits of commands hold in a cgroup of their own, which a freeze reaches a
   // What the program reports.
   const result = (await inOwnKernel(context, program)) as Report
   expect(result.before.output).toBe('/sys/fs/cgroup/user\n')
+  // Whatever starts at the same time is in one of its places.
+  const places = result.many.map((path) => path.slice('/sys/fs/cgroup/user'.length))
+  expect(places.filter((path) => path.startsWith('/command.'))).toHaveLength(10)
+  expect(places.filter((path) => path === '' || path === '/rest')).toHaveLength(50)
+  expect(result.outside).toBe(false)
   expect(result.all.output).toMatch(
     new RegExp(`^/sys/fs/cgroup/user/${GROUP}\\n52428800\\n0\\n1\\n10\\n50000 100000\\n$`),
   )
@@ -53,4 +60,4 @@ test('limits of commands hold in a cgroup of their own, which a freeze reaches a
   // Without one of their own the kernel's log says whom it has killed, and processes cannot write there what counts.
   expect(result.shared).toEqual(outOfMemory)
   expect(result.forged).toEqual({ exitCode: -1, status, error: status })
-}, 200_000)
+}, 440_000)
