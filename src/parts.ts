@@ -40,6 +40,7 @@ import { OutputWindow } from './process/output-window.ts'
 import type { Registry } from './process/registry.ts'
 import { SlabPool } from './process/slab-pool.ts'
 import { createServices, type Services, type ServicesDeps } from './supervisor/services.ts'
+import { Terminals } from './terminals/terminals.ts'
 import type { Defaults } from './users/defaults.ts'
 import type { Users } from './users/users.ts'
 import { Inotify } from './watch/inotify.ts'
@@ -189,6 +190,14 @@ function* clientCommands(registry: Registry) {
 export function buildPorts(config: Config, users: Users, log: Log): PortTable {
   const readSockets = socketReader({ diag: listeningSockets, procNet: '/proc/net' })
   return new PortTable({ readSockets, forwards: new Forwards(config.forward, log), users, log })
+}
+
+/** The screens of terminals; the emulator is loaded with the first. */
+export function buildTerminals(budget: ByteBudget): Terminals {
+  return new Terminals(budget, async () => {
+    const [screen, feed] = await Promise.all([import('./terminals/screen.ts'), import('./terminals/screen-feed.ts')])
+    return { ...screen, ...feed }
+  })
 }
 
 /** What keeps the start command and the other services running; not begun. */

@@ -16,6 +16,7 @@ import { HISTORY_SAMPLES } from './metrics/history.ts'
 import { metricsRpc } from './metrics/rpc.ts'
 import type { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
+import { buildTerminals } from './parts.ts'
 import { MAX_FORWARDS } from './ports/forwards.ts'
 import type { PortTable } from './ports/port-table.ts'
 import { portsRpc } from './ports/rpc.ts'
@@ -27,6 +28,9 @@ import type { ProcessService } from './process/service.ts'
 import { supervisorRpc } from './supervisor/rpc.ts'
 import { createSupervisorService } from './supervisor/service.ts'
 import type { Services } from './supervisor/services.ts'
+import { terminalsRpc } from './terminals/rpc.ts'
+import { createTerminalsService } from './terminals/service.ts'
+import { MAX_SCREENS } from './terminals/terminals.ts'
 import { COMMIT, VERSION } from './version.ts'
 import { MAX_BUFFERED_CHANGES } from './watch/change-buffer.ts'
 import { watchMethods } from './watch/rpc.ts'
@@ -60,6 +64,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
     supervisorRpc(createSupervisorService(services)),
     agentSandboxRpc(createAgentSandboxService({ processes: process, registry, budget: files.budget })),
     activityRpc(createActivityService(observer)),
+    terminalsRpc(createTerminalsService({ processes: process, registry, terminals: buildTerminals(files.budget) })),
     capabilitiesRpc(capabilities),
   ]
   return { tables, capabilities }
@@ -73,6 +78,7 @@ const LIMITS = {
   buffered_watch_changes: MAX_BUFFERED_CHANGES,
   metrics_samples: HISTORY_SAMPLES,
   forwarded_ports: MAX_FORWARDS,
+  terminal_screens: MAX_SCREENS,
 }
 
 function configuredLimits({ keepExits, outputWindow, bodyStall, readerStall }: Config) {

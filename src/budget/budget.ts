@@ -1,7 +1,18 @@
 import { AppError } from '../errors.ts'
 
 /** What bytes wait for: one label per place that holds them. */
-const BUDGET_KINDS = ['body', 'input', 'frame', 'download', 'upload', 'watch', 'listing', 'events', 'command'] as const
+const BUDGET_KINDS = [
+  'body',
+  'input',
+  'frame',
+  'download',
+  'upload',
+  'watch',
+  'listing',
+  'events',
+  'command',
+  'screen',
+] as const
 
 /** One of `BUDGET_KINDS`. */
 export type BudgetKind = (typeof BUDGET_KINDS)[number]

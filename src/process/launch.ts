@@ -207,7 +207,7 @@ function toLaunched({ request, stdio, output, outcome, group, deps }: Parts): La
   const { config, tag, replay, routine = false, limits } = request
   const common = {
     ...{ pid: outcome.pid, config, tag, replay, routine, output, group },
-    ...{ pool: deps.pool, outputMax: limits?.outputMax },
+    ...{ pool: deps.pool, outputMax: limits?.outputMax, size: request.terminal },
   }
   if ('status' in outcome) {
     const slab = deps.pool.withRoom(undefined)

@@ -2,7 +2,7 @@ import type { ExitStatus } from '../native/index.ts'
 import type { InputQueue } from './input-queue.ts'
 import type { OomInquiry } from './oom-witness.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
-import type { ProcessConfig } from './process.ts'
+import type { ProcessConfig, TerminalSize } from './process.ts'
 import type { SlabPool } from './slab-pool.ts'
 import type { OwnGroup } from './spawn-in-group.ts'
 
@@ -26,6 +26,8 @@ export interface Launched {
   readonly input: InputQueue | undefined
   /** Master of the terminal, for its size; it is one of the descriptors in `sources`. */
   readonly terminal: number | undefined
+  /** Of the terminal, as it was opened. */
+  readonly size?: TerminalSize | undefined
   /** See `Stdio.heldSlave`. */
   readonly heldSlave?: number | undefined
   /** Whom to ask whether it was killed for lack of memory. */

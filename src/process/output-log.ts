@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts'
+import { checkKept } from './check-kept.ts'
 import { compacted } from './compacted.ts'
 import { OutputReader } from './output-reader.ts'
 import type { WindowShare } from './output-window.ts'
@@ -49,6 +49,7 @@ export class OutputLog {
   readonly #readers = new Set<OutputReader>()
   /** The one that has taken most: it sets the pace. */
   #fastest: OutputReader | undefined
+  #required: OutputReader | undefined
   /** Bytes of each stream that were seen, and those of them that have left the window. */
   readonly #offsets: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
   readonly #dropped: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
@@ -85,8 +86,8 @@ export class OutputLog {
 
   /** Every reader is so far behind that reading more must wait. Never, without readers. */
   get full(): boolean {
-    if (this.#fastest === undefined) return false
-    return this.#bytes - this.#fastest.position >= Math.min(PAUSE_BYTES, this.#options.share.bytes)
+    const pace = this.#pace
+    return pace !== undefined && this.#bytes - pace.position >= Math.min(PAUSE_BYTES, this.#options.share.bytes)
   }
 
   /** No more output will come. */
@@ -187,15 +188,27 @@ export class OutputLog {
     return { seq, position, begins: from }
   }
 
+  /** Waits for this reader as well as for the fastest of the others, so that it misses nothing. One at a time. */
+  require(reader: OutputReader): void {
+    this.#required = reader
+    this.#fastest = this.#fastestLeft(Number.POSITIVE_INFINITY)
+  }
+
+  get #pace(): OutputReader | undefined {
+    const [fastest, required] = [this.#fastest, this.#required]
+    if (fastest === undefined || required === undefined) return fastest ?? required
+    return fastest.seq < required.seq ? fastest : required
+  }
+
   #follow(reader: OutputReader): void {
-    if (reader.seq > (this.#fastest?.seq ?? -1)) this.#fastest = reader
+    if (reader !== this.#required && reader.seq > (this.#fastest?.seq ?? -1)) this.#fastest = reader
   }
 
   /** One that has taken as much as the one that has left will do: of many, most have taken all. */
   #fastestLeft(seq: number): OutputReader | undefined {
     let fastest: OutputReader | undefined
     for (const reader of this.#readers) {
-      if (reader.seq > (fastest?.seq ?? -1)) fastest = reader
+      if (reader !== this.#required && reader.seq > (fastest?.seq ?? -1)) fastest = reader
       if (reader.seq >= seq) break
     }
     return fastest
@@ -209,6 +222,7 @@ export class OutputLog {
   /** For readers: this one is gone. */
   left(reader: OutputReader): void {
     this.#readers.delete(reader)
+    if (reader === this.#required) this.#required = undefined
     if (reader === this.#fastest) this.#fastest = this.#fastestLeft(reader.seq)
     if (this.#closed && this.#readers.size === 0) this.#settle()
     else this.#flow()
@@ -230,7 +244,7 @@ export class OutputLog {
   #trim(): void {
     const allowed = this.#options.share.bytes
     if (this.#cost <= allowed) return
-    const keep = this.#settled ? this.#end : (this.#fastest?.seq ?? this.#end)
+    const keep = this.#settled ? this.#end : (this.#pace?.seq ?? this.#end)
     while (this.#cost > allowed && this.#first < keep) this.#drop()
     if (this.#first - this.#base > 1024) {
       this.#chunks = this.#chunks.slice(this.#first - this.#base)
@@ -274,20 +288,4 @@ export class OutputLog {
     this.#base = this.#first
     this.#options.share.release()
   }
-}
-
-function checkKept(asked: Offsets, oldest: Offsets, produced: Offsets): void {
-  const streams = Object.keys(produced) as StreamName[]
-  const beyond = streams.find((stream) => asked[stream] > produced[stream])
-  if (beyond !== undefined)
-    throw new AppError(
-      'invalid_argument',
-      `${beyond} has ${produced[beyond]} bytes, offset ${asked[beyond]} is beyond them`,
-    )
-  const lost = streams.find((stream) => asked[stream] < oldest[stream])
-  if (lost !== undefined)
-    throw new AppError(
-      'out_of_range',
-      `${lost} is kept from offset ${oldest[lost]} on, offset ${asked[lost]} has left the window`,
-    )
 }

@@ -23,6 +23,8 @@ export interface TerminalSize {
   readonly rows: number
 }
 
+const NO_SIZE: TerminalSize = { columns: 0, rows: 0 }
+
 const STREAMS: readonly StreamName[] = ['stdout', 'stderr', 'pty']
 
 /**
@@ -45,10 +47,16 @@ export class RunningProcess {
   readonly output: OutputLog
   /** Resolves, never rejects, when the process has ended and all its output is in the log, just before the log closes. */
   readonly ended: Promise<End>
+  /** Called when the size of its terminal was set; set by the one that keeps its screen. */
+  onResize: (size: TerminalSize) => void = () => {}
   /** Milliseconds since the epoch. */
   readonly startedAt = Date.now()
   /** Called when its exit is not kept any more; set by the one that must hear of it. */
   onForget: () => void = () => {}
+  /** When it wrote last, on the clock of performance.now(); undefined: never. */
+  lastOutput: number | undefined
+  /** When a client wrote to it last, on the clock of performance.now(); undefined: never. */
+  lastInput: number | undefined
   readonly #launched: Launched
   readonly #leader: SessionLeader
   readonly #sources: readonly OutputSource[]
@@ -60,8 +68,7 @@ export class RunningProcess {
   #end: End | undefined
   #killed = false
   #reason: KillReason | undefined
-  #lastOutput: number | undefined
-  #lastInput: number | undefined
+  #size: TerminalSize
   #over = false
   #quiet: NodeJS.Timeout | undefined
   #ceiling: NodeJS.Timeout | undefined
@@ -69,6 +76,7 @@ export class RunningProcess {
   /** @param beforeEnd runs when the end is known, before any reader can see it: the registry takes the process out. */
   constructor(launched: Launched, beforeEnd: (process: RunningProcess, end: End) => void) {
     this.#launched = launched
+    this.#size = launched.size ?? NO_SIZE
     this.#leader = { pid: launched.pid, pidfd: () => (this.#status === undefined ? launched.pidfd : undefined) }
     this.pid = launched.pid
     this.config = launched.config
@@ -112,14 +120,9 @@ export class RunningProcess {
     return this.#launched.routine === true
   }
 
-  /** When it wrote last, on the clock of performance.now(); undefined: never. */
-  get lastOutput(): number | undefined {
-    return this.#lastOutput
-  }
-
-  /** When a client wrote to it last, on the clock of performance.now(); undefined: never. */
-  get lastInput(): number | undefined {
-    return this.#lastInput
+  /** Of its terminal, as it was set last through the daemon. */
+  get size(): TerminalSize {
+    return this.#size
   }
 
   /** It runs in a terminal. */
@@ -142,7 +145,7 @@ export class RunningProcess {
     const { input } = this.#launched
     if (input === undefined)
       throw new AppError('failed_precondition', 'error writing to stdin: stdin not enabled or closed')
-    this.#lastInput = performance.now()
+    this.lastInput = performance.now()
     await input.write(bytes, signal)
   }
 
@@ -160,7 +163,10 @@ export class RunningProcess {
   resize(size: TerminalSize): void {
     const { terminal } = this.#launched
     if (terminal === undefined) throw new AppError('internal', 'error resizing tty: tty not assigned to process')
-    if (this.#sources.some((source) => !source.ended)) resizeTerminal(terminal, size.columns, size.rows)
+    if (!this.#sources.some((source) => !source.ended)) return
+    resizeTerminal(terminal, size.columns, size.rows)
+    this.#size = size
+    this.onResize(size)
   }
 
   /**
@@ -254,7 +260,7 @@ export class RunningProcess {
   }
 
   #written(): void {
-    this.#lastOutput = performance.now()
+    this.lastOutput = performance.now()
     this.#quiet?.refresh()
   }
 

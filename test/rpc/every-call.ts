@@ -10,6 +10,7 @@ import { Metrics } from '../../src/gen/metrics/metrics_pb.js'
 import { Ports } from '../../src/gen/ports/ports_pb.js'
 import { Process, type StreamInputRequestSchema } from '../../src/gen/process/process_pb.js'
 import { State, Supervisor } from '../../src/gen/supervisor/supervisor_pb.js'
+import { Terminals } from '../../src/gen/terminals/v1/terminals_pb.js'
 import { heard, started } from './typed-clients.ts'
 
 /** Clients of all of them, a directory to work in, and a tag that nobody else uses. */
@@ -22,6 +23,7 @@ export interface Visit {
   readonly sandbox: Client<typeof ProcessService>
   readonly capabilities: Client<typeof Capabilities>
   readonly activity: Client<typeof Activity>
+  readonly terminals: Client<typeof Terminals>
   readonly dir: string
   readonly tag: string
 }
@@ -36,6 +38,7 @@ export function visit(transport: Transport, dir: string, tag: string): Visit {
     sandbox: createClient(ProcessService, transport),
     capabilities: createClient(Capabilities, transport),
     activity: createClient(Activity, transport),
+    terminals: createClient(Terminals, transport),
     dir,
     tag,
   }
@@ -90,6 +93,19 @@ async function first<T>(open: (options: { signal: AbortSignal }) => AsyncIterabl
   throw new Error('the stream ended without a message')
 }
 
+/** A terminal of its own that runs cat, while `use` does something with it; it is closed afterwards. */
+async function inTerminal(
+  visit: Visit,
+  use: (terminal: { selector: { case: 'name'; value: string } }) => Promise<void>,
+) {
+  const name = `${visit.tag}-terminal`
+  const terminal = { selector: { case: 'name' as const, value: name } }
+  const { event } = await first((options) => visit.terminals.open({ name, command: 'cat' }, options))
+  expect(event.case === 'attached' && event.value.name).toBe(name)
+  await use(terminal)
+  await visit.terminals.close({ terminal })
+}
+
 /** A call of each RPC, by its name: the least that shows that its messages came through both ways. */
 export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = {
   'activity.v1.Activity/Get': async ({ activity }) => {
@@ -99,6 +115,37 @@ export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = 
     const { event } = await first((options) => activity.watch({}, options))
     expect(event.case === 'status' && event.value.windowSeconds).toBe(10)
   },
+  'terminals.v1.Terminals/Open': (visit) => inTerminal(visit, async () => {}),
+  'terminals.v1.Terminals/Attach': (visit) =>
+    inTerminal(visit, async (terminal) => {
+      const { event } = await first((options) => visit.terminals.attach({ terminal }, options))
+      expect(event.case === 'attached' && event.value.size).toMatchObject({ columns: 80, rows: 24 })
+    }),
+  'terminals.v1.Terminals/List': (visit) =>
+    inTerminal(visit, async ({ selector }) => {
+      const { terminals } = await visit.terminals.list({})
+      expect(terminals.find(({ name }) => name === selector.value)?.command).toBe('cat')
+    }),
+  'terminals.v1.Terminals/Write': (visit) =>
+    inTerminal(visit, async (terminal) => {
+      await visit.terminals.write({ terminal, data: bytes('typed\n') })
+    }),
+  'terminals.v1.Terminals/Resize': (visit) =>
+    inTerminal(visit, async (terminal) => {
+      for await (const { event } of visit.terminals.attach({ terminal })) {
+        if (event.case !== 'attached') continue
+        const size = { columns: 90, rows: 30 }
+        const answer = await visit.terminals.resize({ terminal, client: event.value.client, size })
+        expect(answer.size).toMatchObject(size)
+        break
+      }
+    }),
+  'terminals.v1.Terminals/Close': (visit) => inTerminal(visit, async () => {}),
+  'terminals.v1.Terminals/Record': (visit) =>
+    inTerminal(visit, async (terminal) => {
+      const { event } = await first((options) => visit.terminals.record({ terminal }, options))
+      expect(event.case === 'line' && JSON.parse(Buffer.from(event.value).toString()).version).toBe(2)
+    }),
   'capabilities.v1.Capabilities/Get': async ({ capabilities }) => {
     const { services } = await capabilities.get({})
     expect(services.find(({ name }) => name === 'process.Process')?.methods[0]?.name).toBe('List')

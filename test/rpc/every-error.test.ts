@@ -36,6 +36,13 @@ const nobody = { process: { tag: 'nobody' } }
 const REFUSED: Readonly<Record<string, JsonValue | undefined>> = {
   'activity.v1.Activity/Get': undefined,
   'activity.v1.Activity/Watch': undefined,
+  'terminals.v1.Terminals/Open': { name: '' },
+  'terminals.v1.Terminals/Attach': { terminal: { name: 'nobody' } },
+  'terminals.v1.Terminals/List': undefined,
+  'terminals.v1.Terminals/Write': { terminal: { name: 'nobody' } },
+  'terminals.v1.Terminals/Resize': { terminal: { name: 'nobody' } },
+  'terminals.v1.Terminals/Close': { terminal: { name: 'nobody' } },
+  'terminals.v1.Terminals/Record': { terminal: { name: 'nobody' } },
   'capabilities.v1.Capabilities/Get': undefined,
   'process.v1.ProcessService/Start': { config: { command: ['/no/such/program'] } },
   'process.v1.ProcessService/Execute': { config: {} },

@@ -1,0 +1,149 @@
+import { setImmediate } from 'node:timers/promises'
+import { createLock } from '../lib/lock.ts'
+import type { OutputReader } from '../process/output-reader.ts'
+import type { RunningProcess, TerminalSize } from '../process/process.ts'
+import type { Screen } from './screen.ts'
+
+/** A screen at one moment. */
+export interface Snapshot {
+  readonly parts: readonly string[]
+  /** Where the output begins that is not in it. */
+  readonly offset: number
+  readonly size: TerminalSize
+  readonly alternate: boolean
+  readonly title: string
+  readonly cwd: string
+}
+
+/** A change of size, and where in the output it came. */
+export interface Resize {
+  readonly offset: number
+  readonly size: TerminalSize
+}
+
+/** Bytes that the emulator is given at a time. What they take is measured; sequences may cost a hundred times as much as text. */
+const MIN_PIECE = 64
+const MAX_PIECE = 8 * 1024
+
+/** Milliseconds that a piece may take before the next is smaller, and below which it is larger. */
+const LONG_MS = 2
+const SHORT_MS = 0.7
+
+/** Sizes that wait for their place in the output: more come from no person. */
+const MAX_RESIZES = 64
+
+/** An hour: silence needs no look. */
+const QUIET_MS = 3_600_000
+
+/**
+ * Draws the output of a terminal on its screen, in pieces of at most a few milliseconds, as one more reader: while it is behind the command waits.
+ * `onLost` is called once if it could not go on.
+ */
+export class ScreenFeed {
+  readonly #process: RunningProcess
+  readonly #screen: Screen
+  readonly #reader: OutputReader
+  readonly #over = new AbortController()
+  readonly #turn = createLock()
+  readonly #resizes: Resize[] = []
+  #size: TerminalSize
+  #offset: number
+  #piece = 1024
+
+  constructor(process: RunningProcess, screen: Screen, onLost: () => void) {
+    this.#process = process
+    this.#screen = screen
+    this.#size = process.size
+    this.#reader = process.output.reader(this.#over.signal, 'oldest')
+    process.output.require(this.#reader)
+    this.#offset = this.#reader.begins.pty
+    this.#run().catch(() => {
+      if (!this.#over.signal.aborted) onLost()
+    })
+  }
+
+  get title(): string {
+    return this.#screen.title
+  }
+
+  get cwd(): string {
+    return this.#screen.cwd
+  }
+
+  /** The terminal has this size from what it writes now on. */
+  resized(size: TerminalSize): void {
+    if (this.#resizes.length >= MAX_RESIZES) this.#resizes.shift()
+    this.#resizes.push({ offset: this.#process.output.offset('pty'), size })
+  }
+
+  /** The screen as of now: all that was written before the call is in it. Rejects with the signal's reason. */
+  async snapshot(signal: AbortSignal): Promise<Snapshot> {
+    const wanted = this.#process.output.offset('pty')
+    for (;;) {
+      const release = await this.#turn.acquire(signal)
+      try {
+        if (this.#offset >= wanted || this.#over.signal.aborted) {
+          this.#applyResizes(this.#offset)
+          return await this.#write()
+        }
+      } finally {
+        release()
+      }
+      await setImmediate()
+      signal.throwIfAborted()
+    }
+  }
+
+  close(): void {
+    if (this.#over.signal.aborted) return
+    this.#over.abort()
+    this.#reader.close()
+    this.#screen.dispose()
+  }
+
+  async #write(): Promise<Snapshot> {
+    const parts: string[] = []
+    for (const part of this.#screen.snapshot()) {
+      parts.push(part)
+      await setImmediate()
+    }
+    const { title, cwd, alternate, pending } = this.#screen
+    // An unfinished sequence has drawn nothing yet: it comes whole, with what follows.
+    return { parts, offset: this.#offset - pending, size: this.#size, alternate, title, cwd }
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const state = await this.#reader.readable(QUIET_MS)
+      if (state === 'end') return
+      const chunk = this.#reader.take(({ bytes, offset }) => ({ bytes: Uint8Array.from(bytes), offset }))
+      if (chunk === undefined) continue
+      for (let at = 0; at < chunk.bytes.length; ) at += await this.#draw(chunk.bytes, at, chunk.offset + at)
+    }
+  }
+
+  /** Draws a piece that begins at `at`, and gives its length. */
+  async #draw(bytes: Uint8Array, at: number, offset: number): Promise<number> {
+    const release = await this.#turn.acquire(this.#over.signal)
+    try {
+      this.#applyResizes(offset)
+      const next = this.#resizes[0]?.offset ?? Number.POSITIVE_INFINITY
+      const length = Math.min(this.#piece, bytes.length - at, next - offset)
+      const took = await this.#screen.write(bytes.subarray(at, at + length))
+      if (took > LONG_MS) this.#piece = Math.max(MIN_PIECE, this.#piece >> 1)
+      else if (took < SHORT_MS) this.#piece = Math.min(MAX_PIECE, this.#piece << 1)
+      this.#offset = offset + length
+      return length
+    } finally {
+      release()
+    }
+  }
+
+  #applyResizes(offset: number): void {
+    for (let first = this.#resizes[0]; first !== undefined && first.offset <= offset; first = this.#resizes[0]) {
+      this.#resizes.shift()
+      this.#size = first.size
+      this.#screen.resize(first.size)
+    }
+  }
+}

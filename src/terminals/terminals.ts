@@ -1,0 +1,146 @@
+import type { ByteBudget, Hold } from '../budget/budget.ts'
+import { AppError } from '../errors.ts'
+import type { RunningProcess, TerminalSize } from '../process/process.ts'
+import { type AttachedClient, Clients, type ResizePolicy } from './clients.ts'
+import type { Screen } from './screen.ts'
+import type { ScreenFeed } from './screen-feed.ts'
+
+/** A terminal with a screen. */
+export interface LiveTerminal {
+  readonly process: RunningProcess
+  readonly clients: Clients
+  readonly feed: ScreenFeed
+}
+
+/** How a client attaches. */
+export interface AttachOptions {
+  readonly size: TerminalSize | undefined
+  readonly policy: ResizePolicy | undefined
+  readonly takeover: boolean
+}
+
+/**
+ * Screens at a time, of up to 6 MB each and much less as a rule: beyond it, the screen that nobody has looked at for longest is given up,
+ * and drawn anew from the output that is kept when somebody attaches.
+ */
+export const MAX_SCREENS = 32
+
+interface Entry extends LiveTerminal {
+  readonly hold: Hold
+  /** Streams that use it. */
+  users: number
+}
+
+/** What loads the emulator: at the first screen, as few daemons ever need it. */
+type LoadScreen = () => Promise<typeof import('./screen.ts') & typeof import('./screen-feed.ts')>
+
+/** The terminals that have a screen. */
+export class Terminals {
+  readonly #budget: ByteBudget
+  readonly #load: LoadScreen
+  /** The one that was used last is at the end. */
+  readonly #entries = new Map<RunningProcess, Promise<Entry>>()
+  readonly #ready = new Map<RunningProcess, Entry>()
+  #clientIds = 0
+
+  constructor(budget: ByteBudget, load: LoadScreen) {
+    this.#budget = budget
+    this.#load = load
+  }
+
+  /** The terminal of that process if it has a screen. */
+  known(process: RunningProcess): LiveTerminal | undefined {
+    return this.#ready.get(process)
+  }
+
+  /**
+   * The terminal of a process, with a screen from now on; the caller calls `leave` once. Rejects with `budget_spent` or `resource_exhausted` when there
+   * is no memory for its screen.
+   */
+  async use(process: RunningProcess, user: string): Promise<{ readonly terminal: LiveTerminal; leave(): void }> {
+    let entering = this.#entries.get(process)
+    if (entering === undefined) entering = this.#make(process, user)
+    else this.#entries.delete(process)
+    this.#entries.set(process, entering)
+    const entry = await entering
+    entry.users++
+    let left = false
+    const leave = () => {
+      if (left) return
+      left = true
+      entry.users--
+      this.#forgetEnded(entry)
+    }
+    return { terminal: entry, leave }
+  }
+
+  /** Takes in a client of a terminal, whose size follows; the function returned takes it out. */
+  attach({ process, clients }: LiveTerminal, { size, policy, takeover }: AttachOptions) {
+    const client = clients.add(++this.#clientIds, { ...(size === undefined ? {} : { size }), policy, takeover })
+    this.fit(process, clients)
+    const leave = (gone: AttachedClient) => {
+      clients.remove(gone)
+      this.fit(process, clients)
+    }
+    return { client, leave: () => leave(client) }
+  }
+
+  /** Gives the terminal the size that its clients make. */
+  fit(process: RunningProcess, clients: Clients): void {
+    const wanted = clients.wantedSize()
+    const { columns, rows } = process.size
+    if (wanted === undefined || (wanted.columns === columns && wanted.rows === rows)) return
+    if (process.end === undefined) process.resize(wanted)
+  }
+
+  #make(process: RunningProcess, user: string): Promise<Entry> {
+    const making = this.#open(process, user)
+    making.catch(() => this.#entries.delete(process))
+    return making
+  }
+
+  async #open(process: RunningProcess, user: string): Promise<Entry> {
+    const { Screen: ScreenType, ScreenFeed: Feed, screenBytes } = await this.#load()
+    if (this.#entries.size > MAX_SCREENS) this.#giveUpOldest()
+    const hold = this.#budget.hold('screen', { connection: undefined, user })
+    hold.grow(screenBytes(process.size))
+    const clients = new Clients()
+    const screen: Screen = new ScreenType(process.size)
+    const feed: ScreenFeed = new Feed(process, screen, () => this.#forget(process))
+    const entry: Entry = { process, clients, feed, hold, users: 0 }
+    this.#ready.set(process, entry)
+    process.onResize = (size) => {
+      hold.shrink(hold.bytes)
+      // A screen that has become too large is given up; the streams go on without it.
+      if (!hold.tryGrow(screenBytes(size))) return this.#forget(process)
+      feed.resized(size)
+      clients.resized({ offset: process.output.offset('pty'), size })
+    }
+    void process.ended.then(() => this.#forgetEnded(entry))
+    return entry
+  }
+
+  #giveUpOldest(): void {
+    for (const process of this.#entries.keys()) {
+      const entry = this.#ready.get(process)
+      if (entry === undefined || entry.users > 0) continue
+      this.#forget(process)
+      return
+    }
+    throw new AppError('resource_exhausted', `${MAX_SCREENS} terminals with a screen are in use already`)
+  }
+
+  #forgetEnded({ process, users }: Entry): void {
+    if (users === 0 && process.end !== undefined) this.#forget(process)
+  }
+
+  #forget(process: RunningProcess): void {
+    const entry = this.#ready.get(process)
+    if (entry === undefined) return
+    this.#ready.delete(process)
+    this.#entries.delete(process)
+    process.onResize = () => {}
+    entry.feed.close()
+    entry.hold.release()
+  }
+}
