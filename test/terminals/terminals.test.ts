@@ -1,12 +1,14 @@
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { expect, test, vi } from 'vitest'
 import { call, open, type ProcessMessage } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { sendInput } from '../process/calls.ts'
 import { startedPid } from '../process/following.ts'
 import { sharedDaemon } from '../rpc/shared-daemon.ts'
-import { drawn } from './drawn.ts'
+import { draw, drawn, emulator } from './drawn.ts'
 import { TerminalClient } from './terminal-client.ts'
 
 const daemon = sharedDaemon()
@@ -236,4 +238,41 @@ test('a recording is an asciicast v2 that begins with the screen and has what co
   recording.close()
   first.close()
   await terminals('Close', { terminal: { name: 'recorded' } })
+})
+
+/** Made by `scripts/python-environments`. */
+const ASCIINEMA = `${process.cwd()}/.cache/python/asciinema`
+
+function whyNot(): string {
+  const reason = `${ASCIINEMA}.unavailable`
+  return existsSync(reason) ? readFileSync(reason, 'utf8').trim() : 'scripts/python-environments was not run'
+}
+
+test('asciinema plays a recording, to the same screen', async (context) => {
+  if (!existsSync(`${ASCIINEMA}/installed.txt`)) context.skip(`no asciinema: ${whyNot()}`)
+  await using dir = await makeTmpDir()
+  const first = await opened('played', 'stty -echo; printf "\\033[32mgreen\\n"; cat')
+  await first.until(() => first.text().includes('green'))
+  const recording = await open<{ line?: string }>(daemon().url, 'terminals.v1.Terminals/Record', {
+    terminal: { name: 'played' },
+  })
+  let cast = ''
+  const take = async () => {
+    cast += Buffer.from((await recording.next()).line ?? '', 'base64').toString()
+  }
+  await take()
+  await take()
+  await write('played', 0, '\u001b[1mwörld\u001b[0m\n')
+  while (!cast.includes('wörld')) await take()
+  recording.close()
+  await first.until(() => first.text().includes('wörld'))
+  await writeFile(`${dir.path}/a.cast`, cast)
+  const env = { ...process.env, LANG: 'C.UTF-8', HOME: dir.path, ASCIINEMA_CONFIG_HOME: dir.path }
+  const play = promisify(execFile)(`${ASCIINEMA}/bin/asciinema`, ['play', '-i', '0.1', `${dir.path}/a.cast`], { env })
+  const { stdout } = await play
+  const replayed = emulator(80, 24)
+  await draw(replayed, stdout)
+  expect(drawn(replayed).active).toEqual(drawn(first.emulator).active)
+  first.close()
+  await terminals('Close', { terminal: { name: 'played' } })
 })
