@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, errnoOf } from '../errors.ts'
 import {
@@ -14,6 +15,12 @@ import { splitGroup } from './split-group.ts'
 /** The cgroups that commands are in; those with limits of their own are below. */
 export type ParentName = 'user' | 'ptys'
 
+/** Cgroups in each of those at a time: a small part of those that a freeze and a thaw look at (`MAX_GROUPS`). */
+const MAX_INSIDE = 1024
+
+/** A directory without others in it, as stat(2) counts its links. */
+const OWN_LINKS = 2
+
 interface LimitedGroupsOptions {
   readonly root: string
   /** Opens the directory anew that commands without limits go into (`placeIn`). */
@@ -26,7 +33,7 @@ interface LimitedGroupsOptions {
 interface LimitedGroups {
   /**
    * Makes one for a command, and lets its parent pass the controllers on. Rejects with AppError `failed_precondition` that says what is
-   * missing.
+   * missing, or `resource_exhausted` while there are `MAX_INSIDE`.
    */
   make(name: ParentName, limits: GroupLimits): Promise<LimitedGroup>
   /** Whether commands go into a cgroup in that one, because it is split. */
@@ -52,6 +59,7 @@ export async function openLimitedGroups({ root, replace, recreate }: LimitedGrou
 
   const make = async (name: ParentName, limits: GroupLimits, recreated = false): Promise<LimitedGroup> => {
     const parent = join(root, name)
+    await checkRoom(parent)
     const settings = settingsOf(limits)
     const missing = await missingControllers(parent, settings)
     if (missing.length > 0) throw unlimited(`${parent} has no controller ${missing.join(', ')}`)
@@ -71,4 +79,12 @@ export async function openLimitedGroups({ root, replace, recreate }: LimitedGrou
     }
   }
   return { make: (name, limits) => make(name, limits), isSplit: (name) => split.has(name) }
+}
+
+async function checkRoom(parent: string): Promise<void> {
+  const inside = await stat(parent).then(
+    ({ nlink }) => nlink - OWN_LINKS,
+    () => 0,
+  )
+  if (inside >= MAX_INSIDE) throw new AppError('resource_exhausted', `${parent} has ${inside} cgroups already`)
 }

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { checkedLimits, limitsOfHeaders } from '../../src/process/limits.ts'
 import { makeCgroupRoot } from '../_util/cgroup.ts'
@@ -92,6 +93,18 @@ test('a cgroup2 without the controller is refused, and says which is missing', a
     message: `limits of a command need a cgroup of its own: ${root.path}/user has no controller memory, cpu`,
   })
   expect(root.groups()).toEqual(['ptys', 'socats', 'user'])
+})
+
+test('there are only so many cgroups of commands at a time', async (context) => {
+  needsCgroups(context)
+  await using root = makeCgroupRoot()
+  await using other = await startDaemon({ args: ['-cgroup-root', root.path] })
+  for (let number = 0; number < 1024; number++) mkdirSync(`${root.path}/user/command.${number}`)
+  expect(await refusal(other.url, { 'command-pids-max': '9' })).toEqual({
+    code: 'resource_exhausted',
+    message: `${root.path}/user has 1024 cgroups already`,
+  })
+  expect((await shell(other.url, 'true')).end).toMatchObject({ exited: true })
 })
 
 test('a command with the tag _system has no cgroup of its own', async () => {
