@@ -44,80 +44,102 @@ let allHeld = 0
  * target, from where it is copied; the target keeps its inode with all that belongs to it. Where there can be no such
  * file, the target is written in place from then on.
  */
-export function createReplacement({ fd, hold, expected, guard }: ReplacementOptions): Replacement {
-  let held: Buffer[] = []
-  let heldBytes = 0
-  let staged: { readonly fd: number; readonly sink: FileSink } | undefined
-  let inPlace: FileSink | undefined
-  let opening: Promise<void> | undefined
-  let written = 0
-  let begun = false
+export function createReplacement(options: ReplacementOptions): Replacement {
+  return new StagedReplacement(options)
+}
 
-  const takeHeld = (): Buffer[] => {
-    const chunks = held
-    allHeld -= heldBytes
-    held = []
-    heldBytes = 0
-    return chunks
+class StagedReplacement implements Replacement {
+  readonly #options: ReplacementOptions
+  #held: Buffer[] = []
+  #heldBytes = 0
+  #staged: { readonly fd: number; readonly sink: FileSink } | undefined
+  #inPlace: FileSink | undefined
+  #opening: Promise<void> | undefined
+  #written = 0
+  #begun = false
+
+  constructor(options: ReplacementOptions) {
+    this.#options = options
   }
-  const beginInPlace = async (): Promise<FileSink> => {
-    await guard?.check()
-    begun = true
-    await withWriteSlot(() => emptyFile(fd, 0))
-    inPlace = createFileSink(fd, hold)
-    return inPlace
+
+  get begun(): boolean {
+    return this.#begun
   }
-  const overflow = async (): Promise<void> => {
-    const stage = (await withWriteSlot(() => openStage(fd, expected))).readInt32LE(0)
-    if (stage >= 0) staged = { fd: stage, sink: createFileSink(stage, hold) }
-    const sink = staged?.sink ?? (await beginInPlace())
-    await writeAll(sink, takeHeld())
+
+  write(chunk: Buffer): Promise<void> | undefined {
+    this.#written += chunk.length
+    const sink = this.#staged?.sink ?? this.#inPlace
+    if (sink !== undefined) return sink.write(chunk)
+    this.#held.push(chunk)
+    this.#heldBytes += chunk.length
+    allHeld += chunk.length
+    if (this.#heldBytes <= HELD_BYTES && allHeld <= ALL_HELD_BYTES) return undefined
+    this.#opening = this.#overflow()
+    return this.#opening
   }
-  const moveStaged = async (from: number): Promise<void> => {
-    await guard?.check()
-    begun = true
-    await withWriteSlot(() => emptyFile(fd, 0))
-    for (let at = 0; at < written; at += MOVED_BYTES)
-      await withWriteSlot(() => moveContent(from, fd, at, Math.min(MOVED_BYTES, written - at)))
+
+  async end(): Promise<void> {
+    const { guard } = this.#options
+    await this.#opening
+    await (guard?.alone(() => this.#finish()) ?? this.#finish())
   }
-  const finish = async (): Promise<void> => {
-    if (staged === undefined) {
-      const sink = inPlace ?? (await beginInPlace())
-      await writeAll(sink, takeHeld())
+
+  async settled(): Promise<void> {
+    await this.#opening?.catch(() => {})
+    await (this.#staged?.sink ?? this.#inPlace)?.settled()
+  }
+
+  async release(): Promise<void> {
+    this.#takeHeld()
+    const stage = this.#staged?.fd
+    // Closing the last descriptor frees the disk, which may take its time.
+    if (stage !== undefined) await withWriteSlot(() => closeFile(stage))
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#staged === undefined) {
+      const sink = this.#inPlace ?? (await this.#beginInPlace())
+      await writeAll(sink, this.#takeHeld())
       return sink.end()
     }
-    await staged.sink.end()
-    await moveStaged(staged.fd)
+    await this.#staged.sink.end()
+    await this.#moveStaged(this.#staged.fd)
   }
-  return {
-    get begun() {
-      return begun
-    },
-    write(chunk) {
-      written += chunk.length
-      const sink = staged?.sink ?? inPlace
-      if (sink !== undefined) return sink.write(chunk)
-      held.push(chunk)
-      heldBytes += chunk.length
-      allHeld += chunk.length
-      if (heldBytes <= HELD_BYTES && allHeld <= ALL_HELD_BYTES) return undefined
-      opening = overflow()
-      return opening
-    },
-    async end() {
-      await opening
-      await (guard?.alone(finish) ?? finish())
-    },
-    async settled() {
-      await opening?.catch(() => {})
-      await (staged?.sink ?? inPlace)?.settled()
-    },
-    async release() {
-      takeHeld()
-      const stage = staged?.fd
-      // Closing the last descriptor frees the disk, which may take its time.
-      if (stage !== undefined) await withWriteSlot(() => closeFile(stage))
-    },
+
+  #takeHeld(): Buffer[] {
+    const chunks = this.#held
+    allHeld -= this.#heldBytes
+    this.#held = []
+    this.#heldBytes = 0
+    return chunks
+  }
+
+  async #overflow(): Promise<void> {
+    const { fd, expected, hold } = this.#options
+    const stage = (await withWriteSlot(() => openStage(fd, expected))).readInt32LE(0)
+    if (stage >= 0) this.#staged = { fd: stage, sink: createFileSink(stage, hold) }
+    const sink = this.#staged?.sink ?? (await this.#beginInPlace())
+    await writeAll(sink, this.#takeHeld())
+  }
+
+  async #beginInPlace(): Promise<FileSink> {
+    const { fd, hold, guard } = this.#options
+    await guard?.check()
+    this.#begun = true
+    await withWriteSlot(() => emptyFile(fd, 0))
+    this.#inPlace = createFileSink(fd, hold)
+    return this.#inPlace
+  }
+
+  async #moveStaged(from: number): Promise<void> {
+    const { fd, guard } = this.#options
+    await guard?.check()
+    this.#begun = true
+    await withWriteSlot(() => emptyFile(fd, 0))
+    for (let at = 0; at < this.#written; at += MOVED_BYTES) {
+      const length = Math.min(MOVED_BYTES, this.#written - at)
+      await withWriteSlot(() => moveContent(from, fd, at, length))
+    }
   }
 }
 

@@ -65,78 +65,105 @@ interface Destination {
 
 /** Makes an exporter that holds lines until `configure` names their target. */
 export function createExporter(options: ExporterOptions): LogExporter {
-  const { writeStderr, timeoutMs = TIMEOUT_MS, resumeMs = RESUME_MS } = options
-  const backlog = createBacklog()
-  const losses = createLossReport({ writeStderr })
-  const rateLimit = createRateLimit()
-  const underWay = createUnderWay(resumeMs)
-  let hurry = new AbortController()
-  /** Counts the drains: a line on its way during one is not sent again. */
-  let drains = 0
-  let destination: Destination | undefined
-  let sending: Promise<void> | undefined
-  let closed = false
-
-  const sendAll = async () => {
-    while (!backlog.isEmpty) {
-      await rateLimit(hurry.signal)
-      const line = destination === undefined || closed ? undefined : backlog.next()
-      if (destination === undefined || line === undefined) return
-      const { signal } = destination.replaced
-      const drained = drains
-      underWay.begin(line)
-      const { problem, tooLong } = await attempt(destination, line.text(), timeoutMs)
-      const isLost = underWay.end(problem) || signal.aborted
-      if (problem !== undefined && isLost && !closed && drained === drains) {
-        backlog.putBack(line)
-        continue
-      }
-      const dropped = backlog.takeDropped() + (tooLong ? 1 : 0)
-      losses.add({ failed: problem === undefined ? 0 : 1, dropped, problem })
-    }
+  const exporter = new Exporter(options)
+  return {
+    write: (line) => exporter.write(line),
+    configure: (target) => exporter.configure(target),
+    resumed: () => exporter.resumed(),
+    drain: (graceMs) => exporter.drain(graceMs),
+    close: (graceMs) => exporter.close(graceMs),
   }
-  const start = () => {
-    if (sending !== undefined || destination === undefined || closed || backlog.isEmpty) return
-    sending = sendAll().finally(() => {
-      sending = undefined
-      start()
+}
+
+class Exporter implements LogExporter {
+  readonly #timeoutMs: number
+  readonly #backlog = createBacklog()
+  readonly #losses: ReturnType<typeof createLossReport>
+  readonly #rateLimit = createRateLimit()
+  readonly #underWay: ReturnType<typeof createUnderWay>
+  #hurry = new AbortController()
+  /** Counts the drains: a line on its way during one is not sent again. */
+  #drains = 0
+  #destination: Destination | undefined
+  #sending: Promise<void> | undefined
+  #closed = false
+
+  constructor({ writeStderr, timeoutMs = TIMEOUT_MS, resumeMs = RESUME_MS }: ExporterOptions) {
+    this.#timeoutMs = timeoutMs
+    this.#losses = createLossReport({ writeStderr })
+    this.#underWay = createUnderWay(resumeMs)
+  }
+
+  write(line: LogLine): void {
+    if (this.#closed) return
+    this.#backlog.push(line)
+    this.#start()
+  }
+
+  configure(target: LogTarget): void {
+    if (this.#destination !== undefined && isSame(this.#destination.target, target)) return
+    this.#destination?.replaced.abort()
+    const collector = parseCollector(target.address)
+    if (collector === undefined && target.address !== '')
+      this.#losses.add({ failed: 0, dropped: 0, problem: 'the collector has no http address' })
+    this.#destination = collector && { target, collector, replaced: new AbortController() }
+    this.#start()
+  }
+
+  resumed(): void {
+    this.#underWay.resumed(() => {
+      this.#destination?.replaced.abort()
+      this.#destination &&= { ...this.#destination, replaced: new AbortController() }
     })
   }
-  const sentWithin = async (graceMs: number) => {
-    hurry.abort()
-    if (sending !== undefined) await withTimeout(graceMs, sending, NEVER)
+
+  async drain(graceMs: number): Promise<void> {
+    if (graceMs > 0) await this.#sentWithin(graceMs)
+    this.#hurry = new AbortController()
+    this.#drains += 1
+    this.#losses.add({ failed: 0, dropped: this.#backlog.clear(), problem: undefined })
   }
-  return {
-    write(line) {
-      if (!closed) backlog.push(line)
-      start()
-    },
-    configure(target) {
-      if (destination !== undefined && isSame(destination.target, target)) return
-      destination?.replaced.abort()
-      const collector = parseCollector(target.address)
-      if (collector === undefined && target.address !== '')
-        losses.add({ failed: 0, dropped: 0, problem: 'the collector has no http address' })
-      destination = collector && { target, collector, replaced: new AbortController() }
-      start()
-    },
-    resumed() {
-      underWay.resumed(() => {
-        destination?.replaced.abort()
-        destination &&= { ...destination, replaced: new AbortController() }
-      })
-    },
-    async drain(graceMs) {
-      if (graceMs > 0) await sentWithin(graceMs)
-      hurry = new AbortController()
-      drains += 1
-      losses.add({ failed: 0, dropped: backlog.clear(), problem: undefined })
-    },
-    async close(graceMs) {
-      await sentWithin(graceMs)
-      closed = true
-      destination?.replaced.abort()
-    },
+
+  async close(graceMs: number): Promise<void> {
+    await this.#sentWithin(graceMs)
+    this.#closed = true
+    this.#destination?.replaced.abort()
+  }
+
+  #start(): void {
+    const idle = this.#destination === undefined || this.#closed || this.#backlog.isEmpty
+    if (this.#sending !== undefined || idle) return
+    this.#sending = this.#sendAll().finally(() => {
+      this.#sending = undefined
+      this.#start()
+    })
+  }
+
+  async #sendAll(): Promise<void> {
+    while (!this.#backlog.isEmpty) {
+      await this.#rateLimit(this.#hurry.signal)
+      const line = this.#destination === undefined || this.#closed ? undefined : this.#backlog.next()
+      if (this.#destination === undefined || line === undefined) return
+      await this.#sendLine(line, this.#destination)
+    }
+  }
+
+  async #sendLine(line: LogLine, destination: Destination): Promise<void> {
+    const drained = this.#drains
+    this.#underWay.begin(line)
+    const { problem, tooLong } = await attempt(destination, line.text(), this.#timeoutMs)
+    const isLost = this.#underWay.end(problem) || destination.replaced.signal.aborted
+    if (problem !== undefined && isLost && !this.#closed && drained === this.#drains) {
+      this.#backlog.putBack(line)
+      return
+    }
+    const dropped = this.#backlog.takeDropped() + (tooLong ? 1 : 0)
+    this.#losses.add({ failed: problem === undefined ? 0 : 1, dropped, problem })
+  }
+
+  async #sentWithin(graceMs: number): Promise<void> {
+    this.#hurry.abort()
+    if (this.#sending !== undefined) await withTimeout(graceMs, this.#sending, NEVER)
   }
 }
 

@@ -48,41 +48,48 @@ interface PeerProbesOptions {
 }
 
 /** Starts without probes. */
-export function createPeerProbes({ peers, log, signal, proofTime, askInterval }: PeerProbesOptions): PeerProbes {
-  const probes = new Map<Socket, Probe | undefined>()
-  let asking = false
+export function createPeerProbes(options: PeerProbesOptions): PeerProbes {
+  return new Probes(options)
+}
 
-  /** Returns true if the peer is gone. */
-  const ask = (socket: Socket, probe: Probe | undefined): boolean => {
-    const fd = descriptorOf(socket)
-    const segments = fd === undefined ? undefined : segmentsOf(fd, peers)
-    if (fd === undefined || segments === undefined || (probe !== undefined && probe.segments !== segments)) {
-      probes.delete(socket)
-      return false
-    }
-    const now = performance.now()
-    const current = probe ?? { since: now, segments, questions: 0 }
-    if (now - current.since >= proofTime && current.questions >= MIN_QUESTIONS) {
-      probes.delete(socket)
-      return true
-    }
-    try {
-      peers.askPeer(fd)
-      current.questions++
-      probes.set(socket, current)
-    } catch {
-      // The kernel's limit also resets peers that are there and do not read, so it is only the fallback.
-      probes.delete(socket)
-      limit(fd, peers)
-    }
-    return false
+class Probes implements PeerProbes {
+  readonly #options: PeerProbesOptions
+  readonly #probes = new Map<Socket, Probe | undefined>()
+  #asking = false
+
+  constructor(options: PeerProbesOptions) {
+    this.#options = options
   }
 
-  const askAll = async () => {
+  add(sockets: Iterable<Socket>): void {
+    for (const socket of sockets) if (!this.#probes.has(socket)) this.#probes.set(socket, undefined)
+    if (this.#asking || this.#probes.size === 0 || this.#options.signal.aborted) return
+    this.#asking = true
+    void this.#run()
+  }
+
+  async #run(): Promise<void> {
+    const { signal, askInterval } = this.#options
+    try {
+      await setImmediate(undefined, { signal })
+      while (this.#probes.size > 0) {
+        await this.#askAll()
+        await setTimeout(askInterval, undefined, { signal, ref: false })
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error
+      this.#probes.clear()
+    } finally {
+      this.#asking = false
+    }
+  }
+
+  async #askAll(): Promise<void> {
+    const { log, signal } = this.#options
     let gone = 0
     let asked = 0
-    for (const [socket, probe] of [...probes]) {
-      if (ask(socket, probe)) {
+    for (const [socket, probe] of [...this.#probes]) {
+      if (this.#ask(socket, probe)) {
         gone++
         socket.resetAndDestroy()
       }
@@ -91,28 +98,31 @@ export function createPeerProbes({ peers, log, signal, proofTime, askInterval }:
     if (gone > 0) log.info({ connections: gone }, 'connections whose peers are gone were reset')
   }
 
-  const run = async () => {
-    try {
-      await setImmediate(undefined, { signal })
-      while (probes.size > 0) {
-        await askAll()
-        await setTimeout(askInterval, undefined, { signal, ref: false })
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error
-      probes.clear()
-    } finally {
-      asking = false
+  /** Returns true if the peer is gone. */
+  #ask(socket: Socket, probe: Probe | undefined): boolean {
+    const { peers, proofTime } = this.#options
+    const fd = descriptorOf(socket)
+    const segments = fd === undefined ? undefined : segmentsOf(fd, peers)
+    if (fd === undefined || segments === undefined || (probe !== undefined && probe.segments !== segments)) {
+      this.#probes.delete(socket)
+      return false
     }
-  }
-
-  return {
-    add: (sockets) => {
-      for (const socket of sockets) if (!probes.has(socket)) probes.set(socket, undefined)
-      if (asking || probes.size === 0 || signal.aborted) return
-      asking = true
-      void run()
-    },
+    const now = performance.now()
+    const current = probe ?? { since: now, segments, questions: 0 }
+    if (now - current.since >= proofTime && current.questions >= MIN_QUESTIONS) {
+      this.#probes.delete(socket)
+      return true
+    }
+    try {
+      peers.askPeer(fd)
+      current.questions++
+      this.#probes.set(socket, current)
+    } catch {
+      // The kernel's limit also resets peers that are there and do not read, so it is only the fallback.
+      this.#probes.delete(socket)
+      limit(fd, peers)
+    }
+    return false
   }
 }
 

@@ -38,25 +38,66 @@ const MAX_WAIT_MS = 30_000
 /** Time between looks at a group that somebody waits for: others may thaw it too, and the kernel takes a moment. */
 const LOOK_MS = 20
 
+/**
+ * Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in. Without a root there
+ * are none, and only `shut` closes it.
+ * @param maxWait milliseconds that a start waits at most; another one than the standard is for tests.
+ */
+export async function createStartGate(root: string | undefined, log: Log, maxWait = MAX_WAIT_MS): Promise<StartGate> {
+  const states = root === undefined ? NO_STATES : await openGroupStates(root)
+  let shutters = 0
+  const underWay = createUnderWay()
+  let isOwn = false
+  const isClosed = (group: WorkloadGroup) => shutters > 0 || states.read(group) === 'frozen'
+  const waiters = createWaiters(isClosed)
+  const refusal = async (group: WorkloadGroup, what: string) => {
+    const by = isOwn || root === undefined ? '' : await guestFreeze(join(root, group))
+    return new AppError('unavailable', `${what}: the target cgroup is frozen${by}`)
+  }
+
+  return {
+    enter: async (group, signal, what = () => 'error starting process') => {
+      if (isClosed(group)) {
+        waiters.checkRoom()
+        log.info({ group }, 'a start waits for its cgroup to be thawed')
+        const late = AbortSignal.timeout(maxWait)
+        await waiters.untilOpen(group, AbortSignal.any([signal, late])).catch(async (error: unknown) => {
+          throw late.aborted && !signal.aborted ? await refusal(group, what()) : error
+        })
+      }
+      return underWay.begin()
+    },
+    shut: async () => {
+      shutters += 1
+      const left = await underWay.haveLeft()
+      const open = () => {
+        shutters -= 1
+        waiters.look()
+      }
+      if (left) return open
+      open()
+      return undefined
+    },
+    ownFreeze: (inEffect) => {
+      isOwn = inEffect
+    },
+    isThawed: () => WORKLOAD.every((group) => states.read(group) === 'running'),
+    close: () => {
+      states.close()
+      waiters.look()
+    },
+  }
+}
+
 interface Waiter {
   readonly group: WorkloadGroup
   readonly wake: () => void
 }
 
-/**
- * Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in. Without a root there are none, and
- * only `shut` closes it.
- * @param maxWait milliseconds that a start waits at most; another one than the standard is for tests.
- */
-export async function createStartGate(root: string | undefined, log: Log, maxWait = MAX_WAIT_MS): Promise<StartGate> {
-  const states = root === undefined ? NO_STATES : await openGroupStates(root)
+/** Starts that wait until their group is not closed any more. */
+function createWaiters(isClosed: (group: WorkloadGroup) => boolean) {
   const waiters = new Set<Waiter>()
-  let shutters = 0
-  const underWay = createUnderWay()
-  let isOwn = false
   let looking: NodeJS.Timeout | undefined
-  const isClosed = (group: WorkloadGroup) => shutters > 0 || states.read(group) === 'frozen'
-
   const look = () => {
     const open = WORKLOAD.filter((group) => !isClosed(group))
     for (const waiter of [...waiters]) if (open.includes(waiter.group)) waiter.wake()
@@ -64,12 +105,6 @@ export async function createStartGate(root: string | undefined, log: Log, maxWai
     clearInterval(looking)
     looking = undefined
   }
-
-  const refusal = async (group: WorkloadGroup, what: string) => {
-    const by = isOwn || root === undefined ? '' : await guestFreeze(join(root, group))
-    return new AppError('unavailable', `${what}: the target cgroup is frozen${by}`)
-  }
-
   const wait = (group: WorkloadGroup, signal: AbortSignal) =>
     new Promise<void>((resolve, reject) => {
       const settle = (finish: () => void) => {
@@ -84,46 +119,18 @@ export async function createStartGate(root: string | undefined, log: Log, maxWai
       signal.addEventListener('abort', abort)
       if (signal.aborted) abort()
     })
-
   return {
-    enter: async (group, signal, what = () => 'error starting process') => {
-      if (isClosed(group)) {
-        if (waiters.size >= MAX_WAITING)
-          throw new AppError('resource_exhausted', `${MAX_WAITING} starts wait already for their cgroup to be thawed`)
-        log.info({ group }, 'a start waits for its cgroup to be thawed')
-        const late = AbortSignal.timeout(maxWait)
-        const either = AbortSignal.any([signal, late])
-        try {
-          do await wait(group, either)
-          while (isClosed(group))
-        } catch (error) {
-          throw signal.aborted ? error : await refusal(group, what())
-        }
-      }
-      return underWay.begin()
+    /** Looks now, and wakes those whose group is open. */
+    look,
+    /** Throws AppError `resource_exhausted` when no more may wait. */
+    checkRoom: () => {
+      if (waiters.size >= MAX_WAITING)
+        throw new AppError('resource_exhausted', `${MAX_WAITING} starts wait already for their cgroup to be thawed`)
     },
-
-    shut: async () => {
-      shutters += 1
-      const left = await underWay.haveLeft()
-      const open = () => {
-        shutters -= 1
-        look()
-      }
-      if (left) return open
-      open()
-      return undefined
-    },
-
-    ownFreeze: (inEffect) => {
-      isOwn = inEffect
-    },
-
-    isThawed: () => WORKLOAD.every((group) => states.read(group) === 'running'),
-
-    close: () => {
-      states.close()
-      look()
+    /** Rejects with the signal's reason. */
+    untilOpen: async (group: WorkloadGroup, signal: AbortSignal) => {
+      do await wait(group, signal)
+      while (isClosed(group))
     },
   }
 }
