@@ -139,7 +139,9 @@ test('the size follows the newest client, or the smallest, and clients hear of i
 })
 
 test('a client that takes over is the only one that writes, until it leaves', async () => {
-  const first = await opened('taken', 'stty -echo; cat')
+  const first = await opened('taken', 'stty -echo; echo up; cat')
+  // From here on nothing is echoed.
+  await first.until(() => first.text().includes('up'))
   const second = await attached('taken', { takeover: true })
   expect((await write('taken', first.attached.client, 'no\n')).body).toMatchObject({ code: 'failed_precondition' })
   expect((await write('taken', second.attached.client, 'yes\n')).status).toBe(200)
@@ -153,8 +155,10 @@ test('a client that takes over is the only one that writes, until it leaves', as
   await terminals('Close', { terminal: { name: 'taken' } })
 })
 
-test('a client goes on at its offset without a screen, and gets one when that is no longer kept', async () => {
-  const first = await opened('resumed', 'stty -echo; cat')
+test('a client goes on at its offset without a screen, and is refused beyond the output', async () => {
+  const first = await opened('resumed', 'stty -echo; echo up; cat')
+  // From here on nothing is echoed.
+  await first.until(() => first.text().includes('up'))
   await write('resumed', 0, 'one\n')
   await first.until(() => first.text().includes('one'))
   first.close()
