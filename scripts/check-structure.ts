@@ -45,7 +45,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // A client: it knows the daemon by its protocol only.
   ctl: [],
   init: [...COMMON, 'cgroups', 'cpus', 'users', 'native'],
-  http: [...COMMON, 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
+  // Of watch the patterns of what is left out, of archives as well.
+  http: [...COMMON, 'watch', 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
   rpc: [...COMMON, 'calls', 'http'],
   'errors.ts': ['lib'],
   'program.ts': [],

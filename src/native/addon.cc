@@ -15,6 +15,7 @@ NAPI_MODULE_INIT() {
   envd::register_open(env, exports);
   envd::register_stage(env, exports);
   envd::register_beside(env, exports);
+  envd::register_tree(env, exports);
   envd::register_watches(env, exports);
   envd::register_listening(env, exports);
   envd::register_filesystem_freeze(env, exports);

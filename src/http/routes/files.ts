@@ -19,6 +19,7 @@ import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-us
 import { metadataOf } from '../transfer/metadata-headers.ts'
 import { receiveUpload, type Upload, unsupportedType } from '../transfer/receive-upload.ts'
 import { sendFile } from '../transfer/send-file.ts'
+import { sendTree } from '../transfer/send-tree.ts'
 import { writeOptionsOf } from '../transfer/write-options.ts'
 
 /** What the file routes need. */
@@ -81,6 +82,8 @@ async function download(
   const what = `error expanding and resolving path '${query.path ?? ''}'`
   const path = resolveFilePath(query.path ?? '', { user, workdir: deps.defaults.workdir, what })
   const hold = deps.budget.hold('download', { connection: connectionOf(request.raw), user: user.name })
+  if (await sendTree(request, reply, { path, user, query, compressors: deps.compressors, hold, log: deps.log }))
+    return reply
   return sendFile(request, reply, { path, user, contentTypes, compressors: deps.compressors, hold, log: deps.log })
 }
 

@@ -11,6 +11,12 @@ export interface FileQuery {
   readonly mode: string | undefined
   /** Permissions of an uploaded file, octal. */
   readonly chmod: string | undefined
+  /** Of the archive that a directory is downloaded as. */
+  readonly format: string | undefined
+  /** Patterns of what is left out of it, with commas in between. */
+  readonly exclude: string | undefined
+  /** Before the names in it. */
+  readonly prefix: string | undefined
 }
 
 /**
@@ -26,7 +32,20 @@ export function readFileQuery(url: string): FileQuery {
     signatureExpiration: integerOf('signature_expiration', values),
     mode: values.get('mode'),
     chmod: values.get('chmod'),
+    format: values.get('format'),
+    exclude: values.get('exclude'),
+    prefix: values.get('prefix'),
   }
 }
 
-const NAMES = new Set(['path', 'username', 'signature', 'signature_expiration', 'mode', 'chmod'])
+const NAMES = new Set([
+  'path',
+  'username',
+  'signature',
+  'signature_expiration',
+  'mode',
+  'chmod',
+  'format',
+  'exclude',
+  'prefix',
+])

@@ -1,0 +1,143 @@
+import { close } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Hold } from '../../budget/budget.ts'
+import { AppError } from '../../errors.ts'
+import type { FileUser } from '../../filesystem/file-user.ts'
+import { archiveTree, openTreeRoot, TREE_BYTES } from '../../filesystem/tree-archive.ts'
+import { baseName, cleanPath } from '../../lib/clean-path.ts'
+import { errorFields } from '../../lib/error-fields.ts'
+import { parseWeightedList } from '../../lib/weighted-list.ts'
+import type { Log } from '../../log.ts'
+import { createExclude } from '../../watch/exclude.ts'
+import { takeOver } from '../server/take-over.ts'
+import { COMPRESSOR_BYTES, type Compression, type Compressors } from './compressors.ts'
+import { inlineDisposition } from './content-disposition.ts'
+import type { FileQuery } from './file-query.ts'
+
+/** Trees that are sent at once, over all clients: each reads the disk as fast as its client takes it. */
+const MAX_TREES = 4
+/** Of the names of what was left out, in the trailer. */
+const MAX_TRAILER_BYTES = 4096
+
+const FORMATS = new Map<string, { readonly type: string; readonly compression?: Compression }>([
+  ['tar', { type: 'application/x-tar' }],
+  ['tar.gz', { type: 'application/gzip', compression: 'gzip' }],
+  ['tar.zst', { type: 'application/zstd', compression: 'zstd' }],
+])
+
+const closeFile = promisify(close)
+let sending = 0
+
+/** A request for a tree. */
+interface TreeToSend {
+  /** Absolute. */
+  readonly path: string
+  readonly user: FileUser
+  readonly query: FileQuery
+  readonly compressors: Compressors
+  /** Empty; this module grows and releases it. */
+  readonly hold: Hold
+  readonly log: Log
+}
+
+/**
+ * Answers a GET with a directory as an archive, if the request asks for one by `format=` or by `Accept` alone. Resolves with false for a request that does
+ * not, or whose `Accept` would take an archive of what is no directory. Rejects with AppError before anything was sent; afterwards a failure cuts the
+ * connection. What was left out is named in the trailer `X-Left-Out`.
+ */
+export async function sendTree(request: FastifyRequest, reply: FastifyReply, tree: TreeToSend): Promise<boolean> {
+  const name = tree.query.format ?? formatOf(request.headers.accept)
+  if (name === undefined) return false
+  const format = FORMATS.get(name)
+  if (format === undefined) throw invalid(`format must be one of ${[...FORMATS.keys()].join(', ')}`)
+  const exclude = createExclude(tree.query.exclude?.split(',') ?? [])
+  const prefix = prefixOf(tree.query.prefix ?? '')
+  const root = await openTreeRoot(tree.path, tree.user)
+  if (root === undefined && tree.query.format === undefined) return false
+  if (root === undefined) throw invalid(`path '${tree.path}' is not a directory`)
+  try {
+    const compressor = takeAll(tree, format.compression)
+    const file = `${baseName(cleanPath(tree.path)) || 'root'}.${name}`
+    reply
+      .header('content-type', format.type)
+      .header('content-disposition', inlineDisposition(file).replace(/^inline/, 'attachment'))
+    if (request.raw.httpVersion !== '1.0') reply.header('trailer', 'X-Left-Out')
+    stream(reply, { root, tree, exclude, prefix, compressor }).catch(() => {})
+  } catch (error) {
+    await closeFile(root)
+    tree.hold.release()
+    throw error
+  }
+  return true
+}
+
+/** The archive that `Accept` prefers, unless it takes anything else before. */
+function formatOf(accept: string | undefined): string | undefined {
+  const [first] = parseWeightedList(accept).toSorted((a, b) => b.q - a.q)
+  return [...FORMATS].find(([, { type }]) => type === first?.name)?.[0]
+}
+
+function takeAll({ hold, compressors }: TreeToSend, compression: Compression | undefined) {
+  const busy = (what: string) => new AppError('budget_spent', `${what}; try again`)
+  if (sending >= MAX_TREES) throw busy(`${MAX_TREES} trees are being sent already`)
+  hold.grow(TREE_BYTES + (compression === undefined ? 0 : COMPRESSOR_BYTES))
+  const compressor = compression && compressors.take(compression)
+  if (compression !== undefined && compressor === undefined) throw busy('all compressors are busy')
+  return compressor
+}
+
+type Compressor = ReturnType<typeof takeAll>
+
+interface Sending {
+  readonly root: number
+  readonly tree: TreeToSend
+  readonly exclude: ReturnType<typeof createExclude>
+  readonly prefix: Buffer
+  readonly compressor: Compressor
+}
+
+/** Closes the root and releases the hold in the end. */
+async function stream(reply: FastifyReply, { root, tree, exclude, prefix, compressor }: Sending): Promise<void> {
+  const { user, path, hold, log } = tree
+  const leftOut: string[] = []
+  let count = 0
+  const onLeftOut = (entry: Buffer) => {
+    count++
+    if (leftOut.join().length < MAX_TRAILER_BYTES) leftOut.push(encodeBytes(entry))
+  }
+  async function* bytes(raw: FastifyReply['raw']): AsyncGenerator<Buffer> {
+    yield* archiveTree(root, { path, owner: user, exclude, prefix, hold, onLeftOut })
+    if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut.join(',')}` })
+  }
+  sending++
+  try {
+    const raw = takeOver(reply)
+    const source = Readable.from(bytes(raw), { objectMode: false, highWaterMark: 64 * 1024 })
+    await (compressor === undefined ? pipeline(source, raw) : pipeline(source, compressor, raw))
+    if (count > 0) log.warn({ entries: count }, 'entries were left out of an archive')
+  } catch (error) {
+    log.debug({ ...errorFields(error) }, 'an archive broke off')
+  } finally {
+    sending--
+    hold.release()
+    await closeFile(root)
+  }
+}
+
+/** Throws AppError for one that could lead out of where the archive is unpacked. */
+function prefixOf(prefix: string): Buffer {
+  const text = prefix.replace(/\/+$/, '')
+  if (text.startsWith('/') || text.split('/').includes('..')) throw invalid('prefix must be a relative path without ..')
+  return Buffer.from(text === '' ? '' : `${text}/`)
+}
+
+function encodeBytes(bytes: Buffer): string {
+  return bytes.toString('latin1').replace(/[^\w./-]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, '0')}`)
+}
+
+function invalid(problem: string): AppError {
+  return new AppError('invalid_argument', problem)
+}
