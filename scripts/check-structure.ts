@@ -38,6 +38,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   capabilities: [...COMMON],
   'agent-sandbox': [...COMMON, 'process'],
   terminals: [...COMMON, 'process', 'calls'],
+  // Looks at what the registry of processes knows.
+  jobs: [...COMMON, 'process'],
   ports: [...COMMON, 'users', 'native'],
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process', 'cgroups'],
@@ -67,7 +69,7 @@ const ENTRY = [
 ]
 /** The faces of a feature to the wire may also use these. `rpc.ts` is its table of methods. */
 const FACE =
-  /^(activity|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox|terminals)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
+  /^(activity|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox|terminals|jobs)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
 const FACE_MAY_IMPORT = ['calls', 'gen']
 /** The vocabulary of the protocol: in `rpc/`, in `calls/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

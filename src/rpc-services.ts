@@ -11,6 +11,8 @@ import type { Config } from './config.ts'
 import { featuresOf } from './features.ts'
 import { filesystemRpc } from './filesystem/rpc.ts'
 import { createFilesystemService, type FilesystemDeps } from './filesystem/service.ts'
+import { jobsRpc } from './jobs/rpc.ts'
+import { createJobsService } from './jobs/service.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { HISTORY_SAMPLES } from './metrics/history.ts'
 import { metricsRpc } from './metrics/rpc.ts'
@@ -65,6 +67,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
     agentSandboxRpc(createAgentSandboxService({ processes: process, registry, budget: files.budget })),
     activityRpc(createActivityService(observer)),
     terminalsRpc(createTerminalsService({ processes: process, registry, terminals: buildTerminals(files.budget) })),
+    jobsRpc(createJobsService({ registry })),
     capabilitiesRpc(capabilities),
   ]
   return { tables, capabilities }

@@ -4,6 +4,8 @@ import { readdir, readFile } from 'node:fs/promises'
 export interface ProcessStat {
   /** Pid of the parent; 0: there is none that this pid namespace sees. */
   readonly parent: number
+  /** Pid of the leader of its session. */
+  readonly session: number
   /** Clock ticks since the machine's boot, in decimal digits: with the pid it names a process for good. */
   readonly startTime: string
 }
@@ -21,7 +23,7 @@ export async function statOf(pid: number): Promise<ProcessStat | undefined> {
   const [state, parent, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const startTime = fields[17]
   if (startTime === undefined || state === 'Z' || state === 'X') return undefined
-  return { parent: Number(parent), startTime }
+  return { parent: Number(parent), session: Number(fields[1]), startTime }
 }
 
 /** `ProcessStat.startTime`; undefined for a zombie, and where there is no such process. Never rejects. */

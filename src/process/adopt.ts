@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { startTimeOf } from '../lib/proc-pid.ts'
 import { close, duplicate, pidfdOpen } from '../native/index.ts'
+import { aboutOf } from './known-process.ts'
 import type { LaunchDeps } from './launch.ts'
 import type { Launched } from './launched.ts'
 import { OutputLog, type StreamName } from './output-log.ts'
@@ -42,7 +43,8 @@ export async function adopt(
   })
   const output = new OutputLog({ share: window.share(), pool, stall: readerStall })
   const plain = { input: undefined, terminal: undefined }
-  return { pid, pidfd, config, tag, replay: true, adopted: true, output, pool, sources, ...plain }
+  const about = aboutOf({ config, key: undefined, terminal: undefined }, { user: '', cwd: config.cwd ?? '' })
+  return { pid, pidfd, config, tag, about, replay: true, adopted: true, output, pool, sources, ...plain }
 }
 
 /** The pipe at that path to read from, if it is the one that is meant. */

@@ -15,6 +15,8 @@ const { EAGAIN, EINTR, EPIPE, EIO } = constants.errno
 interface Entry {
   readonly bytes: Uint8Array | undefined
   written: number
+  /** Where its first byte is to be, until it has its turn. */
+  offset: number | undefined
   readonly settle: (error?: unknown) => void
 }
 
@@ -53,14 +55,17 @@ export class InputQueue {
   /**
    * Writes all of `bytes`. Aborting `signal` takes back what is not written yet. Fails with `failed_precondition`
    * when the input is closed or nobody reads it any more (contract N2), with `resource_exhausted` beyond 16 MiB waiting.
+   * @param offset position of the first byte in all input: what was written already is not written again; `invalid_argument` if
+   * bytes before it are missing when it has its turn. Undefined: behind everything.
    */
-  write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  write(bytes: Uint8Array, signal: AbortSignal, offset?: number): Promise<void> {
+    if (offset !== undefined && offset + bytes.length <= this.#written) return Promise.resolve()
     if (!this.open) return Promise.reject(this.#closedError())
     if (this.#queued + bytes.length > MAX_QUEUED_BYTES) {
       const text = `${this.#queued} bytes of input already wait for the process, at most ${MAX_QUEUED_BYTES} may`
       return Promise.reject(new AppError('resource_exhausted', text))
     }
-    return this.#enqueue(bytes, signal)
+    return this.#enqueue(bytes, signal, offset)
   }
 
   /** Closes after everything queued is written; resolves then. Idempotent. */
@@ -80,7 +85,7 @@ export class InputQueue {
     this.#failAll(() => this.#closedError())
   }
 
-  #enqueue(bytes: Uint8Array | undefined, signal: AbortSignal): Promise<void> {
+  #enqueue(bytes: Uint8Array | undefined, signal: AbortSignal, offset?: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const onAbort = () => {
       if (place !== undefined) this.#remove(place)
@@ -92,7 +97,7 @@ export class InputQueue {
       if (error === undefined) resolve()
       else reject(error)
     }
-    const entry: Entry = { bytes, written: 0, settle }
+    const entry: Entry = { bytes, written: 0, offset, settle }
     if (signal.aborted) {
       settle(signal.reason)
       return promise
@@ -119,17 +124,33 @@ export class InputQueue {
         entry.settle()
         return
       }
-      const result = this.#writeSome(entry.bytes, entry)
+      const missing = this.#passOver(entry.bytes, entry)
+      const result = missing > 0 ? 'all' : this.#writeSome(entry.bytes, entry)
       if (result === 'wait') {
         this.#poll.start()
         return
       }
       if (result === 'failed') return
       this.#entries.shift()
-      entry.settle()
+      entry.settle(missing > 0 ? this.#gap(missing, entry.bytes) : undefined)
       entry = this.#entries.first
     }
     this.#poll.stop()
+  }
+
+  /** Takes what was written already as written. Returns how many bytes are missing before it. */
+  #passOver(bytes: Uint8Array, entry: Entry): number {
+    const { offset } = entry
+    entry.offset = undefined
+    if (offset === undefined) return 0
+    entry.written = Math.max(0, Math.min(this.#written - offset, bytes.length))
+    this.#queued -= entry.written
+    return Math.max(0, offset - this.#written)
+  }
+
+  #gap(missing: number, bytes: Uint8Array): AppError {
+    this.#queued -= bytes.length
+    return new AppError('invalid_argument', `${missing} bytes of input are missing before the offset`)
   }
 
   #writeSome(bytes: Uint8Array, entry: Entry): 'all' | 'wait' | 'failed' {

@@ -8,6 +8,7 @@ import type { User, Users } from '../users/users.ts'
 import { commandGroup } from './command-group.ts'
 import { checkConfig, environmentOf, hasTooLongWord } from './command-line.ts'
 import { InputQueue } from './input-queue.ts'
+import { aboutOf } from './known-process.ts'
 import type { Launched } from './launched.ts'
 import type { CommandLimits } from './limits.ts'
 import type { OomWitness } from './oom-witness.ts'
@@ -25,6 +26,8 @@ import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts
 export interface LaunchRequest {
   readonly config: ProcessConfig
   readonly tag: string | undefined
+  /** Its `Idempotency-Key`. */
+  readonly key?: string | undefined
   /** See `Launched.replay`. */
   readonly replay: boolean
   /** Its output goes on when the daemon has died: it waits in the pipes for the next one. Without a terminal only. */
@@ -93,7 +96,7 @@ export async function launch(
   const group = await makeOwnGroup(request, deps.groups)
   try {
     const spawned = await spawnWith(request, { cwd, isHome, identity, group, deps })
-    return { launched: { ...toLaunched({ ...spawned, request, group, deps }), oom }, reader: spawned.reader }
+    return { launched: { ...toLaunched({ ...spawned, request, cwd, group, deps }), oom }, reader: spawned.reader }
   } catch (error) {
     group?.removeOnceEmpty()
     throw error
@@ -196,6 +199,7 @@ function notRun(config: ProcessConfig, { code, pid }: SpawnFailure): Outcome {
 
 interface Parts {
   readonly request: LaunchRequest
+  readonly cwd: string
   readonly stdio: Stdio
   readonly output: OutputLog
   readonly outcome: Outcome
@@ -203,10 +207,11 @@ interface Parts {
   readonly deps: LaunchDeps
 }
 
-function toLaunched({ request, stdio, output, outcome, group, deps }: Parts): Launched {
+function toLaunched({ request, cwd, stdio, output, outcome, group, deps }: Parts): Launched {
   const { config, tag, replay, routine = false, limits } = request
   const common = {
     ...{ pid: outcome.pid, config, tag, replay, routine, output, group },
+    about: aboutOf(request, { user: request.user.name, cwd }),
     ...{ pool: deps.pool, outputMax: limits?.outputMax, size: request.terminal },
   }
   if ('status' in outcome) {

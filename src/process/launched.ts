@@ -1,5 +1,6 @@
 import type { ExitStatus } from '../native/index.ts'
 import type { InputQueue } from './input-queue.ts'
+import type { About } from './known-process.ts'
 import type { OomInquiry } from './oom-witness.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
@@ -11,6 +12,7 @@ export interface Launched {
   readonly pid: number
   readonly config: ProcessConfig
   readonly tag: string | undefined
+  readonly about: About
   /** Who connects later gets the output that is kept first, not only what comes from then on. */
   readonly replay: boolean
   /** One of many of its kind that the daemon starts by itself, no sign that the sandbox is in use. */

@@ -84,6 +84,11 @@ export class OutputLog {
     return this.#offsets[stream]
   }
 
+  /** Where in each stream the output that is kept begins, and how many bytes were seen so far. */
+  get range(): { readonly oldest: Offsets; readonly produced: Offsets } {
+    return { oldest: { ...this.#dropped }, produced: { ...this.#offsets } }
+  }
+
   /** Every reader is so far behind that reading more must wait. Never, without readers. */
   get full(): boolean {
     const pace = this.#pace
@@ -146,12 +151,14 @@ export class OutputLog {
     return reader
   }
 
-  /** A copy of the newest output of all streams, in the order of its arrival: at most `length` bytes, as far as it is kept. */
-  tail(length: number): Buffer {
+  /** A copy of the newest output of all streams, or of one only, in the order of its arrival: at most `length` bytes, as far as it is kept. */
+  tail(length: number, only?: StreamName): Buffer {
     const parts: Uint8Array[] = []
     let missing = length
     for (let seq = this.#end - 1; seq >= this.#first && missing > 0; seq--) {
-      const bytes = this.#chunks[seq - this.#base]?.bytes.subarray(-missing) ?? new Uint8Array()
+      const chunk = this.#chunks[seq - this.#base]
+      if (chunk === undefined || (only !== undefined && chunk.stream !== only)) continue
+      const bytes = chunk.bytes.subarray(-missing)
       parts.push(bytes)
       missing -= bytes.length
     }

@@ -2,7 +2,9 @@ import { fstatSync } from 'node:fs'
 import { AppError } from '../errors.ts'
 import { close, type Poll, pidfdWait, poll, type Reaped, resizeTerminal } from '../native/index.ts'
 import { type Circumstances, endFacts, type KillReason, plainFacts, usedBy } from './end-facts.ts'
-import { type End, type EndFacts, endOf, type KnownEnd } from './exit-status.ts'
+import { type End, type EndFacts, endOf, type KnownEnd, type Usage } from './exit-status.ts'
+import { checkInputKind } from './input-kind.ts'
+import type { About } from './known-process.ts'
 import type { Launched } from './launched.ts'
 import { OutputCut, type OutputSink } from './output-cut.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
@@ -25,8 +27,6 @@ export interface TerminalSize {
 
 const NO_SIZE: TerminalSize = { columns: 0, rows: 0 }
 
-const STREAMS: readonly StreamName[] = ['stdout', 'stderr', 'pty']
-
 /**
  * After the leader is gone, a pipe that a background child holds open is given this long without a byte before the end
  * is reported. Long enough for a child that still flushes, short enough for a caller that waits.
@@ -44,6 +44,7 @@ export class RunningProcess {
   readonly pid: number
   readonly config: ProcessConfig
   readonly tag: string | undefined
+  readonly about: About
   readonly output: OutputLog
   /** Resolves, never rejects, when the process has ended and all its output is in the log, just before the log closes. */
   readonly ended: Promise<End>
@@ -81,6 +82,7 @@ export class RunningProcess {
     this.pid = launched.pid
     this.config = launched.config
     this.tag = launched.tag
+    this.about = launched.about
     this.output = launched.output
     const { promise, resolve } = Promise.withResolvers<End>()
     this.ended = promise
@@ -130,23 +132,14 @@ export class RunningProcess {
     return this.#launched.terminal !== undefined
   }
 
-  /** Writes to its pipe or terminal, whole and in order of the calls; errors as contract D50, N2. */
-  async write(kind: 'stdin' | 'pty', bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-    if (kind === 'stdin' && this.hasTerminal)
-      throw new AppError(
-        'failed_precondition',
-        'error writing to stdin: tty assigned to process — input should be written to the pty, not the stdin',
-      )
-    if (kind === 'pty' && !this.hasTerminal)
-      throw new AppError(
-        'failed_precondition',
-        'error writing to tty: tty not assigned to process — input should be written to the stdin, not the tty',
-      )
+  /** Writes to its pipe or terminal, whole and in order of the calls; errors as contract D50, N2; `offset` as `InputQueue.write`. */
+  async write(kind: 'stdin' | 'pty', bytes: Uint8Array, signal: AbortSignal, offset?: number): Promise<void> {
+    checkInputKind(kind, this.hasTerminal)
     const { input } = this.#launched
     if (input === undefined)
       throw new AppError('failed_precondition', 'error writing to stdin: stdin not enabled or closed')
     this.lastInput = performance.now()
-    await input.write(bytes, signal)
+    await input.write(bytes, signal, offset)
   }
 
   /** Closes its standard input once everything queued is written; `failed_precondition` for a terminal (contract D55, N2). */
@@ -174,11 +167,13 @@ export class RunningProcess {
    * stops early when `abort` aborts. That says nothing about anybody's end. A process that has exited meanwhile is no error
    * (contract D58). `refused`: the daemon may not signal the leader.
    * @param reason of the daemon itself, which is the cause of the end then.
+   * @param scope leader: nobody else is signalled.
    */
   signal(
     signal: SignalName,
     abort: AbortSignal,
     reason?: KillReason,
+    scope: 'session' | 'leader' = 'session',
   ): { readonly refused: AppError | undefined; readonly others: Promise<void> } {
     const refused = signalLeader(this.#leader, signal)
     // An interrupt is no request to end.
@@ -187,7 +182,16 @@ export class RunningProcess {
       if (this.#status === undefined) this.#reason ??= reason
     }
     if (this.#status !== undefined) this.#settleOutput()
-    return { refused, others: signalMembers(this.#leader, signal, abort) }
+    return { refused, others: scope === 'leader' ? Promise.resolve() : signalMembers(this.#leader, signal, abort) }
+  }
+
+  /** What it has taken so far; CPU time and memory of a command with a cgroup of its own only. Never rejects. */
+  async usage(): Promise<Omit<Usage, 'startedAt' | 'endedAt'>> {
+    const { group, input } = this.#launched
+    const taken = await group?.usage()
+    const { stdout, stderr, pty } = this.output.range.produced
+    const bytes = { bytesIn: input?.written ?? 0, bytesOut: stdout + stderr + pty }
+    return { cpuSeconds: taken?.cpuSeconds, peakMemory: taken?.peakMemory, ...bytes }
   }
 
   /** Whether `signal` would reach anybody at the moment: itself, or one that it left behind. */
@@ -287,8 +291,8 @@ export class RunningProcess {
 
   #tell(facts: EndFacts): void {
     if (this.#end !== undefined || this.#status === undefined) return
-    const bytesOut = STREAMS.reduce((sum, stream) => sum + this.output.offset(stream), 0)
-    this.#end = endOf(this.#status, { ...facts, usage: { ...facts.usage, bytesOut } })
+    const { stdout, stderr, pty } = this.output.range.produced
+    this.#end = endOf(this.#status, { ...facts, usage: { ...facts.usage, bytesOut: stdout + stderr + pty } })
     this.#launched.group?.removeOnceEmpty()
     this.#settle(this.#end)
     this.output.close()

@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts'
 import { LinkedList, type Place } from '../lib/linked-list.ts'
 import type { End } from './exit-status.ts'
+import type { KnownProcess } from './known-process.ts'
 import type { RunningProcess } from './process.ts'
 import { StartKeys } from './start-keys.ts'
 
@@ -8,7 +9,7 @@ import { StartKeys } from './start-keys.ts'
 export type Selector = { readonly pid: number } | { readonly tag: string }
 
 /** A process that has ended, kept for a late Connect, with the end of its output. */
-interface Retained extends Pick<RunningProcess, 'pid' | 'tag' | 'output' | 'replay' | 'ended' | 'onForget'> {
+interface Retained extends KnownProcess, Pick<RunningProcess, 'replay' | 'ended' | 'onForget'> {
   readonly until: number
 }
 
@@ -28,6 +29,8 @@ export const MAX_PROCESSES = 16_384
 export class Registry {
   /** The starts that have a key. */
   readonly keys = new StartKeys()
+  /** Called with each process that starts, and with what is kept of each that ends, before anybody can see the end. */
+  readonly watchers = new Set<(change: 'start' | 'end', process: KnownProcess) => void>()
   /** In order of start. */
   readonly #live = new Map<number, RunningProcess>()
   /** Those that have a tag, in order of start. */
@@ -58,28 +61,37 @@ export class Registry {
       old.pid === process.pid || (process.tag !== undefined && old.tag === process.tag)
     for (const old of this.#retained) if (replaced(old)) forget(old)
     this.#retained = this.#retained.filter((old) => !replaced(old))
+    for (const watch of this.watchers) watch('start', process)
   }
 
   /** Moves a process to the recent exits; must come before any reader can see its end (contract D37). */
   retire(process: RunningProcess, end: End): void {
     if (this.#live.get(process.pid) !== process) {
       forget(process)
+      for (const watch of this.watchers) watch('end', process)
       return
     }
     this.#live.delete(process.pid)
     this.#untag(process)
     this.#note(process)
     if (this.#retained.length >= MAX_RETAINED) this.#forgetOldest()
-    const { pid, output, replay, onForget } = process
+    const { pid, about, startedAt, output, replay, onForget } = process
     const tag = (process.tag?.length ?? 0) <= MAX_RETAINED_TAG ? process.tag : undefined
     const until = performance.now() + this.#keepMs
-    this.#retained.push({ pid, tag, output, replay, onForget, ended: Promise.resolve(end), until })
+    const kept = { pid, tag, about, startedAt, output, replay, onForget, end, ended: Promise.resolve(end), until }
+    this.#retained.push(kept)
+    for (const watch of this.watchers) watch('end', kept)
     this.#timer ??= setTimeout(() => this.#expire(), this.#keepMs).unref()
   }
 
   /** When those that have ended wrote, and were written to, last, on the clock of performance.now(); undefined: never. Without routine ones. */
   get ended(): { readonly lastOutput: number | undefined; readonly lastInput: number | undefined } {
     return this.#ended
+  }
+
+  /** All exits that are kept, oldest first. */
+  exits(): readonly KnownProcess[] {
+    return [...this.#retained]
   }
 
   /** All live processes, oldest first. */

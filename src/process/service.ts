@@ -127,9 +127,9 @@ async function startFor(request: StartRequest, caller: StreamCaller, deps: Proce
   const limits = limitsOfHeaders(caller.header)
   const { tag, stdin = true } = request
   const terminal = request.pty === undefined ? undefined : toSize(request.pty)
-  const command = { config: toConfig(request.process), tag, terminal, stdin, replay: false, limits }
-  const resumable = isResumable(caller, deps)
   const key = idempotencyKey(caller.header)
+  const command = { config: toConfig(request.process), tag, key, terminal, stdin, replay: false, limits }
+  const resumable = isResumable(caller, deps)
   if (key === undefined) return { ...(await start(command, caller, deps)), deadline: caller.deadline, resumable }
   const digest = await startDigest(command, caller.user ?? deps.defaults.user)
   const done = await deps.registry.keys.once({ key, digest, signal: caller.signal }, () => start(command, caller, deps))

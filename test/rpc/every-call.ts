@@ -6,11 +6,13 @@ import { Activity } from '../../src/gen/activity/v1/activity_pb.js'
 import { ProcessService, Signal as SandboxSignal, type StartResponse } from '../../src/gen/agent-sandbox/process_pb.js'
 import { Capabilities } from '../../src/gen/capabilities/capabilities_pb.js'
 import { EventType, Filesystem } from '../../src/gen/filesystem/filesystem_pb.js'
+import { Signal as JobSignal, State as JobState, Jobs } from '../../src/gen/jobs/v1/jobs_pb.js'
 import { Metrics } from '../../src/gen/metrics/metrics_pb.js'
 import { Ports } from '../../src/gen/ports/ports_pb.js'
 import { Process, type StreamInputRequestSchema } from '../../src/gen/process/process_pb.js'
 import { State, Supervisor } from '../../src/gen/supervisor/supervisor_pb.js'
 import { Terminals } from '../../src/gen/terminals/v1/terminals_pb.js'
+import { collected } from '../_util/collected.ts'
 import { heard, started } from './typed-clients.ts'
 
 /** Clients of all of them, a directory to work in, and a tag that nobody else uses. */
@@ -24,6 +26,7 @@ export interface Visit {
   readonly capabilities: Client<typeof Capabilities>
   readonly activity: Client<typeof Activity>
   readonly terminals: Client<typeof Terminals>
+  readonly jobs: Client<typeof Jobs>
   readonly dir: string
   readonly tag: string
 }
@@ -39,6 +42,7 @@ export function visit(transport: Transport, dir: string, tag: string): Visit {
     capabilities: createClient(Capabilities, transport),
     activity: createClient(Activity, transport),
     terminals: createClient(Terminals, transport),
+    jobs: createClient(Jobs, transport),
     dir,
     tag,
   }
@@ -51,6 +55,12 @@ const stdin = (text: string) => ({ input: { case: 'stdin' as const, value: bytes
 async function cat({ process, tag }: Visit) {
   const { rest } = await started(process.start({ process: { cmd: 'cat' }, tag, stdin: true }))
   return heard(rest)
+}
+
+/** Runs a command to its end; what its job must then say. */
+async function ended({ process, tag }: Visit) {
+  const { pid } = await heard(process.start({ process: { cmd: 'echo', args: ['out'] }, tag }))
+  return { pid, tag, cmd: 'echo', args: ['out'], state: JobState.ENDED, exitCode: 0, outputBytes: 4n }
 }
 
 async function* typed(
@@ -108,6 +118,45 @@ async function inTerminal(
 
 /** A call of each RPC, by its name: the least that shows that its messages came through both ways. */
 export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = {
+  'jobs.v1.Jobs/Get': async (visit) => {
+    const done = await ended(visit)
+    expect((await visit.jobs.get({ job: byTag(visit.tag) })).job).toMatchObject(done)
+  },
+  'jobs.v1.Jobs/List': async (visit) => {
+    const done = await ended(visit)
+    expect((await visit.jobs.list({ filter: { tag: visit.tag } })).jobs).toMatchObject([done])
+  },
+  'jobs.v1.Jobs/Wait': async (visit) => {
+    const done = await ended(visit)
+    const { job, stdout } = await visit.jobs.wait({ job: byTag(visit.tag), tailBytes: 3 })
+    expect(job).toMatchObject(done)
+    expect(Buffer.from(stdout).toString()).toBe('ut\n')
+  },
+  'jobs.v1.Jobs/Read': async (visit) => {
+    const done = await ended(visit)
+    const events = await collected(visit.jobs.read({ job: byTag(visit.tag) }))
+    expect(events.map(({ event }) => event.case)).toEqual(['start', 'data', 'end'])
+    expect(events.at(-1)?.event.value).toMatchObject(done)
+  },
+  'jobs.v1.Jobs/Write': async (visit) => {
+    const { rest } = await started(visit.process.start({ process: { cmd: 'cat' }, tag: visit.tag, stdin: true }))
+    const job = byTag(visit.tag)
+    const write = () => visit.jobs.write({ job, data: bytes('once'), offset: 0n })
+    expect([await write(), await write()].map(({ written }) => written)).toEqual([4n, 4n])
+    await visit.jobs.write({ job, eof: true })
+    expect(await heard(rest)).toMatchObject({ stdout: 'once' })
+  },
+  'jobs.v1.Jobs/Kill': async (visit) => {
+    const { rest } = await started(visit.process.start({ process: { cmd: 'cat' }, tag: visit.tag, stdin: true }))
+    const { job, left } = await visit.jobs.kill({ job: byTag(visit.tag), signal: JobSignal.SIGKILL })
+    expect(job).toMatchObject({ state: JobState.ENDED, status: 'signal: killed', signal: 'killed' })
+    expect(left).toEqual([])
+    await heard(rest)
+  },
+  'jobs.v1.Jobs/Watch': async ({ jobs }) => {
+    const { event } = await first((options) => jobs.watch({}, options))
+    expect(event.case).toBe('watching')
+  },
   'activity.v1.Activity/Get': async ({ activity }) => {
     expect((await activity.get({})).status?.windowSeconds).toBe(10)
   },
