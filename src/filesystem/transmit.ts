@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { Hold } from '../budget/budget.ts'
+import { loopTurns } from '../lib/turns.ts'
 import type { Download } from './download.ts'
 
 /** Bytes of one read while the client takes what it gets: large enough that the overhead disappears. */
@@ -50,6 +51,8 @@ export async function transmit(
       let left = piece === 'rest' ? Number.POSITIVE_INFINITY : piece.length
       while (left > 0) {
         if (!memory.readsAhead()) await writer.flushed()
+        const turn = loopTurns.turn(target)
+        if (turn !== undefined) await turn
         const buffer = memory.next(left)
         const bytes = await download.read(buffer.subarray(0, Math.min(left, buffer.length)), position)
         if (bytes === 0 && piece === 'rest') break

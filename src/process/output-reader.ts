@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { loopTurns } from '../lib/turns.ts'
 import type { Chunk, Offsets, OutputLog } from './output-log.ts'
 
 interface ReaderStart {
@@ -24,6 +25,8 @@ export class OutputReader {
   /** Where in each stream its output begins. */
   readonly begins: Offsets
   #wake: (() => void) | undefined
+  /** It is to be woken in its turn. */
+  #notified = false
   #timer: NodeJS.Timeout | undefined
 
   /** Made by `OutputLog.reader` only. */
@@ -89,9 +92,16 @@ export class OutputReader {
 
   /** For the log: there is something new. */
   notify(): void {
-    if (this.#wake !== undefined) {
-      this.#wake()
-    } else if (this.#timer === undefined) this.#watch()
+    if (this.#wake === undefined) {
+      if (this.#timer === undefined) this.#watch()
+    } else if (!this.#notified) {
+      this.#notified = true
+      // However many readers there are, they are all one to the event loop.
+      loopTurns.run(this.#log, () => {
+        this.#notified = false
+        this.#wake?.()
+      })
+    }
   }
 
   /** The owner goes, or `reason` ends the reader: `readable` and `take` throw it from now on. Idempotent. */

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { StreamFrames } from '../budget/unread-frames.ts'
+import { loopTurns } from '../lib/turns.ts'
 
 /** A response of either HTTP version: over HTTP/2 it is Node's compatible class, which has all that is used here. */
 export type RawResponse = ServerResponse
@@ -38,6 +39,8 @@ export async function writeFrames(
       if (!error) sent?.(frame)
     })
     if (!fits) await drained(response, signal)
+    const turn = loopTurns.turn(response)
+    if (turn !== undefined) await turn
   }
 }
 

@@ -11,7 +11,7 @@ import type {
   WatchDirRequest,
 } from '../gen/filesystem/filesystem_pb.js'
 import { cleanPath } from '../lib/clean-path.ts'
-import { createTimeSlice } from '../lib/time-slice.ts'
+import { loopTurns } from '../lib/turns.ts'
 import type { Actor } from '../native/files.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
@@ -183,20 +183,19 @@ interface Following {
 }
 
 async function* follow({ buffer, caller, describe, end }: Following): AsyncGenerator<readonly WatchItem[], void> {
-  const slice = createTimeSlice()
   try {
     yield [{ kind: 'start' }]
     for (;;) {
       if (!(await buffer.waiting(caller.keepalive, caller.signal))) yield [{ kind: 'keepalive' }]
+      // Neither many clients, nor one that takes everything at once, must keep others from their turn.
+      const turn = loopTurns.turn(buffer)
+      if (turn !== undefined) await turn
       const changes = buffer.take(BATCH)
       const events = await describe(changes)
       if (events.length > 0) yield events.map((event) => ({ kind: 'event', event }))
       buffer.sent(changes)
       const over: AppError | undefined = buffer.ended
       if (over !== undefined && buffer.length === 0) throw over
-      // A client that takes everything at once must not keep others from their turn.
-      const wait = slice.next()
-      if (wait !== undefined) await wait
     }
   } finally {
     caller.signal.removeEventListener('abort', end)

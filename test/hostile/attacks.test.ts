@@ -10,7 +10,7 @@ import { streams } from './attacks/streams.ts'
 import { work } from './attacks/work.ts'
 import { startLimited } from './limited-daemon.ts'
 import { startProbe } from './probe.ts'
-import { MAX_RESIDENT, P95_HEALTH_MS, P99_HEALTH_MS, PRESSURE_MS, WHOLE } from './scale.ts'
+import { BUSY_P95_HEALTH_MS, MAX_RESIDENT, P95_HEALTH_MS, P99_HEALTH_MS, PRESSURE_MS, WHOLE } from './scale.ts'
 
 /** The part of each attack that is made in the reduced form. */
 const REDUCED = 0.25
@@ -18,7 +18,7 @@ const REDUCED = 0.25
 // The attacker must not take the processor from the daemon: a sandbox's clients run elsewhere.
 beforeAll(() => setPriority(19))
 
-for (const { name, prepare, run, maxResident = MAX_RESIDENT } of [
+for (const { name, prepare, run, maxResident = MAX_RESIDENT, maxBusy = BUSY_P95_HEALTH_MS } of [
   ...bodies,
   ...readers,
   ...streams,
@@ -32,7 +32,7 @@ for (const { name, prepare, run, maxResident = MAX_RESIDENT } of [
     const held = new AsyncDisposableStack()
     const field = { daemon, directory: directory.path, scale: WHOLE ? 1 : REDUCED, held }
     await prepare?.(field)
-    await using probe = await startProbe(daemon.url)
+    await using probe = await startProbe(daemon)
     await run(field)
     await delay(PRESSURE_MS)
     const health = await probe.report()
@@ -45,6 +45,7 @@ for (const { name, prepare, run, maxResident = MAX_RESIDENT } of [
     expect(under.peak).toBeLessThan(maxResident)
     expect(health.failed).toBe(0)
     expect(health.count).toBeGreaterThan(PRESSURE_MS / 40)
+    expect(health.busyP95).toBeLessThan(maxBusy)
     // The reduced form runs beside other work, whose times would be measured as well.
     if (!WHOLE) return
     expect(health.p95).toBeLessThan(P95_HEALTH_MS)

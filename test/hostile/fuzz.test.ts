@@ -37,7 +37,7 @@ test(`${FUZZ_MESSAGES} messages of every protocol are all answered, and the daem
   const home = ['-default-workdir', directory.path, '-default-home', directory.path]
   await using daemon = await startLimited(context, home)
   await mkdir(`${directory.path}/c`)
-  await using probe = await startProbe(daemon.url)
+  await using probe = await startProbe(daemon)
   const before = daemon.held()
   const seed = chosenSeed()
   const sender = createSender(daemon.url)

@@ -1,22 +1,22 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
-import { setPriority, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { expect, type TestContext } from 'vitest'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
+/** The priority that the daemon's unit gives it. */
+const DAEMON_NICE = -20
+
 /** Enters the cgroup `$0`, then starts the daemon as `scripts/envd` does, with the monitor of halts. */
 const LAUNCH = `
   echo $$ >"$0/cgroup.procs"
   . "${root}/scripts/launch-options"
   export $launch_env
-  exec "${process.execPath}" $launch_flags --require "${root}/test/hostile/halt-monitor.cjs" "${root}/dist/start.cjs" "$@"
+  exec setsid nice -n ${DAEMON_NICE} "${process.execPath}" $launch_flags --require "${root}/test/hostile/halt-monitor.cjs" "${root}/dist/start.cjs" "$@"
 `
-
-/** The priority that the daemon's unit gives it. */
-const DAEMON_NICE = -20
 
 /** The memory of the smallest sandbox that the daemon is made for. */
 const MEMORY = 512 * 2 ** 20
@@ -59,7 +59,6 @@ export async function startLimited(context: TestContext, args: readonly string[]
     args: ['-no-cgroups', ...args],
     env: { ENVD_HALTS: halts },
   })
-  setPriority(daemon.pid, DAEMON_NICE)
   return {
     ...daemon,
     held: () => heldBy(daemon.pid),

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import type { Daemon } from '../_util/daemon.ts'
 import type { Seen } from './probe-process.ts'
 
 /** How soon the daemon said that it is healthy, in milliseconds, and how often it did not. */
@@ -12,6 +13,9 @@ export interface Health {
   readonly p95: number
   readonly p99: number
   readonly worst: number
+  /** Milliseconds of processor time of the daemon's main thread between question and answer: what other work on the machine takes is not in it. */
+  readonly busyP95: number
+  readonly busyP99: number
 }
 
 /** Asks for health all the time, by a process of its own that comes before the attackers. Disposing ends it. */
@@ -20,9 +24,12 @@ export interface Probe extends AsyncDisposable {
   report(): Promise<Health>
 }
 
-/** Starts one for the daemon at `url`. */
-export async function startProbe(url: string): Promise<Probe> {
-  const child = fork(fileURLToPath(new URL('probe-process.ts', import.meta.url)), [url])
+/** Starts one for a daemon. */
+export async function startProbe({ url, pid }: Pick<Daemon, 'url' | 'pid'>): Promise<Probe> {
+  const child = fork(fileURLToPath(new URL('probe-process.ts', import.meta.url)), [url, String(pid)], {
+    // A session of its own: the kernel shares processors out by session (autogroups, sched(7)), and the attackers' has other work.
+    detached: true,
+  })
   await once(child, 'message')
   try {
     setPriority(child.pid ?? 0, -20)
@@ -42,9 +49,10 @@ export async function startProbe(url: string): Promise<Probe> {
   }
 }
 
-function summary({ times, failed }: Seen): Health {
-  const at = (share: number) => round(times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0)
-  return { count: times.length, failed, p50: at(0.5), p95: at(0.95), p99: at(0.99), worst: at(1) }
+function summary({ times, busy, failed }: Seen): Health {
+  const at = (share: number, of = times) => round(of[Math.min(of.length - 1, Math.floor(of.length * share))] ?? 0)
+  const [busyP95, busyP99] = [at(0.95, busy), at(0.99, busy)]
+  return { count: times.length, failed, p50: at(0.5), p95: at(0.95), p99: at(0.99), worst: at(1), busyP95, busyP99 }
 }
 
 function round(milliseconds: number): number {

@@ -14,6 +14,12 @@ export const WORST_HEALTH_MS = 1000
 export const P95_HEALTH_MS = 20
 export const P99_HEALTH_MS = 100
 
+/**
+ * The same in processor time of the daemon's main thread between question and answer, for the reduced form, beside whose attacks other work
+ * takes the processors.
+ */
+export const BUSY_P95_HEALTH_MS = 250
+
 /** How long an attack is held once all of it is under way. */
 export const PRESSURE_MS = 2000
 

@@ -1,5 +1,6 @@
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import { errnoOf } from '../../errors.ts'
+import { duplicate } from '../../native/index.ts'
 
 /** Where to listen. */
 export interface Endpoint {
@@ -14,6 +15,12 @@ const KEEP_ALIVE_DELAY = 30_000
 
 /** Connections that may wait to be accepted: more than a burst of parallel clients makes while the event loop is busy. */
 const BACKLOG = 1024
+
+/**
+ * Servers of one listening socket. While there is other work Node accepts one connection per server in each turn of the event loop, and a
+ * health check would wait in the backlog for as many turns as there are connections before it.
+ */
+const ACCEPTORS = 16
 
 /** A free IPv4 port may be taken on ::1; so many times another one is tried. */
 const PORT_ATTEMPTS = 20
@@ -36,6 +43,16 @@ export async function bind(endpoint: Endpoint, accept: (socket: Socket) => void)
 /** Servers on sockets that listen already, which they own from now on: those of an earlier daemon. */
 export async function bindAgain(sockets: readonly number[], accept: (socket: Socket) => void): Promise<Server[]> {
   return Promise.all(sockets.map((fd) => listenOn({ fd, backlog: BACKLOG }, accept)))
+}
+
+/**
+ * More servers on the sockets of these, so that many connections are accepted in one turn of the event loop. The caller closes
+ * them as well. Rejects as `bind`.
+ */
+export async function bindMore(servers: readonly Server[], accept: (socket: Socket) => void): Promise<Server[]> {
+  const sockets = servers.flatMap((server) => listeningDescriptor(server) ?? [])
+  const more = sockets.flatMap((fd) => Array.from({ length: ACCEPTORS - 1 }, () => duplicate(fd)))
+  return bindAgain(more, accept)
 }
 
 /** The descriptor of a listening server, which keeps owning it. */

@@ -12,8 +12,11 @@ import { createResetBudget } from './reset-budget.ts'
 import { createRooms } from './rooms.ts'
 import { createStreamMemory, type StreamMemory } from './stream-memory.ts'
 
-/** Calls at a time on one connection. A proxy in front may carry everything of a sandbox over a single one. */
-const MAX_CONCURRENT_STREAMS = 1000
+/**
+ * Calls at a time on one connection, twice what servers in Go allow: clients wait, or open another connection. What was reset counts until it
+ * is torn down, so this also bounds how many calls one read brings in: Node refuses the others before code of ours runs.
+ */
+const MAX_CONCURRENT_STREAMS = 500
 
 /** Bytes of one upload on their way: some 0.2 ms of a fast local connection. */
 const STREAM_WINDOW = 1024 * 1024
@@ -147,7 +150,9 @@ function withinMemory(handler: Handler, memory: StreamMemory): Handler {
 function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): void {
   const resets = createResetBudget(RESETS_WITHOUT_TOKEN)
   // Before the handler, which may ask for it at once; and a stream that was reset meanwhile knows its session no more.
-  session.prependListener('stream', (stream) => {
+  session.prependListener('stream', (stream, _headers, flags) => {
+    // Nobody may read a request without a body to its end; unread, Node would keep the stream though its client resets it with NO_ERROR.
+    if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) stream.resume()
     connections.alias(stream, session)
     connections.began(session)
     stream.once('close', () => {

@@ -30,7 +30,7 @@ export function createInitTurns(serve: (socket: Socket) => void): InitTurns {
   let accepted = false
   let delays = 0
   const next = () => {
-    // Node accepts one connection per turn: a newer attempt may be the next.
+    // Node accepts few connections per turn: a newer attempt may be the next.
     if (accepted && ++delays <= MAX_DELAYS) {
       accepted = false
       setImmediate(next)

@@ -3,11 +3,13 @@ import type { Http2ServerRequest } from 'node:http2'
 import type { Server, Socket } from 'node:net'
 import { errnoOf } from '../../errors.ts'
 import type { AccessToken } from '../../init/access-token.ts'
+import { loopTurns } from '../../lib/turns.ts'
 import type { Log } from '../../log.ts'
 import { noFileLimit } from '../../native/index.ts'
-import { bind, bindAgain, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
+import { admitInTurn } from './admission.ts'
+import { bind, bindAgain, bindMore, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
 import { createConnections } from './connections.ts'
-import { createHttp1, type Http1, type ProtocolServer } from './http1.ts'
+import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
@@ -109,6 +111,13 @@ function firstOf(servers: readonly Server[], log: Log): Server {
   return server
 }
 
+type Protocols = Record<Protocol, ProtocolServer> & { readonly http1: Http1 }
+
+function makeProtocols(options: HttpOptions): Protocols {
+  const how = { ...options, handler: admitInTurn(options.handler, loopTurns) }
+  return { http1: createHttp1(how), http2: createHttp2(how) }
+}
+
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
   const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit() } = options
@@ -116,7 +125,9 @@ export function createListener(options: ListenerOptions): Listener {
   const connections = new Set<Socket>()
   const undecided = new Set<Socket>()
   let servers: Server[] = []
-  let protocols: (Record<Protocol, ProtocolServer> & { readonly http1: Http1 }) | undefined
+  /** With others on the same sockets. */
+  let all: Server[] = []
+  let protocols: Protocols | undefined
   let closed: Promise<void> | undefined
 
   const take = (socket: Socket, protocol: Protocol) => {
@@ -137,20 +148,19 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   const shutDown = async (grace: number) => {
-    await endAll({ servers, connections, undecided, protocols: Object.values(protocols ?? {}) }, grace)
+    await endAll({ servers: all, connections, undecided, protocols: Object.values(protocols ?? {}) }, grace)
     protocols?.http1.server.close()
   }
 
   return {
     serverFactory: (handler) => {
-      const how = { handler, headersTimeout, connections: table }
-      const http1 = createHttp1(how)
-      protocols = { http1, http2: createHttp2(how) }
-      return http1.server
+      protocols = makeProtocols({ handler, headersTimeout, connections: table })
+      return protocols.http1.server
     },
     listen: async (endpoint, sockets = []) => {
       servers = sockets.length > 0 ? await bindAgain(sockets, accept) : await bind(endpoint, accept)
-      return portOf(firstOf(servers, log))
+      all = [...servers, ...(await bindMore(servers, accept))]
+      return portOf(firstOf(all, log))
     },
     get descriptors() {
       return servers.flatMap((server) => listeningDescriptor(server) ?? [])

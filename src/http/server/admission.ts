@@ -1,0 +1,45 @@
+import type { RequestListener } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import type { Turns } from '../../lib/turns.ts'
+import { errorBody } from '../app/error-body.ts'
+import { pathOf } from '../app/path.ts'
+import { connectionOf } from './connection.ts'
+
+/** Answered at once: whether the daemon lives and what it does, the token, and what ends commands. */
+const AT_ONCE = new Set(['/health', '/ready', '/metrics', '/init', '/process.Process/SendSignal'])
+
+/** Some 30 MB of requests that are read and wait for their turn. */
+const MAX_WAITING = 4096
+
+const UNAVAILABLE = 503
+
+/**
+ * Lets requests in as the event loop has time, in turn for each connection, so that a crowd of them holds up neither what is under way nor
+ * health checks. Those whose client has left meanwhile are dropped.
+ */
+export function admitInTurn(handler: RequestListener, turns: Turns): RequestListener {
+  let waiting = 0
+  return (request, response) => {
+    // Over HTTP/2 the read that brings a call may also reset it.
+    if (response.destroyed) return
+    if (AT_ONCE.has(pathOf(request.url ?? ''))) return handler(request, response)
+    if (waiting >= MAX_WAITING) return refuse(request, response)
+    waiting++
+    turns.run(connectionOf(request) ?? request, () => {
+      waiting--
+      if (!response.destroyed && !response.headersSent) handler(request, response)
+    })
+  }
+}
+
+function refuse(...[request, response]: Parameters<RequestListener>): void {
+  const body = errorBody(UNAVAILABLE, 'too many requests wait; try again')
+  const overHttp1 = !('stream' in (request as unknown as Http2ServerRequest))
+  response.writeHead(UNAVAILABLE, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Retry-After': 1,
+    ...(overHttp1 ? { Connection: 'close' } : {}),
+  })
+  response.end(body)
+}

@@ -1,0 +1,98 @@
+/** Work per turn of the event loop, all owners together; what comes first of all, such as a health check, waits about so long. */
+const SLICE_MS = 3
+
+/** Work that waits goes on in every turn, however long the rest of the turn takes. */
+const MIN_SLICE_MS = 1
+
+/** Work of many that shares the event loop: as much as fits into a slice of time is done in each turn of it, in turn for each owner. */
+export interface Turns {
+  /** Units that wait. */
+  readonly waiting: number
+  /** Runs `work` at once while there is time left and nobody waits, else in its turn. */
+  run(owner: object, work: () => void): void
+  /** For a unit of work that is about to begin: undefined at once while there is time left and nobody waits, else resolves in its turn. */
+  turn(owner: object): Promise<void> | undefined
+  /** Resolves in a later turn of the event loop. */
+  next(owner: object): Promise<void>
+}
+
+/** Makes the turns of an event loop. */
+export function createTurns(now = () => performance.now()): Turns {
+  const round = createRound()
+  /** Whether `pass` will run at the end of this turn of the event loop. */
+  let open = false
+  let end = 0
+  const begin = () => {
+    if (open) return
+    open = true
+    end = now() + SLICE_MS
+    setImmediate(pass)
+  }
+  const pass = () => {
+    open = round.length > 0
+    if (!open) return
+    // What was done since the last pass counts.
+    end = Math.max(end, now() + MIN_SLICE_MS)
+    serveOne(round.shift())
+  }
+  const serve = () => serveOne(now() < end ? round.shift() : undefined)
+  const serveOne = (work: (() => void) | undefined) => {
+    if (work === undefined) {
+      end = now() + SLICE_MS
+      setImmediate(pass)
+      return
+    }
+    // After everything that the work leads to without a wait for something else.
+    queueMicrotask(() => process.nextTick(serve))
+    work()
+  }
+  const push = (owner: object, work: () => void) => {
+    begin()
+    round.push(owner, work)
+  }
+  const isFree = () => {
+    begin()
+    return round.length === 0 && now() < end
+  }
+  return {
+    get waiting() {
+      return round.length
+    },
+    run: (owner, work) => {
+      if (isFree()) work()
+      else push(owner, work)
+    },
+    turn: (owner) => (isFree() ? undefined : new Promise((resolve) => push(owner, resolve))),
+    next: (owner) => new Promise((resolve) => push(owner, resolve)),
+  }
+}
+
+/** What waits, in a round over its owners. */
+function createRound() {
+  const queues = new Map<object, (() => void)[]>()
+  let length = 0
+  return {
+    get length() {
+      return length
+    },
+    push: (owner: object, work: () => void) => {
+      length++
+      const queue = queues.get(owner)
+      if (queue === undefined) queues.set(owner, [work])
+      else queue.push(work)
+    },
+    shift: (): (() => void) | undefined => {
+      for (const [owner, queue] of queues) {
+        const work = queue.shift()
+        queues.delete(owner)
+        if (queue.length > 0) queues.set(owner, queue)
+        length--
+        return work
+      }
+      return undefined
+    },
+  }
+}
+
+/** Those of the event loop, which everything in this process shares. */
+export const loopTurns = createTurns()

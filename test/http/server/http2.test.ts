@@ -1,0 +1,65 @@
+import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect } from 'node:net'
+import { expect, test } from 'vitest'
+import { startFront } from '../front.ts'
+
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1')
+/** GET http / with `:authority: a`. */
+const HEADERS = Buffer.from('828684410161', 'hex')
+
+function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(payload.length, 0, 3)
+  head[3] = type
+  head[4] = flags
+  head.writeUInt32BE(stream, 5)
+  return Buffer.concat([head, payload])
+}
+
+test('a client that takes nothing, asks for more than it may and leaves, leaves nothing open', async () => {
+  let begun = 0
+  await using front = await startFront({
+    routes: [
+      (app) => {
+        app.get('/', (_request, reply) => {
+          begun++
+          reply.hijack()
+          reply.raw.writeHead(200)
+          reply.raw.write(Buffer.alloc(32 * 1024))
+        })
+      },
+    ],
+  })
+  const session = connectHttp2(`http://127.0.0.1:${front.port}`, { settings: { initialWindowSize: 0 } })
+  session.on('error', () => {})
+  await once(session, 'remoteSettings')
+  for (let count = 0; count < 600; count++) session.request({ ':path': '/' }).on('error', () => {})
+  await expect.poll(() => begun).toBe(500)
+  session.destroy()
+  await expect.poll(() => front.listener.openConnections, { timeout: 15_000 }).toBe(0)
+})
+
+test('calls that are reset by the read that brings them are left out', async () => {
+  let begun = 0
+  await using front = await startFront({
+    routes: [
+      (app) => {
+        app.get('/', (_request, reply) => {
+          begun++
+          reply.code(204).send()
+        })
+      },
+    ],
+  })
+  const socket = connect(front.port, '127.0.0.1')
+  socket.resume()
+  const calls = Array.from({ length: 100 }, (_, index) => 2 * index + 1).flatMap((stream) => [
+    frame(1, 5, stream, HEADERS),
+    frame(3, 0, stream, Buffer.from([0, 0, 0, 8])),
+  ])
+  const last = frame(1, 5, 201, HEADERS)
+  socket.write(Buffer.concat([PREFACE, ...calls, last]))
+  await expect.poll(() => begun).toBe(1)
+  socket.destroy()
+})
