@@ -112,7 +112,7 @@ test.for([
     const [leader = 0, stray = 0] = await place.pids('leader', 'stray')
     const record = join(place.dir, 'run/start.service.json')
     await expect.poll(() => readFile(record, 'utf8').catch(() => '')).toContain(`"leader":{"pid":${leader},`)
-    process.kill(first.pid, 'SIGKILL')
+    process.kill(first.launched, 'SIGKILL')
     await first.ended
     if (gone) process.kill(leader, 'SIGKILL')
     const [group] = place.groups()
