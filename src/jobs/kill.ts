@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { forEachLimited } from '../lib/for-each-limited.ts'
 import { NEVER } from '../lib/never.ts'
 import { listPids, statOf } from '../lib/proc-pid.ts'
@@ -20,7 +21,13 @@ const KILL_LIMIT_MS = 3_000
 /** Files of /proc that are read at a time. */
 const LANES = 16
 
-/** Signals a process and waits for its end. Rejects with `permission_denied`, or the reason of the caller's signal. */
+/** How often a session is looked at that a signal is to end: nothing reports its last member. */
+const LOOK_MS = 20
+
+/**
+ * Signals a process and waits for its end, and with its session for the end of everybody in it who does not ignore SIGHUP: at most for
+ * the grace, after which SIGKILL follows. Rejects with `permission_denied`, or the reason of the caller's signal.
+ */
 export async function killAndWait(
   process: RunningProcess,
   { signal, grace, scope }: KillPlan,
@@ -31,13 +38,26 @@ export async function killAndWait(
     if (refused !== undefined) throw refused
     await others
   }
+  const isOver = async (milliseconds: number) => {
+    const until = performance.now() + milliseconds
+    if (!(await hasEnded(process, registry, { milliseconds, signal: caller }))) return false
+    // Without a limit the end of the leader is the end.
+    return scope === 'leader' || milliseconds === Number.POSITIVE_INFINITY || isEmpty(process, until, caller)
+  }
   await send(signal)
-  const final = signal === 'SIGKILL'
-  const patience = final ? KILL_LIMIT_MS : grace === 0 ? Number.POSITIVE_INFINITY : grace
-  if (await hasEnded(process, registry, { milliseconds: patience, signal: caller })) return
-  if (final) return
+  if (signal === 'SIGKILL') return void (await isOver(KILL_LIMIT_MS))
+  if (await isOver(grace === 0 ? Number.POSITIVE_INFINITY : grace)) return
   await send('SIGKILL')
-  await hasEnded(process, registry, { milliseconds: KILL_LIMIT_MS, signal: caller })
+  await isOver(KILL_LIMIT_MS)
+}
+
+/** Whether the session of a process that has ended is empty before `until`, but for those that ignore SIGHUP. */
+async function isEmpty(process: RunningProcess, until: number, caller: AbortSignal): Promise<boolean> {
+  while (await process.hasSession()) {
+    if (performance.now() >= until) return false
+    await delay(LOOK_MS, undefined, { signal: caller })
+  }
+  return true
 }
 
 /** The pids of a session, in ascending order, zombies excepted. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { type Client, Code, createClient } from '@connectrpc/connect'
 import { createConnectTransport } from '@connectrpc/connect-node'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -22,6 +23,14 @@ const text = (part: Uint8Array) => Buffer.from(part).toString()
 async function begin(command: string, options: RunOptions = {}) {
   const stream = await start(daemon.url, 'sh', { args: ['-c', command], ...options })
   return { stream, pid: await pidOf(stream) }
+}
+
+/** Bit of SIGHUP in the masks of /proc/PID/status (proc(5)). */
+const HANGUP = 1n
+
+function ignoresHangup(pid: number): boolean {
+  const mask = /^SigIgn:\t(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return (BigInt(`0x${mask}`) & HANGUP) !== 0n
 }
 
 const get = async (pid: number) => (await jobs.get({ job: byPid(pid) })).job as Job
@@ -195,6 +204,24 @@ describe('Kill', () => {
     expect(job).toMatchObject({ state: State.ENDED, signal: 'killed', cause: Cause.SIGNAL })
     expect(left).toEqual([])
     expect((await jobs.kill({ job: byPid(pid) })).job?.state).toBe(State.ENDED)
+  })
+
+  test('sends SIGKILL after the grace to those who outlive their leader', async () => {
+    const { pid } = await begin('(trap "" TERM; echo ready; while :; do sleep 0.1; done) & wait')
+    await expect.poll(async () => (await get(pid)).outputBytes).toBe(6n)
+    const { job, left } = await jobs.kill({ job: byPid(pid), graceMs: 200 })
+    expect(job).toMatchObject({ state: State.ENDED, signal: 'terminated', cause: Cause.SIGNAL })
+    expect(left).toEqual([])
+  })
+
+  test('does not wait for those who ignore SIGHUP, and says who they are', async () => {
+    const { pid } = await begin('(trap "" HUP; exec sleep 1000) & echo $!; wait')
+    await expect.poll(async () => (await get(pid)).outputBytes).toBeGreaterThan(1n)
+    const child = Number(text((await jobs.wait({ job: byPid(pid), timeoutMs: 0 })).stdout))
+    await expect.poll(() => ignoresHangup(child)).toBe(true)
+    const { left } = await jobs.kill({ job: byPid(pid), signal: Signal.SIGKILL })
+    expect(left).toEqual([child])
+    process.kill(child, 'SIGKILL')
   })
 
   test('of the leader alone leaves the others, and says who', async () => {
