@@ -12,10 +12,26 @@ export function entityTagOf({ ino, size, mtimeNs, ctimeNs }: FileVersion): strin
   return `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`
 }
 
+/** Tags of what the daemon wrote last; older ones have settled long before a thousand others come. */
+const MAX_ISSUED = 1024
+
+const issued = new Set<string>()
+
+/** The tag of a file that was just written here: a download of that very version takes it as settled. */
+export function issueTag(version: FileVersion): string {
+  const tag = entityTagOf(version)
+  issued.add(tag)
+  for (const oldest of issued) {
+    if (issued.size <= MAX_ISSUED) break
+    issued.delete(oldest)
+  }
+  return tag
+}
+
 /**
  * Looks at a file until no later write can leave the same version: two writes within one step of the kernel's clock
  * carry the same time. A time of modification that differs from that of the change was set, and a write sets another
- * one. Looks again once, after 11 ms at most.
+ * one; what `issueTag` was called for is taken as it is. Looks again once, after 11 ms at most.
  * @returns the version, and its tag, which is a weak one if the file is written all the time.
  */
 export async function settledVersion<Stats extends FileVersion>(
@@ -23,7 +39,8 @@ export async function settledVersion<Stats extends FileVersion>(
 ): Promise<{ readonly stats: Stats; readonly tag: string }> {
   const first = await look()
   const wait = msToSettle(first)
-  if (wait === 0) return { stats: first, tag: entityTagOf(first) }
+  const tag = entityTagOf(first)
+  if (wait === 0 || issued.has(tag)) return { stats: first, tag }
   await sleep(wait)
   const stats = await look()
   return { stats, tag: msToSettle(stats) === 0 ? entityTagOf(stats) : `W/${entityTagOf(stats)}` }

@@ -61,6 +61,8 @@ interface FinishOptions {
   readonly metadata: Metadata | undefined
   /** The file is written to the disk and stays open. */
   readonly sync?: boolean
+  /** Gives the file a time of modification of its own, which watchers see as a change of attributes. */
+  readonly stamp?: boolean
   readonly log: Log
 }
 
@@ -76,10 +78,10 @@ interface FinishedFile {
  * internal; the file is closed then as well.
  */
 export async function finishWithMetadata(fd: number, options: FinishOptions): Promise<FinishedFile> {
-  const { metadata, sync, log } = options
+  const { metadata, sync, stamp, log } = options
   try {
     const pairs = metadata && [...metadata].flat()
-    const finished = unpackFinished(await withWriteSlot(() => finishFile(fd, METADATA_PREFIX, pairs, sync)))
+    const finished = unpackFinished(await withWriteSlot(() => finishFile(fd, METADATA_PREFIX, pairs, sync, stamp)))
     if (finished.unsupported && metadata?.size)
       log.warn({ keys: metadata.size }, 'file metadata is not supported by this filesystem')
     return { metadata: metadataFrom(finished.attributes), version: finished.version }

@@ -50,7 +50,10 @@ export async function storeBeside(source: Readable, target: UploadTarget): Promi
       throw error
     })
     await takeOver(file, target)
-    const { metadata } = await finishWithMetadata(file.fd, { metadata: target.metadata, sync: true, log: target.log })
+    const { metadata } = await finishWithMetadata(file.fd, {
+      ...{ metadata: target.metadata, sync: true, stamp: true },
+      log: target.log,
+    })
     const expected = expectedOf(file, mode, condition)
     const version = await oneWriter(file.key, signal, () => place(file, { path, owner, expected }))
     state.placed = true

@@ -9,7 +9,7 @@ import type { FileVersion } from '../native/entries.ts'
 import { removeFile } from '../native/files.ts'
 import { createAppendSink } from './append-sink.ts'
 import { ensureDirectory } from './directories.ts'
-import { entityTagOf } from './entity-tag.ts'
+import { issueTag } from './entity-tag.ts'
 import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { createFileSink, type FileSink } from './file-sink.ts'
 import type { FileUser } from './file-user.ts'
@@ -77,7 +77,7 @@ export async function storeFile(source: Readable, target: UploadTarget): Promise
   const file = { name: baseName(target.path), path: target.path, type: 'file' } as const
   return {
     file: metadata.size === 0 ? file : { ...file, metadata: Object.fromEntries(metadata) },
-    tag: version && entityTagOf(version),
+    tag: version && issueTag(version),
   }
 }
 
@@ -98,7 +98,9 @@ async function storeInPlace(source: Readable, target: UploadTarget): Promise<Wri
       throw error
     })
   const kept = mode === 'append' && target.metadata.size === 0
-  return finishWithMetadata(file.fd, { metadata: kept ? undefined : target.metadata, log })
+  // What is written without a word about versions has the events that it always had (contract C28).
+  const stamp = mode !== undefined || condition !== undefined
+  return finishWithMetadata(file.fd, { metadata: kept ? undefined : target.metadata, stamp, log })
 }
 
 async function storeInOneStep(source: Readable, target: UploadTarget): Promise<Written> {

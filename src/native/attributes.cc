@@ -66,6 +66,8 @@ struct FinishFile : Job {
   bool keep_attributes = false;
   // It is written to the disk, and stays open.
   bool sync = false;
+  // Its time of modification is set, by a clock that no two writes read alike.
+  bool stamp = false;
   std::string prefix;
   // Name and value in turn, names without the prefix.
   std::vector<std::string> pairs;
@@ -94,12 +96,16 @@ struct FinishFile : Job {
 
   // The kernel's clock for files ticks every 10 ms at worst. A time of modification from the finer one is the only one of its kind,
   // so that what others write next leaves another one.
-  void put_state(bool unsupported) {
+  void set_time() {
     timespec now{};
-    struct stat status {};
     clock_gettime(CLOCK_REALTIME, &now);
     const timespec times[2] = {{0, UTIME_OMIT}, now};
     futimens(descriptor, times);
+  }
+
+  void put_state(bool unsupported) {
+    struct stat status {};
+    if (stamp) set_time();
     if (fstat(descriptor, &status) < 0 && error == 0) fail("close", errno);
     put_version(result, status);
     put_integer(result, unsupported ? 1 : 0, 4);
@@ -151,6 +157,7 @@ napi_value finish_file(napi_env env, napi_callback_info info) {
   job->keep_attributes = is_undefined(env, arguments.at[2]);
   if (!job->keep_attributes && !to_strings(env, arguments.at[2], "pairs", job->pairs)) return nullptr;
   if (!is_undefined(env, arguments.at[3]) && !to_boolean(env, arguments.at[3], "sync", job->sync)) return nullptr;
+  if (!is_undefined(env, arguments.at[4]) && !to_boolean(env, arguments.at[4], "stamp", job->stamp)) return nullptr;
   return start_job(env, std::move(job), "finishFile");
 }
 

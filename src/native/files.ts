@@ -44,7 +44,13 @@ interface FilesAddon {
   openStage(target: number, bytes: number): Promise<Buffer>
   moveContent(from: number, to: number, offset: number, length: number): Promise<Buffer>
   makeDirectories(path: Uint8Array, actor: Actor): Promise<Buffer>
-  finishFile(fd: number, prefix: string, pairs: readonly string[] | undefined, sync?: boolean): Promise<Buffer>
+  finishFile(
+    fd: number,
+    prefix: string,
+    pairs: readonly string[] | undefined,
+    sync?: boolean,
+    stamp?: boolean,
+  ): Promise<Buffer>
   copyAttributes(from: number, to: number): Promise<Buffer>
   removeTree(path: Uint8Array, actor?: Actor): Promise<Buffer>
   removeFile(path: Uint8Array, actor: Actor, fd?: number): Promise<Buffer>
@@ -147,10 +153,10 @@ export const moveContent = addon.moveContent
 export const makeDirectories = addon.makeDirectories
 /**
  * Makes `pairs` (name without prefix and value in turn; undefined: whatever is there) the only extended attributes of
- * an open file whose names begin with `prefix`, sets its time of modification to now, by a clock that no two writes
- * read alike, and returns version and attributes as they are then, packed for `unpackFinished`. Closes the descriptor
- * in any case; with `sync` it writes the file to the disk instead. On the thread pool. Rejects with `code` and
- * `syscall` (ENOSPC, EDQUOT).
+ * an open file whose names begin with `prefix`, with `stamp` sets its time of modification to now, by a clock that no
+ * two writes read alike, and returns version and attributes as they are then, packed for `unpackFinished`. Closes the
+ * descriptor in any case; with `sync` it writes the file to the disk instead. On the thread pool. Rejects with `code`
+ * and `syscall` (ENOSPC, EDQUOT).
  */
 export const finishFile = addon.finishFile
 /**
