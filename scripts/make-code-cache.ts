@@ -1,7 +1,8 @@
 /**
  * Writes the code cache of the program in DIRECTORY: what V8 has compiled after one run that starts, listens and serves
  * some calls of each kind. Run with the flags of the daemon, on which the cache depends: node FLAGS make-code-cache.ts
- * DIRECTORY RUN-DIRECTORY. Exit code 1, with a message, if the daemon does not start or V8 would not take the cache.
+ * DIRECTORY RUN-DIRECTORY. Exit code 1, with a message, if the daemon does not start, a call fails, V8 would not take
+ * the cache, or all of it takes more than two minutes.
  */
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -10,6 +11,9 @@ import { CODE_CACHE, loadProgram } from '../src/program.ts'
 import { exercise } from './exercise.ts'
 
 const START_TIMEOUT_MS = 20_000
+
+/** All of it takes two seconds; a build must not wait for ever. */
+const TIMEOUT_MS = 120_000
 
 const [given, runDirectory] = process.argv.slice(2)
 if (given === undefined || runDirectory === undefined)
@@ -29,14 +33,29 @@ process.argv.splice(
   '-run-dir',
   runDirectory,
 )
-const { script, run } = loadProgram(directory)
-run()
-const url = `http://127.0.0.1:${port}`
-await answers(`${url}/health`)
-await exercise(url)
-writeFileSync(join(directory, CODE_CACHE), script.createCachedData())
-if (loadProgram(directory).script.cachedDataRejected) throw new Error('V8 does not take the code cache that it made')
+setTimeout(() => fail(new Error(`the code cache is not there after ${TIMEOUT_MS / 1000} s`)), TIMEOUT_MS).unref()
+try {
+  await makeCache()
+} catch (error) {
+  // The daemon in this process logs what nobody catches, and goes on.
+  fail(error)
+}
 process.kill(process.pid, 'SIGTERM')
+
+async function makeCache(): Promise<void> {
+  const { script, run } = loadProgram(directory)
+  run()
+  const url = `http://127.0.0.1:${port}`
+  await answers(`${url}/health`)
+  await exercise(url)
+  writeFileSync(join(directory, CODE_CACHE), script.createCachedData())
+  if (loadProgram(directory).script.cachedDataRejected) throw new Error('V8 does not take the code cache that it made')
+}
+
+function fail(error: unknown): never {
+  console.error(error)
+  process.exit(1)
+}
 
 /** Waits until the daemon answers. */
 async function answers(url: string): Promise<void> {
