@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import type { TestContext } from 'vitest'
 import { makeTmpDir } from './tmp-dir.ts'
 
@@ -53,6 +53,14 @@ export function report(result: unknown): void {
   process.stdout.write(`${RESULT}${JSON.stringify(result)}\n`)
 }
 
+/** Where the checkout is in the kernel: it may lie below /tmp, which is empty there. */
+const CHECKOUT = '/mnt'
+
+function inCheckout(path: string): string {
+  const below = relative(process.cwd(), path)
+  return below.startsWith('..') ? path : join(CHECKOUT, below)
+}
+
 function initOf(program: string): string {
   return `#!/bin/sh
 mount -t proc proc /proc
@@ -63,9 +71,10 @@ mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /run
 ip link set lo up
-cd '${process.cwd()}'
+mount --bind '${process.cwd()}' ${CHECKOUT}
+cd ${CHECKOUT}
 mount -t tmpfs tmpfs /tmp
-PATH='${process.env['PATH'] ?? ''}' HOME=/root '${process.execPath}' --disable-warning=ExperimentalWarning '${program}'
+PATH='${process.env['PATH'] ?? ''}' HOME=/root '${inCheckout(process.execPath)}' --disable-warning=ExperimentalWarning '${inCheckout(program)}'
 echo o >/proc/sysrq-trigger
 sleep 10
 `
