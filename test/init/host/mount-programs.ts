@@ -33,7 +33,7 @@ export async function makeMountPrograms(directory: TmpDir): Promise<MountProgram
   const mount = `while [ "$1" != -- ]; do shift; done
 case $2 in
   fail:*) echo "mount.nfs: access denied by server while mounting $2" >&2; exit 32 ;;
-  hang:*) trap '' TERM; echo "mount.nfs: trying $2"; while :; do sleep 1000; done ;;
+  hang:*) trap '' TERM; echo "mount.nfs: trying $2"; while :; do sh -c 'sleep 1000; :' "$2 $3"; done ;;
   meet:*)
     number=\${2#meet:}; number=\${number%%/*}
     : > ${meeting}/$$

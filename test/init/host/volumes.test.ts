@@ -159,7 +159,7 @@ test('F19 a volume that comes late does not hide one inside it', async (context)
   expect(mounts.filter((path) => path === aside.path)).toHaveLength(1)
 })
 
-test('F19 what hangs is killed when the time of all volumes is over, and the others stay', async (context) => {
+test('F19 N33 what hangs is killed, with what it has started, when the time of all volumes is over, and the others stay', async (context) => {
   await using machine = await makeMachine(context)
   const volumes = machine.restarted({ budget: 3000 })
   const request = [
