@@ -8,7 +8,7 @@ import { connectionOf } from './connection.ts'
 /** Answered at once: whether the daemon lives and what it does, the token, and what ends commands. */
 const AT_ONCE = new Set(['/health', '/ready', '/metrics', '/init', '/process.Process/SendSignal'])
 
-/** Some 30 MB of requests that are read and wait for their turn. */
+/** Some 30 MB of requests that are read and wait for their turn. Beyond it each connection may have one, so that a crowd of a few locks nobody out. */
 const MAX_WAITING = 4096
 
 const UNAVAILABLE = 503
@@ -19,14 +19,21 @@ const UNAVAILABLE = 503
  */
 export function admitInTurn(handler: RequestListener, turns: Turns): RequestListener {
   let waiting = 0
+  const ofConnection = new Map<object, number>()
   return (request, response) => {
     // Over HTTP/2 the read that brings a call may also reset it.
     if (response.destroyed) return
     if (AT_ONCE.has(pathOf(request.url ?? ''))) return handler(request, response)
-    if (waiting >= MAX_WAITING) return refuse(request, response)
+    const owner = connectionOf(request) ?? request
+    const own = ofConnection.get(owner) ?? 0
+    if (waiting >= MAX_WAITING && own > 0) return refuse(request, response)
     waiting++
-    turns.run(connectionOf(request) ?? request, () => {
+    ofConnection.set(owner, own + 1)
+    turns.run(owner, () => {
       waiting--
+      const left = (ofConnection.get(owner) ?? 0) - 1
+      if (left > 0) ofConnection.set(owner, left)
+      else ofConnection.delete(owner)
       if (!response.destroyed && !response.headersSent) handler(request, response)
     })
   }

@@ -51,22 +51,32 @@ test('health is answered before what waits', async () => {
   await Promise.all(gate)
 })
 
-test('when too many requests wait, others are refused with 503, and health is answered', async () => {
+test('when too many requests wait, their connection gets 503; others have their turn, and health is answered', async () => {
   const { turns, url, seen, server, port } = await startServer()
   const requests = 'GET /work HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(4096)
   const gate = Array.from({ length: 20_000 }, () => turns.next({}))
   await using client = await connectRaw(port)
   client.write(requests)
   let received = 0
-  server.on('request', () => received++)
+  let refused = 0
+  server.on('request', (_request, response) => {
+    received++
+    if (response.statusCode === 503) refused++
+  })
   await vi.waitUntil(() => received === 4096, { timeout: 15_000 })
-  const answer = await sendWhole(`${url}/work`)
-  expect(answer.status).toBe(503)
-  expect(answer.headers['retry-after']).toBe('1')
-  expect(answer.text).toContain('too many requests wait')
   expect((await sendWhole(`${url}/health`)).status).toBe(204)
   expect(seen).toEqual(['/health'])
+  const other = sendWhole(`${url}/other`)
+  await vi.waitUntil(() => received === 4098)
+  expect(refused).toBe(0)
+  client.write('GET /one-more HTTP/1.1\r\nHost: x\r\n\r\n')
+  await vi.waitUntil(() => refused === 1)
   await Promise.all(gate)
+  expect((await other).status).toBe(204)
+  await vi.waitUntil(() => client.received().includes('too many requests wait'))
+  expect(client.received()).toContain('HTTP/1.1 503')
+  expect(client.received().toLowerCase()).toContain('retry-after: 1')
+  expect(seen).not.toContain('/one-more')
 })
 
 test('a request whose client has left meanwhile is dropped', async () => {
