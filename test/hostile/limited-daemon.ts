@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { expect, type TestContext } from 'vitest'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
+import { sendWhole } from '../_util/http.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -46,7 +47,7 @@ export interface Halts {
 /** A daemon alone in a cgroup of 512 MB; what it starts is in it as well. Disposing stops it. */
 export interface LimitedDaemon extends Daemon {
   held(): Held
-  /** Since the last call, or the start. */
+  /** Since the last call, or since it was ready. */
   halts(): Halts
 }
 
@@ -59,6 +60,9 @@ export async function startLimited(context: TestContext, args: readonly string[]
     args: ['-no-cgroups', ...args],
     env: { ENVD_HALTS: halts },
   })
+  // The turn in which it starts answers nobody; it is over when there is an answer.
+  await sendWhole(`${daemon.url}/health`)
+  takeHalts(halts)
   return {
     ...daemon,
     held: () => heldBy(daemon.pid),
