@@ -36,7 +36,7 @@ test('the recipe for a plain machine gives a service that runs, is enabled and h
   expect(await property('ActiveState')).toBe('active')
   const pid = await property('MainPID')
   expect((await machine.run('ps', '-o', 'ni=,comm=', '-p', pid)).trim()).toMatch(/^-20 +envd-keeper$/)
-  const daemon = await machine.run('pidof', 'envd')
+  const daemon = await machine.run('pgrep', '--parent', pid, '--exact', 'envd')
   expect((await machine.run('ps', '-o', 'ni=,ppid=', '-p', daemon)).trim()).toMatch(new RegExp(`^-20 +${pid}$`))
   expect(await property('ExecStart')).toContain('/usr/bin/envd -isnotfc -address localhost')
   expect((await shell(url, 'id -un; cat /etc/hostname | wc -l')).stdout.toString()).toBe('root\n1\n')
