@@ -103,8 +103,9 @@ describe('a daemon that is started anew', () => {
       .toMatchObject({
         status: { cause: { kind: 'KIND_END_UNKNOWN' }, reason: expect.stringContaining(reason) },
       })
+    // The file that makes it ready is there from the first start on.
     await becomesReady(daemon)
-    expect(await started(dir)).toHaveLength(2)
+    await expect.poll(() => started(dir)).toHaveLength(2)
     expect(await get(daemon)).toMatchObject({ status: { restarts: 1 } })
   })
 
