@@ -16,7 +16,7 @@ interface TreeOptions {
   readonly exclude?: ((path: string, isDirectory: boolean) => boolean) | undefined
   /** Before every name: empty, or with a slash at its end. */
   readonly prefix: Buffer
-  /** Counts names and links that are remembered. The caller releases it. */
+  /** Counts names, directories that wait and links that are remembered. The caller releases it. */
   readonly hold: Hold
   /** Called for each entry that could not be archived as it is, with its path in the tree. */
   readonly onLeftOut: (path: Buffer) => void
@@ -28,8 +28,8 @@ const BATCH_BYTES = 256 * 1024
 const MAX_NAMES_BYTES = 16 * 1024 * 1024
 /** Files of several names that are remembered; later ones are archived as if they had one. */
 const MAX_LINKED = 65_536
-/** Memory of one of these beside its name. */
-const LINKED_BYTES = 128
+/** Memory of one of these, or of a directory that is yet to be read, beside its name. */
+const ENTRY_BYTES = 128
 /** Memory of one archive beside names: a batch that is read, one that is encoded, and one on its way. */
 export const TREE_BYTES = 4 * BATCH_BYTES
 
@@ -66,6 +66,7 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
   const encoder = createEncoder(root, options)
   const waiting: Buffer[] = [Buffer.alloc(0)]
   for (let directory = waiting.pop(); directory !== undefined; directory = waiting.pop()) {
+    if (directory.length > 0) options.hold.shrink(directory.length + ENTRY_BYTES)
     const below: Buffer[] = []
     for await (const packed of batches(root, directory, options)) yield* encoder.encode(directory, packed, below)
     waiting.push(...below.reverse())
@@ -130,7 +131,10 @@ function createEncoder(root: number, options: TreeOptions) {
           onLeftOut(path)
           continue
         }
-        if (type === 'directory') below.push(path)
+        if (type === 'directory') {
+          options.hold.grow(path.length + ENTRY_BYTES)
+          below.push(path)
+        }
         const name = Buffer.concat(type === 'directory' ? [prefix, path, SLASH] : [prefix, path])
         const first = type === 'file' ? names.firstOf(entry, name) : undefined
         if (type === 'file' && first === undefined && entry.content === undefined) {
@@ -173,7 +177,7 @@ function createFirstNames(hold: Hold) {
       if (entry.links < 2) return undefined
       const known = names.get(keyOf(entry))
       if (known !== undefined || names.size >= MAX_LINKED) return known
-      hold.grow(name.length + LINKED_BYTES)
+      hold.grow(name.length + ENTRY_BYTES)
       names.set(keyOf(entry), name)
       return undefined
     },

@@ -106,16 +106,17 @@ export class Registry {
 
   /** The live process, or an AppError `not_found`. */
   find(selector: Selector): RunningProcess {
-    return this.#findLive(selector) ?? notFound(selector)
+    return this.findLive(selector) ?? notFound(selector)
   }
 
   /** The live process, a recent exit, or an AppError `not_found`. */
   findOrRetained(selector: Selector): RunningProcess | Retained {
     const matches = (old: Retained) => ('pid' in selector ? old.pid === selector.pid : old.tag === selector.tag)
-    return this.#findLive(selector) ?? this.#retained.findLast(matches) ?? notFound(selector)
+    return this.findLive(selector) ?? this.#retained.findLast(matches) ?? notFound(selector)
   }
 
-  #findLive(selector: Selector): RunningProcess | undefined {
+  /** The live process; undefined: there is none. */
+  findLive(selector: Selector): RunningProcess | undefined {
     if ('pid' in selector) return this.#live.get(selector.pid)
     return this.#tagged.get(selector.tag)?.last
   }

@@ -13,6 +13,7 @@ import {
 } from '../gen/terminals/v1/terminals_pb.js'
 import { baseName } from '../lib/clean-path.ts'
 import { NEVER } from '../lib/never.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import { withTimeout } from '../lib/with-timeout.ts'
 import type { RunningProcess, TerminalSize } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
@@ -108,9 +109,12 @@ async function openTerminal(request: OpenRequest, context: Starting) {
   const wish = toWish(request, undefined)
   const { name } = request
   if (name === '') throw new AppError('invalid_argument', 'a terminal needs a name')
-  let process = deps.registry.list().findLast(({ tag }) => tag === name) ?? (await starting.get(name))
-  const started = process === undefined
+  let process = deps.registry.findLive({ tag: name })
+  const underWay = process === undefined ? starting.get(name) : undefined
+  const started = process === undefined && underWay === undefined
+  if (underWay !== undefined) process = await raceAbort(underWay, caller.signal)
   if (process === undefined) {
+    // Nothing is waited for between the look and this, so that two calls do not both start it.
     const start = startTerminal(request, wish.size ?? DEFAULT_SIZE, context)
     starting.set(name, start)
     process = await start.finally(() => starting.delete(name))

@@ -102,15 +102,16 @@ interface Sending {
 /** Closes the root and releases the hold in the end. */
 async function stream(reply: FastifyReply, { root, tree, exclude, prefix, compressor }: Sending): Promise<void> {
   const { user, path, hold, log } = tree
-  const leftOut: string[] = []
+  let leftOut = ''
   let count = 0
   const onLeftOut = (entry: Buffer) => {
+    const separator = count === 0 ? '' : ','
     count++
-    if (leftOut.join().length < MAX_TRAILER_BYTES) leftOut.push(encodeBytes(entry))
+    if (leftOut.length < MAX_TRAILER_BYTES) leftOut += separator + encodeBytes(entry)
   }
   async function* bytes(raw: FastifyReply['raw']): AsyncGenerator<Buffer> {
     yield* archiveTree(root, { path, owner: user, exclude, prefix, hold, onLeftOut })
-    if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut.join(',')}` })
+    if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut}` })
   }
   sending++
   try {
