@@ -1,31 +1,8 @@
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import { afterEach, expect, test } from 'vitest'
-import { Forwards } from '../../src/ports/forwards.ts'
-import { takeNotes } from './notes.ts'
-import { connected, serve, type TestServer } from './sockets.ts'
-
-/** Any address of 127.0.0.0/8 serves; this one is used by no other test. */
-const HERE = '127.0.21.1'
-
-const open: Forwards[] = []
-
-async function forward({ port }: TestServer, notes = takeNotes()): Promise<Forwards> {
-  const forwards = new Forwards({ address: HERE, explicit: true }, notes)
-  open.push(forwards)
-  await forwards.sync([{ address: '127.0.0.1', port, onlyIpv6: undefined, uid: 0, inode: '1' }])
-  expect(forwards.stateOf(port)).toEqual({ at: `${HERE}:${port}` })
-  return forwards
-}
-
-afterEach(() => {
-  for (const forwards of open.splice(0)) forwards.close()
-})
-
-async function all(socket: Socket): Promise<Buffer> {
-  return Buffer.concat(await socket.toArray())
-}
+import { expect, test } from 'vitest'
+import { all, forward, HERE } from './relayed.ts'
+import { connected, serve } from './sockets.ts'
 
 test('G2 1,000 connections at once are relayed byte for byte', async () => {
   await using server = await serve((socket) => socket.pipe(socket))

@@ -1,32 +1,11 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createConnections } from '../../src/ports/connections.ts'
 import { openForward } from '../../src/ports/forward.ts'
-import { Forwards } from '../../src/ports/forwards.ts'
 import { takeNotes } from './notes.ts'
-import { connected, received, serve, type TestServer } from './sockets.ts'
-
-/** Any address of 127.0.0.0/8 serves; this one is used by no other test. */
-const HERE = '127.0.21.1'
-
-const open: Forwards[] = []
-
-async function forward({ port }: TestServer, notes = takeNotes()): Promise<Forwards> {
-  const forwards = new Forwards({ address: HERE, explicit: true }, notes)
-  open.push(forwards)
-  await forwards.sync([{ address: '127.0.0.1', port, onlyIpv6: undefined, uid: 0, inode: '1' }])
-  expect(forwards.stateOf(port)).toEqual({ at: `${HERE}:${port}` })
-  return forwards
-}
-
-afterEach(() => {
-  for (const forwards of open.splice(0)) forwards.close()
-})
-
-async function all(socket: Socket): Promise<Buffer> {
-  return Buffer.concat(await socket.toArray())
-}
+import { all, forward, HERE } from './relayed.ts'
+import { connected, received, serve } from './sockets.ts'
 
 test('G2 the answer to a request that was ended by half-close arrives whole', async () => {
   await using server = await serve(async (socket) => {

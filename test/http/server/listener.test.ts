@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Agent, get } from 'node:http'
-import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
@@ -8,42 +8,10 @@ import { expect, test } from 'vitest'
 import { clientGone } from '../../../src/http/server/client-gone.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { connectRaw, startFront } from '../front.ts'
+import { openSession, slowRoute, status } from './slow-route.ts'
 
 const GET = 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'
 const ANSWER = 'HTTP/1.1 204 No Content\r\n'
-
-/** `/slow` answers its first part at once and the rest when `finish` is called. */
-function slowRoute(): { route: (app: FastifyInstance) => void; readonly begun: () => number; finish: () => void } {
-  const open: (() => void)[] = []
-  return {
-    route: (app) => {
-      app.get('/slow', (_request, reply) => {
-        reply.hijack()
-        reply.raw.writeHead(200)
-        reply.raw.write('begin ')
-        open.push(() => reply.raw.end('end'))
-      })
-    },
-    begun: () => open.length,
-    finish: () => {
-      for (const end of open) end()
-    },
-  }
-}
-
-function openSession(port: number): Promise<ClientHttp2Session> {
-  const session = connectHttp2(`http://127.0.0.1:${port}`)
-  session.on('error', () => {})
-  return once(session, 'connect').then(() => session)
-}
-
-async function status(session: ClientHttp2Session, path: string): Promise<number | undefined> {
-  const stream = session.request({ ':path': path })
-  const [headers] = await once(stream, 'response')
-  stream.resume()
-  await once(stream, 'close')
-  return headers[':status']
-}
 
 test('A4 every address of both families is listened on', async () => {
   await using front = await startFront({ address: '::' })

@@ -1,44 +1,10 @@
 import { once } from 'node:events'
-import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
-import type { FastifyInstance } from 'fastify'
 import { expect, test } from 'vitest'
 import { startFront } from '../front.ts'
+import { openSession, slowRoute, status } from './slow-route.ts'
 
 /** For what takes a busy machine more than the second that a poll has otherwise. */
 const SOON = { timeout: 15_000 }
-
-/** `/slow` answers its first part at once and the rest when `finish` is called. */
-function slowRoute(): { route: (app: FastifyInstance) => void; readonly begun: () => number; finish: () => void } {
-  const open: (() => void)[] = []
-  return {
-    route: (app) => {
-      app.get('/slow', (_request, reply) => {
-        reply.hijack()
-        reply.raw.writeHead(200)
-        reply.raw.write('begin ')
-        open.push(() => reply.raw.end('end'))
-      })
-    },
-    begun: () => open.length,
-    finish: () => {
-      for (const end of open) end()
-    },
-  }
-}
-
-function openSession(port: number): Promise<ClientHttp2Session> {
-  const session = connectHttp2(`http://127.0.0.1:${port}`)
-  session.on('error', () => {})
-  return once(session, 'connect').then(() => session)
-}
-
-async function status(session: ClientHttp2Session, path: string): Promise<number | undefined> {
-  const stream = session.request({ ':path': path })
-  const [headers] = await once(stream, 'response')
-  stream.resume()
-  await once(stream, 'close')
-  return headers[':status']
-}
 
 test('500 calls at a time on one HTTP/2 connection', async () => {
   const slow = slowRoute()

@@ -6,48 +6,12 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { type CaBundle, createCaBundle } from '../../../src/init/host/ca-bundle.ts'
-import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
-import { makeTmpDir } from '../../_util/tmp-dir.ts'
-import { bundle, certificate } from './bundle.ts'
+import { createCaBundle } from '../../../src/init/host/ca-bundle.ts'
+import { recordingLog } from '../../_util/recording-log.ts'
+import { bundle } from './bundle.ts'
+import { install, makePlace, type Place, SYSTEM } from './ca-place.ts'
 
 const run = promisify(execFile)
-const signal = new AbortController().signal
-const SYSTEM = certificate(1000) + certificate(1001)
-
-interface Place extends AsyncDisposable {
-  readonly directory: string
-  readonly certificates: string
-  readonly installed: string
-  readonly lines: LogLine[]
-  /** As after a start of the daemon. */
-  restarted(): CaBundle
-  read(): Promise<string>
-  persisted(): Promise<string>
-}
-
-async function makePlace(): Promise<Place> {
-  const directory = await makeTmpDir()
-  const certificates = join(directory.path, 'ca-certificates.crt')
-  const installed = join(directory.path, 'local/share/e2b-ca.crt')
-  await writeFile(certificates, SYSTEM)
-  const { log, lines } = recordingLog()
-  return {
-    directory: directory.path,
-    certificates,
-    installed,
-    lines,
-    restarted: () => createCaBundle({ certificates, installed, log }),
-    read: () => readFile(certificates, 'utf8'),
-    persisted: () => readFile(installed, 'utf8'),
-    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
-  }
-}
-
-async function install(authority: CaBundle, pem: string): Promise<void> {
-  await authority.install(pem, signal)
-  await authority.settled()
-}
 
 test('F17 update-ca-certificates keeps the bundle, and what follows it is installed cleanly', async (context) => {
   await run('sh', ['-c', 'command -v update-ca-certificates && command -v openssl']).catch(() =>

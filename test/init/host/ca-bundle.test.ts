@@ -3,49 +3,13 @@ import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { type CaBundle, createCaBundle } from '../../../src/init/host/ca-bundle.ts'
+import { createCaBundle } from '../../../src/init/host/ca-bundle.ts'
 import { needsNamespace } from '../../_util/namespace.ts'
-import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
-import { makeTmpDir } from '../../_util/tmp-dir.ts'
+import { recordingLog } from '../../_util/recording-log.ts'
 import { bundle, certificate } from './bundle.ts'
+import { install, makePlace, SYSTEM, signal } from './ca-place.ts'
 
 const run = promisify(execFile)
-const signal = new AbortController().signal
-const SYSTEM = certificate(1000) + certificate(1001)
-
-interface Place extends AsyncDisposable {
-  readonly directory: string
-  readonly certificates: string
-  readonly installed: string
-  readonly lines: LogLine[]
-  /** As after a start of the daemon. */
-  restarted(): CaBundle
-  read(): Promise<string>
-  persisted(): Promise<string>
-}
-
-async function makePlace(): Promise<Place> {
-  const directory = await makeTmpDir()
-  const certificates = join(directory.path, 'ca-certificates.crt')
-  const installed = join(directory.path, 'local/share/e2b-ca.crt')
-  await writeFile(certificates, SYSTEM)
-  const { log, lines } = recordingLog()
-  return {
-    directory: directory.path,
-    certificates,
-    installed,
-    lines,
-    restarted: () => createCaBundle({ certificates, installed, log }),
-    read: () => readFile(certificates, 'utf8'),
-    persisted: () => readFile(installed, 'utf8'),
-    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
-  }
-}
-
-async function install(authority: CaBundle, pem: string): Promise<void> {
-  await authority.install(pem, signal)
-  await authority.settled()
-}
 
 test('F17 a bundle is appended with one newline at its end before the call resolves, and kept in the background', async () => {
   await using place = await makePlace()
