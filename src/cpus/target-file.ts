@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { replaceFile } from '../lib/replace-file.ts'
 
 /** The number of CPUs that was asked for last, kept for a daemon that is started anew. */
 interface TargetFile {
@@ -11,7 +12,6 @@ interface TargetFile {
 
 /** Makes it for that path. */
 export function createTargetFile(path: string): TargetFile {
-  const temporary = `${path}.new`
   let wanted: number | undefined
   let stored: number | undefined
   let storing: Promise<void> | undefined
@@ -19,8 +19,7 @@ export function createTargetFile(path: string): TargetFile {
     while (wanted !== stored) {
       const target = wanted
       await mkdir(dirname(path), { recursive: true })
-      await writeFile(temporary, String(target), { mode: 0o644 })
-      await rename(temporary, path)
+      await replaceFile(path, String(target), { mode: 0o644 })
       stored = target
     }
   }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { NEVER } from '../lib/never.ts'
+import { WakeUp } from '../lib/wake-up.ts'
 import type { Log } from '../log.ts'
 import type { CpuMasks } from './masks.ts'
 import type { OnlineWriter } from './online-writer.ts'
@@ -39,7 +40,7 @@ export function createCpuWorker({ root, masks, writer, log, pause = PAUSE_MS }: 
   let attempts = 0
   let busy = false
   let closed = false
-  let wake = new AbortController()
+  const aimed = new WakeUp()
 
   const run = (goal: number) => changeCpus({ root, masks, writer }, goal, () => goal === target && !closed)
 
@@ -52,17 +53,16 @@ export function createCpuWorker({ root, masks, writer, log, pause = PAUSE_MS }: 
       goal = target
       attempts += 1
       const reached = await run(goal)
-      const changed = masks.online().join() !== state
+      const before = state
       state = masks.online().join()
-      idleRuns = changed ? 0 : idleRuns + 1
+      idleRuns = state === before ? idleRuns + 1 : 0
       if (goal !== target) continue
       busy = !reached && idleRuns < MAX_IDLE_RUNS
       if (reached) log.info({ target, attempts }, 'as many CPUs are online as were asked for')
       else if (!busy) log.warn({ target, attempts }, 'the number of CPUs cannot be reached')
       if (!busy) return
-      wake = new AbortController()
       const wait = Math.min(pause * 2 ** Math.max(0, idleRuns - 1), MAX_PAUSE_MS)
-      await delay(wait, undefined, { signal: wake.signal, ref: false }).catch(() => {})
+      await aimed.wait(wait, NEVER)
     }
   }
 
@@ -77,12 +77,12 @@ export function createCpuWorker({ root, masks, writer, log, pause = PAUSE_MS }: 
       if (wanted === target && (busy || masks.online().length === wanted)) return
       target = wanted
       attempts = 0
-      wake.abort()
+      aimed.wake()
       if (!busy) void work()
     },
     close: () => {
       closed = true
-      wake.abort()
+      aimed.wake()
     },
   }
 }

@@ -3,6 +3,8 @@ import { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { errnoOf } from '../errors.ts'
 import { createLineQueue, type LineQueue } from '../lib/line-queue.ts'
+import { NEVER } from '../lib/never.ts'
+import { withTimeout } from '../lib/with-timeout.ts'
 
 /** Lines on a descriptor, written in order and behind the caller's back. */
 interface Output {
@@ -53,12 +55,7 @@ export function createOutput(fd: number): Output {
       start()
     },
     async flush(graceMs) {
-      let timer: NodeJS.Timeout | undefined
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, graceMs)
-      })
-      await Promise.race([writing, late])
-      clearTimeout(timer)
+      if (writing !== undefined) await withTimeout(graceMs, writing, NEVER)
     },
   }
 }

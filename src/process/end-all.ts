@@ -1,3 +1,4 @@
+import { raceAbort } from '../lib/race-abort.ts'
 import type { RunningProcess } from './process.ts'
 import type { Registry } from './registry.ts'
 
@@ -18,8 +19,9 @@ async function signalAll(registry: Registry, signal: 'SIGTERM' | 'SIGKILL', grac
   if (processes.length === 0) return
   const timeUp = AbortSignal.timeout(graceMs)
   const done = Promise.all(processes.map((process) => endOf(process, signal, timeUp)))
-  const expired = new Promise<void>((resolve) => timeUp.addEventListener('abort', () => resolve(), { once: true }))
-  await Promise.race([done, expired])
+  await raceAbort(done, timeUp).catch((error: unknown) => {
+    if (!timeUp.aborted) throw error
+  })
 }
 
 async function endOf(process: RunningProcess, signal: 'SIGTERM' | 'SIGKILL', timeUp: AbortSignal): Promise<void> {

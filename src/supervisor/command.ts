@@ -1,5 +1,6 @@
 import type { Cgroups } from '../cgroups/cgroups.ts'
 import type { ServiceGroup } from '../cgroups/service-group.ts'
+import { NEVER } from '../lib/never.ts'
 import { startTimeOf } from '../lib/proc-pid.ts'
 import type { AdoptRequest } from '../process/adopt.ts'
 import type { End } from '../process/exit-status.ts'
@@ -57,12 +58,11 @@ export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<
   const config = await configOf(spec, interactive ? { ...deps, env: { ...deps.env, [MARKER]: marker } } : deps)
   const group = interactive ? await deps.groups.makeService(groupName(tag, marker)) : undefined
   const directory = await group?.open().catch(() => undefined)
-  const nobody = new AbortController().signal
   const kind = { terminal: undefined, stdin: interactive, replay: interactive, outlives: interactive, routine }
   try {
     const { process, reader } = await deps.processes.run(
       { config, tag, ...kind, cgroup: directory?.fd },
-      { user: deps.user, signal: nobody, userAgent: '', header: () => undefined, keepalive: 0, deadline: undefined },
+      { user: deps.user, signal: NEVER, userAgent: '', header: () => undefined, keepalive: 0, deadline: undefined },
     )
     reader.close()
     return followed(process, { marker, group })

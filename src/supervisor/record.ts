@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
 import { startTimeOf } from '../lib/proc-pid.ts'
+import { replaceFile } from '../lib/replace-file.ts'
 import type { Log } from '../log.ts'
 
 /** A process, named for good. */
@@ -116,9 +117,7 @@ async function save(dir: string, path: string, { leader, pipes, marker, fingerpr
   const inodes = pipes.map((pipe) => pipe?.toString() ?? null)
   const record = { version: VERSION, boot: await bootId(), daemon, leader, pipes: inodes, marker, fingerprint }
   await mkdir(dir, { recursive: true })
-  // Whoever reads it finds all of it or the one before.
-  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 })
-  await rename(`${path}.new`, path)
+  await replaceFile(path, JSON.stringify(record), { mode: 0o600 })
 }
 
 /** The machine's present run: start times count from its boot (random(4)). */

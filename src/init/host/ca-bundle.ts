@@ -4,7 +4,7 @@ import { AppError, errnoOf } from '../../errors.ts'
 import { errnoText } from '../../lib/errno-text.ts'
 import { createLock } from '../../lib/lock.ts'
 import type { Log } from '../../log.ts'
-import { readContent, replaceFile } from './replace-file.ts'
+import { readContent, rewriteFile } from './rewrite-file.ts'
 
 /** The certificates that the platform wants the sandbox to trust. */
 export interface CaBundle {
@@ -57,7 +57,7 @@ export function createCaBundle(options: CaBundleOptions): CaBundle {
     if (appended) await append(certificates, bundle)
     return async () => {
       const edit = (content: Buffer) => withoutPrevious(content, replaced, bundle)
-      if (replaced.length > 0) await replaceFile(certificates, { edit })
+      if (replaced.length > 0) await rewriteFile(certificates, { edit })
       last = bundle
       // At last: until then the file names what is still to be removed, also after a crash.
       await persist(installed, bundle)
@@ -159,7 +159,7 @@ async function append(path: string, bundle: Buffer): Promise<void> {
 
 async function persist(path: string, bundle: Buffer): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 })
-  await replaceFile(path, { edit: (content) => (content.equals(bundle) ? undefined : bundle), mode: 0o644 })
+  await rewriteFile(path, { edit: (content) => (content.equals(bundle) ? undefined : bundle), mode: 0o644 })
 }
 
 function rejectInstall(error: unknown): never {

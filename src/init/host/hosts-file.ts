@@ -1,13 +1,13 @@
 import { isIP, SocketAddress } from 'node:net'
 import { createLock, type Lock } from '../../lib/lock.ts'
 import { NEVER } from '../../lib/never.ts'
-import { replaceFile } from './replace-file.ts'
+import { rewriteFile } from './rewrite-file.ts'
 
 /** A file in the format of hosts(5). */
 export interface HostsFile {
   /**
    * Makes the address (canonical, IPv4 or IPv6) the only one of its family that the name has; every other byte of the
-   * file stays. Resolves with whether the file had to be written. One call at a time. Rejects as `replaceFile` does.
+   * file stays. Resolves with whether the file had to be written. One call at a time. Rejects as `rewriteFile` does.
    */
   map(name: string, address: string): Promise<boolean>
 }
@@ -19,7 +19,7 @@ export function createHostsFile(path: string): HostsFile {
     map: async (name, address) => {
       const release = await lock.acquire(NEVER)
       try {
-        return await replaceFile(path, { edit: (content) => withMapping(content, name, address) })
+        return await rewriteFile(path, { edit: (content) => withMapping(content, name, address) })
       } finally {
         release()
       }

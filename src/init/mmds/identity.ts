@@ -1,6 +1,6 @@
-import { chmod, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../../errors.ts'
+import { replaceFile } from '../../lib/replace-file.ts'
 import type { Log } from '../../log.ts'
 import type { EnvVars } from '../../users/defaults.ts'
 import type { MmdsOptions } from './options.ts'
@@ -31,7 +31,7 @@ export function createIdentity({ env, runDir, onOptions, log }: IdentityOptions)
   const write = async (name: string, value: string) => {
     if (written.get(name) === value) return
     try {
-      await replaceFile(join(runDir, name), value)
+      await replaceFile(join(runDir, name), value, { mode: 0o644 })
       written.set(name, value)
     } catch (error) {
       log.error({ file: name, errno: errnoOf(error) }, 'a file of the sandbox could not be written')
@@ -48,12 +48,4 @@ export function createIdentity({ env, runDir, onOptions, log }: IdentityOptions)
       return writing
     },
   }
-}
-
-/** Readers see the old text or the new one, never a part. */
-async function replaceFile(path: string, text: string): Promise<void> {
-  const fresh = `${path}.new`
-  await writeFile(fresh, text)
-  await chmod(fresh, 0o644)
-  await rename(fresh, path)
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { WakeUp } from '../../lib/wake-up.ts'
 import { withTimeout } from '../../lib/with-timeout.ts'
 import type { MmdsOptions } from './options.ts'
 
@@ -41,13 +41,8 @@ export function createPoller({ read, found, missed, signal, pace = PACE }: Polle
   let endless = false
   let running = false
   let quickUntil = 0
-  let pause = new AbortController()
+  const hurried = new WakeUp()
 
-  const wait = async (milliseconds: number) => {
-    pause = new AbortController()
-    const woken = AbortSignal.any([signal, pause.signal])
-    await delay(milliseconds, undefined, { signal: woken, ref: false }).catch(() => {})
-  }
   const ask = async () => {
     let slow = false
     for (;;) {
@@ -57,7 +52,7 @@ export function createPoller({ read, found, missed, signal, pace = PACE }: Polle
       if (late && !slow) missed(endless)
       if (late && !endless) return undefined
       slow = late
-      await wait(slow ? pace.slow : pace.quick)
+      await hurried.wait(slow ? pace.slow : pace.quick, signal).catch(() => {})
     }
   }
   const run = async () => {
@@ -70,7 +65,7 @@ export function createPoller({ read, found, missed, signal, pace = PACE }: Polle
   }
   const hurry = () => {
     quickUntil = performance.now() + pace.patience
-    pause.abort()
+    hurried.wake()
     if (!running && !signal.aborted) void run()
   }
   return {

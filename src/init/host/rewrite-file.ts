@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs'
-import { constants, open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { constants, open, realpath, stat } from 'node:fs/promises'
 import { AppError, errnoOf } from '../../errors.ts'
+import { replaceFile } from '../../lib/replace-file.ts'
 import { randomUuid } from '../../native/random.ts'
 
 /** What is to become of a file. */
@@ -35,13 +36,13 @@ interface Content {
 }
 
 /**
- * Rewrites a file so that readers, and a crash at any time, find the old or the new content: beside it, then rename(2),
- * with mode and owner kept and symbolic links followed. Where that cannot be (a bind mount of the file alone, as
+ * Edits a file so that readers, and a crash at any time, find the old or the new content (`replaceFile`), with mode and
+ * owner kept and symbolic links followed. Where that cannot be (a bind mount of the file alone, as
  * /etc/hosts in containers), it is written in place. Other writers' changes are not lost, but for those in the instant
  * of the renaming. Resolves with whether anything was written; rejects with the system error, or AppError
  * `resource_exhausted` for a file that is too large and `aborted` for one that never rests.
  */
-export async function replaceFile(path: string, rewrite: Rewrite): Promise<boolean> {
+export async function rewriteFile(path: string, rewrite: Rewrite): Promise<boolean> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const target = await realpath(path).catch(() => path)
     const before = await readContent(target)
@@ -52,7 +53,7 @@ export async function replaceFile(path: string, rewrite: Rewrite): Promise<boole
   throw new AppError('aborted', `${path} is written all the time by somebody else`)
 }
 
-/** Reads a regular file whole; a missing one is empty. Rejects like `replaceFile`. */
+/** Reads a regular file whole; a missing one is empty. Rejects like `rewriteFile`. */
 export async function readContent(path: string): Promise<Content> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOENT') return undefined
@@ -75,31 +76,20 @@ interface NewContent {
 }
 
 async function writeUnlessChanged(path: string, before: Content, next: NewContent): Promise<boolean> {
-  const temporary = `${path}.e2b.${randomUuid()}.tmp`
+  const { stats } = before
   try {
-    await writeBeside(temporary, before.stats, next)
-    if (!(await isUnchanged(path, before.stats))) return false
-    await rename(temporary, path)
-    return true
+    return await replaceFile(path, next.bytes, {
+      mode: next.mode ?? (stats === undefined ? 0o644 : Number(stats.mode & 0o7777n)),
+      owner: stats && { uid: Number(stats.uid), gid: Number(stats.gid) },
+      temporary: `${path}.e2b.${randomUuid()}.tmp`,
+      durable: true,
+      condition: () => isUnchanged(path, stats),
+    })
   } catch (error) {
-    if (before.stats === undefined || !NOT_REPLACEABLE.has(errnoOf(error) ?? '')) throw error
-    if (!(await isUnchanged(path, before.stats))) return false
+    if (stats === undefined || !NOT_REPLACEABLE.has(errnoOf(error) ?? '')) throw error
+    if (!(await isUnchanged(path, stats))) return false
     await writeInPlace(path, before.bytes, next.bytes)
     return true
-  } finally {
-    await rm(temporary, { force: true }).catch(() => {})
-  }
-}
-
-async function writeBeside(path: string, like: BigIntStats | undefined, { bytes, mode }: NewContent): Promise<void> {
-  const file = await open(path, 'wx', 0o600)
-  try {
-    await file.writeFile(bytes)
-    if (like !== undefined) await file.chown(Number(like.uid), Number(like.gid))
-    await file.chmod(mode ?? (like === undefined ? 0o644 : Number(like.mode & 0o7777n)))
-    await file.datasync()
-  } finally {
-    await file.close()
   }
 }
 
