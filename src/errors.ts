@@ -3,8 +3,8 @@ import { messageText } from './lib/message-text.ts'
 /**
  * What went wrong, in the vocabulary of Connect's codes plus those that only HTTP distinguishes: `no_space` (disk or
  * inodes used up), `not_acceptable` (no encoding the client takes), `condition_failed` (the condition of a request does
- * not hold), `budget_spent` (too much waits already; worth a retry), `too_large` (more than is ever taken) and `stalled`
- * (the client sends nothing more).
+ * not hold), `budget_spent` (too much waits already; worth a retry), `too_large` (more than is ever taken) and
+ * `stalled` (the client sends nothing more).
  */
 export type ErrorKind =
   | 'canceled'

@@ -61,7 +61,10 @@ export function buildBudget({ bodyStall }: Config, memory: number | undefined, {
   return { budget, bodies: createRequestBodies({ budget, token, stallMs: bodyStall }) }
 }
 
-/** The cgroups of commands, what freezes them, and how much memory is kept for the daemon (`memoryProtection`); the caller ends with `closeGroups`. */
+/**
+ * The cgroups of commands, what freezes them, and how much memory is kept for the daemon (`memoryProtection`); the
+ * caller ends with `closeGroups`.
+ */
 export async function buildGroups(config: Config, memory: MemoryUse, log: Log) {
   const groups = await openCgroups(config, memory, log.named('cgroups'))
   const workload = await createWorkload({ root: groups.root, log: log.named('freezer') })
@@ -92,7 +95,8 @@ export function fileSettings({ strictFileUsers }: Config, log: Log) {
 }
 
 /**
- * What the kernel says of kills for lack of memory; elsewhere than in a microVM its log is another's. The caller closes it.
+ * What the kernel says of kills for lack of memory; elsewhere than in a microVM its log is another's. The caller closes
+ * it.
  * @param root the directory of the daemon's cgroups; undefined: there are none, and commands are in the daemon's own.
  */
 export async function buildOom({ notFirecracker, cgroupRoot }: Config, root: string | undefined, log: Log) {

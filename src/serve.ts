@@ -38,15 +38,16 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
 }
 
 /**
- * Ends the process at once, with commands still running, and with file calls that a dead network mount may never let end.
+ * Ends the process at once, with commands still running, and with file calls that a dead network mount may never let
+ * end.
  */
 export function leave(code: number): never {
   return exitNow(code)
 }
 
 /**
- * A failure outside any call is a bug, logged as an error; but ending the daemon for it would take every running command's
- * output along, which costs its users far more.
+ * A failure outside any call is a bug, logged as an error; but ending the daemon for it would take every running
+ * command's output along, which costs its users far more.
  */
 function surviveSurprises(log: Log): void {
   const logError = (kind: string) => (error: unknown) => {

@@ -1,5 +1,6 @@
-// The executable of the bundle: starts the daemon on the loader, libraries and Node beside it, whatever the image has or lacks.
-// Linked statically; knows nothing of the daemon's own flags. What it becomes is the keeper (src/keeper/keeper.c). LAUNCH_ENV and LAUNCH_FLAGS are those of scripts/launch-options.
+// The executable of the bundle: starts the daemon on the loader, libraries and Node beside it, whatever the image has
+// or lacks. Linked statically; knows nothing of the daemon's own flags. What it becomes is the keeper
+// (src/keeper/keeper.c). LAUNCH_ENV and LAUNCH_FLAGS are those of scripts/launch-options.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
@@ -22,7 +23,8 @@ static int failed(const char *what, const char *path) {
   return 126;
 }
 
-// The directory of this executable, without a slash at the end. Where /proc is missing, as the kernel was given the path.
+// The directory of this executable, without a slash at the end. Where /proc is missing, as the kernel was given the
+// path.
 static int find_directory(char *directory, size_t size) {
   const ssize_t length = readlink("/proc/self/exe", directory, size - 1);
   if (length > 0) {
@@ -47,7 +49,8 @@ static int is_foreign(const char *entry) {
   return 0;
 }
 
-// What the image sets for programs of its own would change or break this one, or open it: foreign libraries, options of another Node.
+// What the image sets for programs of its own would change or break this one, or open it: foreign libraries, options of
+// another Node.
 static void drop_foreign_settings(void) {
   for (char **entry = environ; *entry != NULL;) {
     const char *end = strchr(*entry, '=');

@@ -1,4 +1,5 @@
-// npm install @grpc/grpc-js @grpc/proto-loader; node grpc.mjs [HOST:PORT]. There is no reflection: clients take the files of proto/.
+// npm install @grpc/grpc-js @grpc/proto-loader; node grpc.mjs [HOST:PORT]. There is no reflection: clients take the
+// files of proto/.
 import { credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 

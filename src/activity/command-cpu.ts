@@ -1,8 +1,8 @@
 /** Which commands use the CPU. */
 export interface CommandCpu {
   /**
-   * Takes what a sample says of the machine. Only when that used CPU time while commands run, the times of their sessions are
-   * read. Resolves when that is done; never rejects.
+   * Takes what a sample says of the machine. Only when that used CPU time while commands run, the times of their
+   * sessions are read. Resolves when that is done; never rejects.
    */
   observe(cpuSeconds: number): Promise<void>
   /** When the session of that command was last seen busy, on the clock of performance.now(); undefined: never. */

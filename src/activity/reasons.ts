@@ -31,7 +31,10 @@ export interface Reason {
 /** Reasons that are named; of more, only the number is told. */
 const MAX_REASONS = 100
 
-/** How long a sign is a reason, in milliseconds: longer than a pause between two lines of a build, and far shorter than one would pay for. */
+/**
+ * How long a sign is a reason, in milliseconds: longer than a pause between two lines of a build, and far shorter than
+ * one would pay for.
+ */
 export const WINDOW_MS = 10_000
 
 /** Gathers the reasons of one moment, and the last sign of each kind. */

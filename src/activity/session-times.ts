@@ -14,8 +14,8 @@ const FIRST_TIME = 11
 const AFTER_TIMES = 15
 
 /**
- * The seconds of CPU time of each of these sessions: of their members, and of the children that these have waited for. Sessions
- * without members are left out. Never rejects.
+ * The seconds of CPU time of each of these sessions: of their members, and of the children that these have waited for.
+ * Sessions without members are left out. Never rejects.
  */
 export async function sessionTimes(sessions: ReadonlySet<number>): Promise<Map<number, number>> {
   const times = new Map<number, number>()

@@ -17,7 +17,9 @@ const BUDGET_KINDS = [
 /** One of `BUDGET_KINDS`. */
 export type BudgetKind = (typeof BUDGET_KINDS)[number]
 
-/** On whose behalf bytes are held. Both parts have a share of their own; undefined: the daemon itself, without a share. */
+/**
+ * On whose behalf bytes are held. Both parts have a share of their own; undefined: the daemon itself, without a share.
+ */
 export interface BudgetOwner {
   /** The connection, by identity: its socket. For HTTP/2 the socket of the session, not the stream. */
   readonly connection: object | undefined
@@ -40,9 +42,9 @@ export interface Hold {
 }
 
 /**
- * The memory that may wait for somebody, in sum over all connections and users. A connection and a user may each hold at
- * most as much as is still free (the dynamic threshold of Choudhury and Hahne, 1998, with alpha = 1): one alone gets half
- * of the total, n of them 1/(n+1) each, and there is always something left for a newcomer.
+ * The memory that may wait for somebody, in sum over all connections and users. A connection and a user may each hold
+ * at most as much as is still free (the dynamic threshold of Choudhury and Hahne, 1998, with alpha = 1): one alone gets
+ * half of the total, n of them 1/(n+1) each, and there is always something left for a newcomer.
  */
 export interface ByteBudget {
   /** Bytes that may be held in sum. */

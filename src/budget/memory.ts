@@ -13,8 +13,8 @@ export interface Memory {
 }
 
 /**
- * A request that takes no more passes even when the budget is spent: a signal, a list, the token. The connection that it
- * comes by takes more.
+ * A request that takes no more passes even when the budget is spent: a signal, a list, the token. The connection that
+ * it comes by takes more.
  */
 const ALWAYS_ALLOWED = 4 * 1024
 
@@ -53,7 +53,10 @@ export function createMemory(hold: Hold): Memory {
   }
 }
 
-/** Takes the memory from a buffer that has all of it, instead of waiting for the garbage collector. The buffer is empty then. */
+/**
+ * Takes the memory from a buffer that has all of it, instead of waiting for the garbage collector. The buffer is empty
+ * then.
+ */
 export function freeNow({ buffer, byteLength }: Buffer): void {
   if (byteLength >= MIN_FREED && buffer.byteLength === byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
 }

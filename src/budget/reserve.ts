@@ -1,6 +1,8 @@
 import type { ByteBudget, Hold } from './budget.ts'
 
-/** Short answers at a time that pass although the budget is spent: some must, to see what is wrong and to free memory. */
+/**
+ * Short answers at a time that pass although the budget is spent: some must, to see what is wrong and to free memory.
+ */
 const MAX_RESERVED = 8
 
 const taken = new WeakMap<ByteBudget, number>()

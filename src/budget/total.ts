@@ -9,7 +9,10 @@ const MIN_BYTES = 16 * 1024 * 1024
 /** An eighth of the memory: 64 MiB of 512, which with the daemon's own 70 MB stays below 200 MB resident. */
 const FRACTION = 8
 
-/** Bytes that a daemon may hold for others, by the memory that it has: the limit of its cgroup, else that of the machine. */
+/**
+ * Bytes that a daemon may hold for others, by the memory that it has: the limit of its cgroup, else that of the
+ * machine.
+ */
 export function budgetTotal(limit: number | undefined, machine = totalmem()): number {
   const bytes = Math.min(limit ?? machine, machine)
   return Math.max(MIN_BYTES, Math.min(MAX_BYTES, Math.floor(bytes / FRACTION)))

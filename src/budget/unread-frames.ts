@@ -4,8 +4,8 @@ import type { BudgetOwner, ByteBudget } from './budget.ts'
 /** The frames of streams that their clients have yet to take, in sum over all streams. */
 export interface UnreadFrames {
   /**
-   * Counts one more stream. Throws AppError `budget_spent` when there is no memory for it either after streams were ended that
-   * take nothing.
+   * Counts one more stream. Throws AppError `budget_spent` when there is no memory for it either after streams were
+   * ended that take nothing.
    * @param cost.evict cuts the stream off: others need what it holds, and its client has taken nothing for a second.
    */
   open(owner: BudgetOwner, cost: StreamCost): StreamFrames
@@ -22,7 +22,10 @@ export interface StreamCost {
 
 /** Those of one stream. The opener releases them when the connection has, or has dropped, all of them. */
 export interface StreamFrames {
-  /** The frame waits from now on; the same object may wait in many streams and counts once. Throws as `UnreadFrames.open`. */
+  /**
+   * The frame waits from now on; the same object may wait in many streams and counts once. Throws as
+   * `UnreadFrames.open`.
+   */
   add(frame: Uint8Array): void
   /** The client has taken the frame. */
   taken(frame: Uint8Array): void
@@ -36,7 +39,10 @@ const STREAM_BYTES = 8 * 1024
 /** Memory of a frame beside its bytes: a stream may have many small ones. */
 const FRAME_OVERHEAD_BYTES = 256
 
-/** A client that takes nothing for so long may be cut off when memory is short; one that reads, however slowly, takes something. */
+/**
+ * A client that takes nothing for so long may be cut off when memory is short; one that reads, however slowly, takes
+ * something.
+ */
 const STALLED_MS = 1000
 
 interface Stream {

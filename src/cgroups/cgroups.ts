@@ -22,26 +22,33 @@ export interface Cgroups {
   readonly absence: string | undefined
   /** Of the controllers that limits of single commands belong to, those that there are. */
   readonly limiting: readonly string[]
-  /** A descriptor of the directory that commands without limits go into (`placeIn`), good until control returns to the event loop; undefined: there is none. */
+  /**
+   * A descriptor of the directory that commands without limits go into (`placeIn`), good until control returns to the
+   * event loop; undefined: there is none.
+   */
   descriptor(name: GroupName): number | undefined
   /**
-   * After a start that the cgroup refused: makes it anew if somebody has removed it. Returns whether to try again, also because commands go
-   * elsewhere since; never rejects.
+   * After a start that the cgroup refused: makes it anew if somebody has removed it. Returns whether to try again, also
+   * because commands go elsewhere since; never rejects.
    */
   recreate(name: GroupName, errno: string): Promise<boolean>
   /** Warns the operator, now and then, that commands start outside of their cgroup, and why. */
   warnOutside(name: GroupName, errno: string): void
   /**
-   * Makes the cgroup of one command with limits, below the one of that name. Rejects with AppError `failed_precondition` that says what is missing.
+   * Makes the cgroup of one command with limits, below the one of that name. Rejects with AppError
+   * `failed_precondition` that says what is missing.
    */
   makeLimited(name: ParentName, limits: GroupLimits): Promise<LimitedGroup>
-  /** Makes the cgroup of one run of a service; undefined where it cannot be made, and its processes are in `user` then. Never rejects. */
+  /**
+   * Makes the cgroup of one run of a service; undefined where it cannot be made, and its processes are in `user` then.
+   * Never rejects.
+   */
   makeService(name: string): Promise<ServiceGroup | undefined>
   /** The one of that name that was made before, by whichever daemon. */
   service(name: string): ServiceGroup | undefined
   /**
-   * Limits the memory of commands anew, by what the daemon and the system use now. A cgroup that has more already keeps its limit.
-   * Never rejects.
+   * Limits the memory of commands anew, by what the daemon and the system use now. A cgroup that has more already keeps
+   * its limit. Never rejects.
    */
   keepBack(memory: MemoryUse): Promise<void>
   /** Closes the descriptors. The cgroups stay, with what runs in them, but for empty ones of services. Idempotent. */
@@ -61,7 +68,8 @@ const ORDINARY: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM', 
 const GONE: readonly string[] = ['ENODEV', 'ENOENT']
 
 /**
- * Makes or takes over the cgroups, limits them by the memory that is in use, and opens them. Never rejects: where it cannot be done there are none, and one log line says why.
+ * Makes or takes over the cgroups, limits them by the memory that is in use, and opens them. Never rejects: where it
+ * cannot be done there are none, and one log line says why.
  */
 export async function openCgroups(
   { cgroupRoot: root, noCgroups }: CgroupFlags,

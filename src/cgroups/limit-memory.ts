@@ -7,8 +7,8 @@ import { type GroupUse, groupUse, type MemoryUse, reserveOf } from './reserve.ts
 const COMMANDS = ['user', 'ptys'] as const
 
 /**
- * Limits what commands in the cgroups below `root` may take to what the daemon and the system leave. A cgroup that holds more than
- * that keeps its limit, as a lower one would kill commands. Returns the limit, in bytes. Never rejects.
+ * Limits what commands in the cgroups below `root` may take to what the daemon and the system leave. A cgroup that
+ * holds more than that keeps its limit, as a lower one would kill commands. Returns the limit, in bytes. Never rejects.
  */
 export async function limitMemory(root: string, { total, used }: MemoryUse): Promise<number> {
   const uses = await Promise.all(COMMANDS.map((name) => groupUse(join(root, name))))

@@ -77,7 +77,10 @@ export function settingsOf({ memoryMax, pidsMax, cpuMax }: GroupLimits): readonl
   return settings
 }
 
-/** Makes a cgroup with limits below `parent`, which passes their controllers on. Rejects with the errno, and leaves nothing then. */
+/**
+ * Makes a cgroup with limits below `parent`, which passes their controllers on. Rejects with the errno, and leaves
+ * nothing then.
+ */
 export async function makeLimitedGroup(parent: string, settings: readonly Setting[]): Promise<LimitedGroup> {
   const directory = join(parent, PREFIX + randomUuid())
   await mkdir(directory)

@@ -32,8 +32,8 @@ interface LimitedGroupsOptions {
 /** Makes cgroups with limits. */
 interface LimitedGroups {
   /**
-   * Makes one for a command, and lets its parent pass the controllers on. Rejects with AppError `failed_precondition` that says what is
-   * missing, or `resource_exhausted` while there are `MAX_INSIDE`.
+   * Makes one for a command, and lets its parent pass the controllers on. Rejects with AppError `failed_precondition`
+   * that says what is missing, or `resource_exhausted` while there are `MAX_INSIDE`.
    */
   make(name: ParentName, limits: GroupLimits): Promise<LimitedGroup>
   /** Whether commands go into a cgroup in that one, because it is split. */

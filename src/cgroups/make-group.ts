@@ -3,15 +3,19 @@ import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
 import type { Property } from './properties.ts'
 
-/** The controllers that the properties belong to, and those that limits of single commands may need (`limited-group.ts`). */
+/**
+ * The controllers that the properties belong to, and those that limits of single commands may need
+ * (`limited-group.ts`).
+ */
 const CONTROLLERS = ['cpu', 'io', 'memory', 'pids']
 
 /** Errnos of a file that is not there, for lack of its controller as a rule, or that others decide about. */
 const LEFT_OUT: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM']
 
 /**
- * Asks for the controllers in the cgroups below `root`, where they are not there already. Never rejects: a controller may belong to
- * version 1, and a cgroup with processes of its own passes none on (cgroups(7)); the properties of that controller are missing then.
+ * Asks for the controllers in the cgroups below `root`, where they are not there already. Never rejects: a controller
+ * may belong to version 1, and a cgroup with processes of its own passes none on (cgroups(7)); the properties of that
+ * controller are missing then.
  */
 export async function enableControllers(root: string): Promise<void> {
   const [available, enabled] = await Promise.all([
@@ -32,8 +36,8 @@ export async function words(directory: string, file: string): Promise<string[]> 
 }
 
 /**
- * Makes a cgroup, or takes one that is there, and sets its properties. Returns the files that are missing or that may not be written.
- * Rejects with the errno of anything else.
+ * Makes a cgroup, or takes one that is there, and sets its properties. Returns the files that are missing or that may
+ * not be written. Rejects with the errno of anything else.
  */
 export async function makeGroup(directory: string, properties: readonly Property[]): Promise<string[]> {
   await mkdir(directory).catch((error) => {

@@ -7,9 +7,9 @@ import { isWithin, ownGroup } from './freeze/own-group.ts'
 const MAX = 2n ** 63n - 1n
 
 /**
- * The value of `X-Envd-Memory` (contract N13): how much memory is kept for the daemon's own cgroup, in bytes, as JSON. `request` and `low` are
- * its `memory.min` and `memory.low`, `floor` the least `memory.min` from there up to below `root`; `partial` says that something could not
- * be read and counts as 0. Never rejects.
+ * The value of `X-Envd-Memory` (contract N13): how much memory is kept for the daemon's own cgroup, in bytes, as JSON.
+ * `request` and `low` are its `memory.min` and `memory.low`, `floor` the least `memory.min` from there up to below
+ * `root`; `partial` says that something could not be read and counts as 0. Never rejects.
  * @param root undefined: the daemon has no cgroups.
  */
 export async function memoryProtection(root: string | undefined, procSelf?: string): Promise<string> {

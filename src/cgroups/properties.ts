@@ -1,4 +1,7 @@
-/** The cgroups that the daemon makes below its root. Nothing is put into `socats`: ports are relayed by the daemon itself. */
+/**
+ * The cgroups that the daemon makes below its root. Nothing is put into `socats`: ports are relayed by the daemon
+ * itself.
+ */
 export type GroupName = 'ptys' | 'socats' | 'user'
 
 /** A file of a cgroup and what is to be in it. */
@@ -7,8 +10,8 @@ export type Property = readonly [file: string, value: string]
 const MIB = 2 ** 20
 
 /**
- * The properties of each cgroup (contract H2): terminals come before other commands when the CPU is short, and both are kept from taking
- * all of the memory.
+ * The properties of each cgroup (contract H2): terminals come before other commands when the CPU is short, and both are
+ * kept from taking all of the memory.
  * @param commandMemory bytes that the commands of each may take.
  */
 export function groupProperties(commandMemory: number): Readonly<Record<GroupName, readonly Property[]>> {

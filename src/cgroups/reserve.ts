@@ -10,7 +10,9 @@ export interface MemoryUse {
 
 const MIB = 2 ** 20
 
-/** What is kept back whatever was measured, where there is that much: a daemon of 70 MB under load, and a bare system. */
+/**
+ * What is kept back whatever was measured, where there is that much: a daemon of 70 MB under load, and a bare system.
+ */
 const MIN_RESERVE = 96 * MIB
 
 /** At least an eighth of a machine is kept back, up to this (contract H2). */
@@ -20,8 +22,8 @@ const MAX_EIGHTH = 128 * MIB
 const MAX_MARGIN = 256 * MIB
 
 /**
- * Bytes that commands leave to the daemon and the system: what those use, and a margin in which the daemon may grow. At most half
- * of the memory, so that small machines run commands at all.
+ * Bytes that commands leave to the daemon and the system: what those use, and a margin in which the daemon may grow. At
+ * most half of the memory, so that small machines run commands at all.
  * @param system bytes that the daemon and the system use now.
  */
 export function reserveOf(total: number, system: number): number {

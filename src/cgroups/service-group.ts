@@ -7,15 +7,18 @@ import { listGroups } from './freeze/group-tree.ts'
 import { writeProperty } from './make-group.ts'
 
 /**
- * The cgroup of one run of a service, below that of commands: freezes and limits of that one hold in it as well (cgroups(7)). It may be
- * gone at any time, and then it has no members.
+ * The cgroup of one run of a service, below that of commands: freezes and limits of that one hold in it as well
+ * (cgroups(7)). It may be gone at any time, and then it has no members.
  */
 export interface ServiceGroup {
   /** Its directory, to start a command in; the caller closes it. Rejects with the errno. */
   open(): Promise<FileHandle>
   /** The pids of all processes in it and in cgroups below. Never rejects. */
   members(): Promise<readonly number[]>
-  /** Kills all of them at once, also frozen ones, by `cgroup.kill` (Linux 5.14). Returns whether the kernel did; never rejects. */
+  /**
+   * Kills all of them at once, also frozen ones, by `cgroup.kill` (Linux 5.14). Returns whether the kernel did; never
+   * rejects.
+   */
   kill(): Promise<boolean>
   /** Removes it once it is empty; one that has processes stays. Never rejects. */
   remove(): Promise<void>

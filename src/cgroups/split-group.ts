@@ -12,16 +12,20 @@ const REST = 'rest'
 const MAX_ROUNDS = 100
 const PAUSE_MS = 5
 
-/** The directory that commands without limits go into: that of the cgroup, or once it is split one below it. Never rejects. */
+/**
+ * The directory that commands without limits go into: that of the cgroup, or once it is split one below it. Never
+ * rejects.
+ */
 export async function placeIn(directory: string): Promise<string> {
   const names = await childGroups(directory).catch((): string[] => [])
   return names.includes(REST) ? join(directory, REST) : directory
 }
 
 /**
- * Makes a cgroup pass controllers on, so that cgroups below it can have limits. One with processes of its own cannot (cgroups(7)), so
- * they move into a cgroup beside those, `rest`. What they use stays counted in `directory` as well.
- * Rejects with the errno; with EBUSY when processes come faster than they can be moved, or belong to another pid namespace.
+ * Makes a cgroup pass controllers on, so that cgroups below it can have limits. One with processes of its own cannot
+ * (cgroups(7)), so they move into a cgroup beside those, `rest`. What they use stays counted in `directory` as well.
+ * Rejects with the errno; with EBUSY when processes come faster than they can be moved, or belong to another pid
+ * namespace.
  * @param onPlace is called when `rest` is there, before anything moves: starts go there from then on.
  */
 export async function splitGroup(

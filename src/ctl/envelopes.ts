@@ -15,8 +15,8 @@ export function enveloped(message: unknown): Buffer {
 }
 
 /**
- * The messages of a stream. Ends with the stream's own end; throws Failure with the code that it ends with, or `lost` if it has none.
- * The caller names the type of the messages that its method streams.
+ * The messages of a stream. Ends with the stream's own end; throws Failure with the code that it ends with, or `lost`
+ * if it has none. The caller names the type of the messages that its method streams.
  */
 export async function* messagesOf<T>(body: AsyncIterable<Buffer>): AsyncGenerator<T, void> {
   let held: Buffer = Buffer.alloc(0)

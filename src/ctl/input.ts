@@ -11,8 +11,8 @@ interface Target {
 const DETACH = 0x1d
 
 /**
- * Sends what comes on standard input, in order, until its end, which closes the process's too. Resolves when that is done, or nobody
- * reads it any more. Rejects with Failure.
+ * Sends what comes on standard input, in order, until its end, which closes the process's too. Resolves when that is
+ * done, or nobody reads it any more. Rejects with Failure.
  * @param detach is called for the key `DETACH`, which ends the input; undefined: it is a key like others.
  */
 export async function sendInput(sandbox: Sandbox, { pid, kind }: Target, detach?: () => void): Promise<void> {

@@ -30,7 +30,10 @@ async function presentOf({ sandbox }: Invocation, process: Selector): Promise<Of
   throw new Failure('lost', 'the stream ended without a start')
 }
 
-/** The oldest output that is kept: the daemon names it, one stream at a time, when older output is asked for. Throws Failure. */
+/**
+ * The oldest output that is kept: the daemon names it, one stream at a time, when older output is asked for. Throws
+ * Failure.
+ */
 async function oldestOf({ sandbox }: Invocation, process: Selector): Promise<Offsets> {
   const oldest = { ...NOTHING }
   for (;;) {

@@ -50,7 +50,10 @@ const MAX_ATTEMPTS = 5
 const FIRST_WAIT_MS = 250
 const LONGEST_WAIT_MS = 5_000
 
-/** Follows a process to its end; after a cut it goes on where it was, by offsets. Throws Failure when that does not help. */
+/**
+ * Follows a process to its end; after a cut it goes on where it was, by offsets. Throws Failure when that does not
+ * help.
+ */
 export async function* processStream(sandbox: Sandbox, beginning: Beginning): AsyncGenerator<ProcessItem, void> {
   let pid: number | undefined
   let offsets: Offsets | undefined

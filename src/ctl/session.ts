@@ -12,7 +12,9 @@ interface SessionOptions {
   readonly until?: Offsets | undefined
 }
 
-/** Shows the output of a process until its end, and gives the exit code that passes that on; 0 if the session was left. */
+/**
+ * Shows the output of a process until its end, and gives the exit code that passes that on; 0 if the session was left.
+ */
 export async function showProcess(
   { sandbox, json, write }: Pick<Invocation, 'sandbox' | 'json' | 'write'>,
   beginning: Beginning,

@@ -6,7 +6,9 @@ export function terminalSize(): { readonly cols: number; readonly rows: number }
   return { cols: process.stdout.columns || 80, rows: process.stdout.rows || 24 }
 }
 
-/** Hands every key to the process, and its size along; the caller calls what this gives to have the terminal as it was. */
+/**
+ * Hands every key to the process, and its size along; the caller calls what this gives to have the terminal as it was.
+ */
 export function takeTerminal(sandbox: Sandbox, pid: number): () => void {
   const resize = () => {
     // The next one corrects it.

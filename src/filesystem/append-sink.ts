@@ -27,8 +27,8 @@ interface AppendOptions {
 }
 
 /**
- * Appends to a file that was opened for that (O_APPEND), each batch of chunks by one write(2): up to 64 KiB at once at the end, so that a short upload
- * that is cut off appends nothing, and more as it comes.
+ * Appends to a file that was opened for that (O_APPEND), each batch of chunks by one write(2): up to 64 KiB at once at
+ * the end, so that a short upload that is cut off appends nothing, and more as it comes.
  */
 export function createAppendSink(fd: number, { hold, guard }: AppendOptions): AppendSink {
   const sink = createFileSink(fd, hold)

@@ -33,10 +33,10 @@ const changeOwner = promisify(fchown)
 const unlinkFile = promisify(unlink)
 
 /**
- * Writes a stream into a file beside the target, and puts it in the target's place in one step when it is whole and on the disk: an existing file keeps
- * owner, permissions and attributes, and other names of it keep the old content. Whatever fails before leaves everything as it was. The
- * parent must be there. Rejects with AppError or the system error: already_exists and condition_failed for what is not as expected, aborted where a
- * file cannot be replaced so.
+ * Writes a stream into a file beside the target, and puts it in the target's place in one step when it is whole and on
+ * the disk: an existing file keeps owner, permissions and attributes, and other names of it keep the old content.
+ * Whatever fails before leaves everything as it was. The parent must be there. Rejects with AppError or the system
+ * error: already_exists and condition_failed for what is not as expected, aborted where a file cannot be replaced so.
  */
 export async function storeBeside(source: Readable, target: UploadTarget): Promise<StoredBeside> {
   const { path, owner, mode, condition, signal, idleMs } = target

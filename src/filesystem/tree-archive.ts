@@ -38,8 +38,8 @@ const readFile = promisify(read)
 const statFile = promisify(fstat)
 
 /**
- * Opens a directory to be archived, for `archiveTree`; the caller closes the descriptor. Undefined: it is no directory. Rejects with AppError not_found,
- * permission_denied or internal.
+ * Opens a directory to be archived, for `archiveTree`; the caller closes the descriptor. Undefined: it is no directory.
+ * Rejects with AppError not_found, permission_denied or internal.
  */
 export async function openTreeRoot(path: string, owner: FileUser): Promise<number | undefined> {
   try {
@@ -58,9 +58,10 @@ export async function openTreeRoot(path: string, owner: FileUser): Promise<numbe
 }
 
 /**
- * The tree below an open directory as a tar archive (pax), in constant memory and the same order every time: each directory before what is in it,
- * entries in byte order. Links are archived as such, and files of several names once. What cannot be read, or is neither file, directory nor
- * link, is left out; a large file that shrinks meanwhile is filled up with zeros. Rejects with AppError budget_spent or the system error.
+ * The tree below an open directory as a tar archive (pax), in constant memory and the same order every time: each
+ * directory before what is in it, entries in byte order. Links are archived as such, and files of several names once.
+ * What cannot be read, or is neither file, directory nor link, is left out; a large file that shrinks meanwhile is
+ * filled up with zeros. Rejects with AppError budget_spent or the system error.
  */
 export async function* archiveTree(root: number, options: TreeOptions): AsyncGenerator<Buffer> {
   const encoder = createEncoder(root, options)

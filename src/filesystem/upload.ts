@@ -36,8 +36,8 @@ export interface Stored {
 }
 
 /**
- * How a file is written: in place (`overwrite`), at its end (`append`), or in one step when all has come, whatever was there (`atomic`) or only if nothing
- * was (`create`).
+ * How a file is written: in place (`overwrite`), at its end (`append`), or in one step when all has come, whatever was
+ * there (`atomic`) or only if nothing was (`create`).
  */
 export type WriteMode = 'overwrite' | 'append' | 'atomic' | 'create'
 

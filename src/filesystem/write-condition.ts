@@ -9,7 +9,10 @@ import { fileErrno } from './failure.ts'
 import { type FileUser, permitted } from './file-user.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
-/** Whether a file may be written, as it is: its tag and its time of modification in seconds since 1970; undefined: there is none. */
+/**
+ * Whether a file may be written, as it is: its tag and its time of modification in seconds since 1970; undefined: there
+ * is none.
+ */
 export type WriteCondition = (current: { readonly tag: string; readonly modified: number } | undefined) => boolean
 
 const statOpen = promisify(fstat)

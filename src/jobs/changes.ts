@@ -19,8 +19,8 @@ interface WatchOptions {
 }
 
 /**
- * Jobs that start and end from now on, as `toJob` makes them at that moment; undefined: it is left out. Ends with the signal, or with
- * `resource_exhausted` when 1,000 changes wait for the client.
+ * Jobs that start and end from now on, as `toJob` makes them at that moment; undefined: it is left out. Ends with the
+ * signal, or with `resource_exhausted` when 1,000 changes wait for the client.
  */
 export async function* watchJobs<T>(
   registry: Pick<Registry, 'watchers'>,

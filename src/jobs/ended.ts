@@ -4,8 +4,8 @@ import { RunningProcess } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
 
 /**
- * Waits until a process has ended: true, or false after `milliseconds`. Rejects with the signal's reason. Leaves nothing behind at the
- * process, whose end may be days away.
+ * Waits until a process has ended: true, or false after `milliseconds`. Rejects with the signal's reason. Leaves
+ * nothing behind at the process, whose end may be days away.
  */
 export async function hasEnded(
   process: KnownProcess,

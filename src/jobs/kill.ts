@@ -25,8 +25,9 @@ const LANES = 16
 const LOOK_MS = 20
 
 /**
- * Signals a process and waits for its end, and with its session for the end of everybody in it who does not ignore SIGHUP: at most for
- * the grace, after which SIGKILL follows. Rejects with `permission_denied`, or the reason of the caller's signal.
+ * Signals a process and waits for its end, and with its session for the end of everybody in it who does not ignore
+ * SIGHUP: at most for the grace, after which SIGKILL follows. Rejects with `permission_denied`, or the reason of the
+ * caller's signal.
  */
 export async function killAndWait(
   process: RunningProcess,

@@ -23,7 +23,10 @@ export interface Reading {
   readonly reader: OutputReader
   /** Bytes of each stream that are left out between head and tail. */
   readonly skipped: Offsets
-  /** Pieces, and undefined after each `keepalive` milliseconds without one. Ends with the output, or without `follow` with what was there. */
+  /**
+   * Pieces, and undefined after each `keepalive` milliseconds without one. Ends with the output, or without `follow`
+   * with what was there.
+   */
   pieces(keepalive: number): AsyncGenerator<Piece | undefined, void>
 }
 

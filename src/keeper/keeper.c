@@ -1,6 +1,7 @@
-// envd-keeper PROGRAM ARGUMENT...: the parent of the daemon. Starts it, starts it again when it ends unexpectedly, forwards SIGTERM and
-// SIGINT, reaps orphans (as process 1 or as subreaper, prctl(2)), and keeps descriptors that the daemon deposits, for the next one.
-// Holds no policy and reads nothing of what it keeps. Never allocates but for its table. The protocol is in protocol.h.
+// envd-keeper PROGRAM ARGUMENT...: the parent of the daemon. Starts it, starts it again when it ends unexpectedly,
+// forwards SIGTERM and SIGINT, reaps orphans (as process 1 or as subreaper, prctl(2)), and keeps descriptors that the
+// daemon deposits, for the next one. Holds no policy and reads nothing of what it keeps. Never allocates but for its
+// table. The protocol is in protocol.h.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +38,8 @@ struct entry {
 
 enum {
   no_deadline = -1,
-  // Each unexpected end costs a daemon that had listened one second, another one four; each second of life pays one back.
-  // Beyond ten seconds of such debt the next start waits, up to five seconds.
+  // Each unexpected end costs a daemon that had listened one second, another one four; each second of life pays one
+  // back. Beyond ten seconds of such debt the next start waits, up to five seconds.
   ended_cost_ms = 1000,
   not_up_cost_ms = 4000,
   free_debt_ms = 10000,
@@ -46,7 +47,8 @@ enum {
   max_pause_ms = 5000,
   cannot_run = 126,
   not_found = 127,
-  // Where descriptors that belong to no process go: a socket that has the same number in parent and child looks inherited.
+  // Where descriptors that belong to no process go: a socket that has the same number in parent and child looks
+  // inherited.
   first_moved = 512,
 };
 
@@ -353,7 +355,8 @@ static void close_channel(void) {
   keeper.channel = -1;
 }
 
-// As the daemon did: with its exit code, or by its signal. Process 1 cannot end by one, and has the exit code of a shell.
+// As the daemon did: with its exit code, or by its signal. Process 1 cannot end by one, and has the exit code of a
+// shell.
 static void end_like(int status) {
   if (!WIFSIGNALED(status)) exit(WEXITSTATUS(status));
   const int number = WTERMSIG(status);
@@ -436,8 +439,8 @@ static bool is_switched_off(char **words) {
   return off;
 }
 
-// Faults keep ending it, and job control keeps stopping it with its daemon. Everything else is taken from the signal descriptor, or waits
-// for ever.
+// Faults keep ending it, and job control keeps stopping it with its daemon. Everything else is taken from the signal
+// descriptor, or waits for ever.
 static bool set_signals(void) {
   static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
   sigset_t blocked;

@@ -27,7 +27,10 @@ export interface Taken {
   readonly lastStatus: number
 }
 
-/** The parent process that keeps descriptors for the next daemon, should this one end unexpectedly (`src/keeper/keeper.c`). Nothing rejects. */
+/**
+ * The parent process that keeps descriptors for the next daemon, should this one end unexpectedly
+ * (`src/keeper/keeper.c`). Nothing rejects.
+ */
 export interface Keeper {
   /** There is one. If not, nothing is kept and every call does nothing. */
   readonly present: boolean
@@ -35,11 +38,14 @@ export interface Keeper {
   readonly isInit: boolean
   /** To be called once, before anything is put. */
   take(): Promise<Taken>
-  /** A key that nothing is kept under; undefined: all are taken, or there is no keeper. It is taken until it is dropped. */
+  /**
+   * A key that nothing is kept under; undefined: all are taken, or there is no keeper. It is taken until it is dropped.
+   */
   freeKey(): number | undefined
   /**
    * Keeps at most 8 descriptors under a key in the place of those that are there. The caller's own stay the caller's.
-   * @param pid the process that they belong to; the keeper notes how it ends, if its parent does not report it. 0: none.
+   * @param pid the process that they belong to; the keeper notes how it ends, if its parent does not report it. 0:
+   * none.
    */
   put(key: number, pid: number, descriptors: readonly number[]): void
   /** Keeps nothing under that key any more. */
@@ -77,7 +83,8 @@ const NO_KEEPER: Keeper = {
 export const DAEMON_KEY = 0
 
 /**
- * The keeper at the other end of a descriptor that this process was started with; none if that is not a socket of its parent.
+ * The keeper at the other end of a descriptor that this process was started with; none if that is not a socket of its
+ * parent.
  * @param descriptor undefined: there is none.
  */
 export function openKeeper(descriptor: number | undefined, log: Log): Keeper {

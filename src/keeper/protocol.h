@@ -1,5 +1,5 @@
-// What the daemon and its keeper send each other over a SOCK_SEQPACKET socket pair: one message a packet, descriptors beside it
-// (SCM_RIGHTS in unix(7)). protocol.ts says the same.
+// What the daemon and its keeper send each other over a SOCK_SEQPACKET socket pair: one message a packet, descriptors
+// beside it (SCM_RIGHTS in unix(7)). protocol.ts says the same.
 #pragma once
 
 #include <stdint.h>
@@ -12,8 +12,8 @@
 #define KEEPER_KEYS 65536
 
 enum {
-  // To the keeper: keep the descriptors under `key`, in the place of those that are there; `pid` is the process that they belong
-  // to, or 0. To the daemon: what is kept; `value` 1: the process has ended with `status`.
+  // To the keeper: keep the descriptors under `key`, in the place of those that are there; `pid` is the process that
+  // they belong to, or 0. To the daemon: what is kept; `value` 1: the process has ended with `status`.
   KEEPER_PUT = 1,
   // To the keeper: close what is kept under `key`.
   KEEPER_DROP = 2,
@@ -25,8 +25,8 @@ enum {
   KEEPER_UP = 5,
   // To the keeper: the end that follows is in order, whatever it is.
   KEEPER_LEAVE = 6,
-  // To the daemon: that was all. `key`: the starts so far, this one included; `pid`: how many daemons in a row ended before they listened;
-  // `status`: how the last one ended.
+  // To the daemon: that was all. `key`: the starts so far, this one included; `pid`: how many daemons in a row ended
+  // before they listened; `status`: how the last one ended.
   KEEPER_END = 7,
   // To the daemon: what was to be put under `key` is not kept, and what was there before is; `status`: why, an errno.
   KEEPER_REFUSED = 8,

@@ -1,16 +1,25 @@
-/** Work per turn of the event loop, all owners together; what comes first of all, such as a health check, waits about so long. */
+/**
+ * Work per turn of the event loop, all owners together; what comes first of all, such as a health check, waits about so
+ * long.
+ */
 const SLICE_MS = 3
 
 /** Work that waits goes on in every turn, however long the rest of the turn takes. */
 const MIN_SLICE_MS = 1
 
-/** Work of many that shares the event loop: as much as fits into a slice of time is done in each turn of it, in turn for each owner. */
+/**
+ * Work of many that shares the event loop: as much as fits into a slice of time is done in each turn of it, in turn for
+ * each owner.
+ */
 export interface Turns {
   /** Units that wait. */
   readonly waiting: number
   /** Runs `work` at once while there is time left and nobody waits, else in its turn. */
   run(owner: object, work: () => void): void
-  /** For a unit of work that is about to begin: undefined at once while there is time left and nobody waits, else resolves in its turn. */
+  /**
+   * For a unit of work that is about to begin: undefined at once while there is time left and nobody waits, else
+   * resolves in its turn.
+   */
   turn(owner: object): Promise<void> | undefined
   /** Resolves in a later turn of the event loop. */
   next(owner: object): Promise<void>

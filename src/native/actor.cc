@@ -1,5 +1,5 @@
-// The rights of a user for one thread. glibc's setgroups(3) and its like change every thread of the process; the system calls
-// change the one that makes them (credentials(7)).
+// The rights of a user for one thread. glibc's setgroups(3) and its like change every thread of the process; the system
+// calls change the one that makes them (credentials(7)).
 #include "actor.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-// Whom a file call is for, which decides what it may be led to by links, whose what it makes is and, if wanted, whose rights it has.
+// Whom a file call is for, which decides what it may be led to by links, whose what it makes is and, if wanted, whose
+// rights it has.
 #pragma once
 
 #include <node_api.h>

@@ -94,8 +94,8 @@ struct FinishFile : Job {
     if (!sync && close(descriptor) < 0 && error == 0) fail("close", errno);
   }
 
-  // The kernel's clock for files ticks every 10 ms at worst. A time of modification from the finer one is the only one of its kind,
-  // so that what others write next leaves another one.
+  // The kernel's clock for files ticks every 10 ms at worst. A time of modification from the finer one is the only one
+  // of its kind, so that what others write next leaves another one.
   void set_time() {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);

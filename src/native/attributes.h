@@ -21,8 +21,8 @@ struct Subject {
   }
 };
 
-// Appends a count, then names (without their prefix) and values; those that vanish meanwhile are left out. False with errno
-// set where there are none to be had; the count is 0 then.
+// Appends a count, then names (without their prefix) and values; those that vanish meanwhile are left out. False with
+// errno set where there are none to be had; the count is 0 then.
 bool put_attributes(std::string& out, const Subject& subject, std::string_view prefix);
 
 }  // namespace envd

@@ -1,5 +1,5 @@
-// Writes a file beside another one and puts it in its place in one step: without a name until then where the filesystem can do that
-// (O_TMPFILE), so that nothing is left behind however the daemon ends.
+// Writes a file beside another one and puts it in its place in one step: without a name until then where the filesystem
+// can do that (O_TMPFILE), so that nothing is left behind however the daemon ends.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-// openat2(2) with RESOLVE_CACHED (Linux 5.12) fails instead of waiting, and statx(2) with AT_STATX_DONT_SYNC asks no server. Extended
-// attributes have no such call, so only files that were seen to have none are answered here: one whose inode and time of change are the same
-// has none still.
+// openat2(2) with RESOLVE_CACHED (Linux 5.12) fails instead of waiting, and statx(2) with AT_STATX_DONT_SYNC asks no
+// server. Extended attributes have no such call, so only files that were seen to have none are answered here: one whose
+// inode and time of change are the same has none still.
 #include "cached.h"
 
 #include <errno.h>

@@ -1,10 +1,11 @@
-// This code runs in a process that shares the daemon's memory (CLONE_VM), on a stack of its own, while other threads of the
-// daemon go on. Therefore: no allocation, no locks, no glibc function beyond syscall(2) (its wrappers for setuid and the
-// like signal all threads of what they take for their own process), and nothing of the daemon's memory is changed except
-// the plan. errno is that of the thread that called clone, which is suspended meanwhile (CLONE_VFORK).
+// This code runs in a process that shares the daemon's memory (CLONE_VM), on a stack of its own, while other threads of
+// the daemon go on. Therefore: no allocation, no locks, no glibc function beyond syscall(2) (its wrappers for setuid
+// and the like signal all threads of what they take for their own process), and nothing of the daemon's memory is
+// changed except the plan. errno is that of the thread that called clone, which is suspended meanwhile (CLONE_VFORK).
 //
 // Dropping privileges while the memory is shared is safe: the kernel makes memory undumpable when the uid of one of its
-// processes changes (PR_SET_DUMPABLE in prctl(2)), so the new user cannot ptrace(2) the child before it has called execve.
+// processes changes (PR_SET_DUMPABLE in prctl(2)), so the new user cannot ptrace(2) the child before it has called
+// execve.
 #include "child.h"
 
 #include <asm/ioctls.h>
@@ -17,7 +18,8 @@
 #include <cstdint>
 #include <cstring>
 
-// The child leaves its stack without returning, which would leave the sanitizer's marks behind in memory that is used again.
+// The child leaves its stack without returning, which would leave the sanitizer's marks behind in memory that is used
+// again.
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined"), noinline))
 
 namespace envd {
@@ -126,8 +128,9 @@ IN_CHILD void set_priorities(const ChildPlan& plan) {
   if (plan.has_io_priority) syscall(SYS_ioprio_set, ioprio_who_process, 0, plan.io_priority);
 }
 
-// For a right that a sandbox has taken away: EPERM without the capability, EINVAL for an id that the user namespace does not
-// map, ENOSYS from a filter. The daemon's own user gains nothing by groups that the daemon has itself, so it goes on with them.
+// For a right that a sandbox has taken away: EPERM without the capability, EINVAL for an id that the user namespace
+// does not map, ENOSYS from a filter. The daemon's own user gains nothing by groups that the daemon has itself, so it
+// goes on with them.
 IN_CHILD void check_identity(ChildPlan& plan, long result, bool is_own) {
   if (result >= 0) return;
   const bool refused = errno == EPERM || errno == EINVAL || errno == ENOSYS;
@@ -157,8 +160,8 @@ IN_CHILD bool may_be_elsewhere(int error) {
   return error == ENOENT || error == ENOTDIR || error == EACCES || error == ESTALE || error == ENODEV || error == ETIMEDOUT;
 }
 
-// The search of execvp(3): a directory that lacks the file or forbids it is passed over, and a refusal is only reported if
-// nothing else was found. Returns only if it failed, with errno set.
+// The search of execvp(3): a directory that lacks the file or forbids it is passed over, and a refusal is only reported
+// if nothing else was found. Returns only if it failed, with errno set.
 IN_CHILD void search_and_execute(const ChildPlan& plan) {
   bool refused = false;
   const char* directory = plan.search_path;

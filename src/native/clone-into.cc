@@ -1,5 +1,6 @@
-// glibc has no clone3(2) with a stack of one's own, and syscall(3) cannot return twice on two stacks, hence the assembly. The child
-// shares the daemon's memory and thread pointer, as that of clone(2) in spawn.cc does; see child.cc for what follows from that.
+// glibc has no clone3(2) with a stack of one's own, and syscall(3) cannot return twice on two stacks, hence the
+// assembly. The child shares the daemon's memory and thread pointer, as that of clone(2) in spawn.cc does; see child.cc
+// for what follows from that.
 #include "clone-into.h"
 
 #include <errno.h>
@@ -35,12 +36,14 @@ static_assert(sizeof(std::atomic<pid_t>) == sizeof(pid_t) && std::atomic<pid_t>:
 
 using Entry = int (*)(void*);
 
-// The system call, and in the child `entry(data)` on the new stack. Gives what the parent's call returned: the pid or a negative errno.
+// The system call, and in the child `entry(data)` on the new stack. Gives what the parent's call returned: the pid or a
+// negative errno.
 #if defined(__x86_64__) && defined(__LP64__)
 
 long clone3_and_call(const CloneArguments& arguments, Entry entry, void* data) {
   long result = number_of_clone3;
-  // A zero frame pointer ends backtraces; the call leaves the stack as the calling convention has it at a function's start.
+  // A zero frame pointer ends backtraces; the call leaves the stack as the calling convention has it at a function's
+  // start.
   asm volatile(
       "syscall\n\t"
       "testq %%rax, %%rax\n\t"

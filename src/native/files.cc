@@ -1,5 +1,5 @@
-// The facts about files that clients ask for, those about all entries of a directory in one piece of work: lstat(2), the
-// target of a link, extended attributes. Results come back as packed bytes, which native/entries.ts reads.
+// The facts about files that clients ask for, those about all entries of a directory in one piece of work: lstat(2),
+// the target of a link, extended attributes. Results come back as packed bytes, which native/entries.ts reads.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,8 @@ size_t length_at(std::string_view packed, size_t at) {
   return length;
 }
 
-// Whether a link leads through what a process has open (proc(5)), which is the daemon where it says `self`. Old kernels do not tell.
+// Whether a link leads through what a process has open (proc(5)), which is the daemon where it says `self`. Old kernels
+// do not tell.
 bool is_magic(int directory, const std::string& name) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;

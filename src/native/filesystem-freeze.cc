@@ -1,5 +1,6 @@
-// ioctl_fifreeze(2): stops and resumes all writing to a filesystem. Each call has a thread of its own: a freeze first writes
-// out what is dirty, which takes as long as the disk needs, and a thaw must work while blocked writes fill the thread pool.
+// ioctl_fifreeze(2): stops and resumes all writing to a filesystem. Each call has a thread of its own: a freeze first
+// writes out what is dirty, which takes as long as the disk needs, and a thaw must work while blocked writes fill the
+// thread pool.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>

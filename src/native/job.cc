@@ -46,8 +46,8 @@ void deliver(napi_env env, napi_value, void*, void* data) {
   if (env != nullptr) settle(env, job);
 }
 
-// Hands the job over to the event loop, which frees it. Anything but success means that the environment is closing and has
-// already let go of this thread.
+// Hands the job over to the event loop, which frees it. Anything but success means that the environment is closing and
+// has already let go of this thread.
 void report(Job* job) {
   napi_threadsafe_function done = job->done;
   if (napi_call_threadsafe_function(done, job, napi_tsfn_nonblocking) == napi_ok) {

@@ -1,5 +1,5 @@
-// Opens files, and makes directories for them, each in one piece of work: every trip to the thread pool costs more than the system
-// calls it is for.
+// Opens files, and makes directories for them, each in one piece of work: every trip to the thread pool costs more than
+// the system calls it is for.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -69,7 +69,8 @@ struct OpenToWrite : ActorJob {
     report(std::move(file), status, made, owner_error);
   }
 
-  // What is somebody else's stays so, but loses the bits and capabilities that let it run as its owner, as after any chown(2).
+  // What is somebody else's stays so, but loses the bits and capabilities that let it run as its owner, as after any
+  // chown(2).
   int own(int file, const struct stat& status, bool made) const {
     if (actor.own_rights) return 0;
     const bool foreign = !made && status.st_uid != actor.uid && geteuid() == 0;

@@ -1,4 +1,5 @@
-// Sockets that carry descriptors (SCM_RIGHTS in unix(7)), and memory that goes with them (memfd_create(2), F_ADD_SEALS in fcntl(2)).
+// Sockets that carry descriptors (SCM_RIGHTS in unix(7)), and memory that goes with them (memfd_create(2), F_ADD_SEALS
+// in fcntl(2)).
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>

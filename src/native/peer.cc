@@ -42,8 +42,8 @@ napi_value received_segments(napi_env env, napi_callback_info info) {
   return get_tcp_info(env, descriptor, state) ? from_integer(env, state.tcpi_segs_in) : nullptr;
 }
 
-// Whether the bytes that wait to be read begin with these; if so, they are discarded (MSG_TRUNC in tcp(7)), because closing a connection
-// with bytes that nobody read resets it.
+// Whether the bytes that wait to be read begin with these; if so, they are discarded (MSG_TRUNC in tcp(7)), because
+// closing a connection with bytes that nobody read resets it.
 bool discard_beginning(int descriptor, const uint8_t* bytes, size_t length) {
   uint8_t waiting[max_beginning];
   const ssize_t count = recv(descriptor, waiting, length, MSG_PEEK | MSG_DONTWAIT);
@@ -69,7 +69,8 @@ napi_value peer_left(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// Leaving the repair mode sends a window probe, whatever waits in the queues and however far retransmission has backed off.
+// Leaving the repair mode sends a window probe, whatever waits in the queues and however far retransmission has backed
+// off.
 napi_value ask_peer(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int descriptor = -1;

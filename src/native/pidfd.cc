@@ -1,4 +1,5 @@
-// Processes by descriptor: pidfd_open(2), pidfd_send_signal(2), waitid(2); and the reaping of processes that nobody waits for.
+// Processes by descriptor: pidfd_open(2), pidfd_send_signal(2), waitid(2); and the reaping of processes that nobody
+// waits for.
 #include <errno.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -86,8 +87,8 @@ bool contains(napi_env env, napi_value pids, pid_t pid, bool& found) {
   return true;
 }
 
-// Looks first and reaps by number afterwards. That is safe: the number cannot be used again before the reaping, and whoever
-// else might reap it is either this thread or a spawn, which may_be_starting answers for.
+// Looks first and reaps by number afterwards. That is safe: the number cannot be used again before the reaping, and
+// whoever else might reap it is either this thread or a spawn, which may_be_starting answers for.
 napi_value wait_orphan(napi_env env, napi_callback_info info) {
   Arguments arguments;
   if (!get_arguments(env, info, arguments)) return nullptr;

@@ -1,5 +1,6 @@
-// The parts of the addon. Each .cc file offers one function that adds its functions to the addon's exports; addon.cc calls
-// them all. A new part needs a line here and a line there; scripts/build-native compiles every .cc file of this directory.
+// The parts of the addon. Each .cc file offers one function that adds its functions to the addon's exports; addon.cc
+// calls them all. A new part needs a line here and a line there; scripts/build-native compiles every .cc file of this
+// directory.
 #pragma once
 
 #include <node_api.h>

@@ -1,5 +1,5 @@
-// Deletes and renames by descriptors (openat(2), unlinkat(2), renameat(2)), so that a link that takes a directory's place meanwhile
-// is not followed. Node's functions work by paths.
+// Deletes and renames by descriptors (openat(2), unlinkat(2), renameat(2)), so that a link that takes a directory's
+// place meanwhile is not followed. Node's functions work by paths.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

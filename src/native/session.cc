@@ -1,6 +1,6 @@
-// Signals to the members of sessions (setsid(2)). The kernel has no call for that, and members may be in process groups of their
-// own and children of anybody, so one walk over the process numbers finds those of all sessions that are wanted: getsid(2) takes
-// 0.2 us, and only members are looked at in /proc.
+// Signals to the members of sessions (setsid(2)). The kernel has no call for that, and members may be in process groups
+// of their own and children of anybody, so one walk over the process numbers finds those of all sessions that are
+// wanted: getsid(2) takes 0.2 us, and only members are looked at in /proc.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,8 +35,8 @@ struct Target {
 };
 constexpr uint32_t numbers_per_target = 4;
 
-// What /proc/PID/stat (proc(5)) tells: state is field 3, the mask of ignored signals field 33. The name in field 2 may contain
-// anything, also spaces and brackets.
+// What /proc/PID/stat (proc(5)) tells: state is field 3, the mask of ignored signals field 33. The name in field 2 may
+// contain anything, also spaces and brackets.
 struct Stat {
   char state = 'X';
   bool ignores_hang_up = false;

@@ -1,5 +1,5 @@
-// spawn(spec, done): the daemon's half. Each spawn has a thread of its own rather than one of libuv's pool: CLONE_VFORK suspends
-// the calling thread until execve(2), which a slow disk or a frozen cgroup can delay for ever.
+// spawn(spec, done): the daemon's half. Each spawn has a thread of its own rather than one of libuv's pool: CLONE_VFORK
+// suspends the calling thread until execve(2), which a slow disk or a frozen cgroup can delay for ever.
 #include "spawn.h"
 
 #include <errno.h>
@@ -82,8 +82,8 @@ void set_failure(Spawn& spawn, Stage stage, int error) {
   spawn.failed_errno = error;
 }
 
-// clone(2) puts the pidfd where CLONE_PARENT_SETTID would put the pid. Kernels and sandboxes that do not know CLONE_PIDFD
-// ignore it or answer EINVAL; the child cannot be reaped by anyone else before pidfd_open(2) is asked.
+// clone(2) puts the pidfd where CLONE_PARENT_SETTID would put the pid. Kernels and sandboxes that do not know
+// CLONE_PIDFD ignore it or answer EINVAL; the child cannot be reaped by anyone else before pidfd_open(2) is asked.
 pid_t clone_and_join(Spawn& spawn, char* stack_top) {
   constexpr int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
   int pidfd = -1;
@@ -94,8 +94,8 @@ pid_t clone_and_join(Spawn& spawn, char* stack_top) {
   return pid;
 }
 
-// Kernels before 5.7 know no CLONE_INTO_CGROUP (E2BIG, EINVAL) or no clone3(2) at all (ENOSYS), and sandboxes refuse what they
-// cannot look into (ENOSYS, EPERM). Joining from the child does the same, more slowly.
+// Kernels before 5.7 know no CLONE_INTO_CGROUP (E2BIG, EINVAL) or no clone3(2) at all (ENOSYS), and sandboxes refuse
+// what they cannot look into (ENOSYS, EPERM). Joining from the child does the same, more slowly.
 bool cannot_clone_into(int error) { return error == ENOSYS || error == EPERM || error == E2BIG || error == EINVAL; }
 
 pid_t clone_child(Spawn& spawn, char* stack) {
@@ -166,8 +166,8 @@ void report(Spawn* spawn) {
 }
 
 void* spawn_thread(void* data) {
-  // Blocked by the system call rather than by pthread_sigmask(3), which spares the signals that glibc keeps for itself: the
-  // child must not run any handler before it has reset them.
+  // Blocked by the system call rather than by pthread_sigmask(3), which spares the signals that glibc keeps for itself:
+  // the child must not run any handler before it has reset them.
   const uint64_t all = ~uint64_t{0};
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all);
   auto* spawn = static_cast<Spawn*>(data);

@@ -5,7 +5,8 @@
 
 namespace envd {
 
-// Whether `pid` may be a child of a spawn whose result has not been delivered yet, so that nobody but that spawn may reap it.
+// Whether `pid` may be a child of a spawn whose result has not been delivered yet, so that nobody but that spawn may
+// reap it.
 bool may_be_starting(pid_t pid);
 
 }  // namespace envd

@@ -1,4 +1,5 @@
-// Stages what is to replace the content of a file: in a file without a name beside it, from where the kernel copies it when it is whole.
+// Stages what is to replace the content of a file: in a file without a name beside it, from where the kernel copies it
+// when it is whole.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

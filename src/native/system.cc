@@ -53,8 +53,8 @@ napi_value set_clock(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// By the system call: sigaction(3) refuses the signals that glibc keeps for itself. The handler is the first word in every
-// architecture's struct, and 1 means SIG_IGN.
+// By the system call: sigaction(3) refuses the signals that glibc keeps for itself. The handler is the first word in
+// every architecture's struct, and 1 means SIG_IGN.
 napi_value ignore_signal(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int64_t number = 0;

@@ -41,8 +41,8 @@ int open_slave(int master) {
   return open(path, flags);
 }
 
-// A new terminal takes input for bytes; with IUTF8 the erase character takes a whole UTF-8 character back, as in the terminals of
-// sshd(8) and terminal emulators. Gives whether it worked, with errno set if not.
+// A new terminal takes input for bytes; with IUTF8 the erase character takes a whole UTF-8 character back, as in the
+// terminals of sshd(8) and terminal emulators. Gives whether it worked, with errno set if not.
 bool set_utf8(int terminal) {
   termios attributes{};
   if (tcgetattr(terminal, &attributes) < 0) return false;

@@ -1,5 +1,6 @@
-// Reads a tree below an open directory, many entries in one piece of work: names, facts, targets of links and the content of small files. Nothing
-// is reached through a link (openat2(2), RESOLVE_BENEATH), whatever takes whose place meanwhile.
+// Reads a tree below an open directory, many entries in one piece of work: names, facts, targets of links and the
+// content of small files. Nothing is reached through a link (openat2(2), RESOLVE_BENEATH), whatever takes whose place
+// meanwhile.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

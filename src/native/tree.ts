@@ -12,20 +12,22 @@ interface TreeAddon {
 const addon = loadAddon<TreeAddon>()
 
 /**
- * Opens a directory for the functions below, links on the way followed as for the actor; packed as four bytes, the caller closes it. On the
- * thread pool, as all of these. Rejects with `code` and `syscall`.
+ * Opens a directory for the functions below, links on the way followed as for the actor; packed as four bytes, the
+ * caller closes it. On the thread pool, as all of these. Rejects with `code` and `syscall`.
  */
 export const openTree = addon.openTree
-/** Opens a regular file below it by a relative path, packed as four bytes; the caller closes it. Rejects with `code`. */
+/**
+ * Opens a regular file below it by a relative path, packed as four bytes; the caller closes it. Rejects with `code`.
+ */
 export const openTreeFile = addon.openTreeFile
 /**
- * The names in a directory below it (no bytes: itself), in byte order, for `readTree`; none in a filesystem of the kernel's own. Rejects with `code`:
- * EOVERFLOW for more than `limit` packed bytes.
+ * The names in a directory below it (no bytes: itself), in byte order, for `readTree`; none in a filesystem of the
+ * kernel's own. Rejects with `code`: EOVERFLOW for more than `limit` packed bytes.
  */
 export const listTree = addon.listTree
 /**
- * The first of these names in a directory below it, until they take `limit` bytes and one small file: how many bytes of `names` were used, as 32 bits, then
- * the entries, for `unpackTree`. Rejects with `code`.
+ * The first of these names in a directory below it, until they take `limit` bytes and one small file: how many bytes of
+ * `names` were used, as 32 bits, then the entries, for `unpackTree`. Rejects with `code`.
  */
 export const readTree = addon.readTree
 

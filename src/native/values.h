@@ -1,5 +1,5 @@
-// Conversions between JavaScript values and C++ ones. Every `to_…` function checks its value and, if it does not fit, throws
-// a TypeError that names it and returns false; the caller then returns nullptr at once.
+// Conversions between JavaScript values and C++ ones. Every `to_…` function checks its value and, if it does not fit,
+// throws a TypeError that names it and returns false; the caller then returns nullptr at once.
 #pragma once
 
 #include <node_api.h>

@@ -86,7 +86,8 @@ struct Walker {
     return is_directory && is_own_process(place.entry.get()) ? refuse(follow_refusal, EACCES) : 0;
   }
 
-  // Most paths have no link: few calls then. Negative: it takes the long way, as where the kernel refuses a link (EACCES).
+  // Most paths have no link: few calls then. Negative: it takes the long way, as where the kernel refuses a link
+  // (EACCES).
   int find_without_links(const std::string& path, Last last, Place& place) {
     const size_t end = path.find_last_not_of('/');
     if (end == std::string::npos) return -1;
@@ -172,7 +173,8 @@ struct Walker {
     return is_allowed(at.status, link.status, target) ? 0 : refuse(follow_refusal, EACCES);
   }
 
-  // The rule of `fs.protected_symlinks` (proc_sys_fs(5)), and more: who made a link owns what it leads to, unless it was root.
+  // The rule of `fs.protected_symlinks` (proc_sys_fs(5)), and more: who made a link owns what it leads to, unless it
+  // was root.
   bool is_allowed(const struct stat& directory, const struct stat& link, const Place& target) const {
     if (link.st_uid == 0 || is_daemon_itself()) return true;
     const bool shared = (directory.st_mode & S_IWOTH) != 0;

@@ -1,5 +1,5 @@
-// From a path to the place that it means, one component after the other, so that every link on the way can be judged, and with
-// descriptors in the end, so that nothing is between the judgement and what is done there.
+// From a path to the place that it means, one component after the other, so that every link on the way can be judged,
+// and with descriptors in the end, so that nothing is between the judgement and what is done there.
 #pragma once
 
 #include <sys/stat.h>
@@ -11,8 +11,8 @@
 
 namespace envd {
 
-// The calls that a refusal carries in the place of a system call's name: of a link or the daemon's own entries in /proc, with
-// EACCES; of a way out of the directory that must not be left, with EXDEV.
+// The calls that a refusal carries in the place of a system call's name: of a link or the daemon's own entries in
+// /proc, with EACCES; of a way out of the directory that must not be left, with EXDEV.
 inline constexpr char follow_refusal[] = "follow";
 inline constexpr char beneath_refusal[] = "beneath";
 
@@ -31,8 +31,8 @@ struct Place {
   bool exists() const { return entry.valid(); }
 };
 
-// Finds the place of a path for an actor. False: it cannot be found or must not be used, and the job has failed with `call` or a
-// refusal. A missing last component is no failure.
+// Finds the place of a path for an actor. False: it cannot be found or must not be used, and the job has failed with
+// `call` or a refusal. A missing last component is no failure.
 bool find_place(ActorJob& job, const std::string& path, Last last, const char* call, Place& place);
 
 // Devices that take everything at once, and keep nothing: null, zero, full (null(4), full(4)).

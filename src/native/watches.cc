@@ -44,7 +44,8 @@ int open_by_components(int directory, const std::string& path) {
   return at.valid() ? openat(at.get(), ".", directory_flags) : -1;
 }
 
-// Through no link: what is walked is a real path, or was a directory below one. A link that has come since leads elsewhere.
+// Through no link: what is walked is a real path, or was a directory below one. A link that has come since leads
+// elsewhere.
 int open_without_links(int directory, const std::string& path) {
   open_how how{};
   how.flags = directory_flags;
@@ -119,8 +120,9 @@ struct WatchTree : Job {
     return is_failure(error) ? error : 0;
   }
 
-  // A directory that is watched keeps its watch, and no other gets it. Nothing that stat(2) tells is as good: inode numbers are
-  // given out again, and an overlay's directory changes its time of birth when something is first made in it.
+  // A directory that is watched keeps its watch, and no other gets it. Nothing that stat(2) tells is as good: inode
+  // numbers are given out again, and an overlay's directory changes its time of birth when something is first made in
+  // it.
   int check_root(int descriptor) {
     if (expected < 0) return 0;
     const int watch = add_watch(descriptor);
@@ -153,8 +155,8 @@ struct WatchTree : Job {
     return add_open(descriptor, name, depth, status.st_dev);
   }
 
-  // Watches first and reads afterwards, so that an entry made meanwhile shows up in the events, in the list, or in both. Takes
-  // the descriptor.
+  // Watches first and reads afterwards, so that an entry made meanwhile shows up in the events, in the list, or in
+  // both. Takes the descriptor.
   int add_open(int descriptor, const std::string& name, size_t depth, dev_t device) {
     const int watch = add_watch(descriptor);
     if (watch < 0) return fail_with(descriptor, errno);

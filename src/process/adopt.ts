@@ -22,8 +22,8 @@ export interface AdoptRequest {
 const STREAMS: readonly StreamName[] = ['stdout', 'stderr']
 
 /**
- * Takes over a process that another daemon started, with its output from now on as far as its pipes are still its stdout and stderr.
- * Its input is gone. undefined: it is not there any more.
+ * Takes over a process that another daemon started, with its output from now on as far as its pipes are still its
+ * stdout and stderr. Its input is gone. undefined: it is not there any more.
  */
 export async function adopt(
   { pid, startTime, pipes, config, tag }: AdoptRequest,

@@ -1,7 +1,10 @@
 import { AppError } from '../errors.ts'
 import type { Offsets, StreamName } from './output-log.ts'
 
-/** Throws `invalid_argument` for a position that was not reached yet, `out_of_range` for one that has left the window (contract N22). */
+/**
+ * Throws `invalid_argument` for a position that was not reached yet, `out_of_range` for one that has left the window
+ * (contract N22).
+ */
 export function checkKept(asked: Offsets, oldest: Offsets, produced: Offsets): void {
   const streams = Object.keys(produced) as StreamName[]
   const beyond = streams.find((stream) => asked[stream] > produced[stream])

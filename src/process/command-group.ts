@@ -15,8 +15,9 @@ export function commandGroup({ tag, terminal }: Pick<LaunchRequest, 'tag' | 'ter
 /** Where starts wait while the cgroup that they are to go into is frozen (`cgroups/freeze/start-gate.ts`). */
 export interface StartGate {
   /**
-   * Resolves, with what to call when the command has started or failed to, once the group lets processes run. Rejects with the
-   * signal's reason, with `resource_exhausted` when too many wait, or with `unavailable` and a text that begins with the result of `what`.
+   * Resolves, with what to call when the command has started or failed to, once the group lets processes run. Rejects
+   * with the signal's reason, with `resource_exhausted` when too many wait, or with `unavailable` and a text that
+   * begins with the result of `what`.
    */
   enter(group: CommandGroup, signal: AbortSignal, what: () => string): Promise<() => void>
 }

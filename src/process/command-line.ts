@@ -49,13 +49,19 @@ export function commandLine(config: ProcessConfig): string {
 /** Bytes of one argument or variable, its NUL byte included: MAX_ARG_STRLEN of execve(2). */
 const MAX_ARG_BYTES = 128 * 1024
 
-/** Whether one word of a command is longer than the kernel takes, whatever its characters: it need not be encoded to find out. */
+/**
+ * Whether one word of a command is longer than the kernel takes, whatever its characters: it need not be encoded to
+ * find out.
+ */
 export function hasTooLongWord({ cmd, args, envs }: ProcessConfig): boolean {
   if (cmd.length >= MAX_ARG_BYTES || args.some((arg) => arg.length >= MAX_ARG_BYTES)) return true
   return Object.entries(envs).some(([name, value]) => name.length + 1 + value.length >= MAX_ARG_BYTES)
 }
 
-/** Throws `invalid_argument` for what no program can be started with: no command, NUL bytes in the command line (contract D5, D11). */
+/**
+ * Throws `invalid_argument` for what no program can be started with: no command, NUL bytes in the command line
+ * (contract D5, D11).
+ */
 export function checkConfig(config: ProcessConfig): void {
   const refuse = (why: string) => {
     throw new AppError('invalid_argument', `error starting process '${commandLine(config)}': ${why}`)

@@ -16,8 +16,8 @@ export function commandBytes({ cmd, args, envs, cwd = '' }: ProcessConfig, tag =
 }
 
 /**
- * Counts a command in the budget, on account of its user: it outlives its connection. The caller releases the hold when the
- * command has ended. Throws AppError `budget_spent`.
+ * Counts a command in the budget, on account of its user: it outlives its connection. The caller releases the hold when
+ * the command has ended. Throws AppError `budget_spent`.
  */
 export function holdCommand(budget: ByteBudget, { bytes, user }: { bytes: number; user: string }): Hold {
   const hold = budget.hold('command', { connection: undefined, user })

@@ -2,8 +2,8 @@ import type { Chunk } from './output-log.ts'
 import { SLAB_BYTES } from './slab-pool.ts'
 
 /**
- * The same output, in its order, as few chunks with memory of their own: what follows itself in its stream becomes one chunk of at
- * most `SLAB_BYTES`. The slabs of the old ones are the caller's to release.
+ * The same output, in its order, as few chunks with memory of their own: what follows itself in its stream becomes one
+ * chunk of at most `SLAB_BYTES`. The slabs of the old ones are the caller's to release.
  */
 export function compacted(chunks: readonly Chunk[]): Chunk[] {
   return [...neighbours(chunks)].flatMap((group) => {

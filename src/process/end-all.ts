@@ -8,7 +8,10 @@ const TERM_GRACE_MS = 1_500
 /** And after SIGKILL, before the daemon goes without them. */
 const KILL_GRACE_MS = 500
 
-/** Ends every command and its session: SIGTERM, then SIGKILL for what is left. Returns when all have ended or time is up. */
+/**
+ * Ends every command and its session: SIGTERM, then SIGKILL for what is left. Returns when all have ended or time is
+ * up.
+ */
 export async function endAll(registry: Registry): Promise<void> {
   await signalAll(registry, 'SIGTERM', TERM_GRACE_MS)
   await signalAll(registry, 'SIGKILL', KILL_GRACE_MS)

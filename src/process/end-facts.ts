@@ -24,8 +24,8 @@ const SIGKILL = 9
 const CHILD_KILLED = 128 + SIGKILL
 
 /**
- * Says why a command ended, and what it took. A promise, which never rejects, only where the kernel has to be asked: for a command with a
- * cgroup of its own, and for one that SIGKILL ended which the daemon has not sent.
+ * Says why a command ended, and what it took. A promise, which never rejects, only where the kernel has to be asked:
+ * for a command with a cgroup of its own, and for one that SIGKILL ended which the daemon has not sent.
  */
 export function endFacts(circumstances: Circumstances): EndFacts | Promise<EndFacts> {
   const { group, status, signalled, oom } = circumstances
@@ -66,7 +66,10 @@ function likelyKilled(status: KnownEnd): 'killed' | 'child killed' | undefined {
   return status.exitCode === CHILD_KILLED ? 'child killed' : undefined
 }
 
-/** What the kernel says that a process has used; the memory only if it is more than this daemon's own (`Reaped.peakKib`). */
+/**
+ * What the kernel says that a process has used; the memory only if it is more than this daemon's own
+ * (`Reaped.peakKib`).
+ */
 export function usedBy(reaped: Reaped | undefined): Pick<Usage, 'cpuSeconds' | 'peakMemory'> {
   if (reaped === undefined) return { cpuSeconds: undefined, peakMemory: undefined }
   const { cpuMicroseconds, peakKib } = reaped

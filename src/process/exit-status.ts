@@ -4,22 +4,27 @@ import type { ExitStatus } from '../native/index.ts'
 export type KnownEnd = ExitStatus | 'unknown'
 
 /**
- * What brought a process to its end: its own exit, a signal, the kernel for lack of memory (of the machine or a cgroup above; `limit`: its
- * own limit), the deadline of its start, or the end of the daemon.
+ * What brought a process to its end: its own exit, a signal, the kernel for lack of memory (of the machine or a cgroup
+ * above; `limit`: its own limit), the deadline of its start, or the end of the daemon.
  */
 type EndCause = 'exit' | 'signal' | 'out_of_memory' | 'limit' | 'deadline' | 'daemon_stopped' | 'unknown'
 
 /** A limit of the command's own that it has met: its memory was spent, or forks were refused. */
 export type LimitHit = 'memory' | 'pids'
 
-/** What a command has taken, with all that it started if it had a cgroup of its own, else with all that it waited for. */
+/**
+ * What a command has taken, with all that it started if it had a cgroup of its own, else with all that it waited for.
+ */
 export interface Usage {
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   readonly endedAt: number
   /** User and system time; undefined: it is not known. */
   readonly cpuSeconds: number | undefined
-  /** Bytes at most at a time, of its largest process without a cgroup of its own; undefined: not known, or less than the daemon's own. */
+  /**
+   * Bytes at most at a time, of its largest process without a cgroup of its own; undefined: not known, or less than the
+   * daemon's own.
+   */
   readonly peakMemory: number | undefined
   /** Bytes of input that were written to it. */
   readonly bytesIn: number
@@ -87,8 +92,9 @@ const signalNames: readonly string[] = [
 const UNKNOWN = 'exit status unknown'
 
 /**
- * The EndEvent of an exit status: "exit status 3", "signal: killed", "signal: aborted (core dumped)" (contract D38, D39). The error alone
- * also says what was short: "signal: killed (out of memory)", "exit status 2 (process limit reached)".
+ * The EndEvent of an exit status: "exit status 3", "signal: killed", "signal: aborted (core dumped)" (contract D38,
+ * D39). The error alone also says what was short: "signal: killed (out of memory)", "exit status 2 (process limit
+ * reached)".
  */
 export function endOf(status: KnownEnd, facts: EndFacts): End {
   const { error, ...texts } = textsOf(status)

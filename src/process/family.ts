@@ -45,8 +45,8 @@ const MIN_GRACE_MS = 500
 const KILL_GRACE_MS = 2_000
 
 /**
- * Everybody below a leader, and everybody who carries the run's marker, whatever session they are in, with all below them. The leader
- * and who ignores SIGHUP are not among them. Empty where /proc cannot be read.
+ * Everybody below a leader, and everybody who carries the run's marker, whatever session they are in, with all below
+ * them. The leader and who ignores SIGHUP are not among them. Empty where /proc cannot be read.
  */
 export async function familyOf({ pid: leader, startTime: born, marker }: Lineage): Promise<Family> {
   const processes = await readProcesses(marker)
@@ -81,8 +81,8 @@ export async function livingOf(pids: readonly number[]): Promise<Family> {
 }
 
 /**
- * Ends who is left of a family, and what has joined it by now: SIGTERM, and SIGKILL after `grace` milliseconds. Resolves when
- * nobody is left, or 2 s after SIGKILL. Never rejects.
+ * Ends who is left of a family, and what has joined it by now: SIGTERM, and SIGKILL after `grace` milliseconds.
+ * Resolves when nobody is left, or 2 s after SIGKILL. Never rejects.
  */
 export async function endFamily(known: Family, relatives: Relatives, grace: number): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

@@ -24,7 +24,10 @@ export interface Followed {
   readonly replayed?: boolean
 }
 
-/** How long the stream of a process that is killed at its deadline waits for its end: one that hangs in the kernel stays. */
+/**
+ * How long the stream of a process that is killed at its deadline waits for its end: one that hangs in the kernel
+ * stays.
+ */
 const KILL_LIMIT_MS = 1000
 
 /** A timer may come that much early: it counts whole milliseconds. */
@@ -32,8 +35,9 @@ const TIMER_SLACK_MS = 2
 
 /**
  * The stream of a process as its reader gets it. `encode` makes what the stream carries of each chunk, at once. A
- * keepalive follows every `keepalive` milliseconds without data. Closes the reader at the end; before that, aborting the
- * signal that the reader was made with is enough. A client that receives `deadline_exceeded` for a process finds it ended.
+ * keepalive follows every `keepalive` milliseconds without data. Closes the reader at the end; before that, aborting
+ * the signal that the reader was made with is enough. A client that receives `deadline_exceeded` for a process finds it
+ * ended.
  */
 export async function* follow<T>(
   followed: Followed,

@@ -4,7 +4,9 @@ const SLAB_BYTES = 88 * 1024
 /** Smaller frames are not worth a slab: the allocator serves them without going to the kernel. */
 const MIN_POOLED_BYTES = 8 * 1024
 
-/** Slabs kept for the next frames, 2.8 MB: a stream has one or two under way, and few streams run at full speed at once. */
+/**
+ * Slabs kept for the next frames, 2.8 MB: a stream has one or two under way, and few streams run at full speed at once.
+ */
 const MAX_FREE = 32
 
 /**

@@ -21,9 +21,10 @@ interface Entry {
 }
 
 /**
- * The input of one process: writes in the order of the calls, each answered when its last byte is in the kernel, waiting
- * for a slow reader by poll(2), never by blocking. Owns its descriptor, which must be non-blocking: it is closed after a
- * queued close, at the first write error, or by `destroy`; queued input is dropped with it and can reach no other file.
+ * The input of one process: writes in the order of the calls, each answered when its last byte is in the kernel,
+ * waiting for a slow reader by poll(2), never by blocking. Owns its descriptor, which must be non-blocking: it is
+ * closed after a queued close, at the first write error, or by `destroy`; queued input is dropped with it and can reach
+ * no other file.
  */
 export class InputQueue {
   readonly #fd: number
@@ -53,10 +54,10 @@ export class InputQueue {
   }
 
   /**
-   * Writes all of `bytes`. Aborting `signal` takes back what is not written yet. Fails with `failed_precondition`
-   * when the input is closed or nobody reads it any more (contract N2), with `resource_exhausted` beyond 16 MiB waiting.
-   * @param offset position of the first byte in all input: what was written already is not written again; `invalid_argument` if
-   * bytes before it are missing when it has its turn. Undefined: behind everything.
+   * Writes all of `bytes`. Aborting `signal` takes back what is not written yet. Fails with `failed_precondition` when
+   * the input is closed or nobody reads it any more (contract N2), with `resource_exhausted` beyond 16 MiB waiting.
+   * @param offset position of the first byte in all input: what was written already is not written again;
+   * `invalid_argument` if bytes before it are missing when it has its turn. Undefined: behind everything.
    */
   write(bytes: Uint8Array, signal: AbortSignal, offset?: number): Promise<void> {
     if (offset !== undefined && offset + bytes.length <= this.#written) return Promise.resolve()

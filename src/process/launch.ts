@@ -34,7 +34,10 @@ export interface LaunchRequest {
   readonly outlives?: boolean
   /** One of many of its kind: its start and end are logged on the level debug. */
   readonly routine?: boolean
-  /** Descriptor of the directory of a cgroup of its own, open until it has started; where that refuses it, it goes where others go. */
+  /**
+   * Descriptor of the directory of a cgroup of its own, open until it has started; where that refuses it, it goes where
+   * others go.
+   */
   readonly cgroup?: number | undefined
   /** Of this command alone. */
   readonly limits?: CommandLimits
@@ -76,9 +79,9 @@ const NOT_RUNNABLE = 126
 /**
  * Starts a command in a session of its own. A program that cannot be run is no error: it "ran", said so on stderr and
  * exited with 126 or 127, as under a shell (contract D4). Throws `invalid_argument` for what the request got wrong,
- * `failed_precondition` for limits that cannot be had here, `permission_denied` for another user where the daemon may not become that one, `resource_exhausted` where descriptors,
- * processes, terminals or memory ran out, `internal` where the system refuses what every start takes; the signal's reason when it
- * has aborted before the fork (contract N3).
+ * `failed_precondition` for limits that cannot be had here, `permission_denied` for another user where the daemon may
+ * not become that one, `resource_exhausted` where descriptors, processes, terminals or memory ran out, `internal` where
+ * the system refuses what every start takes; the signal's reason when it has aborted before the fork (contract N3).
  */
 export async function launch(
   request: LaunchRequest,

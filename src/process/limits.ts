@@ -65,8 +65,8 @@ const RANGES: Readonly<Record<keyof CommandLimits, Range>> = {
 const NAMES: readonly (keyof CommandLimits)[] = ['memoryMax', 'pidsMax', 'cpuMax', 'outputMax']
 
 /**
- * The limits that the headers `Command-Memory-Max`, `Command-Pids-Max`, `Command-Cpu-Max` and `Command-Output-Max` of a start ask for.
- * Throws AppError `invalid_argument` for one that is no number, or out of its range.
+ * The limits that the headers `Command-Memory-Max`, `Command-Pids-Max`, `Command-Cpu-Max` and `Command-Output-Max` of a
+ * start ask for. Throws AppError `invalid_argument` for one that is no number, or out of its range.
  */
 export function limitsOfHeaders(header: (name: string) => string | undefined): CommandLimits {
   const limits: { -readonly [name in keyof CommandLimits]: number } = {}

@@ -28,8 +28,9 @@ export async function oomCounterOfGroups(directories: readonly string[]): Promis
 
 /**
  * The counter of the cgroup that a process is in at the moment: `memory.events` (cgroup v2, cgroups below included) or
- * `memory.oom_control` (v1). A container without a cgroup namespace of its own is told a path of the host's and sees its own cgroup
- * as the root (cgroup_namespaces(7)). In the machine's root cgroup, which has neither file, the count of the whole machine in /proc/vmstat.
+ * `memory.oom_control` (v1). A container without a cgroup namespace of its own is told a path of the host's and sees
+ * its own cgroup as the root (cgroup_namespaces(7)). In the machine's root cgroup, which has neither file, the count of
+ * the whole machine in /proc/vmstat.
  */
 export async function oomCounterOf(pid: number, { cgroupRoot, proc = '/proc' }: OomOptions): Promise<OomCounter> {
   const memberships = parseMemberships(await textOf(join(proc, String(pid), 'cgroup')))
@@ -49,7 +50,10 @@ export async function oomCounterOf(pid: number, { cgroupRoot, proc = '/proc' }: 
   return { count: async () => undefined }
 }
 
-/** The path itself and what is above it, without the root. A path out of the namespace (`/../other`) is no path below the root. */
+/**
+ * The path itself and what is above it, without the root. A path out of the namespace (`/../other`) is no path below
+ * the root.
+ */
 function ancestors(path: string): string[] {
   const names = path.split('/').filter((name) => name !== '')
   if (names.includes('..')) return []

@@ -4,13 +4,19 @@ import type { OomCounter } from './oom-counter.ts'
 interface KernelLog {
   /** The number of the newest record of a kill. */
   newest(): number
-  /** Whether a later record names that process, waiting so many milliseconds for it; undefined: it cannot be read. Never rejects. */
+  /**
+   * Whether a later record names that process, waiting so many milliseconds for it; undefined: it cannot be read. Never
+   * rejects.
+   */
   wasKilled(pid: number, after: number, wait: number): Promise<boolean | undefined>
 }
 
 /** What is asked about one process. */
 export interface OomInquiry {
-  /** It was killed by SIGKILL, or, if it is a shell, exited as if one of its children was. Whether that was for lack of memory. Never rejects. */
+  /**
+   * It was killed by SIGKILL, or, if it is a shell, exited as if one of its children was. Whether that was for lack of
+   * memory. Never rejects.
+   */
   wasOutOfMemory(pid: number, how: 'killed' | 'child killed'): Promise<boolean>
 }
 
@@ -25,16 +31,19 @@ export interface OomWitness {
 /** Knows of no kill; where nothing tells. */
 export const NO_WITNESS: OomWitness = { begin: () => ({ wasOutOfMemory: async () => false }), close: () => {} }
 
-/** Between two counts. A kill shows in the counter before its process ends, and that takes the less the less memory it had. */
+/**
+ * Between two counts. A kill shows in the counter before its process ends, and that takes the less the less memory it
+ * had.
+ */
 const PERIOD_MS = 2_000
 
 /** The kernel writes its record after the signal that ends the process. */
 const RECORD_WAIT_MS = 1_000
 
 /**
- * Takes two witnesses: the counter of the cgroup that commands are in, and the kernel's log, where it can be read. Without a new kill in
- * the counter nothing is waited for. With one, the log says whether it was this process; where there is no log, or the victim was
- * a child, a kill within the last two counts (2 to 4 s) is taken for it.
+ * Takes two witnesses: the counter of the cgroup that commands are in, and the kernel's log, where it can be read.
+ * Without a new kill in the counter nothing is waited for. With one, the log says whether it was this process; where
+ * there is no log, or the victim was a child, a kill within the last two counts (2 to 4 s) is taken for it.
  */
 export function createOomWitness(counter: OomCounter, log: KernelLog): OomWitness {
   let counts: readonly (number | undefined)[] = []

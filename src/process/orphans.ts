@@ -5,9 +5,9 @@ import { waitOrphan } from '../native/index.ts'
 const RETRY_MS = 50
 
 /**
- * Reaps what is nobody's child any more and so became this process's, when it runs as PID 1. The daemon's own children, of
- * which `ours` returns the pids, are left to who started them. Returns the function that stops it. Does nothing under any
- * other pid.
+ * Reaps what is nobody's child any more and so became this process's, when it runs as PID 1. The daemon's own children,
+ * of which `ours` returns the pids, are left to who started them. Returns the function that stops it. Does nothing
+ * under any other pid.
  */
 export function reapOrphans(ours: () => number[], log: Log): () => void {
   if (process.pid !== 1) return () => {}

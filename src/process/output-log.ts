@@ -28,7 +28,9 @@ export interface Chunk {
 /** What a chunk costs beside its bytes: objects and list entries. Bounds a window of one-byte chunks. */
 const CHUNK_OVERHEAD_BYTES = 256
 
-/** Unread bytes of the fastest reader at which reading pauses: enough to keep a socket busy, small beside the window. */
+/**
+ * Unread bytes of the fastest reader at which reading pauses: enough to keep a socket busy, small beside the window.
+ */
 const PAUSE_BYTES = 1024 * 1024
 
 /** How an OutputLog is made. */
@@ -53,7 +55,9 @@ export class OutputLog {
   /** Bytes of each stream that were seen, and those of them that have left the window. */
   readonly #offsets: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
   readonly #dropped: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
-  /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of chunks that have left the window. */
+  /**
+   * Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of chunks that have left the window.
+   */
   #chunks: (Chunk | undefined)[] = []
   #base = 0
   #first = 0
@@ -117,8 +121,8 @@ export class OutputLog {
   }
 
   /**
-   * Ends the output: readers take what is left and then see the end. What is in the window stays for later readers, in memory that
-   * it shares with the output of other processes that have ended, until `discard`.
+   * Ends the output: readers take what is left and then see the end. What is in the window stays for later readers, in
+   * memory that it shares with the output of other processes that have ended, until `discard`.
    */
   close(): void {
     if (!this.#closed) this.onClose()
@@ -127,16 +131,19 @@ export class OutputLog {
     if (this.#readers.size === 0) this.#settle()
   }
 
-  /** No more readers will come: releases everything once the log is closed and those that are there have gone. Idempotent. */
+  /**
+   * No more readers will come: releases everything once the log is closed and those that are there have gone.
+   * Idempotent.
+   */
   discard(): void {
     this.#discarded = true
     if (this.#closed && this.#readers.size === 0) this.#release()
   }
 
   /**
-   * A reader of everything from now on, from the oldest output that is kept, or from exactly the given position of each stream:
-   * `out_of_range` when that has left the window, `invalid_argument` when it was not reached yet. The reader is closed when `signal`
-   * aborts, with its reason, or by its owner.
+   * A reader of everything from now on, from the oldest output that is kept, or from exactly the given position of each
+   * stream: `out_of_range` when that has left the window, `invalid_argument` when it was not reached yet. The reader is
+   * closed when `signal` aborts, with its reason, or by its owner.
    */
   reader(signal: AbortSignal, from: 'now' | 'oldest' | Offsets = 'now'): OutputReader {
     const start = this.#startOf(from)
@@ -151,7 +158,10 @@ export class OutputLog {
     return reader
   }
 
-  /** A copy of the newest output of all streams, or of one only, in the order of its arrival: at most `length` bytes, as far as it is kept. */
+  /**
+   * A copy of the newest output of all streams, or of one only, in the order of its arrival: at most `length` bytes, as
+   * far as it is kept.
+   */
   tail(length: number, only?: StreamName): Buffer {
     const parts: Uint8Array[] = []
     let missing = length
@@ -245,8 +255,8 @@ export class OutputLog {
   }
 
   /**
-   * Drops the oldest chunks beyond the window, but none that the fastest reader of a process that runs has yet to take: after its
-   * end nobody can be held up.
+   * Drops the oldest chunks beyond the window, but none that the fastest reader of a process that runs has yet to take:
+   * after its end nobody can be held up.
    */
   #trim(): void {
     const allowed = this.#options.share.bytes

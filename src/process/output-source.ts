@@ -18,7 +18,10 @@ interface OutputSourceOptions {
 /** `read` returns negative error numbers; these two are no end of file. */
 const AGAIN = new Set([-11, -4])
 
-/** Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written later, by somebody else. */
+/**
+ * Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written later, by
+ * somebody else.
+ */
 const MAX_DRAIN_READS = 256
 
 /** Destination of bytes that are discarded, or copied at once. Shared. */
@@ -32,7 +35,8 @@ const MIN_READ_BYTES = 1024
 
 /**
  * Copies the bytes of one descriptor into an OutputLog: one read per readiness event, so that no descriptor starves the
- * event loop, and none at all while the log is full. End of file, EIO of a hung-up terminal included, closes the descriptor.
+ * event loop, and none at all while the log is full. End of file, EIO of a hung-up terminal included, closes the
+ * descriptor.
  */
 export class OutputSource {
   readonly #options: OutputSourceOptions
@@ -77,7 +81,10 @@ export class OutputSource {
     }
   }
 
-  /** From now on output is read and dropped, so that a process that still writes is neither blocked nor killed by SIGPIPE. */
+  /**
+   * From now on output is read and dropped, so that a process that still writes is neither blocked nor killed by
+   * SIGPIPE.
+   */
   discard(): void {
     this.#discarding = true
     this.#dropSlab()

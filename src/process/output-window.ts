@@ -7,7 +7,9 @@ const MIN_WINDOW_BYTES = 4 * 1024
 /** When the part of each is so many times smaller than when the windows were last cut, they are cut again. */
 const GROWTH = 1.25
 
-/** The part of the memory that output of ended processes may take: enough for late clients, and the living keep most. */
+/**
+ * The part of the memory that output of ended processes may take: enough for late clients, and the living keep most.
+ */
 const KEPT_PART = 1 / 4
 
 /** Who shares the memory for recent output. */
@@ -17,8 +19,8 @@ export interface WindowShare {
   /** Called when `bytes` may be a good deal less than what is kept; set by the one that keeps it. */
   onShrink: () => void
   /**
-   * The process has ended and that many bytes are left of it. They stay until the output of processes that end later needs the
-   * room. Once, at most, and not after `release`.
+   * The process has ended and that many bytes are left of it. They stay until the output of processes that end later
+   * needs the room. Once, at most, and not after `release`.
    */
   keep(bytes: number): void
   /** Releases the share. Idempotent. */
@@ -26,8 +28,9 @@ export interface WindowShare {
 }
 
 /**
- * Shares a total of memory for recent output between all processes: each that runs gets an equal part, at most 4 MiB and at least
- * 4 KiB, which is more than its part only when there are thousands. A quarter at most goes to those that have ended, the newest first.
+ * Shares a total of memory for recent output between all processes: each that runs gets an equal part, at most 4 MiB
+ * and at least 4 KiB, which is more than its part only when there are thousands. A quarter at most goes to those that
+ * have ended, the newest first.
  */
 export class OutputWindow {
   readonly #total: number

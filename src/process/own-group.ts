@@ -5,8 +5,8 @@ import { needsGroup } from './limits.ts'
 import type { CommandGroups, OwnGroup } from './spawn-in-group.ts'
 
 /**
- * Makes the cgroup that the limits of a command take; undefined: it has no such limits. It is the caller's, to close and to remove.
- * Rejects with AppError `failed_precondition` that says what is missing.
+ * Makes the cgroup that the limits of a command take; undefined: it has no such limits. It is the caller's, to close
+ * and to remove. Rejects with AppError `failed_precondition` that says what is missing.
  */
 export async function makeOwnGroup(
   request: Pick<LaunchRequest, 'limits' | 'tag' | 'terminal'>,

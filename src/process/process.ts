@@ -33,12 +33,14 @@ const NO_SIZE: TerminalSize = { columns: 0, rows: 0 }
  */
 const QUIET_MS = 1000
 
-/** And this long in all, whatever is written: a server in the background that logs all the time is no reason to wait. */
+/**
+ * And this long in all, whatever is written: a server in the background that logs all the time is no reason to wait.
+ */
 const MAX_WAIT_MS = 2000
 
 /**
- * One started command. Its life: running, exited (the leader is gone, output may still come), ended (reported). It ends by
- * itself only; a client that leaves changes nothing.
+ * One started command. Its life: running, exited (the leader is gone, output may still come), ended (reported). It ends
+ * by itself only; a client that leaves changes nothing.
  */
 export class RunningProcess {
   readonly pid: number
@@ -46,7 +48,9 @@ export class RunningProcess {
   readonly tag: string | undefined
   readonly about: About
   readonly output: OutputLog
-  /** Resolves, never rejects, when the process has ended and all its output is in the log, just before the log closes. */
+  /**
+   * Resolves, never rejects, when the process has ended and all its output is in the log, just before the log closes.
+   */
   readonly ended: Promise<End>
   /** Called when the size of its terminal was set; set by the one that keeps its screen. */
   onResize: (size: TerminalSize) => void = () => {}
@@ -132,7 +136,10 @@ export class RunningProcess {
     return this.#launched.terminal !== undefined
   }
 
-  /** Writes to its pipe or terminal, whole and in order of the calls; errors as contract D50, N2; `offset` as `InputQueue.write`. */
+  /**
+   * Writes to its pipe or terminal, whole and in order of the calls; errors as contract D50, N2; `offset` as
+   * `InputQueue.write`.
+   */
   async write(kind: 'stdin' | 'pty', bytes: Uint8Array, signal: AbortSignal, offset?: number): Promise<void> {
     checkInputKind(kind, this.hasTerminal)
     const { input } = this.#launched
@@ -142,7 +149,10 @@ export class RunningProcess {
     await input.write(bytes, signal, offset)
   }
 
-  /** Closes its standard input once everything queued is written; `failed_precondition` for a terminal (contract D55, N2). */
+  /**
+   * Closes its standard input once everything queued is written; `failed_precondition` for a terminal (contract D55,
+   * N2).
+   */
   async closeStdin(signal: AbortSignal): Promise<void> {
     if (this.hasTerminal)
       throw new AppError(
@@ -163,9 +173,9 @@ export class RunningProcess {
   }
 
   /**
-   * Signals its session: the leader at once, everybody else by `others`, which resolves when all are signalled, never rejects, and
-   * stops early when `abort` aborts. That says nothing about anybody's end. A process that has exited meanwhile is no error
-   * (contract D58). `refused`: the daemon may not signal the leader.
+   * Signals its session: the leader at once, everybody else by `others`, which resolves when all are signalled, never
+   * rejects, and stops early when `abort` aborts. That says nothing about anybody's end. A process that has exited
+   * meanwhile is no error (contract D58). `refused`: the daemon may not signal the leader.
    * @param reason of the daemon itself, which is the cause of the end then.
    * @param scope leader: nobody else is signalled.
    */

@@ -50,7 +50,9 @@ export class Registry {
     this.#keepMs = keepMs
   }
 
-  /** Takes in a process that was just started, before any client receives its pid. Older entries of its pid or tag go. */
+  /**
+   * Takes in a process that was just started, before any client receives its pid. Older entries of its pid or tag go.
+   */
   add(process: RunningProcess): void {
     const former = this.#live.get(process.pid)
     if (former !== undefined) this.#untag(former)
@@ -84,7 +86,10 @@ export class Registry {
     this.#timer ??= setTimeout(() => this.#expire(), this.#keepMs).unref()
   }
 
-  /** When those that have ended wrote, and were written to, last, on the clock of performance.now(); undefined: never. Without routine ones. */
+  /**
+   * When those that have ended wrote, and were written to, last, on the clock of performance.now(); undefined: never.
+   * Without routine ones.
+   */
   get ended(): { readonly lastOutput: number | undefined; readonly lastInput: number | undefined } {
     return this.#ended
   }

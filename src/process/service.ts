@@ -66,14 +66,15 @@ export function createProcessService(deps: ProcessServiceDeps) {
     },
 
     /**
-     * A process of the caller's own, or a recent exit; what a reader gets begins where it asks for (contract N22), else now
-     * (D27, D34), or for a process that is replayed with the oldest output that is kept.
+     * A process of the caller's own, or a recent exit; what a reader gets begins where it asks for (contract N22), else
+     * now (D27, D34), or for a process that is replayed with the oldest output that is kept.
      */
     connect: async (request: ConnectRequest, caller: StreamCaller): Promise<Followed> => connect(request, caller, deps),
 
     /**
-     * Starts a command, or follows the one that was started with the same `Idempotency-Key`, from the oldest output that is kept.
-     * Its life does not depend on the caller's, but the deadline of the caller who started it is its own as well.
+     * Starts a command, or follows the one that was started with the same `Idempotency-Key`, from the oldest output
+     * that is kept. Its life does not depend on the caller's, but the deadline of the caller who started it is its own
+     * as well.
      */
     start: (request: StartRequest, caller: StreamCaller): Promise<Followed> => startFor(request, caller, deps),
 
@@ -110,8 +111,8 @@ export function createProcessService(deps: ProcessServiceDeps) {
     },
 
     /**
-     * Signals the session; the answer says that the leader has its signal and that all others get it, not that it had an effect
-     * (contract D57).
+     * Signals the session; the answer says that the leader has its signal and that all others get it, not that it had
+     * an effect (contract D57).
      */
     sendSignal: (request: SendSignalRequest, caller: Caller) => sendSignal(request, caller, deps),
 
@@ -240,7 +241,10 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
 /** Of the name of a file (NAME_MAX). */
 const MAX_NAME_LENGTH = 255
 
-/** How much later than the starting stream the command ends, so that its client receives `deadline_exceeded`, not the kill. */
+/**
+ * How much later than the starting stream the command ends, so that its client receives `deadline_exceeded`, not the
+ * kill.
+ */
 const DEADLINE_MARGIN_MS = 10
 
 /** The deadline of the starting call is the command's own: it holds when the client has long gone (contract D22). */

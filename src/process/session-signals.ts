@@ -19,9 +19,9 @@ const waiting = new Map<string, Waiting>()
 let walking = false
 
 /**
- * Signals the members of a session, its leader and those that ignore SIGHUP excepted, by a walk over all processes that begins now or
- * later. Who asks during one shares the next, so any number of kills at a time costs two. Returns the pids that were reached;
- * none where there is no /proc.
+ * Signals the members of a session, its leader and those that ignore SIGHUP excepted, by a walk over all processes that
+ * begins now or later. Who asks during one shares the next, so any number of kills at a time costs two. Returns the
+ * pids that were reached; none where there is no /proc.
  */
 export function signalOthers(leader: SessionLeader, signal: SessionSignal): Promise<readonly number[]> {
   const key = `${leader.pid}:${signal.first}`

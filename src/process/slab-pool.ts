@@ -6,7 +6,9 @@ export const SLAB_BYTES = 64 * 1024
 /** A read is not worth a system call below this: a slab with less room is left and a new one taken. */
 const MIN_READ_BYTES = 4 * 1024
 
-/** Free slabs kept for the next process; more go to the garbage collector. 4 MiB covers 64 busy pipes between two trims. */
+/**
+ * Free slabs kept for the next process; more go to the garbage collector. 4 MiB covers 64 busy pipes between two trims.
+ */
 const MAX_FREE_SLABS = 64
 
 /** A piece of memory that several chunks of output lie in; back in the pool when the last of them is released. */
@@ -23,7 +25,9 @@ export interface Slab {
 export class SlabPool {
   readonly #free: Slab[] = []
 
-  /** `slab` if a read is worth making into the rest of it, else another one. The caller drops its hold on the old one. */
+  /**
+   * `slab` if a read is worth making into the rest of it, else another one. The caller drops its hold on the old one.
+   */
   withRoom(slab: Slab | undefined): Slab {
     if (slab !== undefined) {
       if (SLAB_BYTES - slab.used >= MIN_READ_BYTES) return slab

@@ -28,19 +28,27 @@ export interface OwnGroup {
 
 /** The cgroups that commands are started in (`cgroups`). */
 export interface CommandGroups {
-  /** A descriptor of the cgroup's directory, good until control returns to the event loop; undefined: start outside of it. */
+  /**
+   * A descriptor of the cgroup's directory, good until control returns to the event loop; undefined: start outside of
+   * it.
+   */
   descriptor(group: CommandGroup): number | undefined
-  /** After a start that the cgroup refused: recreates it where possible, and returns whether to try again. Never rejects. */
+  /**
+   * After a start that the cgroup refused: recreates it where possible, and returns whether to try again. Never
+   * rejects.
+   */
   recreate(group: CommandGroup, errno: string): Promise<boolean>
-  /** Makes a cgroup with limits below that one. Rejects with AppError `failed_precondition` that says what is missing. */
+  /**
+   * Makes a cgroup with limits below that one. Rejects with AppError `failed_precondition` that says what is missing.
+   */
   makeLimited(group: CommandGroup, limits: GroupLimits): Promise<OwnGroup>
   /** A command is started outside of its cgroup now. */
   warnOutside(group: CommandGroup, errno: string): void
 }
 
 /**
- * `spawn` in a cgroup. A cgroup that refuses the command never fails it: the cgroup is recreated once, and then the command starts in the
- * daemon's own, out of reach of freezes and limits.
+ * `spawn` in a cgroup. A cgroup that refuses the command never fails it: the cgroup is recreated once, and then the
+ * command starts in the daemon's own, out of reach of freezes and limits.
  * @param group undefined: the daemon's own.
  * @param inner descriptor of a cgroup below `group` that is tried first.
  */

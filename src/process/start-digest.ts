@@ -6,8 +6,8 @@ import type { LaunchRequest } from './launch.ts'
 const PIECE = 64 * 1024
 
 /**
- * SHA-256 of what a start asks for and as whom, in base64: the same for two requests that say the same, whatever the order of their
- * variables. Requests of megabytes are hashed in slices.
+ * SHA-256 of what a start asks for and as whom, in base64: the same for two requests that say the same, whatever the
+ * order of their variables. Requests of megabytes are hashed in slices.
  */
 export async function startDigest(command: Omit<LaunchRequest, 'user' | 'signal'>, user: string): Promise<string> {
   const { config, tag, terminal, stdin, limits } = command

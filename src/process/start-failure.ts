@@ -13,7 +13,9 @@ export function isExhaustion(code: string): boolean {
   return EXHAUSTION.has(code)
 }
 
-/** The error that clients receive for pipes or a terminal that could not be made: `resource_exhausted` or `internal`. */
+/**
+ * The error that clients receive for pipes or a terminal that could not be made: `resource_exhausted` or `internal`.
+ */
 export function stdioFailure(request: LaunchRequest, error: unknown): AppError {
   const code = errnoOf(error) ?? 'EIO'
   const kind = isExhaustion(code) ? 'resource_exhausted' : 'internal'
@@ -21,8 +23,9 @@ export function stdioFailure(request: LaunchRequest, error: unknown): AppError {
 }
 
 /**
- * The error that clients receive for a start that failed (contract D11, D12, D66, N3): `resource_exhausted`, `permission_denied` for a user that the
- * daemon may not become, `internal` where no process can be made, `invalid_argument` for everything that the request says.
+ * The error that clients receive for a start that failed (contract D11, D12, D66, N3): `resource_exhausted`,
+ * `permission_denied` for a user that the daemon may not become, `internal` where no process can be made,
+ * `invalid_argument` for everything that the request says.
  */
 export async function startFailure(request: LaunchRequest, cwd: string, failure: SpawnFailure): Promise<AppError> {
   const { code, stage } = failure

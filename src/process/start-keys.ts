@@ -19,7 +19,10 @@ interface KeyedStart {
 /** A visible character of ASCII each (RFC 5234, VCHAR). */
 const KEY = /^[!-~]{1,255}$/
 
-/** The header `Idempotency-Key` of a start; undefined: there is none. Throws AppError `invalid_argument` for one that is no key. */
+/**
+ * The header `Idempotency-Key` of a start; undefined: there is none. Throws AppError `invalid_argument` for one that is
+ * no key.
+ */
 export function idempotencyKey(header: (name: string) => string | undefined): string | undefined {
   const key = header('idempotency-key')
   if (key === undefined || KEY.test(key)) return key
@@ -27,8 +30,8 @@ export function idempotencyKey(header: (name: string) => string | undefined): st
 }
 
 /**
- * The starts that have a key, each until nothing is kept of its process: so there are no more than processes, exits (`MAX_RETAINED`)
- * and calls under way.
+ * The starts that have a key, each until nothing is kept of its process: so there are no more than processes, exits
+ * (`MAX_RETAINED`) and calls under way.
  */
 export class StartKeys {
   readonly #starts = new Map<string, KeyedStart>()
@@ -39,9 +42,9 @@ export class StartKeys {
   }
 
   /**
-   * Runs `start` unless a start with this key is under way or has made a process that is still known; then the pid of that. Whoever
-   * comes while one is under way waits for it, and tries itself if it fails. Rejects as `start`, with the signal's reason, or with
-   * `already_exists` for another digest.
+   * Runs `start` unless a start with this key is under way or has made a process that is still known; then the pid of
+   * that. Whoever comes while one is under way waits for it, and tries itself if it fails. Rejects as `start`, with the
+   * signal's reason, or with `already_exists` for another digest.
    */
   async once<T extends Begun>(
     { key, digest, signal }: { readonly key: string; readonly digest: string; readonly signal: AbortSignal },

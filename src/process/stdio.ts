@@ -4,7 +4,9 @@ import { changeOwner, close, duplicate, openPipe, openTerminal, setNonBlocking }
 import type { StreamName } from './output-log.ts'
 import type { TerminalSize } from './process.ts'
 
-/** Of fchown(2): without the capability, for an id that the user namespace does not map, from a filter of system calls. */
+/**
+ * Of fchown(2): without the capability, for an id that the user namespace does not map, from a filter of system calls.
+ */
 const REFUSALS = new Set(['EPERM', 'EINVAL', 'ENOSYS'])
 
 /** Descriptors of a command: what the child gets, and the daemon's ends of them. */
@@ -18,8 +20,8 @@ export interface Stdio {
   readonly terminal: number | undefined
   closeChildEnds(): void
   /**
-   * The slave of the terminal, which `closeChildEnds` leaves open: while somebody has it, a leader that closes its descriptors and
-   * opens /dev/tty again later loses nothing. To be closed after the leader's exit.
+   * The slave of the terminal, which `closeChildEnds` leaves open: while somebody has it, a leader that closes its
+   * descriptors and opens /dev/tty again later loses nothing. To be closed after the leader's exit.
    */
   readonly heldSlave: number | undefined
   /** For a program that could not be run: nobody will use the daemon's ends. */
@@ -109,8 +111,9 @@ export function openTerminalStdio(owner: Owner, size: TerminalSize): Stdio {
 }
 
 /**
- * The same pipe, opened for reading as well: it has a reader for as long as somebody can write to it, so that nobody is ended by SIGPIPE
- * (pipe(7)). Takes the place of the given descriptor, also in `opened`; that is kept where /proc is missing.
+ * The same pipe, opened for reading as well: it has a reader for as long as somebody can write to it, so that nobody is
+ * ended by SIGPIPE (pipe(7)). Takes the place of the given descriptor, also in `opened`; that is kept where /proc is
+ * missing.
  */
 function readable(fd: number, opened: number[]): number {
   try {
@@ -124,8 +127,8 @@ function readable(fd: number, opened: number[]): number {
 }
 
 /**
- * Makes a pipe or terminal its user's as far as the daemon may (not without CAP_CHOWN). Without that the command still has its
- * descriptors, and cannot open them again by name.
+ * Makes a pipe or terminal its user's as far as the daemon may (not without CAP_CHOWN). Without that the command still
+ * has its descriptors, and cannot open them again by name.
  */
 function giveTo(fd: number, owner: Owner): void {
   if (owner === undefined) return

@@ -16,7 +16,9 @@ const { ENOSYS, EPERM } = constants.errno
 /** Signals that clients may send to a session. */
 export type SignalName = 'SIGINT' | 'SIGTERM' | 'SIGKILL'
 
-/** What each signal is made of. A stopped process sees no SIGTERM before it goes on, so SIGCONT follows, as in systemd. */
+/**
+ * What each signal is made of. A stopped process sees no SIGTERM before it goes on, so SIGCONT follows, as in systemd.
+ */
 const SIGNALS: Readonly<Record<SignalName, SessionSignal>> = {
   SIGINT: { first: SIGINT, second: SIGCONT },
   SIGTERM: { first: SIGTERM, second: SIGCONT },
@@ -27,7 +29,10 @@ const LOOK: SessionSignal = { first: 0, second: 0 }
 /** Walks until a kill finds nobody new. A fork bomb can outrun any number; each walk halves an ordinary tree. */
 const MAX_WALKS = 16
 
-/** Signals the leader of a session, at once; one that is gone is no error. Returns `permission_denied` where the daemon may not. */
+/**
+ * Signals the leader of a session, at once; one that is gone is no error. Returns `permission_denied` where the daemon
+ * may not.
+ */
 export function signalLeader(leader: SessionLeader, signal: SignalName): AppError | undefined {
   const { first, second } = SIGNALS[signal]
   for (const number of second === 0 ? [first] : [first, second]) {
@@ -58,8 +63,9 @@ export async function untilSignalled(): Promise<void> {
 }
 
 /**
- * Signals everybody in a session but its leader, except who ignores SIGHUP, so that `nohup` and `setsid` mean what they say.
- * SIGKILL goes on until nobody is left, as a tree that is being killed may still fork. Never rejects. Stops early when `abort` aborts.
+ * Signals everybody in a session but its leader, except who ignores SIGHUP, so that `nohup` and `setsid` mean what they
+ * say. SIGKILL goes on until nobody is left, as a tree that is being killed may still fork. Never rejects. Stops early
+ * when `abort` aborts.
  */
 export function signalMembers(leader: SessionLeader, signal: SignalName, abort: AbortSignal): Promise<void> {
   const done = walkUntilDone(leader, signal, abort).finally(() => underWay.delete(done))

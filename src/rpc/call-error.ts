@@ -16,8 +16,8 @@ interface WireError {
 }
 
 /**
- * What the client of an RPC receives: AppErrors as they are; whatever came up because the call was over, as the reason for
- * that; everything else is logged, once, and shown as "internal error".
+ * What the client of an RPC receives: AppErrors as they are; whatever came up because the call was over, as the reason
+ * for that; everything else is logged, once, and shown as "internal error".
  */
 export function toAppError(error: unknown, signal: AbortSignal, log: Log): AppError {
   if (error instanceof AppError) return error

@@ -1,7 +1,10 @@
 import { AppError } from '../errors.ts'
 import type { RawResponse } from './stream-writer.ts'
 
-/** What each open call does when the daemon stops. A signal looks through all of its listeners whenever one comes or goes. */
+/**
+ * What each open call does when the daemon stops. A signal looks through all of its listeners whenever one comes or
+ * goes.
+ */
 const callsOf = new WeakMap<AbortSignal, Set<() => void>>()
 
 function openCalls(shutdown: AbortSignal): Set<() => void> {

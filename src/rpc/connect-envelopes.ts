@@ -6,8 +6,8 @@ const COMPRESSED = 1
 const END_OF_STREAM = 2
 
 /**
- * The request of a server-streaming call in the Connect protocol: exactly one enveloped message, uncompressed or gzip as
- * `encoding` says. Errors as contract A25, A26, and of `inflate`.
+ * The request of a server-streaming call in the Connect protocol: exactly one enveloped message, uncompressed or gzip
+ * as `encoding` says. Errors as contract A25, A26, and of `inflate`.
  */
 export async function onlyMessage(bytes: Buffer, encoding: string | undefined, how: InflateOptions): Promise<Buffer> {
   if (bytes.length === 0) throw new AppError('unimplemented', 'unary request has zero messages')

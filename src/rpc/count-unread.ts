@@ -7,8 +7,8 @@ import type { RawResponse } from './stream-writer.ts'
 type Cost = Omit<StreamCost, 'evict'>
 
 /**
- * Counts the frames of a response until its client has taken all, or is gone; one that takes nothing may lose its connection. Throws as
- * `UnreadFrames.open`.
+ * Counts the frames of a response until its client has taken all, or is gone; one that takes nothing may lose its
+ * connection. Throws as `UnreadFrames.open`.
  */
 export function countUnread(
   unread: UnreadFrames,

@@ -5,8 +5,9 @@ import { longTimeout } from '../lib/long-timeout.ts'
 const MAX_LENGTH = 10
 
 /**
- * Milliseconds in a `Connect-Timeout-Ms` header, undefined for no limit. Zero and less mean no limit (contract D24), and
- * fractions, which old Python clients send, are rounded up. Throws `invalid_argument` for anything else (contract D23).
+ * Milliseconds in a `Connect-Timeout-Ms` header, undefined for no limit. Zero and less mean no limit (contract D24),
+ * and fractions, which old Python clients send, are rounded up. Throws `invalid_argument` for anything else (contract
+ * D23).
  */
 export function parseTimeout(header: string | undefined): number | undefined {
   if (header === undefined || header === '') return undefined

@@ -21,7 +21,10 @@ import { shapeOf } from './message-shape.ts'
 /** Up to this size a JSON text is parsed at once: whatever it says takes a few milliseconds. */
 export const SMALL_JSON = 16 * 1024
 
-/** Larger ones take a turn of the event loop of their own: what is done with so many values takes as long as to decode them. */
+/**
+ * Larger ones take a turn of the event loop of their own: what is done with so many values takes as long as to decode
+ * them.
+ */
 const SMALL_MESSAGE = 64 * 1024
 
 /** Objects within each other: messages have six at most. */
@@ -49,10 +52,10 @@ interface DecodeOptions {
 }
 
 /**
- * Reads a message, leniently in JSON: unknown fields and enum names are skipped, nothing at all is an empty message. The work
- * is bounded whatever the bytes say, and long texts are read in turns. Bytes in the message may be views of `bytes`,
- * which may be overwritten. Rejects with AppError `invalid_argument` (contract A23), `too_large` for more values than
- * are allowed, and with the signal's reason.
+ * Reads a message, leniently in JSON: unknown fields and enum names are skipped, nothing at all is an empty message.
+ * The work is bounded whatever the bytes say, and long texts are read in turns. Bytes in the message may be views of
+ * `bytes`, which may be overwritten. Rejects with AppError `invalid_argument` (contract A23), `too_large` for more
+ * values than are allowed, and with the signal's reason.
  */
 export async function decodeMessage<I extends DescMessage>(
   schema: I,

@@ -44,7 +44,10 @@ function toConnectError(error: unknown, signal: AbortSignal, log: Log): ConnectE
   return connectError(toAppError(error, signal, log))
 }
 
-/** Puts every RPC that the library serves behind `toConnectError`, the items of its response stream included, and logs it. */
+/**
+ * Puts every RPC that the library serves behind `toConnectError`, the items of its response stream included, and logs
+ * it.
+ */
 export function errorBoundary({ log, access }: Pick<CallDeps, 'log' | 'access'>): Interceptor {
   return (next) => async (request) => {
     const method = `${request.service.typeName}/${request.method.name}`

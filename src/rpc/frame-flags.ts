@@ -1,7 +1,10 @@
 import { AppError } from '../errors.ts'
 import { mediaType } from './guard.ts'
 
-/** Flags that a frame may have: bit 1 says compressed; bit 2 ends a Connect stream, bit 128 marks the trailers of gRPC-Web. */
+/**
+ * Flags that a frame may have: bit 1 says compressed; bit 2 ends a Connect stream, bit 128 marks the trailers of
+ * gRPC-Web.
+ */
 const CONNECT = 0b11
 const GRPC = 0b1
 const GRPC_WEB = 0b10000001

@@ -24,8 +24,8 @@ const accepted: Record<MethodKind, readonly string[]> = {
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
 /**
- * Answers what is no call: 405 for other methods than POST, 415 for content types that the method does not take (contract
- * A22). Returns whether the request may go on.
+ * Answers what is no call: 405 for other methods than POST, 415 for content types that the method does not take
+ * (contract A22). Returns whether the request may go on.
  */
 export function isCall(request: FastifyRequest, reply: FastifyReply, kind: MethodKind): boolean {
   if (request.method !== 'POST') {
@@ -50,7 +50,8 @@ export function mediaType(header: string | undefined): string {
 
 /**
  * Rewrites the timeout headers into what the library understands the way this daemon does (`parseTimeout`), and takes
- * compression off gRPC streams. Throws `invalid_argument` for a header that is no timeout, or of another version of Connect.
+ * compression off gRPC streams. Throws `invalid_argument` for a header that is no timeout, or of another version of
+ * Connect.
  */
 export function normaliseHeaders(request: FastifyRequest, kind: MethodKind): void {
   const { headers } = request.raw

@@ -1,4 +1,7 @@
-/** Seconds between keepalives when the client asks for none, or for something that is no number of seconds (contract D20). */
+/**
+ * Seconds between keepalives when the client asks for none, or for something that is no number of seconds (contract
+ * D20).
+ */
 const DEFAULT_SECONDS = 90
 
 /** What fits into nanoseconds of 64 bits: a larger number is as good as none (contract N29). */

@@ -32,15 +32,19 @@ const COMPRESSED = 1
 /** What is no message (the end of a Connect stream) is given to the library as it is, up to this size. */
 const MAX_OTHER_BYTES = 16 * 1024
 
-/** The library decodes JSON at 16 MB/s, in one piece. Larger inputs come as StreamInput, whose messages can be divided, or in binary. */
+/**
+ * The library decodes JSON at 16 MB/s, in one piece. Larger inputs come as StreamInput, whose messages can be divided,
+ * or in binary.
+ */
 const MAX_JSON_BYTES = 256 * 1024
 
 /** Of what is known in a message of JSON: the library decodes it once more. */
 const LIBRARY_LIMITS = { ...MESSAGE_LIMITS, values: 16 * 1024, text: MAX_JSON_BYTES }
 
 /**
- * The body of a request as the library may read it, which has one limit for all methods, inflates whatever that allows and decodes
- * at once: all that it gets has been checked and inflated here, envelope by envelope, one at a time. Throws what `failure` makes.
+ * The body of a request as the library may read it, which has one limit for all methods, inflates whatever that allows
+ * and decodes at once: all that it gets has been checked and inflated here, envelope by envelope, one at a time. Throws
+ * what `failure` makes.
  */
 export function checkedBody(call: LibraryCall): AsyncIterable<Uint8Array> {
   const over = new AbortController()

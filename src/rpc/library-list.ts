@@ -21,8 +21,8 @@ const LENGTH_DELIMITED = 2
 type Handler = (request: MessageShape<DescMessage>, context: HandlerContext) => Promise<MessageInitShape<DescMessage>>
 
 /**
- * Answers a list for the library's router. The library has the whole answer in memory, several times; that is held until the
- * response closes.
+ * Answers a list for the library's router. The library has the whole answer in memory, several times; that is held
+ * until the response closes.
  */
 export function listHandler(method: TableMethod, { field, parts }: List, budget: ByteBudget): Handler {
   const { output } = method.description
@@ -42,7 +42,8 @@ export function listHandler(method: TableMethod, { field, parts }: List, budget:
     }
     const bytes = await joined(pieces, createTimeSlice())
     const answer = create(output)
-    // Bytes of fields that a schema does not know are written as they are: the list is one such field, less its first tag.
+    // Bytes of fields that a schema does not know are written as they are: the list is one such field, less its first
+    // tag.
     if (bytes.length > 0) answer.$unknown = [{ no: number, wireType: LENGTH_DELIMITED, data: bytes.subarray(1) }]
     return answer
   }

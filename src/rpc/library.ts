@@ -57,8 +57,9 @@ const JSON_OPTIONS = {
 }
 
 /**
- * Loads the library, which serves gRPC, gRPC-Web and client streams: Connect's plugin for Fastify, in an app of its own that listens
- * to nothing and is passed requests which the daemon's app has let in. So it can be loaded at the first such call.
+ * Loads the library, which serves gRPC, gRPC-Web and client streams: Connect's plugin for Fastify, in an app of its own
+ * that listens to nothing and is passed requests which the daemon's app has let in. So it can be loaded at the first
+ * such call.
  */
 export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
   makeErrorsSendable()
@@ -159,8 +160,8 @@ function bodyOf({ method, request, reply }: LibraryRequest, { bodies, log }: Lib
 }
 
 /**
- * A handler of the plugin, which returns without an answer when it could not make or send one: such a call is ended here, so that no
- * client waits for it.
+ * A handler of the plugin, which returns without an answer when it could not make or send one: such a call is ended
+ * here, so that no client waits for it.
  */
 function answering(
   handler: RouteHandlerMethod,

@@ -13,7 +13,10 @@ const PIECE_BYTES = 32 * 1024
 /** Longer answers are sent in pieces, each made when the client has taken the one before. */
 const WHOLE_BYTES = 64 * 1024
 
-/** What a list that is under way takes: an answer of `WHOLE_BYTES`, a batch as objects and as bytes, what the feature has read ahead. */
+/**
+ * What a list that is under way takes: an answer of `WHOLE_BYTES`, a batch as objects and as bytes, what the feature
+ * has read ahead.
+ */
 export const LIST_BYTES = 256 * 1024
 
 /** Copies of a piece that are in memory at a time: as it was made, and with others. */

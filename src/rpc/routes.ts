@@ -12,9 +12,9 @@ import { serveStream, streamCodec } from './stream-route.ts'
 import { serveUnary, unaryCodec } from './unary-route.ts'
 
 /**
- * The RPC routes, as a part of the app: Connect, gRPC and gRPC-Web, all from the tables of the services. Unary calls and server
- * streams in the Connect protocol, which nearly all calls are, are served by `unary-route.ts` and `stream-route.ts`;
- * everything else by the library, which is loaded at the first such call: few daemons ever see one.
+ * The RPC routes, as a part of the app: Connect, gRPC and gRPC-Web, all from the tables of the services. Unary calls
+ * and server streams in the Connect protocol, which nearly all calls are, are served by `unary-route.ts` and
+ * `stream-route.ts`; everything else by the library, which is loaded at the first such call: few daemons ever see one.
  */
 export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
   const served = { ...deps, access: createAccessLog(deps), unread: createUnreadFrames(deps.budget) }

@@ -21,8 +21,9 @@ interface WriteOptions {
 const LINGER_MS = 60_000
 
 /**
- * Writes frames as the client takes them: the next is asked for only when the last one fits. Returns when all are written
- * or the signal has aborted; never throws for a client that is gone. Rejects as `StreamFrames.add`. The caller ends the response.
+ * Writes frames as the client takes them: the next is asked for only when the last one fits. Returns when all are
+ * written or the signal has aborted; never throws for a client that is gone. Rejects as `StreamFrames.add`. The caller
+ * ends the response.
  */
 export async function writeFrames(
   response: RawResponse,

@@ -34,9 +34,9 @@ const MIN_GZIP_BYTES = 1024
 const MIN_HELD_BYTES = 4096
 
 /**
- * Sends an answer, compressed if the client takes that and a compressor is free; a long one as the client takes it. Resolves with the
- * bytes before compression. Rejects with AppError `budget_spent` before anything was sent, or with why an answer in pieces
- * broke off, which has cut the connection.
+ * Sends an answer, compressed if the client takes that and a compressor is free; a long one as the client takes it.
+ * Resolves with the bytes before compression. Rejects with AppError `budget_spent` before anything was sent, or with
+ * why an answer in pieces broke off, which has cut the connection.
  */
 export async function sendAnswer({ body, rest }: UnaryAnswer, context: AnswerContext): Promise<number> {
   const { request, reply, compressors, signal } = context

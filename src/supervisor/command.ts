@@ -24,7 +24,10 @@ interface CommandSpec {
   readonly script: string
   /** In `List`. */
   readonly tag: string
-  /** An open standard input, and output that every client of `Connect` receives from its beginning; else end of file, and no replay. */
+  /**
+   * An open standard input, and output that every client of `Connect` receives from its beginning; else end of file,
+   * and no replay.
+   */
   readonly interactive: boolean
   /** It is one of many: its start and end are not worth a line of the log. */
   readonly routine: boolean
@@ -49,8 +52,8 @@ export interface Command {
 const TAIL_BYTES = 4096
 
 /**
- * Runs the script as the platform runs those of a template (contract K11, K16): `/bin/bash -l -c`, else `/bin/sh -l -c`, in
- * a session of its own. Nobody reads its output, so it is never held up. Rejects with AppError as `Start` does.
+ * Runs the script as the platform runs those of a template (contract K11, K16): `/bin/bash -l -c`, else `/bin/sh -l
+ * -c`, in a session of its own. Nobody reads its output, so it is never held up. Rejects with AppError as `Start` does.
  */
 export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<Command> {
   const { tag, interactive, routine } = spec
@@ -80,7 +83,8 @@ export function groupName(tag: string, marker: string): string {
 }
 
 /**
- * Takes over a command that an earlier daemon started by `runCommand` with the same arguments. undefined: it is not there any more.
+ * Takes over a command that an earlier daemon started by `runCommand` with the same arguments. undefined: it is not
+ * there any more.
  */
 export async function adoptCommand(
   spec: Pick<CommandSpec, 'script' | 'tag'>,

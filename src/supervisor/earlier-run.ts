@@ -24,8 +24,8 @@ export interface EarlierRunOptions {
 const READ_LIMIT_MS = 2_000
 
 /**
- * Takes over the start command that an earlier daemon left running; undefined if there is none. One with the mode `end`, or that
- * was started from other settings, is ended first. Rejects with the signal's reason.
+ * Takes over the start command that an earlier daemon left running; undefined if there is none. One with the mode
+ * `end`, or that was started from other settings, is ended first. Rejects with the signal's reason.
  */
 export async function takeOverEarlierRun(
   options: EarlierRunOptions,

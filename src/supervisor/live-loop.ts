@@ -8,7 +8,10 @@ interface LiveOptions extends AttemptOptions {
   readonly interval: number
 }
 
-/** Repeats the live command for ever and reports the outcome of each attempt. Rejects with the signal's reason when that aborts. */
+/**
+ * Repeats the live command for ever and reports the outcome of each attempt. Rejects with the signal's reason when that
+ * aborts.
+ */
 export async function repeatLive(
   options: LiveOptions,
   signal: AbortSignal,

@@ -21,8 +21,8 @@ export type Readiness =
   | { readonly ready: false; readonly attempt: FailedAttempt }
 
 /**
- * Runs the ready command again and again until it succeeds or time is up. Each failure is passed to `onFailed`. Rejects with the
- * signal's reason when that aborts. No attempt outlives the call.
+ * Runs the ready command again and again until it succeeds or time is up. Each failure is passed to `onFailed`. Rejects
+ * with the signal's reason when that aborts. No attempt outlives the call.
  */
 export async function untilReady(
   options: ProbeOptions & { readonly timing: Timing },

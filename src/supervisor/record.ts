@@ -38,7 +38,10 @@ const MAX_BYTES = 4_096
 /** A record of this form only is understood. */
 const VERSION = 1
 
-/** The record of the start command of that name in the run directory: `NAME.service.json`, for the daemon's own user alone. */
+/**
+ * The record of the start command of that name in the run directory: `NAME.service.json`, for the daemon's own user
+ * alone.
+ */
 export function recordFile(dir: string, name: string, log: Log): RecordFile {
   const path = join(dir, `${name}.service.json`)
   let writing = Promise.resolve()

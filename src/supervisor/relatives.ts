@@ -2,8 +2,8 @@ import type { ServiceGroup } from '../cgroups/service-group.ts'
 import { familyOf, type Lineage, livingOf, type Relatives } from '../process/family.ts'
 
 /**
- * The processes of one run of a service: those in its cgroup, where it has one, and those that `familyOf` finds, which may have left the
- * cgroup. The daemon itself is never among them.
+ * The processes of one run of a service: those in its cgroup, where it has one, and those that `familyOf` finds, which
+ * may have left the cgroup. The daemon itself is never among them.
  */
 export function relativesOf(lineage: Lineage, group: ServiceGroup | undefined): Relatives {
   return {

@@ -34,7 +34,10 @@ export interface RunOptions {
   readonly onEvent: (event: Event) => void
 }
 
-/** A ready command that is repeated may take this many times as long as when it succeeded first, as it is one that waits. */
+/**
+ * A ready command that is repeated may take this many times as long as when it succeeded first, as it is one that
+ * waits.
+ */
 const SLOWER = 3
 
 /** Exit code of a shell whose child was killed by SIGKILL. */
@@ -68,8 +71,8 @@ export class Run {
   }
 
   /**
-   * Abandons the run and ends the start command's session and all that it started (`stopCommand`), also what the command left behind when it ended by
-   * itself. Never rejects; a second call joins the first.
+   * Abandons the run and ends the start command's session and all that it started (`stopCommand`), also what the
+   * command left behind when it ended by itself. Never rejects; a second call joins the first.
    */
   stop(): Promise<void> {
     this.abandon()
@@ -79,7 +82,9 @@ export class Run {
     return this.#stopped
   }
 
-  /** Sends SIGTERM to the start command's session, and resolves when it has ended or the signal aborts. Never rejects. */
+  /**
+   * Sends SIGTERM to the start command's session, and resolves when it has ended or the signal aborts. Never rejects.
+   */
   async terminate(signal: AbortSignal): Promise<void> {
     this.abandon()
     if (!this.#alive || this.#command === undefined) return

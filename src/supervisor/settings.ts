@@ -84,7 +84,9 @@ function waitOf({
   }
 }
 
-/** The start command's has a default, as templates know it (contract K15); another service is ready once it is started. */
+/**
+ * The start command's has a default, as templates know it (contract K15); another service is ready once it is started.
+ */
 function readyProbe({ name, startCommand, readyCommand }: SupervisorConfig, commands: CommandDeps) {
   const otherwise = startCommand === undefined ? READY_ALONE : READY_AFTER_START
   const script = readyCommand ?? (name === START ? otherwise : undefined)

@@ -19,15 +19,18 @@ import type { Timing } from './timing.ts'
  *     └──stop──▶ stopped ◀──gone──┘ └─stop, begin: as from stopped
  * ```
  *
- * A failure is an end that the restart mode does not take for a good one, a ready command that is out of time, or a live command that
- * failed too often in a row. Whether backing off or failed follows, the mode and the restarts so far decide. Degraded leads wherever
- * ready does; with the mode `never` it stays degraded, and is ready again once the live command succeeds. `stop` while backing off or failed leads to
- * stopping as well, since processes may be left; `begin` leads from stopped and failed to starting.
+ * A failure is an end that the restart mode does not take for a good one, a ready command that is out of time, or a
+ * live command that failed too often in a row. Whether backing off or failed follows, the mode and the restarts so far
+ * decide. Degraded leads wherever ready does; with the mode `never` it stays degraded, and is ready again once the live
+ * command succeeds. `stop` while backing off or failed leads to stopping as well, since processes may be left; `begin`
+ * leads from stopped and failed to starting.
  */
 export type State =
   /** For the first `/init`. */
   | { readonly name: 'waiting' }
-  /** The ready command has not succeeded yet; `attempt` is its last failure. The start command may have exited with 0. */
+  /**
+   * The ready command has not succeeded yet; `attempt` is its last failure. The start command may have exited with 0.
+   */
   | { readonly name: 'starting'; readonly attempt: FailedAttempt | undefined }
   /** `since` is on the clock of performance.now(). */
   | { readonly name: 'ready'; readonly since: number }
@@ -52,7 +55,9 @@ export type Event =
   | { readonly kind: 'ready' }
   /** The ready command is out of time. */
   | { readonly kind: 'not ready'; readonly attempt: FailedAttempt }
-  /** The start command ended or could not be started; `stillReady`: the ready command succeeded once more after that. */
+  /**
+   * The start command ended or could not be started; `stillReady`: the ready command succeeded once more after that.
+   */
   | { readonly kind: 'ended'; readonly cause: Cause; readonly stillReady: boolean }
   /** Somebody asked for its end. */
   | { readonly kind: 'stop' }

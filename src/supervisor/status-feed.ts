@@ -8,8 +8,8 @@ const MAX_WAITING = 256
 /** The statuses that one watcher has not taken yet. */
 export interface StatusSubscription {
   /**
-   * The next status, or undefined after `quiet` milliseconds without one. Rejects with the signal's reason when that aborts,
-   * with `resource_exhausted` when the watcher was too slow. One call at a time.
+   * The next status, or undefined after `quiet` milliseconds without one. Rejects with the signal's reason when that
+   * aborts, with `resource_exhausted` when the watcher was too slow. One call at a time.
    */
   next(quiet: number, signal: AbortSignal): Promise<Status | undefined>
   /** Ends the subscription. Idempotent. */

@@ -5,7 +5,9 @@ import type { RunningProcess } from '../process/process.ts'
 import type { Command } from './command.ts'
 import { relativesOf } from './relatives.ts'
 
-/** First and longest pause between two looks at who is left: the kernel reports the end of a leader, not of a session. */
+/**
+ * First and longest pause between two looks at who is left: the kernel reports the end of a leader, not of a session.
+ */
 const FIRST_LOOK_MS = 20
 const MAX_LOOK_MS = 500
 
@@ -13,8 +15,9 @@ const MAX_LOOK_MS = 500
 const KILL_GRACE_MS = 2_000
 
 /**
- * Ends a command with its session (`stopSession`), and then what it started in sessions of its own: what is in its cgroup, what is below
- * it, and what carries its marker. Those have at least half a second between SIGTERM and SIGKILL. Its cgroup is removed.
+ * Ends a command with its session (`stopSession`), and then what it started in sessions of its own: what is in its
+ * cgroup, what is below it, and what carries its marker. Those have at least half a second between SIGTERM and SIGKILL.
+ * Its cgroup is removed.
  */
 export async function stopCommand({ process, born, marker, group }: Command, grace: number): Promise<void> {
   const began = performance.now()
@@ -27,8 +30,8 @@ export async function stopCommand({ process, born, marker, group }: Command, gra
 }
 
 /**
- * Ends a command with its session: SIGTERM, and SIGKILL for what is left after `grace` milliseconds. Resolves when nobody is
- * left, or 2 s after SIGKILL. What ignores SIGHUP is left alone, as by every kill.
+ * Ends a command with its session: SIGTERM, and SIGKILL for what is left after `grace` milliseconds. Resolves when
+ * nobody is left, or 2 s after SIGKILL. What ignores SIGHUP is left alone, as by every kill.
  */
 async function stopSession(process: RunningProcess, grace: number): Promise<void> {
   if (!(await process.hasSession())) return

@@ -31,8 +31,8 @@ export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStart
 const MAX_STOP_MS = 60_000
 
 /**
- * Keeps the start command of one service as it is wanted: drives the state machine of `state-machine.ts` with what happens, and does what each state asks
- * for. There is one run at a time.
+ * Keeps the start command of one service as it is wanted: drives the state machine of `state-machine.ts` with what
+ * happens, and does what each state asks for. There is one run at a time.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -115,7 +115,9 @@ export class Supervisor {
     return this.#statusFeed.subscribe()
   }
 
-  /** Starts the start command again. Throws `failed_precondition` when none is configured, or it runs or is about to. */
+  /**
+   * Starts the start command again. Throws `failed_precondition` when none is configured, or it runs or is about to.
+   */
   start(): void {
     this.#mustHaveCommand()
     const { state } = this.#machine
@@ -126,7 +128,10 @@ export class Supervisor {
     this.#happened({ kind: 'begin' })
   }
 
-  /** Ends the start command and resolves when it is over; a second call joins the first. Rejects with the signal's reason. */
+  /**
+   * Ends the start command and resolves when it is over; a second call joins the first. Rejects with the signal's
+   * reason.
+   */
   async stop(signal: AbortSignal): Promise<void> {
     this.#mustHaveCommand()
     const watcher = this.watch()
@@ -138,7 +143,9 @@ export class Supervisor {
     }
   }
 
-  /** Starts nothing any more and ends an attempt of the ready command; the start command is left as it is. Idempotent. */
+  /**
+   * Starts nothing any more and ends an attempt of the ready command; the start command is left as it is. Idempotent.
+   */
   close(): void {
     this.#closed = true
     this.#left.abort()
@@ -235,7 +242,10 @@ export class Supervisor {
   }
 }
 
-/** One line for each change: how, not what, as a command may contain a secret. A command's end is logged without -verbose, too. */
+/**
+ * One line for each change: how, not what, as a command may contain a secret. A command's end is logged without
+ * -verbose, too.
+ */
 function logState(log: Log, { service, state, cause, restarts }: Status): void {
   const level = cause === undefined || cause.kind === 'requested' ? 'info' : 'warn'
   const fields = {

@@ -32,8 +32,8 @@ export interface Attachment {
 }
 
 /**
- * Attaches a client: its size takes effect, then the screen is taken, and a reader is opened at exactly the byte where the screen ends.
- * Rejects as `Terminals.use`, and with the caller's reason.
+ * Attaches a client: its size takes effect, then the screen is taken, and a reader is opened at exactly the byte where
+ * the screen ends. Rejects as `Terminals.use`, and with the caller's reason.
  */
 export async function attach(
   terminals: Terminals,

@@ -49,7 +49,10 @@ export function sgr(look: Look): string {
   return `\u001b[${['0', ...codes].join(';')}m`
 }
 
-/** The mode of the sixteen colors that have codes of their own, which are not the same as those of the palette: bold makes them bright. */
+/**
+ * The mode of the sixteen colors that have codes of their own, which are not the same as those of the palette: bold
+ * makes them bright.
+ */
 const SIXTEEN = 0x1000000
 
 /** @param base code of the first of the sixteen. */
@@ -65,8 +68,8 @@ function rgb(color: number): string {
 const isPlain = ({ fg, bg }: Packed) => fg === 0 && bg === 0
 
 /**
- * Lines of a buffer as an empty terminal draws them from the first column of an empty line on, without the end of the last one. It
- * ends with the plain look.
+ * Lines of a buffer as an empty terminal draws them from the first column of an empty line on, without the end of the
+ * last one. It ends with the plain look.
  */
 export function linesText(buffer: IBuffer, columns: number, { start, end }: { start: number; end: number }): string {
   const cell = buffer.getNullCell()
@@ -105,7 +108,10 @@ function lineText(line: IBufferLine, columns: number, cell: IBufferCell): string
   return isPlain(look) ? text : `${text}\u001b[0m`
 }
 
-/** The first character of the next line makes this one wrap, in a terminal that draws both: lines are joined when its width changes. */
+/**
+ * The first character of the next line makes this one wrap, in a terminal that draws both: lines are joined when its
+ * width changes.
+ */
 function wrapsInto(line: IBufferLine, next: IBufferLine | undefined, columns: number): boolean {
   if (next?.isWrapped !== true || (line.getCell(columns - 1)?.getChars() ?? '') === '') return false
   const first = next.getCell(0)

@@ -1,6 +1,9 @@
 import type { TerminalItem } from './attachment.ts'
 
-/** A stream of an attachment as an asciicast v2 (docs.asciinema.org, "asciicast v2"): lines with their ends. The first event is the screen. */
+/**
+ * A stream of an attachment as an asciicast v2 (docs.asciinema.org, "asciicast v2"): lines with their ends. The first
+ * event is the screen.
+ */
 export async function* recording(items: AsyncIterable<TerminalItem>): AsyncGenerator<string | 'keepalive', void> {
   const began = performance.now()
   const decoder = new TextDecoder()

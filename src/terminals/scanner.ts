@@ -1,17 +1,23 @@
-/** Bytes of one string sequence (OSC, DCS, APC, PM, SOS) that a screen is fed; titles are shorter, and a screen draws no pictures. */
+/**
+ * Bytes of one string sequence (OSC, DCS, APC, PM, SOS) that a screen is fed; titles are shorter, and a screen draws no
+ * pictures.
+ */
 const MAX_STRING_BYTES = 4096
 
 const ESC = 0x1b
 const BEL = 0x07
 
-/** Second byte of a sequence that is a string: `P`, `X`, `]`, `^`, `_`; the same as second byte of C1 in UTF-8 is 0x40 higher. */
+/**
+ * Second byte of a sequence that is a string: `P`, `X`, `]`, `^`, `_`; the same as second byte of C1 in UTF-8 is 0x40
+ * higher.
+ */
 const STRINGS: ReadonlySet<number> = new Set([0x50, 0x58, 0x5d, 0x5e, 0x5f])
 
 type State = 'ground' | 'character' | 'escape' | 'control' | 'string' | 'string escape'
 
 /**
- * Follows the output of a terminal byte by byte (ECMA-48 5.3 and 5.4, with UTF-8), to say where a sequence or character is unfinished,
- * and to cut long strings, which an emulator would hold in memory.
+ * Follows the output of a terminal byte by byte (ECMA-48 5.3 and 5.4, with UTF-8), to say where a sequence or character
+ * is unfinished, and to cut long strings, which an emulator would hold in memory.
  */
 export class Scanner {
   #state: State = 'ground'

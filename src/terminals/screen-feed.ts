@@ -21,7 +21,10 @@ export interface Resize {
   readonly size: TerminalSize
 }
 
-/** Bytes that the emulator is given at a time. What they take is measured; sequences may cost a hundred times as much as text. */
+/**
+ * Bytes that the emulator is given at a time. What they take is measured; sequences may cost a hundred times as much as
+ * text.
+ */
 const MIN_PIECE = 64
 const MAX_PIECE = 8 * 1024
 
@@ -36,8 +39,8 @@ const MAX_RESIZES = 64
 const QUIET_MS = 3_600_000
 
 /**
- * Draws the output of a terminal on its screen, in pieces of at most a few milliseconds, as one more reader: while it is behind the command waits.
- * `onLost` is called once if it could not go on.
+ * Draws the output of a terminal on its screen, in pieces of at most a few milliseconds, as one more reader: while it
+ * is behind the command waits. `onLost` is called once if it could not go on.
  */
 export class ScreenFeed {
   readonly #process: RunningProcess

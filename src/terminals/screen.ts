@@ -26,7 +26,10 @@ const MAX_TEXT = 1_000
 const MAX_MARKS = 64 * 1024
 const MARKS = /[\p{M}\p{Cf}\u1160-\u11ff]/gu
 
-/** Private modes that the emulator has but does not write out: form and visibility of the cursor, encodings of the mouse. */
+/**
+ * Private modes that the emulator has but does not write out: form and visibility of the cursor, encodings of the
+ * mouse.
+ */
 const OWN_MODES: ReadonlySet<number> = new Set([12, 25, 1005, 1006, 1015, 1016])
 
 /** What is not in the typed face of the emulator. */
@@ -99,7 +102,10 @@ export class Screen {
     this.#terminal.resize(columns, rows)
   }
 
-  /** The screen as sequences that an empty terminal of its size draws, in parts between which other work may have a turn. */
+  /**
+   * The screen as sequences that an empty terminal of its size draws, in parts between which other work may have a
+   * turn.
+   */
   *snapshot(): Generator<string, void> {
     const { buffer, cols, rows } = this.#terminal
     const { normal, alternate } = buffer

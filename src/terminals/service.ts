@@ -46,7 +46,10 @@ export function createTerminalsService(deps: TerminalsDeps) {
   const find = (selector: TerminalSelector | undefined) => findTerminal(selector, registry)
   const starting = new Map<string, Promise<RunningProcess>>()
   return {
-    /** Attaches to the terminal of that name, which is started if there is none; of calls at the same time one starts it. */
+    /**
+     * Attaches to the terminal of that name, which is started if there is none; of calls at the same time one starts
+     * it.
+     */
     open: (request: OpenRequest, caller: StreamCaller) => openTerminal(request, { caller, deps, starting }),
 
     /** Attaches to a terminal that lives. */
@@ -148,7 +151,10 @@ async function closeTerminal(process: RunningProcess, graceMs: number, { signal 
   return {}
 }
 
-/** Starts the command of a terminal; the deadline of the call is not its own, and who leaves does not call off a start that others wait for. */
+/**
+ * Starts the command of a terminal; the deadline of the call is not its own, and who leaves does not call off a start
+ * that others wait for.
+ */
 async function startTerminal(request: OpenRequest, size: TerminalSize, { caller, deps }: Omit<Starting, 'starting'>) {
   const { name, command, args, envs, cwd } = request
   const config = {

@@ -20,8 +20,8 @@ export interface AttachOptions {
 }
 
 /**
- * Screens at a time, of up to 6 MB each and much less as a rule: beyond it, the screen that nobody has looked at for longest is given up,
- * and drawn anew from the output that is kept when somebody attaches.
+ * Screens at a time, of up to 6 MB each and much less as a rule: beyond it, the screen that nobody has looked at for
+ * longest is given up, and drawn anew from the output that is kept when somebody attaches.
  */
 export const MAX_SCREENS = 32
 
@@ -54,8 +54,8 @@ export class Terminals {
   }
 
   /**
-   * The terminal of a process, with a screen from now on; the caller calls `leave` once. Rejects with `budget_spent` or `resource_exhausted` when there
-   * is no memory for its screen.
+   * The terminal of a process, with a screen from now on; the caller calls `leave` once. Rejects with `budget_spent` or
+   * `resource_exhausted` when there is no memory for its screen.
    */
   async use(process: RunningProcess, user: string): Promise<{ readonly terminal: LiveTerminal; leave(): void }> {
     let entering = this.#entries.get(process)

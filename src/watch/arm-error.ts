@@ -2,7 +2,10 @@ import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import { IN } from './inotify-event.ts'
 
-/** The error that clients receive when directories cannot be watched, by the name of the errno. `path`: as the client named it. */
+/**
+ * The error that clients receive when directories cannot be watched, by the name of the errno. `path`: as the client
+ * named it.
+ */
 export function armError(errno: string, path: string): AppError {
   switch (errno) {
     case 'ENOSPC':
@@ -25,7 +28,10 @@ export function armError(errno: string, path: string): AppError {
   }
 }
 
-/** Why a watched directory emits nothing more after an event of its own; undefined: it goes on. `path`: as the client named it. */
+/**
+ * Why a watched directory emits nothing more after an event of its own; undefined: it goes on. `path`: as the client
+ * named it.
+ */
 export function goneError(mask: number, path: string): AppError | undefined {
   if ((mask & (IN.DELETE_SELF | IN.MOVE_SELF | IN.UNMOUNT | IN.IGNORED)) === 0) return undefined
   const what = (mask & IN.MOVE_SELF) !== 0 ? 'moved' : (mask & IN.UNMOUNT) !== 0 ? 'unmounted' : 'removed'

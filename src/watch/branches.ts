@@ -17,7 +17,10 @@ interface BranchesOptions {
   /** Takes the memory of the nodes, and of directories that are being read. The owner releases it. */
   readonly hold: Hold
   readonly sink: NodeSink
-  /** Events were lost while a directory was armed: the tree must compare itself with the disk after the event of that number. */
+  /**
+   * Events were lost while a directory was armed: the tree must compare itself with the disk after the event of that
+   * number.
+   */
   readonly onLost: (seq: number) => void
 }
 
@@ -31,8 +34,8 @@ export class Branches {
   }
 
   /**
-   * Arms a directory and what is below it, and hangs it into the tree under that name. Undefined: it is gone. Rejects as
-   * `Inotify.arm` does, and with `budget_spent`; nothing is left behind then.
+   * Arms a directory and what is below it, and hangs it into the tree under that name. Undefined: it is gone. Rejects
+   * as `Inotify.arm` does, and with `budget_spent`; nothing is left behind then.
    * @param rootWatch watch of the root; undefined: this is the root.
    */
   async adopt(

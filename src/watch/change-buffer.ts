@@ -3,7 +3,10 @@ import { AppError } from '../errors.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { Change } from './change.ts'
 
-/** Changes that wait for one client; a client further behind receives the number of those it has missed. Some 10 MB with long names. */
+/**
+ * Changes that wait for one client; a client further behind receives the number of those it has missed. Some 10 MB with
+ * long names.
+ */
 export const MAX_BUFFERED_CHANGES = 65_536
 
 /** A change with its place in the buffer, beside the name. */
@@ -89,7 +92,10 @@ export class ChangeBuffer {
     if (this.#hold !== undefined) this.#hold.shrink(changes.reduce((sum, change) => sum + bytesOf(change), 0))
   }
 
-  /** Takes the oldest changes, `most` at most. Throws `resource_exhausted` with the number of all that were missed once some were lost. */
+  /**
+   * Takes the oldest changes, `most` at most. Throws `resource_exhausted` with the number of all that were missed once
+   * some were lost.
+   */
   take(most: number): Change[] {
     if (this.#lost > 0) throw this.#exhausted(this.#lost + this.length)
     const taken = this.#changes.slice(this.#head, this.#head + most)
@@ -98,7 +104,9 @@ export class ChangeBuffer {
     return taken
   }
 
-  /** Takes all changes. Throws `resource_exhausted` once after some were lost, with their number; the next call goes on. */
+  /**
+   * Takes all changes. Throws `resource_exhausted` once after some were lost, with their number; the next call goes on.
+   */
   drain(): Change[] {
     if (this.#lost > 0) {
       const error = this.#exhausted(this.#lost)
@@ -109,7 +117,10 @@ export class ChangeBuffer {
     return this.take(this.length)
   }
 
-  /** True once there is something to take or the end; false when `milliseconds` have passed without. Rejects with the signal's reason. */
+  /**
+   * True once there is something to take or the end; false when `milliseconds` have passed without. Rejects with the
+   * signal's reason.
+   */
   async waiting(milliseconds: number, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted()
     return this.length > 0 || this.#end !== undefined || this.#news.wait(milliseconds, signal)

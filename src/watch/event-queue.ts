@@ -4,8 +4,8 @@ import type { RawEvent } from './inotify-event.ts'
 import type { TreeNode } from './tree-node.ts'
 
 /**
- * What a tree has to do next: handle an event of a node, compare itself with the disk, or end. `cause` is the number of an earlier
- * event from which it follows, and which is not emitted as long as it waits.
+ * What a tree has to do next: handle an event of a node, compare itself with the disk, or end. `cause` is the number of
+ * an earlier event from which it follows, and which is not emitted as long as it waits.
  */
 export type QueueItem =
   | { readonly kind: 'event'; readonly seq: number; readonly node: TreeNode; readonly event: RawEvent }
@@ -14,13 +14,18 @@ export type QueueItem =
 
 type Rescan = Extract<QueueItem, { readonly kind: 'rescan' }>
 
-/** Events that may wait in one tree while it arms a directory; past it they are dropped and the tree compares itself instead. Some 50 MB. */
+/**
+ * Events that may wait in one tree while it arms a directory; past it they are dropped and the tree compares itself
+ * instead. Some 50 MB.
+ */
 const MAX_QUEUED = 262_144
 
 /** Handled items that are kept before the array is cut. */
 const MAX_HANDLED = 16_384
 
-/** How far behind its first half the second half of a rename is looked for. The kernel puts them one after the other. */
+/**
+ * How far behind its first half the second half of a rename is looked for. The kernel puts them one after the other.
+ */
 const MAX_ARRIVAL_DISTANCE = 256
 
 /** An item with its event, beside the name. */
@@ -52,8 +57,9 @@ export class EventQueue {
   }
 
   /**
-   * Puts an item where its number belongs: what was held while a directory was armed may be older than what waits already. However many
-   * comparisons are asked for, two wait: the first keeps its place, so that each is made some time, and all others are one after it.
+   * Puts an item where its number belongs: what was held while a directory was armed may be older than what waits
+   * already. However many comparisons are asked for, two wait: the first keeps its place, so that each is made some
+   * time, and all others are one after it.
    */
   push(item: QueueItem): void {
     if (item.kind === 'rescan') {

@@ -4,8 +4,9 @@ import { AppError } from '../errors.ts'
 export const EXCLUDE_HEADER = 'watch-exclude'
 
 /**
- * The patterns of the header: a list with commas (RFC 9110 5.6.1), of which each element is percent-encoded UTF-8 (RFC 3986 2.1);
- * blanks around elements count for nothing, and several headers are one list. Throws AppError `invalid_argument`.
+ * The patterns of the header: a list with commas (RFC 9110 5.6.1), of which each element is percent-encoded UTF-8 (RFC
+ * 3986 2.1); blanks around elements count for nothing, and several headers are one list. Throws AppError
+ * `invalid_argument`.
  */
 export function parseExcludeHeader(header: string | undefined): string[] {
   if (header === undefined) return []

@@ -2,15 +2,18 @@ import { AppError } from '../errors.ts'
 import { type Glob, matchesGlob, parseGlob } from './glob.ts'
 
 /**
- * Whether an entry is left out. `path`: relative to the watched directory, one character per byte, and in none that is left out
- * itself.
+ * Whether an entry is left out. `path`: relative to the watched directory, one character per byte, and in none that is
+ * left out itself.
  */
 export type Exclude = (path: string, isDirectory: boolean) => boolean
 
 /** Patterns of one watcher; projects have a dozen. */
 const MAX_PATTERNS = 64
 
-/** Bytes of all patterns of one watcher. A match takes a step for each of them and each byte of the path at most: some milliseconds. */
+/**
+ * Bytes of all patterns of one watcher. A match takes a step for each of them and each byte of the path at most: some
+ * milliseconds.
+ */
 const MAX_BYTES = 2_048
 
 interface Rule {
@@ -21,8 +24,8 @@ interface Rule {
 }
 
 /**
- * Makes the filter of patterns as in a .gitignore (gitignore(5)): of those that match the last one counts. Undefined: there are
- * none. Throws AppError `invalid_argument` for too many.
+ * Makes the filter of patterns as in a .gitignore (gitignore(5)): of those that match the last one counts. Undefined:
+ * there are none. Throws AppError `invalid_argument` for too many.
  */
 export function createExclude(patterns: readonly string[]): Exclude | undefined {
   const bytes = patterns.reduce((sum, pattern) => sum + Buffer.byteLength(pattern), 0)

@@ -16,8 +16,8 @@ interface CharacterSet {
 export type Glob = readonly Segment[]
 
 /**
- * Parses one pattern of a .gitignore (gitignore(5)) without its `!` and its slash at the end. With a slash in it, it counts from
- * the directory that paths are relative to; without one, in every directory. One character per byte.
+ * Parses one pattern of a .gitignore (gitignore(5)) without its `!` and its slash at the end. With a slash in it, it
+ * counts from the directory that paths are relative to; without one, in every directory. One character per byte.
  */
 export function parseGlob(pattern: string): Glob {
   const anchored = pattern.includes('/')
@@ -28,7 +28,10 @@ export function parseGlob(pattern: string): Glob {
   return anchored ? segments : ['**', ...segments]
 }
 
-/** Whether a path matches, in time that grows with the product of the two lengths at most: there is no backtracking beyond one star. */
+/**
+ * Whether a path matches, in time that grows with the product of the two lengths at most: there is no backtracking
+ * beyond one star.
+ */
 export function matchesGlob(glob: Glob, path: string): boolean {
   return matchesAll(glob, path.split('/'), {
     isStar: (segment) => segment === '**',
@@ -46,8 +49,8 @@ interface Matching<P, T> {
 }
 
 /**
- * Matches items against parts of which some (`isStar`) stand for any number of items. The shortest match up to a star is as good as
- * any, so that only the last star is ever tried again.
+ * Matches items against parts of which some (`isStar`) stand for any number of items. The shortest match up to a star
+ * is as good as any, so that only the last star is ever tried again.
  */
 function matchesAll<P, T>(parts: readonly P[], items: ArrayLike<T>, { isStar, matches }: Matching<P, T>): boolean {
   let part = 0

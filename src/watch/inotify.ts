@@ -29,7 +29,9 @@ interface ArmRequest {
   readonly start: Uint8Array
   /** With all that is below it. */
   readonly recursive: boolean
-  /** Watch of the root, which distinguishes it from another directory that has taken its place; undefined: any will do. */
+  /**
+   * Watch of the root, which distinguishes it from another directory that has taken its place; undefined: any will do.
+   */
   readonly rootWatch: number | undefined
   /** The root as the client named it, for messages. */
   readonly shown: string
@@ -43,7 +45,10 @@ export interface Armed {
   readonly directories: Iterable<WatchedDirectory>
   /** Adds a listener to one of them, which gets at once what has happened there since before it was armed. */
   claim(watch: number, listener: InotifyListener): void
-  /** All that are wanted were claimed. `lost`: too much happened meanwhile, the directories must be compared with the disk. */
+  /**
+   * All that are wanted were claimed. `lost`: too much happened meanwhile, the directories must be compared with the
+   * disk.
+   */
   done(): { readonly lost: boolean }
 }
 
@@ -53,7 +58,10 @@ const READ_BYTES = 32 * 1024
 /** Reads before other work gets a turn. */
 const READS_PER_TURN = 2
 
-/** Room for the lists of a walk: some hundred directories at first, then eight times as much after each walk that needs more. */
+/**
+ * Room for the lists of a walk: some hundred directories at first, then eight times as much after each walk that needs
+ * more.
+ */
 const FIRST_LIST_BYTES = 64 * 1024
 const LIST_GROWTH = 8
 
@@ -69,8 +77,8 @@ interface InotifyOptions {
 }
 
 /**
- * The daemon's one inotify instance. Directories are watched once, however many watchers want them, and released when the
- * last of their listeners leaves. The instance is opened with the first watch.
+ * The daemon's one inotify instance. Directories are watched once, however many watchers want them, and released when
+ * the last of their listeners leaves. The instance is opened with the first watch.
  */
 export class Inotify {
   readonly #log: Log
@@ -104,9 +112,10 @@ export class Inotify {
   }
 
   /**
-   * Watches a directory and, if recursive, all below it. The caller claims those that it wants, then calls `done`, which
-   * releases the others. Rejects with AppError: not_found for a root that is not there, or not the same any more, internal for one that
-   * cannot be watched, resource_exhausted when the kernel's limits are reached, budget_spent; everything of this call is undone then.
+   * Watches a directory and, if recursive, all below it. The caller claims those that it wants, then calls `done`,
+   * which releases the others. Rejects with AppError: not_found for a root that is not there, or not the same any more,
+   * internal for one that cannot be watched, resource_exhausted when the kernel's limits are reached, budget_spent;
+   * everything of this call is undone then.
    */
   async arm(request: ArmRequest): Promise<Armed> {
     await this.#ready
@@ -143,7 +152,10 @@ export class Inotify {
     return () => this.#overflowListeners.delete(listener)
   }
 
-  /** Resolves with the number of the last event when everything that has happened until this call was handed to the listeners. */
+  /**
+   * Resolves with the number of the last event when everything that has happened until this call was handed to the
+   * listeners.
+   */
   async caughtUp(): Promise<number> {
     const waiting = this.#instance === undefined ? 0 : waitingBytes(this.#instance.fd)
     if (waiting <= 0) return this.#seq

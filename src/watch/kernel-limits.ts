@@ -7,14 +7,14 @@ import type { Log } from '../log.ts'
 export const INOTIFY_LIMITS = '/proc/sys/fs/inotify'
 
 /**
- * Events that may wait in an instance, and directories that a user may watch. The kernel's own 16,384 events are one `git clone`. Neither
- * takes memory before it is used.
+ * Events that may wait in an instance, and directories that a user may watch. The kernel's own 16,384 events are one
+ * `git clone`. Neither takes memory before it is used.
  */
 const WANTED: Readonly<Record<string, number>> = { max_queued_events: 1_048_576, max_user_watches: 1_048_576 }
 
 /**
- * Raises the kernel's limits where that is allowed; never lowers one. Never rejects: what is refused is logged at debug level. An
- * instance has the queue that was set when it was opened.
+ * Raises the kernel's limits where that is allowed; never lowers one. Never rejects: what is refused is logged at debug
+ * level. An instance has the queue that was set when it was opened.
  * @param directory of the files with the limits, each a number.
  */
 export async function raiseKernelLimits(directory: string, log: Log): Promise<void> {

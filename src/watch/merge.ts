@@ -25,8 +25,9 @@ interface MergeOptions {
 }
 
 /**
- * Makes one sequence of changes out of two sources: what the kernel reports for this machine, and files at which a look is worth
- * while. It knows how each file looked in the last event of it, so that no change is emitted twice. Names are relative.
+ * Makes one sequence of changes out of two sources: what the kernel reports for this machine, and files at which a look
+ * is worth while. It knows how each file looked in the last event of it, so that no change is emitted twice. Names are
+ * relative.
  */
 export class Merge {
   readonly #options: MergeOptions
@@ -46,7 +47,10 @@ export class Merge {
     this.#options = options
   }
 
-  /** A change that the kernel has reported. It is reported after a look at the file, so that a later change is not taken for this one. */
+  /**
+   * A change that the kernel has reported. It is reported after a look at the file, so that a later change is not taken
+   * for this one.
+   */
   local(change: Change): void {
     void this.#enqueue(async () => {
       const { name, type } = change

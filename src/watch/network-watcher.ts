@@ -5,7 +5,10 @@ import type { SharedTreesDeps } from './shared-trees.ts'
 import { WatchTree } from './tree.ts'
 import type { Watcher, WatchOptions } from './watcher.ts'
 
-/** Milliseconds between two looks at a file: what other machines do is reported that much later at most, give or take one look. */
+/**
+ * Milliseconds between two looks at a file: what other machines do is reported that much later at most, give or take
+ * one look.
+ */
 const POLL_INTERVAL_MS = 2_000
 
 /** A directory on a network mount. */
@@ -18,8 +21,8 @@ interface NetworkTarget {
 }
 
 /**
- * Watches a network mount for one client: by inotify what is done on this machine, by polling what others do; nothing is emitted
- * twice. Resolves when all is armed and known; rejects with AppError and leaves nothing behind.
+ * Watches a network mount for one client: by inotify what is done on this machine, by polling what others do; nothing
+ * is emitted twice. Resolves when all is armed and known; rejects with AppError and leaves nothing behind.
  */
 export async function openNetworkWatcher(
   { real, deps, options, exclude }: NetworkTarget,

@@ -12,7 +12,9 @@ const IDLE_MS = 24 * 60 * 60 * 1000
 /** How often forgotten watchers are looked for. */
 const SWEEP_MS = 60 * 60 * 1000
 
-/** Polled watchers at a time. Each may hold 65,536 changes, so that clients in a loop must not make them without end. */
+/**
+ * Polled watchers at a time. Each may hold 65,536 changes, so that clients in a loop must not make them without end.
+ */
 const MAX_POLLERS = 1_000
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789'
@@ -80,7 +82,8 @@ export class Pollers {
   }
 
   /**
-   * Opens a watcher into a buffer of its own and returns its id. Rejects with what `open` rejects with, or `resource_exhausted`.
+   * Opens a watcher into a buffer of its own and returns its id. Rejects with what `open` rejects with, or
+   * `resource_exhausted`.
    * @param hold takes the memory of the buffer, which releases it.
    */
   async add(context: PollContext, open: (buffer: ChangeBuffer) => Promise<Watcher>, hold?: Hold): Promise<string> {
@@ -107,8 +110,9 @@ export class Pollers {
   }
 
   /**
-   * Everything that has changed until now, in order. Throws AppError: `not_found` for an unknown id, `resource_exhausted` once after
-   * changes were lost, and why the watching ended, once all changes before that were taken.
+   * Everything that has changed until now, in order. Throws AppError: `not_found` for an unknown id,
+   * `resource_exhausted` once after changes were lost, and why the watching ended, once all changes before that were
+   * taken.
    */
   async poll(id: string): Promise<Polled> {
     const poller = this.#find(id)
@@ -150,7 +154,10 @@ function end({ watcher, buffer }: Pick<Poller, 'watcher' | 'buffer'>): void {
   buffer.close()
 }
 
-/** `w` and 20 small letters or digits (contract C40), from the kernel: clones of a snapshot must not repeat each other's. */
+/**
+ * `w` and 20 small letters or digits (contract C40), from the kernel: clones of a snapshot must not repeat each
+ * other's.
+ */
 function createId(): string {
   const characters = Array.from(randomBytes(ID_LENGTH), (byte) => ALPHABET[byte % ALPHABET.length])
   return `w${characters.join('')}`

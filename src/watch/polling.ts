@@ -15,7 +15,10 @@ interface PollOptions {
   readonly onError: (error: unknown) => void
 }
 
-/** Looks at every file again and again (contract C26): the only way to see what other machines do. Resolves when all is known. */
+/**
+ * Looks at every file again and again (contract C26): the only way to see what other machines do. Resolves when all is
+ * known.
+ */
 export async function pollTree(options: PollOptions): Promise<{ close(): void }> {
   const { path, recursive, isExcluded, interval, onNotice, onError } = options
   const relative = (seen: string) => seen.slice(path === '/' ? 1 : path.length + 1)

@@ -21,7 +21,10 @@ export class Renames {
     this.#options = options
   }
 
-  /** A directory has lost its name. It is dropped when the queue was read and has no event of where it is now (contract C38). */
+  /**
+   * A directory has lost its name. It is dropped when the queue was read and has no event of where it is now (contract
+   * C38).
+   */
   begin(cookie: number, node: TreeNode): Promise<void> | undefined {
     this.#moving.set(cookie, node)
     return this.#isArriving(cookie) ? undefined : this.#awaitArrival(cookie)

@@ -152,7 +152,10 @@ async function optionsOf(
 
 type Describe = (changes: readonly Change[]) => Promise<readonly FilesystemEvent[]>
 
-/** Events with a look at the entry where there can be one; without it when it is gone already (contract C39), or out of the reader's reach. */
+/**
+ * Events with a look at the entry where there can be one; without it when it is gone already (contract C39), or out of
+ * the reader's reach.
+ */
 function describer({ path: root, actor, includeEntry }: PollContext, { readEntry }: WatchServiceDeps): Describe {
   if (!includeEntry) return async (changes) => changes
   return async (changes) => {

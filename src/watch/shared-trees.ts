@@ -65,7 +65,10 @@ export class SharedTrees {
     return this.#entries.size
   }
 
-  /** Sends a subscriber everything that happens from now on. Resolves when all is armed; rejects as `WatchTree.start` does. */
+  /**
+   * Sends a subscriber everything that happens from now on. Resolves when all is armed; rejects as `WatchTree.start`
+   * does.
+   */
   async subscribe(options: SharedTreeOptions, subscriber: Subscriber): Promise<Subscription> {
     const key = keyOf(options)
     for (;;) {

@@ -93,7 +93,10 @@ export class TreeNode implements InotifyListener {
     this.#bytes += bytes
   }
 
-  /** Events up to this number may be in the list of entries already, and the directory may be another one than they mean. */
+  /**
+   * Events up to this number may be in the list of entries already, and the directory may be another one than they
+   * mean.
+   */
   get settled(): number {
     return this.#settlement.seq
   }

@@ -13,12 +13,12 @@ import type { TreeOptions } from './tree-options.ts'
 import { Watermark } from './watermark.ts'
 
 /**
- * What one watcher sees: a tree of watched directories that follows what happens to them. Events are handled one after the
- * other, in the kernel's order; one that has to wait (a new directory is armed, the second half of a rename may still
- * come) holds up the rest of its tree, and no other.
+ * What one watcher sees: a tree of watched directories that follows what happens to them. Events are handled one after
+ * the other, in the kernel's order; one that has to wait (a new directory is armed, the second half of a rename may
+ * still come) holds up the rest of its tree, and no other.
  *
- * A directory is armed by its path, after the event that reported it: by then the path may mean another one. The events that
- * made it so have come until the arming was settled, and each of them has what it concerns dropped or armed anew.
+ * A directory is armed by its path, after the event that reported it: by then the path may mean another one. The events
+ * that made it so have come until the arming was settled, and each of them has what it concerns dropped or armed anew.
  */
 export class WatchTree {
   readonly #options: TreeOptions
@@ -192,7 +192,10 @@ export class WatchTree {
     return void this.#renames.forget(cookie)
   }
 
-  /** A directory was renamed to a name that was known: to the one that is watched there, or after that over it, which was empty. */
+  /**
+   * A directory was renamed to a name that was known: to the one that is watched there, or after that over it, which
+   * was empty.
+   */
   async #verify(parent: TreeNode, { name, mask }: RawEvent, slice: TimeSlice): Promise<void> {
     const before = parent.children.get(name)
     if ((mask & IN.ISDIR) === 0 || !this.#options.recursive) return
@@ -202,8 +205,8 @@ export class WatchTree {
   }
 
   /**
-   * Everything in a directory that has just appeared is new as well (contract C31). Of a directory that was renamed, those are
-   * armed again of which it is not sure that they were armed under the old name, before the rename.
+   * Everything in a directory that has just appeared is new as well (contract C31). Of a directory that was renamed,
+   * those are armed again of which it is not sure that they were armed under the old name, before the rename.
    */
   async #emitContents(node: TreeNode, renamed: number | undefined, slice: TimeSlice): Promise<void> {
     for (const [name, isDirectory] of node.entries) {
@@ -226,7 +229,9 @@ export class WatchTree {
     if (fresh !== undefined) await this.#emitContents(fresh, undefined, slice)
   }
 
-  /** A directory was removed, or renamed: where to, a later event says, if it is still in the tree (contract C34, C38). */
+  /**
+   * A directory was removed, or renamed: where to, a later event says, if it is still in the tree (contract C34, C38).
+   */
   #gone(parent: TreeNode, { name, mask, cookie, seq }: RawEvent): Promise<void> | undefined {
     const node = parent.children.get(name)
     if (node === undefined) return undefined

@@ -27,8 +27,8 @@ interface WatchTarget {
 }
 
 /**
- * Checks what a client wants to watch. Throws AppError: not_found, invalid_argument for what is no directory and for a network
- * filesystem without `allowNetworkMounts`, internal for other failures.
+ * Checks what a client wants to watch. Throws AppError: not_found, invalid_argument for what is no directory and for a
+ * network filesystem without `allowNetworkMounts`, internal for other failures.
  */
 export async function findTarget({
   path,

@@ -1,7 +1,7 @@
 /**
- * Loaded into the daemon before its program: writes a line for every turn of the event loop that kept the main thread busy for long, to the
- * file that `ENVD_HALTS` names. Time on the processor, collection of garbage included, so that other work on the machine does not count.
- * Plain JavaScript: to strip types takes 15 MB.
+ * Loaded into the daemon before its program: writes a line for every turn of the event loop that kept the main thread
+ * busy for long, to the file that `ENVD_HALTS` names. Time on the processor, collection of garbage included, so that
+ * other work on the machine does not count. Plain JavaScript: to strip types takes 15 MB.
  */
 const { appendFileSync } = require('node:fs')
 

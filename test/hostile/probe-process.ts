@@ -1,13 +1,16 @@
 /**
- * Run by `startProbe`: asks a daemon for its health every few milliseconds, each time over a connection of its own, whether or not
- * earlier answers have come. Arguments: the daemon's URL and pid. Sends, after `report`, what it saw since the last report.
+ * Run by `startProbe`: asks a daemon for its health every few milliseconds, each time over a connection of its own,
+ * whether or not earlier answers have come. Arguments: the daemon's URL and pid. Sends, after `report`, what it saw
+ * since the last report.
  */
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 
 const INTERVAL_MS = 20
 
-/** Sent to the test: milliseconds of each answer, or of the wait so far, in order of size, and how many calls failed. */
+/**
+ * Sent to the test: milliseconds of each answer, or of the wait so far, in order of size, and how many calls failed.
+ */
 export interface Seen {
   readonly times: readonly number[]
   /** Milliseconds of processor time that the daemon's main thread took meanwhile, in order of size. */
@@ -28,7 +31,10 @@ interface Call {
   readonly cpu: number
 }
 
-/** Milliseconds that the daemon's main thread has run since its start (/proc/PID/task/TID/schedstat, the first number, nanoseconds). */
+/**
+ * Milliseconds that the daemon's main thread has run since its start (/proc/PID/task/TID/schedstat, the first number,
+ * nanoseconds).
+ */
 function cpuTime(): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ', 1)[0]) / 1e6
 }

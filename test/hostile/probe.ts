@@ -13,7 +13,10 @@ export interface Health {
   readonly p95: number
   readonly p99: number
   readonly worst: number
-  /** Milliseconds of processor time of the daemon's main thread between question and answer: what other work on the machine takes is not in it. */
+  /**
+   * Milliseconds of processor time of the daemon's main thread between question and answer: what other work on the
+   * machine takes is not in it.
+   */
   readonly busyP95: number
   readonly busyP99: number
 }
@@ -27,7 +30,8 @@ export interface Probe extends AsyncDisposable {
 /** Starts one for a daemon. */
 export async function startProbe({ url, pid }: Pick<Daemon, 'url' | 'pid'>): Promise<Probe> {
   const child = fork(fileURLToPath(new URL('probe-process.ts', import.meta.url)), [url, String(pid)], {
-    // A session of its own: the kernel shares processors out by session (autogroups, sched(7)), and the attackers' has other work.
+    // A session of its own: the kernel shares processors out by session (autogroups, sched(7)), and the attackers' has
+    // other work.
     detached: true,
   })
   await once(child, 'message')

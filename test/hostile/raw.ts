@@ -1,7 +1,10 @@
 import type { Random } from './random.ts'
 import { hostileTarget } from './targets.ts'
 
-/** Bytes of a connection that speaks HTTP/1.1 badly. The peer may answer or hang up; it must not wait, as each ends with the client's FIN. */
+/**
+ * Bytes of a connection that speaks HTTP/1.1 badly. The peer may answer or hang up; it must not wait, as each ends with
+ * the client's FIN.
+ */
 export function rawHttp1(random: Random): Buffer {
   const line = [
     random.pick(['GET', 'POST', 'get', 'G\tT', '', 'CONNECT', 'PRI', '\x16\x03\x01']),

@@ -7,7 +7,10 @@ export const FUZZ_MESSAGES = Number(process.env['HOSTILE_MESSAGES'] ?? (WHOLE ? 
 /** What the daemon may take in a sandbox of 512 MB, at any time. */
 export const MAX_RESIDENT = 200 * 2 ** 20
 
-/** The longest answer to a health check under attack. The loop's own halt is measured by its own tests; this has room for a busy machine. */
+/**
+ * The longest answer to a health check under attack. The loop's own halt is measured by its own tests; this has room
+ * for a busy machine.
+ */
 export const WORST_HEALTH_MS = 1000
 
 /** How soon a health check is answered under attack, by 95 and 99 of 100. */
@@ -15,8 +18,8 @@ export const P95_HEALTH_MS = 20
 export const P99_HEALTH_MS = 100
 
 /**
- * The same in processor time of the daemon's main thread between question and answer, for the reduced form, beside whose attacks other work
- * takes the processors.
+ * The same in processor time of the daemon's main thread between question and answer, for the reduced form, beside
+ * whose attacks other work takes the processors.
  */
 export const BUSY_P95_HEALTH_MS = 250
 
@@ -24,7 +27,8 @@ export const BUSY_P95_HEALTH_MS = 250
 export const PRESSURE_MS = 2000
 
 /**
- * What one turn of the event loop may take of the processor, whatever is asked. Twice as much in the reduced form: on a machine that others
- * use as well, the same work takes longer even in time of the processor, whose caches and cores it shares.
+ * What one turn of the event loop may take of the processor, whatever is asked. Twice as much in the reduced form: on a
+ * machine that others use as well, the same work takes longer even in time of the processor, whose caches and cores it
+ * shares.
  */
 export const LONGEST_HALT_MS = WHOLE ? 50 : 100

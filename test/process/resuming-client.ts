@@ -31,7 +31,10 @@ const TERMINATED =
 
 type Responses = AsyncIterable<{ readonly event?: ProcessEvent | undefined }>
 
-/** Runs a command as the draft of the JavaScript SDK does (contract N23): a stream that breaks is taken up where it broke. */
+/**
+ * Runs a command as the draft of the JavaScript SDK does (contract N23): a stream that breaks is taken up where it
+ * broke.
+ */
 export async function runResuming({ url, healthUrl, command, timeoutMs }: Options): Promise<Printed> {
   const client = createClient(Process, createConnectTransport({ baseUrl: url, fetch: globalThis.fetch }))
   const [cmd, ...args] = command

@@ -16,10 +16,10 @@ const COMMON = {
 }
 
 /**
- * A client of Go, as far as the server can see: what connect-go sends over HTTP/1.1 in its default codec, binary. With `sendGzip`
- * (`connect.WithSendGzip`) every message is compressed, else they are only accepted so. It checks of an answer what Go checks: the content
- * type, that compression was announced, and that nothing follows the end frame.
- * The headers of a call count before these, and so does its timeout.
+ * A client of Go, as far as the server can see: what connect-go sends over HTTP/1.1 in its default codec, binary. With
+ * `sendGzip` (`connect.WithSendGzip`) every message is compressed, else they are only accepted so. It checks of an
+ * answer what Go checks: the content type, that compression was announced, and that nothing follows the end frame. The
+ * headers of a call count before these, and so does its timeout.
  */
 export function goTransport(baseUrl: string, { sendGzip }: { readonly sendGzip: boolean }): Transport {
   return {

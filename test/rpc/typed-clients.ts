@@ -58,7 +58,10 @@ export async function started<T extends { event?: ProcessEvent | undefined }>(
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 
-/** Calls every RPC of the process service through these clients; gives what was seen, which is the same for every protocol. */
+/**
+ * Calls every RPC of the process service through these clients; gives what was seen, which is the same for every
+ * protocol.
+ */
 export async function tourOfProcesses({ process }: Clients, streamInput: boolean): Promise<Record<string, unknown>> {
   const select = (pid: number) => ({ selector: { case: 'pid' as const, value: pid } })
   const cat = await started(process.start({ process: { cmd: 'cat' }, tag: 'tour' }))

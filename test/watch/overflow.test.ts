@@ -6,7 +6,10 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { pathsBelow, Replay } from './replay.ts'
 import { silent, watchDirectory } from './watching.ts'
 
-/** Fills the kernel's queue: two files in turn, as equal events one after the other are told once. Nothing is read meanwhile. */
+/**
+ * Fills the kernel's queue: two files in turn, as equal events one after the other are told once. Nothing is read
+ * meanwhile.
+ */
 function overflow(one: string, two: string, limit: number): void {
   for (let i = 0; i <= limit / 2; i++) {
     chmodSync(one, 0o600)

@@ -10,7 +10,10 @@ import { nextOf, shown, watchCalls } from './watch-calls.ts'
 
 const daemon = sharedDaemon()
 
-/** Events for a slow reader: more than its buffer takes, with those of the sockets, in pieces that the kernel's queue takes. */
+/**
+ * Events for a slow reader: more than its buffer takes, with those of the sockets, in pieces that the kernel's queue
+ * takes.
+ */
 const ROUNDS = 20
 const ROUND_SIZE = 8_000
 const { watchDir, createWatcher, told } = watchCalls(() => daemon.url)

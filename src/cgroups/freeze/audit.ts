@@ -22,7 +22,10 @@ interface Audit {
   readonly truncated: boolean
 }
 
-/** Compares the cgroups with what a hierarchy freeze by these rules should have made of them. Rejects with the errno of a tree that cannot be listed. */
+/**
+ * Compares the cgroups with what a hierarchy freeze by these rules should have made of them. Rejects with the errno of
+ * a tree that cannot be listed.
+ */
 export async function auditHierarchy(rules: Rules): Promise<Audit> {
   const deadline = performance.now() + AUDIT_MS
   const workload = WORKLOAD.map((group): Planned => ({ group, duty: rules.chain.has(group) ? 'pass' : 'freeze' }))

@@ -10,9 +10,9 @@ import { freezeFilesystem, thawFilesystem } from '../../native/index.ts'
 /** Stops all writing to a filesystem, so that its disk can be copied, and lets it go on. */
 interface FilesystemFreeze {
   /**
-   * Writes out what is dirty and freezes; one that is frozen already, by whomever, is success. Rejects with the signal's reason while it waits
-   * for its turn, and with `internal` when it cannot be frozen. One that succeeds when the signal has aborted is taken back:
-   * nobody knows of it, so nobody would thaw it.
+   * Writes out what is dirty and freezes; one that is frozen already, by whomever, is success. Rejects with the
+   * signal's reason while it waits for its turn, and with `internal` when it cannot be frozen. One that succeeds when
+   * the signal has aborted is taken back: nobody knows of it, so nobody would thaw it.
    */
   freeze(signal: AbortSignal): Promise<void>
   /** Thaws, also what others froze; one that is not frozen is success. Rejects with `internal`. */
@@ -35,8 +35,9 @@ interface FilesystemFreezeOptions {
 const PATIENCE_MS = 250
 
 /**
- * Whoever freezes is about to stop the machine, within seconds; its clock stands still then. A machine that still runs after this
- * time was forgotten in the middle of it. The platform's own limit for frozen processes is the same (contract H9).
+ * Whoever freezes is about to stop the machine, within seconds; its clock stands still then. A machine that still runs
+ * after this time was forgotten in the middle of it. The platform's own limit for frozen processes is the same
+ * (contract H9).
  */
 const THAW_AFTER_MS = 10 * 60_000
 

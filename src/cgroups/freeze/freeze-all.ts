@@ -34,8 +34,8 @@ interface FreezeAllOptions {
 }
 
 /**
- * Freezes the groups of commands one after the other (contract H3), then what is planned (contract H4). Goes on after a failure; never
- * rejects. Undefined, with nothing frozen, if the gate was never empty.
+ * Freezes the groups of commands one after the other (contract H3), then what is planned (contract H4). Goes on after a
+ * failure; never rejects. Undefined, with nothing frozen, if the gate was never empty.
  */
 export async function freezeAll({
   root,

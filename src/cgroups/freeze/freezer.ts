@@ -73,8 +73,9 @@ export class Freezer {
   }
 
   /**
-   * Freezes; a second time before a thaw adds to the first. What cannot be frozen is counted, not an error. Rejects with nothing
-   * but the signal's reason, while it waits for its turn or for processes to stop; what was frozen by then stays so.
+   * Freezes; a second time before a thaw adds to the first. What cannot be frozen is counted, not an error. Rejects
+   * with nothing but the signal's reason, while it waits for its turn or for processes to stop; what was frozen by then
+   * stays so.
    */
   async freeze(request: FreezeRequest, signal: AbortSignal): Promise<FreezeResult> {
     const release = await this.#lock.acquire(signal)
@@ -87,8 +88,8 @@ export class Freezer {
   }
 
   /**
-   * Thaws (contract H7), whatever froze it; waits for a freeze under way. Rejects with AppError `internal` that says in numbers what
-   * may be frozen still; the watchdog will try again.
+   * Thaws (contract H7), whatever froze it; waits for a freeze under way. Rejects with AppError `internal` that says in
+   * numbers what may be frozen still; the watchdog will try again.
    */
   async unfreeze(): Promise<void> {
     const problems = await this.#thawInTurn()
@@ -127,8 +128,8 @@ export class Freezer {
   }
 
   /**
-   * How well a freeze of the hierarchy held until now, as JSON for `X-Envd-Freeze-Audit` (contract F3); undefined while none is in
-   * effect. Takes some 20 ms at most; never rejects.
+   * How well a freeze of the hierarchy held until now, as JSON for `X-Envd-Freeze-Audit` (contract F3); undefined while
+   * none is in effect. Takes some 20 ms at most; never rejects.
    */
   async audit(): Promise<string | undefined> {
     const rules = this.#window?.audit

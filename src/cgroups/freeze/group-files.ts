@@ -47,7 +47,10 @@ export function parseEvents(text: string): GroupEvents {
   return { frozen: /^frozen 1$/m.test(text), populated: /^populated 1$/m.test(text) }
 }
 
-/** Entries of a directory that are read at once: thousands in one go would take the event loop longer than anybody should wait. */
+/**
+ * Entries of a directory that are read at once: thousands in one go would take the event loop longer than anybody
+ * should wait.
+ */
 const ENTRIES_AT_ONCE = 256
 
 /** The names of the cgroups directly below one, sorted; none if it is gone. Rejects with the errno. */

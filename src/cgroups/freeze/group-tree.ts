@@ -2,16 +2,24 @@ import { join } from 'node:path'
 import { forEachLimited } from '../../lib/for-each-limited.ts'
 import { childGroups, GROUP_LANES } from './group-files.ts'
 
-/** Cgroups that are looked at in one go at most (contract H4, H5, H7). That many take a second, of which the event loop has half, in pieces. */
+/**
+ * Cgroups that are looked at in one go at most (contract H4, H5, H7). That many take a second, of which the event loop
+ * has half, in pieces.
+ */
 export const MAX_GROUPS = 8192
 
-/** The cgroups below a root, by their paths from there, parents first; `truncated`: there are more than were looked at. */
+/**
+ * The cgroups below a root, by their paths from there, parents first; `truncated`: there are more than were looked at.
+ */
 interface GroupTree {
   readonly groups: readonly string[]
   readonly truncated: boolean
 }
 
-/** Lists all cgroups below `root`, without the root itself. Those that vanish meanwhile are left out. Rejects with the errno. */
+/**
+ * Lists all cgroups below `root`, without the root itself. Those that vanish meanwhile are left out. Rejects with the
+ * errno.
+ */
 export async function listGroups(root: string, limit = MAX_GROUPS): Promise<GroupTree> {
   const groups: string[] = []
   let level = ['']

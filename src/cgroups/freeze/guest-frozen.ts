@@ -12,8 +12,9 @@ interface GuestFrozen {
 }
 
 /**
- * Finds every cgroup whose own `cgroup.freeze` is 1 (contract H5). The groups of commands are the daemon's: whatever froze them,
- * a thaw ends it. What cannot be read counts as not frozen. Rejects with the errno if the tree cannot be listed.
+ * Finds every cgroup whose own `cgroup.freeze` is 1 (contract H5). The groups of commands are the daemon's: whatever
+ * froze them, a thaw ends it. What cannot be read counts as not frozen. Rejects with the errno if the tree cannot be
+ * listed.
  */
 export async function findGuestFrozen(root: string): Promise<GuestFrozen> {
   const { groups, truncated } = await listGroups(root)

@@ -14,8 +14,9 @@ interface OwnGroup {
 }
 
 /**
- * The directory of the daemon's own cgroup in the hierarchy that `root` is a part of; it need not be below `root`. Undefined if it is
- * unknown: no cgroup2 mount, a cgroup outside of the namespace, or one that was removed. Never rejects.
+ * The directory of the daemon's own cgroup in the hierarchy that `root` is a part of; it need not be below `root`.
+ * Undefined if it is unknown: no cgroup2 mount, a cgroup outside of the namespace, or one that was removed. Never
+ * rejects.
  */
 export async function ownGroup(root: string, procSelf = PROC_SELF): Promise<OwnGroup | undefined> {
   try {
@@ -32,8 +33,8 @@ export async function ownGroup(root: string, procSelf = PROC_SELF): Promise<OwnG
 }
 
 /**
- * The cgroups from `root` down to the daemon's own, by their paths from `root`: these must never be frozen. Just the root ('')
- * for a daemon that is in the root, or in no cgroup below it. undefined if it is unknown (`ownGroup`).
+ * The cgroups from `root` down to the daemon's own, by their paths from `root`: these must never be frozen. Just the
+ * root ('') for a daemon that is in the root, or in no cgroup below it. undefined if it is unknown (`ownGroup`).
  */
 export async function ownChain(root: string, procSelf = PROC_SELF): Promise<ReadonlySet<string> | undefined> {
   const group = await ownGroup(root, procSelf)
@@ -44,7 +45,9 @@ function chainBelow(root: string, own: string): ReadonlySet<string> {
   return new Set(isWithin(own, root) ? chainOf(posix.relative(root, own)) : [''])
 }
 
-/** The directory of the daemon's cgroup in the hierarchy that `root` is a part of (proc_pid_mountinfo(5), cgroups(7)). */
+/**
+ * The directory of the daemon's cgroup in the hierarchy that `root` is a part of (proc_pid_mountinfo(5), cgroups(7)).
+ */
 function ownDirectory(cgroup: string, mounts: string, root: string): string | undefined {
   const path = unifiedPath(parseMemberships(cgroup))
   const mount = cgroupMounts(mounts).findLast(({ point }) => isWithin(root, point))

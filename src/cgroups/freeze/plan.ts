@@ -8,8 +8,8 @@ export const WORKLOAD = ['user', 'ptys'] as const
 export type WorkloadGroup = (typeof WORKLOAD)[number]
 
 /**
- * Groups that go on while everything else stops, with all below them (contract H4): the service manager, the journal (its
- * clients would block), what keeps network volumes alive, and the daemon's own forwards.
+ * Groups that go on while everything else stops, with all below them (contract H4): the service manager, the journal
+ * (its clients would block), what keeps network volumes alive, and the daemon's own forwards.
  */
 const ALLOWED: ReadonlySet<string> = new Set([
   'init.scope',
@@ -50,8 +50,8 @@ export interface Plan {
 }
 
 /**
- * Looks at the children of the root, of everything above the daemon and of everything above an allowed group (contract H4), and
- * nowhere below a cgroup that is to be frozen. Rejects with the errno.
+ * Looks at the children of the root, of everything above the daemon and of everything above an allowed group (contract
+ * H4), and nowhere below a cgroup that is to be frozen. Rejects with the errno.
  */
 export async function planHierarchy({ root, chain, guestFrozen, limit }: Rules): Promise<Plan> {
   const own = [...chain].at(-1) ?? ''

@@ -7,18 +7,22 @@ import { isSetToFreeze } from './group-files.ts'
 import { NO_STATES, openGroupStates } from './group-states.ts'
 import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 
-/** Where starts wait while their cgroup is frozen: a child that is cloned into it would not reach its exec before the thaw. */
+/**
+ * Where starts wait while their cgroup is frozen: a child that is cloned into it would not reach its exec before the
+ * thaw.
+ */
 export interface StartGate {
   /**
-   * Resolves when the group lets processes run; the caller then starts one and calls the returned function, once, when exec is done or
-   * failed. Rejects with the signal's reason, with `resource_exhausted` when too many wait, or with `unavailable` after half a minute
-   * (contract N4). The wait is logged once.
+   * Resolves when the group lets processes run; the caller then starts one and calls the returned function, once, when
+   * exec is done or failed. Rejects with the signal's reason, with `resource_exhausted` when too many wait, or with
+   * `unavailable` after half a minute (contract N4). The wait is logged once.
    * @param what says what was to be started, for the text of `unavailable`.
    */
   enter(group: WorkloadGroup, signal: AbortSignal, what?: () => string): Promise<() => void>
   /**
-   * Lets nobody in any more, and resolves when those who are inside have left. The caller freezes and then opens the gate with the
-   * returned function; starts go on to wait by what the kernel says. Undefined, with the gate open again, if they have not left after a quarter of a second.
+   * Lets nobody in any more, and resolves when those who are inside have left. The caller freezes and then opens the
+   * gate with the returned function; starts go on to wait by what the kernel says. Undefined, with the gate open again,
+   * if they have not left after a quarter of a second.
    */
   shut(): Promise<(() => void) | undefined>
   /** Sets whether what is frozen was frozen by a freeze of ours, for the text of `unavailable`. */
@@ -31,7 +35,10 @@ export interface StartGate {
 
 /** Starts that may wait, as many as commands may run. */
 const MAX_WAITING = 1000
-/** What a start takes from clone to exec is 1 ms; with one that takes longer, half made, no snapshot is to be taken (contract N35). */
+/**
+ * What a start takes from clone to exec is 1 ms; with one that takes longer, half made, no snapshot is to be taken
+ * (contract N35).
+ */
 const LEAVE_MS = 250
 /** Clients do not try again (contract N4): a pause takes less. */
 const MAX_WAIT_MS = 30_000
@@ -39,8 +46,8 @@ const MAX_WAIT_MS = 30_000
 const LOOK_MS = 20
 
 /**
- * Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in. Without a root there
- * are none, and only `shut` closes it.
+ * Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in. Without a root
+ * there are none, and only `shut` closes it.
  * @param maxWait milliseconds that a start waits at most; another one than the standard is for tests.
  */
 export async function createStartGate(root: string | undefined, log: Log, maxWait = MAX_WAIT_MS): Promise<StartGate> {

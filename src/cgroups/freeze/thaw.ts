@@ -19,9 +19,9 @@ interface ThawOptions {
 }
 
 /**
- * Writes 0 to the groups of commands, and, for a freeze `everywhere` or if one of them was frozen, to every other cgroup whose
- * `cgroup.freeze` is 1, but for the chain and what the guest froze (contract H7). Goes on after a failure; cgroups that vanish are none.
- * Returns the problems in words, without names: none if all went well. Never rejects.
+ * Writes 0 to the groups of commands, and, for a freeze `everywhere` or if one of them was frozen, to every other
+ * cgroup whose `cgroup.freeze` is 1, but for the chain and what the guest froze (contract H7). Goes on after a failure;
+ * cgroups that vanish are none. Returns the problems in words, without names: none if all went well. Never rejects.
  */
 export async function thawGroups(options: ThawOptions): Promise<string[]> {
   const problems = new Map<string, number>()

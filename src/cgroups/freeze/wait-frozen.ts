@@ -7,7 +7,10 @@ import { isWorkload } from './plan.ts'
 /** Time between two reads (contract H6); most groups stop within one or two. */
 const POLL_MS = 2
 
-/** How many groups have stopped, how many are unobservable, and how many were removed: groups of commands failed, others vanished. */
+/**
+ * How many groups have stopped, how many are unobservable, and how many were removed: groups of commands failed, others
+ * vanished.
+ */
 export interface WaitResult {
   readonly frozen: number
   readonly unobservable: number
@@ -24,8 +27,8 @@ interface WaitOptions {
 }
 
 /**
- * Waits until every process of the groups has stopped, all groups together, or the time is over; nothing runs in a group
- * that was removed. Rejects with the signal's reason if it aborts first.
+ * Waits until every process of the groups has stopped, all groups together, or the time is over; nothing runs in a
+ * group that was removed. Rejects with the signal's reason if it aborts first.
  */
 export async function waitUntilFrozen(
   { root, groups, maxWait }: WaitOptions,

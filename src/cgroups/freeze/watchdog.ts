@@ -1,6 +1,9 @@
 import { longTimeout } from '../../lib/long-timeout.ts'
 
-/** How long a freeze may last (contract H9): far beyond any pause of a sandbox, which takes seconds. Time of a stopped machine does not count. */
+/**
+ * How long a freeze may last (contract H9): far beyond any pause of a sandbox, which takes seconds. Time of a stopped
+ * machine does not count.
+ */
 export const WATCHDOG_MS = 10 * 60 * 1000
 
 /** Ends what was forgotten. */
@@ -11,7 +14,10 @@ export interface Watchdog {
   disarm(): void
 }
 
-/** Makes a watchdog that calls back once the period has passed since it was armed. Its timer alone keeps no process alive. */
+/**
+ * Makes a watchdog that calls back once the period has passed since it was armed. Its timer alone keeps no process
+ * alive.
+ */
 export function createWatchdog(period: number, expired: () => void): Watchdog {
   let cancel = () => {}
   return {

@@ -8,14 +8,17 @@ import { connectionOf } from './connection.ts'
 /** Answered at once: whether the daemon lives and what it does, the token, and what ends commands. */
 const AT_ONCE = new Set(['/health', '/ready', '/metrics', '/init', '/process.Process/SendSignal'])
 
-/** Some 30 MB of requests that are read and wait for their turn. Beyond it each connection may have one, so that a crowd of a few locks nobody out. */
+/**
+ * Some 30 MB of requests that are read and wait for their turn. Beyond it each connection may have one, so that a crowd
+ * of a few locks nobody out.
+ */
 const MAX_WAITING = 4096
 
 const UNAVAILABLE = 503
 
 /**
- * Lets requests in as the event loop has time, in turn for each connection, so that a crowd of them holds up neither what is under way nor
- * health checks. Those whose client has left meanwhile are dropped.
+ * Lets requests in as the event loop has time, in turn for each connection, so that a crowd of them holds up neither
+ * what is under way nor health checks. Those whose client has left meanwhile are dropped.
  */
 export function admitInTurn(handler: RequestListener, turns: Turns): RequestListener {
   let waiting = 0

@@ -13,12 +13,14 @@ export interface Endpoint {
 /** After this many milliseconds of silence the kernel asks a peer whether it is still there. */
 const KEEP_ALIVE_DELAY = 30_000
 
-/** Connections that may wait to be accepted: more than a burst of parallel clients makes while the event loop is busy. */
+/**
+ * Connections that may wait to be accepted: more than a burst of parallel clients makes while the event loop is busy.
+ */
 const BACKLOG = 1024
 
 /**
- * Servers of one listening socket. While there is other work Node accepts one connection per server in each turn of the event loop, and a
- * health check would wait in the backlog for as many turns as there are connections before it.
+ * Servers of one listening socket. While there is other work Node accepts one connection per server in each turn of the
+ * event loop, and a health check would wait in the backlog for as many turns as there are connections before it.
  */
 const ACCEPTORS = 16
 
@@ -26,8 +28,9 @@ const ACCEPTORS = 16
 const PORT_ATTEMPTS = 20
 
 /**
- * Starts listening; resolves with one server, or two for `localhost`. Without IPv6 `::` means all of IPv4 and `localhost` only
- * 127.0.0.1. The caller closes the servers. Rejects with the failed listen(2) error (EADDRINUSE, EACCES, …).
+ * Starts listening; resolves with one server, or two for `localhost`. Without IPv6 `::` means all of IPv4 and
+ * `localhost` only 127.0.0.1. The caller closes the servers. Rejects with the failed listen(2) error (EADDRINUSE,
+ * EACCES, …).
  */
 export async function bind(endpoint: Endpoint, accept: (socket: Socket) => void): Promise<Server[]> {
   const { address, port } = endpoint
@@ -46,8 +49,8 @@ export async function bindAgain(sockets: readonly number[], accept: (socket: Soc
 }
 
 /**
- * More servers on the sockets of these, so that many connections are accepted in one turn of the event loop. The caller closes
- * them as well. Rejects as `bind`.
+ * More servers on the sockets of these, so that many connections are accepted in one turn of the event loop. The caller
+ * closes them as well. Rejects as `bind`.
  */
 export async function bindMore(servers: readonly Server[], accept: (socket: Socket) => void): Promise<Server[]> {
   const sockets = servers.flatMap((server) => listeningDescriptor(server) ?? [])

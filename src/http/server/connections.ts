@@ -3,9 +3,15 @@ import { isLoopback } from '../access/trusted-names.ts'
 
 /** The connections of a listener: who they belong to, what they do, and which one makes room for another. */
 export interface Connections {
-  /** Counts a new connection. At the limit another one is destroyed for it; false if there is none, and nothing is counted. */
+  /**
+   * Counts a new connection. At the limit another one is destroyed for it; false if there is none, and nothing is
+   * counted.
+   */
   add(socket: Socket): boolean
-  /** The connection takes `places` in the limit instead of one, where it allows 1,024 of them; others, or it itself, are destroyed for that. */
+  /**
+   * The connection takes `places` in the limit instead of one, where it allows 1,024 of them; others, or it itself, are
+   * destroyed for that.
+   */
   enlarge(socket: Socket, places: number): void
   /** Makes `name`, such as an HTTP/2 session or stream, stand for what `known` stands for in the calls below. */
   alias(name: object, known: object): void
@@ -126,8 +132,9 @@ function displace(groups: Map<string, Group>, entry: Entry): boolean {
 }
 
 /**
- * Of the lowest standing, and there of the peer that has most connections: the one that has been silent for longest. If that peer has
- * none, its newest call without the token; an older one may be a signed transfer that began before whatever fills the table.
+ * Of the lowest standing, and there of the peer that has most connections: the one that has been silent for longest. If
+ * that peer has none, its newest call without the token; an older one may be a signed transfer that began before
+ * whatever fills the table.
  */
 function victimOf(groups: Iterable<Group>, mayEndCalls: boolean): Entry | undefined {
   let found: Group | undefined

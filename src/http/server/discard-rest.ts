@@ -3,8 +3,8 @@ import type { Readable } from 'node:stream'
 import { pump } from '../../lib/pump.ts'
 
 /**
- * What is read of a body whose call is answered already: as much as may be on its way in socket buffers, so that a client
- * that still sends gets to the answer. Who sends more does not listen, and is cut off.
+ * What is read of a body whose call is answered already: as much as may be on its way in socket buffers, so that a
+ * client that still sends gets to the answer. Who sends more does not listen, and is cut off.
  */
 const MAX_BYTES = 8 * 1024 * 1024
 const IDLE_MS = 5_000
@@ -15,9 +15,9 @@ const MAX_MS = 15_000
 const discarded = new WeakSet<Readable>()
 
 /**
- * Reads and forgets what is left of a request body that was answered early, so that its client, still sending, gets to read the
- * answer, and the connection can serve the next request. Drops the connection when there is too much.
- * Calling it again changes nothing.
+ * Reads and forgets what is left of a request body that was answered early, so that its client, still sending, gets to
+ * read the answer, and the connection can serve the next request. Drops the connection when there is too much. Calling
+ * it again changes nothing.
  */
 export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
   if (body.readableEnded || body.destroyed || isComplete(body) || discarded.has(body)) return

@@ -14,15 +14,19 @@ import { createPipelined } from './pipelined.ts'
 import { faultOf, MAX_HEADERS } from './request-faults.ts'
 import { createRooms } from './rooms.ts'
 
-/** Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first (contract A5). */
+/**
+ * Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first
+ * (contract A5).
+ */
 export const KEEP_ALIVE_TIMEOUT = 640_000
 
 /** Header timeouts need no precision: they are checked so many times in their length. */
 const CHECKS = 6
 
 /**
- * Bytes of all headers of a request, which Node holds until they are complete, for any client: room for long signed URLs, and for
- * metadata far above its own limit, so that this is the limit that clients meet. 8,192 connections hold some 90 MB in sum: 16, 16 and 55.
+ * Bytes of all headers of a request, which Node holds until they are complete, for any client: room for long signed
+ * URLs, and for metadata far above its own limit, so that this is the limit that clients meet. 8,192 connections hold
+ * some 90 MB in sum: 16, 16 and 55.
  */
 const HEADER_ROOMS = [
   { bytes: 128 * 1024, connections: 128 },
@@ -54,7 +58,10 @@ export interface HttpOptions {
   readonly connections: Connections
 }
 
-/** Makes the HTTP/1.1 half: no limit on the duration of a request, its body or its answer, as all of them may be streams. */
+/**
+ * Makes the HTTP/1.1 half: no limit on the duration of a request, its body or its answer, as all of them may be
+ * streams.
+ */
 export function createHttp1({ handler, headersTimeout, connections }: HttpOptions): Http1 {
   const server = makeServer(headersTimeout)
   const headers = createRooms(HEADER_ROOMS, LEAST_HEADER_BYTES)
@@ -134,7 +141,8 @@ function refuseFaults(server: Server, { latest, unanswered }: Underway): void {
     else if (!socket.writable || unanswered.get(socket) !== 0) socket.destroy()
     else refuse(socket, statusOf(error.code))
   })
-  // Without this Node closes the connection without a word. No resource here is reached through a tunnel (RFC 9110 9.1, 9.3.6).
+  // Without this Node closes the connection without a word. No resource here is reached through a tunnel (RFC 9110 9.1,
+  // 9.3.6).
   server.on('connect', (_request, stream) => {
     const socket = stream as Socket
     if (unanswered.get(socket) === 0) refuse(socket, NOT_IMPLEMENTED)

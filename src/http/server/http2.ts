@@ -13,8 +13,9 @@ import { createRooms } from './rooms.ts'
 import { createStreamMemory, type StreamMemory } from './stream-memory.ts'
 
 /**
- * Calls at a time on one connection, twice what servers in Go allow: clients wait, or open another connection. What was reset counts until it
- * is torn down, so this also bounds how many calls one read brings in: Node refuses the others before code of ours runs.
+ * Calls at a time on one connection, twice what servers in Go allow: clients wait, or open another connection. What was
+ * reset counts until it is torn down, so this also bounds how many calls one read brings in: Node refuses the others
+ * before code of ours runs.
  */
 const MAX_CONCURRENT_STREAMS = 500
 
@@ -22,8 +23,8 @@ const MAX_CONCURRENT_STREAMS = 500
 const STREAM_WINDOW = 1024 * 1024
 
 /**
- * Bytes of all uploads of a connection on their way, which Node holds when nobody reads them: so many that some may stall without stopping
- * the others. In sum over all connections some 130 MB: 32, 32 and 64.
+ * Bytes of all uploads of a connection on their way, which Node holds when nobody reads them: so many that some may
+ * stall without stopping the others. In sum over all connections some 130 MB: 32, 32 and 64.
  */
 const SESSION_WINDOWS = [
   { bytes: 16 * 1024 * 1024, connections: 2 },
@@ -32,7 +33,10 @@ const SESSION_WINDOWS = [
 /** What the protocol has at first (RFC 9113 6.9.2). */
 const LEAST_SESSION_WINDOW = 65_535
 
-/** A connection takes memory for some 27 KB, its window and its headers, and so the places of 8 connections of HTTP/1.1: there are 1,024 at most. */
+/**
+ * A connection takes memory for some 27 KB, its window and its headers, and so the places of 8 connections of HTTP/1.1:
+ * there are 1,024 at most.
+ */
 const PLACES = 8
 
 /**
@@ -45,9 +49,9 @@ const MAX_SESSION_MEMORY = 128
 const MAX_HEADER_LIST_SIZE = 128 * 1024
 
 /**
- * Streams that a client with the token may reset at once, and per second: every call that is given up (a stopped watch, a closed
- * terminal, a `head` on a log) is one, so storms of them are normal, and one proxy may carry those of all clients. This is
- * more than one connection can bring in at full speed.
+ * Streams that a client with the token may reset at once, and per second: every call that is given up (a stopped watch,
+ * a closed terminal, a `head` on a log) is one, so storms of them are normal, and one proxy may carry those of all
+ * clients. This is more than one connection can bring in at full speed.
  */
 const STREAM_RESETS = { streamResetBurst: 100_000, streamResetRate: 50_000 }
 
@@ -55,14 +59,15 @@ const STREAM_RESETS = { streamResetBurst: 100_000, streamResetRate: 50_000 }
 const RESETS_WITHOUT_TOKEN = { burst: 1_000, rate: 33 }
 
 /**
- * Calls beyond the limit that are refused in a row before the whole connection, and every call on it, is given up. Calls
- * that were reset count until they are torn down, so a storm of resets comes with refusals; Node's own number is 100.
+ * Calls beyond the limit that are refused in a row before the whole connection, and every call on it, is given up.
+ * Calls that were reset count until they are torn down, so a storm of resets comes with refusals; Node's own number is
+ * 100.
  */
 const MAX_REJECTED_STREAMS = 100_000
 
 /**
- * Makes the HTTP/2 half (prior knowledge, without TLS), with the handler of the HTTP/1.1 half. The server itself is made for
- * the first connection: most daemons never see one, and node's HTTP/2 takes 9 MB.
+ * Makes the HTTP/2 half (prior knowledge, without TLS), with the handler of the HTTP/1.1 half. The server itself is
+ * made for the first connection: most daemons never see one, and node's HTTP/2 takes 9 MB.
  */
 export function createHttp2(options: HttpOptions): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>()
@@ -146,12 +151,15 @@ function withinMemory(handler: Handler, memory: StreamMemory): Handler {
   }
 }
 
-/** Reports the calls of a session, and ends it when it resets more of them than it may (CVE-2023-44487, "rapid reset"). */
+/**
+ * Reports the calls of a session, and ends it when it resets more of them than it may (CVE-2023-44487, "rapid reset").
+ */
 function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): void {
   const resets = createResetBudget(RESETS_WITHOUT_TOKEN)
   // Before the handler, which may ask for it at once; and a stream that was reset meanwhile knows its session no more.
   session.prependListener('stream', (stream, _headers, flags) => {
-    // Nobody may read a request without a body to its end; unread, Node would keep the stream though its client resets it with NO_ERROR.
+    // Nobody may read a request without a body to its end; unread, Node would keep the stream though its client resets
+    // it with NO_ERROR.
     if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) stream.resume()
     connections.alias(stream, session)
     connections.began(session)

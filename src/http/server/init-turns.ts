@@ -4,7 +4,10 @@ import { peerLeft } from './peer-left.ts'
 /** How a connection of an initialization begins. Others come later on one that is kept, and wait for nothing. */
 const BEGINNING = Buffer.from('POST /init ')
 
-/** Turns of the event loop in which one attempt after the other is waited for: as many as wait to be accepted, after a halt. */
+/**
+ * Turns of the event loop in which one attempt after the other is waited for: as many as wait to be accepted, after a
+ * halt.
+ */
 const MAX_DELAYS = 100
 
 /** Connections whose first request is `POST /init`, waiting to be served. */
@@ -21,9 +24,9 @@ export function beginsInit(bytes: Buffer): boolean {
 }
 
 /**
- * Serves one waiting connection in each turn of the event loop, the newest first, and drops those whose client has given up. A caller
- * who repeats himself every few milliseconds is so answered by a daemon that gets too little of the processor to answer each attempt;
- * in the order of their coming, all of them would be too old when their turn comes.
+ * Serves one waiting connection in each turn of the event loop, the newest first, and drops those whose client has
+ * given up. A caller who repeats himself every few milliseconds is so answered by a daemon that gets too little of the
+ * processor to answer each attempt; in the order of their coming, all of them would be too old when their turn comes.
  */
 export function createInitTurns(serve: (socket: Socket) => void): InitTurns {
   const waiting: Socket[] = []

@@ -3,8 +3,9 @@ import type { Socket } from 'node:net'
 import { discardRest } from './discard-rest.ts'
 
 /**
- * Makes a connection that ends after an answer wait for a client which still sends its request: closed at once, with bytes unread, it would
- * be reset, and the client might never see the answer (RFC 9112, 9.6). `discardRest` bounds the wait. Call it once per connection.
+ * Makes a connection that ends after an answer wait for a client which still sends its request: closed at once, with
+ * bytes unread, it would be reset, and the client might never see the answer (RFC 9112, 9.6). `discardRest` bounds the
+ * wait. Call it once per connection.
  * @param latest the last request that came by it
  */
 export function linger(socket: Socket, latest: () => IncomingMessage | undefined): void {

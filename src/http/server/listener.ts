@@ -16,12 +16,15 @@ import { detectProtocol, type Protocol } from './protocol.ts'
 
 /** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
 export interface Listener {
-  /** For Fastify's option of that name: takes the handler, returns the HTTP/1.1 server, which never listens by itself. */
+  /**
+   * For Fastify's option of that name: takes the handler, returns the HTTP/1.1 server, which never listens by itself.
+   */
   serverFactory(handler: RequestListener): HttpServer
   /** This request has shown the access token: its connection is kept for longer, and may have more calls given up. */
   showedToken(request: IncomingMessage | Http2ServerRequest): void
   /**
-   * Starts accepting connections; resolves with the port. `serverFactory` must have been called. Rejects as `bind` does.
+   * Starts accepting connections; resolves with the port. `serverFactory` must have been called. Rejects as `bind`
+   * does.
    * @param sockets listening already, to be taken over in the place of new ones.
    */
   listen(endpoint: Endpoint, sockets?: readonly number[]): Promise<number>

@@ -5,9 +5,10 @@ import { peerLeft as askKernel } from '../../native/index.ts'
 const ANYTHING = Buffer.alloc(0)
 
 /**
- * Whether the client of a connection has closed it, asked of the kernel: the end of the stream may wait behind bytes that nobody has
- * read yet. Takes some microseconds.
- * @param beginning what must wait to be read first, for it to count, and is then discarded; at most 64 bytes; default: anything or nothing.
+ * Whether the client of a connection has closed it, asked of the kernel: the end of the stream may wait behind bytes
+ * that nobody has read yet. Takes some microseconds.
+ * @param beginning what must wait to be read first, for it to count, and is then discarded; at most 64 bytes; default:
+ * anything or nothing.
  */
 export function peerLeft(socket: Socket, beginning: Uint8Array = ANYTHING): boolean {
   const descriptor = descriptorOf(socket)

@@ -3,14 +3,14 @@ import { createByteBudget, type Hold } from '../../budget/budget.ts'
 import type { Connections } from './connections.ts'
 
 /**
- * Requests that a connection may send ahead of their answers before it has shown the token. No client in use sends more than one; a read
- * of 64 KiB brings in 2,000, which would halt the event loop for a tenth of a second.
+ * Requests that a connection may send ahead of their answers before it has shown the token. No client in use sends more
+ * than one; a read of 64 KiB brings in 2,000, which would halt the event loop for a tenth of a second.
  */
 const MAX_PIPELINED = 256
 
 /**
- * What all requests that were sent ahead may take in sum, also with the token; each with its answer takes some 8 KiB until the answer is out. A
- * connection may have as many as are still free, so half of them at most.
+ * What all requests that were sent ahead may take in sum, also with the token; each with its answer takes some 8 KiB
+ * until the answer is out. A connection may have as many as are still free, so half of them at most.
  */
 const PIPELINED_BYTES = 16 * 1024 * 1024
 const PIPELINED_REQUEST_BYTES = 8 * 1024

@@ -16,8 +16,8 @@ interface Detection {
 
 /**
  * Reads the first bytes of a connection, at least one and at most three, decides, and puts them back before it calls
- * `decided`. The socket is destroyed instead when it ends, fails or stays silent; this function leaves no listener behind
- * except one for errors.
+ * `decided`. The socket is destroyed instead when it ends, fails or stays silent; this function leaves no listener
+ * behind except one for errors.
  */
 export function detectProtocol(socket: Socket, { timeout, decided }: Detection): void {
   let seen: Buffer = Buffer.alloc(0)

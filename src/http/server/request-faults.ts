@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 
-/** Header fields of a request, of which Node drops what is too many. Clients send some dozens; tiny ones take far more memory than bytes. */
+/**
+ * Header fields of a request, of which Node drops what is too many. Clients send some dozens; tiny ones take far more
+ * memory than bytes.
+ */
 export const MAX_HEADERS = 512
 
 /**
- * What Node's parser lets through although the bytes of the request cannot be separated with certainty, or mean another thing to a
- * proxy: the status to refuse it with, else undefined.
+ * What Node's parser lets through although the bytes of the request cannot be separated with certainty, or mean another
+ * thing to a proxy: the status to refuse it with, else undefined.
  */
 export function faultOf(request: IncomingMessage): number | undefined {
   const { httpVersionMajor, httpVersionMinor, headers, rawHeaders } = request

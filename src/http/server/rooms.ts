@@ -6,7 +6,10 @@ interface Rooms {
   readonly connections: number
 }
 
-/** Hands out sizes of buffers that connections may fill before anybody has shown a token: the more there are, the smaller. */
+/**
+ * Hands out sizes of buffers that connections may fill before anybody has shown a token: the more there are, the
+ * smaller.
+ */
 interface ConnectionRooms {
   /** Bytes for a new connection, which has them until it closes. */
   take(connection: EventEmitter): number

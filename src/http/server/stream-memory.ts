@@ -2,12 +2,16 @@ import { type ByteBudget, createByteBudget, type Hold } from '../../budget/budge
 import type { Connections } from './connections.ts'
 
 /**
- * What the calls of all HTTP/2 connections may take in sum, counted before anybody has shown a token; as much again is for connections that
- * have. With small headers these are 4,096 calls each; a connection may have as many as are still free.
+ * What the calls of all HTTP/2 connections may take in sum, counted before anybody has shown a token; as much again is
+ * for connections that have. With small headers these are 4,096 calls each; a connection may have as many as are still
+ * free.
  */
 const CALLS_BYTES = 32 * 1024 * 1024
 
-/** Request and response of a call, from its headers until its answer is out, which a client without a window delays for ever. */
+/**
+ * Request and response of a call, from its headers until its answer is out, which a client without a window delays for
+ * ever.
+ */
 const CALL_BYTES = 8 * 1024
 
 /** A field takes two strings beside its bytes. */

@@ -1,6 +1,9 @@
 import type { FastifyReply } from 'fastify'
 
-/** Takes the response from Fastify, with the status and headers that the reply has so far; the caller writes and ends it. */
+/**
+ * Takes the response from Fastify, with the status and headers that the reply has so far; the caller writes and ends
+ * it.
+ */
 export function takeOver(reply: FastifyReply): FastifyReply['raw'] {
   const { raw } = reply
   raw.statusCode = reply.statusCode

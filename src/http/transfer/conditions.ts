@@ -25,8 +25,9 @@ export function judgeConditions(headers: ConditionHeaders, current: Validators):
 }
 
 /**
- * The conditions of an upload (RFC 9110 13.2.2); undefined: there are none. Throws AppError invalid_argument for an If-Match or If-None-Match that is
- * neither `*` nor a list of entity tags, as a write without its condition is what the client does not want.
+ * The conditions of an upload (RFC 9110 13.2.2); undefined: there are none. Throws AppError invalid_argument for an
+ * If-Match or If-None-Match that is neither `*` nor a list of entity tags, as a write without its condition is what the
+ * client does not want.
  */
 export function preconditionOf(headers: ConditionHeaders): WriteCondition | undefined {
   for (const name of ['if-match', 'if-none-match']) {

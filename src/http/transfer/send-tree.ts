@@ -44,9 +44,10 @@ interface TreeToSend {
 }
 
 /**
- * Answers a GET with a directory as an archive, if the request asks for one by `format=` or by `Accept` alone. Resolves with false for a request that does
- * not, or whose `Accept` would take an archive of what is no directory. Rejects with AppError before anything was sent; afterwards a failure cuts the
- * connection. What was left out is named in the trailer `X-Left-Out`.
+ * Answers a GET with a directory as an archive, if the request asks for one by `format=` or by `Accept` alone. Resolves
+ * with false for a request that does not, or whose `Accept` would take an archive of what is no directory. Rejects with
+ * AppError before anything was sent; afterwards a failure cuts the connection. What was left out is named in the
+ * trailer `X-Left-Out`.
  */
 export async function sendTree(request: FastifyRequest, reply: FastifyReply, tree: TreeToSend): Promise<boolean> {
   const name = tree.query.format ?? formatOf(request.headers.accept)

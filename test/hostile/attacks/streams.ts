@@ -4,7 +4,10 @@ import { asUser, enveloped, open, pidOf, start } from '../../_util/rpc.ts'
 import { type Attack, allOf, type Field, scaled } from './attack.ts'
 import { streamCall, unread } from './unread.ts'
 
-/** A command that writes all the time, and a client that reads it, so that it never waits. As another user than the attackers. */
+/**
+ * A command that writes all the time, and a client that reads it, so that it never waits. As another user than the
+ * attackers.
+ */
 async function noise({ daemon, held }: Field): Promise<number> {
   const stream = await start(daemon.url, '/bin/sh', {
     args: ['-c', 'while :; do head -c 65536 /dev/zero; sleep 0.001; done'],

@@ -83,7 +83,10 @@ async function starved<T>(daemon: Daemon, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Attempts of 50 ms each, begun every 5 ms; resolves with the milliseconds to the first success from `after` milliseconds on. */
+/**
+ * Attempts of 50 ms each, begun every 5 ms; resolves with the milliseconds to the first success from `after`
+ * milliseconds on.
+ */
 async function untilInitialised({ url }: Daemon, after: number): Promise<number> {
   const begun = performance.now()
   const success = Promise.withResolvers<number>()
@@ -101,7 +104,9 @@ async function untilInitialised({ url }: Daemon, after: number): Promise<number>
   }
 }
 
-/** It takes less than 1 s, and ten times as long is for a busy machine; in the order of their coming it never succeeds. */
+/**
+ * It takes less than 1 s, and ten times as long is for a busy machine; in the order of their coming it never succeeds.
+ */
 const SUCCESS_MS = 10_000
 
 test('K5 at 4 % of a processor, amid attempts of 50 ms every 5 ms, /init succeeds', {
