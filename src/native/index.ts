@@ -196,10 +196,7 @@ export const write = addon.write
 export const close = addon.close
 /** Sets O_NONBLOCK. Throws with `code`. */
 export const setNonBlocking = addon.setNonBlocking
-/**
- * fcntl(F_DUPFD_CLOEXEC): another descriptor of the same open file, so that it can be watched twice. Throws with
- * `code`.
- */
+/** fcntl(F_DUPFD_CLOEXEC): another descriptor of the same open file, to watch it twice. Throws with `code`. */
 export const duplicate = addon.duplicate
 /** fchown(2). Throws with `code`. */
 export const changeOwner = addon.changeOwner
@@ -207,10 +204,7 @@ export const changeOwner = addon.changeOwner
 export const pidfdOpen = addon.pidfdOpen
 /** pidfd_send_signal(2): 0, or the negative errno (ESRCH: it has ended and was reaped). */
 export const pidfdSignal = addon.pidfdSignal
-/**
- * waitid(2) on a pidfd without blocking: reaps and returns how it ended, or undefined while it runs. Throws with
- * `code`.
- */
+/** waitid(2) on a pidfd with WNOHANG: reaps and returns how it ended, undefined while it runs. Throws with `code`. */
 export const pidfdWait = addon.pidfdWait
 /**
  * Signals the living members of sessions, all by one walk over the processes, except their leaders and those that
@@ -245,9 +239,7 @@ export const setClock = addon.setClock
 export const ignoreSignal = addon.ignoreSignal
 /** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */
 export const setTcpUserTimeout = addon.setTcpUserTimeout
-/**
- * inotify_init1(2): a close-on-exec, non-blocking instance. Throws with `code` (EMFILE: fs.inotify.max_user_instances).
- */
+/** inotify_init1(2), close-on-exec, non-blocking. Throws with `code` (EMFILE: fs.inotify.max_user_instances). */
 export const openInotify = addon.openInotify
 /**
  * inotify_add_watch(2) on the directory `start` below `root` (empty: the root itself) and, if recursive, on every

@@ -28,9 +28,7 @@ export interface Chunk {
 /** What a chunk costs beside its bytes: objects and list entries. Bounds a window of one-byte chunks. */
 const CHUNK_OVERHEAD_BYTES = 256
 
-/**
- * Unread bytes of the fastest reader at which reading pauses: enough to keep a socket busy, small beside the window.
- */
+/** Unread bytes of the fastest reader at which reading pauses: keeps a socket busy, is small beside the window. */
 const PAUSE_BYTES = 1024 * 1024
 
 /** How an OutputLog is made. */
@@ -55,9 +53,7 @@ export class OutputLog {
   /** Bytes of each stream that were seen, and those of them that have left the window. */
   readonly #offsets: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
   readonly #dropped: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
-  /**
-   * Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of chunks that have left the window.
-   */
+  /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of dropped chunks. */
   #chunks: (Chunk | undefined)[] = []
   #base = 0
   #first = 0
@@ -131,10 +127,7 @@ export class OutputLog {
     if (this.#readers.size === 0) this.#settle()
   }
 
-  /**
-   * No more readers will come: releases everything once the log is closed and those that are there have gone.
-   * Idempotent.
-   */
+  /** No more readers will come: releases everything once the log is closed and has no reader. Idempotent. */
   discard(): void {
     this.#discarded = true
     if (this.#closed && this.#readers.size === 0) this.#release()
@@ -158,10 +151,7 @@ export class OutputLog {
     return reader
   }
 
-  /**
-   * A copy of the newest output of all streams, or of one only, in the order of its arrival: at most `length` bytes, as
-   * far as it is kept.
-   */
+  /** A copy of at most `length` bytes of the newest output that is kept, in order, of one stream or of all. */
   tail(length: number, only?: StreamName): Buffer {
     const parts: Uint8Array[] = []
     let missing = length

@@ -9,6 +9,7 @@ import type { Launched } from './launched.ts'
 import { OutputCut, type OutputSink } from './output-cut.ts'
 import type { OutputLog, StreamName } from './output-log.ts'
 import { OutputSource } from './output-source.ts'
+import { QuietWait } from './quiet-wait.ts'
 import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
 
 /** What was asked for, as `List` returns it. */
@@ -26,17 +27,6 @@ export interface TerminalSize {
 }
 
 const NO_SIZE: TerminalSize = { columns: 0, rows: 0 }
-
-/**
- * After the leader is gone, a pipe that a background child holds open is given this long without a byte before the end
- * is reported. Long enough for a child that still flushes, short enough for a caller that waits.
- */
-const QUIET_MS = 1000
-
-/**
- * And this long in all, whatever is written: a server in the background that logs all the time is no reason to wait.
- */
-const MAX_WAIT_MS = 2000
 
 /**
  * One started command. Its life: running, exited (the leader is gone, output may still come), ended (reported). It ends
@@ -75,8 +65,7 @@ export class RunningProcess {
   #reason: KillReason | undefined
   #size: TerminalSize
   #over = false
-  #quiet: NodeJS.Timeout | undefined
-  #ceiling: NodeJS.Timeout | undefined
+  readonly #quiet = new QuietWait({ onQuiet: () => this.#silent(), onLimit: () => this.#drainAndFinish() })
 
   /** @param beforeEnd runs when the end is known, before any reader can see it: the registry takes the process out. */
   constructor(launched: Launched, beforeEnd: (process: RunningProcess, end: End) => void) {
@@ -262,8 +251,7 @@ export class RunningProcess {
     if (this.#killed || this.#sources.every((source) => source.ended)) {
       this.#drainAndFinish()
     } else {
-      this.#quiet ??= setTimeout(() => this.#silent(), QUIET_MS)
-      this.#ceiling ??= setTimeout(() => this.#drainAndFinish(), MAX_WAIT_MS)
+      this.#quiet.begin()
     }
   }
 
@@ -275,7 +263,7 @@ export class RunningProcess {
 
   #written(): void {
     this.lastOutput = performance.now()
-    this.#quiet?.refresh()
+    this.#quiet.written()
   }
 
   #pumpEnded(): void {
@@ -284,15 +272,14 @@ export class RunningProcess {
 
   #silent(): void {
     // A full log is no silence: the readers have yet to make room.
-    if (this.output.full) this.#quiet?.refresh()
+    if (this.output.full) this.#quiet.written()
     else this.#finish()
   }
 
   #finish(): void {
     if (this.#over || this.#status === undefined) return
     this.#over = true
-    clearTimeout(this.#quiet)
-    clearTimeout(this.#ceiling)
+    this.#quiet.cancel()
     for (const source of this.#sources) if (!source.ended) source.discard()
     for (const cut of this.#cuts) cut.finish()
     if (this.#facts instanceof Promise) void this.#facts.then((facts) => this.#tell(facts))
