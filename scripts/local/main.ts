@@ -44,8 +44,10 @@ const gateway = createGateway(sandboxes, allowed)
 const apiUrl = await api.listen({ host: LOOPBACK, port: Number(values['api-port']) })
 const gatewayUrl = await gateway.listen(LOOPBACK, Number(values['gateway-port']))
 
+const apiKey = `e2b_${'0'.repeat(40)}`
+const domain = `localhost:${new URL(gatewayUrl).port}`
 console.log(`a control plane for development: loopback only, no isolation; sandboxes live in ${directory}
-export E2B_API_URL=${apiUrl} E2B_SANDBOX_URL=${gatewayUrl} E2B_API_KEY=e2b_${'0'.repeat(40)} E2B_DOMAIN=localhost:${new URL(gatewayUrl).port}`)
+export E2B_API_URL=${apiUrl} E2B_SANDBOX_URL=${gatewayUrl} E2B_API_KEY=${apiKey} E2B_DOMAIN=${domain}`)
 
 await new Promise<void>((resolve) => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve())

@@ -145,7 +145,8 @@ static void put(const struct keeper_message *message, const int *descriptors, si
   entry->used = true;
   entry->pid = message->pid;
   entry->count = (uint8_t)count;
-  for (size_t i = 0; i < count; i++) entry->descriptors[i] = message->pid == 0 ? moved_up(descriptors[i]) : descriptors[i];
+  for (size_t i = 0; i < count; i++)
+    entry->descriptors[i] = message->pid == 0 ? moved_up(descriptors[i]) : descriptors[i];
   if (same) {
     entry->status = before.status;
     entry->exited = before.exited;
@@ -208,7 +209,8 @@ static void flush(void) {
   for (size_t i = 0; keeper.news > 0 && i < keeper.size; i++) {
     struct entry *entry = &keeper.table[i];
     if (!entry->news) continue;
-    if (!send_message((struct keeper_message){.type = KEEPER_EXITED, .key = i, .status = entry->status}, NULL, 0)) return;
+    if (!send_message((struct keeper_message){.type = KEEPER_EXITED, .key = i, .status = entry->status}, NULL, 0))
+      return;
     clear_news(entry);
   }
 }
@@ -442,7 +444,8 @@ static bool is_switched_off(char **words) {
 // Faults keep ending it, and job control keeps stopping it with its daemon. Everything else is taken from the signal
 // descriptor, or waits for ever.
 static bool set_signals(void) {
-  static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
+  static const int open[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT, SIGTRAP,
+                             SIGSYS,  SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
   sigset_t blocked;
   sigset_t taken;
   sigfillset(&blocked);

@@ -3,7 +3,8 @@ import { NO_SAMPLE, type Sample } from './sample.ts'
 /** Samples of an hour, one every two seconds. */
 export const HISTORY_SAMPLES = 1800
 
-const FIELDS = Object.keys(NO_SAMPLE) as readonly (keyof Sample)[] // The object literal has the keys of its type, no others.
+// The object literal has the keys of its type, no others.
+const FIELDS = Object.keys(NO_SAMPLE) as readonly (keyof Sample)[]
 
 /** The latest samples, in memory that was set aside at the start: 330 KB for an hour. */
 export class History {
@@ -37,7 +38,8 @@ export class History {
   at(number: number): Sample | undefined {
     if (number < this.start || number >= this.#end) return undefined
     const row = this.#row(number)
-    return Object.fromEntries(FIELDS.map((field, column) => [field, this.#figures[row + column]])) as unknown as Sample // Every field is set.
+    // Every field is set.
+    return Object.fromEntries(FIELDS.map((field, column) => [field, this.#figures[row + column]])) as unknown as Sample
   }
 
   /**

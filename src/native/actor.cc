@@ -61,7 +61,8 @@ bool to_groups(napi_env env, napi_value value, std::vector<gid_t>& groups) {
   groups.resize(length);
   for (uint32_t index = 0; index < length; index++) {
     napi_value element = nullptr;
-    if (napi_get_element(env, value, index, &element) != napi_ok || !to_id(env, element, "groups", groups[index])) return false;
+    if (napi_get_element(env, value, index, &element) != napi_ok || !to_id(env, element, "groups", groups[index]))
+      return false;
   }
   return true;
 }
@@ -92,7 +93,8 @@ bool to_actor(napi_env env, napi_value value, Actor& actor) {
   };
   const napi_value uid = get("uid");
   const napi_value gid = get("gid");
-  if (uid == nullptr || gid == nullptr || !to_id(env, uid, "uid", actor.uid) || !to_id(env, gid, "gid", actor.gid)) return false;
+  if (uid == nullptr || gid == nullptr || !to_id(env, uid, "uid", actor.uid) || !to_id(env, gid, "gid", actor.gid))
+    return false;
   actor.checked = true;
   if (const napi_value groups = get("groups"); !is_undefined(env, groups)) {
     if (!to_groups(env, groups, actor.groups)) return false;

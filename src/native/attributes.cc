@@ -116,7 +116,8 @@ struct FinishFile : Job {
     std::vector<std::string> names;
     if (!attribute_names(subject, prefix, names)) return fail("flistxattr", errno);
     for (const std::string& name : names) {
-      if (!keep_attributes && !is_wanted(name) && fremovexattr(descriptor, name.c_str()) < 0 && errno != ENODATA) return fail("fremovexattr", errno);
+      if (!keep_attributes && !is_wanted(name) && fremovexattr(descriptor, name.c_str()) < 0 && errno != ENODATA)
+        return fail("fremovexattr", errno);
     }
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
       const std::string name = prefix + pairs[i];
@@ -132,7 +133,9 @@ struct CopyAttributes : Job {
   int to = -1;
 
   // Kinds that the target does not take, or that need rights we lack, are left out.
-  static bool is_refusal(int number) { return number == ENOTSUP || number == EPERM || number == EACCES || number == EINVAL; }
+  static bool is_refusal(int number) {
+    return number == ENOTSUP || number == EPERM || number == EACCES || number == EINVAL;
+  }
 
   void run() override {
     const Subject subject{from, nullptr};
@@ -144,7 +147,8 @@ struct CopyAttributes : Job {
     std::string value;
     for (const std::string& name : names) {
       if (!attribute_value(subject, name, value)) continue;
-      if (fsetxattr(to, name.c_str(), value.data(), value.size(), 0) < 0 && !is_refusal(errno)) return fail("fsetxattr", errno);
+      if (fsetxattr(to, name.c_str(), value.data(), value.size(), 0) < 0 && !is_refusal(errno))
+        return fail("fsetxattr", errno);
     }
   }
 };

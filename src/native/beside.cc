@@ -49,7 +49,8 @@ struct OpenBeside : ActorJob {
     const bool regular = place.exists() && S_ISREG(place.status.st_mode);
     if (place.exists() && (!regular || keep_link)) return report(Descriptor(), place, Descriptor(), directory, "");
     // Whoever may not write the file must not replace it either.
-    if (regular && actor.own_rights && syscall(SYS_faccessat2, place.parent.get(), place.name.c_str(), W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0)
+    if (regular && actor.own_rights &&
+        syscall(SYS_faccessat2, place.parent.get(), place.name.c_str(), W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0)
       return fail("open", errno);
     const mode_t mode = regular ? private_mode : new_file_mode;
     std::string temporary;
@@ -57,15 +58,18 @@ struct OpenBeside : ActorJob {
     if (!file.valid() && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL)) {
       temporary = temporary_name();
       if (temporary.empty()) return fail("getrandom", errno);
-      file = Descriptor(openat(place.parent.get(), temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+      file = Descriptor(
+          openat(place.parent.get(), temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     }
     if (!file.valid()) return fail("create", errno);
     Descriptor old;
-    if (regular) old.reset(openat(place.parent.get(), place.name.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+    if (regular)
+      old.reset(openat(place.parent.get(), place.name.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
     report(std::move(file), place, std::move(old), directory, temporary);
   }
 
-  void report(Descriptor file, Place& place, Descriptor old, const struct stat& directory, const std::string& temporary) {
+  void report(Descriptor file, Place& place, Descriptor old, const struct stat& directory,
+              const std::string& temporary) {
     const bool opened = file.valid();
     put_integer(result, static_cast<uint32_t>(file.release()), 4);
     put_integer(result, static_cast<uint32_t>(opened ? place.parent.release() : -1), 4);

@@ -157,7 +157,8 @@ IN_CHILD void execute(const ChildPlan& plan, const char* path) {
 }
 
 IN_CHILD bool may_be_elsewhere(int error) {
-  return error == ENOENT || error == ENOTDIR || error == EACCES || error == ESTALE || error == ENODEV || error == ETIMEDOUT;
+  return error == ENOENT || error == ENOTDIR || error == EACCES || error == ESTALE || error == ENODEV ||
+         error == ETIMEDOUT;
 }
 
 // The search of execvp(3): a directory that lacks the file or forbids it is passed over, and a refusal is only reported

@@ -37,7 +37,8 @@ constexpr size_t fixed_bytes = 33;
 
 size_t length_at(std::string_view packed, size_t at) {
   size_t length = 0;
-  for (size_t i = 0; i < length_bytes; i++) length |= static_cast<size_t>(static_cast<unsigned char>(packed[at + i])) << (8 * i);
+  for (size_t i = 0; i < length_bytes; i++)
+    length |= static_cast<size_t>(static_cast<unsigned char>(packed[at + i])) << (8 * i);
   return length;
 }
 
@@ -52,7 +53,8 @@ bool is_magic(int directory, const std::string& name) {
 }
 
 // Appends the facts about one entry. False: it is not there (any more).
-bool put_entry(std::string& out, int directory, const std::string& name, const std::string& path, std::string_view prefix) {
+bool put_entry(std::string& out, int directory, const std::string& name, const std::string& path,
+               std::string_view prefix) {
   struct stat status {};
   if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return false;
   struct stat target {};
@@ -84,7 +86,8 @@ struct ReadEntry : ActorJob {
     if (!place.exists()) return fail("lstat", ENOENT);
     if (!put_entry(result, place.parent.get(), place.name, path, prefix)) return fail("lstat", errno);
     const bool has_attributes = result.size() > length_bytes + place.name.size() + fixed_bytes + length_bytes;
-    if (!S_ISLNK(place.status.st_mode) && !has_attributes) remember_without_attributes(place.entry.get(), place.status, prefix);
+    if (!S_ISLNK(place.status.st_mode) && !has_attributes)
+      remember_without_attributes(place.entry.get(), place.status, prefix);
   }
 };
 
@@ -202,7 +205,8 @@ napi_value read_entry(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<ReadEntry>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
-  if (!to_string(env, arguments.at[1], "prefix", job->prefix) || !to_actor(env, arguments.at[2], job->actor)) return nullptr;
+  if (!to_string(env, arguments.at[1], "prefix", job->prefix) || !to_actor(env, arguments.at[2], job->actor))
+    return nullptr;
   return start_job(env, std::move(job), "readEntry");
 }
 

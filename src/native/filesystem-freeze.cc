@@ -37,9 +37,13 @@ napi_value call_filesystem(napi_env env, napi_callback_info info, unsigned long 
   return start_thread_job(env, std::move(job), name);
 }
 
-napi_value freeze_filesystem(napi_env env, napi_callback_info info) { return call_filesystem(env, info, FIFREEZE, "FIFREEZE"); }
+napi_value freeze_filesystem(napi_env env, napi_callback_info info) {
+  return call_filesystem(env, info, FIFREEZE, "FIFREEZE");
+}
 
-napi_value thaw_filesystem(napi_env env, napi_callback_info info) { return call_filesystem(env, info, FITHAW, "FITHAW"); }
+napi_value thaw_filesystem(napi_env env, napi_callback_info info) {
+  return call_filesystem(env, info, FITHAW, "FITHAW");
+}
 
 }  // namespace
 

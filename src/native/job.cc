@@ -100,8 +100,8 @@ napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
 napi_value start_thread_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
   napi_value promise = nullptr;
   if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) return nullptr;
-  if (napi_create_threadsafe_function(env, nullptr, nullptr, from_string(env, name), 0, 1, nullptr, nullptr, nullptr, deliver,
-                                      &job->done) != napi_ok) {
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, from_string(env, name), 0, 1, nullptr, nullptr, nullptr,
+                                      deliver, &job->done) != napi_ok) {
     return throw_errno(env, name, ENOMEM);
   }
   Job* started = job.release();

@@ -60,7 +60,8 @@ struct ListeningSockets : Job {
   // Packs the sockets of one datagram. True after the last one of the listing.
   bool take(char* buffer, size_t length) {
     auto left = static_cast<uint32_t>(length);
-    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
+    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left)) {
       if (header->nlmsg_type == NLMSG_DONE) return true;
       if (header->nlmsg_type == NLMSG_ERROR) {
         fail("sock_diag", -static_cast<nlmsgerr*>(NLMSG_DATA(header))->error);

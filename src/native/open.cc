@@ -46,7 +46,8 @@ struct OpenToWrite : ActorJob {
         return;
       }
       // Looked at before it is opened: opening a device may have effects of its own.
-      if (place.exists() && !S_ISREG(place.status.st_mode) && !is_sink(place.status)) return report(Descriptor(), place.status, false, 0);
+      if (place.exists() && !S_ISREG(place.status.st_mode) && !is_sink(place.status))
+        return report(Descriptor(), place.status, false, 0);
       const int flags = (place.exists() ? write_flags : write_flags | O_CREAT | O_EXCL) | (append ? O_APPEND : 0);
       Descriptor file(openat(place.parent.get(), place.name.c_str(), flags, new_file_mode));
       if (file.valid()) return open_file(std::move(file), !place.exists());
@@ -74,7 +75,9 @@ struct OpenToWrite : ActorJob {
   int own(int file, const struct stat& status, bool made) const {
     if (actor.own_rights) return 0;
     const bool foreign = !made && status.st_uid != actor.uid && geteuid() == 0;
-    if (foreign) return fchown(file, static_cast<uid_t>(-1), static_cast<gid_t>(-1)) < 0 && !is_kernel_filesystem(file) ? errno : 0;
+    if (foreign)
+      return fchown(file, static_cast<uid_t>(-1), static_cast<gid_t>(-1)) < 0 && !is_kernel_filesystem(file) ? errno
+                                                                                                             : 0;
     return fchown(file, actor.uid, actor.gid) < 0 ? errno : 0;
   }
 
@@ -143,7 +146,8 @@ struct MakeDirectories : ActorJob {
     if (!taken && mkdirat(place.parent.get(), place.name.c_str(), new_directory_mode) == 0) return give(place);
     const int refused = taken ? EEXIST : errno;
     // Others may make the same one meanwhile.
-    const bool there = refused == EEXIST && find_place(*this, directory, Last::follow, "mkdir", found) && found.exists();
+    const bool there =
+        refused == EEXIST && find_place(*this, directory, Last::follow, "mkdir", found) && found.exists();
     if (error == 0 && !(there && S_ISDIR(found.status.st_mode))) fail("mkdir", refused);
     return false;
   }
@@ -151,7 +155,8 @@ struct MakeDirectories : ActorJob {
   // One that was swapped for a link or for somebody else's directory meanwhile is left alone.
   bool give(const Place& place) {
     if (actor.own_rights) return true;
-    const Descriptor opened(openat(place.parent.get(), place.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const Descriptor opened(
+        openat(place.parent.get(), place.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat status {};
     if (!opened.valid() || fstat(opened.get(), &status) < 0) {
       fail("open", errno);
@@ -172,12 +177,15 @@ napi_value open_to_write(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<OpenToWrite>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
-  if (!to_actor(env, arguments.at[1], job->actor) || !to_boolean(env, arguments.at[2], "empty", job->empty)) return nullptr;
+  if (!to_actor(env, arguments.at[1], job->actor) || !to_boolean(env, arguments.at[2], "empty", job->empty))
+    return nullptr;
   if (!is_undefined(env, arguments.at[3]) && !to_boolean(env, arguments.at[3], "append", job->append)) return nullptr;
   return start_job(env, std::move(job), "openToWrite");
 }
 
-napi_value open_to_read(napi_env env, napi_callback_info info) { return start_at_path<OpenToRead>(env, info, "openToRead"); }
+napi_value open_to_read(napi_env env, napi_callback_info info) {
+  return start_at_path<OpenToRead>(env, info, "openToRead");
+}
 
 napi_value make_directories(napi_env env, napi_callback_info info) {
   return start_at_path<MakeDirectories>(env, info, "makeDirectories");

@@ -34,7 +34,8 @@ bool to_descriptors(napi_env env, napi_value value, std::vector<int>& result) {
   for (uint32_t index = 0; index < length; index++) {
     napi_value element = nullptr;
     int descriptor = -1;
-    if (napi_get_element(env, value, index, &element) != napi_ok || !to_descriptor(env, element, descriptor)) return false;
+    if (napi_get_element(env, value, index, &element) != napi_ok || !to_descriptor(env, element, descriptor))
+      return false;
     result.push_back(descriptor);
   }
   return true;
@@ -58,7 +59,8 @@ napi_value send_packet(napi_env env, napi_callback_info info) {
   std::string_view bytes;
   std::vector<int> descriptors;
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], socket)) return nullptr;
-  if (!to_view(env, arguments.at[1], "bytes", bytes) || !to_descriptors(env, arguments.at[2], descriptors)) return nullptr;
+  if (!to_view(env, arguments.at[1], "bytes", bytes) || !to_descriptors(env, arguments.at[2], descriptors))
+    return nullptr;
   if (descriptors.size() > max_descriptors) return from_integer(env, -EINVAL);
   Control control{};
   iovec part{const_cast<char*>(bytes.data()), bytes.size()};

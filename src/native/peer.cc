@@ -80,7 +80,8 @@ napi_value ask_peer(napi_env env, napi_callback_info info) {
   if (state.tcpi_state != established) return throw_errno(env, "setsockopt", ENOTCONN);
   int reuse = 0;
   socklen_t length = sizeof reuse;
-  if (getsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuse, &length) < 0) return throw_errno(env, "getsockopt", errno);
+  if (getsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuse, &length) < 0)
+    return throw_errno(env, "getsockopt", errno);
   if (!set_option(descriptor, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON)) return throw_errno(env, "setsockopt", errno);
   const bool left = set_option(descriptor, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF);
   const int error = errno;

@@ -21,7 +21,8 @@ constexpr auto by_pidfd = static_cast<idtype_t>(3);
 napi_value pidfd_open_number(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int64_t pid = 0;
-  if (!get_arguments(env, info, arguments) || !to_integer(env, arguments.at[0], "pid", 1, INT32_MAX, pid)) return nullptr;
+  if (!get_arguments(env, info, arguments) || !to_integer(env, arguments.at[0], "pid", 1, INT32_MAX, pid))
+    return nullptr;
   const long descriptor = syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0);
   return from_integer(env, descriptor < 0 ? -errno : descriptor);
 }
@@ -93,13 +94,15 @@ napi_value wait_orphan(napi_env env, napi_callback_info info) {
   Arguments arguments;
   if (!get_arguments(env, info, arguments)) return nullptr;
   siginfo_t child{};
-  if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) < 0 && errno != ECHILD) return throw_errno(env, "waitid", errno);
+  if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) < 0 && errno != ECHILD)
+    return throw_errno(env, "waitid", errno);
   bool ours = false;
   if (!contains(env, arguments.at[0], child.si_pid, ours)) return nullptr;
   if (child.si_pid == 0) return from_string(env, "none");
   if (ours || may_be_starting(child.si_pid)) return from_string(env, "ours");
   siginfo_t reaped{};
-  if (waitid(P_PID, static_cast<id_t>(child.si_pid), &reaped, WEXITED | WNOHANG) < 0) return throw_errno(env, "waitid", errno);
+  if (waitid(P_PID, static_cast<id_t>(child.si_pid), &reaped, WEXITED | WNOHANG) < 0)
+    return throw_errno(env, "waitid", errno);
   return from_integer(env, child.si_pid);
 }
 

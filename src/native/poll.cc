@@ -123,7 +123,8 @@ napi_value poll(napi_env env, napi_callback_info info) {
   int descriptor = -1;
   bool writable = false;
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
-  if (!to_boolean(env, arguments.at[1], "writable", writable) || !to_function(env, arguments.at[2], "ready")) return nullptr;
+  if (!to_boolean(env, arguments.at[1], "writable", writable) || !to_function(env, arguments.at[2], "ready"))
+    return nullptr;
   napi_value constructor = nullptr;
   napi_value self = nullptr;
   napi_get_reference_value(env, static_cast<napi_ref>(arguments.data), &constructor);
@@ -150,7 +151,8 @@ void register_poll(napi_env env, napi_value exports) {
   const auto method = [](const char* name, napi_callback function) {
     return napi_property_descriptor{name, nullptr, function, nullptr, nullptr, nullptr, napi_default_method, nullptr};
   };
-  const napi_property_descriptor methods[] = {method("start", start), method("stop", stop), method("close", close_poll)};
+  const napi_property_descriptor methods[] = {method("start", start), method("stop", stop),
+                                              method("close", close_poll)};
   napi_value constructor = nullptr;
   napi_ref reference = nullptr;
   napi_define_class(env, "Poll", NAPI_AUTO_LENGTH, construct, nullptr, 3, methods, &constructor);

@@ -23,7 +23,8 @@ napi_value random_bytes(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, arguments)) return nullptr;
   if (!to_integer(env, arguments.at[0], "length", 0, max_length, length)) return nullptr;
   uint8_t bytes[max_length];
-  if (syscall(SYS_getrandom, bytes, static_cast<size_t>(length), 0) != length) return throw_errno(env, "getrandom", errno);
+  if (syscall(SYS_getrandom, bytes, static_cast<size_t>(length), 0) != length)
+    return throw_errno(env, "getrandom", errno);
   napi_value result = nullptr;
   napi_create_buffer_copy(env, static_cast<size_t>(length), bytes, nullptr, &result);
   return result;

@@ -113,7 +113,8 @@ struct RenameEntry : ActorJob {
     if (ends_in_dots(from.name) || ends_in_dots(to.name)) return fail("rename", EINVAL);
     if (!is_expected(to)) return fail("rename", ESTALE);
     const unsigned flags = !any && expected.empty() ? RENAME_NOREPLACE : 0;
-    if (flags != 0 && renameat2(from.parent.get(), from.name.c_str(), to.parent.get(), to.name.c_str(), flags) == 0) return;
+    if (flags != 0 && renameat2(from.parent.get(), from.name.c_str(), to.parent.get(), to.name.c_str(), flags) == 0)
+      return;
     if (flags != 0 && errno == EEXIST) return fail("rename", ESTALE);
     if (flags != 0 && errno != EINVAL) return fail("rename", errno);
     if (renameat(from.parent.get(), from.name.c_str(), to.parent.get(), to.name.c_str()) == 0) return;

@@ -146,6 +146,8 @@ napi_value signal_sessions(napi_env env, napi_callback_info info) {
 
 }  // namespace
 
-void register_session(napi_env env, napi_value exports) { export_function(env, exports, "signalSessions", signal_sessions); }
+void register_session(napi_env env, napi_value exports) {
+  export_function(env, exports, "signalSessions", signal_sessions);
+}
 
 }  // namespace envd

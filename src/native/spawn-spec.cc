@@ -156,7 +156,8 @@ bool read_spawn_spec(napi_env env, napi_value object, SpawnSpec& spec, int& erro
   if (!read_values(env, object, spec)) {
     bool pending = false;
     napi_is_exception_pending(env, &pending);
-    if (!pending) napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "spec must be an object as SpawnSpec describes it");
+    if (!pending)
+      napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "spec must be an object as SpawnSpec describes it");
     return false;
   }
   lay_out(spec);

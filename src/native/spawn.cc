@@ -226,8 +226,8 @@ napi_value spawn(napi_env env, napi_callback_info info) {
   if (!to_function(env, arguments.at[1], "done")) return nullptr;
   if (!read_spawn_spec(env, arguments.at[0], owned->spec, error)) return nullptr;
   const int cgroup_error = take_cgroup(owned->spec);
-  if (napi_create_threadsafe_function(env, arguments.at[1], nullptr, from_string(env, "spawn"), 0, 1, nullptr, nullptr, nullptr,
-                                      deliver, &owned->done) != napi_ok) {
+  if (napi_create_threadsafe_function(env, arguments.at[1], nullptr, from_string(env, "spawn"), 0, 1, nullptr, nullptr,
+                                      nullptr, deliver, &owned->done) != napi_ok) {
     return throw_errno(env, "spawn", ENOMEM);
   }
   Spawn* spawn = owned.release();

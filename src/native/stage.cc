@@ -78,7 +78,8 @@ struct MoveContent : Job {
     ssize_t copied = -1;
     do copied = copy_file_range(from, &source, to, &destination, wanted, 0);
     while (copied < 0 && errno == EINTR);
-    const bool unsupported = copied < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM);
+    const bool unsupported =
+        copied < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM);
     // Some filesystems copy nothing and say so without an error.
     return unsupported || copied == 0 ? copy_through_memory(at, wanted) : copied;
   }

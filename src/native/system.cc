@@ -73,7 +73,8 @@ napi_value set_tcp_user_timeout(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
   if (!to_integer(env, arguments.at[1], "milliseconds", 0, INT32_MAX, milliseconds)) return nullptr;
   const auto value = static_cast<unsigned int>(milliseconds);
-  if (setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value) < 0) return throw_errno(env, "setsockopt", errno);
+  if (setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value) < 0)
+    return throw_errno(env, "setsockopt", errno);
   return nullptr;
 }
 

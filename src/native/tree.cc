@@ -112,7 +112,8 @@ struct ReadTree : TreeJob {
     size_t at = 0;
     while (at + length_bytes <= names.size() && entries.size() < limit) {
       size_t length = 0;
-      for (size_t i = 0; i < length_bytes; i++) length |= static_cast<size_t>(static_cast<unsigned char>(names[at + i])) << (8 * i);
+      for (size_t i = 0; i < length_bytes; i++)
+        length |= static_cast<size_t>(static_cast<unsigned char>(names[at + i])) << (8 * i);
       if (length > names.size() - at - length_bytes) break;
       put_entry(entries, directory.get(), names.substr(at + length_bytes, length));
       at += length_bytes + length;

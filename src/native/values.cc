@@ -27,7 +27,8 @@ bool to_integer(napi_env env, napi_value value, const char* name, int64_t min, i
   const bool fits = napi_get_value_double(env, value, &number) == napi_ok && std::trunc(number) == number &&
                     number >= static_cast<double>(min) && number <= static_cast<double>(max);
   if (!fits) {
-    return refuse(env, std::string(name) + " must be an integer from " + std::to_string(min) + " to " + std::to_string(max));
+    return refuse(env,
+                  std::string(name) + " must be an integer from " + std::to_string(min) + " to " + std::to_string(max));
   }
   result = static_cast<int64_t>(number);
   return true;
@@ -70,7 +71,8 @@ bool to_string(napi_env env, napi_value value, const char* name, std::string& re
 
 bool array_length(napi_env env, napi_value value, const char* name, uint32_t& result) {
   bool is_array = false;
-  if (napi_is_array(env, value, &is_array) == napi_ok && is_array && napi_get_array_length(env, value, &result) == napi_ok) {
+  if (napi_is_array(env, value, &is_array) == napi_ok && is_array &&
+      napi_get_array_length(env, value, &result) == napi_ok) {
     return true;
   }
   return refuse(env, std::string(name) + " must be an array");
@@ -110,7 +112,8 @@ bool to_view(napi_env env, napi_value value, const char* name, std::string_view&
   napi_typedarray_type type = napi_int8_array;
   size_t length = 0;
   void* data = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array) {
     napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", (std::string(name) + " must be a Uint8Array").c_str());
     return false;
   }

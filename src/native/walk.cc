@@ -120,7 +120,8 @@ struct Walker {
   }
 
   int resolve(int start, std::string_view path, Last last, Place& place) {
-    Directory at{Descriptor(path.front() == '/' ? open("/", directory_flags) : openat(start, ".", directory_flags)), {}, false};
+    Directory at{
+        Descriptor(path.front() == '/' ? open("/", directory_flags) : openat(start, ".", directory_flags)), {}, false};
     if (!at.descriptor.valid() || fstat(at.descriptor.get(), &at.status) < 0) return errno;
     at.proc = is_proc(at.descriptor.get());
     for (;;) {

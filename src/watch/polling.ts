@@ -9,8 +9,10 @@ interface PollOptions {
   readonly isExcluded: (path: string, isDirectory: boolean) => boolean
   /** Milliseconds between two looks at the same file. */
   readonly interval: number
-  /** Called with a path relative to the watched one (empty for itself) for everything that is there when polling begins, and afterwards for
-   * what may have appeared, changed or gone. */
+  /**
+   * Called with a path relative to the watched one (empty for itself) for everything that is there when polling begins,
+   * and afterwards for what may have appeared, changed or gone.
+   */
   readonly onNotice: (path: string) => void
   readonly onError: (error: unknown) => void
 }

@@ -29,7 +29,8 @@ mount -t tmpfs tmpfs "$1/run"
 mount -t tmpfs tmpfs "$1/tmp"
 mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup"
 mount --rbind /dev "$1/dev"
-exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$1" /lib/systemd/systemd --show-status=0 --log-level=warning`
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$1" \\
+  /lib/systemd/systemd --show-status=0 --log-level=warning`
 
 /** Boots it, at most one at a time, and waits until systemd takes orders. Call `needsCgroups` and `needsMade` first. */
 export async function bootMachine(): Promise<Machine> {

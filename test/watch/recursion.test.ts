@@ -28,7 +28,8 @@ test('C31 a clone of a repository, told and replayed, is the clone', async () =>
   const git = 'git -c user.name=t -c user.email=t@localhost -c init.defaultBranch=main'
   await sh(
     `mkdir origin watched; cd origin; ${git} init -q
-    for d in 1 2 3 4 5 6 7 8; do mkdir -p d$d/e/f; for n in 1 2 3 4 5; do echo $n > d$d/$n; echo $n > d$d/e/f/$n; done; done
+    for d in 1 2 3 4 5 6 7 8; do mkdir -p d$d/e/f
+      for n in 1 2 3 4 5; do echo $n > d$d/$n; echo $n > d$d/e/f/$n; done; done
     git add .; ${git} commit -qm first`,
     tmp.path,
   )

@@ -35,7 +35,8 @@ async function makeTree(files: FilesFront): Promise<string> {
 
 /** What is below a directory: names, kinds, modes, owners, times, contents, and which files are the same. */
 function listing(dir: string): string {
-  const script = `cd "$1" && find . -mindepth 1 -printf '%P %y %m %U:%G %s %l %n ' -a \\( -type d -printf '\\n' -o -printf '%T@\\n' \\) | sort
+  const script = `cd "$1" &&
+    find . -mindepth 1 -printf '%P %y %m %U:%G %s %l %n ' -a \\( -type d -printf '\\n' -o -printf '%T@\\n' \\) | sort
     find . -type f -print0 | sort -z | xargs -0r sha256sum`
   return execFileSync('sh', ['-c', script, 'sh', dir], { encoding: 'latin1', env: { ...process.env, LC_ALL: 'C' } })
 }
