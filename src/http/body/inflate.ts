@@ -6,8 +6,8 @@ import { Collected } from './collected.ts'
 /** Bytes of input for zlib at once, so that no thread works long, and of its output. */
 const CHUNK_BYTES = 64 * 1024
 
-/** zlib's window and state, and one piece of output. */
-const ZLIB_BYTES = 48 * 1024 + CHUNK_BYTES
+/** zlib's window and state, and a piece each of input and output. */
+const ZLIB_BYTES = 48 * 1024 + 2 * CHUNK_BYTES
 
 /** More than texts and logs ever reach; deflate itself reaches 1,032. */
 const MAX_RATIO = 200
@@ -54,10 +54,15 @@ export function inflate(message: Buffer, { limit, memory, signal }: InflateOptio
   const feed = () => {
     if (gunzip.destroyed) return
     if (at >= message.length) return void gunzip.end()
-    const piece = message.subarray(at, at + CHUNK_BYTES)
+    // A copy, as a thread may still read it when the message's memory has been freed: after an abort, or for what
+    // follows the end of the gzip.
+    const piece = Buffer.from(message.subarray(at, at + CHUNK_BYTES))
     at += piece.length
     gunzip.write(piece, feed)
   }
   feed()
-  return promise.finally(() => signal.removeEventListener('abort', abort))
+  return promise.finally(() => {
+    signal.removeEventListener('abort', abort)
+    gunzip.destroy()
+  })
 }
