@@ -157,7 +157,7 @@ export function buildSampler({ resources, registry, watch, inotify, onSample, lo
   return new Sampler({ resources, activity, onSample, log })
 }
 
-/** What tells a busy sandbox from an idle one, and the lists of streams and transfers that others keep for it. */
+/** The observer of activity, and the lists of streams and transfers that the other parts keep for it. */
 export function buildActivity(registry: Registry, ports: PortTable) {
   const [streams, transfers] = [createOpenStreams(), createTransfers()]
   const ownSeconds = () => {

@@ -33,7 +33,7 @@ export interface ActivityStatus {
   readonly lastSigns: ReadonlyMap<Kind, number>
 }
 
-/** Tells busy from idle. */
+/** Decides whether the sandbox is busy or idle. */
 export interface Observer {
   /** Looks at all parts; takes less than a millisecond for a thousand commands. */
   status(): ActivityStatus

@@ -28,7 +28,7 @@ export interface Reason {
   readonly count?: number
 }
 
-/** Reasons that are named; of more, only the number is told. */
+/** Reasons that are named; of the rest only the number is reported. */
 const MAX_REASONS = 100
 
 /**

@@ -34,7 +34,7 @@ export function createActivityService(observer: Pick<Observer, 'status'>) {
     /** The state, then each change of it. Rejects with the reason of the caller's signal. */
     async *watch(caller: StreamCaller): AsyncGenerator<ActivityItem, void> {
       let status = observer.status()
-      let told = identity(status)
+      let sent = identity(status)
       yield { kind: 'status', status: toMessage(status) }
       let silent = performance.now()
       for (;;) {
@@ -42,10 +42,10 @@ export function createActivityService(observer: Pick<Observer, 'status'>) {
         await look.wait(Math.min(LOOK_MS, caller.keepalive), caller.signal)
         status = shared()
         const now = identity(status)
-        if (now !== told) yield { kind: 'status', status: toMessage(status) }
+        if (now !== sent) yield { kind: 'status', status: toMessage(status) }
         else if (performance.now() - silent >= caller.keepalive) yield { kind: 'keepalive' }
         else continue
-        told = now
+        sent = now
         silent = performance.now()
       }
     },

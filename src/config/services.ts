@@ -121,7 +121,7 @@ function togetherProblems(entries: readonly Entry[], start: SupervisorConfig): s
       names.filter((name, index) => names.indexOf(name) !== index).map((name) => `services: "${name}" is there twice`),
     ),
     ...(given !== undefined && names.includes(START)
-      ? ['services: "start" is the command that start-cmd, ready-cmd or live-cmd gives already']
+      ? ['services: "start" is the command that start-cmd, ready-cmd or live-cmd sets already']
       : []),
     ...entries.flatMap(({ name, after = [] }) =>
       after

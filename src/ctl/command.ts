@@ -38,6 +38,6 @@ export interface Command {
   readonly trailing?: boolean
   /** How many words it takes. */
   readonly words: readonly [least: number, most: number]
-  /** Does it, and gives the exit code. Throws Failure. */
+  /** Runs it; resolves with the exit code. Rejects with Failure. */
   run(invocation: Invocation): Promise<number>
 }

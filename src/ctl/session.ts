@@ -13,7 +13,7 @@ interface SessionOptions {
 }
 
 /**
- * Shows the output of a process until its end, and gives the exit code that passes that on; 0 if the session was left.
+ * Shows the output of a process until its end, and returns the exit code that stands for it; 0 if the session was left.
  */
 export async function showProcess(
   { sandbox, json, write }: Pick<Invocation, 'sandbox' | 'json' | 'write'>,

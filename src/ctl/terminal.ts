@@ -7,7 +7,8 @@ export function terminalSize(): { readonly cols: number; readonly rows: number }
 }
 
 /**
- * Hands every key to the process, and its size along; the caller calls what this gives to have the terminal as it was.
+ * Sends every key and every new size of the terminal to the process. Returns the function that ends this and restores
+ * the terminal.
  */
 export function takeTerminal(sandbox: Sandbox, pid: number): () => void {
   const resize = () => {

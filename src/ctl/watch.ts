@@ -6,11 +6,11 @@ interface Change {
   readonly filesystem?: { readonly name?: string; readonly type?: string }
 }
 
-/** Tells what changes in a directory. */
+/** `envd ctl watch`: prints what changes in a directory. */
 export const watch: Command = {
   name: 'watch',
   usage: '[OPTION]... DIRECTORY',
-  summary: 'tell what changes in a directory',
+  summary: 'print what changes in a directory',
   words: [1, 1],
   options: { recursive: { type: 'boolean', short: 'r', help: 'and in all below it' } },
   run: async ({ sandbox, words, flag, json, write }) => {

@@ -61,7 +61,7 @@ interface FinishOptions {
   readonly metadata: Metadata | undefined
   /** The file is written to the disk and stays open. */
   readonly sync?: boolean
-  /** Gives the file a time of modification of its own, which watchers see as a change of attributes. */
+  /** Sets a time of modification of its own, which watchers see as a change of attributes. */
   readonly stamp?: boolean
   readonly log: Log
 }

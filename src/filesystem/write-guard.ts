@@ -41,7 +41,7 @@ export function guardWrite({ fd, made }: OpenedFile, { path, expected, signal }:
   }
 }
 
-/** Opening gives a file to its owner, which changes the time of its change alone. */
+/** Opening sets the owner of a file, which changes its ctime alone: that is not compared. */
 function isExpected(opened: BigIntStats, { made, expected }: { made: boolean; expected: Buffer | undefined }): boolean {
   if (made || expected === undefined) return made && expected === undefined
   const { ino, size, mtimeNs } = unpackVersion(expected)

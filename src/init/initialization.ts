@@ -90,7 +90,7 @@ export function createInitialization(options: InitializationOptions): Initializa
     first: first.promise,
     enter: (signal) => generationOf(frozen, signal),
     apply: async (request, call) => {
-      // Whoever has left already costs no look.
+      // A client that has left costs no request to the metadata service.
       call.signal.throwIfAborted()
       // Before the turn comes, so that calls that wait share it.
       const look = metadata.look()

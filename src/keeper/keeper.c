@@ -501,7 +501,7 @@ int main(int argc, char **argv) {
     poll(polled, 2, (int)wait);
     if ((polled[1].revents & POLLIN) != 0) receive_all();
     if ((polled[1].revents & POLLHUP) != 0) {
-      // The daemon has closed its end, by its own end in general, of which SIGCHLD tells.
+      // The daemon has closed its end, in general by exiting, which SIGCHLD reports.
       receive_all();
       close_channel();
     } else if ((polled[1].revents & POLLOUT) != 0) {

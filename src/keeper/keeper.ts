@@ -12,7 +12,7 @@ interface Deposit {
   readonly pid: number
   /** How that ended, as waitpid(2) has it; undefined: it runs. */
   readonly status: number | undefined
-  /** Whoever takes the deposit closes them. The keeper has its own until the key is dropped. */
+  /** The caller of `take` closes them. The keeper has its own until the key is dropped. */
   readonly descriptors: readonly number[]
 }
 

@@ -29,7 +29,7 @@ class Rights {
     taken_ = true;
     setfsgid(actor.gid);
     setfsuid(actor.uid);
-    // The calls above tell of no failure; asking with an id that cannot be gives the one that is in force.
+    // The calls above report no failure; a call with an invalid id returns the one in force.
     if (setfsgid(static_cast<gid_t>(-1)) != static_cast<int>(actor.gid)) return EPERM;
     if (setfsuid(static_cast<uid_t>(-1)) != static_cast<int>(actor.uid)) return EPERM;
     __user_cap_data_struct none[2] = {capabilities_[0], capabilities_[1]};

@@ -20,9 +20,9 @@ namespace envd {
 
 namespace {
 
-// The kernel gives at most 64 KiB of names (XATTR_LIST_MAX).
+// The kernel returns at most 64 KiB of names (XATTR_LIST_MAX).
 constexpr size_t max_list_bytes = 65536;
-// Reading a value races with whoever writes it; a few tries are enough.
+// The value may be written meanwhile; a few tries are enough.
 constexpr int max_tries = 4;
 
 // The names that begin with a prefix. False with errno set.

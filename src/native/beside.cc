@@ -48,7 +48,7 @@ struct OpenBeside : ActorJob {
     if (fstatat(place.parent.get(), "", &directory, AT_EMPTY_PATH) < 0) return fail("stat", errno);
     const bool regular = place.exists() && S_ISREG(place.status.st_mode);
     if (place.exists() && (!regular || keep_link)) return report(Descriptor(), place, Descriptor(), directory, "");
-    // Whoever may not write the file must not replace it either.
+    // A user who may not write the file must not replace it either.
     if (regular && actor.own_rights &&
         syscall(SYS_faccessat2, place.parent.get(), place.name.c_str(), W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0)
       return fail("open", errno);

@@ -58,7 +58,7 @@ IN_CHILD void reset_signals() {
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, kernel_sigset_bytes);
 }
 
-// As root still, and before anything that a user could make slow: whoever freezes or limits the cgroup counts on it.
+// As root still, and before anything that a user could make slow: freezes and limits of the cgroup rely on it.
 IN_CHILD void join_cgroup(ChildPlan& plan) {
   const long file = syscall(SYS_openat, plan.cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
   if (file < 0) fail(plan, Stage::cgroup);

@@ -36,8 +36,8 @@ static_assert(sizeof(std::atomic<pid_t>) == sizeof(pid_t) && std::atomic<pid_t>:
 
 using Entry = int (*)(void*);
 
-// The system call, and in the child `entry(data)` on the new stack. Gives what the parent's call returned: the pid or a
-// negative errno.
+// The system call, and in the child `entry(data)` on the new stack. Returns what the parent's call returned: the pid or
+// a negative errno.
 #if defined(__x86_64__) && defined(__LP64__)
 
 long clone3_and_call(const CloneArguments& arguments, Entry entry, void* data) {

@@ -32,7 +32,7 @@ napi_value read_bytes(napi_env env, napi_callback_info info) {
   return from_integer(env, count < 0 ? -errno : count);
 }
 
-// Node ignores SIGPIPE for the whole process, so that EPIPE is all that a broken pipe gives.
+// Node ignores SIGPIPE for the whole process, so that a broken pipe is EPIPE and no more.
 napi_value write_bytes(napi_env env, napi_callback_info info) {
   int descriptor = -1;
   Bytes bytes{};

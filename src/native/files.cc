@@ -43,7 +43,7 @@ size_t length_at(std::string_view packed, size_t at) {
 }
 
 // Whether a link leads through what a process has open (proc(5)), which is the daemon where it says `self`. Old kernels
-// do not tell.
+// cannot tell.
 bool is_magic(int directory, const std::string& name) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
@@ -91,7 +91,7 @@ struct ReadEntry : ActorJob {
   }
 };
 
-// What stat(2), statfs(2) and realpath(3) tell about a path.
+// What stat(2), statfs(2) and realpath(3) return for a path.
 struct ReadStatus : ActorJob {
   std::string path;
   Place place;

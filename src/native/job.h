@@ -30,7 +30,7 @@ struct Job {
   }
 };
 
-// Queues a job and gives its promise: of a Buffer with the packed result, or of an Error with `code` and `syscall`.
+// Queues a job and returns its promise: of a Buffer with the packed result, or of an Error with `code` and `syscall`.
 napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name);
 // The same on a thread of its own, for what must not wait for the thread pool, or could hold it for long; on the pool
 // where no thread can be made any more.

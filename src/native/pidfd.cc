@@ -89,7 +89,7 @@ bool contains(napi_env env, napi_value pids, pid_t pid, bool& found) {
 }
 
 // Looks first and reaps by number afterwards. That is safe: the number cannot be used again before the reaping, and
-// whoever else might reap it is either this thread or a spawn, which may_be_starting answers for.
+// all else that reaps is this thread, or a spawn, which may_be_starting knows.
 napi_value wait_orphan(napi_env env, napi_callback_info info) {
   Arguments arguments;
   if (!get_arguments(env, info, arguments)) return nullptr;

@@ -13,7 +13,7 @@ namespace envd {
 
 namespace {
 
-// What getrandom(2) gives in one piece, never interrupted.
+// What getrandom(2) returns in one piece, never interrupted.
 constexpr int64_t max_length = 256;
 
 // The system call itself: the C library may keep bytes in memory, and that is part of a snapshot.

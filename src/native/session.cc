@@ -28,14 +28,14 @@ struct Target {
   int signal;
   // Sent after it; 0: none.
   int second_signal;
-  // The leader is gone: who has its number now is a stranger, and so is whoever is in a session of that number then.
+  // The leader has been reaped: its number may be another process's by now, and then so is the session of that number.
   bool leader_gone;
   // Its place in the arguments.
   uint32_t index;
 };
 constexpr uint32_t numbers_per_target = 4;
 
-// What /proc/PID/stat (proc(5)) tells: state is field 3, the mask of ignored signals field 33. The name in field 2 may
+// Fields of /proc/PID/stat (proc(5)): state is field 3, the mask of ignored signals field 33. The name in field 2 may
 // contain anything, also spaces and brackets.
 struct Stat {
   char state = 'X';

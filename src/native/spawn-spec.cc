@@ -52,7 +52,7 @@ bool read_user(napi_env env, napi_value object, SpawnSpec& spec) {
   return true;
 }
 
-// Reads an optional property; `present` tells whether it is there.
+// Reads an optional property; `present`: whether it is there.
 bool read_integer(napi_env env, napi_value object, const char* name, bool& present, int& result) {
   napi_value value = nullptr;
   if (!get(env, object, name, value)) return false;

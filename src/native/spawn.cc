@@ -211,7 +211,7 @@ void deliver(napi_env env, napi_value done, void*, void* data) {
   free_spawn(spawn);
 }
 
-// A descriptor of the spawn's own: the caller may close the one it gave while the thread waits. Gives an errno.
+// A descriptor of the spawn's own: the caller may close its own while the thread waits. Returns 0 or an errno.
 int take_cgroup(SpawnSpec& spec) {
   if (spec.cgroup < 0) return 0;
   spec.plan.cgroup = fcntl(spec.cgroup, F_DUPFD_CLOEXEC, 0);

@@ -42,7 +42,7 @@ int open_slave(int master) {
 }
 
 // A new terminal takes input for bytes; with IUTF8 the erase character takes a whole UTF-8 character back, as in the
-// terminals of sshd(8) and terminal emulators. Gives whether it worked, with errno set if not.
+// terminals of sshd(8) and terminal emulators. Returns whether it worked, with errno set if not.
 bool set_utf8(int terminal) {
   termios attributes{};
   if (tcgetattr(terminal, &attributes) < 0) return false;
@@ -50,7 +50,7 @@ bool set_utf8(int terminal) {
   return tcsetattr(terminal, TCSANOW, &attributes) == 0;
 }
 
-// Puts [master, slave] into `ends`, or gives the errno with nothing left open.
+// Puts [master, slave] into `ends` and returns 0, or returns the errno with nothing left open.
 int open_ends(const winsize& size, int (&ends)[2]) {
   ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
   if (ends[0] < 0) return errno;

@@ -53,7 +53,7 @@ napi_value from_pair(napi_env env, napi_value first, napi_value second);
 
 // The name of an errno, such as ENOENT. Never null.
 const char* error_name(int error);
-// Throws an Error whose `code` is the errno's name and whose message says which call failed. Gives nullptr to return.
+// Throws an Error whose `code` is the errno's name and whose message says which call failed. Returns nullptr.
 napi_value throw_errno(napi_env env, const char* call, int error);
 // Hands an exception that a callback threw to the process ('uncaughtException'), as no caller is left to catch it.
 void raise_pending_exception(napi_env env);

@@ -187,7 +187,7 @@ struct Walker {
     return parent.st_uid == link.st_uid || (parent.st_mode & S_IWOTH) != 0;
   }
 
-  // Links give nothing to whoever has the daemon's rights anyway.
+  // A link adds no rights to those of the daemon.
   bool is_daemon_itself() const { return actor.uid == 0 || actor.uid == geteuid(); }
 
   // Climbs from the place to the directory that must not be left.

@@ -38,7 +38,7 @@ bool find_place(ActorJob& job, const std::string& path, Last last, const char* c
 // Devices that take everything at once, and keep nothing: null, zero, full (null(4), full(4)).
 bool is_sink(const struct stat& status);
 
-// Whether a descriptor is on a filesystem of the kernel's own, which has owners of its own and tells of no changes.
+// Whether a descriptor is on a filesystem of the kernel's own, which has owners of its own and reports no changes.
 bool is_kernel_filesystem(int descriptor);
 
 }  // namespace envd

@@ -55,7 +55,7 @@ int open_without_links(int directory, const std::string& path) {
   return descriptor < 0 && (errno == ENOSYS || errno == EPERM) ? open_by_components(directory, path) : descriptor;
 }
 
-// The layout that getdents64(2) fills; glibc gives no directory reading without an allocation for each directory.
+// The layout that getdents64(2) fills; glibc reads no directory without an allocation for each.
 struct Dirent {
   uint64_t inode;
   int64_t offset;
@@ -116,11 +116,11 @@ struct WatchTree : Job {
     if (start.empty()) return add_open(descriptor, "", 0, status.st_dev);
     const int error = add_directory(open_without_links(descriptor, start), start, 0, status.st_dev);
     close(descriptor);
-    // It is told as a tree without directories: what has happened to it, the events say.
+    // The result is a tree without directories: the events say what has happened to it.
     return is_failure(error) ? error : 0;
   }
 
-  // A directory that is watched keeps its watch, and no other gets it. Nothing that stat(2) tells is as good: inode
+  // A directory that is watched keeps its watch, and no other gets it. Nothing that stat(2) returns is as good: inode
   // numbers are given out again, and an overlay's directory changes its time of birth when something is first made in
   // it.
   int check_root(int descriptor) {

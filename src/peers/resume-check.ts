@@ -15,7 +15,7 @@ interface ResumeCheckOptions {
   readonly sockets: () => Iterable<Socket>
   /** Samples the machine once more; a rejection is ignored, as the next sample fails in the same way and is logged. */
   readonly sample: () => Promise<void>
-  /** Told of each resume, as lines may be lost with it. */
+  /** `resumed` is called after each resume, as log lines may have been lost with it. */
   readonly logs: { readonly log: Log; resumed(): void }
   /** Stops the routine probes. */
   readonly signal: AbortSignal

@@ -12,7 +12,7 @@ export interface OomOptions {
 
 /** Counts the processes that the kernel killed for lack of memory. */
 export interface OomCounter {
-  /** So far, in the cgroup that the count began in; undefined where nobody tells. */
+  /** So far, in the cgroup that the count began in; undefined where it cannot be read. */
   count(): Promise<number | undefined>
 }
 
@@ -28,7 +28,7 @@ export async function oomCounterOfGroups(directories: readonly string[]): Promis
 
 /**
  * The counter of the cgroup that a process is in at the moment: `memory.events` (cgroup v2, cgroups below included) or
- * `memory.oom_control` (v1). A container without a cgroup namespace of its own is told a path of the host's and sees
+ * `memory.oom_control` (v1). A container without a cgroup namespace of its own sees a path of the host's and
  * its own cgroup as the root (cgroup_namespaces(7)). In the machine's root cgroup, which has neither file, the count of
  * the whole machine in /proc/vmstat.
  */

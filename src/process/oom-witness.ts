@@ -28,7 +28,7 @@ export interface OomWitness {
   close(): void
 }
 
-/** Knows of no kill; where nothing tells. */
+/** For where kills cannot be seen: reports none. */
 export const NO_WITNESS: OomWitness = { begin: () => ({ wasOutOfMemory: async () => false }), close: () => {} }
 
 /**

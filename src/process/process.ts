@@ -209,7 +209,7 @@ export class RunningProcess {
   supersede(): void {
     if (this.#status === undefined) return
     this.#finish()
-    this.#tell(plainFacts(this.#circumstances(this.#status, undefined)))
+    this.#report(plainFacts(this.#circumstances(this.#status, undefined)))
   }
 
   #sinkOf(stream: StreamName): OutputSink {
@@ -282,11 +282,11 @@ export class RunningProcess {
     this.#quiet.cancel()
     for (const source of this.#sources) if (!source.ended) source.discard()
     for (const cut of this.#cuts) cut.finish()
-    if (this.#facts instanceof Promise) void this.#facts.then((facts) => this.#tell(facts))
-    else if (this.#facts !== undefined) this.#tell(this.#facts)
+    if (this.#facts instanceof Promise) void this.#facts.then((facts) => this.#report(facts))
+    else if (this.#facts !== undefined) this.#report(this.#facts)
   }
 
-  #tell(facts: EndFacts): void {
+  #report(facts: EndFacts): void {
     if (this.#end !== undefined || this.#status === undefined) return
     const { stdout, stderr, pty } = this.output.range.produced
     this.#end = endOf(this.#status, { ...facts, usage: { ...facts.usage, bytesOut: stdout + stderr + pty } })

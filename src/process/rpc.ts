@@ -47,7 +47,7 @@ interface EventResponse {
   readonly event: MessageInitShape<typeof ProcessEventSchema>
 }
 
-/** Tells the client that the command was started before. */
+/** The response header for a command that was started before. */
 const REPLAYED = { 'Idempotency-Replayed': 'true' }
 
 function following(followed: Followed, caller: StreamCaller, pool: FramePool) {

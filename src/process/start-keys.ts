@@ -43,8 +43,8 @@ export class StartKeys {
 
   /**
    * Runs `start` unless a start with this key is under way or has made a process that is still known; then the pid of
-   * that. Whoever comes while one is under way waits for it, and tries itself if it fails. Rejects as `start`, with the
-   * signal's reason, or with `already_exists` for another digest.
+   * that. A call that comes while one is under way waits for it, and tries itself if it fails. Rejects as `start`, with
+   * the signal's reason, or with `already_exists` for another digest.
    */
   async once<T extends Begun>(
     { key, digest, signal }: { readonly key: string; readonly digest: string; readonly signal: AbortSignal },

@@ -13,7 +13,7 @@ import { singleHeader } from './guard.ts'
 export interface UnaryAnswer {
   /** All of it, or its beginning if there is a `rest`. */
   readonly body: Buffer
-  /** Made as it is taken. Whoever has it takes all or ends it. */
+  /** Made as it is taken; the caller takes all of it or ends it. */
   readonly rest?: AsyncGenerator<Buffer, void>
   /** The answer was reduced for an old client. */
   readonly legacy: boolean

@@ -10,11 +10,11 @@ export interface AttachedClient {
   readonly id: number
   /** Of its window; undefined: it has no say. */
   size: TerminalSize | undefined
-  /** Sizes that its stream has yet to tell. */
+  /** Sizes that its stream has yet to send. */
   readonly resizes: Resize[]
 }
 
-/** Sizes that a slow stream has yet to tell; of more the oldest are left out. */
+/** Sizes that a slow stream may have yet to send; the oldest beyond them are dropped. */
 const MAX_RESIZES = 64
 
 /** The clients of one terminal: who writes, and what size that makes. */

@@ -125,7 +125,7 @@ export class ScreenFeed {
     }
   }
 
-  /** Draws a piece that begins at `at`, and gives its length. */
+  /** Draws a piece that begins at `at`, and returns its length. */
   async #draw(bytes: Uint8Array, at: number, offset: number): Promise<number> {
     const release = await this.#turn.acquire(this.#over.signal)
     try {

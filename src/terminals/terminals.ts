@@ -85,7 +85,7 @@ export class Terminals {
     return { client, leave: () => leave(client) }
   }
 
-  /** Gives the terminal the size that its clients make. */
+  /** Sets the size of the terminal to the one that follows from its clients'. */
   fit(process: RunningProcess, clients: Clients): void {
     const wanted = clients.wantedSize()
     const { columns, rows } = process.size

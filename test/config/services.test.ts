@@ -49,7 +49,7 @@ test('the start command may be one of them, where no flag gives it', async () =>
   const command = await commandOf([plain('start', { after: ['db'] }), plain('db')])
   expect(command).toMatchObject({ config: { services: [{ name: 'db' }, { name: 'start', startCommand: 'true' }] } })
   expect(await commandOf([plain('start')], ['-ready-cmd=true'])).toBe(
-    'config file FILE: services: "start" is the command that start-cmd, ready-cmd or live-cmd gives already',
+    'config file FILE: services: "start" is the command that start-cmd, ready-cmd or live-cmd sets already',
   )
 })
 

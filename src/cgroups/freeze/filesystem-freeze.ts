@@ -35,8 +35,8 @@ interface FilesystemFreezeOptions {
 const PATIENCE_MS = 250
 
 /**
- * Whoever freezes is about to stop the machine, within seconds; its clock stands still then. A machine that still runs
- * after this time was forgotten in the middle of it. The platform's own limit for frozen processes is the same
+ * After a freeze the machine is stopped within seconds, and its clock with it. If it still runs after this time, the
+ * thaw was forgotten. The platform's own limit for frozen processes is the same
  * (contract H9).
  */
 const THAW_AFTER_MS = 10 * 60_000

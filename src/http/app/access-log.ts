@@ -6,7 +6,7 @@ import { pathOf } from './path.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whoever answered the request logs it as well. */
+    /** The request is logged by what answers it: an RPC. */
     loggedElsewhere: boolean
   }
 }

@@ -39,7 +39,7 @@ export function createMmdsClient({ base = SERVICE, timeout = TIMEOUT_MS }: MmdsC
   const renew = async (signal: AbortSignal) => {
     const headers = { 'X-metadata-token-ttl-seconds': '60' }
     token = textOf(await exchange({ host, port, path: '/latest/api/token', method: 'PUT', headers, signal }))
-    if (token === '') throw new AppError('unavailable', 'the metadata service gave an empty token')
+    if (token === '') throw new AppError('unavailable', 'the metadata service sent an empty token')
   }
   const ask = (signal: AbortSignal) => {
     const headers = { 'X-metadata-token': token, Accept: 'application/json' }

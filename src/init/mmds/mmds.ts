@@ -61,7 +61,7 @@ export function createMmds({ client, pace, writeStderr, ...parts }: MmdsParts): 
   const lookUp = createLookUp({ reads, repair: createRouteRepair({ run, signal, log }), signal })
   const missed = (endless: boolean) => {
     if (endless) log.warn({}, 'no metadata service answers; asking once a second from now on')
-    else writeStderr('<4>gave up asking the metadata service who this sandbox is')
+    else writeStderr('<4>the metadata service has not answered for a minute: it is asked no more')
   }
   const poller = createPoller({
     read: () => reads.next(),

@@ -40,5 +40,5 @@ function objectOf(text: string): Readonly<Record<string, unknown>> {
 }
 
 function malformed(): AppError {
-  return new AppError('unavailable', 'the metadata service gave no valid answer')
+  return new AppError('unavailable', 'the metadata service sent no valid answer')
 }

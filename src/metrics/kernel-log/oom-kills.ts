@@ -63,7 +63,7 @@ export function followOomKills({ path = KERNEL_LOG, log, times = TIMES, ...sourc
     const kill = parseOomKill(record)
     if (kill === undefined) return
     kills = [...kills.slice(1 - MAX_OOM_KILLS), kill]
-    for (const tell of waiting) tell(kill)
+    for (const look of waiting) look(kill)
   }
   const onEnd = () => {
     known = true
