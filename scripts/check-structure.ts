@@ -32,6 +32,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   keeper: [...COMMON, 'native'],
   process: [...COMMON, 'users', 'native'],
   filesystem: [...COMMON, 'users', 'native'],
+  // Reads, edits and searches files as the file calls do.
+  files: [...COMMON, 'users', 'native', 'filesystem'],
   metrics: [...COMMON, 'calls', 'native'],
   // Of calls a type: the list of open streams.
   activity: [...COMMON, 'calls'],
@@ -69,7 +71,7 @@ const ENTRY = [
 ]
 /** The faces of a feature to the wire may also use these. `rpc.ts` is its table of methods. */
 const FACE =
-  /^(activity|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox|terminals|jobs)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
+  /^(activity|files|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox|terminals|jobs)\/(rpc|service|convert|entry|frames|input-pieces|legacy)\.ts$/
 const FACE_MAY_IMPORT = ['calls', 'gen']
 /** The vocabulary of the protocol: in `rpc/`, in `calls/` and in the faces. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

@@ -9,6 +9,9 @@ import { createCapabilitiesService } from './capabilities/service.ts'
 import type { Cgroups } from './cgroups/cgroups.ts'
 import type { Config } from './config.ts'
 import { featuresOf } from './features.ts'
+import { MAX_EDITED_BYTES, MAX_EDITED_FILES, MAX_UNDO_EDITS } from './files/limits.ts'
+import { filesRpc } from './files/rpc.ts'
+import { createFilesService } from './files/service.ts'
 import { filesystemRpc } from './filesystem/rpc.ts'
 import { createFilesystemService, type FilesystemDeps } from './filesystem/service.ts'
 import { jobsRpc } from './jobs/rpc.ts'
@@ -61,6 +64,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
   const tables: readonly ServiceTable[] = [
     processRpc(process),
     filesystemRpc(createFilesystemService(files), watchMethods(watch)),
+    filesRpc(createFilesService(files)),
     metricsRpc(createMetricsService({ sampler })),
     portsRpc(createPortsService(ports, { showArguments: config.portArguments })),
     supervisorRpc(createSupervisorService(services)),
@@ -82,6 +86,9 @@ const LIMITS = {
   metrics_samples: HISTORY_SAMPLES,
   forwarded_ports: MAX_FORWARDS,
   terminal_screens: MAX_SCREENS,
+  edited_file_bytes: MAX_EDITED_BYTES,
+  edited_files: MAX_EDITED_FILES,
+  undo_edits: MAX_UNDO_EDITS,
 }
 
 function configuredLimits({ keepExits, outputWindow, bodyStall, readerStall }: Config) {

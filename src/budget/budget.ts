@@ -12,6 +12,7 @@ const BUDGET_KINDS = [
   'events',
   'command',
   'screen',
+  'edit',
 ] as const
 
 /** One of `BUDGET_KINDS`. */

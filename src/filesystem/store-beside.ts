@@ -32,14 +32,30 @@ const changeMode = promisify(fchmod)
 const changeOwner = promisify(fchown)
 const unlinkFile = promisify(unlink)
 
+/** What is written beside its place: an upload, but that metadata may stay (undefined). */
+export interface StageTarget extends Omit<UploadTarget, 'metadata' | 'whole'> {
+  readonly metadata: Metadata | undefined
+}
+
+/** A file that is whole and on the disk, and not in its place yet. */
+export interface StagedFile {
+  /** Identifies its place, whatever the path. */
+  readonly key: string
+  /** Puts it in its place in one step. Call once. Rejects with AppError or the system error. */
+  place(): Promise<StoredBeside>
+  /** Closes it; call once, in any case. What was not placed is gone then. */
+  release(): Promise<void>
+}
+
 /**
- * Writes a stream into a file beside the target, and puts it in the target's place in one step when it is whole and on
- * the disk: an existing file keeps owner, permissions and attributes, and other names of it keep the old content.
- * Whatever fails before leaves everything as it was. The parent must be there. Rejects with AppError or the system
- * error: already_exists and condition_failed for what is not as expected, aborted where a file cannot be replaced so.
+ * Writes a stream into a file beside the target, to be put in the target's place in one step: an existing file keeps
+ * owner, permissions and attributes, and other names of it keep the old content. Whatever fails before that leaves
+ * everything as it was. The parent must be there. Rejects with AppError or the system error: already_exists and
+ * condition_failed for what is not as expected, aborted where a file cannot be replaced so. The caller releases what it
+ * returns.
  */
-export async function storeBeside(source: Readable, target: UploadTarget): Promise<StoredBeside> {
-  const { path, owner, mode, condition, signal, idleMs } = target
+export async function stageBeside(source: Readable, target: StageTarget): Promise<StagedFile> {
+  const { path, owner, mode, condition, signal, idleMs, metadata, log } = target
   const file = await openPlace(path, owner, mode === 'create')
   const state = { placed: false }
   try {
@@ -50,18 +66,21 @@ export async function storeBeside(source: Readable, target: UploadTarget): Promi
       throw error
     })
     await takeOver(file, target)
-    const { metadata } = await finishWithMetadata(file.fd, {
-      ...{ metadata: target.metadata, sync: true, stamp: true },
-      log: target.log,
-    })
+    const finished = await finishWithMetadata(file.fd, { metadata, sync: true, stamp: true, log })
     const expected = expectedOf(file, mode, condition)
-    const version = await oneWriter(file.key, signal, () => place(file, { path, owner, expected }))
-    state.placed = true
-    return { metadata, version }
+    const placeOnce = async () => {
+      const version = await oneWriter(file.key, signal, () => place(file, { path, owner, expected }))
+      state.placed = true
+      return { metadata: finished.metadata, version }
+    }
+    return {
+      key: file.key,
+      place: () => placeOnce().catch((error: unknown) => Promise.reject(placeError(error, target))),
+      release: () => release(file, state.placed),
+    }
   } catch (error) {
+    await release(file, false)
     throw placeError(error, target)
-  } finally {
-    await release(file, state.placed)
   }
 }
 
@@ -78,7 +97,7 @@ async function openPlace(path: string, owner: FileUser, absent: boolean): Promis
 }
 
 /** Attributes first: changing the owner takes away capabilities, and then bits of the mode. */
-async function takeOver({ fd, old, existing }: OpenBeside, { owner, chmod, path }: UploadTarget): Promise<void> {
+async function takeOver({ fd, old, existing }: OpenBeside, { owner, chmod, path }: StageTarget): Promise<void> {
   const own = owner.uid === 0 || existing === undefined || existing.uid === owner.uid
   if (chmod !== undefined && !own)
     throw new AppError('permission_denied', `the mode of '${path}' can be set by its owner only`)
@@ -115,7 +134,7 @@ async function place(file: OpenBeside, { path, owner, expected }: Placing): Prom
   return unpackVersion(await permitted(path, call))
 }
 
-function placeError(error: unknown, { path, mode }: UploadTarget): unknown {
+function placeError(error: unknown, { path, mode }: StageTarget): unknown {
   if (!(error instanceof Error && 'syscall' in error && error.syscall === 'place')) return error
   switch (fileErrno(error)) {
     case 'EEXIST':

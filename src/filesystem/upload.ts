@@ -16,7 +16,7 @@ import type { FileUser } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
 import { closeWritten, emptyFile, isDirectory, type OpenedFile, openAnew } from './open-anew.ts'
 import { createReplacement } from './replacement.ts'
-import { storeBeside } from './store-beside.ts'
+import { type StagedFile, type StageTarget, stageBeside } from './store-beside.ts'
 import { checkAtPath, setMode, type WriteCondition } from './write-condition.ts'
 import { guardWrite } from './write-guard.ts'
 import { withWriteSlot } from './write-semaphore.ts'
@@ -104,15 +104,29 @@ async function storeInPlace(source: Readable, target: UploadTarget): Promise<Wri
 }
 
 async function storeInOneStep(source: Readable, target: UploadTarget): Promise<Written> {
-  const { path } = target
+  const staged = await stageFile(source, target)
   try {
-    return await inParent(target, (at) => storeBeside(source, { ...target, path: at }))
-  } catch (error) {
-    if (error instanceof AppError) throw error
-    if (error instanceof Error && 'syscall' in error && ['stat', 'open'].includes(String(error.syscall)))
-      throw openError(path, error)
-    throw writeError(error, target)
+    return await staged.place()
+  } finally {
+    await staged.release()
   }
+}
+
+/**
+ * `stageBeside` for a path whose parent may be missing: it is made. Rejects with AppError, as `storeFile` does for what
+ * is written in one step, and so does `place`.
+ */
+export async function stageFile(source: Readable, target: StageTarget): Promise<StagedFile> {
+  const failed = (error: unknown) => Promise.reject(stageError(error, target))
+  const staged = await inParent(target, (at) => stageBeside(source, { ...target, path: at })).catch(failed)
+  return { ...staged, place: () => staged.place().catch(failed) }
+}
+
+function stageError(error: unknown, target: StageTarget): AppError {
+  if (error instanceof AppError) return error
+  if (error instanceof Error && 'syscall' in error && ['stat', 'open'].includes(String(error.syscall)))
+    return openError(target.path, error)
+  return writeError(error, target)
 }
 
 async function openTarget(target: UploadTarget): Promise<OpenedFile> {
@@ -130,7 +144,10 @@ async function openTarget(target: UploadTarget): Promise<OpenedFile> {
  * Makes parent directories where they are missing; a path that leads through what is not there is cleaned (contract
  * B41).
  */
-async function inParent<T>({ path, owner }: UploadTarget, write: (path: string) => Promise<T>): Promise<T> {
+async function inParent<T>(
+  { path, owner }: Pick<UploadTarget, 'path' | 'owner'>,
+  write: (path: string) => Promise<T>,
+): Promise<T> {
   if (path.endsWith('/')) throw isDirectory(path)
   const isMissing = (error: unknown) => fileErrno(error) === 'ENOENT' || fileErrno(error) === 'ENOTDIR'
   const clean = cleanPath(path)
@@ -220,7 +237,7 @@ async function discard({ fd, made, device }: OpenedFile, sink: UploadSink, targe
 
 function ignore(): void {}
 
-function writeError(error: unknown, { announcedBytes }: UploadTarget): AppError {
+function writeError(error: unknown, { announcedBytes }: Pick<UploadTarget, 'announcedBytes'>): AppError {
   if (error instanceof AppError) return error
   if (error instanceof Stalled) return new AppError('stalled', `error writing file: ${error.message}`)
   if (isOutOfSpace(error)) {

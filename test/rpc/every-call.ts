@@ -5,6 +5,7 @@ import { expect } from 'vitest'
 import { Activity } from '../../src/gen/activity/v1/activity_pb.js'
 import { ProcessService, Signal as SandboxSignal, type StartResponse } from '../../src/gen/agent-sandbox/process_pb.js'
 import { Capabilities } from '../../src/gen/capabilities/capabilities_pb.js'
+import { Files } from '../../src/gen/files/v1/files_pb.js'
 import { EventType, Filesystem } from '../../src/gen/filesystem/filesystem_pb.js'
 import { Signal as JobSignal, State as JobState, Jobs } from '../../src/gen/jobs/v1/jobs_pb.js'
 import { Metrics } from '../../src/gen/metrics/metrics_pb.js'
@@ -27,6 +28,7 @@ export interface Visit {
   readonly activity: Client<typeof Activity>
   readonly terminals: Client<typeof Terminals>
   readonly jobs: Client<typeof Jobs>
+  readonly files: Client<typeof Files>
   readonly dir: string
   readonly tag: string
 }
@@ -43,6 +45,7 @@ export function visit(transport: Transport, dir: string, tag: string): Visit {
     activity: createClient(Activity, transport),
     terminals: createClient(Terminals, transport),
     jobs: createClient(Jobs, transport),
+    files: createClient(Files, transport),
     dir,
     tag,
   }
@@ -118,6 +121,23 @@ async function inTerminal(
 
 /** A call of each RPC, by its name: the least that shows that its messages came through both ways. */
 export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = {
+  'files.v1.Files/ReadLines': async ({ files, dir, tag }) => {
+    await writeFile(`${dir}/${tag}`, 'one\ntwo\n')
+    expect(await files.readLines({ path: `${dir}/${tag}`, from: 2n })).toMatchObject({
+      lines: [{ number: 2n, text: 'two' }],
+      total: 2n,
+    })
+  },
+  'files.v1.Files/Edit': async ({ files, dir, tag }) => {
+    const change = { case: 'text' as const, value: 'new\n' }
+    const { files: edited } = await files.edit({ files: [{ path: `${dir}/${tag}`, etag: '', change }] })
+    expect(edited).toMatchObject([{ created: true, diff: expect.stringContaining('+new') }])
+  },
+  'files.v1.Files/Undo': async ({ files, dir, tag }) => {
+    const change = { case: 'content' as const, value: bytes('new\n') }
+    const { edit = 0n } = await files.edit({ files: [{ path: `${dir}/${tag}`, change }] })
+    expect(await files.undo({ edit })).toMatchObject({ edit, files: [{ removed: true }] })
+  },
   'jobs.v1.Jobs/Get': async (visit) => {
     const done = await ended(visit)
     expect((await visit.jobs.get({ job: byTag(visit.tag) })).job).toMatchObject(done)

@@ -1,0 +1,54 @@
+import type { TimeSlice } from '../lib/time-slice.ts'
+
+/** Positions between two looks at the clock; some 0.2 ms. */
+const STEP = 32 * 1024
+
+/**
+ * The positions at which `pattern`, which is not empty, begins in `text`, from left to right without overlaps, at most
+ * `limit` of them. Takes time in proportion to both lengths, whatever they are (Knuth, Morris and Pratt, 1977), and
+ * four bytes for each of the pattern's.
+ */
+export async function findBytes(
+  text: Buffer,
+  pattern: Buffer,
+  { limit, slice }: { readonly limit: number; readonly slice: TimeSlice },
+): Promise<number[]> {
+  const found: number[] = []
+  if (pattern.length > text.length) return found
+  const borders = await bordersOf(pattern, slice)
+  const first = pattern.readUInt8(0)
+  let matched = 0
+  for (let at = 0; at < text.length && found.length < limit; at++) {
+    if (at % STEP === 0) await slice.next()
+    if (matched === 0 && text[at] !== first) {
+      // To the last position of this step at most.
+      const next = text.subarray(at, at + STEP - (at % STEP)).indexOf(first)
+      if (next < 0) {
+        at += STEP - (at % STEP) - 1
+        continue
+      }
+      at += next
+    }
+    while (matched > 0 && text[at] !== pattern[matched]) matched = borders[matched - 1] ?? 0
+    if (text[at] === pattern[matched]) matched++
+    if (matched < pattern.length) continue
+    found.push(at - pattern.length + 1)
+    matched = 0
+  }
+  return found
+}
+
+/**
+ * For each prefix of the pattern the length of its longest part that is both its beginning and its end, and not all of
+ * it.
+ */
+async function bordersOf(pattern: Buffer, slice: TimeSlice): Promise<Uint32Array> {
+  const borders = new Uint32Array(pattern.length)
+  for (let at = 1, length = 0; at < pattern.length; at++) {
+    if (at % STEP === 0) await slice.next()
+    while (length > 0 && pattern[at] !== pattern[length]) length = borders[length - 1] ?? 0
+    if (pattern[at] === pattern[length]) length++
+    borders[at] = length
+  }
+  return borders
+}

@@ -1,0 +1,27 @@
+/**
+ * Bytes of a file that is edited, before and after: more than any source text; each is in memory while it is edited.
+ */
+export const MAX_EDITED_BYTES = 8 * 1024 * 1024
+/** Files of one edit: three descriptors each are open until all are in their places. */
+export const MAX_EDITED_FILES = 100
+/** Replacements of one edit, over all its files: each reads its file once. */
+export const MAX_REPLACEMENTS = 1_000
+/** Occurrences that one replacement may change: their positions are in memory. */
+export const MAX_OCCURRENCES = 100_000
+/** Bytes of an edit's request: several files as large as an ordinary message. */
+export const EDIT_REQUEST_BYTES = 16 * 1024 * 1024
+/** Bytes of one file's part that is compared line by line. */
+export const MAX_COMPARED_BYTES = 128 * 1024
+/** Bytes of all diffs of one answer. */
+export const MAX_DIFF_BYTES = 1024 * 1024
+/** Edits that one user can take back. */
+export const MAX_UNDO_EDITS = 100
+/** Bytes that all edits of all users together keep to be taken back; never more than a quarter of the byte budget. */
+export const MAX_UNDO_BYTES = 64 * 1024 * 1024
+/** Lines and bytes of one answer of ReadLines. */
+export const MAX_LINES = 10_000
+export const MAX_LINES_BYTES = 1024 * 1024
+/** Bytes of one line in such an answer. */
+export const MAX_LINE_BYTES = 64 * 1024
+/** Bytes of a file that are read to count its lines: a second or two of a disk. */
+export const MAX_COUNTED_BYTES = 1024 * 1024 * 1024

@@ -1,0 +1,80 @@
+import { chown } from 'node:fs/promises'
+import { create, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf'
+import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
+import type { Caller } from '../../src/calls/caller.ts'
+import { createFilesService, type FilesServiceDeps } from '../../src/files/service.ts'
+import {
+  EditRequestSchema,
+  EditResponseSchema,
+  ReadLinesRequestSchema,
+  ReadLinesResponseSchema,
+  UndoRequestSchema,
+  UndoResponseSchema,
+} from '../../src/gen/files/v1/files_pb.js'
+import type { Log } from '../../src/log.ts'
+import { makePeople, type People } from '../_util/people.ts'
+
+/** The service in this process, for the users of `makePeople`; calls are `ann`'s unless another user is named. */
+export interface Served extends AsyncDisposable {
+  readonly people: People
+  /** The home of ann, who owns it. */
+  readonly home: string
+  readonly budget: ByteBudget
+  readLines(
+    request: MessageInitShape<typeof ReadLinesRequestSchema>,
+    by?: By,
+  ): Promise<MessageShape<typeof ReadLinesResponseSchema>>
+  edit(request: MessageInitShape<typeof EditRequestSchema>, by?: By): Promise<MessageShape<typeof EditResponseSchema>>
+  undo(request?: MessageInitShape<typeof UndoRequestSchema>, by?: By): Promise<MessageShape<typeof UndoResponseSchema>>
+}
+
+interface By {
+  readonly user?: string
+  readonly signal?: AbortSignal
+}
+
+type Options = Partial<Pick<FilesServiceDeps, 'strictFileUsers' | 'budget'>>
+
+export async function serveFiles(options: Options = {}): Promise<Served> {
+  const people = await makePeople()
+  const { uid, gid, home } = people.ann
+  await chown(home, uid, gid)
+  const log: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => log }
+  const budget = options.budget ?? createByteBudget(256 * 1024 * 1024)
+  const defaults = { user: 'ann', workdir: undefined }
+  const service = createFilesService({ users: people.users, defaults, budget, log, ...options })
+  const by = ({ user, signal = new AbortController().signal }: By = {}): Caller => {
+    return { user, signal, userAgent: 'test', header: () => undefined }
+  }
+  return {
+    people,
+    home,
+    budget,
+    readLines: async (request, who) =>
+      create(ReadLinesResponseSchema, await service.readLines(create(ReadLinesRequestSchema, request), by(who))),
+    edit: async (request, who) =>
+      create(EditResponseSchema, await service.edit(create(EditRequestSchema, request), by(who))),
+    undo: async (request = {}, who) =>
+      create(UndoResponseSchema, await service.undo(create(UndoRequestSchema, request), by(who))),
+    [Symbol.asyncDispose]: () => people[Symbol.asyncDispose](),
+  }
+}
+
+/** One replacement, as the request has it. */
+export function replace(path: string, oldText: string, newText: string, which: Which = undefined) {
+  const chosen =
+    which === undefined
+      ? {}
+      : which === 'all'
+        ? { which: { case: 'all' as const, value: true } }
+        : { which: { case: 'occurrence' as const, value: which } }
+  const replacements = [{ oldText, newText, ...chosen }]
+  return { path, change: { case: 'replacements' as const, value: { replacements } } }
+}
+
+type Which = 'all' | number | undefined
+
+/** The whole new content, as the request has it. */
+export function write(path: string, text: string, etag?: string) {
+  return { path, change: { case: 'text' as const, value: text }, ...(etag === undefined ? {} : { etag }) }
+}
