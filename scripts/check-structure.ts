@@ -30,7 +30,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   logs: [...COMMON, 'native'],
   // Knows what is kept by its descriptors and pid only.
   keeper: [...COMMON, 'native'],
-  process: [...COMMON, 'users', 'native'],
+  process: [...COMMON, 'users', 'native', 'keeper'],
   filesystem: [...COMMON, 'users', 'native'],
   // Reads, edits and searches files as the file calls do.
   files: [...COMMON, 'users', 'native', 'filesystem'],

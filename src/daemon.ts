@@ -39,6 +39,7 @@ import {
   buildActivity,
   buildBudget,
   buildCpus,
+  buildDeposits,
   buildFigures,
   buildGroups,
   buildOom,
@@ -178,12 +179,13 @@ async function build(config: Config, { logs, token, listener, shutdown, keeper, 
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const { groups, workload, protection, closeGroups } = await buildGroups(config, memory, log)
   const oom = await buildOom(config, groups.root, log.named('metrics'))
+  const { deposits, left } = buildDeposits(keeper, taken, log)
   const process = createProcessService({
-    ...{ users, defaults, registry, budget, groups },
-    ...{ gate: workload.gate, oom: oom.witness },
-    devNull: devNull.fd,
+    ...{ users, defaults, registry, budget, groups, deposits },
+    ...{ gate: workload.gate, oom: oom.witness, devNull: devNull.fd },
     ...commandSettings(config, log),
   })
+  process.restore(left)
   const host = createHost({ path: config.path, env: defaults.env, log })
   const { watch, inotify, pollers } = buildWatching(config, { users, defaults, budget, log })
   const cpus = await buildCpus(config, devNull.fd, log)

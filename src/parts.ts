@@ -21,7 +21,9 @@ import { freezeRoute } from './http/routes/freeze.ts'
 import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import { createCompressors } from './http/transfer/compressors.ts'
 import type { AccessToken } from './init/access-token.ts'
+import { type Deposit, type Keeper, OFFSETS_KEY, type Taken } from './keeper/keeper.ts'
 import { baseName } from './lib/clean-path.ts'
+import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
 import { type CallCounts, createCallCounts } from './metrics/calls.ts'
@@ -30,10 +32,12 @@ import type { ResourceReader } from './metrics/resource-reader.ts'
 import type { LiveFigures, Sample } from './metrics/sample.ts'
 import { Sampler } from './metrics/sampler.ts'
 import type { Actor } from './native/files.ts'
-import { listeningSockets } from './native/index.ts'
+import { close, listeningSockets } from './native/index.ts'
 import { Forwards } from './ports/forwards.ts'
 import { PortTable } from './ports/port-table.ts'
 import { socketReader } from './ports/read-sockets.ts'
+import { Deposits } from './process/deposits.ts'
+import { openKeptOffsets } from './process/kept-offsets.ts'
 import { oomCounterOf, oomCounterOfGroups } from './process/oom-counter.ts'
 import { createOomWitness } from './process/oom-witness.ts'
 import { OutputWindow } from './process/output-window.ts'
@@ -114,6 +118,37 @@ export async function buildOom({ notFirecracker, cgroupRoot }: Config, root: str
 export function buildFigures(cpus: Cpus, oomKills: Pick<OomKills, 'list'>) {
   const live = (): LiveFigures => ({ cpus: cpus.progress(), oomKills: oomKills.list() })
   return { calls: createCallCounts(), live }
+}
+
+/** Daemons in a row that could not even start, after which the next one leaves alone what the earlier ones left. */
+const MAX_FAILURES = 3
+
+/**
+ * Where processes are kept for the next daemon (undefined: nowhere), and what the last one has left. What cannot be
+ * used is dropped, and then commands end as they would without a keeper.
+ */
+export function buildDeposits(keeper: Keeper, taken: Taken, log: Log) {
+  if (!keeper.present) return { deposits: undefined, left: [] }
+  const left = taken.deposits.filter(({ key }) => key > OFFSETS_KEY)
+  const usable = taken.failures < MAX_FAILURES
+  if (!usable) dropAll(keeper, left, log)
+  try {
+    const memory = taken.deposits.find(({ key }) => key === OFFSETS_KEY)
+    const deposits = new Deposits({ keeper, offsets: openKeptOffsets(keeper, memory), log })
+    return { deposits, left: usable ? left : [] }
+  } catch (error) {
+    log.error({ ...errorFields(error) }, 'commands do not outlive this daemon')
+    if (usable) dropAll(keeper, left, log)
+    return { deposits: undefined, left: [] }
+  }
+}
+
+function dropAll(keeper: Keeper, deposits: readonly Deposit[], log: Log): void {
+  log.error({ count: deposits.length }, 'the commands of the daemon before this one are left alone')
+  for (const { key, descriptors } of deposits) {
+    for (const fd of descriptors) close(fd)
+    keeper.drop(key)
+  }
 }
 
 /** What every command gets from the configuration, and the memory for its output. */

@@ -27,6 +27,8 @@ extern char **environ;
 struct entry {
   int32_t pid;
   int32_t status;
+  // The daemon's own, without KEEPER_ENDED.
+  uint32_t note;
   bool used;
   // The process has ended with `status`, as waitpid(2) has it.
   bool exited;
@@ -144,6 +146,7 @@ static void put(const struct keeper_message *message, const int *descriptors, si
   memset(entry, 0, sizeof *entry);
   entry->used = true;
   entry->pid = message->pid;
+  entry->note = message->value & ~KEEPER_ENDED;
   entry->count = (uint8_t)count;
   for (size_t i = 0; i < count; i++)
     entry->descriptors[i] = message->pid == 0 ? moved_up(descriptors[i]) : descriptors[i];
@@ -155,6 +158,14 @@ static void put(const struct keeper_message *message, const int *descriptors, si
     keeper.news--;
   }
   if (before.used) close_all(before.descriptors, before.count);
+}
+
+static void trim(const struct keeper_message *message) {
+  if (message->key >= keeper.size || message->status < 0) return;
+  struct entry *entry = &keeper.table[message->key];
+  if (!entry->used) return;
+  entry->note = message->value & ~KEEPER_ENDED;
+  while (entry->count > message->status) close(entry->descriptors[--entry->count]);
 }
 
 static struct entry *entry_of_process(pid_t pid) {
@@ -195,8 +206,11 @@ static void flush(void) {
   for (; keeper.taking < keeper.size; keeper.taking++) {
     struct entry *entry = &keeper.table[keeper.taking];
     if (!entry->used) continue;
-    const struct keeper_message message = {
-        .type = KEEPER_PUT, .pid = entry->pid, .key = keeper.taking, .status = entry->status, .value = entry->exited};
+    const struct keeper_message message = {.type = KEEPER_PUT,
+                                           .pid = entry->pid,
+                                           .key = keeper.taking,
+                                           .status = entry->status,
+                                           .value = entry->note | (entry->exited ? KEEPER_ENDED : 0)};
     if (!send_message(message, entry->descriptors, entry->count)) return;
     clear_news(entry);
   }
@@ -228,6 +242,9 @@ static void handle(const struct keeper_message *message, const int *descriptors,
       break;
     case KEEPER_DROP:
       drop(message->key);
+      break;
+    case KEEPER_TRIM:
+      trim(message);
       break;
     case KEEPER_EXITED:
       if (message->key < keeper.size && keeper.table[message->key].used) {

@@ -3,15 +3,17 @@ import { close } from '../native/index.ts'
 import { socketPeer } from '../native/packets.ts'
 import { Channel } from './channel.ts'
 import { Keys } from './keys.ts'
-import { DROP, END, EXITED, LEAVE, type Message, PUT, REFUSED, TAKE, UP } from './protocol.ts'
+import { DROP, END, ENDED, EXITED, LEAVE, type Message, PUT, REFUSED, TAKE, TRIM, UP } from './protocol.ts'
 
 /** What an earlier daemon has deposited under one key. */
-interface Deposit {
+export interface Deposit {
   readonly key: number
   /** The process that it belongs to; 0: none. */
   readonly pid: number
   /** How that ended, as waitpid(2) has it; undefined: it runs. */
   readonly status: number | undefined
+  /** As the daemon that made the deposit has left it. */
+  readonly note: number
   /** The caller of `take` closes them. The keeper has its own until the key is dropped. */
   readonly descriptors: readonly number[]
 }
@@ -48,11 +50,16 @@ export interface Keeper {
    * none.
    */
   put(key: number, pid: number, descriptors: readonly number[]): void
+  /** Keeps only the first `count` descriptors of those, and a note below 2^31. */
+  trim(key: number, count: number, note: number): void
   /** Keeps nothing under that key any more. */
   drop(key: number): void
   /** How a child of this daemon has ended, as waitpid(2) has it; to be called before it is reaped. */
   exited(key: number, status: number): void
-  /** Calls back when a process that an earlier daemon started has ended: its parent is the keeper. */
+  /**
+   * Calls back when a process that an earlier daemon started has ended, also if it has already: its parent is the
+   * keeper.
+   */
   onExited(key: number, use: (status: number) => void): void
   /** The daemon listens. From now on it is started again whatever ends it. */
   up(): void
@@ -71,6 +78,7 @@ const NO_KEEPER: Keeper = {
   take: async () => nothing,
   freeKey: () => undefined,
   put: () => {},
+  trim: () => {},
   drop: () => {},
   exited: () => {},
   onExited: () => {},
@@ -81,6 +89,9 @@ const NO_KEEPER: Keeper = {
 
 /** The key of what belongs to the daemon itself, not to one process. */
 export const DAEMON_KEY = 0
+
+/** The key of the memory in which positions of output are counted. */
+export const OFFSETS_KEY = 1
 
 /**
  * The keeper at the other end of a descriptor that this process was started with; none if that is not a socket of its
@@ -94,7 +105,9 @@ export function openKeeper(descriptor: number | undefined, log: Log): Keeper {
 
 /** Sorts what the keeper sends. */
 class Inbox {
-  readonly exits = new Map<number, (status: number) => void>()
+  readonly #exits = new Map<number, (status: number) => void>()
+  /** Ends that came before anybody asked for them. */
+  readonly #early = new Map<number, number>()
   readonly taken = Promise.withResolvers<Taken>()
   readonly #deposits: Deposit[] = []
   readonly #keys: Keys
@@ -108,14 +121,33 @@ class Inbox {
   handle({ type, key, pid, status, value }: Message, descriptors: readonly number[]): void {
     if (type === PUT) {
       this.#keys.use(key)
-      this.#deposits.push({ key, pid, status: value === 1 ? status : undefined, descriptors })
+      const ended = value >= ENDED
+      this.#deposits.push({ key, pid, status: ended ? status : undefined, note: value % ENDED, descriptors })
       return
     }
     for (const fd of descriptors) close(fd)
-    if (type === EXITED) this.exits.get(key)?.(status)
+    if (type === EXITED) this.#exited(key, status)
     else if (type === REFUSED) this.#log.warn({ key, errno: status }, 'the keeper refuses to keep descriptors')
     else if (type === END)
       this.taken.resolve({ deposits: this.#deposits.splice(0), starts: key, failures: pid, lastStatus: status })
+  }
+
+  /** Calls back once, never before it has returned. */
+  onExited(key: number, use: (status: number) => void): void {
+    const status = this.#early.get(key)
+    if (status === undefined) this.#exits.set(key, use)
+    else setImmediate(use, status)
+  }
+
+  forget(key: number): void {
+    this.#exits.delete(key)
+    this.#early.delete(key)
+  }
+
+  #exited(key: number, status: number): void {
+    const use = this.#exits.get(key)
+    if (use === undefined) this.#early.set(key, status)
+    else use(status)
   }
 
   lost(reason: string): void {
@@ -125,7 +157,7 @@ class Inbox {
 }
 
 function keeperAt(descriptor: number, log: Log): Keeper {
-  const keys = new Keys([DAEMON_KEY])
+  const keys = new Keys([DAEMON_KEY, OFFSETS_KEY])
   const inbox = new Inbox(keys, log)
   const channel = new Channel(
     descriptor,
@@ -143,15 +175,14 @@ function keeperAt(descriptor: number, log: Log): Keeper {
     },
     freeKey: () => keys.useFree(),
     put: (key, pid, descriptors) => send(PUT, { key, pid }, descriptors),
+    trim: (key, count, note) => send(TRIM, { key, status: count, value: note }),
     drop: (key) => {
       send(DROP, { key })
-      inbox.exits.delete(key)
-      if (key !== DAEMON_KEY) keys.release(key)
+      inbox.forget(key)
+      if (key > OFFSETS_KEY) keys.release(key)
     },
     exited: (key, status) => send(EXITED, { key, status }),
-    onExited: (key, use) => {
-      inbox.exits.set(key, use)
-    },
+    onExited: (key, use) => inbox.onExited(key, use),
     up: () => send(UP),
     leave: () => send(LEAVE),
     close: () => channel.close(),

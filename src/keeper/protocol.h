@@ -13,7 +13,8 @@
 
 enum {
   // To the keeper: keep the descriptors under `key`, in the place of those that are there; `pid` is the process that
-  // they belong to, or 0. To the daemon: what is kept; `value` 1: the process has ended with `status`.
+  // they belong to, or 0; `value` a note of the daemon's, below KEEPER_ENDED. To the daemon: what is kept, with the
+  // note, and KEEPER_ENDED if the process has ended with `status`.
   KEEPER_PUT = 1,
   // To the keeper: close what is kept under `key`.
   KEEPER_DROP = 2,
@@ -30,7 +31,11 @@ enum {
   KEEPER_END = 7,
   // To the daemon: what was to be put under `key` is not kept, and what was there before is; `status`: why, an errno.
   KEEPER_REFUSED = 8,
+  // To the keeper: of what is kept under `key` close all descriptors but the first `status`; `value` is the note from now on.
+  KEEPER_TRIM = 9,
 };
+
+#define KEEPER_ENDED 0x80000000u
 
 struct keeper_message {
   uint32_t type;

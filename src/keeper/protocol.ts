@@ -16,6 +16,10 @@ export const UP = 5
 export const LEAVE = 6
 export const END = 7
 export const REFUSED = 8
+export const TRIM = 9
+
+/** In the value of a PUT to the daemon: the process has ended. The other bits are the note. */
+export const ENDED = 0x8000_0000
 
 /** Size of `struct keeper_message`. */
 export const MESSAGE_BYTES = 24

@@ -123,6 +123,7 @@ interface Addon {
   pidfdOpen(pid: number): number
   pidfdSignal(pidfd: number, signal: number): number
   pidfdWait(pidfd: number): Reaped | undefined
+  pidfdStatus(pidfd: number): number | undefined
   signalSessions(targets: readonly number[]): Promise<Buffer>
   waitOrphan(ours: readonly number[]): 'none' | 'ours' | number
   setChildSubreaper(): void
@@ -206,6 +207,8 @@ export const pidfdOpen = addon.pidfdOpen
 export const pidfdSignal = addon.pidfdSignal
 /** waitid(2) on a pidfd with WNOHANG: reaps and returns how it ended, undefined while it runs. Throws with `code`. */
 export const pidfdWait = addon.pidfdWait
+/** The same without reaping, as the number that waitpid(2) gives; undefined while it runs. Throws with `code`. */
+export const pidfdStatus = addon.pidfdStatus
 /**
  * Signals the living members of sessions, all by one walk over the processes, except their leaders and those that
  * ignore SIGHUP. Four numbers a target: the session; the signal (0 only looks); a second signal for who got the first,

@@ -5,6 +5,8 @@ interface PacketFunctions {
   sendPacket(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number
   receivePacket(fd: number, buffer: Uint8Array, offset: number, length: number): [number, number[]]
   sealedMemory(bytes: Uint8Array): number
+  sharedMemory(length: number): number
+  mapMemory(fd: number, length: number): ArrayBuffer
 }
 
 const addon = loadAddon<PacketFunctions>()
@@ -29,3 +31,13 @@ export const receivePacket = addon.receivePacket
  * position is at the end. Throws with `code`.
  */
 export const sealedMemory = addon.sealedMemory
+/**
+ * memfd_create(2) of that many zeros, whose size nobody can change. Close-on-exec; the caller closes it. Throws with
+ * `code`.
+ */
+export const sharedMemory = addon.sharedMemory
+/**
+ * mmap(2) of the first bytes of such memory, shared with whoever else maps it, and in no core file. The descriptor
+ * stays the caller's. Throws with `code`: EINVAL for memory that is shorter.
+ */
+export const mapMemory = addon.mapMemory

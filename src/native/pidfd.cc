@@ -74,6 +74,22 @@ napi_value pidfd_wait(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// As waitpid(2) would have it.
+int wait_status(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return (info.si_status & 0xff) << 8;
+  return info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+napi_value pidfd_status(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int pidfd = -1;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], pidfd)) return nullptr;
+  siginfo_t child{};
+  if (waitid(by_pidfd, static_cast<id_t>(pidfd), &child, WEXITED | WNOHANG | WNOWAIT) < 0)
+    return throw_errno(env, "waitid", errno);
+  return child.si_pid == 0 ? nullptr : from_integer(env, wait_status(child));
+}
+
 bool contains(napi_env env, napi_value pids, pid_t pid, bool& found) {
   uint32_t length = 0;
   if (!array_length(env, pids, "ours", length)) return false;
@@ -117,6 +133,7 @@ void register_pidfd(napi_env env, napi_value exports) {
   export_function(env, exports, "pidfdOpen", pidfd_open_number);
   export_function(env, exports, "pidfdSignal", pidfd_signal);
   export_function(env, exports, "pidfdWait", pidfd_wait);
+  export_function(env, exports, "pidfdStatus", pidfd_status);
   export_function(env, exports, "waitOrphan", wait_orphan);
   export_function(env, exports, "setChildSubreaper", set_child_subreaper);
 }

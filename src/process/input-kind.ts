@@ -13,3 +13,12 @@ export function checkInputKind(kind: 'stdin' | 'pty', hasTerminal: boolean): voi
       'error writing to tty: tty not assigned to process — input should be written to the stdin, not the tty',
     )
 }
+
+/** Throws `failed_precondition` for a terminal, which has no standard input to close (contract D55, N2). */
+export function checkHasStdin(hasTerminal: boolean): void {
+  if (hasTerminal)
+    throw new AppError(
+      'failed_precondition',
+      'error closing stdin: cannot close stdin for PTY process — send Ctrl+D (0x04) instead',
+    )
+}

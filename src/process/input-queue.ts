@@ -11,6 +11,14 @@ export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
 const { EAGAIN, EINTR, EPIPE, EIO } = constants.errno
 
+/** What the owner of an input learns of it. */
+export interface InputReport {
+  /** Bytes written so far, changed in place: those that an earlier daemon has written count. */
+  readonly count: { bytes: number }
+  /** Called once, when the descriptor is closed. */
+  onClosed(): void
+}
+
 /** One write, or (with `bytes` undefined) the close that follows all writes before it. */
 interface Entry {
   readonly bytes: Uint8Array | undefined
@@ -31,21 +39,22 @@ export class InputQueue {
   readonly #poll: Poll
   /** How the errors name the descriptor. */
   readonly #name: 'stdin' | 'tty'
+  readonly #report: InputReport
   readonly #entries = new LinkedList<Entry>()
   #queued = 0
-  #written = 0
   #open = true
   #closing = false
 
-  constructor(fd: number, name: 'stdin' | 'tty') {
+  constructor(fd: number, name: 'stdin' | 'tty', report: InputReport = { count: { bytes: 0 }, onClosed: () => {} }) {
     this.#fd = fd
     this.#name = name
+    this.#report = report
     this.#poll = poll(fd, true, () => this.#flush())
   }
 
   /** Bytes that were written so far. */
   get written(): number {
-    return this.#written
+    return this.#report.count.bytes
   }
 
   /** Bytes can still be written. */
@@ -60,7 +69,7 @@ export class InputQueue {
    * `invalid_argument` if bytes before it are missing when it has its turn. Undefined: behind everything.
    */
   write(bytes: Uint8Array, signal: AbortSignal, offset?: number): Promise<void> {
-    if (offset !== undefined && offset + bytes.length <= this.#written) return Promise.resolve()
+    if (offset !== undefined && offset + bytes.length <= this.written) return Promise.resolve()
     if (!this.open) return Promise.reject(this.#closedError())
     if (this.#queued + bytes.length > MAX_QUEUED_BYTES) {
       const text = `${this.#queued} bytes of input already wait for the process, at most ${MAX_QUEUED_BYTES} may`
@@ -80,9 +89,7 @@ export class InputQueue {
   /** Closes at once; waiting writes fail. Idempotent. */
   destroy(): void {
     if (!this.#open) return
-    this.#open = false
-    this.#poll.close()
-    close(this.#fd)
+    this.#closeDescriptor()
     this.#failAll(() => this.#closedError())
   }
 
@@ -144,9 +151,9 @@ export class InputQueue {
     const { offset } = entry
     entry.offset = undefined
     if (offset === undefined) return 0
-    entry.written = Math.max(0, Math.min(this.#written - offset, bytes.length))
+    entry.written = Math.max(0, Math.min(this.written - offset, bytes.length))
     this.#queued -= entry.written
-    return Math.max(0, offset - this.#written)
+    return Math.max(0, offset - this.written)
   }
 
   #gap(missing: number, bytes: Uint8Array): AppError {
@@ -165,7 +172,7 @@ export class InputQueue {
       }
       entry.written += length
       this.#queued -= length
-      this.#written += length
+      this.#report.count.bytes += length
     }
     return 'all'
   }
@@ -175,10 +182,15 @@ export class InputQueue {
     const text = errnoText(errno === EPIPE ? 'EPIPE' : 'EIO')
     const kind = this.#nobodyReads(errno) ? 'failed_precondition' : 'internal'
     const error = () => new AppError(kind, `error writing to ${what}: ${text}`)
+    this.#closeDescriptor()
+    this.#failAll(error)
+  }
+
+  #closeDescriptor(): void {
     this.#open = false
     this.#poll.close()
     close(this.#fd)
-    this.#failAll(error)
+    this.#report.onClosed()
   }
 
   /** A terminal that no process has open any more fails with EIO (tty_write of the kernel). */

@@ -7,7 +7,9 @@ import { resolvePath } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
 import { commandGroup } from './command-group.ts'
 import { checkConfig, environmentOf, hasTooLongWord } from './command-line.ts'
+import type { Deposits, ProcessDeposit } from './deposits.ts'
 import { InputQueue } from './input-queue.ts'
+import { keepProcess } from './keep-process.ts'
 import { aboutOf } from './known-process.ts'
 import type { Launched } from './launched.ts'
 import type { CommandLimits } from './limits.ts'
@@ -28,6 +30,8 @@ export interface LaunchRequest {
   readonly tag: string | undefined
   /** Its `Idempotency-Key`. */
   readonly key?: string | undefined
+  /** What that key stands for (`startDigest`). */
+  readonly digest?: string | undefined
   /** See `Launched.replay`. */
   readonly replay: boolean
   /** Its output goes on when the daemon has died: it waits in the pipes for the next one. Without a terminal only. */
@@ -41,6 +45,8 @@ export interface LaunchRequest {
   readonly cgroup?: number | undefined
   /** Of this command alone. */
   readonly limits?: CommandLimits
+  /** When it will be killed, on the clock of performance.now(). */
+  readonly deadline?: number | undefined
   readonly user: User
   /** Present: in a terminal of that size. */
   readonly terminal: TerminalSize | undefined
@@ -62,6 +68,8 @@ export interface LaunchDeps {
   readonly readerStall: number
   /** An open descriptor of /dev/null. */
   readonly devNull: number
+  /** Where processes are kept for the next daemon; undefined: nowhere. */
+  readonly deposits: Deposits | undefined
   readonly groups: CommandGroups
   readonly oom: OomWitness
 }
@@ -112,14 +120,17 @@ export async function launch(
 async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdio'>) {
   const { identity, deps } = context
   const stdio = openStdio(request, identity, deps)
-  const output = new OutputLog({ share: deps.window.share(), pool: deps.pool, stall: deps.readerStall })
+  const deposit = deps.deposits?.reserve()
+  const { window, pool, readerStall: stall } = deps
+  const output = new OutputLog({ share: window.share(), pool, stall, offsets: deposit?.offsets })
   const reader = output.reader(request.signal)
   try {
     const outcome = await run(request, { ...context, stdio })
     stdio.closeChildEnds()
-    return { stdio, output, outcome, reader }
+    return { stdio, output, outcome, reader, deposit }
   } catch (error) {
     stdio.closeAll()
+    deposit?.drop()
     reader.close()
     output.discard()
     output.close()
@@ -207,10 +218,11 @@ interface Parts {
   readonly output: OutputLog
   readonly outcome: Outcome
   readonly group: OwnGroup | undefined
+  readonly deposit: ProcessDeposit | undefined
   readonly deps: LaunchDeps
 }
 
-function toLaunched({ request, cwd, stdio, output, outcome, group, deps }: Parts): Launched {
+function toLaunched({ request, cwd, stdio, output, outcome, group, deposit, deps }: Parts): Launched {
   const { config, tag, replay, routine = false, limits } = request
   const common = {
     ...{ pid: outcome.pid, config, tag, replay, routine, output, group },
@@ -218,14 +230,22 @@ function toLaunched({ request, cwd, stdio, output, outcome, group, deps }: Parts
     ...{ pool: deps.pool, outputMax: limits?.outputMax, size: request.terminal },
   }
   if ('status' in outcome) {
+    deposit?.drop()
     const slab = deps.pool.withRoom(undefined)
     const length = slab.memory.write(outcome.text)
     stdio.closeDaemonEnds()
     output.append(stdio.terminal === undefined ? 'stderr' : 'pty', slab.memory.subarray(0, length), slab)
     return { ...common, pidfd: undefined, status: outcome.status, sources: [], input: undefined, terminal: undefined }
   }
-  const input =
-    stdio.input === undefined ? undefined : new InputQueue(stdio.input, stdio.terminal === undefined ? 'stdin' : 'tty')
   const { sources, terminal, heldSlave } = stdio
-  return { ...common, pidfd: outcome.pidfd, sources, input, terminal, heldSlave }
+  const { pidfd } = outcome
+  const last = terminal === undefined ? stdio.input : heldSlave
+  const held = { pid: outcome.pid, pidfd, sources, last }
+  const kept = keepProcess(deposit, held, { request, about: common.about, deposits: deps.deposits })
+  return { ...common, pidfd, sources, input: inputOf(stdio, kept), terminal, heldSlave, deposit: kept }
+}
+
+function inputOf({ input, terminal }: Stdio, deposit: ProcessDeposit | undefined): InputQueue | undefined {
+  if (input === undefined) return undefined
+  return new InputQueue(input, terminal === undefined ? 'stdin' : 'tty', deposit?.input(terminal !== undefined))
 }

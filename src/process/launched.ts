@@ -1,4 +1,5 @@
 import type { ExitStatus } from '../native/index.ts'
+import type { ProcessDeposit } from './deposits.ts'
 import type { InputQueue } from './input-queue.ts'
 import type { About } from './known-process.ts'
 import type { OomInquiry } from './oom-witness.ts'
@@ -38,4 +39,13 @@ export interface Launched {
   readonly group?: OwnGroup | undefined
   /** See `CommandLimits`. */
   readonly outputMax?: number | undefined
+  /** Where it is kept for the next daemon; undefined: nowhere. */
+  readonly deposit?: ProcessDeposit | undefined
+  /** An earlier daemon started it, then (milliseconds since the epoch), and the keeper reports how it ends. */
+  readonly inherited?: boolean
+  readonly startedAt?: number
+  /** An earlier daemon has reported its end: whatever comes is discarded. */
+  readonly over?: boolean
+  /** Until then, on the clock of performance.now(), it is replayed. */
+  readonly replayUntil?: number
 }

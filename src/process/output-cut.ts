@@ -12,6 +12,22 @@ interface OutputCutOptions {
   readonly most: number
 }
 
+/** The log itself, or where its output is limited a cut before it, which is added to `cuts`. */
+export function sinkFor(
+  {
+    output,
+    pool,
+    outputMax,
+  }: { readonly output: OutputLog; readonly pool: SlabPool; readonly outputMax?: number | undefined },
+  stream: StreamName,
+  cuts: OutputCut[],
+): OutputSink {
+  if (outputMax === undefined) return output
+  const cut = new OutputCut({ log: output, pool, stream, most: outputMax })
+  cuts.push(cut)
+  return cut
+}
+
 /** More than the line that says what is left out is long: so much can be left out at least. */
 const LINE_ROOM = 64
 

@@ -37,6 +37,8 @@ interface OutputLogOptions {
   readonly pool: SlabPool
   /** Milliseconds after which a reader that takes nothing, while output waits, is ended. */
   readonly stall: number
+  /** Where the output goes on, changed in place as it does; default: from its beginning. */
+  readonly offsets?: Record<StreamName, number> | undefined
 }
 
 /**
@@ -50,9 +52,8 @@ export class OutputLog {
   /** The one that has taken most: it sets the pace. */
   #fastest: OutputReader | undefined
   #required: OutputReader | undefined
-  /** Bytes of each stream that were seen, and those of them that have left the window. */
-  readonly #offsets: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
-  readonly #dropped: Record<StreamName, number> = { stdout: 0, stderr: 0, pty: 0 }
+  readonly #offsets: Record<StreamName, number>
+  readonly #dropped: Record<StreamName, number>
   /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of dropped chunks. */
   #chunks: (Chunk | undefined)[] = []
   #base = 0
@@ -61,7 +62,6 @@ export class OutputLog {
   #bytes = 0
   #firstByte = 0
   #closed = false
-  /** It is closed, and what is left of it was moved to memory of its own. */
   #settled = false
   #discarded = false
   /** Called when `full` may have changed; set by the one that reads the descriptors. */
@@ -71,6 +71,8 @@ export class OutputLog {
 
   constructor(options: OutputLogOptions) {
     this.#options = options
+    this.#offsets = options.offsets ?? { stdout: 0, stderr: 0, pty: 0 }
+    this.#dropped = { ...this.#offsets }
     options.share.onShrink = () => this.#trim()
   }
 

@@ -9,6 +9,8 @@ interface OutputSourceOptions {
   readonly stream: StreamName
   readonly log: OutputSink
   readonly pool: SlabPool
+  /** Called before each read into the log, and with undefined when its bytes are in the log. */
+  readonly onRead?: ((stream: StreamName | undefined) => void) | undefined
   /** Bytes were read. */
   readonly onData: () => void
   /** End of file, hang-up or a read error. Called once, at most. */
@@ -105,7 +107,7 @@ export class OutputSource {
   }
 
   #read(): 'more' | 'empty' | 'end' {
-    const length = this.#discarding ? this.#readDiscarded() : this.#readIntoLog()
+    const length = this.#discarding ? this.#readDiscarded() : this.#readCounted()
     if (AGAIN.has(length)) return 'empty'
     if (length <= 0) {
       this.close()
@@ -120,6 +122,14 @@ export class OutputSource {
 
   #readDiscarded(): number {
     return read(this.#options.fd, scratch, 0, scratch.length)
+  }
+
+  #readCounted(): number {
+    const { onRead, stream } = this.#options
+    onRead?.(stream)
+    const length = this.#readIntoLog()
+    onRead?.(undefined)
+    return length
   }
 
   #readIntoLog(): number {

@@ -1,13 +1,14 @@
 import { fstatSync } from 'node:fs'
 import { AppError } from '../errors.ts'
-import { close, type Poll, pidfdWait, poll, type Reaped, resizeTerminal } from '../native/index.ts'
+import { close, type Reaped, resizeTerminal } from '../native/index.ts'
 import { type Circumstances, endFacts, type KillReason, plainFacts, usedBy } from './end-facts.ts'
 import { type End, type EndFacts, endOf, type KnownEnd, type Usage } from './exit-status.ts'
-import { checkInputKind } from './input-kind.ts'
+import { onExit } from './exit-watch.ts'
+import { checkHasStdin, checkInputKind } from './input-kind.ts'
 import type { About } from './known-process.ts'
 import type { Launched } from './launched.ts'
-import { OutputCut, type OutputSink } from './output-cut.ts'
-import type { OutputLog, StreamName } from './output-log.ts'
+import { type OutputCut, sinkFor } from './output-cut.ts'
+import type { OutputLog } from './output-log.ts'
 import { OutputSource } from './output-source.ts'
 import { QuietWait } from './quiet-wait.ts'
 import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
@@ -45,7 +46,7 @@ export class RunningProcess {
   /** Called when the size of its terminal was set; set by the one that keeps its screen. */
   onResize: (size: TerminalSize) => void = () => {}
   /** Milliseconds since the epoch. */
-  readonly startedAt = Date.now()
+  readonly startedAt: number
   /** Called when its exit is not kept any more; set by the one that must hear of it. */
   onForget: () => void = () => {}
   /** When it wrote last, on the clock of performance.now(); undefined: never. */
@@ -56,7 +57,6 @@ export class RunningProcess {
   readonly #leader: SessionLeader
   readonly #sources: readonly OutputSource[]
   readonly #cuts: OutputCut[] = []
-  readonly #exit: Poll | undefined
   readonly #settle: (end: End) => void
   #status: KnownEnd | undefined
   #facts: EndFacts | Promise<EndFacts> | undefined
@@ -73,6 +73,7 @@ export class RunningProcess {
     this.#size = launched.size ?? NO_SIZE
     this.#leader = { pid: launched.pid, pidfd: () => (this.#status === undefined ? launched.pidfd : undefined) }
     this.pid = launched.pid
+    this.startedAt = launched.startedAt ?? Date.now()
     this.config = launched.config
     this.tag = launched.tag
     this.about = launched.about
@@ -83,21 +84,17 @@ export class RunningProcess {
       beforeEnd(this, end)
       resolve(end)
     }
-    const handlers = { onData: () => this.#written(), onEnd: () => this.#pumpEnded() }
-    const { output, pool, pidfd } = launched
+    const onRead = launched.deposit?.slot.reading
+    const handlers = { onRead, onData: () => this.#written(), onEnd: () => this.#pumpEnded() }
+    const { output, pool } = launched
     this.#sources = launched.sources.map(
-      ({ fd, stream }) => new OutputSource({ fd, stream, log: this.#sinkOf(stream), pool, ...handlers }),
+      ({ fd, stream }) =>
+        new OutputSource({ fd, stream, log: sinkFor(launched, stream, this.#cuts), pool, ...handlers }),
     )
     output.onFlow = () => {
       for (const source of this.#sources) source.flow()
     }
-    if (pidfd === undefined) {
-      this.#exit = undefined
-      setImmediate(() => this.#exited(launched.status ?? { exitCode: 127 }, undefined))
-    } else {
-      this.#exit = poll(pidfd, false, () => this.#reap(pidfd))
-      this.#exit.start()
-    }
+    onExit(launched, (status, reaped) => this.#exited(status, reaped))
   }
 
   /** How it ended, or undefined while it lives. */
@@ -107,7 +104,8 @@ export class RunningProcess {
 
   /** See `Launched.replay`. */
   get replay(): boolean {
-    return this.#launched.replay
+    const { replay, replayUntil = 0 } = this.#launched
+    return replay || performance.now() < replayUntil
   }
 
   /** See `Launched.routine`. */
@@ -143,11 +141,7 @@ export class RunningProcess {
    * N2).
    */
   async closeStdin(signal: AbortSignal): Promise<void> {
-    if (this.hasTerminal)
-      throw new AppError(
-        'failed_precondition',
-        'error closing stdin: cannot close stdin for PTY process — send Ctrl+D (0x04) instead',
-      )
+    checkHasStdin(this.hasTerminal)
     await this.#launched.input?.close(signal)
   }
 
@@ -158,6 +152,7 @@ export class RunningProcess {
     if (!this.#sources.some((source) => !source.ended)) return
     resizeTerminal(terminal, size.columns, size.rows)
     this.#size = size
+    this.#launched.deposit?.resized(size)
     this.onResize(size)
   }
 
@@ -212,30 +207,13 @@ export class RunningProcess {
     this.#report(plainFacts(this.#circumstances(this.#status, undefined)))
   }
 
-  #sinkOf(stream: StreamName): OutputSink {
-    const { output, pool, outputMax } = this.#launched
-    if (outputMax === undefined) return output
-    const cut = new OutputCut({ log: output, pool, stream, most: outputMax })
-    this.#cuts.push(cut)
-    return cut
-  }
-
-  #reap(pidfd: number): void {
-    if (this.#status !== undefined) return
-    const reaped = this.#launched.adopted === true ? 'unknown' : pidfdWait(pidfd)
-    if (reaped === undefined) return
-    this.#exit?.close()
-    close(pidfd)
-    if (reaped === 'unknown') this.#exited(reaped, undefined)
-    else this.#exited(reaped.status, reaped)
-  }
-
   #exited(status: KnownEnd, reaped: Reaped | undefined): void {
     this.#status = status
     this.#launched.input?.destroy()
     this.#facts = endFacts(this.#circumstances(status, reaped))
     if (this.#launched.heldSlave !== undefined) close(this.#launched.heldSlave)
-    this.#settleOutput()
+    if (this.#launched.over === true) this.#finish()
+    else this.#settleOutput()
   }
 
   #circumstances(status: KnownEnd, reaped: Reaped | undefined): Circumstances {
@@ -248,7 +226,7 @@ export class RunningProcess {
   /** After the exit: ends at once when all output is in, else waits for the rest or for silence. */
   #settleOutput(): void {
     if (this.#over) return
-    if (this.#killed || this.#sources.every((source) => source.ended)) {
+    if (this.#killed || this.#drained) {
       this.#drainAndFinish()
     } else {
       this.#quiet.begin()
@@ -266,8 +244,14 @@ export class RunningProcess {
     this.#quiet.written()
   }
 
+  get #drained(): boolean {
+    return this.#sources.every((source) => source.ended)
+  }
+
   #pumpEnded(): void {
-    if (this.#status !== undefined && this.#sources.every((source) => source.ended)) this.#finish()
+    if (this.#status === undefined || !this.#drained) return
+    if (this.#over) this.#launched.deposit?.finished(true)
+    else this.#finish()
   }
 
   #silent(): void {
@@ -291,6 +275,7 @@ export class RunningProcess {
     const { stdout, stderr, pty } = this.output.range.produced
     this.#end = endOf(this.#status, { ...facts, usage: { ...facts.usage, bytesOut: stdout + stderr + pty } })
     this.#launched.group?.removeOnceEmpty()
+    this.#launched.deposit?.finished(this.#drained)
     this.#settle(this.#end)
     this.output.close()
   }

@@ -11,12 +11,14 @@ import type {
   UpdateRequest,
 } from '../gen/process/process_pb.js'
 import { Signal } from '../gen/process/process_pb.js'
+import type { Deposit } from '../keeper/keeper.ts'
 import { baseName } from '../lib/clean-path.ts'
 import { copiedText } from '../lib/copied-text.ts'
 import { countUnusable, LEFT_OUT } from '../lib/environment.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { longTimeout } from '../lib/long-timeout.ts'
 import { NEVER } from '../lib/never.ts'
+import { startTimeOf } from '../lib/proc-pid.ts'
 import type { Log } from '../log.ts'
 import { selectUser } from '../users/paths.ts'
 import { type AdoptRequest, adopt } from './adopt.ts'
@@ -30,6 +32,7 @@ import { tailBytes } from './output-cut.ts'
 import type { OutputReader } from './output-reader.ts'
 import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
+import { restoreAll } from './restore-all.ts'
 import { startDigest } from './start-digest.ts'
 import { startError } from './start-failure.ts'
 import { idempotencyKey } from './start-keys.ts'
@@ -83,6 +86,8 @@ export function createProcessService(deps: ProcessServiceDeps) {
 
     /** Takes over what an earlier daemon started (`adopt`); undefined: it is not there any more. */
     async adopt(request: AdoptRequest): Promise<RunningProcess | undefined> {
+      const restored = registry.list().find(({ pid }) => pid === request.pid)
+      if (restored !== undefined) return (await startTimeOf(request.pid)) === request.startTime ? restored : undefined
       const launched = await adopt(request, deps)
       if (launched === undefined) return undefined
       const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
@@ -90,6 +95,9 @@ export function createProcessService(deps: ProcessServiceDeps) {
       log.info({ pid: process.pid, output: launched.sources.length > 0 }, 'process_adopt')
       return process
     },
+
+    /** Goes on with what the keeper has of processes that an earlier daemon started. */
+    restore: (deposits: readonly Deposit[]) => restoreAll(deposits, deps),
 
     /** Changes what can be changed while it runs: the size of its terminal. */
     async update(request: UpdateRequest) {
@@ -133,7 +141,8 @@ async function startFor(request: StartRequest, caller: StreamCaller, deps: Proce
   const resumable = isResumable(caller, deps)
   if (key === undefined) return { ...(await start(command, caller, deps)), deadline: caller.deadline, resumable }
   const digest = await startDigest(command, caller.user ?? deps.defaults.user)
-  const done = await deps.registry.keys.once({ key, digest, signal: caller.signal }, () => start(command, caller, deps))
+  const begin = () => start({ ...command, digest }, caller, deps)
+  const done = await deps.registry.keys.once({ key, digest, signal: caller.signal }, begin)
   if ('begun' in done) return { ...done.begun, deadline: caller.deadline, resumable }
   const process = deps.registry.findOrRetained({ pid: done.pid })
   deps.log.info({ pid: process.pid, operation_id: caller.operationId }, 'a start was repeated')
@@ -204,7 +213,8 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   const described = caller.operationId === undefined ? 0 : commandBytes(config, command.tag)
   const bytes = described + tailBytes(command.limits?.outputMax, terminal === undefined ? 2 : 1)
   const hold = holdCommand(deps.budget, { bytes, user: user.name })
-  const { launched, reader } = await launch({ ...command, user, signal: caller.signal }, deps).catch((error) => {
+  const request = { ...command, user, signal: caller.signal, deadline: caller.deadline }
+  const { launched, reader } = await launch(request, deps).catch((error) => {
     hold.release()
     throw error
   })

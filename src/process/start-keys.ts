@@ -60,6 +60,12 @@ export class StartKeys {
     }
   }
 
+  /** A start that an earlier daemon has made: as if it had been made here. */
+  restore(key: string, digest: string, process: Begun['process']): void {
+    this.#starts.set(key, { digest, pid: Promise.resolve(process.pid) })
+    process.onForget = () => this.#starts.delete(key)
+  }
+
   async #first<T extends Begun>(key: string, digest: string, start: () => Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<number | undefined>()
     this.#starts.set(key, { digest, pid: promise })

@@ -42,6 +42,7 @@ export const STRESS: readonly string[] = [
   'ports/default-address',
   'ports/forwarding',
   'ports/relay-load',
+  'keeper/random-kills',
   'process/connect',
   'process/cut-connections',
   'process/exactness',

@@ -28,6 +28,7 @@ test.each<[string, ErrorKind]>([
     path: '/usr/bin:/bin',
     noFile: undefined,
     readerStall: 60_000,
+    deposits: undefined,
     groups: {
       descriptor: () => undefined,
       recreate: async () => false,

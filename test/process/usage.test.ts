@@ -33,7 +33,7 @@ async function run(
     users: createUsers({ own: user }),
     defaults: createDefaults({ user: username, workdir: undefined, notFirecracker: true }),
     ...{ window: new OutputWindow(32 * 1024 * 1024), pool: new SlabPool(), path: '/usr/bin:/bin', noFile: undefined },
-    ...{ readerStall: 60_000, groups: NO_GROUPS, oom: NO_WITNESS, devNull: devNull.fd },
+    ...{ readerStall: 60_000, deposits: undefined, groups: NO_GROUPS, oom: NO_WITNESS, devNull: devNull.fd },
   }
   const config = { cmd: '/bin/sh', args: ['-c', script], envs: {}, cwd: '/' }
   const request = { config, tag: undefined, replay: false, terminal: undefined, stdin: true, user, signal: NEVER }

@@ -133,6 +133,7 @@ function createService(registry: Registry, devNull: FileHandle, log: Log): Proce
     path: process.env['PATH'] ?? '/usr/bin:/bin',
     noFile: undefined,
     readerStall: 60_000,
+    deposits: undefined,
     groups: {
       descriptor: () => undefined,
       recreate: async () => false,

@@ -1,0 +1,212 @@
+import { AppError } from '../errors.ts'
+import type { Keeper } from '../keeper/keeper.ts'
+import { errorFields } from '../lib/error-fields.ts'
+import type { Log } from '../log.ts'
+import { close, pidfdStatus } from '../native/index.ts'
+import { sealedMemory } from '../native/packets.ts'
+import type { InputReport } from './input-queue.ts'
+import type { KeptOffsets, OffsetSlot } from './kept-offsets.ts'
+import type { StreamName } from './output-log.ts'
+import type { TerminalSize } from './process.ts'
+import { encodeRecord, type ProcessRecord } from './process-record.ts'
+
+/** Descriptors of a process as they lie in a deposit; all stay the caller's. */
+interface Held {
+  readonly pid: number
+  readonly pidfd: number
+  readonly sources: readonly { readonly fd: number }[]
+  /** Its input where that is a pipe, or the held slave of its terminal. */
+  readonly last: number | undefined
+}
+
+/** Note of a process whose end was told. */
+export const FINISHED = 1
+
+/** Ends that the next daemon finds; 6 KB of the kernel's memory each. */
+const MAX_FINISHED = 256
+
+/** So long the next daemon finds an end: a client that has lost its stream asks at once. */
+const FINISHED_MS = 60_000
+
+/** What every record may take: there are no more than processes. */
+const PAGE_BYTES = 4096
+
+/**
+ * Bytes of all records together that are longer than a page; a command whose record has no room does not outlive the
+ * daemon.
+ */
+const MAX_LONG_RECORDS = 16 * 1024 * 1024
+
+/** Where the keeper is, and the positions of output. */
+interface Stores {
+  readonly keeper: Keeper
+  readonly offsets: KeptOffsets
+  readonly log: Log
+}
+
+/** The deposits of all processes. */
+export class Deposits {
+  readonly #stores: Stores
+  /** Whose end was told and whose output is at its end, in this order. */
+  readonly #finished = new Map<ProcessDeposit, number>()
+  readonly #room = { bytes: MAX_LONG_RECORDS }
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(stores: Stores) {
+    this.#stores = stores
+  }
+
+  /** A deposit for a process that is about to start; undefined: there is no room for one more. */
+  reserve(): ProcessDeposit | undefined {
+    const key = this.#stores.keeper.freeKey()
+    if (key === undefined) return undefined
+    const deposit = this.resume(key)
+    deposit.slot.clear()
+    return deposit
+  }
+
+  /** The deposit that an earlier daemon has made under that key. */
+  resume(key: number): ProcessDeposit {
+    const { keeper, offsets } = this.#stores
+    const onFinished = (deposit: ProcessDeposit) => this.#retain(deposit)
+    return new ProcessDeposit({ key, keeper, slot: offsets.at(key), room: this.#room, onFinished })
+  }
+
+  /** A process will not outlive this daemon. */
+  notKept(pid: number, error: unknown): void {
+    this.#stores.log.info({ pid, ...errorFields(error) }, 'a command does not outlive this daemon')
+  }
+
+  #retain(deposit: ProcessDeposit): void {
+    this.#finished.set(deposit, performance.now() + FINISHED_MS)
+    const [oldest] = this.#finished.keys()
+    if (this.#finished.size > MAX_FINISHED && oldest !== undefined) this.#forget(oldest)
+    this.#timer ??= setTimeout(() => this.#expire(), FINISHED_MS).unref()
+  }
+
+  #forget(deposit: ProcessDeposit): void {
+    this.#finished.delete(deposit)
+    deposit.drop()
+  }
+
+  #expire(): void {
+    const now = performance.now()
+    for (const [deposit, until] of this.#finished) if (until <= now) this.#forget(deposit)
+    this.#timer = undefined
+    const [next] = this.#finished.values()
+    if (next !== undefined) this.#timer = setTimeout(() => this.#expire(), next - now).unref()
+  }
+}
+
+interface DepositOptions {
+  /** Left of `MAX_LONG_RECORDS`. */
+  readonly room: { bytes: number }
+  readonly key: number
+  readonly keeper: Keeper
+  readonly slot: OffsetSlot
+  readonly onFinished: (deposit: ProcessDeposit) => void
+}
+
+/**
+ * What the next daemon goes on with: a record, the descriptors of output, and as long as the process lives its pidfd
+ * and its input, or the slave of its terminal. They lie in this order, so that what is not needed any more is trimmed
+ * from the end.
+ */
+export class ProcessDeposit {
+  readonly slot: OffsetSlot
+  readonly #options: DepositOptions
+  #streams = 0
+  /** Bytes of its record that count in `room`. */
+  #long = 0
+  /** The key is another's. */
+  #dropped = false
+
+  /** Made by `Deposits`. */
+  constructor(options: DepositOptions) {
+    this.#options = options
+    this.slot = options.slot
+  }
+
+  /** To be changed in place as output is read. */
+  get offsets(): Record<StreamName, number> {
+    return this.slot.offsets
+  }
+
+  /**
+   * Deposits a process that runs. Throws as `sealedMemory`, and AppError `resource_exhausted` when `MAX_LONG_RECORDS`
+   * are spent.
+   */
+  begin({ pid, pidfd, sources, last }: Held, record: ProcessRecord): void {
+    const { key, keeper, room } = this.#options
+    const bytes = encodeRecord(record)
+    const long = bytes.length > PAGE_BYTES ? bytes.length : 0
+    if (long > room.bytes) throw new AppError('resource_exhausted', 'the descriptions of others take all room')
+    room.bytes -= long
+    this.#long = long
+    const memory = sealedMemory(bytes)
+    const streams = sources.map(({ fd }) => fd)
+    this.#streams = streams.length
+    keeper.put(key, pid, [memory, ...streams, pidfd, ...(last === undefined ? [] : [last])])
+    close(memory)
+  }
+
+  /** It has that many streams of output, and a record of that length; for a deposit of an earlier daemon. */
+  taken(streams: number, record: number): void {
+    this.#streams = streams
+    this.#long = record > PAGE_BYTES ? record : 0
+    this.#options.room.bytes -= this.#long
+  }
+
+  /** What its input is to report: how much was written, and of a pipe its end, which the process must see. */
+  input(isTerminal: boolean): InputReport {
+    return {
+      count: this.slot.input,
+      onClosed: isTerminal ? () => {} : () => this.#trim(this.#streams + 2),
+    }
+  }
+
+  /** Its terminal has another size. */
+  resized(size: TerminalSize): void {
+    this.slot.size = size
+  }
+
+  /** Calls back with the status when a process that an earlier daemon started has ended. */
+  onExited(use: (status: number) => void): void {
+    this.#options.keeper.onExited(this.#options.key, (status) => {
+      this.#trim(this.#streams + 1)
+      use(status)
+    })
+  }
+
+  /**
+   * To be called before a child that may have ended is reaped: from then on the keeper knows how it has ended. Until
+   * then the next daemon finds it not reaped.
+   */
+  noteExit(pidfd: number): void {
+    const status = this.#dropped ? undefined : pidfdStatus(pidfd)
+    if (status === undefined) return
+    this.#options.keeper.exited(this.#options.key, status)
+    this.#trim(this.#streams + 1)
+  }
+
+  /** Its end was told. `drained`: nothing of its output is open. */
+  finished(drained: boolean): void {
+    if (this.#dropped) return
+    const { key, keeper, onFinished } = this.#options
+    keeper.trim(key, drained ? 1 : this.#streams + 1, FINISHED)
+    if (drained) onFinished(this)
+  }
+
+  /** Nothing is kept any more. */
+  drop(): void {
+    if (this.#dropped) return
+    this.#dropped = true
+    this.#options.room.bytes += this.#long
+    this.slot.detach()
+    this.#options.keeper.drop(this.#options.key)
+  }
+
+  #trim(count: number): void {
+    if (!this.#dropped) this.#options.keeper.trim(this.#options.key, count, 0)
+  }
+}

@@ -1,0 +1,55 @@
+import { close, pidfdWait, poll, type Reaped } from '../native/index.ts'
+import { exitStatusOf, type KnownEnd } from './exit-status.ts'
+import type { Launched } from './launched.ts'
+
+/**
+ * Calls `use` once, when the process has ended, never before this function has returned: with what the kernel says of
+ * a child; with what the keeper says of a process that an earlier daemon started; with the status it came with if it
+ * has none of its own to wait for. Owns the pidfd. The keeper learns the status of a child before it is reaped.
+ */
+export function onExit(
+  { pidfd, status, adopted, inherited, deposit }: Launched,
+  use: (status: KnownEnd, reaped: Reaped | undefined) => void,
+): void {
+  if (pidfd === undefined) {
+    setImmediate(() => use(status ?? { exitCode: 127 }, undefined))
+    return
+  }
+  if (inherited === true) {
+    onExitElsewhere(pidfd, deposit, (end) => use(end, undefined))
+    return
+  }
+  const exit = poll(pidfd, false, () => {
+    deposit?.noteExit(pidfd)
+    const reaped = adopted === true ? 'unknown' : pidfdWait(pidfd)
+    if (reaped === undefined) return
+    exit.close()
+    close(pidfd)
+    if (reaped === 'unknown') use(reaped, undefined)
+    else use(reaped.status, reaped)
+  })
+  exit.start()
+}
+
+/** After a process has ended its status is with the keeper, or on its way. */
+const STATUS_WAIT_MS = 2_000
+
+/** Without an answer of the keeper it is known only that the process is gone. */
+function onExitElsewhere(pidfd: number, deposit: Launched['deposit'], use: (status: KnownEnd) => void): void {
+  let timer: NodeJS.Timeout | undefined
+  let over = false
+  const settle = (status: KnownEnd) => {
+    if (over) return
+    over = true
+    clearTimeout(timer)
+    gone.close()
+    close(pidfd)
+    use(status)
+  }
+  const gone = poll(pidfd, false, () => {
+    gone.stop()
+    timer = setTimeout(() => settle('unknown'), STATUS_WAIT_MS)
+  })
+  gone.start()
+  deposit?.onExited((status) => settle(exitStatusOf(status)))
+}

@@ -1,0 +1,58 @@
+import { fstatSync, readSync } from 'node:fs'
+import type { ProcessConfig, TerminalSize } from './process.ts'
+
+/** What the next daemon must know of a process beside its descriptors and positions. */
+export interface ProcessRecord {
+  readonly config: ProcessConfig
+  readonly tag: string | undefined
+  /** Its `Idempotency-Key`, and what that stands for (`startDigest`). */
+  readonly key: string | undefined
+  readonly digest: string | undefined
+  readonly replay: boolean
+  readonly routine: boolean
+  /** Whose budget it counts in. */
+  readonly user: string
+  /** Where it was started. */
+  readonly cwd: string
+  /** Of its terminal, as it was opened; undefined: it has none. */
+  readonly size: TerminalSize | undefined
+  readonly outputMax: number | undefined
+  /**
+   * When it was started and when it is killed, in milliseconds of CLOCK_MONOTONIC, which all processes of a machine
+   * share.
+   */
+  readonly started: number
+  readonly deadline: number | undefined
+}
+
+/** Records of another version are not understood. */
+const VERSION = 1
+
+/** Milliseconds of CLOCK_MONOTONIC. */
+export function monotonicNow(): number {
+  return Number(process.hrtime.bigint() / 1_000n) / 1_000
+}
+
+export function encodeRecord(record: ProcessRecord): Buffer {
+  return Buffer.from(JSON.stringify({ version: VERSION, ...record }))
+}
+
+/**
+ * Reads a record, and its length in bytes, that lies in memory (memfd_create(2)), which stays the caller's.
+ * Undefined: it is not understood.
+ */
+export function readRecord(memory: number): { readonly record: ProcessRecord | undefined; readonly length: number } {
+  const bytes = Buffer.alloc(fstatSync(memory).size)
+  const length = readSync(memory, bytes, 0, bytes.length, 0)
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8', 0, length))
+    return { record: isRecord(value) ? value : undefined, length }
+  } catch {
+    return { record: undefined, length }
+  }
+}
+
+/** Only daemons write records, so their version says what is in them. */
+function isRecord(value: unknown): value is ProcessRecord {
+  return typeof value === 'object' && value !== null && 'version' in value && value.version === VERSION
+}

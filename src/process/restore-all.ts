@@ -1,0 +1,61 @@
+import type { ByteBudget } from '../budget/budget.ts'
+import type { Deposit } from '../keeper/keeper.ts'
+import { longTimeout } from '../lib/long-timeout.ts'
+import { NEVER } from '../lib/never.ts'
+import type { Log } from '../log.ts'
+import { commandBytes } from './command-memory.ts'
+import type { LaunchDeps } from './launch.ts'
+import { RunningProcess } from './process.ts'
+import { monotonicNow } from './process-record.ts'
+import type { Registry } from './registry.ts'
+import { restoreProcess } from './restore.ts'
+
+interface RestoreAllDeps extends Pick<LaunchDeps, 'window' | 'pool' | 'readerStall' | 'deposits'> {
+  readonly registry: Registry
+  readonly budget: ByteBudget
+  readonly log: Log
+}
+
+/**
+ * Puts the processes of an earlier daemon into the registry, in the order of their start; what cannot be understood
+ * is dropped.
+ */
+export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): void {
+  const { deposits, registry, log } = deps
+  if (deposits === undefined) return
+  const restored = taken.flatMap((deposit) => {
+    const found = restoreProcess(deposit, { ...deps, deposits })
+    if (found !== undefined) return [found]
+    log.error({ pid: deposit.pid }, 'what is kept of a process cannot be understood')
+    deposits.resume(deposit.key).drop()
+    return []
+  })
+  restored.sort((a, b) => a.record.started - b.record.started)
+  for (const { launched, record, finished } of restored) {
+    const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
+    registry.add(process)
+    const { key, digest } = record
+    if (key !== undefined && digest !== undefined) registry.keys.restore(key, digest, process)
+    if (!finished) goOn(process, record, deps)
+  }
+}
+
+interface Facts {
+  readonly user: string
+  readonly started: number
+  readonly deadline: number | undefined
+}
+
+function goOn(process: RunningProcess, { user, started, deadline }: Facts, { budget, log }: RestoreAllDeps): void {
+  const { pid, config, tag } = process
+  const hold = budget.hold('command', { connection: undefined, user })
+  hold.tryGrow(commandBytes(config, tag))
+  log.info({ pid }, 'process_restore')
+  const kill = () => void process.signal('SIGKILL', NEVER, 'deadline')
+  const cancel = deadline === undefined ? () => {} : longTimeout(Math.max(0, deadline - monotonicNow()), kill)
+  void process.ended.then(({ status }) => {
+    hold.release()
+    cancel()
+    log.info({ pid, process_result: status, ms: Math.round(monotonicNow() - started) }, 'process_end')
+  })
+}

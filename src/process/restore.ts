@@ -1,0 +1,68 @@
+import type { Deposit } from '../keeper/keeper.ts'
+import { close, duplicate } from '../native/index.ts'
+import { type Deposits, FINISHED } from './deposits.ts'
+import { exitStatusOf } from './exit-status.ts'
+import { InputQueue } from './input-queue.ts'
+import { aboutOf } from './known-process.ts'
+import type { LaunchDeps } from './launch.ts'
+import type { Launched } from './launched.ts'
+import { OutputLog, type StreamName } from './output-log.ts'
+import { monotonicNow, type ProcessRecord, readRecord } from './process-record.ts'
+
+/** A process of an earlier daemon, to go on with. */
+interface RestoredProcess {
+  readonly launched: Launched
+  readonly record: ProcessRecord
+  /** Its end was told already. */
+  readonly finished: boolean
+}
+
+type RestoreDeps = Pick<LaunchDeps, 'window' | 'pool' | 'readerStall'> & { readonly deposits: Deposits }
+
+/** Clients that lost their streams have this long to connect again and get what was written meanwhile. */
+const RECONNECT_MS = 10_000
+
+/**
+ * Takes a deposit, whose descriptors belong to the process from then on. Undefined, with all closed: it is not
+ * understood.
+ */
+export function restoreProcess(deposit: Deposit, deps: RestoreDeps): RestoredProcess | undefined {
+  const { descriptors, pid, status, note } = deposit
+  const [memory, ...others] = descriptors
+  const { record, length } = memory === undefined ? { record: undefined, length: 0 } : readRecord(memory)
+  if (memory !== undefined) close(memory)
+  const streams: readonly StreamName[] = record?.size === undefined ? ['stdout', 'stderr'] : ['pty']
+  const [pidfd, last, ...rest] = others.slice(streams.length)
+  if (record === undefined || rest.length > 0 || (status === undefined && pidfd === undefined)) {
+    for (const fd of others) close(fd)
+    return undefined
+  }
+  const kept = deps.deposits.resume(deposit.key)
+  kept.taken(streams.length, length)
+  const sources = streams.flatMap((stream, index) => {
+    const fd = others[index]
+    return fd === undefined ? [] : [{ fd, stream }]
+  })
+  const { window, pool, readerStall: stall } = deps
+  const output = new OutputLog({ share: window.share(), pool, stall, offsets: kept.offsets })
+  const { config, tag, replay, routine, size, outputMax } = record
+  const startedAt = Date.now() - (monotonicNow() - record.started)
+  const replayUntil = performance.now() + RECONNECT_MS
+  const finished = note === FINISHED
+  const common = {
+    ...{ pid, config, tag, replay, routine, size: kept.slot.size ?? size, replayUntil, startedAt },
+    about: aboutOf({ ...record, terminal: size }, record),
+    ...{ output, pool, sources, outputMax, deposit: kept },
+  }
+  const terminal = size !== undefined
+  const [master] = terminal ? others : []
+  if (status !== undefined) {
+    for (const fd of others.slice(streams.length)) close(fd)
+    const ended = { pidfd: undefined, status: exitStatusOf(status), input: undefined, over: finished }
+    return { record, finished, launched: { ...common, ...ended, terminal: master } }
+  }
+  const end = terminal && master !== undefined ? duplicate(master) : last
+  const input = end === undefined ? undefined : new InputQueue(end, terminal ? 'tty' : 'stdin', kept.input(terminal))
+  const alive = { pidfd, inherited: true, input, terminal: master, heldSlave: terminal ? last : undefined }
+  return { record, finished, launched: { ...common, ...alive } }
+}
