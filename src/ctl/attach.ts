@@ -1,47 +1,97 @@
-import type { Command } from './command.ts'
-import { Failure } from './failure.ts'
-import { sendInput } from './input.ts'
-import { type Selector, selectorOf } from './process-stream.ts'
-import type { Sandbox } from './sandbox.ts'
-import { showProcess } from './session.ts'
-import { takeTerminal, terminalSize } from './terminal.ts'
+import type { Command, Invocation } from './command.ts'
+import { exitCodeOf, FAILED } from './exit-code.ts'
+import { sendKeys } from './input.ts'
+import { takeTerminal, windowSize } from './terminal.ts'
+import { type TerminalMessage, terminalOf, terminalStream } from './terminal-stream.ts'
 
-/** Takes a terminal of the sandbox over, until the detach key. */
+/** Takes a terminal of the sandbox over, with its screen, until the detach key. */
 export const attach: Command = {
   name: 'attach',
-  usage: '[OPTION]... PID|TAG',
-  summary: 'take over a terminal; Ctrl-] leaves it running',
+  usage: '[OPTION]... NAME|PID',
+  summary: 'take over a terminal with its screen; Ctrl-] leaves it running',
   words: [1, 1],
-  options: {},
+  options: {
+    open: { type: 'boolean', short: 'o', help: 'start it if there is none of that name' },
+    takeover: { type: 'boolean', help: 'be the only client that writes' },
+  },
   run: async (invocation) => {
-    const { sandbox, words } = invocation
-    const left = new AbortController()
-    let restore = () => {}
-    const onStart = (pid: number) => {
-      restore = takeTerminal(sandbox, pid)
-      void sendInput(sandbox, { pid, kind: 'pty' }, () => left.abort()).catch(() => left.abort())
-    }
-    const message = { process: selectorOf(words[0] ?? '') }
-    await checkTerminal(sandbox, message)
+    const { sandbox, words, flag, json, write } = invocation
+    const wish = () => ({ takeover: flag('takeover'), ...(process.stdout.isTTY ? { size: windowSize() } : {}) })
+    const target = flag('open') ? { name: words[0] } : { terminal: terminalOf(words[0]) }
+    const messages = terminalStream(sandbox, { method: flag('open') ? 'Open' : 'Attach', message: target, wish })
+    const session = createSession(invocation)
+    const draw = createDrawing()
     try {
-      return await showProcess(
-        invocation,
-        { method: 'Connect', message, repeatable: true },
-        { onStart, left: left.signal },
-      )
+      for (;;) {
+        const next = await Promise.race([messages.next(), session.left])
+        if (next === 'left') return 0
+        if (next.done === true) return FAILED
+        session.take(next.value)
+        await write(json ? `${JSON.stringify(next.value)}\n` : draw(next.value))
+        if (next.value.end !== undefined)
+          return exitCodeOf({ exitCode: 0, exited: false, status: '', error: undefined, ...next.value.end })
+      }
     } finally {
-      restore()
+      await session.end()
     }
   },
 }
 
-/** Only a terminal has a size, which this sets. Throws Failure. */
-async function checkTerminal(sandbox: Sandbox, message: { readonly process: Selector }): Promise<void> {
-  try {
-    await sandbox.call('process.Process/Update', { ...message, pty: { size: terminalSize() } })
-  } catch (error) {
-    if (error instanceof Failure && error.code === 'internal')
-      throw new Failure('failed_precondition', 'it is no terminal')
-    throw error
+/** What goes the other way, from the first attachment on: keys and sizes. */
+function createSession({ sandbox, json, write }: Invocation) {
+  const { promise: left, resolve } = Promise.withResolvers<'left'>()
+  let place: { readonly terminal: { readonly pid: number }; readonly client: number } | undefined
+  let restore: (() => void) | undefined
+  const send = (method: string, message: object) =>
+    sandbox.call(`terminals.v1.Terminals/${method}`, { ...place, ...message })
+  const key = async (data: Buffer) => {
+    // What is lost on the way is not sent again, as the program may have got it. Who has taken over is heard.
+    await send('Write', { data: data.toString('base64') }).catch(() => write(json ? '' : BELL))
+  }
+  const resize = () => {
+    // The next one, or the next attachment, corrects it.
+    send('Resize', { size: windowSize() }).catch(() => {})
+  }
+  return {
+    /** Resolves at the detach key. */
+    left,
+    take: ({ attached }: TerminalMessage) => {
+      if (attached === undefined) return
+      place = { terminal: { pid: attached.pid }, client: attached.client }
+      if (restore !== undefined) return
+      restore = takeTerminal(resize)
+      void sendKeys(key, () => resolve('left'))
+    },
+    /** Leaves the terminal of this client as it found it. */
+    end: async () => {
+      if (restore !== undefined && !json) await write(AS_BEFORE)
+      restore?.()
+    },
+  }
+}
+
+const BELL = '\x07'
+
+/**
+ * Alternate screen, mouse, focus and pastes as in a terminal that nobody has used, then DECSTR, which does not
+ * move the cursor.
+ */
+const AS_BEFORE = `${[1000, 1002, 1003, 1004, 1006, 1015, 2004, 1049].map((mode) => `\x1b[?${mode}l`).join('')}\x1b[!p\r\n`
+
+/**
+ * Makes what draws messages. Before a screen all that is shown moves up (CUP, line feeds), and the rest is
+ * erased (ED).
+ */
+function createDrawing(): (message: TerminalMessage) => Buffer {
+  let begun = false
+  return ({ attached, screen, output }) => {
+    const data = Buffer.from(screen?.data ?? output?.data ?? '', 'base64')
+    const isFirst = screen !== undefined && !begun
+    // The parts of a screen follow one another; one that was cut off begins again behind a new attachment.
+    begun = attached === undefined && screen?.more === true
+    if (!isFirst) return data
+    const { rows } = windowSize()
+    const empty = `\x1b[?1049l\x1b[!p\x1b[${rows};1H${'\n'.repeat(rows)}\x1b[H\x1b[2J`
+    return Buffer.concat([Buffer.from(empty), data])
   }
 }

@@ -2,8 +2,9 @@ import type { Command } from './command.ts'
 import { COMMON } from './command-line.ts'
 import { Failure } from './failure.ts'
 
-/** Commands whose word is a process. */
-const TAKE_PROCESS = ['attach', 'kill', 'logs', 'wait']
+/** Commands whose word is a job, and those that take a terminal: with what lists them. */
+const TAKE_JOB = ['kill', 'logs', 'wait']
+const TAKE_TERMINAL = ['attach', 'record']
 
 /** Writes what a shell needs to complete command lines of `envd ctl`. @param commands all, but for itself. */
 export function completionOf(commands: readonly Command[]): Command {
@@ -30,7 +31,9 @@ function scripts(commands: ReadonlyMap<string, Command>): Readonly<Record<string
   const cases = [...commands.values()]
     .map(({ name, options }) => `      ${name}) words='${wordsOf({ ...options, ...COMMON })}' ;;`)
     .join('\n')
-  const processes = `case $command in ${TAKE_PROCESS.join('|')}) words="$words $("$program" ctl ps -q 2>/dev/null)" ;; esac`
+  const listed = (takers: readonly string[], list: string) =>
+    `${takers.join('|')}) words="$words $("$program" ctl ${list} -q 2>/dev/null)" ;;`
+  const processes = `case $command in ${listed(TAKE_JOB, 'ps')} ${listed(TAKE_TERMINAL, 'terminals')} esac`
   const bash = `_envd() {
   local program=\${COMP_WORDS[0]} command=\${COMP_WORDS[2]} words=''
   if [ "$COMP_CWORD" = 1 ]; then words=ctl

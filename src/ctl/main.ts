@@ -1,4 +1,5 @@
 /** `envd ctl`: a client of the daemon for people. Loaded by the launcher instead of the daemon. */
+import { activity } from './activity.ts'
 import { attach } from './attach.ts'
 import type { Command } from './command.ts'
 import { parseCommand, sandboxOf } from './command-line.ts'
@@ -10,14 +11,20 @@ import { kill } from './kill.ts'
 import { logs } from './logs.ts'
 import { ports } from './ports.ts'
 import { ps } from './ps.ts'
+import { record } from './record.ts'
 import { run } from './run.ts'
+import { terminals } from './terminals.ts'
 import { top } from './top.ts'
 import { wait } from './wait.ts'
 import { watch } from './watch.ts'
 
 const USAGE = 2
 
-const CALLS: readonly Command[] = [run, ps, logs, wait, kill, attach, top, ports, watch]
+const CALLS: readonly Command[] = [
+  ...[run, ps, logs, wait, kill],
+  ...[attach, record, terminals],
+  ...[top, activity, ports, watch],
+]
 const COMMANDS: readonly Command[] = [...CALLS, completionOf(CALLS)]
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

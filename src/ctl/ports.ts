@@ -1,4 +1,5 @@
 import type { Command } from './command.ts'
+import { reopened } from './reopened.ts'
 import { table } from './table.ts'
 
 /** A listening socket as JSON (`ports.Listener`). */
@@ -35,7 +36,7 @@ export const ports: Command = {
       else await write(table(HEAD, listeners.map(rowOf)))
       return 0
     }
-    for await (const change of sandbox.stream<Change>('ports.Ports/Watch', {})) {
+    for await (const change of reopened(() => sandbox.stream<Change>('ports.Ports/Watch', {}))) {
       if (change.keepalive !== undefined) continue
       await write(json ? `${JSON.stringify(change)}\n` : textOf(change))
     }

@@ -1,37 +1,43 @@
-import type { Command } from './command.ts'
-import type { Sandbox } from './sandbox.ts'
+import type { Command, Invocation } from './command.ts'
+import { JOB_HEAD, type Job, jobRow, listJobs } from './jobs.ts'
+import { reopened } from './reopened.ts'
 import { table } from './table.ts'
 
-/** A running process as JSON (`ProcessInfo`). */
-export interface ProcessInfo {
-  readonly pid: number
-  readonly tag?: string
-  readonly config?: { readonly cmd?: string; readonly args?: readonly string[]; readonly cwd?: string }
+/** A message of `jobs.v1.Jobs/Watch` as JSON. */
+interface Change {
+  readonly watching?: unknown
+  readonly started?: Job
+  readonly ended?: Job
 }
 
-/** Lists what runs. */
+/** Lists jobs. */
 export const ps: Command = {
   name: 'ps',
   usage: '[OPTION]...',
-  summary: 'list the commands that run',
+  summary: 'list the commands that run, newest first',
   words: [0, 0],
-  options: { quiet: { type: 'boolean', short: 'q', help: 'pids only' } },
-  run: async ({ sandbox, json, flag, write }) => {
-    const processes = await listProcesses(sandbox)
-    if (json) await write(processes.map((process) => `${JSON.stringify(process)}\n`).join(''))
-    else if (flag('quiet')) await write(processes.map(({ pid }) => `${pid}\n`).join(''))
-    else await write(table(['PID', 'TAG', 'COMMAND'], processes.map(rowOf)))
+  options: {
+    all: { type: 'boolean', short: 'a', help: 'and those that have ended, with the cause' },
+    quiet: { type: 'boolean', short: 'q', help: 'pids only' },
+    follow: { type: 'boolean', short: 'f', help: 'instead tell each that starts or ends from now on' },
+  },
+  run: async (invocation) => {
+    const { sandbox, json, flag, write } = invocation
+    if (flag('follow')) return follow(invocation)
+    const jobs = await listJobs(sandbox, flag('all') ? {} : { state: 'STATE_RUNNING' })
+    if (json) await write(jobs.map((job) => `${JSON.stringify(job)}\n`).join(''))
+    else if (flag('quiet')) await write(jobs.map(({ pid }) => `${pid}\n`).join(''))
+    else await write(table(JOB_HEAD, jobs.map(jobRow)))
     return 0
   },
 }
 
-/** What runs, oldest first. Throws Failure. */
-export async function listProcesses(sandbox: Sandbox): Promise<readonly ProcessInfo[]> {
-  const { processes = [] } = await sandbox.call<{ processes?: ProcessInfo[] }>('process.Process/List', {})
-  return processes
-}
-
-/** The columns PID, TAG and COMMAND. */
-export function rowOf({ pid, tag = '', config = {} }: ProcessInfo): string[] {
-  return [String(pid), tag, [config.cmd ?? '', ...(config.args ?? [])].join(' ')]
+async function follow({ sandbox, json, write }: Invocation): Promise<number> {
+  for await (const change of reopened(() => sandbox.stream<Change>('jobs.v1.Jobs/Watch', {}))) {
+    const job = change.started ?? change.ended
+    if (json && (job !== undefined || change.watching !== undefined)) await write(`${JSON.stringify(change)}\n`)
+    if (json || job === undefined) continue
+    await write(table([change.started === undefined ? 'ended  ' : 'started', ...jobRow(job)], []))
+  }
+  return 0
 }

@@ -1,8 +1,8 @@
 import type { Command, Invocation } from './command.ts'
 import { Failure } from './failure.ts'
-import { sendInput } from './input.ts'
-import { showProcess } from './session.ts'
-import { takeTerminal, terminalSize } from './terminal.ts'
+import { sendInput, sendKeys } from './input.ts'
+import { showProcess, startDetached } from './session.ts'
+import { takeTerminal, windowSize } from './terminal.ts'
 
 /** Headers of a start, by the option that sets them. */
 const HEADERS = {
@@ -37,16 +37,11 @@ export const run: Command = {
     const { sandbox, flag, text } = invocation
     const terminal = flag('tty')
     const headers = Object.fromEntries(Object.entries(HEADERS).map(([option, header]) => [header, text(option)]))
-    const left = new AbortController()
     let restore = () => {}
     const onStart = (pid: number) => {
-      if (flag('detach')) {
-        void invocation.write(invocation.json ? '' : `${pid}\n`).then(() => left.abort())
-        return
-      }
       passSignals(invocation, pid)
-      if (terminal) restore = takeTerminal(sandbox, pid)
-      if (terminal || flag('stdin')) void sendInput(sandbox, { pid, kind: terminal ? 'pty' : 'stdin' }).catch(complain)
+      if (terminal) restore = passTerminal(invocation, pid)
+      else if (flag('stdin')) sendInput(sandbox, pid).catch(complain)
     }
     const beginning = {
       method: 'Start',
@@ -54,8 +49,9 @@ export const run: Command = {
       headers,
       repeatable: text('key') !== undefined,
     } as const
+    if (flag('detach')) return startDetached(invocation, beginning)
     try {
-      return await showProcess(invocation, beginning, { onStart, left: left.signal })
+      return await showProcess(invocation, beginning, onStart)
     } finally {
       restore()
     }
@@ -68,7 +64,7 @@ function messageOf({ words, flag, text, texts }: Invocation): unknown {
     process: { cmd, args, envs: Object.fromEntries(texts('env').map(variableOf)), cwd: text('cwd') },
     tag: text('tag'),
     stdin: flag('stdin'),
-    ...(flag('tty') ? { pty: { size: terminalSize() } } : {}),
+    ...(flag('tty') ? { pty: ptySize() } : {}),
   }
 }
 
@@ -76,6 +72,25 @@ function variableOf(assignment: string): [string, string] {
   const at = assignment.indexOf('=')
   if (at < 1) throw new Failure('usage', `no NAME=VALUE: ${assignment}`)
   return [assignment.slice(0, at), assignment.slice(at + 1)]
+}
+
+function ptySize() {
+  const { columns: cols, rows } = windowSize()
+  return { size: { cols, rows } }
+}
+
+/** Passes keys and changes of size on; the caller calls the function returned to have the terminal as it was. */
+function passTerminal({ sandbox }: Invocation, pid: number): () => void {
+  const resize = () => {
+    // The next one corrects it.
+    sandbox.call('process.Process/Update', { process: { pid }, pty: ptySize() }).catch(() => {})
+  }
+  const restore = takeTerminal(resize)
+  resize()
+  sendKeys((data) => sandbox.call('jobs.v1.Jobs/Write', { job: { pid }, data: data.toString('base64') })).catch(
+    complain,
+  )
+  return restore
 }
 
 /** The first interrupt asks the command to end, the next one kills it. */

@@ -4,8 +4,11 @@ import { Failure } from './failure.ts'
 
 /** The daemon that is spoken to, over Connect with JSON: https://connectrpc.com/docs/protocol. */
 export interface Sandbox {
-  /** An unary call: the answer as JSON. Throws Failure. The caller names the type that the method answers with. */
-  call<T>(method: string, message: unknown): Promise<T>
+  /**
+   * An unary call: the answer as JSON. Throws Failure: `lost` also after `silence` milliseconds (half a minute)
+   * without an answer. The caller names the type that the method answers with.
+   */
+  call<T>(method: string, message: unknown, silence?: number): Promise<T>
   /** A server stream: its messages as JSON. Throws Failure: `lost` also after half a minute without a sign. */
   stream<T>(method: string, message: unknown, headers?: Headers): AsyncGenerator<T, void>
 }
@@ -37,21 +40,21 @@ export function openSandbox({ url, token, user }: Address): Sandbox {
   const modules = url.protocol === 'https:' ? import('node:https') : Promise.resolve(http)
   const opened = modules.then(({ request, Agent }) => ({ request, agent: new Agent(agent) }))
 
-  const post = async (method: string, body: string | Buffer, headers: Headers): Promise<http.IncomingMessage> => {
+  const post = async (method: string, body: string | Buffer, headers: Headers, silence = SILENCE_MS) => {
     const { request, agent: shared } = await opened
     const given = Object.entries({ ...common, ...headers }).filter(([, value]) => value !== undefined)
     const path = `${url.pathname.replace(/\/$/, '')}/${method}`
-    return new Promise((resolve, reject) => {
+    return new Promise<http.IncomingMessage>((resolve, reject) => {
       const options = { method: 'POST', agent: shared, headers: Object.fromEntries(given) as http.OutgoingHttpHeaders }
       const sent = request(new URL(path, url), options, resolve)
       sent.on('error', ({ message }) => reject(new Failure('lost', `${url.host} does not answer: ${message}`)))
-      sent.setTimeout(SILENCE_MS, () => sent.destroy(new Error('silence')))
+      sent.setTimeout(silence, () => sent.destroy(new Error('silence')))
       sent.end(body)
     })
   }
   return {
-    call: async <T>(method: string, message: unknown) => {
-      const response = await post(method, JSON.stringify(message), { 'content-type': 'application/json' })
+    call: async <T>(method: string, message: unknown, silence?: number) => {
+      const response = await post(method, JSON.stringify(message), { 'content-type': 'application/json' }, silence)
       const text = await textOf(response)
       if (response.statusCode !== 200) throw refusal(response, text)
       // The caller names the type.

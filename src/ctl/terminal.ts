@@ -1,20 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import type { Sandbox } from './sandbox.ts'
 
-/** The size of the terminal at standard output, as messages have it. */
-export function terminalSize(): { readonly cols: number; readonly rows: number } {
-  return { cols: process.stdout.columns || 80, rows: process.stdout.rows || 24 }
+/** The size of the terminal at standard output. */
+export function windowSize(): { readonly columns: number; readonly rows: number } {
+  return { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }
 }
 
 /**
- * Sends every key and every new size of the terminal to the process. Returns the function that ends this and restores
- * the terminal.
+ * Hands every key of the terminal at standard input on as it is, and calls `onResize` for each change of size of
+ * that at standard output. The caller calls the function returned to have the terminal as it was.
  */
-export function takeTerminal(sandbox: Sandbox, pid: number): () => void {
-  const resize = () => {
-    // The next one corrects it.
-    sandbox.call('process.Process/Update', { process: { pid }, pty: { size: terminalSize() } }).catch(() => {})
-  }
+export function takeTerminal(onResize: () => void): () => void {
   const before = process.stdin.isTTY ? settings('-g')?.trim() : undefined
   const restore = () => {
     if (before !== undefined) settings(before)
@@ -22,11 +17,10 @@ export function takeTerminal(sandbox: Sandbox, pid: number): () => void {
   // Not setRawMode, which leaves output to be processed: a line feed of the program would return the cursor as well.
   if (before !== undefined) settings('raw', '-echo')
   process.on('exit', restore)
-  process.stdout.on('resize', resize)
-  resize()
+  process.stdout.on('resize', onResize)
   return () => {
     process.off('exit', restore)
-    process.stdout.off('resize', resize)
+    process.stdout.off('resize', onResize)
     restore()
   }
 }

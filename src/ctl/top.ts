@@ -1,6 +1,7 @@
 import type { Command } from './command.ts'
 import { numberOf } from './command-line.ts'
-import { listProcesses, type ProcessInfo, rowOf } from './ps.ts'
+import { JOB_HEAD, type Job, jobRow, listJobs } from './jobs.ts'
+import { reopened, repeated } from './reopened.ts'
 import { sizeText, table } from './table.ts'
 
 /** What is shown of a sample as JSON (`metrics.Sample`); what is 0 is left out. */
@@ -23,16 +24,16 @@ const FROM_THE_TOP = '\x1b[H\x1b[J'
 export const top: Command = {
   name: 'top',
   usage: '[OPTION]...',
-  summary: 'show metrics and commands, again with every sample',
+  summary: 'show metrics and the commands that run, again with every sample',
   words: [0, 0],
   options: { count: { type: 'string', short: 'n', value: 'N', help: 'so many times' } },
   run: async ({ sandbox, text, json, write }) => {
     let left = numberOf(text('count'), '--count') ?? Number.POSITIVE_INFINITY
-    for await (const { sample } of sandbox.stream<{ sample?: Sample }>('metrics.Metrics/Watch', {})) {
+    for await (const { sample } of reopened(() => sandbox.stream<{ sample?: Sample }>('metrics.Metrics/Watch', {}))) {
       if (sample === undefined) continue
-      const processes = await listProcesses(sandbox)
-      if (json) await write(`${JSON.stringify({ sample, processes })}\n`)
-      else await write(`${process.stdout.isTTY ? FROM_THE_TOP : ''}${screenOf(sample, processes)}`)
+      const jobs = await repeated(() => listJobs(sandbox, { state: 'STATE_RUNNING' }))
+      if (json) await write(`${JSON.stringify({ sample, jobs })}\n`)
+      else await write(`${process.stdout.isTTY ? FROM_THE_TOP : ''}${screenOf(sample, jobs)}`)
       left -= 1
       if (left <= 0) break
     }
@@ -40,7 +41,7 @@ export const top: Command = {
   },
 }
 
-function screenOf(sample: Sample, processes: readonly ProcessInfo[]): string {
+function screenOf(sample: Sample, jobs: readonly Job[]): string {
   const { cpuUsedPct = 0, cpuLimit = 0, load1m = 0, processCount = 0, oomKills = '0' } = sample
   const size = (text = '0') => sizeText(Number(text))
   const lines = [
@@ -48,5 +49,5 @@ function screenOf(sample: Sample, processes: readonly ProcessInfo[]): string {
     `memory ${size(sample.memUsed)} of ${size(sample.memTotal)}, ${oomKills} killed for lack of it`,
     `disk ${size(sample.diskUsed)} of ${size(sample.diskTotal)}`,
   ]
-  return `${lines.join('\n')}\n\n${table(['PID', 'TAG', 'COMMAND'], processes.map(rowOf))}`
+  return `${lines.join('\n')}\n\n${table(JOB_HEAD, jobs.map(jobRow))}`
 }

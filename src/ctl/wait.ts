@@ -1,6 +1,13 @@
 import type { Command } from './command.ts'
-import { exitCodeOf, FAILED } from './exit-code.ts'
-import { processStream, selectorOf } from './process-stream.ts'
+import { numberOf } from './command-line.ts'
+import { BY_KEY, type Job, jobExitCode, jobOf, pidOf, stateText } from './jobs.ts'
+import { repeated } from './reopened.ts'
+
+/** What a call waits at most, so that a connection which is gone is found. */
+const ROUND_MS = 10_000
+
+/** As timeout(1). */
+const TIMED_OUT = 124
 
 /** Waits for the end of a command, and passes its exit code on. */
 export const wait: Command = {
@@ -8,15 +15,22 @@ export const wait: Command = {
   usage: '[OPTION]... PID|TAG',
   summary: 'wait until a command has ended, and exit as it did',
   words: [1, 1],
-  options: {},
-  run: async ({ sandbox, words, json, write }) => {
-    const message = { process: selectorOf(words[0] ?? '') }
-    for await (const item of processStream(sandbox, { method: 'Connect', message, repeatable: true })) {
-      if (item.kind !== 'end') continue
-      const { exitCode, exited, status, error } = item
-      await write(json ? `${JSON.stringify({ exitCode, exited, status, error })}\n` : `${error ?? status}\n`)
-      return exitCodeOf(item)
+  options: {
+    timeout: { type: 'string', value: 'SECONDS', help: `the longest time; then exit with ${TIMED_OUT}` },
+    ...BY_KEY,
+  },
+  run: async ({ sandbox, words, text, flag, json, write }) => {
+    const seconds = numberOf(text('timeout'), '--timeout', 0)
+    const until = seconds === undefined ? Number.POSITIVE_INFINITY : performance.now() + seconds * 1000
+    const pid = await pidOf(sandbox, jobOf(words[0], flag('key')))
+    for (;;) {
+      const timeoutMs = Math.round(Math.min(ROUND_MS, Math.max(0, until - performance.now())))
+      const message = { job: { pid }, timeoutMs, tailBytes: 0 }
+      const { job } = await repeated(() => sandbox.call<{ job: Job }>('jobs.v1.Jobs/Wait', message))
+      const ended = job.state === 'STATE_ENDED'
+      if (!ended && performance.now() < until) continue
+      await write(json ? `${JSON.stringify(job)}\n` : `${stateText(job)}\n`)
+      return ended ? jobExitCode(job) : TIMED_OUT
     }
-    return FAILED
   },
 }

@@ -1,8 +1,11 @@
 import type { Command } from './command.ts'
+import { reopened } from './reopened.ts'
+import { writeError } from './session.ts'
 import { printable } from './table.ts'
 
 /** A change as JSON (`filesystem.WatchDirResponse`). */
 interface Change {
+  readonly start?: unknown
   readonly filesystem?: { readonly name?: string; readonly type?: string }
 }
 
@@ -15,7 +18,11 @@ export const watch: Command = {
   options: { recursive: { type: 'boolean', short: 'r', help: 'and in all below it' } },
   run: async ({ sandbox, words, flag, json, write }) => {
     const message = { path: words[0], recursive: flag('recursive') }
-    for await (const { filesystem } of sandbox.stream<Change>('filesystem.Filesystem/WatchDir', message)) {
+    let starts = 0
+    const open = () => sandbox.stream<Change>('filesystem.Filesystem/WatchDir', message)
+    for await (const { start, filesystem } of reopened(open)) {
+      if (start !== undefined && starts++ > 0)
+        await writeError('envd ctl: the connection broke: changes may have been missed\n')
       if (filesystem === undefined) continue
       const { name = '', type = '' } = filesystem
       const kind = type.replace('EVENT_TYPE_', '').toLowerCase()

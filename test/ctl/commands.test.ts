@@ -2,9 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { startedPid } from '../process/following.ts'
 import { sharedDaemon } from '../process/shared-daemon.ts'
 import { ctl } from './ctl.ts'
 
@@ -67,34 +65,6 @@ test('JSON has the events, bytes in base64', async () => {
   ])
 })
 
-test('a command that is detached is listed, logged, waited for and killed, by pid and by tag', async () => {
-  const { stdout } = await run('run', '-d', '--tag', 'job', 'sh', '-c', 'echo first; exec sleep 1000')
-  const pid = stdout.toString().trim()
-  expect(lines((await run('ps')).stdout)).toContainEqual(expect.stringMatching(new RegExp(`^${pid} +job +sh -c `)))
-  expect(lines((await run('ps', '-q')).stdout)).toContain(pid)
-  expect(objects((await run('ps', '--json')).stdout)).toContainEqual(
-    expect.objectContaining({ pid: Number(pid), tag: 'job' }),
-  )
-  await expect.poll(async () => (await run('logs', pid)).stdout.toString()).toBe('first\n')
-  const waiting = run('wait', 'job')
-  const following = run('logs', '-f', 'job')
-  expect(await run('kill', '--wait', '-s', 'kill', 'job')).toMatchObject({ code: 0, stderr: '' })
-  expect(await waiting).toMatchObject({ code: 137 })
-  const followed = await following
-  expect({ code: followed.code, stdout: followed.stdout.toString() }).toEqual({ code: 137, stdout: 'first\n' })
-  expect((await run('ps', '-q')).stdout.toString()).not.toContain(pid)
-})
-
-test('logs begin with the oldest output that is kept', async () => {
-  const pid = await startedPid(
-    await start(daemon.url, 'sh', { args: ['-c', 'seq 2000000; echo done; exec sleep 1000'] }),
-  )
-  await expect
-    .poll(async () => (await run('logs', String(pid))).stdout.toString().endsWith('\n2000000\ndone\n'))
-    .toBe(true)
-  await run('kill', '-s', 'KILL', String(pid))
-})
-
 test('ports, metrics and changes of files', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
@@ -103,9 +73,9 @@ test('ports, metrics and changes of files', async () => {
   expect((await run('ports')).stdout.toString()).toMatch(new RegExp(`^${port} +127\\.0\\.0\\.1 `, 'm'))
   expect(objects((await run('ports', '--json')).stdout)).toContainEqual(expect.objectContaining({ port }))
   server.close()
-  expect((await run('top', '-n', '1')).stdout.toString()).toMatch(/^cpu \d+\.\d % of [\s\S]*\nPID +TAG +COMMAND/)
+  expect((await run('top', '-n', '1')).stdout.toString()).toMatch(/^cpu \d+\.\d % of [\s\S]*\nPID +TAG +USER /)
   expect(objects((await run('top', '-n', '1', '--json')).stdout)).toMatchObject([
-    { sample: {}, processes: expect.any(Array) },
+    { sample: {}, jobs: expect.any(Array) },
   ])
   await using dir = await makeTmpDir()
   mkdirSync(join(dir.path, 'sub'))
@@ -128,7 +98,12 @@ test.each([
   [['run', '-e', 'novalue', 'true'], 2, 'no NAME=VALUE'],
   [['ps', '--url', 'ftp://x'], 2, 'no URL of a sandbox'],
   [['ps', '--token-file', '/no/such/file'], 2, 'the token cannot be read'],
-  [['kill', '-s', 'HUP', '1'], 2, 'a signal is one of TERM, KILL'],
+  [['kill', '-s', 'HUP', '1'], 2, 'a signal is one of TERM, KILL, INT'],
+  [['wait', '--timeout', '-1', '1'], 2, 'Option'],
+  [['logs', '--tail', 'x', '1'], 2, '--tail must be a number from 0 on'],
+  [['record', 'nobody', '/no/such/dir/x'], 2, 'the file cannot be written'],
+  [['record', 'nobody', '-'], 125, 'process with tag nobody not found'],
+  [['attach', 'nobody'], 125, 'process with tag nobody not found'],
   [['top', '-n', '0'], 2, '--count must be a number from 1 on'],
   [['wait', 'nobody'], 125, 'process with tag nobody not found'],
   [['ps', '--url', '127.0.0.1:1'], 125, '127.0.0.1:1 does not answer'],
@@ -143,7 +118,19 @@ test('every command has help', async () => {
   const overview = (await run('--help')).stdout.toString()
   const names = [...overview.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name)
   expect(names).toEqual(
-    expect.arrayContaining(['run', 'ps', 'logs', 'wait', 'kill', 'attach', 'top', 'ports', 'watch']),
+    expect.arrayContaining([
+      'run',
+      'ps',
+      'logs',
+      'wait',
+      'kill',
+      'attach',
+      'record',
+      'top',
+      'ports',
+      'watch',
+      'completion',
+    ]),
   )
   for (const name of names) {
     const { code, stdout } = await run(name, '--help')

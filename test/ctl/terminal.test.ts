@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest'
-import { list } from '../process/calls.ts'
 import { sharedDaemon } from '../process/shared-daemon.ts'
 import { ctl, ctlInTerminal } from './ctl.ts'
 
 const daemon = sharedDaemon()
 const ENTER = '\r'
-const DETACH = '\x1d'
 
 test('run -t is a terminal of the size of this one, with its keys, its changes of size and its exit code', async () => {
   const terminal = await ctlInTerminal(daemon.url, [
@@ -38,29 +36,10 @@ test('Ctrl-C is a key for the program', async () => {
   expect(await terminal.ended).toBe(4)
 })
 
-test('attach takes a terminal over; the detach key leaves it running', async () => {
-  const owner = await ctlInTerminal(daemon.url, ['run', '-t', '--tag', 'shell', 'sh'])
-  await expect.poll(() => list(daemon.url)).toContainEqual(expect.objectContaining({ tag: 'shell' }))
-  const guest = await ctlInTerminal(daemon.url, ['attach', 'shell'])
-  // It sees what comes after it is there, which nothing tells.
-  await expect
-    .poll(() => {
-      guest.type(`echo $((6*7))${ENTER}`)
-      return guest.shown()
-    })
-    .toContain('\n42\r\n')
-  await owner.shows('\n42\r\n')
-  guest.type(DETACH)
-  expect(await guest.ended).toBe(0)
-  expect(await list(daemon.url)).toContainEqual(expect.objectContaining({ tag: 'shell' }))
-  owner.type(`exit 9${ENTER}`)
-  expect(await owner.ended).toBe(9)
-})
-
 test('what is no terminal cannot be attached to', async () => {
   await ctl(daemon.url, ['run', '-d', '--tag', 'pipes', 'sleep', '1000'])
   const guest = await ctlInTerminal(daemon.url, ['attach', 'pipes'])
-  await guest.shows('it is no terminal')
+  await guest.shows('runs in no terminal')
   expect(await guest.ended).toBe(125)
   await ctl(daemon.url, ['kill', 'pipes'])
 })
