@@ -67,75 +67,114 @@ interface Share {
  * @param defaultUser the name of the user that is meant by none.
  */
 export function createByteBudget(total: number, defaultUser = () => ''): ByteBudget {
-  const usage = Object.fromEntries(BUDGET_KINDS.map((kind) => [kind, 0])) as Record<BudgetKind, number>
-  const connections = new WeakMap<object, Share>()
-  const users = new Map<string, Share>()
-  let held = 0
-  let refusals = 0
-
-  const sharesOf = (connection: object | undefined, user: string | undefined): Share[] => {
-    const shares: Share[] = []
-    if (connection !== undefined) shares.push(shareOf(connections, connection))
-    if (user !== undefined) shares.push(shareOf(users, user))
-    return shares
-  }
-
-  const fits = (bytes: number, shares: readonly Share[]): boolean => {
-    const free = total - held - bytes
-    return free >= 0 && shares.every((share) => share.held + bytes <= free)
-  }
-
+  const ledger = new Ledger(total, defaultUser)
   return {
     total,
     get refusals() {
-      return refusals
+      return ledger.refusals
     },
-    usage: () => ({ ...usage }),
-    hold: (kind, owner) => {
-      // The share of a user that holds nothing is dropped, so names that clients invent leave nothing behind.
-      let shares: Share[] = []
-      let user: string | undefined
-      let bytes = 0
-      let released = false
-      const add = (change: number) => {
-        bytes += change
-        held += change
-        usage[kind] += change
-        for (const share of shares) share.held += change
-        if (bytes === 0) forgetUser(users, user)
-      }
-      const tryGrow = (more: number): boolean => {
-        if (released) return false
-        if (bytes === 0) {
-          // The default user may be another one by now, and releases what it took.
-          user = owner.user === '' ? defaultUser() : owner.user
-          shares = sharesOf(owner.connection, user)
-        }
-        if (!fits(more, shares)) {
-          refusals++
-          if (bytes === 0) forgetUser(users, user)
-          return false
-        }
-        add(more)
-        return true
-      }
-      return {
-        get bytes() {
-          return bytes
-        },
-        tryGrow,
-        grow: (more) => {
-          if (!tryGrow(more)) throw spent(kind, total)
-        },
-        shrink: (fewer) => {
-          if (bytes > 0) add(-Math.min(fewer, bytes))
-        },
-        release: () => {
-          released = true
-          if (bytes > 0) add(-bytes)
-        },
-      }
-    },
+    usage: () => ({ ...ledger.usage }),
+    hold: (kind, owner) => new LedgerHold(ledger, kind, owner),
+  }
+}
+
+/** What is held at the moment, in sum, by kind and by owner. */
+class Ledger {
+  readonly total: number
+  readonly usage = Object.fromEntries(BUDGET_KINDS.map((kind) => [kind, 0])) as Record<BudgetKind, number>
+  refusals = 0
+  readonly #defaultUser: () => string
+  readonly #connections = new WeakMap<object, Share>()
+  readonly #users = new Map<string, Share>()
+  #held = 0
+
+  constructor(total: number, defaultUser: () => string) {
+    this.total = total
+    this.#defaultUser = defaultUser
+  }
+
+  /** The user whose share an owner's bytes are part of now: the default user may be another one later. */
+  userOf({ user }: BudgetOwner): string | undefined {
+    return user === '' ? this.#defaultUser() : user
+  }
+
+  /** The shares that a connection and a user have, made if need be: `forget` that of a user that takes nothing. */
+  sharesOf(connection: object | undefined, user: string | undefined): Share[] {
+    const shares: Share[] = []
+    if (connection !== undefined) shares.push(shareOf(this.#connections, connection))
+    if (user !== undefined) shares.push(shareOf(this.#users, user))
+    return shares
+  }
+
+  /** Whether there is room for that many bytes more, in sum and in each of the shares. */
+  fits(bytes: number, shares: readonly Share[]): boolean {
+    const free = this.total - this.#held - bytes
+    return free >= 0 && shares.every((share) => share.held + bytes <= free)
+  }
+
+  add(kind: BudgetKind, shares: readonly Share[], change: number): void {
+    this.#held += change
+    this.usage[kind] += change
+    for (const share of shares) share.held += change
+  }
+
+  /** Drops the share of a user that holds nothing, so that names that clients invent leave nothing behind. */
+  forget(user: string | undefined): void {
+    if (user !== undefined && this.#users.get(user)?.held === 0) this.#users.delete(user)
+  }
+}
+
+class LedgerHold implements Hold {
+  readonly #ledger: Ledger
+  readonly #kind: BudgetKind
+  readonly #owner: BudgetOwner
+  #shares: readonly Share[] = []
+  #user: string | undefined
+  #bytes = 0
+  #released = false
+
+  constructor(ledger: Ledger, kind: BudgetKind, owner: BudgetOwner) {
+    this.#ledger = ledger
+    this.#kind = kind
+    this.#owner = owner
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  tryGrow(bytes: number): boolean {
+    if (this.#released) return false
+    if (this.#bytes === 0) {
+      this.#user = this.#ledger.userOf(this.#owner)
+      this.#shares = this.#ledger.sharesOf(this.#owner.connection, this.#user)
+    }
+    if (this.#ledger.fits(bytes, this.#shares)) {
+      this.#add(bytes)
+      return true
+    }
+    this.#ledger.refusals++
+    if (this.#bytes === 0) this.#ledger.forget(this.#user)
+    return false
+  }
+
+  grow(bytes: number): void {
+    if (!this.tryGrow(bytes)) throw spent(this.#kind, this.#ledger.total)
+  }
+
+  shrink(bytes: number): void {
+    if (this.#bytes > 0) this.#add(-Math.min(bytes, this.#bytes))
+  }
+
+  release(): void {
+    this.#released = true
+    if (this.#bytes > 0) this.#add(-this.#bytes)
+  }
+
+  #add(change: number): void {
+    this.#bytes += change
+    this.#ledger.add(this.#kind, this.#shares, change)
+    if (this.#bytes === 0) this.#ledger.forget(this.#user)
   }
 }
 
@@ -178,10 +217,6 @@ function shareOf<K>(shares: { get(key: K): Share | undefined; set(key: K, share:
   const share = { held: 0 }
   shares.set(key, share)
   return share
-}
-
-function forgetUser(users: Map<string, Share>, user: string | undefined): void {
-  if (user !== undefined && users.get(user)?.held === 0) users.delete(user)
 }
 
 function spent(kind: BudgetKind, total: number): AppError {

@@ -56,69 +56,84 @@ interface Stream {
 
 /** Counts frames in `budget`. */
 export function createUnreadFrames(budget: ByteBudget): UnreadFrames {
-  /** Who is charged for a frame, and in how many streams it waits. */
-  const charged = new Map<Uint8Array, { readonly stream: Stream; streams: number }>()
-  /** In the order of `since`. */
-  const waiting = new Set<Stream>()
-
-  const drop = (stream: Stream, frame: Uint8Array) => {
-    const charge = charged.get(frame)
-    if (!stream.waiting.delete(frame) || charge === undefined) return
-    charge.streams--
-    if (charge.streams > 0) return
-    charged.delete(frame)
-    charge.stream.hold.shrink(costOf(frame, charge.stream))
-  }
-  const dropAll = (stream: Stream) => {
-    waiting.delete(stream)
-    for (const frame of stream.waiting) drop(stream, frame)
-  }
-  const evictOldest = (): boolean => {
-    for (const stream of waiting) {
-      if (performance.now() - stream.since < STALLED_MS) return false
-      dropAll(stream)
-      stream.evict()
-      return true
-    }
-    return false
-  }
-  const grow = (stream: Stream, bytes: number) => {
-    while (!stream.hold.tryGrow(bytes)) {
-      if (!evictOldest()) throw new AppError('budget_spent', 'the memory for streams that wait for clients is spent')
-    }
-  }
+  const waiting = new WaitingFrames()
   return {
     open: (owner, { evict, bytes = STREAM_BYTES, copies = 1 }) => {
       const stream: Stream = { hold: budget.hold('frame', owner), waiting: new Set(), evict, copies, since: 0 }
-      grow(stream, bytes)
+      waiting.grow(stream, bytes)
       let released = false
       return {
         add: (frame) => {
-          if (released || stream.waiting.has(frame)) return
-          const charge = charged.get(frame)
-          if (charge === undefined) {
-            grow(stream, costOf(frame, stream))
-            charged.set(frame, { stream, streams: 1 })
-          } else charge.streams++
-          if (stream.waiting.size === 0) stream.since = performance.now()
-          stream.waiting.add(frame)
-          waiting.add(stream)
+          if (!released) waiting.add(stream, frame)
         },
-        taken: (frame) => {
-          drop(stream, frame)
-          waiting.delete(stream)
-          if (stream.waiting.size === 0) return
-          stream.since = performance.now()
-          waiting.add(stream)
-        },
+        taken: (frame) => waiting.taken(stream, frame),
         release: () => {
           if (released) return
           released = true
-          dropAll(stream)
+          waiting.dropAll(stream)
           stream.hold.shrink(bytes)
         },
       }
     },
+  }
+}
+
+/** The frames that wait, over all streams. */
+class WaitingFrames {
+  /** Who is charged for a frame, and in how many streams it waits. */
+  readonly #charged = new Map<Uint8Array, { readonly stream: Stream; streams: number }>()
+  /** In the order of `since`. */
+  readonly #streams = new Set<Stream>()
+
+  /** Throws `budget_spent`. */
+  add(stream: Stream, frame: Uint8Array): void {
+    if (stream.waiting.has(frame)) return
+    const charge = this.#charged.get(frame)
+    if (charge === undefined) {
+      this.grow(stream, costOf(frame, stream))
+      this.#charged.set(frame, { stream, streams: 1 })
+    } else charge.streams++
+    if (stream.waiting.size === 0) stream.since = performance.now()
+    stream.waiting.add(frame)
+    this.#streams.add(stream)
+  }
+
+  taken(stream: Stream, frame: Uint8Array): void {
+    this.#drop(stream, frame)
+    this.#streams.delete(stream)
+    if (stream.waiting.size === 0) return
+    stream.since = performance.now()
+    this.#streams.add(stream)
+  }
+
+  dropAll(stream: Stream): void {
+    this.#streams.delete(stream)
+    for (const frame of stream.waiting) this.#drop(stream, frame)
+  }
+
+  /** Holds more for a stream, and ends others that take nothing if that needs be. Throws `budget_spent`. */
+  grow(stream: Stream, bytes: number): void {
+    while (!stream.hold.tryGrow(bytes)) {
+      if (!this.#evictOldest())
+        throw new AppError('budget_spent', 'the memory for streams that wait for clients is spent')
+    }
+  }
+
+  #evictOldest(): boolean {
+    const [stream] = this.#streams
+    if (stream === undefined || performance.now() - stream.since < STALLED_MS) return false
+    this.dropAll(stream)
+    stream.evict()
+    return true
+  }
+
+  #drop(stream: Stream, frame: Uint8Array): void {
+    const charge = this.#charged.get(frame)
+    if (!stream.waiting.delete(frame) || charge === undefined) return
+    charge.streams--
+    if (charge.streams > 0) return
+    this.#charged.delete(frame)
+    charge.stream.hold.shrink(costOf(frame, charge.stream))
   }
 }
 
