@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { Collected } from '../http/body/collected.ts'
-import { Stalled } from '../lib/pump.ts'
+import { CutShort, Stalled } from '../lib/pump.ts'
 
 /** How a body is waited for. */
 interface ChunkOptions {
@@ -22,7 +22,7 @@ export class BodyChunks {
     this.#options = options
   }
 
-  /** Adds bytes to what is collected until there are `length`. False: the body ended before. Rejects with Stalled. */
+  /** Adds bytes to what is collected until there are `length`. False: the body ended before. Rejects as `pump`. */
   async fill(collected: Collected, length: number): Promise<boolean> {
     while (collected.length < length) {
       if (this.#rest.length === 0 && !(await this.#more(collected.length === 0 && this.#options.idle))) return false
@@ -43,12 +43,20 @@ export class BodyChunks {
     const stall = Promise.withResolvers<never>()
     const timer = idle ? undefined : setTimeout(() => stall.reject(new Stalled(stallMs)), stallMs)
     try {
-      const { value, done } = await Promise.race([this.#iterator.next(), stall.promise])
+      const { value, done } = await Promise.race([this.#next(), stall.promise])
       if (done) return false
       this.#rest = value
       return true
     } finally {
       clearTimeout(timer)
+    }
+  }
+
+  async #next(): Promise<IteratorResult<Buffer>> {
+    try {
+      return await this.#iterator.next()
+    } catch (cause) {
+      throw new CutShort({ cause })
     }
   }
 }

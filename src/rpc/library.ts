@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http'
-import { Code, ConnectError, type ConnectRouter, createContextKey } from '@connectrpc/connect'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Code, ConnectError, type ConnectRouter, type ContextValues, createContextKey } from '@connectrpc/connect'
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify'
 import { compressionGzip } from '@connectrpc/connect-node'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
@@ -48,6 +48,7 @@ const STREAM_BYTES = 56 * 1024
 /** Copies of what a stream is about to send: of the output, in a message, in an envelope. */
 const COPIES = 3
 
+const responseKey = createContextKey<ServerResponse | undefined>(undefined, { description: 'response' })
 const framesKey = createContextKey<StreamFrames | undefined>(undefined, { description: 'frames' })
 
 /** JSON that is not UTF-8 is refused (RFC 8259 8.1); the library takes the decoder though its types do not name it. */
@@ -84,7 +85,7 @@ export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
     binaryOptions: { readUnknownFields: false },
     shutdownSignal: deps.shutdown,
     routes: (router) => addRoutes(router, deps),
-    contextValues: (request) => operationValues(callOf(request)).set(framesKey, callOf(request).frames),
+    contextValues: (request) => contextOf(callOf(request)),
   })
   await app.ready()
   return (call) => {
@@ -98,13 +99,20 @@ export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
   }
 }
 
+function contextOf(call: Passed): ContextValues {
+  return operationValues(call).set(framesKey, call.frames).set(responseKey, call.reply.raw)
+}
+
 /** Puts all services on the router. A handler that fails is logged here: the plugin would write to the console. */
 function addRoutes(router: ConnectRouter, { services, budget, streams, log }: LibraryDeps): void {
   for (const table of services) addService(router, table, { budget, streams })
   for (const [index, handler] of router.handlers.entries()) {
     const logged: typeof handler = Object.assign(async (request: Parameters<typeof handler>[0]) => {
       try {
-        return counted(await handler(request), request.contextValues?.get(framesKey))
+        const answer = await handler(request)
+        // A body that is no HTTP is refused by the server, whatever its call has come to.
+        if (request.contextValues?.get(responseKey)?.headersSent) throw new ConnectError('answered', Code.Aborted)
+        return counted(answer, request.contextValues?.get(framesKey))
       } catch (error) {
         if (ConnectError.from(error).code !== Code.Aborted)
           log.error({ ...errorFields(error) }, 'an rpc failed unexpectedly')

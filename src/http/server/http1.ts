@@ -71,6 +71,8 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
   let draining = false
   server.on('request', (request, response) => {
     const { socket } = request
+    // Its client may leave while nobody reads the body.
+    request.on('error', () => {})
     const before = unanswered.get(socket) ?? 0
     const hold = pipelined.take(socket, before)
     if (hold === undefined) socket.destroy()
