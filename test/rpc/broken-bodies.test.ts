@@ -43,7 +43,9 @@ test('A28 a body that breaks off is one call less, and no fault of the daemon', 
   await using daemon = await startDaemon()
   for (let i = 0; i < REPEATS; i++)
     await Promise.all(
-      CALLS.flatMap((broken) => (['no HTTP', 'reset', 'close'] as const).map((end) => breakOff(daemon.port, broken, end))),
+      CALLS.flatMap((broken) =>
+        (['no HTTP', 'reset', 'close'] as const).map((end) => breakOff(daemon.port, broken, end)),
+      ),
     )
   expect((await call(daemon.url, 'process.Process/List', {})).status).toBe(200)
   await daemon.stop()
