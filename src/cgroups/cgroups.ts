@@ -4,14 +4,14 @@ import { DEFAULT_CGROUP_ROOT } from '../config/flags.ts'
 import type { Config } from '../config.ts'
 import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { limitMemory } from './limit-memory.ts'
+import { createCommandGroups } from './command-groups.ts'
 import { type GroupLimits, type LimitedGroup, limitingControllers, unlimited } from './limited-group.ts'
 import { openLimitedGroups, type ParentName } from './limited-groups.ts'
-import { enableControllers, makeGroup } from './make-group.ts'
+import { enableControllers } from './make-group.ts'
 import { createOutsideWarning } from './outside-warning.ts'
 import { createPlaces } from './places.ts'
-import { type GroupName, groupProperties } from './properties.ts'
-import { type MemoryUse, reserveOf } from './reserve.ts'
+import type { GroupName } from './properties.ts'
+import type { MemoryUse } from './reserve.ts'
 import { makeServiceGroup, removeEmptyServiceGroups, type ServiceGroup, serviceGroup } from './service-group.ts'
 
 /** The cgroups of the daemon (contract H1, H2). */
@@ -64,9 +64,6 @@ const CGROUP2 = 0x63677270
 /** What a machine or a container without cgroups to write is like, to an operator who did not ask for any. */
 const ORDINARY: readonly (string | undefined)[] = ['ENOENT', 'EACCES', 'EPERM', 'EROFS']
 
-/** A cgroup that was removed, as clone3(2) and mkdir(2) report it; which of them the kernel says differs. */
-const GONE: readonly string[] = ['ENODEV', 'ENOENT']
-
 /**
  * Makes or takes over the cgroups, limits them by the memory that is in use, and opens them. Never rejects: where it
  * cannot be done there are none, and one log line says why.
@@ -108,78 +105,53 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
 }
 
 async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Omit<Cgroups, 'absence'>> {
-  // Commands of a daemon before this one are not distinguished here; keepBack() does.
-  let most = memory.total - reserveOf(memory.total, 0)
   const places = createPlaces(root)
-  const mending = new Map<GroupName, Promise<boolean>>()
-  const outside = createOutsideWarning(log)
+  const groups = createCommandGroups({ root, places, log }, memory)
   const commands = join(root, 'user')
-
-  const openGroup = async (name: GroupName): Promise<string[]> => {
-    const leftOut = await makeGroup(join(root, name), groupProperties(most)[name])
-    await places.open(name)
-    return leftOut.map((file) => `${name}/${file}`)
-  }
   const close = async () => {
     await places.close()
     await removeEmptyServiceGroups(commands)
   }
-  const remake = async (name: GroupName) => {
-    try {
-      await openGroup(name)
-      log.info({ group: name }, 'a cgroup of commands had been removed, and is there again')
-      return true
-    } catch {
-      return false
-    } finally {
-      mending.delete(name)
-    }
-  }
-
   await enableControllers(root)
-  const opened = await Promise.allSettled([openGroup('ptys'), openGroup('socats'), openGroup('user')])
-  const failed = opened.find((result) => result.status === 'rejected')
-  if (failed !== undefined) {
+  await groups.openAll().catch(async (error: unknown) => {
     await close()
-    throw failed.reason
-  }
-  const leftOut = opened.flatMap((result) => (result.status === 'fulfilled' ? result.value : []))
-  if (leftOut.length > 0)
-    log.info({ root, files: leftOut.join(' ') }, 'properties of cgroups that are not there to be set')
-
-  const recreate = async (name: GroupName, errno: string): Promise<boolean> => {
-    if (errno === 'EBUSY') return name !== 'socats' && limited.isSplit(name)
-    if (!GONE.includes(errno) || places.closed) return false
-    const running = mending.get(name) ?? remake(name)
-    mending.set(name, running)
-    return running
-  }
-  const makeService = async (name: string, recreated = false): Promise<ServiceGroup | undefined> => {
-    try {
-      return await makeServiceGroup(commands, name)
-    } catch (error) {
-      const errno = errnoOf(error) ?? 'EIO'
-      if (!recreated && (await recreate('user', errno))) return makeService(name, true)
-      log.warn({ name, errno }, 'a service has no cgroup of its own')
-      return undefined
-    }
-  }
-
+    throw error
+  })
+  const recreate = async (name: GroupName, errno: string): Promise<boolean> =>
+    errno === 'EBUSY' ? name !== 'socats' && limited.isSplit(name) : groups.remake(name, errno)
   await removeEmptyServiceGroups(commands)
   const limited = await openLimitedGroups({ root, replace: places.open, recreate })
-  most = await limitMemory(root, memory)
+  await groups.limit(memory)
   return {
     root,
     limiting: await limitingControllers(commands),
     descriptor: places.descriptor,
     recreate,
-    warnOutside: outside,
+    warnOutside: createOutsideWarning(log),
     makeLimited: limited.make,
-    makeService: (name) => makeService(name),
+    makeService: (name) => makeService({ commands, name, recreate, log }),
     service: (name) => serviceGroup(commands, name),
-    keepBack: async (now) => {
-      most = await limitMemory(root, now)
-    },
+    keepBack: groups.limit,
     close,
+  }
+}
+
+interface ServiceSpec {
+  /** The directory of the cgroup of commands. */
+  readonly commands: string
+  readonly name: string
+  readonly recreate: Cgroups['recreate']
+  readonly log: Log
+}
+
+async function makeService(spec: ServiceSpec, recreated = false): Promise<ServiceGroup | undefined> {
+  const { commands, name, recreate, log } = spec
+  try {
+    return await makeServiceGroup(commands, name)
+  } catch (error) {
+    const errno = errnoOf(error) ?? 'EIO'
+    if (!recreated && (await recreate('user', errno))) return makeService(spec, true)
+    log.warn({ name, errno }, 'a service has no cgroup of its own')
+    return undefined
   }
 }
