@@ -62,6 +62,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const ENTRY = [
   'main.ts',
   'serve.ts',
+  'build-features.ts',
+  'build-front.ts',
   'daemon.ts',
   'parts.ts',
   'rpc-services.ts',

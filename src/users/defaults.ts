@@ -1,6 +1,6 @@
 import { isVariable } from '../lib/environment.ts'
 
-/** What `POST /init` and the flags set for every later call. One object for the whole daemon, made in `daemon.ts`. */
+/** What `POST /init` and the flags set for every later call. One object for the whole daemon, made in `build-features.ts`. */
 export interface Defaults {
   /** The user of calls that name none; empty: there is none. */
   user: string

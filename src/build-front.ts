@@ -1,0 +1,51 @@
+import type { Features, Frame } from './build-features.ts'
+import { capabilitiesJson } from './capabilities/rpc.ts'
+import type { Config } from './config.ts'
+import { refuseForeignPages } from './http/access/foreign-pages.ts'
+import { buildApp } from './http/app/app.ts'
+import { capabilitiesRoute } from './http/routes/capabilities.ts'
+import { composeRoutes } from './http/routes/compose.ts'
+import { envsRoute } from './http/routes/envs.ts'
+import { filesRoutes } from './http/routes/files.ts'
+import { healthRoute } from './http/routes/health.ts'
+import { initRoute } from './http/routes/init.ts'
+import { metricsRoute } from './http/routes/metrics.ts'
+import { orchestratorRoutes } from './http/routes/orchestrator-routes.ts'
+import { readyRoute } from './http/routes/ready.ts'
+import { countedBy, freezeRoutes } from './parts.ts'
+import { rpcRoutes } from './rpc/routes.ts'
+import { rpcServices } from './rpc-services.ts'
+
+/** Builds what calls reach the features through: every service and every URL. The caller closes it. */
+export function buildFront(config: Config, { logs, token, listener, shutdown, keeper }: Frame, features: Features) {
+  const { log } = logs
+  const { files, workload, initialization, services, observer, sampler, figures, streams } = features
+  const { protection, checkAfterResume } = features
+  const { budget, bodies } = files
+  const served = rpcServices(config, { ...features, keeper })
+  const idleSeconds = () => observer.status().idleSeconds
+  return buildApp({
+    log,
+    token,
+    users: files.users,
+    onTokenShown: listener.showedToken,
+    serverFactory: (handler) =>
+      listener.serverFactory(refuseForeignPages(handler, { config, isProtected: () => token.isSet, log })),
+    routes: [
+      healthRoute,
+      (scope) => capabilitiesRoute(scope, () => capabilitiesJson(served.capabilities)),
+      (scope) => readyRoute(scope, services, observer.status),
+      (scope) => metricsRoute(scope, { sampler, ...figures, budget, idleSeconds }),
+      (scope) => envsRoute(scope, files.defaults),
+      (scope) => initRoute(scope, { initialization, bodies, memory: protection, checkAfterResume }),
+      orchestratorRoutes({ rootFreeze: features.rootFreeze, initialization }),
+      freezeRoutes(workload, sampler, logs),
+      filesRoutes({ ...files, onTransfer: features.transfers.begin }),
+      composeRoutes(files),
+      rpcRoutes({
+        ...{ bodies, budget, compressors: files.compressors, log, shutdown },
+        ...{ services: served.tables, streams, countCall: countedBy(figures.calls, observer) },
+      }),
+    ],
+  })
+}
