@@ -66,14 +66,27 @@ export class StringReader {
       else this.#at++
     }
     if (this.#at >= this.#bytes.length) throw new SyntaxError('unterminated string in JSON')
+    if (this.#isPlain()) return this.#checkPlain()
     // A character is not divided.
     while (((this.#bytes[this.#at] ?? 0) & 0xc0) === 0x80) this.#at++
     this.#convert(this.#at, false)
     return false
   }
 
+  /** A text without an escape so far is converted as a whole, at its end: put together from pieces it is there twice. */
+  #isPlain(): boolean {
+    return this.#form === 'text' && !this.#escaped && this.#from === this.#start
+  }
+
+  #checkPlain(): false {
+    if (this.#at - this.#start > this.#limit) throw tooMuchText(this.#limit)
+    return false
+  }
+
   /** Over a whole escape, so that no piece ends within one. */
   #escape(): void {
+    // What is before it needs no more than to be converted.
+    if (this.#at - this.#from > PIECE) this.#convert(this.#at, false)
     this.#escaped = true
     this.#at += this.#bytes[this.#at + 1] === 0x75 ? 6 : 2
   }

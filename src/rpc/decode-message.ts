@@ -36,8 +36,8 @@ const MAX_DEPTH = 32
  */
 const MAX_VALUES = 64 * 1024
 
-/** Bytes of text in a message: execve(2) takes 6 MiB of arguments and variables. */
-const MAX_TEXT = 8 * 1024 * 1024
+/** Bytes of text in a message: execve(2) takes no more than that of arguments and variables. */
+const MAX_TEXT = 6 * 1024 * 1024
 
 /** What a message may have. */
 export const MESSAGE_LIMITS: JsonLimits = { depth: MAX_DEPTH, values: MAX_VALUES, text: MAX_TEXT }

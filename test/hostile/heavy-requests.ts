@@ -43,7 +43,7 @@ function field(number: number, bytes: Buffer): Buffer {
 const START = 'process.Process/Start'
 const INPUT = 'process.Process/StreamInput'
 const TEXT_16 = Buffer.alloc(15 * MIB, 'x')
-const TEXT_8 = Buffer.alloc(8 * MIB - 100, 'x')
+const TEXT_6 = Buffer.alloc(6 * MIB - 100, 'x')
 const selector = { process: { pid: 999_999_999 } }
 const program = (bytes: Buffer) => field(1, bytes)
 const command = Buffer.from('/no/such/program')
@@ -63,27 +63,29 @@ function starts(): HeavyRequest[] {
   const binary = (number: number, text: Buffer) => program(field(number, text))
   return [
     ...both('an argument of 15 MiB', arg(TEXT_16)),
-    ...both('an argument of 8 MiB', arg(TEXT_8)),
-    ...both('a command of 8 MiB', binary(1, TEXT_8)),
-    ...both('a directory of 8 MiB', program(Buffer.concat([field(1, Buffer.from('true')), field(4, TEXT_8)]))),
+    ...both('an argument of 6 MiB', arg(TEXT_6)),
+    ...both('a command of 6 MiB', binary(1, TEXT_6)),
+    ...both('a directory of 6 MiB', program(Buffer.concat([field(1, Buffer.from('true')), field(4, TEXT_6)]))),
     ...both(
       '64,000 arguments',
       program(Buffer.concat([field(1, command), ...Array(64_000).fill(field(2, Buffer.from('x')))])),
     ),
     ...both(
-      '60 arguments of 128 KiB',
-      program(Buffer.concat([field(1, command), ...Array(60).fill(field(2, Buffer.alloc(131_000, 'x')))])),
+      '48 arguments of 128 KiB',
+      program(Buffer.concat([field(1, command), ...Array(48).fill(field(2, Buffer.alloc(131_000, 'x')))])),
     ),
-    ...inJson('an argument of 8 MiB', json({ process: { cmd: 'x', args: [String(TEXT_8)] } })),
+    ...inJson('an argument of 6 MiB', json({ process: { cmd: 'x', args: [String(TEXT_6)] } })),
     ...inJson(
-      'an argument of 8 MiB of escapes',
+      'an argument of 6 MiB of escapes',
       Buffer.from(`{"process":{"cmd":"x","args":["${'\\u00e9'.repeat(2 * MIB)}"]}}`),
     ),
     ...inJson('64,000 arguments', args(64_000, 'x')),
-    ...inJson('a command of 8 MiB', json({ process: { cmd: String(TEXT_8) } })),
+    ...inJson('an argument of 4 MiB beyond ASCII', json({ process: { cmd: 'x', args: ['é'.repeat(2 * MIB)] } })),
+    ...inJson('an escape after 6 MiB', json({ process: { cmd: 'x', args: [`${TEXT_6}\n`] } })),
+    ...inJson('a command of 6 MiB', json({ process: { cmd: String(TEXT_6) } })),
     ...inJson('16,000 variables', json({ process: { cmd: 'x', envs } })),
-    ...inJson('a tag of 8 MiB', json({ process: { cmd: 'true' }, tag: String(TEXT_8) })),
-    ...inJson('a NUL byte after 8 MiB', json({ process: { cmd: 'true', args: [`${TEXT_8}\0`] } })),
+    ...inJson('a tag of 6 MiB', json({ process: { cmd: 'true' }, tag: String(TEXT_6) })),
+    ...inJson('a NUL byte after 6 MiB', json({ process: { cmd: 'true', args: [`${TEXT_6}\0`] } })),
   ]
 }
 
@@ -220,10 +222,10 @@ function routes(directory: string): HeavyRequest[] {
       body: `${part('a: b\r\n'.repeat(100_000))}--b--\r\n`,
     },
     {
-      name: 'a preamble of 8 MiB',
+      name: 'a preamble of 6 MiB',
       path: '/files',
       headers: form,
-      body: Buffer.concat([TEXT_8, Buffer.from(part(''))]),
+      body: Buffer.concat([TEXT_6, Buffer.from(part(''))]),
     },
     {
       name: 'members of gzip by the thousand as a file',

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { readJson } from '../../src/json/read-json.ts'
 import { EVERYTHING, type Shape } from '../../src/json/shape.ts'
 
-const limits = { depth: 32, values: 65_536, text: 8 * 1024 * 1024 }
+const limits = { depth: 32, values: 65_536, text: 6 * 1024 * 1024 }
 const signal = new AbortController().signal
 const read = (text: string | Buffer, shape: Shape = EVERYTHING) =>
   readJson(Buffer.from(text), shape, { limits, signal })
@@ -47,6 +47,17 @@ test('long strings survive being read in pieces, with escapes and characters of 
     const value = 'x'.repeat(16_380 + shift) + '\\"é😀\u0001\n'.repeat(9000)
     expect(await read(JSON.stringify([value]))).toEqual([value])
   }
+})
+
+test.each(['', '\\', '\\é', '"x'])('a long text without an escape is read as it is, also before %j', async (end) => {
+  for (const character of ['x', 'é', '€', '😀']) {
+    const value = character.repeat(40_000) + end + character.repeat(40_000)
+    expect(await read(JSON.stringify([value, value]))).toEqual([value, value])
+  }
+})
+
+test('a text beyond the limit is refused before its end', async () => {
+  await expect(read(`"${'x'.repeat(limits.text + 50_000)}`)).rejects.toThrow('argument list too long')
 })
 
 const nothing: Shape = { member: () => undefined, item: undefined, bytes: false, weight: 1 }

@@ -154,7 +154,7 @@ test.each([
 ])('D11 %s is refused with the limit in the text', async (_, options) => {
   const { messages, end } = await (await start(daemon.url, '/bin/true', options)).rest()
   expect(messages).toEqual([])
-  expect(end.error).toMatchObject({ code: 'invalid_argument', message: expect.stringMatching(/128 KiB|8388608 bytes/) })
+  expect(end.error).toMatchObject({ code: 'invalid_argument', message: expect.stringMatching(/128 KiB|6291456 bytes/) })
   expect(end.error?.message?.length).toBeLessThan(1000)
 })
 

@@ -6,6 +6,12 @@ import { Collected } from './collected.ts'
 /** Bytes of input for zlib at once, so that no thread works long, and of its output. */
 const CHUNK_BYTES = 64 * 1024
 
+/** Of the output of a small message: its piece is left to the garbage collector. */
+const MIN_CHUNK_BYTES = 4 * 1024
+
+/** What a text grows to, usually. */
+const USUAL_RATIO = 8
+
 /** zlib's window and state, and a piece each of input and output. */
 const ZLIB_BYTES = 48 * 1024 + 2 * CHUNK_BYTES
 
@@ -30,7 +36,8 @@ export function inflate(message: Buffer, { limit, memory, signal }: InflateOptio
   memory.count(ZLIB_BYTES)
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
   const collected = new Collected(memory, limit)
-  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
+  const chunkSize = Math.min(CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, message.length * USUAL_RATIO))
+  const gunzip = createGunzip({ chunkSize })
   const fail = (error: unknown) => {
     reject(error)
     gunzip.destroy()
