@@ -73,7 +73,7 @@ export class StringReader {
     return false
   }
 
-  /** A text without an escape so far is converted as a whole, at its end: put together from pieces it is there twice. */
+  /** A text without an escape so far is converted as a whole, at its end: of pieces it would be there twice. */
   #isPlain(): boolean {
     return this.#form === 'text' && !this.#escaped && this.#from === this.#start
   }
