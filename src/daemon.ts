@@ -9,6 +9,7 @@ import { openKeeper } from './keeper/keeper.ts'
 import { logRestart } from './keeper/log-restart.ts'
 import { withTimeout } from './lib/with-timeout.ts'
 import type { Logs } from './logs/logs.ts'
+import { hideProcess } from './native/files.ts'
 import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
 import { untilSignalled } from './process/terminate.ts'
@@ -44,6 +45,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const token = createAccessToken()
   const listener = createListener({ log, token })
   const keeper = openKeeper(config.keeper, log)
+  // It was started with the same environment.
+  if (keeper.present) hideProcess(process.ppid)
   const taken = await keeper.take()
   const frame = { logs, token, listener, shutdown: stopping.signal, keeper, taken }
   const features = await buildFeatures(config, frame)

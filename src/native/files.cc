@@ -244,6 +244,15 @@ napi_value read_status(napi_env env, napi_callback_info info) {
   return start_job(env, std::move(job), "readStatus");
 }
 
+napi_value hide(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int64_t pid = 0;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  if (!to_integer(env, arguments.at[0], "pid", 0, INT32_MAX, pid)) return nullptr;
+  hide_process(static_cast<pid_t>(pid));
+  return nullptr;
+}
+
 }  // namespace
 
 void register_files(napi_env env, napi_value exports) {
@@ -254,6 +263,7 @@ void register_files(napi_env env, napi_value exports) {
   export_function(env, exports, "readNames", read_names);
   export_function(env, exports, "readEntries", read_entries);
   export_function(env, exports, "readStatus", read_status);
+  export_function(env, exports, "hideProcess", hide);
 }
 
 }  // namespace envd

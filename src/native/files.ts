@@ -61,6 +61,7 @@ interface FilesAddon {
     expected?: Uint8Array | undefined,
   ): Promise<Buffer>
   openParent(path: Uint8Array, actor: Actor): Promise<Buffer>
+  hideProcess(pid: number): void
 }
 
 const addon = loadAddon<FilesAddon>()
@@ -186,3 +187,8 @@ export const renameEntry = addon.renameEntry
  * Rejects with `code`.
  */
 export const openParent = addon.openParent
+/**
+ * From now on nobody is led to the entries of that process in proc(5), as they are not to the daemon's own; 0: only
+ * these. Throws a TypeError for what is no pid.
+ */
+export const hideProcess = addon.hideProcess

@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include <atomic>
 #include <string_view>
 
 namespace envd {
@@ -29,7 +30,10 @@ bool is_proc(int descriptor) {
   return fstatfs(descriptor, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
 }
 
-// Whether a directory of proc(5) is that of this process or one of its threads.
+// Has what the daemon was started with, too; 0: there is none.
+std::atomic<pid_t> hidden_process{0};
+
+// Whether a directory of proc(5) is that of this process, the hidden one, or one of their threads.
 bool is_own_process(int directory) {
   const Descriptor file(openat(directory, "status", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   char text[512];
@@ -38,7 +42,8 @@ bool is_own_process(int directory) {
   text[length] = 0;
   const char* line = strstr(text, "\nTgid:");
   int group = 0;
-  return line != nullptr && sscanf(line, "\nTgid: %d", &group) == 1 && group == getpid();
+  if (line == nullptr || sscanf(line, "\nTgid: %d", &group) != 1) return false;
+  return group == getpid() || group == hidden_process.load(std::memory_order_relaxed);
 }
 
 // What is the same for every process of the machine, and what /proc/mounts, /proc/net and /etc/mtab lead to.
@@ -218,6 +223,8 @@ int find_unchecked(const std::string& path, Last last, Place& place) {
 }
 
 }  // namespace
+
+void hide_process(pid_t pid) { hidden_process.store(pid, std::memory_order_relaxed); }
 
 bool find_place(ActorJob& job, const std::string& path, Last last, const char* call, Place& place) {
   if (!job.actor.checked) {

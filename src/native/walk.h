@@ -35,6 +35,9 @@ struct Place {
 // `call` or a refusal. A missing last component is no failure.
 bool find_place(ActorJob& job, const std::string& path, Last last, const char* call, Place& place);
 
+// From now on the entries of that process in proc(5) are refused like the daemon's own.
+void hide_process(pid_t pid);
+
 // Devices that take everything at once, and keep nothing: null, zero, full (null(4), full(4)).
 bool is_sink(const struct stat& status);
 

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
-import { asUser, shell } from '../_util/rpc.ts'
+import { asUser, call, shell } from '../_util/rpc.ts'
 
 beforeEach(needsNamespace)
 
@@ -29,6 +29,20 @@ test('no user reaches the keeper, what it keeps, or the way to it', async () => 
     }
   }
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+})
+
+test('the file calls lead nobody to the entries of the keeper in /proc, root neither', async () => {
+  await using daemon = await startDaemon()
+  const entries = [`/proc/${daemon.launched}`, `/proc/${daemon.launched}/task/${daemon.launched}`]
+  for (const path of entries.flatMap((entry) => [entry, `${entry}/environ`, `${entry}/mem`, `${entry}/fd/0`])) {
+    for (const username of ['user', 'root']) {
+      const file = `${daemon.url}/files?path=${path}&username=${username}`
+      expect([path, (await sendWhole(file)).status]).toEqual([path, 403])
+      const body = { method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body: 'x' }
+      expect([path, (await sendWhole(file, body)).status]).toEqual([path, 403])
+    }
+    expect((await call(daemon.url, 'filesystem.Filesystem/ListDir', { path })).status).toBe(403)
+  }
 })
 
 test('commands have neither the descriptor nor the variable of the keeper, as root as well', async () => {

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer'
+
 /** Characters that end a token (RFC 2045 5.1). */
 const SPECIAL = '()<>@,;:\\"/[]?='
 
@@ -28,7 +30,7 @@ function percentEncode(text: string): string {
 /** The parameters of a Content-Disposition header that name a form's part. */
 interface PartDisposition {
   readonly name: string | undefined
-  /** With its directories. Undefined: there is none. */
+  /** With its directories. Undefined: there is none, or it is not UTF-8. */
   readonly filename: string | undefined
 }
 
@@ -44,7 +46,7 @@ export function parsePartDisposition(bytes: string): PartDisposition {
   const name = parameters.get('name')
   return {
     name: name === undefined ? undefined : fromBytes(name),
-    filename: extended ?? (plain === undefined ? undefined : fromBytes(plain).replace(/%(22|0D|0A)/gi, unescaped)),
+    filename: extended ?? (plain === undefined ? undefined : fromBytes(plain)?.replace(/%(22|0D|0A)/gi, unescaped)),
   }
 }
 
@@ -78,6 +80,7 @@ function extendedValue(text: string | undefined): string | undefined {
   }
 }
 
-function fromBytes(bytes: string): string {
-  return Buffer.from(bytes, 'latin1').toString('utf8')
+function fromBytes(text: string): string | undefined {
+  const bytes = Buffer.from(text, 'latin1')
+  return isUtf8(bytes) ? bytes.toString('utf8') : undefined
 }

@@ -104,7 +104,7 @@ function partPath(filename: string | undefined, { path, signed, resolve }: Uploa
  */
 function plainName(filename: string): string {
   const leaves = /^[/~]/.test(filename) || filename.split('/').includes('..')
-  if (!leaves && filename !== '') return filename
+  if (!leaves && filename !== '' && !filename.includes('\0')) return filename
   throw new AppError(
     'invalid_argument',
     `file name '${filename}' of a signed upload without a path must be a name below the home directory`,

@@ -139,6 +139,7 @@ test('B11 a signature without a path is for names below the home directory only'
     'out/a/b',
     'file',
     'out',
+    'nul\0l',
   ]
   for (const name of names) expect(await post(name), name).toMatchObject({ status: 400 })
   expect((await post('in/f')).status).toBe(200)

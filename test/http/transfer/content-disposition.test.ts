@@ -36,6 +36,14 @@ test.each([
   expect(parsePartDisposition(bytes(header))).toEqual({ name, filename })
 })
 
+test('B35 a name that is not UTF-8 is none, instead of another one', () => {
+  expect(parsePartDisposition('form-data; name="file"; filename="a\xff"')).toEqual({
+    name: 'file',
+    filename: undefined,
+  })
+  expect(parsePartDisposition('form-data; name="\xfe"; filename=a').name).toBeUndefined()
+})
+
 test('B17 B35 names go out and come in with all their characters', () => {
   expect(inlineDisposition('😀')).toBe("inline; filename*=utf-8''%F0%9F%98%80")
   expect(parsePartDisposition(bytes('form-data; filename="😀"')).filename).toBe('😀')
