@@ -34,6 +34,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   filesystem: [...COMMON, 'users', 'native'],
   // Reads, edits and searches files as the file calls do.
   files: [...COMMON, 'users', 'native', 'filesystem'],
+  // Trees as archives, both ways, with the rights and rules of files.
+  archives: [...COMMON, 'filesystem', 'native'],
   metrics: [...COMMON, 'calls', 'native'],
   // Of calls a type: the list of open streams.
   activity: [...COMMON, 'calls'],
@@ -50,7 +52,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ctl: [],
   init: [...COMMON, 'cgroups', 'cpus', 'users', 'native'],
   // Of watch the patterns of what is left out, of archives as well.
-  http: [...COMMON, 'watch', 'users', 'process', 'filesystem', 'metrics', 'init', 'native'],
+  http: [...COMMON, 'watch', 'users', 'process', 'filesystem', 'archives', 'metrics', 'init', 'native'],
   rpc: [...COMMON, 'calls', 'http'],
   'errors.ts': ['lib'],
   'program.ts': [],

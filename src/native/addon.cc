@@ -16,6 +16,8 @@ NAPI_MODULE_INIT() {
   envd::register_stage(env, exports);
   envd::register_beside(env, exports);
   envd::register_tree(env, exports);
+  envd::register_unpack(env, exports);
+  envd::register_replace(env, exports);
   envd::register_watches(env, exports);
   envd::register_listening(env, exports);
   envd::register_filesystem_freeze(env, exports);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include "job.h"
 #include "registration.h"
+#include "temporary-name.h"
 #include "values.h"
 #include "version.h"
 #include "walk.h"
@@ -23,19 +23,6 @@ namespace {
 constexpr mode_t new_file_mode = 0666;
 constexpr mode_t private_mode = 0600;
 constexpr int max_tries = 16;
-
-// A name that nobody guesses, so that nobody takes it first. Empty with errno set.
-std::string temporary_name() {
-  uint8_t bytes[12];
-  if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return {};
-  std::string name = ".envd-";
-  for (const uint8_t byte : bytes) {
-    char digits[3];
-    snprintf(digits, sizeof digits, "%02x", byte);
-    name += digits;
-  }
-  return name + ".tmp";
-}
 
 struct OpenBeside : ActorJob {
   std::string path;

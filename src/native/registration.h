@@ -21,6 +21,8 @@ void register_open(napi_env env, napi_value exports);
 void register_stage(napi_env env, napi_value exports);
 void register_beside(napi_env env, napi_value exports);
 void register_tree(napi_env env, napi_value exports);
+void register_unpack(napi_env env, napi_value exports);
+void register_replace(napi_env env, napi_value exports);
 void register_watches(napi_env env, napi_value exports);
 void register_listening(napi_env env, napi_value exports);
 void register_filesystem_freeze(napi_env env, napi_value exports);

@@ -71,6 +71,16 @@ struct RemoveTree : ActorJob {
   }
 };
 
+// The same for a name in an open directory.
+struct RemoveBelow : RemoveTree {
+  int directory = -1;
+
+  void act() override {
+    if (path.empty() || path.find('/') != std::string::npos || ends_in_dots(path)) return fail("unlinkat", EINVAL);
+    remove_entry(directory, path.c_str());
+  }
+};
+
 // unlink(2) of one file, if it is the same as an open one where one is given.
 struct RemoveFile : ActorJob {
   std::string path;
@@ -143,6 +153,14 @@ napi_value remove_tree(napi_env env, napi_callback_info info) {
   return start_job(env, std::move(job), "removeTree");
 }
 
+napi_value remove_below(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<RemoveBelow>();
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->directory)) return nullptr;
+  if (!to_path(env, arguments.at[1], job->path) || !to_actor(env, arguments.at[2], job->actor)) return nullptr;
+  return start_job(env, std::move(job), "removeBelow");
+}
+
 napi_value remove_file(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<RemoveFile>();
@@ -176,6 +194,7 @@ napi_value open_parent(napi_env env, napi_callback_info info) {
 
 void register_remove(napi_env env, napi_value exports) {
   export_function(env, exports, "removeTree", remove_tree);
+  export_function(env, exports, "removeBelow", remove_below);
   export_function(env, exports, "removeFile", remove_file);
   export_function(env, exports, "renameEntry", rename_entry);
   export_function(env, exports, "openParent", open_parent);

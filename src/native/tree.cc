@@ -5,10 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "below.h"
 #include "job.h"
 #include "registration.h"
 #include "values.h"
@@ -30,13 +29,6 @@ constexpr size_t small_bytes = 64 << 10;
 constexpr size_t length_bytes = 4;
 // What follows the facts of an entry.
 constexpr uint64_t no_content = 0, has_content = 1, large_content = 2;
-
-Descriptor open_below(int root, const std::string& path, int flags) {
-  open_how how{};
-  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return Descriptor(static_cast<int>(syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
-}
 
 struct OpenTree : ActorJob {
   std::string path;

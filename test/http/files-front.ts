@@ -1,3 +1,4 @@
+import type { ArchiveLimits } from '../../src/archives/limits.ts'
 import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import { composeRoutes } from '../../src/http/routes/compose.ts'
 import { filesRoutes } from '../../src/http/routes/files.ts'
@@ -40,6 +41,7 @@ interface FrontFileOptions {
   readonly strictFileUsers?: boolean
   readonly budget?: ByteBudget
   readonly compressors?: Compressors
+  readonly archiveLimits?: ArchiveLimits
 }
 
 export async function startFilesFront(options: FrontFileOptions = {}): Promise<FilesFront> {

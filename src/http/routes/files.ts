@@ -1,15 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { ByteBudget } from '../../budget/budget.ts'
+import { type ArchiveLimits, DEFAULT_ARCHIVE_LIMITS } from '../../archives/limits.ts'
+import type { ByteBudget, Hold } from '../../budget/budget.ts'
 import { type ContentTypes, createContentTypes } from '../../filesystem/content-types.ts'
-import { createFileUsers, type FileUsers } from '../../filesystem/file-user.ts'
-import { checkMetadata } from '../../filesystem/metadata.ts'
+import { createFileUsers, type FileUser, type FileUsers } from '../../filesystem/file-user.ts'
+import { checkMetadata, type Metadata } from '../../filesystem/metadata.ts'
 import type { Stored } from '../../filesystem/upload.ts'
 import { type AccessToken, shownToken } from '../../init/access-token.ts'
 import type { Log } from '../../log.ts'
 import type { Defaults } from '../../users/defaults.ts'
 import type { Users } from '../../users/users.ts'
 import { checkFileAccess } from '../access/signature.ts'
-import { type BodyEncoding, bodyEncodingOf, withDecodedBody } from '../body/decoded-body.ts'
+import { type BodyEncoding, bodyEncodingOf, DECODER_BYTES, withDecodedBody } from '../body/decoded-body.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { connectionOf } from '../server/connection.ts'
 import { discardRest } from '../server/discard-rest.ts'
@@ -17,6 +18,7 @@ import type { Compressors } from '../transfer/compressors.ts'
 import { type FileQuery, readFileQuery } from '../transfer/file-query.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-user.ts'
 import { metadataOf } from '../transfer/metadata-headers.ts'
+import { archiveEncodingOf, archiveOptionsOf, receiveArchive } from '../transfer/receive-archive.ts'
 import { receiveUpload, type Upload, unsupportedType } from '../transfer/receive-upload.ts'
 import { sendFile } from '../transfer/send-file.ts'
 import { sendTree } from '../transfer/send-tree.ts'
@@ -33,6 +35,8 @@ interface FilesDeps {
   readonly bodies: Pick<RequestBodies, 'stallMs'>
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
+  /** Of archives that are unpacked; default: `DEFAULT_ARCHIVE_LIMITS`. */
+  readonly archiveLimits?: ArchiveLimits
   /** Called as a transfer begins; what it returns, at its end. */
   readonly onTransfer?: (direction: 'upload' | 'download') => () => void
 }
@@ -90,9 +94,6 @@ async function download(
 /** Memory of an upload beside what it has read ahead: request, response, and the chunk that has just come. */
 const UPLOAD_BYTES = 32 * 1024
 
-/** zlib's window and state, and one piece of output. */
-const GUNZIP_BYTES = 48 * 1024 + 64 * 1024
-
 interface Uploads {
   readonly deps: FilesDeps
   readonly fileUser: FileUsers
@@ -106,14 +107,17 @@ async function upload(
   const query = readFileQuery(request.url)
   const signed = checkAccess(request, query, { deps, operation: 'write' })
   const userName = fileUserName(query.username, deps.defaults.user)
-  const encoding = bodyEncodingOf(request.headers['content-encoding'])
+  const archive = archiveEncodingOf(request.headers['content-type'])
+  const encoding = bodyEncodingOf(request.headers['content-encoding'], archive !== undefined)
   const user = await fileUser(await findFileUser(deps.users, userName))
   const metadata = metadataOf(request.raw.rawHeaders)
   checkMetadata(metadata)
+  if (archive !== undefined)
+    return uploadArchive(request, reply, { deps, query, user, signed, metadata, encodings: [encoding, archive] })
   const options = writeOptionsOf(query, { headers: request.headers, signed, isRoot: user.uid === 0 })
   const hold = deps.budget.hold('upload', { connection: connectionOf(request.raw), user: user.name })
   try {
-    hold.grow(UPLOAD_BYTES + (encoding === 'gzip' ? GUNZIP_BYTES : 0))
+    hold.grow(UPLOAD_BYTES + DECODER_BYTES[encoding])
     const resolve = (path: string) =>
       resolveFilePath(path, { user, workdir: deps.defaults.workdir, what: 'error resolving path' })
     const stored = await store(request, {
@@ -123,6 +127,35 @@ async function upload(
     const [only, ...others] = stored
     if (only?.tag !== undefined && others.length === 0) reply.header('etag', only.tag)
     return reply.header('content-type', 'application/json').send(JSON.stringify(stored.map(({ file }) => file)))
+  } finally {
+    hold.release()
+  }
+}
+
+interface ArchiveUpload {
+  readonly deps: FilesDeps
+  readonly query: FileQuery
+  readonly user: FileUser
+  readonly signed: boolean
+  readonly metadata: Metadata
+  readonly encodings: readonly [BodyEncoding, BodyEncoding]
+}
+
+async function uploadArchive(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { deps, query, user, signed, metadata, encodings }: ArchiveUpload,
+): Promise<FastifyReply> {
+  const sender = { headers: request.headers, hasMetadata: metadata.size > 0, signed, isRoot: user.uid === 0 }
+  const options = archiveOptionsOf(query, sender)
+  const { workdir } = deps.defaults
+  const path = resolveFilePath(query.path ?? '', { user, workdir, what: 'error resolving path' })
+  const hold: Hold = deps.budget.hold('upload', { connection: connectionOf(request.raw), user: user.name })
+  try {
+    hold.grow(UPLOAD_BYTES + DECODER_BYTES[encodings[0]] + DECODER_BYTES[encodings[1]])
+    const { archiveLimits: limits = DEFAULT_ARCHIVE_LIMITS, bodies, log } = deps
+    const receiving = { ...options, path, owner: user, limits, idleMs: bodies.stallMs, encodings, hold, log }
+    return reply.send(await receiveArchive(request.raw, receiving))
   } finally {
     hold.release()
   }

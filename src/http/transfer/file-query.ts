@@ -17,6 +17,10 @@ export interface FileQuery {
   readonly exclude: string | undefined
   /** Before the names in it. */
   readonly prefix: string | undefined
+  /** Whose what is unpacked from an uploaded archive is. */
+  readonly owner: string | undefined
+  /** How many components the names in it lose. */
+  readonly strip: string | undefined
 }
 
 /**
@@ -35,6 +39,8 @@ export function readFileQuery(url: string): FileQuery {
     format: values.get('format'),
     exclude: values.get('exclude'),
     prefix: values.get('prefix'),
+    owner: values.get('owner'),
+    strip: values.get('strip'),
   }
 }
 
@@ -48,4 +54,6 @@ const NAMES = new Set([
   'format',
   'exclude',
   'prefix',
+  'owner',
+  'strip',
 ])

@@ -2,9 +2,9 @@ import { close, constants, fstat, read } from 'node:fs'
 import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
+import { failure, fileErrno } from '../filesystem/failure.ts'
+import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { listTree, openTree, openTreeFile, readTree, type TreeEntry, unpackTree } from '../native/tree.ts'
-import { failure, fileErrno } from './failure.ts'
-import { type FileUser, permitted } from './file-user.ts'
 import { TAR_END, type TarHeader, tarHeader, tarPadding } from './tar-header.ts'
 
 /** Which tree is archived, and how. */

@@ -1,0 +1,97 @@
+#include "below.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "walk.h"
+
+namespace envd {
+
+namespace {
+
+constexpr int place_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr mode_t new_directory_mode = 0755;
+
+bool is_plain(std::string_view name) { return !name.empty() && name != "." && name != ".."; }
+
+// One that was swapped for somebody else's meanwhile is left alone.
+int give(int parent, const std::string& name, const NewOwner& owner) {
+  if (!owner.given) return 0;
+  const Descriptor made(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!made.valid() || fstat(made.get(), &status) < 0) return errno;
+  if (status.st_uid != geteuid() || fchown(made.get(), owner.uid, owner.gid) == 0 || owner.uid == geteuid()) return 0;
+  const int refused = errno;
+  unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+  return refused;
+}
+
+// The directory of that name, which is made if it is missing. Not valid with errno set.
+Descriptor step(int parent, const std::string& name, const NewOwner& owner) {
+  Descriptor next(openat(parent, name.c_str(), place_flags));
+  if (next.valid()) return next;
+  if (errno == ENOENT) {
+    const bool made = mkdirat(parent, name.c_str(), new_directory_mode) == 0;
+    const int refused = made ? give(parent, name, owner) : errno;
+    if (refused != 0 && refused != EEXIST) {
+      errno = refused;
+      return next;
+    }
+    next.reset(openat(parent, name.c_str(), place_flags));
+  }
+  // O_DIRECTORY makes no difference between a link and a file.
+  struct stat status {};
+  if (!next.valid() && errno == ENOTDIR && fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)
+    errno = S_ISLNK(status.st_mode) ? ELOOP : ENOTDIR;
+  return next;
+}
+
+}  // namespace
+
+Descriptor open_below(int root, const std::string& path, int flags) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | ((flags & O_PATH) != 0 ? 0 : O_NONBLOCK | O_NOCTTY));
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return Descriptor(static_cast<int>(syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+}
+
+bool split_below(const std::string& path, Names& names) {
+  for (size_t at = 0; at <= path.size();) {
+    const size_t end = std::min(path.find('/', at), path.size());
+    if (!is_plain(std::string_view(path).substr(at, end - at))) {
+      errno = EINVAL;
+      return false;
+    }
+    at = end + 1;
+  }
+  const size_t slash = path.rfind('/');
+  names.directory = slash == std::string::npos ? std::string() : path.substr(0, slash);
+  names.last = slash == std::string::npos ? path : path.substr(slash + 1);
+  return true;
+}
+
+Descriptor ensure_below(int root, const std::string& directory, const NewOwner& owner) {
+  Descriptor at = open_below(root, directory, O_PATH | O_DIRECTORY);
+  if (!at.valid() && errno == ENOENT) {
+    at = open_below(root, "", O_PATH | O_DIRECTORY);
+    for (size_t from = 0; at.valid() && from < directory.size();) {
+      const size_t end = std::min(directory.find('/', from), directory.size());
+      at = step(at.get(), directory.substr(from, end - from), owner);
+      from = end + 1;
+    }
+  }
+  if (at.valid() && is_kernel_filesystem(at.get())) {
+    at.reset();
+    errno = EROFS;
+  }
+  return at;
+}
+
+}  // namespace envd

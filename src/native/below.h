@@ -1,0 +1,37 @@
+// Reaches what is below an open directory, and never leaves it: through no link, whatever takes whose place meanwhile
+// (openat2(2)).
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "descriptor.h"
+
+namespace envd {
+
+// Opens a path below a directory; empty: itself. Not valid with errno set: ELOOP for a link on the way or at the end,
+// EXDEV for a way out.
+Descriptor open_below(int root, const std::string& path, int flags);
+
+// Whose directories are that have to be made; not `given`: they stay the caller's.
+struct NewOwner {
+  bool given;
+  uid_t uid;
+  gid_t gid;
+};
+
+// A path below a directory, taken apart.
+struct Names {
+  std::string directory;
+  std::string last;
+};
+
+// False with errno set: a path that is empty or absolute, or has a component that is empty, `.` or `..`.
+bool split_below(const std::string& path, Names& names);
+
+// Opens (O_PATH) a directory by its path from `split_below`, and makes what is missing of it, 0755 less the umask. Not
+// valid with errno set: ELOOP for a link, ENOTDIR, EROFS for a filesystem of the kernel's own.
+Descriptor ensure_below(int root, const std::string& directory, const NewOwner& owner);
+
+}  // namespace envd

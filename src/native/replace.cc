@@ -1,0 +1,93 @@
+// Makes a directory beside another one, and lets the two change places in one step.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "job.h"
+#include "registration.h"
+#include "temporary-name.h"
+#include "values.h"
+#include "walk.h"
+
+namespace envd {
+
+namespace {
+
+constexpr mode_t private_mode = 0700;
+
+struct OpenDirectoryBeside : ActorJob {
+  std::string path;
+
+  void act() override {
+    Place place;
+    if (!find_place(*this, path, Last::follow, "open", place)) return;
+    if (place.exists() && !S_ISDIR(place.status.st_mode)) return fail("open", ENOTDIR);
+    if (place.name == "." || place.name == "..") return fail("create", EBUSY);
+    if (is_kernel_filesystem(place.parent.get())) return fail("create", EROFS);
+    const std::string temporary = temporary_name();
+    if (temporary.empty()) return fail("getrandom", errno);
+    if (mkdirat(place.parent.get(), temporary.c_str(), private_mode) < 0) return fail("create", errno);
+    Descriptor made(openat(place.parent.get(), temporary.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!made.valid()) {
+      fail("create", errno);
+      unlinkat(place.parent.get(), temporary.c_str(), AT_REMOVEDIR);
+      return;
+    }
+    put_integer(result, static_cast<uint32_t>(made.release()), 4);
+    put_integer(result, static_cast<uint32_t>(place.parent.release()), 4);
+    put_integer(result, place.exists() ? 1 : 0, 4);
+    put_integer(result, place.status.st_mode & 07777, 4);
+    put_integer(result, place.status.st_uid, 4);
+    put_integer(result, place.status.st_gid, 4);
+    put_text(result, place.name);
+    put_text(result, temporary);
+  }
+};
+
+struct PlaceDirectory : ActorJob {
+  int parent = -1;
+  std::string temporary;
+  std::string name;
+  bool exchange = false;
+
+  void act() override {
+    const unsigned flags = exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+    if (renameat2(parent, temporary.c_str(), parent, name.c_str(), flags) < 0) return fail("place", errno);
+    struct stat status {};
+    const bool there = fstatat(parent, temporary.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!exchange || (there && S_ISDIR(status.st_mode))) return;
+    // Something else has taken its place meanwhile.
+    const int back = renameat2(parent, temporary.c_str(), parent, name.c_str(), RENAME_EXCHANGE) < 0 ? errno : ENOTDIR;
+    fail("place", back);
+  }
+};
+
+napi_value open_directory_beside(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<OpenDirectoryBeside>();
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
+  return start_job(env, std::move(job), "openDirectoryBeside");
+}
+
+napi_value place_directory(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<PlaceDirectory>();
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->parent)) return nullptr;
+  if (!to_path(env, arguments.at[1], job->temporary) || !to_path(env, arguments.at[2], job->name)) return nullptr;
+  if (!to_actor(env, arguments.at[3], job->actor) || !to_boolean(env, arguments.at[4], "exchange", job->exchange)) return nullptr;
+  return start_job(env, std::move(job), "placeDirectory");
+}
+
+}  // namespace
+
+void register_replace(napi_env env, napi_value exports) {
+  export_function(env, exports, "openDirectoryBeside", open_directory_beside);
+  export_function(env, exports, "placeDirectory", place_directory);
+}
+
+}  // namespace envd

@@ -1,0 +1,294 @@
+// Makes the entries of an archive below an open directory, many in one piece of work. Nothing is written in place: what
+// stands there is replaced, so that neither links nor other names of a file lead anywhere.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <string_view>
+
+#include "archived.h"
+#include "below.h"
+#include "job.h"
+#include "actor.h"
+#include "registration.h"
+#include "temporary-name.h"
+#include "values.h"
+
+namespace envd {
+
+namespace {
+
+constexpr int make_flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
+constexpr mode_t private_mode = 0600;
+
+struct Unpack : ActorJob {
+  int root = -1;
+  bool archive_owners = false;
+
+  Making making() const { return {!actor.own_rights, archive_owners}; }
+  NewOwner owner() const { return {!actor.own_rights, actor.uid, actor.gid}; }
+};
+
+struct UnpackEntries : Unpack {
+  std::string packed;
+  // Of the entry before: archives have those of a directory one after the other.
+  std::string directory;
+  Descriptor parent;
+
+  void act() override {
+    std::string_view rest = packed;
+    ArchivedEntry entry;
+    uint64_t done = 0;
+    int refused = 0;
+    for (; refused == 0 && !rest.empty(); done++) refused = take_entry(rest, entry) ? make(entry) : EINVAL;
+    put_integer(result, refused == 0 ? done : done - 1, 4);
+    put_text(result, refused == 0 ? "" : error_name(refused));
+  }
+
+  int make(ArchivedEntry& entry) {
+    if (entry.kind == Kind::finished_directory) return finish_directory(entry);
+    Names names;
+    if (!split_below(entry.path, names)) return errno;
+    if (!parent.valid() || names.directory != directory) {
+      parent = ensure_below(root, names.directory, owner());
+      if (!parent.valid()) return errno;
+      directory = names.directory;
+    }
+    switch (entry.kind) {
+      case Kind::file:
+        return make_file(names.last, entry);
+      case Kind::directory:
+        return make_directory(names.last, entry);
+      case Kind::link:
+        return make_link(names.last, entry);
+      case Kind::hard_link:
+        return make_hard_link(names.last, entry.target);
+      default:
+        return EINVAL;
+    }
+  }
+
+  // What stands where an entry comes: 0 and its status, EEXIST for a directory.
+  int look(const std::string& name, struct stat& status) const {
+    if (fstatat(parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return errno;
+    return S_ISDIR(status.st_mode) ? EEXIST : 0;
+  }
+
+  int make_file(const std::string& name, ArchivedEntry& entry) {
+    std::string made = name;
+    Descriptor file(openat(parent.get(), name.c_str(), make_flags, private_mode));
+    if (!file.valid() && errno == EEXIST) {
+      struct stat before {};
+      if (const int refused = look(name, before); refused != 0) return refused;
+      keep_owner(entry, before, making());
+      made = temporary_name();
+      if (made.empty()) return errno;
+      file.reset(openat(parent.get(), made.c_str(), make_flags, private_mode));
+    }
+    if (!file.valid()) return errno;
+    int refused = write_all(file.get(), entry.content);
+    if (refused == 0) refused = settle(file.get(), entry, making());
+    if (refused != 0) drop(file.get(), made);
+    // NFS reports a full disk here.
+    else if (close(file.release()) < 0) refused = errno;
+    if (refused == 0 && made != name) {
+      refused = renameat(parent.get(), made.c_str(), parent.get(), name.c_str()) < 0 ? errno : 0;
+      if (refused != 0) unlinkat(parent.get(), made.c_str(), 0);
+    }
+    return refused;
+  }
+
+  static int write_all(int file, std::string_view content) {
+    while (!content.empty()) {
+      const ssize_t bytes = write(file, content.data(), content.size());
+      if (bytes < 0 && errno == EINTR) continue;
+      if (bytes < 0) return errno;
+      content.remove_prefix(static_cast<size_t>(bytes));
+    }
+    return 0;
+  }
+
+  // Removes what was made here, and nothing that has taken its place.
+  void drop(int file, const std::string& name) const {
+    struct stat made {}, there {};
+    if (fstat(file, &made) < 0 || fstatat(parent.get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0) return;
+    if (made.st_ino == there.st_ino && made.st_dev == there.st_dev) unlinkat(parent.get(), name.c_str(), 0);
+  }
+
+  // Its permissions and times come when all is in it (`finish_directory`); until then it can be written.
+  int make_directory(const std::string& name, const ArchivedEntry& entry) {
+    if (mkdirat(parent.get(), name.c_str(), 0700 | (entry.mode & 0777)) < 0) {
+      struct stat before {};
+      if (errno != EEXIST) return errno;
+      const int there = look(name, before);
+      return there == EEXIST ? 0 : there == 0 ? ENOTDIR : there;
+    }
+    if (actor.own_rights) return 0;
+    const Descriptor made(openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status {};
+    if (!made.valid() || fstat(made.get(), &status) < 0) return errno;
+    // Somebody else's that has taken its place is left alone.
+    if (status.st_uid != geteuid() || fchown(made.get(), entry.uid, entry.gid) == 0 || entry.uid == geteuid()) return 0;
+    return errno;
+  }
+
+  int finish_directory(const ArchivedEntry& entry) const {
+    const Descriptor made = open_below(root, entry.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    struct stat status {};
+    const bool there = made.valid() && fstat(made.get(), &status) == 0;
+    if (!there) return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : errno;
+    if (status.st_uid != entry.uid && !archive_owners) return 0;
+    ArchivedEntry finished = entry;
+    // Those that it inherited, or had before.
+    if (!archive_owners) finished.mode |= status.st_mode & 07000;
+    if (!archive_owners) finished.gid = status.st_gid;
+    return settle(made.get(), finished, making());
+  }
+
+  int make_link(const std::string& name, const ArchivedEntry& entry) const {
+    std::string made = name;
+    if (symlinkat(entry.target.c_str(), parent.get(), name.c_str()) < 0) {
+      if (errno != EEXIST) return errno;
+      struct stat before {};
+      if (const int refused = look(name, before); refused != 0) return refused;
+      made = temporary_name();
+      if (made.empty() || symlinkat(entry.target.c_str(), parent.get(), made.c_str()) < 0) return errno;
+    }
+    int refused = settle_link(made, entry);
+    if (made == name) return refused;
+    if (refused == 0 && renameat(parent.get(), made.c_str(), parent.get(), name.c_str()) < 0) refused = errno;
+    if (refused != 0) unlinkat(parent.get(), made.c_str(), 0);
+    return refused;
+  }
+
+  // What has taken its place meanwhile is left alone unless it is a link as well.
+  int settle_link(const std::string& name, const ArchivedEntry& entry) const {
+    const Descriptor link(openat(parent.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status {};
+    if (!link.valid() || fstat(link.get(), &status) < 0) return errno;
+    if (!S_ISLNK(status.st_mode)) return 0;
+    const bool given = !making().give || fchownat(link.get(), "", entry.uid, entry.gid, AT_EMPTY_PATH) == 0;
+    if (!given && entry.uid != geteuid()) return errno;
+    // Times of links are a convenience that older kernels do not have this way.
+    const timespec times[2] = {{0, UTIME_OMIT}, entry.modified};
+    utimensat(link.get(), "", times, AT_EMPTY_PATH);
+    return 0;
+  }
+
+  int make_hard_link(const std::string& name, const std::string& target) const {
+    Names names;
+    if (!split_below(target, names)) return errno;
+    const Descriptor from = open_below(root, names.directory, O_PATH | O_DIRECTORY);
+    if (!from.valid()) return errno;
+    const auto link_as = [&](const std::string& other) {
+      return linkat(from.get(), names.last.c_str(), parent.get(), other.c_str(), 0);
+    };
+    if (link_as(name) == 0) return 0;
+    if (errno != EEXIST) return errno == EPERM ? EACCES : errno;
+    struct stat before {};
+    if (const int refused = look(name, before); refused != 0) return refused;
+    const std::string made = temporary_name();
+    if (made.empty() || link_as(made) < 0) return errno;
+    const int refused = renameat(parent.get(), made.c_str(), parent.get(), name.c_str()) < 0 ? errno : 0;
+    // rename(2) of two names of the same file does nothing.
+    unlinkat(parent.get(), made.c_str(), 0);
+    return refused;
+  }
+};
+
+// Opens a file for a large entry: without a name until it is whole, or with a temporary one where the filesystem cannot
+// do that.
+struct OpenUnpacked : Unpack {
+  std::string path;
+
+  void act() override {
+    Names names;
+    if (!split_below(path, names)) return fail("open", errno);
+    Descriptor parent = ensure_below(root, names.directory, owner());
+    if (!parent.valid()) return fail("open", errno);
+    struct stat before {};
+    const bool there = fstatat(parent.get(), names.last.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && S_ISDIR(before.st_mode)) return fail("open", EEXIST);
+    std::string temporary;
+    Descriptor file(openat(parent.get(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, private_mode));
+    if (!file.valid() && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL)) {
+      temporary = temporary_name();
+      if (temporary.empty()) return fail("open", errno);
+      file.reset(openat(parent.get(), temporary.c_str(), make_flags, private_mode));
+    }
+    if (!file.valid()) return fail("open", errno);
+    put_integer(result, static_cast<uint32_t>(file.release()), 4);
+    put_integer(result, static_cast<uint32_t>(parent.release()), 4);
+    put_text(result, names.last);
+    put_text(result, temporary);
+  }
+};
+
+struct PlaceUnpacked : Unpack {
+  int file = -1;
+  int parent = -1;
+  std::string name;
+  std::string temporary;
+  std::string packed;
+
+  void act() override {
+    std::string_view rest = packed;
+    ArchivedEntry entry;
+    if (!take_entry(rest, entry)) return fail("place", EINVAL);
+    struct stat before {};
+    const bool there = fstatat(parent, name.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && S_ISDIR(before.st_mode)) return fail("place", EEXIST);
+    if (there) keep_owner(entry, before, making());
+    int refused = settle(file, entry, making());
+    if (refused == 0) refused = put_in_place(file, parent, temporary, name);
+    if (refused != 0) fail("place", refused);
+  }
+};
+
+bool to_unpack(napi_env env, const Arguments& arguments, Unpack& job) {
+  return to_actor(env, arguments.at[0], job.actor) &&
+         to_boolean(env, arguments.at[1], "archiveOwners", job.archive_owners);
+}
+
+napi_value unpack_entries(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<UnpackEntries>();
+  std::string_view packed;
+  if (!get_arguments(env, info, arguments) || !to_unpack(env, arguments, *job)) return nullptr;
+  if (!to_descriptor(env, arguments.at[2], job->root) || !to_view(env, arguments.at[3], "packed", packed)) return nullptr;
+  job->packed = packed;
+  return start_job(env, std::move(job), "unpackEntries");
+}
+
+napi_value open_unpacked(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<OpenUnpacked>();
+  if (!get_arguments(env, info, arguments) || !to_unpack(env, arguments, *job)) return nullptr;
+  if (!to_descriptor(env, arguments.at[2], job->root) || !to_path(env, arguments.at[3], job->path)) return nullptr;
+  return start_job(env, std::move(job), "openUnpacked");
+}
+
+napi_value place_unpacked(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<PlaceUnpacked>();
+  std::string_view packed;
+  if (!get_arguments(env, info, arguments) || !to_unpack(env, arguments, *job)) return nullptr;
+  if (!to_descriptor(env, arguments.at[2], job->file)) return nullptr;
+  if (!to_descriptor(env, arguments.at[3], job->parent)) return nullptr;
+  if (!to_path(env, arguments.at[4], job->name) || !to_path(env, arguments.at[5], job->temporary)) return nullptr;
+  if (!to_view(env, arguments.at[6], "packed", packed)) return nullptr;
+  job->packed = packed;
+  return start_job(env, std::move(job), "placeUnpacked");
+}
+
+}  // namespace
+
+void register_unpack(napi_env env, napi_value exports) {
+  export_function(env, exports, "unpackEntries", unpack_entries);
+  export_function(env, exports, "openUnpacked", open_unpacked);
+  export_function(env, exports, "placeUnpacked", place_unpacked);
+}
+
+}  // namespace envd
