@@ -29,6 +29,7 @@ import {
   buildOom,
   buildPorts,
   buildSampler,
+  buildSearches,
   buildServices,
   buildWatching,
   commandSettings,
@@ -93,6 +94,7 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   const release = () => releaseAll({ closeGroups, host, cpus, oom, ports, pollers, inotify, devNull })
   return {
     ...{ kept, registry, files, groups, workload, protection, process, host, watch, cpus, initialization, mmds },
+    searches: buildSearches(groups),
     ...{ services, ports, streams, transfers, observer, sampler, figures, checkAfterResume, rootFreeze, release },
   }
 }

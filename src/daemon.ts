@@ -50,13 +50,14 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const taken = await keeper.take()
   const frame = { logs, token, listener, shutdown: stopping.signal, keeper, taken }
   const features = await buildFeatures(config, frame)
-  const { registry, host, cpus, kept } = features
+  const { registry, host, cpus, searches, kept } = features
   const app = buildFront(config, frame, features)
   warnWithoutRoot(log)
   await applyOwnPriority()
   await app.ready()
   await features.sampler.start()
-  const children = () => [...registry.list().map(({ pid }) => pid), ...host.commands.pids(), ...cpus.pids()]
+  const others = () => [host.commands, cpus, searches].flatMap((part) => part.pids())
+  const children = () => [...registry.list().map(({ pid }) => pid), ...others()]
   const stopReaping = reapOrphans(children, log)
   const port = await listener.listen(endpointOf(config), kept.sockets)
   kept.begin(() => listener.descriptors)

@@ -8,13 +8,14 @@ import { type ByteBudget, createByteBudget } from './budget/budget.ts'
 import { budgetTotal } from './budget/total.ts'
 import type { FinishedCall } from './calls/finished-call.ts'
 import { createOpenStreams } from './calls/open-streams.ts'
-import { openCgroups } from './cgroups/cgroups.ts'
+import { type Cgroups, openCgroups } from './cgroups/cgroups.ts'
 import { WORKLOAD } from './cgroups/freeze/plan.ts'
 import { createWorkload, type Workload } from './cgroups/freeze/workload.ts'
 import { memoryProtection } from './cgroups/memory-protection.ts'
 import type { MemoryUse } from './cgroups/reserve.ts'
 import type { Config } from './config.ts'
 import { type Cpus, NO_CPUS, openCpus } from './cpus/cpus.ts'
+import { SearchProcesses } from './files/search-process.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
 import { createRequestBodies } from './http/body/request-bodies.ts'
 import { freezeRoute } from './http/routes/freeze.ts'
@@ -43,6 +44,7 @@ import { createOomWitness } from './process/oom-witness.ts'
 import { OutputWindow } from './process/output-window.ts'
 import type { Registry } from './process/registry.ts'
 import { SlabPool } from './process/slab-pool.ts'
+import { spawnInGroup } from './process/spawn-in-group.ts'
 import { createServices, type Services, type ServicesDeps } from './supervisor/services.ts'
 import { Terminals } from './terminals/terminals.ts'
 import type { Defaults } from './users/defaults.ts'
@@ -242,4 +244,9 @@ export function buildTerminals(budget: ByteBudget): Terminals {
 /** What keeps the start command and the other services running; not begun. */
 export function buildServices(deps: ServicesDeps): Services {
   return createServices({ ...deps, log: deps.log.named('supervisor') })
+}
+
+/** The programs that search files, started as commands are. */
+export function buildSearches(groups: Cgroups): SearchProcesses {
+  return new SearchProcesses((spec) => spawnInGroup(spec, 'user', groups))
 }

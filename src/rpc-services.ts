@@ -9,8 +9,9 @@ import { createCapabilitiesService } from './capabilities/service.ts'
 import type { Cgroups } from './cgroups/cgroups.ts'
 import type { Config } from './config.ts'
 import { featuresOf } from './features.ts'
-import { MAX_EDITED_BYTES, MAX_EDITED_FILES, MAX_UNDO_EDITS } from './files/limits.ts'
+import { MAX_EDITED_BYTES, MAX_EDITED_FILES, MAX_MATCHES, MAX_SEARCHES, MAX_UNDO_EDITS } from './files/limits.ts'
 import { filesRpc } from './files/rpc.ts'
+import type { SearchProcesses } from './files/search-process.ts'
 import { createFilesService } from './files/service.ts'
 import { filesystemRpc } from './filesystem/rpc.ts'
 import { createFilesystemService, type FilesystemDeps } from './filesystem/service.ts'
@@ -47,6 +48,7 @@ interface ServedParts {
   readonly groups: Cgroups
   readonly process: ProcessService
   readonly files: FilesystemDeps
+  readonly searches: SearchProcesses
   readonly watch: WatchService
   readonly sampler: Sampler
   readonly ports: PortTable
@@ -56,7 +58,7 @@ interface ServedParts {
 
 /** The tables of all RPC services that the daemon serves, and what it says of itself. */
 export function rpcServices(config: Config, parts: ServedParts) {
-  const { process, files, watch, sampler, ports, services, groups, registry, keeper, observer } = parts
+  const { process, files, searches, watch, sampler, ports, services, groups, registry, keeper, observer } = parts
   const features = featuresOf(config, { keeper, groups, ports })
   const limits = { ...LIMITS, ...configuredLimits(config), waiting_bytes: files.budget.total }
   const about = { commit: COMMIT, compatibilityVersion: VERSION, limits, features, services: () => tables }
@@ -64,7 +66,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
   const tables: readonly ServiceTable[] = [
     processRpc(process),
     filesystemRpc(createFilesystemService(files), watchMethods(watch)),
-    filesRpc(createFilesService(files)),
+    filesRpc(createFilesService({ ...files, searches })),
     metricsRpc(createMetricsService({ sampler })),
     portsRpc(createPortsService(ports, { showArguments: config.portArguments })),
     supervisorRpc(createSupervisorService(services)),
@@ -89,6 +91,8 @@ const LIMITS = {
   edited_file_bytes: MAX_EDITED_BYTES,
   edited_files: MAX_EDITED_FILES,
   undo_edits: MAX_UNDO_EDITS,
+  searches: MAX_SEARCHES,
+  search_matches: MAX_MATCHES,
 }
 
 function configuredLimits({ keepExits, outputWindow, bodyStall, readerStall }: Config) {

@@ -25,3 +25,17 @@ export const MAX_LINES_BYTES = 1024 * 1024
 export const MAX_LINE_BYTES = 64 * 1024
 /** Bytes of a file that are read to count its lines: a second or two of a disk. */
 export const MAX_COUNTED_BYTES = 1024 * 1024 * 1024
+/** Searches at a time: each uses all processors. */
+export const MAX_SEARCHES = 8
+/** Address space of the program that searches: a file and its matches are in memory, in a sandbox of 512 MB. */
+export const SEARCH_MEMORY_BYTES = 384 * 1024 * 1024
+/** Bytes of a pattern. */
+export const MAX_PATTERN_BYTES = 64 * 1024
+/** Patterns of a search's scope, and bytes of all together: they are arguments of a program. */
+export const MAX_GLOBS = 256
+export const MAX_GLOBS_BYTES = 64 * 1024
+/** Matching lines, and files, of one search. */
+export const MAX_MATCHES = 200_000
+export const MAX_FOUND = 100_000
+/** Lines of context. */
+export const MAX_CONTEXT = 100

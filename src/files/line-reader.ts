@@ -106,8 +106,8 @@ export class LineReader {
   }
 }
 
-/** Without the beginning of a character at its end. */
-function wholeCharacters(bytes: Buffer): Buffer {
+/** Bytes without the beginning of a UTF-8 character at their end. */
+export function wholeCharacters(bytes: Buffer): Buffer {
   for (let back = 1; back <= 3 && back <= bytes.length; back++) {
     const byte = bytes.readUInt8(bytes.length - back)
     if (byte < 0x80) return bytes

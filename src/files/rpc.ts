@@ -1,7 +1,11 @@
-import { unary } from '../calls/builders.ts'
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
+import { openedStream, unary } from '../calls/builders.ts'
+import type { StreamCaller } from '../calls/caller.ts'
+import type { ServerStream } from '../calls/implementation.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
 import { Files } from '../gen/files/v1/files_pb.js'
 import { EDIT_REQUEST_BYTES } from './limits.ts'
+import { toFindResponse, toGrepResponse } from './search-convert.ts'
 import type { FilesService } from './service.ts'
 
 /** The methods of `files.v1.Files`. */
@@ -12,7 +16,22 @@ export function filesRpc(service: FilesService): ServiceTable {
       readLines: unary(service.readLines),
       edit: unary(service.edit, { limit: { bytes: EDIT_REQUEST_BYTES, kind: 'edit' } }),
       undo: unary(service.undo),
+      find: batches(service.find, toFindResponse),
+      grep: batches(service.grep, toGrepResponse),
     },
     { logger: 'filesystem' },
   )
+}
+
+/** A server stream of what comes some items at a time. */
+function batches<I extends DescMessage, O extends DescMessage, T>(
+  run: (request: MessageShape<I>, caller: StreamCaller) => AsyncIterable<readonly T[]>,
+  toMessage: (item: T) => MessageInitShape<O>,
+): ServerStream<I, O> {
+  return openedStream<I, O>(async (request, caller) => ({
+    async *messages() {
+      for await (const items of run(request, caller)) yield items.map(toMessage)
+    },
+    ended: caller.signal,
+  }))
 }

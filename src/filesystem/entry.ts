@@ -96,7 +96,7 @@ const LAST_SECOND = 253_402_300_799n
 const LAST_NANOSECOND = 999_999_999
 
 /** A time that files may have and messages may not becomes the nearest that they may. */
-function timestamp(seconds: bigint, nanoseconds: number): { seconds: bigint; nanos: number } {
+export function timestamp(seconds: bigint, nanoseconds: number): { seconds: bigint; nanos: number } {
   if (seconds < FIRST_SECOND) return { seconds: FIRST_SECOND, nanos: 0 }
   if (seconds > LAST_SECOND) return { seconds: LAST_SECOND, nanos: LAST_NANOSECOND }
   return { seconds, nanos: Math.min(nanoseconds, LAST_NANOSECOND) }

@@ -7,7 +7,7 @@ import type { FileUser } from './file-user.ts'
 export type Owner = Omit<FileUser, 'home'>
 
 /** Magic numbers (statfs(2)) of filesystems made by the kernel, whose files have owners that cannot be changed. */
-const KERNEL_FILESYSTEMS = new Set([
+export const KERNEL_FILESYSTEMS: ReadonlySet<number> = new Set([
   0x9fa0, // proc
   0x62656572, // sysfs
   0x27e0eb, // cgroup

@@ -115,6 +115,11 @@ IN_CHILD void set_limits(const ChildPlan& plan) {
   syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, nullptr);
 }
 
+IN_CHILD void set_memory(const ChildPlan& plan) {
+  const rlimit limit{plan.memory, plan.memory};
+  syscall(SYS_prlimit64, 0, RLIMIT_AS, &limit, nullptr);
+}
+
 // All best effort: containers may lack /proc, or the right to lower a value (contract D3).
 IN_CHILD void set_priorities(const ChildPlan& plan) {
   if (plan.oom_score_adj != nullptr) {
@@ -194,6 +199,7 @@ IN_CHILD int run_child(void* data) {
   set_stdio(plan);
   close_inherited();
   if (plan.has_no_file) set_limits(plan);
+  if (plan.has_memory) set_memory(plan);
   set_priorities(plan);
   if (plan.has_user) become_user(plan);
   if (syscall(SYS_chdir, plan.cwd) < 0) fail(plan, Stage::chdir);

@@ -39,6 +39,9 @@ struct ChildPlan {
 
   bool has_no_file = false;
   rlim_t no_file = 0;
+  // RLIMIT_AS.
+  bool has_memory = false;
+  rlim_t memory = 0;
   const char* oom_score_adj = nullptr;
   size_t oom_score_adj_length = 0;
   bool has_nice = false;

@@ -34,6 +34,8 @@ export interface SpawnSpec {
   readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
   /** RLIMIT_NOFILE soft limit. */
   readonly noFile?: number
+  /** RLIMIT_AS, soft and hard: bytes of address space. */
+  readonly memory?: number
   /** Best effort: /proc/self/oom_score_adj. */
   readonly oomScoreAdj?: number
   /** Best effort: absolute nice value. */
@@ -235,10 +237,7 @@ export const noFileLimit = addon.noFileLimit
 export const exitNow = addon.exitNow
 /** clock_settime(CLOCK_REALTIME). Throws with `code` (EPERM). */
 export const setClock = addon.setClock
-/**
- * rt_sigaction(2) with SIG_IGN for a signal 1 to 64; children of `spawn` have the default. Throws EINVAL for SIGKILL
- * and SIGSTOP.
- */
+/** Ignores a signal 1 to 64 (SIG_IGN); children of `spawn` have the default. Throws EINVAL for SIGKILL, SIGSTOP. */
 export const ignoreSignal = addon.ignoreSignal
 /** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */
 export const setTcpUserTimeout = addon.setTcpUserTimeout

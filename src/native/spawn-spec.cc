@@ -80,6 +80,17 @@ bool read_no_file(napi_env env, napi_value object, ChildPlan& plan) {
   return true;
 }
 
+bool read_memory(napi_env env, napi_value object, ChildPlan& plan) {
+  napi_value value = nullptr;
+  if (!get(env, object, "memory", value)) return false;
+  if (is_undefined(env, value)) return true;
+  int64_t limit = 0;
+  if (!to_integer(env, value, "memory", 1, INT64_MAX, limit)) return false;
+  plan.has_memory = true;
+  plan.memory = static_cast<rlim_t>(limit);
+  return true;
+}
+
 bool read_priorities(napi_env env, napi_value object, SpawnSpec& spec) {
   ChildPlan& plan = spec.plan;
   bool has_oom = false;
@@ -105,7 +116,7 @@ bool read_values(napi_env env, napi_value object, SpawnSpec& spec) {
   if (!get(env, object, "cwd", value) || !to_string(env, value, "cwd", spec.cwd)) return false;
   if (!get(env, object, "terminal", value) || !to_boolean(env, value, "terminal", spec.plan.terminal)) return false;
   return read_stdio(env, object, spec.plan) && read_user(env, object, spec) && read_no_file(env, object, spec.plan) &&
-         read_priorities(env, object, spec) && read_cgroup(env, object, spec);
+         read_memory(env, object, spec.plan) && read_priorities(env, object, spec) && read_cgroup(env, object, spec);
 }
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }

@@ -1,17 +1,23 @@
 import { chown } from 'node:fs/promises'
 import { create, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf'
 import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
-import type { Caller } from '../../src/calls/caller.ts'
+import type { StreamCaller } from '../../src/calls/caller.ts'
+import type { FindItem } from '../../src/files/find.ts'
+import type { GrepItem } from '../../src/files/grep.ts'
+import { SearchProcesses } from '../../src/files/search-process.ts'
 import { createFilesService, type FilesServiceDeps } from '../../src/files/service.ts'
 import {
   EditRequestSchema,
   EditResponseSchema,
+  FindRequestSchema,
+  GrepRequestSchema,
   ReadLinesRequestSchema,
   ReadLinesResponseSchema,
   UndoRequestSchema,
   UndoResponseSchema,
 } from '../../src/gen/files/v1/files_pb.js'
 import type { Log } from '../../src/log.ts'
+import { spawn } from '../../src/native/index.ts'
 import { makePeople, type People } from '../_util/people.ts'
 
 /** The service in this process, for the users of `makePeople`; calls are `ann`'s unless another user is named. */
@@ -25,12 +31,18 @@ export interface Served extends AsyncDisposable {
     by?: By,
   ): Promise<MessageShape<typeof ReadLinesResponseSchema>>
   edit(request: MessageInitShape<typeof EditRequestSchema>, by?: By): Promise<MessageShape<typeof EditResponseSchema>>
+  /** The programs that search. */
+  readonly searches: SearchProcesses
+  grep(request: MessageInitShape<typeof GrepRequestSchema>, by?: By): AsyncGenerator<GrepItem[], void>
+  find(request: MessageInitShape<typeof FindRequestSchema>, by?: By): AsyncGenerator<FindItem[], void>
   undo(request?: MessageInitShape<typeof UndoRequestSchema>, by?: By): Promise<MessageShape<typeof UndoResponseSchema>>
 }
 
 interface By {
   readonly user?: string
   readonly signal?: AbortSignal
+  /** Milliseconds. */
+  readonly keepalive?: number
 }
 
 type Options = Partial<Pick<FilesServiceDeps, 'strictFileUsers' | 'budget'>>
@@ -42,9 +54,10 @@ export async function serveFiles(options: Options = {}): Promise<Served> {
   const log: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => log }
   const budget = options.budget ?? createByteBudget(256 * 1024 * 1024)
   const defaults = { user: 'ann', workdir: undefined }
-  const service = createFilesService({ users: people.users, defaults, budget, log, ...options })
-  const by = ({ user, signal = new AbortController().signal }: By = {}): Caller => {
-    return { user, signal, userAgent: 'test', header: () => undefined }
+  const searches = new SearchProcesses(spawn)
+  const service = createFilesService({ users: people.users, defaults, budget, log, searches, ...options })
+  const by = ({ user, signal = new AbortController().signal, keepalive = 60_000 }: By = {}): StreamCaller => {
+    return { user, signal, keepalive, deadline: undefined, userAgent: 'test', header: () => undefined }
   }
   return {
     people,
@@ -56,6 +69,9 @@ export async function serveFiles(options: Options = {}): Promise<Served> {
       create(EditResponseSchema, await service.edit(create(EditRequestSchema, request), by(who))),
     undo: async (request = {}, who) =>
       create(UndoResponseSchema, await service.undo(create(UndoRequestSchema, request), by(who))),
+    searches,
+    grep: (request, who) => service.grep(create(GrepRequestSchema, request), by(who)),
+    find: (request, who) => service.find(create(FindRequestSchema, request), by(who)),
     [Symbol.asyncDispose]: () => people[Symbol.asyncDispose](),
   }
 }

@@ -55,6 +55,10 @@ test('descriptors that are themselves 0, 1 or 2 can be passed in any order', asy
   await ended(child)
 })
 
+test('a child has the limit of memory that it is given', async () => {
+  expect(await shell('ulimit -Sv; ulimit -Hv', { memory: 512 * 1024 * 1024 })).toBe('524288\n524288\n')
+})
+
 test('the NOFILE soft limit is the one asked for, and the daemon keeps its own', async () => {
   const before = noFileLimit()
   expect(await shell('ulimit -Sn; ulimit -Hn', { noFile: 777 })).toBe(`777\n${before[1]}\n`)

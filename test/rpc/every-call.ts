@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type Client, createClient, type Transport } from '@connectrpc/connect'
 import { expect } from 'vitest'
@@ -137,6 +137,25 @@ export const CALLS: Readonly<Record<string, (visit: Visit) => Promise<void>>> = 
     const change = { case: 'content' as const, value: bytes('new\n') }
     const { edit = 0n } = await files.edit({ files: [{ path: `${dir}/${tag}`, change }] })
     expect(await files.undo({ edit })).toMatchObject({ edit, files: [{ removed: true }] })
+  },
+  'files.v1.Files/Find': async ({ files, dir, tag }) => {
+    await mkdir(`${dir}/${tag}`)
+    await writeFile(`${dir}/${tag}/found`, 'text')
+    const events = await collected(files.find({ path: `${dir}/${tag}` }))
+    expect(events.map(({ event }) => event)).toMatchObject([
+      { case: 'file', value: { path: `${dir}/${tag}/found`, size: 4n } },
+      { case: 'summary', value: { files: 1n, truncated: false } },
+    ])
+  },
+  'files.v1.Files/Grep': async ({ files, dir, tag }) => {
+    await mkdir(`${dir}/${tag}`)
+    await writeFile(`${dir}/${tag}/found`, 'one\ntwo\n')
+    const events = await collected(files.grep({ path: `${dir}/${tag}`, pattern: 'w' }))
+    expect(events.map(({ event }) => event)).toMatchObject([
+      { case: 'line', value: { number: 2n, text: 'two', matches: [{ start: 1, end: 2 }] } },
+      { case: 'file', value: { matchingLines: 1n } },
+      { case: 'summary', value: { matchingLines: 1n, files: 1n } },
+    ])
   },
   'jobs.v1.Jobs/Get': async (visit) => {
     const done = await ended(visit)

@@ -46,6 +46,8 @@ const REFUSED: Readonly<Record<string, JsonValue | undefined>> = {
   'files.v1.Files/ReadLines': { path: '/no/such/file' },
   'files.v1.Files/Edit': { files: [] },
   'files.v1.Files/Undo': { edit: '999999' },
+  'files.v1.Files/Find': { path: '/no/such/directory' },
+  'files.v1.Files/Grep': { pattern: '(' },
   'jobs.v1.Jobs/Get': {},
   'jobs.v1.Jobs/List': { filter: { state: 9 } },
   'jobs.v1.Jobs/Wait': { job: { key: 'nobody' } },

@@ -2,8 +2,9 @@
 // @generated from file files/v1/files.proto (package files.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file files/v1/files.proto.
@@ -378,6 +379,539 @@ export declare type UndoResponse = Message<"files.v1.UndoResponse"> & {
 export declare const UndoResponseSchema: GenMessage<UndoResponse>;
 
 /**
+ * Scope selects files. What is not a regular file is never read, links are not followed.
+ *
+ * @generated from message files.v1.Scope
+ */
+export declare type Scope = Message<"files.v1.Scope"> & {
+  /**
+   * Patterns as in a .gitignore: with one that does not begin with "!" only what matches it; "!" before one leaves out
+   * what matches it. The last one that matches counts.
+   *
+   * @generated from field: repeated string globs = 1;
+   */
+  globs: string[];
+
+  /**
+   * Leaves out what .gitignore, .ignore and .rgignore files say.
+   *
+   * @generated from field: bool gitignore = 2;
+   */
+  gitignore: boolean;
+
+  /**
+   * Also files and directories whose names begin with a dot.
+   *
+   * @generated from field: bool hidden = 3;
+   */
+  hidden: boolean;
+
+  /**
+   * Levels below the directory; 0: all.
+   *
+   * @generated from field: uint32 depth = 4;
+   */
+  depth: number;
+};
+
+/**
+ * Describes the message files.v1.Scope.
+ * Use `create(ScopeSchema)` to create a new message.
+ */
+export declare const ScopeSchema: GenMessage<Scope>;
+
+/**
+ * @generated from message files.v1.FindRequest
+ */
+export declare type FindRequest = Message<"files.v1.FindRequest"> & {
+  /**
+   * A directory; empty: that of commands without one.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: files.v1.Scope scope = 2;
+   */
+  scope?: Scope | undefined;
+
+  /**
+   * Bytes.
+   *
+   * @generated from field: optional uint64 min_size = 3;
+   */
+  minSize?: bigint | undefined;
+
+  /**
+   * @generated from field: optional uint64 max_size = 4;
+   */
+  maxSize?: bigint | undefined;
+
+  /**
+   * @generated from field: optional google.protobuf.Timestamp modified_after = 5;
+   */
+  modifiedAfter?: Timestamp | undefined;
+
+  /**
+   * @generated from field: optional google.protobuf.Timestamp modified_before = 6;
+   */
+  modifiedBefore?: Timestamp | undefined;
+
+  /**
+   * Files, at most 100000; 0: 1000.
+   *
+   * @generated from field: uint32 limit = 7;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message files.v1.FindRequest.
+ * Use `create(FindRequestSchema)` to create a new message.
+ */
+export declare const FindRequestSchema: GenMessage<FindRequest>;
+
+/**
+ * @generated from message files.v1.FindResponse
+ */
+export declare type FindResponse = Message<"files.v1.FindResponse"> & {
+  /**
+   * @generated from oneof files.v1.FindResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: files.v1.FoundFile file = 1;
+     */
+    value: FoundFile;
+    case: "file";
+  } | {
+    /**
+     * @generated from field: files.v1.FindSummary summary = 2;
+     */
+    value: FindSummary;
+    case: "summary";
+  } | {
+    /**
+     * @generated from field: files.v1.KeepAlive keepalive = 3;
+     */
+    value: KeepAlive;
+    case: "keepalive";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message files.v1.FindResponse.
+ * Use `create(FindResponseSchema)` to create a new message.
+ */
+export declare const FindResponseSchema: GenMessage<FindResponse>;
+
+/**
+ * @generated from message files.v1.FoundFile
+ */
+export declare type FoundFile = Message<"files.v1.FoundFile"> & {
+  /**
+   * Absolute; bytes that are not UTF-8 are U+FFFD.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * If path is not what the file is called.
+   *
+   * @generated from field: optional bytes raw_path = 2;
+   */
+  rawPath?: Uint8Array | undefined;
+
+  /**
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp modified = 4;
+   */
+  modified?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message files.v1.FoundFile.
+ * Use `create(FoundFileSchema)` to create a new message.
+ */
+export declare const FoundFileSchema: GenMessage<FoundFile>;
+
+/**
+ * @generated from message files.v1.FindSummary
+ */
+export declare type FindSummary = Message<"files.v1.FindSummary"> & {
+  /**
+   * @generated from field: uint64 files = 1;
+   */
+  files: bigint;
+
+  /**
+   * There are more than the limit.
+   *
+   * @generated from field: bool truncated = 2;
+   */
+  truncated: boolean;
+};
+
+/**
+ * Describes the message files.v1.FindSummary.
+ * Use `create(FindSummarySchema)` to create a new message.
+ */
+export declare const FindSummarySchema: GenMessage<FindSummary>;
+
+/**
+ * @generated from message files.v1.KeepAlive
+ */
+export declare type KeepAlive = Message<"files.v1.KeepAlive"> & {
+};
+
+/**
+ * Describes the message files.v1.KeepAlive.
+ * Use `create(KeepAliveSchema)` to create a new message.
+ */
+export declare const KeepAliveSchema: GenMessage<KeepAlive>;
+
+/**
+ * @generated from message files.v1.GrepRequest
+ */
+export declare type GrepRequest = Message<"files.v1.GrepRequest"> & {
+  /**
+   * A directory or a file; empty: the directory of commands without one.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * A regular expression of Rust's regex library: it takes linear time, and has no backreferences. At most 64 KiB.
+   *
+   * @generated from field: string pattern = 2;
+   */
+  pattern: string;
+
+  /**
+   * The pattern is plain text.
+   *
+   * @generated from field: bool fixed = 3;
+   */
+  fixed: boolean;
+
+  /**
+   * @generated from field: files.v1.Case case = 4;
+   */
+  case: Case;
+
+  /**
+   * Whole words only.
+   *
+   * @generated from field: bool word = 5;
+   */
+  word: boolean;
+
+  /**
+   * The pattern may match line feeds.
+   *
+   * @generated from field: bool multiline = 6;
+   */
+  multiline: boolean;
+
+  /**
+   * Lines of context before and behind each match, at most 100.
+   *
+   * @generated from field: uint32 before = 7;
+   */
+  before: number;
+
+  /**
+   * @generated from field: uint32 after = 8;
+   */
+  after: number;
+
+  /**
+   * @generated from field: files.v1.Scope scope = 9;
+   */
+  scope?: Scope | undefined;
+
+  /**
+   * Matching lines, at most 200000; 0: 1000.
+   *
+   * @generated from field: uint32 limit = 10;
+   */
+  limit: number;
+
+  /**
+   * Of each file; 0: all.
+   *
+   * @generated from field: uint32 limit_per_file = 11;
+   */
+  limitPerFile: number;
+
+  /**
+   * Only the number of each file.
+   *
+   * @generated from field: bool count = 12;
+   */
+  count: boolean;
+
+  /**
+   * Larger files are left out; 0: 16 MiB.
+   *
+   * @generated from field: uint64 max_file_bytes = 13;
+   */
+  maxFileBytes: bigint;
+
+  /**
+   * Of each line, at most 65536; 0: 2000. Longer ones are cut.
+   *
+   * @generated from field: uint32 max_line_bytes = 14;
+   */
+  maxLineBytes: number;
+};
+
+/**
+ * Describes the message files.v1.GrepRequest.
+ * Use `create(GrepRequestSchema)` to create a new message.
+ */
+export declare const GrepRequestSchema: GenMessage<GrepRequest>;
+
+/**
+ * @generated from message files.v1.GrepResponse
+ */
+export declare type GrepResponse = Message<"files.v1.GrepResponse"> & {
+  /**
+   * @generated from oneof files.v1.GrepResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: files.v1.GrepLine line = 1;
+     */
+    value: GrepLine;
+    case: "line";
+  } | {
+    /**
+     * At the end of each file with a match.
+     *
+     * @generated from field: files.v1.GrepFile file = 2;
+     */
+    value: GrepFile;
+    case: "file";
+  } | {
+    /**
+     * @generated from field: files.v1.GrepSummary summary = 3;
+     */
+    value: GrepSummary;
+    case: "summary";
+  } | {
+    /**
+     * @generated from field: files.v1.KeepAlive keepalive = 4;
+     */
+    value: KeepAlive;
+    case: "keepalive";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message files.v1.GrepResponse.
+ * Use `create(GrepResponseSchema)` to create a new message.
+ */
+export declare const GrepResponseSchema: GenMessage<GrepResponse>;
+
+/**
+ * @generated from message files.v1.GrepLine
+ */
+export declare type GrepLine = Message<"files.v1.GrepLine"> & {
+  /**
+   * Absolute; bytes that are not UTF-8 are U+FFFD.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * If path is not what the file is called.
+   *
+   * @generated from field: optional bytes raw_path = 2;
+   */
+  rawPath?: Uint8Array | undefined;
+
+  /**
+   * From 1 on; of the first line with multiline.
+   *
+   * @generated from field: uint64 number = 3;
+   */
+  number: bigint;
+
+  /**
+   * Without the line feed at its end; what is not UTF-8 is U+FFFD.
+   *
+   * @generated from field: string text = 4;
+   */
+  text: string;
+
+  /**
+   * @generated from field: bool not_utf8 = 5;
+   */
+  notUtf8: boolean;
+
+  /**
+   * Text has only the beginning of the line.
+   *
+   * @generated from field: bool cut = 6;
+   */
+  cut: boolean;
+
+  /**
+   * Of the line in its file.
+   *
+   * @generated from field: uint64 byte_offset = 7;
+   */
+  byteOffset: bigint;
+
+  /**
+   * What matched in text, at most 100.
+   *
+   * @generated from field: repeated files.v1.Range matches = 8;
+   */
+  matches: Range[];
+
+  /**
+   * It is there for the sake of a line before or behind it.
+   *
+   * @generated from field: bool context = 9;
+   */
+  context: boolean;
+};
+
+/**
+ * Describes the message files.v1.GrepLine.
+ * Use `create(GrepLineSchema)` to create a new message.
+ */
+export declare const GrepLineSchema: GenMessage<GrepLine>;
+
+/**
+ * Range is a part of a text, in bytes of its UTF-8.
+ *
+ * @generated from message files.v1.Range
+ */
+export declare type Range = Message<"files.v1.Range"> & {
+  /**
+   * @generated from field: uint32 start = 1;
+   */
+  start: number;
+
+  /**
+   * @generated from field: uint32 end = 2;
+   */
+  end: number;
+};
+
+/**
+ * Describes the message files.v1.Range.
+ * Use `create(RangeSchema)` to create a new message.
+ */
+export declare const RangeSchema: GenMessage<Range>;
+
+/**
+ * @generated from message files.v1.GrepFile
+ */
+export declare type GrepFile = Message<"files.v1.GrepFile"> & {
+  /**
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: optional bytes raw_path = 2;
+   */
+  rawPath?: Uint8Array | undefined;
+
+  /**
+   * @generated from field: uint64 matching_lines = 3;
+   */
+  matchingLines: bigint;
+
+  /**
+   * It has a zero byte, and was searched up to there.
+   *
+   * @generated from field: bool binary = 4;
+   */
+  binary: boolean;
+};
+
+/**
+ * Describes the message files.v1.GrepFile.
+ * Use `create(GrepFileSchema)` to create a new message.
+ */
+export declare const GrepFileSchema: GenMessage<GrepFile>;
+
+/**
+ * @generated from message files.v1.GrepSummary
+ */
+export declare type GrepSummary = Message<"files.v1.GrepSummary"> & {
+  /**
+   * @generated from field: uint64 matching_lines = 1;
+   */
+  matchingLines: bigint;
+
+  /**
+   * @generated from field: uint64 files = 2;
+   */
+  files: bigint;
+
+  /**
+   * There are more matches than the limit.
+   *
+   * @generated from field: bool truncated = 3;
+   */
+  truncated: boolean;
+};
+
+/**
+ * Describes the message files.v1.GrepSummary.
+ * Use `create(GrepSummarySchema)` to create a new message.
+ */
+export declare const GrepSummarySchema: GenMessage<GrepSummary>;
+
+/**
+ * @generated from enum files.v1.Case
+ */
+export enum Case {
+  /**
+   * CASE_SENSITIVE.
+   *
+   * @generated from enum value: CASE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: CASE_SENSITIVE = 1;
+   */
+  SENSITIVE = 1,
+
+  /**
+   * @generated from enum value: CASE_INSENSITIVE = 2;
+   */
+  INSENSITIVE = 2,
+
+  /**
+   * Insensitive, unless the pattern has a capital letter.
+   *
+   * @generated from enum value: CASE_SMART = 3;
+   */
+  SMART = 3,
+}
+
+/**
+ * Describes the enum files.v1.Case.
+ */
+export declare const CaseSchema: GenEnum<Case>;
+
+/**
  * Files reads, edits and searches files for agents. Paths and users are those of filesystem.Filesystem.
  *
  * @generated from service files.v1.Files
@@ -412,6 +946,26 @@ export declare const Files: GenService<{
     methodKind: "unary";
     input: typeof UndoRequestSchema;
     output: typeof UndoResponseSchema;
+  },
+  /**
+   * Find sends the files below a directory that match. The last message is a summary.
+   *
+   * @generated from rpc files.v1.Files.Find
+   */
+  find: {
+    methodKind: "server_streaming";
+    input: typeof FindRequestSchema;
+    output: typeof FindResponseSchema;
+  },
+  /**
+   * Grep sends the lines that match a regular expression. The last message is a summary.
+   *
+   * @generated from rpc files.v1.Files.Grep
+   */
+  grep: {
+    methodKind: "server_streaming";
+    input: typeof GrepRequestSchema;
+    output: typeof GrepResponseSchema;
   },
 }>;
 

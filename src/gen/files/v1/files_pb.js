@@ -2,13 +2,14 @@
 // @generated from file files/v1/files.proto (package files.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file files/v1/files.proto.
  */
 export const file_files_v1_files = /*@__PURE__*/
-  fileDesc("ChRmaWxlcy92MS9maWxlcy5wcm90bxIIZmlsZXMudjEiVQoQUmVhZExpbmVzUmVxdWVzdBIMCgRwYXRoGAEgASgJEgwKBGZyb20YAiABKAQSDQoFY291bnQYAyABKA0SFgoObWF4X2xpbmVfYnl0ZXMYBCABKA0iegoRUmVhZExpbmVzUmVzcG9uc2USHQoFbGluZXMYASADKAsyDi5maWxlcy52MS5MaW5lEhIKBXRvdGFsGAIgASgESACIAQESDAoEbW9yZRgDIAEoCBIRCgRldGFnGAQgASgJSAGIAQFCCAoGX3RvdGFsQgcKBV9ldGFnImYKBExpbmUSDgoGbnVtYmVyGAEgASgEEgwKBHRleHQYAiABKAkSGwoOY3V0X2Zyb21fYnl0ZXMYAyABKARIAIgBARIQCghub3RfdXRmOBgEIAEoCEIRCg9fY3V0X2Zyb21fYnl0ZXMiQQoLRWRpdFJlcXVlc3QSIQoFZmlsZXMYASADKAsyEi5maWxlcy52MS5GaWxlRWRpdBIPCgdkcnlfcnVuGAIgASgIIpEBCghGaWxlRWRpdBIMCgRwYXRoGAEgASgJEhEKBGV0YWcYAiABKAlIAYgBARIuCgxyZXBsYWNlbWVudHMYAyABKAsyFi5maWxlcy52MS5SZXBsYWNlbWVudHNIABIOCgR0ZXh0GAQgASgJSAASEQoHY29udGVudBgFIAEoDEgAQggKBmNoYW5nZUIHCgVfZXRhZyI7CgxSZXBsYWNlbWVudHMSKwoMcmVwbGFjZW1lbnRzGAEgAygLMhUuZmlsZXMudjEuUmVwbGFjZW1lbnQiXwoLUmVwbGFjZW1lbnQSEAoIb2xkX3RleHQYASABKAkSEAoIbmV3X3RleHQYAiABKAkSFAoKb2NjdXJyZW5jZRgDIAEoDUgAEg0KA2FsbBgEIAEoCEgAQgcKBXdoaWNoIk8KDEVkaXRSZXNwb25zZRIjCgVmaWxlcxgBIAMoCzIULmZpbGVzLnYxLkVkaXRlZEZpbGUSEQoEZWRpdBgCIAEoBEgAiAEBQgcKBV9lZGl0Io8BCgpFZGl0ZWRGaWxlEgwKBHBhdGgYASABKAkSEQoEZXRhZxgCIAEoCUgAiAEBEgwKBGRpZmYYAyABKAkSFQoNZGlmZl9sZWZ0X291dBgEIAEoCBIQCghyZXBsYWNlZBgFIAEoDRIPCgdjcmVhdGVkGAYgASgIEg8KB3JlbW92ZWQYByABKAhCBwoFX2V0YWciOgoLVW5kb1JlcXVlc3QSEQoEZWRpdBgBIAEoBEgAiAEBEg8KB2RyeV9ydW4YAiABKAhCBwoFX2VkaXQiQQoMVW5kb1Jlc3BvbnNlEgwKBGVkaXQYASABKAQSIwoFZmlsZXMYAiADKAsyFC5maWxlcy52MS5FZGl0ZWRGaWxlMrsBCgVGaWxlcxJECglSZWFkTGluZXMSGi5maWxlcy52MS5SZWFkTGluZXNSZXF1ZXN0GhsuZmlsZXMudjEuUmVhZExpbmVzUmVzcG9uc2USNQoERWRpdBIVLmZpbGVzLnYxLkVkaXRSZXF1ZXN0GhYuZmlsZXMudjEuRWRpdFJlc3BvbnNlEjUKBFVuZG8SFS5maWxlcy52MS5VbmRvUmVxdWVzdBoWLmZpbGVzLnYxLlVuZG9SZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChRmaWxlcy92MS9maWxlcy5wcm90bxIIZmlsZXMudjEiVQoQUmVhZExpbmVzUmVxdWVzdBIMCgRwYXRoGAEgASgJEgwKBGZyb20YAiABKAQSDQoFY291bnQYAyABKA0SFgoObWF4X2xpbmVfYnl0ZXMYBCABKA0iegoRUmVhZExpbmVzUmVzcG9uc2USHQoFbGluZXMYASADKAsyDi5maWxlcy52MS5MaW5lEhIKBXRvdGFsGAIgASgESACIAQESDAoEbW9yZRgDIAEoCBIRCgRldGFnGAQgASgJSAGIAQFCCAoGX3RvdGFsQgcKBV9ldGFnImYKBExpbmUSDgoGbnVtYmVyGAEgASgEEgwKBHRleHQYAiABKAkSGwoOY3V0X2Zyb21fYnl0ZXMYAyABKARIAIgBARIQCghub3RfdXRmOBgEIAEoCEIRCg9fY3V0X2Zyb21fYnl0ZXMiQQoLRWRpdFJlcXVlc3QSIQoFZmlsZXMYASADKAsyEi5maWxlcy52MS5GaWxlRWRpdBIPCgdkcnlfcnVuGAIgASgIIpEBCghGaWxlRWRpdBIMCgRwYXRoGAEgASgJEhEKBGV0YWcYAiABKAlIAYgBARIuCgxyZXBsYWNlbWVudHMYAyABKAsyFi5maWxlcy52MS5SZXBsYWNlbWVudHNIABIOCgR0ZXh0GAQgASgJSAASEQoHY29udGVudBgFIAEoDEgAQggKBmNoYW5nZUIHCgVfZXRhZyI7CgxSZXBsYWNlbWVudHMSKwoMcmVwbGFjZW1lbnRzGAEgAygLMhUuZmlsZXMudjEuUmVwbGFjZW1lbnQiXwoLUmVwbGFjZW1lbnQSEAoIb2xkX3RleHQYASABKAkSEAoIbmV3X3RleHQYAiABKAkSFAoKb2NjdXJyZW5jZRgDIAEoDUgAEg0KA2FsbBgEIAEoCEgAQgcKBXdoaWNoIk8KDEVkaXRSZXNwb25zZRIjCgVmaWxlcxgBIAMoCzIULmZpbGVzLnYxLkVkaXRlZEZpbGUSEQoEZWRpdBgCIAEoBEgAiAEBQgcKBV9lZGl0Io8BCgpFZGl0ZWRGaWxlEgwKBHBhdGgYASABKAkSEQoEZXRhZxgCIAEoCUgAiAEBEgwKBGRpZmYYAyABKAkSFQoNZGlmZl9sZWZ0X291dBgEIAEoCBIQCghyZXBsYWNlZBgFIAEoDRIPCgdjcmVhdGVkGAYgASgIEg8KB3JlbW92ZWQYByABKAhCBwoFX2V0YWciOgoLVW5kb1JlcXVlc3QSEQoEZWRpdBgBIAEoBEgAiAEBEg8KB2RyeV9ydW4YAiABKAhCBwoFX2VkaXQiQQoMVW5kb1Jlc3BvbnNlEgwKBGVkaXQYASABKAQSIwoFZmlsZXMYAiADKAsyFC5maWxlcy52MS5FZGl0ZWRGaWxlIkgKBVNjb3BlEg0KBWdsb2JzGAEgAygJEhEKCWdpdGlnbm9yZRgCIAEoCBIOCgZoaWRkZW4YAyABKAgSDQoFZGVwdGgYBCABKA0irAIKC0ZpbmRSZXF1ZXN0EgwKBHBhdGgYASABKAkSHgoFc2NvcGUYAiABKAsyDy5maWxlcy52MS5TY29wZRIVCghtaW5fc2l6ZRgDIAEoBEgAiAEBEhUKCG1heF9zaXplGAQgASgESAGIAQESNwoObW9kaWZpZWRfYWZ0ZXIYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAKIAQESOAoPbW9kaWZpZWRfYmVmb3JlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgDiAEBEg0KBWxpbWl0GAcgASgNQgsKCV9taW5fc2l6ZUILCglfbWF4X3NpemVCEQoPX21vZGlmaWVkX2FmdGVyQhIKEF9tb2RpZmllZF9iZWZvcmUikAEKDEZpbmRSZXNwb25zZRIjCgRmaWxlGAEgASgLMhMuZmlsZXMudjEuRm91bmRGaWxlSAASKAoHc3VtbWFyeRgCIAEoCzIVLmZpbGVzLnYxLkZpbmRTdW1tYXJ5SAASKAoJa2VlcGFsaXZlGAMgASgLMhMuZmlsZXMudjEuS2VlcEFsaXZlSABCBwoFZXZlbnQieQoJRm91bmRGaWxlEgwKBHBhdGgYASABKAkSFQoIcmF3X3BhdGgYAiABKAxIAIgBARIMCgRzaXplGAMgASgEEiwKCG1vZGlmaWVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEILCglfcmF3X3BhdGgiLwoLRmluZFN1bW1hcnkSDQoFZmlsZXMYASABKAQSEQoJdHJ1bmNhdGVkGAIgASgIIgsKCUtlZXBBbGl2ZSKfAgoLR3JlcFJlcXVlc3QSDAoEcGF0aBgBIAEoCRIPCgdwYXR0ZXJuGAIgASgJEg0KBWZpeGVkGAMgASgIEhwKBGNhc2UYBCABKA4yDi5maWxlcy52MS5DYXNlEgwKBHdvcmQYBSABKAgSEQoJbXVsdGlsaW5lGAYgASgIEg4KBmJlZm9yZRgHIAEoDRINCgVhZnRlchgIIAEoDRIeCgVzY29wZRgJIAEoCzIPLmZpbGVzLnYxLlNjb3BlEg0KBWxpbWl0GAogASgNEhYKDmxpbWl0X3Blcl9maWxlGAsgASgNEg0KBWNvdW50GAwgASgIEhYKDm1heF9maWxlX2J5dGVzGA0gASgEEhYKDm1heF9saW5lX2J5dGVzGA4gASgNIrMBCgxHcmVwUmVzcG9uc2USIgoEbGluZRgBIAEoCzISLmZpbGVzLnYxLkdyZXBMaW5lSAASIgoEZmlsZRgCIAEoCzISLmZpbGVzLnYxLkdyZXBGaWxlSAASKAoHc3VtbWFyeRgDIAEoCzIVLmZpbGVzLnYxLkdyZXBTdW1tYXJ5SAASKAoJa2VlcGFsaXZlGAQgASgLMhMuZmlsZXMudjEuS2VlcEFsaXZlSABCBwoFZXZlbnQiwQEKCEdyZXBMaW5lEgwKBHBhdGgYASABKAkSFQoIcmF3X3BhdGgYAiABKAxIAIgBARIOCgZudW1iZXIYAyABKAQSDAoEdGV4dBgEIAEoCRIQCghub3RfdXRmOBgFIAEoCBILCgNjdXQYBiABKAgSEwoLYnl0ZV9vZmZzZXQYByABKAQSIAoHbWF0Y2hlcxgIIAMoCzIPLmZpbGVzLnYxLlJhbmdlEg8KB2NvbnRleHQYCSABKAhCCwoJX3Jhd19wYXRoIiMKBVJhbmdlEg0KBXN0YXJ0GAEgASgNEgsKA2VuZBgCIAEoDSJkCghHcmVwRmlsZRIMCgRwYXRoGAEgASgJEhUKCHJhd19wYXRoGAIgASgMSACIAQESFgoObWF0Y2hpbmdfbGluZXMYAyABKAQSDgoGYmluYXJ5GAQgASgIQgsKCV9yYXdfcGF0aCJHCgtHcmVwU3VtbWFyeRIWCg5tYXRjaGluZ19saW5lcxgBIAEoBBINCgVmaWxlcxgCIAEoBBIRCgl0cnVuY2F0ZWQYAyABKAgqVgoEQ2FzZRIUChBDQVNFX1VOU1BFQ0lGSUVEEAASEgoOQ0FTRV9TRU5TSVRJVkUQARIUChBDQVNFX0lOU0VOU0lUSVZFEAISDgoKQ0FTRV9TTUFSVBADMq0CCgVGaWxlcxJECglSZWFkTGluZXMSGi5maWxlcy52MS5SZWFkTGluZXNSZXF1ZXN0GhsuZmlsZXMudjEuUmVhZExpbmVzUmVzcG9uc2USNQoERWRpdBIVLmZpbGVzLnYxLkVkaXRSZXF1ZXN0GhYuZmlsZXMudjEuRWRpdFJlc3BvbnNlEjUKBFVuZG8SFS5maWxlcy52MS5VbmRvUmVxdWVzdBoWLmZpbGVzLnYxLlVuZG9SZXNwb25zZRI3CgRGaW5kEhUuZmlsZXMudjEuRmluZFJlcXVlc3QaFi5maWxlcy52MS5GaW5kUmVzcG9uc2UwARI3CgRHcmVwEhUuZmlsZXMudjEuR3JlcFJlcXVlc3QaFi5maWxlcy52MS5HcmVwUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Describes the message files.v1.ReadLinesRequest.
@@ -86,6 +87,102 @@ export const UndoRequestSchema = /*@__PURE__*/
  */
 export const UndoResponseSchema = /*@__PURE__*/
   messageDesc(file_files_v1_files, 10);
+
+/**
+ * Describes the message files.v1.Scope.
+ * Use `create(ScopeSchema)` to create a new message.
+ */
+export const ScopeSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 11);
+
+/**
+ * Describes the message files.v1.FindRequest.
+ * Use `create(FindRequestSchema)` to create a new message.
+ */
+export const FindRequestSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 12);
+
+/**
+ * Describes the message files.v1.FindResponse.
+ * Use `create(FindResponseSchema)` to create a new message.
+ */
+export const FindResponseSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 13);
+
+/**
+ * Describes the message files.v1.FoundFile.
+ * Use `create(FoundFileSchema)` to create a new message.
+ */
+export const FoundFileSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 14);
+
+/**
+ * Describes the message files.v1.FindSummary.
+ * Use `create(FindSummarySchema)` to create a new message.
+ */
+export const FindSummarySchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 15);
+
+/**
+ * Describes the message files.v1.KeepAlive.
+ * Use `create(KeepAliveSchema)` to create a new message.
+ */
+export const KeepAliveSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 16);
+
+/**
+ * Describes the message files.v1.GrepRequest.
+ * Use `create(GrepRequestSchema)` to create a new message.
+ */
+export const GrepRequestSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 17);
+
+/**
+ * Describes the message files.v1.GrepResponse.
+ * Use `create(GrepResponseSchema)` to create a new message.
+ */
+export const GrepResponseSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 18);
+
+/**
+ * Describes the message files.v1.GrepLine.
+ * Use `create(GrepLineSchema)` to create a new message.
+ */
+export const GrepLineSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 19);
+
+/**
+ * Describes the message files.v1.Range.
+ * Use `create(RangeSchema)` to create a new message.
+ */
+export const RangeSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 20);
+
+/**
+ * Describes the message files.v1.GrepFile.
+ * Use `create(GrepFileSchema)` to create a new message.
+ */
+export const GrepFileSchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 21);
+
+/**
+ * Describes the message files.v1.GrepSummary.
+ * Use `create(GrepSummarySchema)` to create a new message.
+ */
+export const GrepSummarySchema = /*@__PURE__*/
+  messageDesc(file_files_v1_files, 22);
+
+/**
+ * Describes the enum files.v1.Case.
+ */
+export const CaseSchema = /*@__PURE__*/
+  enumDesc(file_files_v1_files, 0);
+
+/**
+ * @generated from enum files.v1.Case
+ */
+export const Case = /*@__PURE__*/
+  tsEnum(CaseSchema);
 
 /**
  * Files reads, edits and searches files for agents. Paths and users are those of filesystem.Filesystem.
