@@ -14,7 +14,7 @@ export interface Circumstances {
   readonly signalled: boolean
   readonly reason: KillReason | undefined
   readonly group: OwnGroup | undefined
-  readonly oom: OomInquiry | undefined
+  readonly oom: Pick<OomInquiry, 'wasOutOfMemory'> | undefined
   readonly usage: Usage
 }
 

@@ -103,12 +103,13 @@ export async function launch(
     throw await startFailure(request, cwd, new SpawnFailure('exec', constants.errno.E2BIG, 'E2BIG', 0))
   const identity = await identityOf(user, deps.users)
   request.signal.throwIfAborted()
-  const oom = deps.oom.begin()
   const group = await makeOwnGroup(request, deps.groups)
+  const oom = deps.oom.begin()
   try {
     const spawned = await spawnWith(request, { cwd, isHome, identity, group, deps })
     return { launched: { ...toLaunched({ ...spawned, request, cwd, group, deps }), oom }, reader: spawned.reader }
   } catch (error) {
+    oom.end()
     group?.removeOnceEmpty()
     throw error
   } finally {

@@ -18,18 +18,23 @@ export interface OomInquiry {
    * memory. Never rejects.
    */
   wasOutOfMemory(pid: number, how: 'killed' | 'child killed'): Promise<boolean>
+  /** The process has ended, and was asked about if it is to be. Idempotent. */
+  end(): void
 }
 
 /** Says which processes the kernel has killed for lack of memory. */
 export interface OomWitness {
-  /** Is called when a process starts: kills before that are not its. */
+  /** Is called when a process starts: kills before that are not its. The caller ends the inquiry. */
   begin(): OomInquiry
   /** Ends the counting. Idempotent. */
   close(): void
 }
 
 /** For where kills cannot be seen: reports none. */
-export const NO_WITNESS: OomWitness = { begin: () => ({ wasOutOfMemory: async () => false }), close: () => {} }
+export const NO_WITNESS: OomWitness = {
+  begin: () => ({ wasOutOfMemory: async () => false, end: () => {} }),
+  close: () => {},
+}
 
 /**
  * Between two counts. A kill shows in the counter before its process ends, and that takes the less the less memory it
@@ -43,17 +48,27 @@ const RECORD_WAIT_MS = 1_000
 /**
  * Takes two witnesses: the counter of the cgroup that commands are in, and the kernel's log, where it can be read.
  * Without a new kill in the counter nothing is waited for. With one, the log says whether it was this process; where
- * there is no log, or the victim was a child, a kill within the last two counts (2 to 4 s) is taken for it.
+ * there is no log, or the victim was a child, a kill within the last two counts (2 to 4 s) is taken for it. Counts
+ * while a process runs only: an idle daemon need not wake up for it.
  */
 export function createOomWitness(counter: OomCounter, log: KernelLog): OomWitness {
   let counts: readonly (number | undefined)[] = []
+  let running = 0
+  let timer: NodeJS.Timeout | undefined
   const look = async () => {
     const now = await counter.count()
     counts = [counts.at(-1) ?? now, now]
-    return now
   }
-  const timer = setInterval(() => void look(), PERIOD_MS).unref()
-  void look()
+  const start = () => {
+    counts = []
+    void look()
+    // One command after the other is no reason to start anew each time.
+    timer = setInterval(() => (running === 0 ? stop() : void look()), PERIOD_MS).unref()
+  }
+  const stop = () => {
+    clearInterval(timer)
+    timer = undefined
+  }
   const hasGrown = async () => {
     const [before] = counts
     const now = await counter.count()
@@ -62,14 +77,22 @@ export function createOomWitness(counter: OomCounter, log: KernelLog): OomWitnes
   return {
     begin: () => {
       const after = log.newest()
+      running++
+      if (timer === undefined) start()
+      let ended = false
       return {
         wasOutOfMemory: async (pid, how) => {
           if (!(await hasGrown())) return false
           const named = how === 'killed' ? await log.wasKilled(pid, after, RECORD_WAIT_MS) : undefined
           return named ?? true
         },
+        end: () => {
+          if (ended) return
+          ended = true
+          running--
+        },
       }
     },
-    close: () => clearInterval(timer),
+    close: stop,
   }
 }

@@ -211,6 +211,7 @@ export class RunningProcess {
     this.#status = status
     this.#launched.input?.destroy()
     this.#facts = endFacts(this.#circumstances(status, reaped))
+    this.#launched.oom?.end()
     if (this.#launched.heldSlave !== undefined) close(this.#launched.heldSlave)
     if (this.#launched.over === true) this.#finish()
     else this.#settleOutput()

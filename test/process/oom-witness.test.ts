@@ -1,4 +1,4 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createOomWitness } from '../../src/process/oom-witness.ts'
 
 const NO_LOG = { newest: () => -1, wasKilled: async () => undefined }
@@ -55,4 +55,34 @@ test('where nothing counts nothing is claimed', async () => {
   const { counter, witness } = witnessOf(true)
   counter.value = undefined
   expect(await witness.begin().wasOutOfMemory(7, 'killed')).toBe(false)
+})
+
+test('an idle witness looks at nothing, and a kill while nothing ran is no later process of its', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const counter = { value: 5, looks: 0 }
+  const count = async () => {
+    counter.looks++
+    return counter.value
+  }
+  const witness = createOomWitness({ count }, NO_LOG)
+  onTestFinished(witness.close)
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect([counter.looks, vi.getTimerCount()]).toEqual([0, 0])
+  const [one, other] = [witness.begin(), witness.begin()]
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(counter.looks).toBeGreaterThan(20)
+  one.end()
+  one.end()
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(vi.getTimerCount()).toBe(1)
+  other.end()
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(vi.getTimerCount()).toBe(0)
+  counter.value = 6
+  const later = witness.begin()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(await later.wasOutOfMemory(7, 'killed')).toBe(false)
+  counter.value = 7
+  expect(await later.wasOutOfMemory(7, 'killed')).toBe(true)
 })
