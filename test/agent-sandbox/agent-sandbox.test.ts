@@ -4,11 +4,11 @@ import { expect, test } from 'vitest'
 import { MAX_EXECUTE_OUTPUT } from '../../src/agent-sandbox/service.ts'
 import { ProcessService } from '../../src/gen/agent-sandbox/process_pb.js'
 import { call } from '../_util/rpc.ts'
-import { sharedDaemon } from '../rpc/shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 const daemon = sharedDaemon()
-const client = () => createClient(ProcessService, createGrpcTransport({ baseUrl: daemon().url }))
-const listed = async () => (await call(daemon().url, 'process.Process/List', {})).body
+const client = () => createClient(ProcessService, createGrpcTransport({ baseUrl: daemon.url }))
+const listed = async () => (await call(daemon.url, 'process.Process/List', {})).body
 const sh = (script: string) => ({ config: { command: ['sh', '-c', script] } })
 
 test('Execute kills the command at its deadline', async () => {

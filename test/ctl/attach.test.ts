@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { sharedDaemon } from '../process/shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { draw, emulator } from '../terminals/drawn.ts'
 import { breakableProxy } from './breakable-proxy.ts'
 import { ctl, ctlInTerminal, type Terminal } from './ctl.ts'

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { sharedDaemon } from '../process/shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { ctl, LAUNCHER } from './ctl.ts'
 
 const daemon = sharedDaemon()

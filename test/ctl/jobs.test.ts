@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from '../process/shared-daemon.ts'
 import { breakableProxy } from './breakable-proxy.ts'
 import { ctl } from './ctl.ts'
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { expect, test } from 'vitest'
 import { fastest } from '../_util/fastest.ts'
-import { sharedDaemon } from '../process/shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { LAUNCHER } from './ctl.ts'
 
 const daemon = sharedDaemon()

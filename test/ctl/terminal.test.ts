@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { sharedDaemon } from '../process/shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { ctl, ctlInTerminal } from './ctl.ts'
 
 const daemon = sharedDaemon()

@@ -16,6 +16,7 @@ import {
   UndoRequestSchema,
   UndoResponseSchema,
 } from '../../src/gen/files/v1/files_pb.js'
+import { NEVER } from '../../src/lib/never.ts'
 import type { Log } from '../../src/log.ts'
 import { spawn } from '../../src/native/index.ts'
 import { makePeople, type People } from '../_util/people.ts'
@@ -56,7 +57,7 @@ export async function serveFiles(options: Options = {}): Promise<Served> {
   const defaults = { user: 'ann', workdir: undefined }
   const searches = new SearchProcesses(spawn)
   const service = createFilesService({ users: people.users, defaults, budget, log, searches, ...options })
-  const by = ({ user, signal = new AbortController().signal, keepalive = 60_000 }: By = {}): StreamCaller => {
+  const by = ({ user, signal = NEVER, keepalive = 60_000 }: By = {}): StreamCaller => {
     return { user, signal, keepalive, deadline: undefined, userAgent: 'test', header: () => undefined }
   }
   return {

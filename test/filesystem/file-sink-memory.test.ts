@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
 import { createFileSink } from '../../src/filesystem/file-sink.ts'
 import { receiveMultipart } from '../../src/filesystem/multipart.ts'
+import { NEVER } from '../../src/lib/never.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 test('chunks that wait for the disk are counted, and without room the source waits instead of failing', async () => {
@@ -35,7 +36,7 @@ test('what a form has read ahead is counted, and without room nothing more is re
       await read.promise
       for await (const chunk of body) length += chunk.length
     },
-    signal: new AbortController().signal,
+    signal: NEVER,
     idleMs: 60_000,
     hold,
   })

@@ -14,6 +14,7 @@ import {
   StatRequestSchema,
   StatResponseSchema,
 } from '../../src/gen/filesystem/filesystem_pb.js'
+import { NEVER } from '../../src/lib/never.ts'
 import type { Log } from '../../src/log.ts'
 import { collected } from '../_util/collected.ts'
 import { makePeople, type People } from '../_util/people.ts'
@@ -38,7 +39,7 @@ export async function startFiles(options: { strictFileUsers?: boolean } = {}): P
   const log: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => log }
   const budget = createByteBudget(256 * 1024 * 1024)
   const service = createFilesystemService({ users: people.users, defaults, budget, log, ...options })
-  const by = (user?: string, signal = new AbortController().signal): Caller => {
+  const by = (user?: string, signal = NEVER): Caller => {
     return { user, signal, userAgent: 'test', header: () => undefined }
   }
   const present = ({ entry }: { entry?: EntryInfo | undefined }): EntryInfo => {

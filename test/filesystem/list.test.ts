@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
 import { listDirectory } from '../../src/filesystem/list.ts'
+import { NEVER } from '../../src/lib/never.ts'
 import { collected } from '../_util/collected.ts'
 import { inNamespace } from '../_util/namespace.ts'
 import { refusal, startFiles } from './files.ts'
@@ -107,7 +108,7 @@ test('C25 names that do not fit in the budget are refused, and everything is giv
       depth: 2,
       users: files.people.users,
       actor: files.people.ann,
-      signal: new AbortController().signal,
+      signal: NEVER,
     }
     try {
       return (await collected(listDirectory({ ...options, hold }))).flat().length
@@ -128,7 +129,7 @@ test('C22 a listing holds names only while it is under way', async () => {
     depth: 9,
     users: files.people.users,
     actor: files.people.ann,
-    signal: new AbortController().signal,
+    signal: NEVER,
     hold,
   }
   expect((await collected(listDirectory(options))).flat().map(({ name }) => name)).toEqual(['a', '1', '2', 'x', 'b'])

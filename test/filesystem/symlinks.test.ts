@@ -4,8 +4,8 @@ import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect
 import { describe, expect, test } from 'vitest'
 import { type EntryInfo, Filesystem, FileType } from '../../src/gen/filesystem/filesystem_pb.js'
 import { call } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from '../process/shared-daemon.ts'
 
 const daemon = sharedDaemon()
 

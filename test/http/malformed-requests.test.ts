@@ -4,14 +4,14 @@ import { connect } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { sharedDaemon } from '../rpc/shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { connectRaw } from './front.ts'
 
 const daemon = sharedDaemon()
 
 /** What comes until the daemon closes the connection; it must, within the test's time. */
 async function say(text: string): Promise<string> {
-  using client = await connectRaw(daemon().port)
+  using client = await connectRaw(daemon.port)
   client.write(text)
   return await client.closed
 }
@@ -92,12 +92,12 @@ test('a body that breaks off in a bad chunk is 400 on every route and stack', as
   ]
   for (const head of heads) {
     expect(await say(`${head}zz\r\n`), head).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
-    using slow = await connectRaw(daemon().port)
+    using slow = await connectRaw(daemon.port)
     slow.write(`${head}2\r\n{}\r\n`)
     slow.write('zz\r\n')
     expect(await slow.closed, head).toMatch(/^HTTP\/1\.1 \d{3} /)
   }
-  expect(daemon().stdout()).not.toContain('failed unexpectedly')
+  expect(daemon.stdout()).not.toContain('failed unexpectedly')
 })
 
 test('a bad chunk after a request that was answered does not spoil that answer', async () => {
@@ -114,7 +114,7 @@ test('CONNECT is 501', async () => {
 })
 
 test('CONNECT over HTTP/2 is 501', async () => {
-  const session = connect(daemon().url)
+  const session = connect(daemon.url)
   const [headers] = await once(session.request({ ':method': 'CONNECT', ':authority': 'x:80' }), 'response')
   session.destroy()
   expect(headers[':status']).toBe(501)

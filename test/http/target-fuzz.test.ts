@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { protocolHeaders } from '../hostile/protocol-headers.ts'
 import { type Random, seeded } from '../hostile/random.ts'
 import { type HostileTarget, hostileTarget } from '../hostile/targets.ts'
-import { sharedDaemon } from '../rpc/shared-daemon.ts'
 import { type Answered, askHttp1, askHttp2, openSession, type WireRequest } from './answers.ts'
 
 /** FUZZ_SEED repeats a run, FUZZ_ROUNDS makes it longer. */
@@ -87,7 +87,7 @@ async function fuzz(port: number): Promise<string[]> {
 
 test('every target with any headers of the protocols is answered within a second, in every form alike', async () => {
   console.log(`FUZZ_SEED=${seed} FUZZ_ROUNDS=${rounds}`)
-  expect(await fuzz(daemon().port)).toEqual([])
-  expect(daemon().stderr()).not.toMatch(/\n\s+at /)
-  expect(daemon().stdout()).not.toMatch(/failed unexpectedly|could not be answered/)
+  expect(await fuzz(daemon.port)).toEqual([])
+  expect(daemon.stderr()).not.toMatch(/\n\s+at /)
+  expect(daemon.stdout()).not.toMatch(/failed unexpectedly|could not be answered/)
 }, 600_000)

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { Cause, type Job, Jobs, Scope, Signal, State } from '../../src/gen/jobs/v1/jobs_pb.js'
 import { collected } from '../_util/collected.ts'
 import { asUser, pidOf, type RunOptions, shell, start } from '../_util/rpc.ts'
-import { sharedDaemon } from '../process/shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 const daemon = sharedDaemon()
 let jobs: Client<typeof Jobs>

@@ -23,6 +23,7 @@ test('ten times as many who wait for a lock get it in about ten times the time',
   const factor = await growth({ small: 10_000, large: 100_000 }, async (count) => {
     const lock = createLock()
     // Each with a signal of its own: a signal looks through its listeners when one is added.
+    // A signal each: to add a listener to one walks over all that it has.
     const acquire = () => lock.acquire(new AbortController().signal)
     const first = await acquire()
     const others = Array.from({ length: count }, async () => (await acquire())())

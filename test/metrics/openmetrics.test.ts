@@ -3,14 +3,14 @@ import { writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { call, open } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from '../rpc/shared-daemon.ts'
 import { type Family, parseOpenMetrics } from './openmetrics.ts'
 
 const daemon = sharedDaemon()
 
 async function scrape(): Promise<{ text: string; families: Map<string, Family> }> {
-  const { status, text } = await sendWhole(`${daemon().url}/metrics?format=openmetrics`)
+  const { status, text } = await sendWhole(`${daemon.url}/metrics?format=openmetrics`)
   expect(status).toBe(200)
   return { text, families: parseOpenMetrics(text) }
 }
@@ -25,7 +25,7 @@ function value(families: Map<string, Family>, name: string, labels: Record<strin
 
 test('the figures of the latest sample are told under names with units', async () => {
   const { families } = await scrape()
-  const metrics = JSON.parse((await sendWhole(`${daemon().url}/metrics`)).text)
+  const metrics = JSON.parse((await sendWhole(`${daemon.url}/metrics`)).text)
   expect(value(families, 'envd_memory_size_bytes')).toBe(metrics.mem_total)
   expect(value(families, 'envd_disk_size_bytes')).toBe(metrics.disk_total)
   expect(value(families, 'envd_cpus')).toBe(metrics.cpu_count)
@@ -38,7 +38,7 @@ test('the figures of the latest sample are told under names with units', async (
 })
 
 test('RPCs are counted by method, with how long they took and the codes of their errors', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   for (const path of ['/', '/usr', '/no/such/path']) await call(url, 'filesystem.Filesystem/Stat', { path })
   await (await open(url, 'process.Process/Start', { process: { cmd: 'true' }, stdin: false })).rest()
   const { families } = await scrape()
@@ -52,7 +52,7 @@ test('RPCs are counted by method, with how long they took and the codes of their
 })
 
 test('the buckets of a histogram only grow, up to the number of all calls', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   await call(url, 'process.Process/List', {})
   const { families } = await scrape()
   const points = families.get('envd_rpc_duration_seconds')?.samples ?? []
@@ -66,7 +66,7 @@ test('the buckets of a histogram only grow, up to the number of all calls', asyn
 })
 
 test('methods that do not exist are not counted: names that clients make up cannot fill the memory', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   for (const method of ['process.Process/Nothing', 'made.Up/Method', 'filesystem.Filesystem/stat'])
     await call(url, method, {})
   const { text } = await scrape()
@@ -78,7 +78,7 @@ const hasPromtool = spawnSync('promtool', ['--version']).error === undefined
 test('promtool takes the text for OpenMetrics, and has no fault to find with the names', async (context) => {
   if (!hasPromtool) context.skip('needs promtool, of Debian package prometheus')
   await using dir = await makeTmpDir()
-  await call(daemon().url, 'filesystem.Filesystem/Stat', { path: '/no/such/path' })
+  await call(daemon.url, 'filesystem.Filesystem/Stat', { path: '/no/such/path' })
   const { text } = await scrape()
   // To be stored, every sample must have a time.
   const timed = text.replace(/^([^#\n].*)$/gm, `$1 ${Math.floor(Date.now() / 1000)}`)

@@ -6,7 +6,7 @@ import { createConnectTransport } from '@connectrpc/connect-node'
 import { Sandbox } from 'e2b'
 import { expect, test } from 'vitest'
 import { Metrics, type Sample } from '../../src/gen/metrics/metrics_pb.js'
-import { sharedDaemon } from '../rpc/shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
@@ -53,7 +53,7 @@ async function startPlatform(url: string) {
 }
 
 test('E1 the history has all that getMetrics of the SDK promises', async () => {
-  await using platform = await startPlatform(daemon().url)
+  await using platform = await startPlatform(daemon.url)
   const options = { apiUrl: platform.url, apiKey: `e2b_${'0'.repeat(40)}`, debug: false }
   const before = new Date()
   await expect.poll(async () => (await Sandbox.getMetrics('abc', options)).length).toBeGreaterThan(2)

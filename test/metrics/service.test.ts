@@ -5,8 +5,8 @@ import { Metrics, Source } from '../../src/gen/metrics/metrics_pb.js'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { call, open, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from '../rpc/shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
@@ -44,7 +44,7 @@ async function untilSamples(expect: ExpectStatic, url: string, count: number): P
 }
 
 test.each(['connect', 'grpc'])('a typed client over %s gets samples with every figure', async (protocol) => {
-  const { url } = daemon()
+  const { url } = daemon
   const transport =
     protocol === 'grpc'
       ? createGrpcTransport({ baseUrl: url })
@@ -70,7 +70,7 @@ test.each(['connect', 'grpc'])('a typed client over %s gets samples with every f
 // Most of these wait for the next sample, which they may do together.
 describe.concurrent('the Metrics service', () => {
   test('Get tells the latest sample, the same as GET /metrics', async ({ expect }) => {
-    const { url } = daemon()
+    const { url } = daemon
     await expect
       .poll(async () => {
         const sample = await get(url)
@@ -84,7 +84,7 @@ describe.concurrent('the Metrics service', () => {
   })
 
   test('List gives the samples of a range, oldest first; a limit keeps the newest', async ({ expect }) => {
-    const { url } = daemon()
+    const { url } = daemon
     const all = await untilSamples(expect, url, 3)
     const times = all.map(({ timestamp }) => timestamp)
     expect(times).toEqual(times.toSorted())
@@ -102,7 +102,7 @@ describe.concurrent('the Metrics service', () => {
   })
 
   test('Watch begins with the latest sample, then sends each new one', async ({ expect }) => {
-    const { url } = daemon()
+    const { url } = daemon
     const latest = await get(url)
     const stream = await open<WatchMessage>(url, 'metrics.Metrics/Watch', {})
     const samples = [(await stream.next()).sample, (await stream.next()).sample, (await stream.next()).sample]
@@ -113,7 +113,7 @@ describe.concurrent('the Metrics service', () => {
   })
 
   test('Watch from a time replays what is kept and goes on without a gap or a repetition', async ({ expect }) => {
-    const { url } = daemon()
+    const { url } = daemon
     const all = await untilSamples(expect, url, 3)
     const from = all[1]?.timestamp ?? ''
     const stream = await open<WatchMessage>(url, 'metrics.Metrics/Watch', { from })
@@ -125,13 +125,13 @@ describe.concurrent('the Metrics service', () => {
 
   test('a quiet Watch sends keepalives', async () => {
     const headers = { 'keepalive-ping-interval': '1' }
-    const stream = await open<WatchMessage>(daemon().url, 'metrics.Metrics/Watch', {}, { headers })
+    const stream = await open<WatchMessage>(daemon.url, 'metrics.Metrics/Watch', {}, { headers })
     for (;;) if ((await stream.next()).keepalive !== undefined) break
     stream.close()
   })
 
   test('what the daemon is doing is part of each sample', async ({ expect }) => {
-    const { url } = daemon()
+    const { url } = daemon
     const stream = await start(url, 'sleep', { args: ['1000'], stdin: false })
     const { event } = await stream.next()
     await expect.poll(async () => (await get(url)).commandCount).toBe(1)
@@ -140,7 +140,7 @@ describe.concurrent('the Metrics service', () => {
   })
 
   test('watchers count while they are open', async ({ expect }) => {
-    const { url } = daemon()
+    const { url } = daemon
     await using dir = await makeTmpDir()
     const { body } = await call(url, 'filesystem.Filesystem/CreateWatcher', { path: dir.path })
     // What this method answers.
@@ -155,7 +155,7 @@ describe.concurrent('the Metrics service', () => {
   })
 
   test('a POST /init is followed by a sample of its own, by the clock that it has set', async ({ expect }) => {
-    const { url } = daemon()
+    const { url } = daemon
     const stream = await open<WatchMessage>(url, 'metrics.Metrics/Watch', {})
     const uptimes = [(await stream.next()).sample?.uptime ?? 0]
     for (let call = 0; call < 8; call++) {

@@ -2,13 +2,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { listeningSockets } from '../../src/native/index.ts'
 import { unpackListening } from '../../src/native/listening.ts'
 import { findOwners, stillHolds } from '../../src/ports/owner.ts'
 import { ended, startPuppet } from './puppet.ts'
 import { serve } from './sockets.ts'
 
-const options = { limitMs: 20_000, signal: new AbortController().signal }
+const options = { limitMs: 20_000, signal: NEVER }
 
 async function inodeOf(port: number): Promise<string> {
   const found = unpackListening(await listeningSockets(4096)).find((socket) => socket.port === port)

@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { fastest, timeOf } from '../_util/fastest.ts'
 import { shell, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { connect, kill, list, sendSignal } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
 import { alive, descriptors, writtenBytes } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const pty = { cols: 80, rows: 24 }

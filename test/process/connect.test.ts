@@ -2,9 +2,9 @@ import { writeFile } from 'node:fs/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { needsNamespace } from '../_util/namespace.ts'
 import { call, open, shell, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { closeStdin, connect, kill, list, resize, sendInput, sendSignal } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 

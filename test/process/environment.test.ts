@@ -6,8 +6,8 @@ import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { asUser, type RunOptions, shell, start, transcript } from '../_util/rpc.ts'
 import { self } from '../_util/self.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const { name: username, home: homedir } = await self()
 const PATH = '/usr/local/bin:/usr/bin:/bin'

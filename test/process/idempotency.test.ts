@@ -5,11 +5,11 @@ import { describe, expect, test } from 'vitest'
 import { Process } from '../../src/gen/process/process_pb.js'
 import { startDaemon } from '../_util/daemon.ts'
 import { asUser, type RunOptions, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { heard } from '../rpc/typed-clients.ts'
 import { closeStdin, list } from './calls.ts'
 import { inParallel, startedPid } from './following.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 

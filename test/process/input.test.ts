@@ -2,10 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { type Answer, call, type ProcessMessage, type RunOptions, type Stream, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { closeStdin, type Input, kill, list, type Selector, sendInput } from './calls.ts'
 import { dataOf, inParallel, outputUntil, startedPid } from './following.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const MB = 1_000_000

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { OutputLog, type StreamName } from '../../src/process/output-log.ts'
 import type { OutputReader } from '../../src/process/output-reader.ts'
 import { OutputWindow } from '../../src/process/output-window.ts'
@@ -6,7 +7,6 @@ import { SlabPool } from '../../src/process/slab-pool.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
-const never = new AbortController().signal
 const pool = new SlabPool()
 const START = { stdout: 0, stderr: 0, pty: 0 }
 
@@ -35,10 +35,10 @@ test('N23 a closed log answers from any position that it keeps, as often as aske
   append(log, '12', 'stderr')
   append(log, 'gh')
   log.close()
-  expect(takeAll(log.reader(never, START))).toEqual(['stdout 0 abcdef', 'stderr 0 12', 'stdout 6 gh'])
-  expect(takeAll(log.reader(never, { ...START, stdout: 5, stderr: 2 }))).toEqual(['stdout 5 f', 'stdout 6 gh'])
-  expect(takeAll(log.reader(never, { ...START, stdout: 8, stderr: 1 }))).toEqual(['stderr 1 2'])
-  expect(takeAll(log.reader(never))).toEqual([])
+  expect(takeAll(log.reader(NEVER, START))).toEqual(['stdout 0 abcdef', 'stderr 0 12', 'stdout 6 gh'])
+  expect(takeAll(log.reader(NEVER, { ...START, stdout: 5, stderr: 2 }))).toEqual(['stdout 5 f', 'stdout 6 gh'])
+  expect(takeAll(log.reader(NEVER, { ...START, stdout: 8, stderr: 1 }))).toEqual(['stderr 1 2'])
+  expect(takeAll(log.reader(NEVER))).toEqual([])
 })
 
 test('N23 output that was left out in between is a gap in the offsets, before and after the end', () => {
@@ -47,11 +47,11 @@ test('N23 output that was left out in between is a gap in the offsets, before an
   log.skip('stdout', 100)
   append(log, 'cd')
   const expected = ['stdout 1 b', 'stdout 102 cd']
-  expect(takeAll(log.reader(never, { ...START, stdout: 1 }))).toEqual(expected)
+  expect(takeAll(log.reader(NEVER, { ...START, stdout: 1 }))).toEqual(expected)
   log.close()
-  expect(takeAll(log.reader(never, { ...START, stdout: 1 }))).toEqual(expected)
-  expect(takeAll(log.reader(never, { ...START, stdout: 50 }))).toEqual(['stdout 102 cd'])
-  expect(takeAll(log.reader(never, { ...START, stdout: 103 }))).toEqual(['stdout 103 d'])
+  expect(takeAll(log.reader(NEVER, { ...START, stdout: 1 }))).toEqual(expected)
+  expect(takeAll(log.reader(NEVER, { ...START, stdout: 50 }))).toEqual(['stdout 102 cd'])
+  expect(takeAll(log.reader(NEVER, { ...START, stdout: 103 }))).toEqual(['stdout 103 d'])
 })
 
 test('N22 positions before and behind what is kept are refused, stream by stream', () => {
@@ -61,7 +61,7 @@ test('N22 positions before and behind what is kept are refused, stream by stream
   const from =
     (stdout: number, stderr = 0) =>
     () =>
-      takeAll(log.reader(never, { ...START, stdout, stderr })).length
+      takeAll(log.reader(NEVER, { ...START, stdout, stderr })).length
   expect(from(28 * KIB - 1)).toThrow('stdout is kept from offset 28672 on, offset 28671 has left the window')
   expect(from(28 * KIB)()).toBe(4)
   expect(from(40 * KIB, 1)()).toBe(0)
@@ -93,7 +93,7 @@ test('a reader of an ended process keeps its output from leaving no more than an
   const log = createLog(window)
   append(log, 'x'.repeat(8 * KIB))
   log.close()
-  const reader = log.reader(never, START)
+  const reader = log.reader(NEVER, START)
   const other = createLog(window)
   append(other, 'y'.repeat(16 * KIB))
   other.close()
@@ -109,5 +109,5 @@ test('one byte of output keeps no slab', () => {
   log.close()
   expect(own.withRoom(undefined)).toBe(slab)
   slab.memory.write('y')
-  expect(takeAll(log.reader(never, START))).toEqual(['stdout 0 x'])
+  expect(takeAll(log.reader(NEVER, START))).toEqual(['stdout 0 x'])
 })

@@ -7,8 +7,8 @@ import { grpc, grpcWeb } from '../_util/grpc.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsCgroups } from '../_util/namespace.ts'
 import { enveloped, shell, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { list } from './calls.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon({ args: ['-no-cgroups', '-allow-origin', 'https://example.com'] })
 

@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest'
 import { type ProcessMessage, type RunOptions, type Stream, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { connect, kill, list, sendInput } from './calls.ts'
 import { startedPid } from './following.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const running: { pid: number; stream: Stream<ProcessMessage> }[] = []

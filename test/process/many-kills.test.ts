@@ -2,10 +2,10 @@ import { readdir, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { call, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { kill } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const BYSTANDERS = 1000

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { close, openPipe, setNonBlocking } from '../../src/native/index.ts'
 import { InputQueue } from '../../src/process/input-queue.ts'
 import { OutputLog } from '../../src/process/output-log.ts'
@@ -6,7 +7,6 @@ import { OutputWindow } from '../../src/process/output-window.ts'
 import { SlabPool } from '../../src/process/slab-pool.ts'
 import { growth, LINEAR_FACTOR } from '../_util/growth.ts'
 
-const never = new AbortController().signal
 const byte = Buffer.from('x')
 
 test('ten times as many waiting inputs are given up in about ten times the time', async () => {
@@ -14,7 +14,7 @@ test('ten times as many waiting inputs are given up in about ten times the time'
     const [readEnd, writeEnd] = openPipe()
     setNonBlocking(writeEnd)
     const queue = new InputQueue(writeEnd, 'stdin')
-    const full = queue.write(Buffer.alloc(1024 * 1024), never).catch(() => {})
+    const full = queue.write(Buffer.alloc(1024 * 1024), NEVER).catch(() => {})
     const callers = Array.from({ length: count }, () => new AbortController())
     const writes = callers.map(({ signal }) => queue.write(byte, signal).catch(() => 'given up'))
     // The last ones first: a queue that is looked through meets them at its end.
@@ -31,6 +31,7 @@ test('ten times as many readers take a chunk each in about ten times the time, t
   const factor = await growth({ small: 1_000, large: 10_000 }, (count) => {
     const pool = new SlabPool()
     const log = new OutputLog({ share: new OutputWindow(32 * 1024 * 1024).share(), pool, stall: 60_000 })
+    // A signal each: to add a listener to one walks over all that it has.
     const readers = Array.from({ length: count }, () => log.reader(new AbortController().signal))
     let flowed = 0
     // As the pump does.

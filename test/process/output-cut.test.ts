@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { OutputCut, tailBytes } from '../../src/process/output-cut.ts'
 import { OutputLog } from '../../src/process/output-log.ts'
 import { OutputWindow } from '../../src/process/output-window.ts'
@@ -18,7 +19,7 @@ function numbered(length: number): Buffer {
 function cutOutput(output: Buffer, piece: number, stream: 'stdout' | 'pty' = 'stdout') {
   const pool = new SlabPool()
   const log = new OutputLog({ share: new OutputWindow(32 * 2 ** 20).share(), pool, stall: 60_000 })
-  const reader = log.reader(new AbortController().signal)
+  const reader = log.reader(NEVER)
   const cut = new OutputCut({ log, pool, stream, most: MOST })
   for (let at = 0; at < output.length; at += piece) {
     const slab = pool.withRoom(undefined)
@@ -79,7 +80,7 @@ test('in a terminal the line ends as lines do there', () => {
 test('the beginning waits for readers, what follows does not', () => {
   const pool = new SlabPool()
   const log = new OutputLog({ share: new OutputWindow(32 * 2 ** 20).share(), pool, stall: 60_000 })
-  log.reader(new AbortController().signal)
+  log.reader(NEVER)
   const cut = new OutputCut({ log, pool, stream: 'stdout', most: 4 * 2 ** 20 })
   cut.append('stdout', Buffer.alloc(2 ** 20))
   expect(cut.full).toBe(true)

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { OutputLog } from '../../src/process/output-log.ts'
 import type { OutputReader } from '../../src/process/output-reader.ts'
 import { OutputWindow } from '../../src/process/output-window.ts'
@@ -6,7 +7,6 @@ import { SlabPool } from '../../src/process/slab-pool.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
-const never = new AbortController().signal
 const pool = new SlabPool()
 
 function createLog({ window = new OutputWindow(32 * MIB), stall = 60_000 } = {}): OutputLog {
@@ -32,7 +32,7 @@ function takeAll(reader: OutputReader): string {
 test('D27 a reader gets everything from the time it came, and nothing from before', () => {
   const log = createLog()
   append(log, 'before')
-  const reader = log.reader(never)
+  const reader = log.reader(NEVER)
   append(log, 'one')
   append(log, 'two')
   expect(takeAll(reader)).toBe('onetwo')
@@ -49,7 +49,7 @@ test('D29 without readers the log is never full and keeps no more than its windo
 
 test('D28 a single reader that does not read stops the reading and misses nothing', () => {
   const log = createLog()
-  const reader = log.reader(never)
+  const reader = log.reader(NEVER)
   let appended = 0
   while (!log.full) {
     append(log, 'x', 64 * KIB)
@@ -62,8 +62,8 @@ test('D28 a single reader that does not read stops the reading and misses nothin
 
 test('D28 of two readers the faster sets the pace, and the other is told how many bytes it missed', () => {
   const log = createLog()
-  const slow = log.reader(never)
-  const fast = log.reader(never)
+  const slow = log.reader(NEVER)
+  const fast = log.reader(NEVER)
   for (let i = 0; i < 200; i++) {
     append(log, 'x', 64 * KIB)
     expect(takeAll(fast).length).toBe(64 * KIB)
@@ -77,7 +77,7 @@ test('D28 of two readers the faster sets the pace, and the other is told how man
 
 test('D28 a reader that takes nothing for too long while output waits is ended, and the flow goes on', async () => {
   const log = createLog({ stall: 50 })
-  const reader = log.reader(never)
+  const reader = log.reader(NEVER)
   while (!log.full) append(log, 'x', 64 * KIB)
   const flowed = new Promise<void>((resolve) => {
     log.onFlow = () => {
@@ -92,7 +92,7 @@ test('a reader that is slow but takes is not ended', () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const log = createLog({ stall: 200 })
-  const reader = log.reader(never)
+  const reader = log.reader(NEVER)
   for (let i = 0; i < 20; i++) append(log, 'x', KIB)
   for (let i = 0; i < 10; i++) {
     vi.advanceTimersByTime(199)
@@ -105,13 +105,13 @@ test('a reader that is slow but takes is not ended', () => {
 
 test('D30 a reader sees the end after everything before it, and a late reader sees it at once', async () => {
   const log = createLog()
-  const reader = log.reader(never)
+  const reader = log.reader(NEVER)
   append(log, 'last words')
   log.close()
   expect(await reader.readable(1000)).toBe('output')
   expect(takeAll(reader)).toBe('last words')
   expect(await reader.readable(1000)).toBe('end')
-  expect(await log.reader(never).readable(1000)).toBe('end')
+  expect(await log.reader(NEVER).readable(1000)).toBe('end')
 })
 
 test('a waiting reader wakes for output, for silence, and for its own end', async () => {
@@ -140,7 +140,7 @@ test('the memory of recent output is shared between processes and given back', (
 
 test('a chunk is encoded once for all readers', () => {
   const log = createLog()
-  const readers = [log.reader(never), log.reader(never), log.reader(never)]
+  const readers = [log.reader(NEVER), log.reader(NEVER), log.reader(NEVER)]
   append(log, 'x')
   const pending = readers.map((reader) => reader.take((chunk) => chunk.pending))
   expect(pending).toEqual([2, 1, 0])

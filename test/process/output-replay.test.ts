@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { OutputLog } from '../../src/process/output-log.ts'
 import type { OutputReader } from '../../src/process/output-reader.ts'
 import { OutputWindow } from '../../src/process/output-window.ts'
 import { SlabPool } from '../../src/process/slab-pool.ts'
 
 const KIB = 1024
-const never = new AbortController().signal
 const pool = new SlabPool()
 
 function createLog({ total = 32 * 1024 * KIB, stall = 60_000 } = {}): OutputLog {
@@ -33,17 +33,17 @@ describe('a reader from the oldest output that is kept', () => {
     const log = createLog()
     append(log, 'first ')
     append(log, 'second ', 'stderr')
-    const reader = log.reader(never, 'oldest')
+    const reader = log.reader(NEVER, 'oldest')
     append(log, 'third')
     expect(takeAll(reader)).toBe('first second third')
-    expect(takeAll(log.reader(never, 'oldest'))).toBe('first second third')
-    expect(takeAll(log.reader(never))).toBe('')
+    expect(takeAll(log.reader(NEVER, 'oldest'))).toBe('first second third')
+    expect(takeAll(log.reader(NEVER))).toBe('')
   })
 
   test('gets the window, where more was written than is kept', () => {
     const log = createLog({ total: 64 * KIB })
     for (let i = 0; i < 100; i++) append(log, String.fromCharCode(65 + (i % 26)).repeat(8 * KIB))
-    const text = takeAll(log.reader(never, 'oldest'))
+    const text = takeAll(log.reader(NEVER, 'oldest'))
     expect(text.length).toBe(7 * 8 * KIB)
     expect(text.at(-1)).toBe('V')
   })
@@ -52,7 +52,7 @@ describe('a reader from the oldest output that is kept', () => {
     const log = createLog({ total: 64 * KIB })
     for (let i = 0; i < 100; i++) append(log, 'x'.repeat(8 * KIB))
     expect(log.full).toBe(false)
-    const reader = log.reader(never, 'oldest')
+    const reader = log.reader(NEVER, 'oldest')
     append(log, 'y'.repeat(16 * KIB))
     expect(log.full).toBe(true)
     takeAll(reader)
@@ -62,7 +62,7 @@ describe('a reader from the oldest output that is kept', () => {
   test('is ended when it takes nothing for too long, also if nothing new comes', async () => {
     const log = createLog({ stall: 20 })
     append(log, 'ten bytes.')
-    const reader = log.reader(never, 'oldest')
+    const reader = log.reader(NEVER, 'oldest')
     await expect.poll(() => reader.signal.aborted).toBe(true)
     expect(() => takeAll(reader)).toThrow('10 bytes of output were missed')
   })
@@ -70,8 +70,8 @@ describe('a reader from the oldest output that is kept', () => {
   test('shares the frames of a chunk with those who come later', () => {
     const log = createLog()
     append(log, 'one')
-    log.reader(never, 'oldest')
-    log.reader(never, 'oldest')
+    log.reader(NEVER, 'oldest')
+    log.reader(NEVER, 'oldest')
     expect(log.at(0)).toMatchObject({ pending: 2 })
   })
 })

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test, vi } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { type ProcessMessage, type Stream, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { closeStdin, connect, kill, sendInput } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
 import { residentMegabytes, stateOf, writtenBytes } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 

@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest'
 import { Process } from '../../src/gen/process/process_pb.js'
 import { startDaemon } from '../_util/daemon.ts'
 import { open, type ProcessMessage, shell, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { closeStdin, connect, type Selector, sendInput } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 

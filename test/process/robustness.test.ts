@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { fastest, timeOf } from '../_util/fastest.ts'
 import { call, type ProcessMessage, type Stream, shell, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { connect, kill, list, sendInput } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
 import { alive, descriptors, residentMegabytes, threads } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const pty = { cols: 80, rows: 24 }

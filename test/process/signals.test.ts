@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { needsNamespace } from '../_util/namespace.ts'
 import { call, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { kill, sendSignal } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
 import { alive, stateOf } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 

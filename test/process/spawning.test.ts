@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { needsRoot } from '../_util/namespace.ts'
 import { asUser, call, open, type RunOptions, shell, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { kill, list, sendInput } from './calls.ts'
 import { outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const pty = { cols: 80, rows: 24 }

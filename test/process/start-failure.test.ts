@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import { expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { SpawnFailure } from '../../src/native/index.ts'
 import type { LaunchRequest } from '../../src/process/launch.ts'
 import { startFailure, stdioFailure } from '../../src/process/start-failure.ts'
@@ -11,7 +12,7 @@ const request: LaunchRequest = {
   user: { name: 'root', uid: 0, gid: 0, home: '/root' },
   terminal: undefined,
   stdin: false,
-  signal: new AbortController().signal,
+  signal: NEVER,
 }
 const inTerminal = { ...request, terminal: { columns: 80, rows: 24 } }
 const PIPES = "error starting process '/bin/sh -c true': fork/exec /bin/sh: "

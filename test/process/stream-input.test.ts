@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { type ProcessMessage, type RunOptions, type Stream, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { closeStdin, type Input, inputMessage, kill, type Selector, sendInput } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
 import { openInput } from './input-stream.ts'
 import { alive } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { call, enveloped, type RunOptions, shell, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { connect, kill, list } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const versions = [{ http2: false }, { http2: true }]

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { type ProcessMessage, type RunOptions, type Stream, shell, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { closeStdin, kill, sendInput } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
 import { cpuSeconds } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const pty = { cols: 80, rows: 24 }

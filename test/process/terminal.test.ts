@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { call, type RunOptions, shell, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { connect, kill, resize, sendInput } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const pty = { cols: 80, rows: 24 }

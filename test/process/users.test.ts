@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { asUser, shell, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { closeStdin, connect, kill, sendInput } from './calls.ts'
 import { outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 const pty = { cols: 80, rows: 24 }

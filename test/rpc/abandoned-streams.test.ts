@@ -4,8 +4,8 @@ import { type ClientHttp2Session, connect } from 'node:http2'
 import { createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node'
 import { expect, test } from 'vitest'
 import { call, enveloped, pidOf, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 import { clientsOf } from './typed-clients.ts'
 
 const daemon = sharedDaemon()
@@ -15,13 +15,13 @@ const HEADERS = { 'content-type': 'application/connect+json' }
 const framed = (message: unknown) => enveloped(Buffer.from(JSON.stringify(message)))
 
 async function descriptors(): Promise<number> {
-  return (await readdir(`/proc/${daemon().pid}/fd`)).length
+  return (await readdir(`/proc/${daemon.pid}/fd`)).length
 }
 
 /** Opens a stream, waits for its first bytes, and goes away in one of three ways. */
 function abandonHttp1(path: string, body: Buffer, how: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const outgoing: ClientRequest = request(daemon().url + path, { method: 'POST', headers: HEADERS, agent: false })
+    const outgoing: ClientRequest = request(daemon.url + path, { method: 'POST', headers: HEADERS, agent: false })
     outgoing.on('close', resolve)
     outgoing.on('error', (error: NodeJS.ErrnoException) => (error.code === 'ECONNREFUSED' ? reject(error) : resolve()))
     outgoing.on('response', (response) => {
@@ -64,7 +64,7 @@ test.each([
   'D21 D28 thousands of abandoned streams over %s leave no reader and no descriptor behind',
   async (_, http2) => {
     await using dir = await makeTmpDir()
-    const { url } = daemon()
+    const { url } = daemon
     const script = `while read line; do head -c 5000000 /dev/zero; echo "$line" >> ${dir.path}/written; done`
     const owner = await start(url, 'sh', { args: ['-c', script] })
     const pid = await pidOf(owner)
@@ -93,7 +93,7 @@ test.each([
 ])(
   'D21 D29 streams that are abandoned while they wait for their client let the process go on, over %s',
   async (_, http2) => {
-    const { url } = daemon()
+    const { url } = daemon
     const streams = await Promise.all(Array.from({ length: 5 }, () => start(url, 'yes', { http2 })))
     const pids = await Promise.all(streams.map(pidOf))
     const stalled = async (pid: number) => (await written(pid)) === (await afterMoment(() => written(pid)))
@@ -108,13 +108,13 @@ test.each([
 )
 
 test.each([
-  ['gRPC', () => createGrpcTransport({ baseUrl: daemon().url })],
-  ['gRPC-Web', () => createGrpcWebTransport({ baseUrl: daemon().url, httpVersion: '1.1' })],
+  ['gRPC', () => createGrpcTransport({ baseUrl: daemon.url })],
+  ['gRPC-Web', () => createGrpcWebTransport({ baseUrl: daemon.url, httpVersion: '1.1' })],
 ])(
   'D21 D28 abandoned streams of %s leave no reader behind, whether they wait or are waited for',
   async (_, transport) => {
     await using dir = await makeTmpDir()
-    const { url } = daemon()
+    const { url } = daemon
     const script = `while read line; do head -c 5000000 /dev/zero; echo "$line" >> ${dir.path}/written; done`
     const owner = await start(url, 'sh', { args: ['-c', script] })
     const pid = await pidOf(owner)
@@ -158,7 +158,7 @@ test.each([
 ])(
   'D15 5,000 short streams over kept connections end as they should, over %s',
   async (_, http2) => {
-    const { url } = daemon()
+    const { url } = daemon
     const agent = new Agent({ keepAlive: true, maxSockets: 8 })
     const session = connect(url)
     const body = framed({ process: { cmd: 'printf', args: ['x'] }, stdin: false })
@@ -194,7 +194,7 @@ const WHOLE = [
 
 function exchangeHttp1(agent: Agent, body: Buffer, sockets: Set<unknown>): Promise<string> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(`${daemon().url}/process.Process/Start`, { method: 'POST', headers: HEADERS, agent })
+    const outgoing = request(`${daemon.url}/process.Process/Start`, { method: 'POST', headers: HEADERS, agent })
     outgoing.on('socket', (socket) => sockets.add(socket))
     outgoing.on('error', reject)
     outgoing.on('response', (response) => {

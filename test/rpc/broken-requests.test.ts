@@ -3,7 +3,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { call, enveloped, open, type ProcessMessage, shell, start } from '../_util/rpc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
@@ -17,7 +17,7 @@ const UNARY = 'content-type: application/json\r\n'
 const post = (method: string, headers: string) => `POST /${method} HTTP/1.1\r\nhost: x\r\n${headers}\r\n`
 
 async function connected(): Promise<Socket> {
-  const socket = connect(daemon().port, '127.0.0.1')
+  const socket = connect(daemon.port, '127.0.0.1')
   socket.on('error', () => {})
   await once(socket, 'connect')
   return socket
@@ -42,12 +42,12 @@ function closed(emitter: EventEmitter): Promise<void> {
 }
 
 async function isWell(): Promise<void> {
-  expect((await call(daemon().url, 'process.Process/List', {})).status).toBe(200)
-  expect(String((await shell(daemon().url, 'echo well')).stdout)).toBe('well\n')
+  expect((await call(daemon.url, 'process.Process/List', {})).status).toBe(200)
+  expect(String((await shell(daemon.url, 'echo well')).stdout)).toBe('well\n')
 }
 
 test('A28 broken requests cost no other stream a byte', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const victim = await start(url, 'sh', { args: ['-c', 'for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done'] })
   await victim.next()
   const garbage: (string | Buffer)[][] = [
@@ -127,7 +127,7 @@ test('A28 connections that are reset at any moment crash nothing', async () => {
 })
 
 test('A28 HTTP/2 streams and connections that are reset at any moment crash nothing', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const paths = ['/process.Process/Start', '/process.Process/List', '/process.Process/StreamInput', '/nope']
   for (let round = 0; round < 15; round++) {
     const session = connectHttp2(url)
@@ -155,7 +155,7 @@ test('A28 HTTP/2 streams and connections that are reset at any moment crash noth
 })
 
 test('A28 a reader that is reset in the middle of much output does not trouble another', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const owner = await start(url, 'sh', { args: ['-c', 'read x; head -c 30000000 /dev/zero'] })
   const pid = (await owner.next()).event.start?.pid
   const others = await Promise.all(

@@ -3,17 +3,17 @@ import { expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { needsNamespace, needsRoot } from '../_util/namespace.ts'
 import { asUser, call, open, type ProcessMessage, shell, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
 test('A38 the Basic username is the user of the call, whatever the password', async (context) => {
   needsRoot(context)
   const authorization = `Basic ${Buffer.from('nobody:any:thing').toString('base64')}`
-  const named = await shell(daemon().url, 'id -un', { headers: { authorization }, cwd: '/' })
+  const named = await shell(daemon.url, 'id -un', { headers: { authorization }, cwd: '/' })
   expect(String(named.stdout)).toBe('nobody\n')
-  const bearer = await shell(daemon().url, 'id -un', { headers: { authorization: 'Bearer nobody' }, cwd: '/' })
+  const bearer = await shell(daemon.url, 'id -un', { headers: { authorization: 'Bearer nobody' }, cwd: '/' })
   expect(String(bearer.stdout)).toBe('root\n')
 })
 
@@ -29,17 +29,17 @@ test('A40 a default user that does not exist is told by the calls that need one,
 test('A41 a user is known from the moment it stands in /etc/passwd', async (context) => {
   needsNamespace(context)
   const headers = asUser('newcomer')
-  const before = await start(daemon().url, 'true', { headers })
+  const before = await start(daemon.url, 'true', { headers })
   expect((await before.rest()).end.error?.code).toBe('unauthenticated')
   await appendFile('/etc/passwd', 'newcomer:x:4321:4321::/tmp:/bin/sh\n')
   await appendFile('/etc/group', 'newcomers:x:4399:newcomer\n')
-  const after = await shell(daemon().url, 'id -u; id -G; echo $HOME', { headers })
+  const after = await shell(daemon.url, 'id -u; id -G; echo $HOME', { headers })
   expect(String(after.stdout)).toBe('4321\n4321 4399\n/tmp\n')
 })
 
 test('A42 anyone may act on the process of anyone', async (context) => {
   needsRoot(context)
-  const { url } = daemon()
+  const { url } = daemon
   const cat = await start(url, 'cat', { headers: asUser('root') })
   const process = { pid: (await cat.next()).event.start?.pid }
   const headers = asUser('nobody')
@@ -65,7 +65,7 @@ test('A43 the filesystem calls act as root for every user, who decides on home a
   await writeFile(`${secret}/file`, 'x')
   await chmod(secret, 0o700)
   const as = (method: string, message: unknown) =>
-    call(daemon().url, `filesystem.Filesystem/${method}`, message, { headers: asUser('nobody') })
+    call(daemon.url, `filesystem.Filesystem/${method}`, message, { headers: asUser('nobody') })
   expect((await as('ListDir', { path: secret })).body).toMatchObject({ entries: [{ name: 'file', owner: 'root' }] })
   expect((await as('MakeDir', { path: `${secret}/made` })).body).toMatchObject({ entry: { owner: 'nobody' } })
   expect((await as('Remove', { path: `${secret}/file` })).status).toBe(200)

@@ -4,9 +4,9 @@ import { compressionGzip, createConnectTransport } from '@connectrpc/connect-nod
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { call, enveloped } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { framesOf } from './frames.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 import { clientsOf, expectedFiles, expectedTour, heard, tourOfFiles, tourOfProcesses } from './typed-clients.ts'
 
 const daemon = sharedDaemon()
@@ -14,7 +14,7 @@ const daemon = sharedDaemon()
 /** As Go clients are set up: binary, gzip both ways, also for the smallest message. */
 function binaryClients(httpVersion: '1.1' | '2') {
   const transport = createConnectTransport({
-    baseUrl: daemon().url,
+    baseUrl: daemon.url,
     httpVersion,
     useBinaryFormat: true,
     sendCompression: compressionGzip,
@@ -62,7 +62,7 @@ test.each([
   ['stream', 'process.Process/Start', 'application/connect+proto'],
 ])('A23 a %s message that is no protobuf is an invalid argument', async (kind, method, type) => {
   const garbage = Buffer.from([0x0a, 0xff])
-  const answer = await sendWhole(`${daemon().url}/${method}`, {
+  const answer = await sendWhole(`${daemon.url}/${method}`, {
     method: 'POST',
     headers: { 'content-type': type },
     body: kind === 'unary' ? garbage : enveloped(garbage),
@@ -72,13 +72,13 @@ test.each([
 })
 
 test('A25 a gzip request is read, unary and stream', async () => {
-  const unary = await sendWhole(`${daemon().url}/process.Process/SendSignal`, {
+  const unary = await sendWhole(`${daemon.url}/process.Process/SendSignal`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
     body: gzipSync('{"process":{"tag":"zipped"},"signal":9}'),
   })
   expect(unary.text).toBe('{"code":"not_found","message":"process with tag zipped not found"}')
-  const stream = await sendWhole(`${daemon().url}/process.Process/Start`, {
+  const stream = await sendWhole(`${daemon.url}/process.Process/Start`, {
     method: 'POST',
     headers: { 'content-type': 'application/connect+json', 'connect-content-encoding': 'gzip' },
     body: enveloped(gzipSync('{"process":{"cmd":"true"}}'), 1),
@@ -87,9 +87,9 @@ test('A25 a gzip request is read, unary and stream', async () => {
 })
 
 test('A25 an encoding named identity is none', async () => {
-  const unary = await call(daemon().url, 'process.Process/List', {}, { headers: { 'content-encoding': 'identity' } })
+  const unary = await call(daemon.url, 'process.Process/List', {}, { headers: { 'content-encoding': 'identity' } })
   expect(unary.status).toBe(200)
-  const stream = await sendWhole(`${daemon().url}/process.Process/Start`, {
+  const stream = await sendWhole(`${daemon.url}/process.Process/Start`, {
     method: 'POST',
     headers: { 'content-type': 'application/connect+json', 'connect-content-encoding': 'identity' },
     body: enveloped(Buffer.from('{"process":{"cmd":"true"}}')),
@@ -99,9 +99,9 @@ test('A25 an encoding named identity is none', async () => {
 
 test('A25 other encodings are unimplemented and named', async () => {
   const error = { code: 'unimplemented', message: 'unknown compression "br": supported encodings are gzip' }
-  const unary = await call(daemon().url, 'process.Process/List', {}, { headers: { 'content-encoding': 'br' } })
+  const unary = await call(daemon.url, 'process.Process/List', {}, { headers: { 'content-encoding': 'br' } })
   expect({ status: unary.status, body: unary.body }).toEqual({ status: 501, body: error })
-  const stream = await sendWhole(`${daemon().url}/process.Process/Start`, {
+  const stream = await sendWhole(`${daemon.url}/process.Process/Start`, {
     method: 'POST',
     headers: { 'content-type': 'application/connect+json', 'connect-content-encoding': 'br' },
     body: enveloped(Buffer.from('{}')),
@@ -116,7 +116,7 @@ test.each([
   ['no gzip at all', 'process.Process/List', 'application/json', Buffer.from('{}')],
   ['gzip cut short', 'process.Process/List', 'application/json', gzipSync('{"a":"bcdefgh"}').subarray(0, 20)],
 ])('A25 %s under the name of gzip is an invalid argument', async (_, method, type, body) => {
-  const answer = await sendWhole(`${daemon().url}/${method}`, {
+  const answer = await sendWhole(`${daemon.url}/${method}`, {
     method: 'POST',
     headers: { 'content-type': type, 'content-encoding': 'gzip' },
     body,
@@ -127,13 +127,13 @@ test.each([
 
 test('A25 a gzip bomb is refused, unary and stream', async () => {
   const bomb = gzipSync(Buffer.alloc(80 * 1024 * 1024))
-  const unary = await sendWhole(`${daemon().url}/process.Process/List`, {
+  const unary = await sendWhole(`${daemon.url}/process.Process/List`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
     body: bomb,
   })
   expect(JSON.parse(unary.text).code).toBe('resource_exhausted')
-  const stream = await sendWhole(`${daemon().url}/process.Process/Start`, {
+  const stream = await sendWhole(`${daemon.url}/process.Process/Start`, {
     method: 'POST',
     headers: { 'content-type': 'application/connect+json', 'connect-content-encoding': 'gzip' },
     body: enveloped(bomb, 1),
@@ -142,7 +142,7 @@ test('A25 a gzip bomb is refused, unary and stream', async () => {
 })
 
 test('A25 a unary answer of some size is gzip for a client that accepts it, and no stream ever is', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const envs = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`VARIABLE_${i}`, 'value']))
   const started = await sendWhole(`${url}/process.Process/Start`, {
     method: 'POST',
@@ -164,7 +164,7 @@ test('A25 a unary answer of some size is gzip for a client that accepts it, and 
 })
 
 test('A25 a long list is gzip for a client that accepts it', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const { process } = binaryClients('1.1')
   const iterator = process
     .start({ process: { cmd: 'sleep', args: ['1000', ...Array.from({ length: 200 }, () => '1000')] } })

@@ -2,9 +2,9 @@ import { writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { asUser, call, enveloped, open, shell, start } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { framesOf } from './frames.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
@@ -13,7 +13,7 @@ const JSON_STREAM = { 'content-type': 'application/connect+json' }
 
 /** A unary body that is sent as it stands. */
 async function post(method: string, body: string | Uint8Array, headers: Record<string, string> = JSON_UNARY) {
-  const answer = await sendWhole(`${daemon().url}/${method}`, { method: 'POST', headers, body })
+  const answer = await sendWhole(`${daemon.url}/${method}`, { method: 'POST', headers, body })
   return { status: answer.status, error: parsed(answer.text), headers: answer.headers, text: answer.text }
 }
 
@@ -27,7 +27,7 @@ function parsed(text: string): { code?: string; message?: string } {
 
 /** The error in the last frame of a Start whose body is sent as it stands. */
 async function startError(body: Uint8Array, headers: Record<string, string> = {}) {
-  const answer = await sendWhole(`${daemon().url}/process.Process/Start`, {
+  const answer = await sendWhole(`${daemon.url}/process.Process/Start`, {
     method: 'POST',
     headers: { ...JSON_STREAM, ...headers },
     body,
@@ -40,7 +40,7 @@ async function startError(body: Uint8Array, headers: Record<string, string> = {}
 test.each(['/process.Process/Nope', '/process.Nope/List', '/Process/List', '/process.Process/list'])(
   'A22 the unknown procedure %s is 404 as text',
   async (path) => {
-    const answer = await sendWhole(`${daemon().url}${path}`, { method: 'POST', headers: JSON_UNARY, body: '{}' })
+    const answer = await sendWhole(`${daemon.url}${path}`, { method: 'POST', headers: JSON_UNARY, body: '{}' })
     expect({ status: answer.status, text: answer.text }).toEqual({ status: 404, text: '404 page not found\n' })
     expect(answer.headers['content-type']).toMatch(/^text\/plain/)
   },
@@ -48,7 +48,7 @@ test.each(['/process.Process/Nope', '/process.Nope/List', '/Process/List', '/pro
 
 test.each(['GET', 'PUT', 'DELETE', 'HEAD'])('A22 D77 %s on a procedure is 405 and allows POST', async (method) => {
   for (const name of ['process.Process/List', 'process.Process/Start', 'filesystem.Filesystem/Stat']) {
-    const answer = await sendWhole(`${daemon().url}/${name}?connect=v1&encoding=json&message=%7B%7D`, { method })
+    const answer = await sendWhole(`${daemon.url}/${name}?connect=v1&encoding=json&message=%7B%7D`, { method })
     expect({ status: answer.status, allow: answer.headers['allow'] }).toEqual({ status: 405, allow: 'POST' })
   }
 })
@@ -66,7 +66,7 @@ test.each([
 })
 
 test('A22 no content type at all is 415', async () => {
-  const answer = await sendWhole(`${daemon().url}/process.Process/List`, { method: 'POST' })
+  const answer = await sendWhole(`${daemon.url}/process.Process/List`, { method: 'POST' })
   expect(answer.status).toBe(415)
 })
 
@@ -84,7 +84,7 @@ test('A22 the protocol version may be absent, is 1 if present, and nothing else'
 test('A22 a content type may have parameters and capitals', async () => {
   const unary = await post('process.Process/List', '{}', { 'content-type': 'application/json; charset=utf-8' })
   expect(unary.status).toBe(200)
-  const stream = await sendWhole(`${daemon().url}/process.Process/Start`, {
+  const stream = await sendWhole(`${daemon.url}/process.Process/Start`, {
     method: 'POST',
     headers: { 'content-type': 'Application/Connect+JSON; charset=utf-8' },
     body: enveloped(Buffer.from('{"process":{"cmd":"true"}}')),
@@ -94,9 +94,9 @@ test('A22 a content type may have parameters and capitals', async () => {
 })
 
 test('A23 unknown fields are ignored, at any depth', async () => {
-  const answer = await call(daemon().url, 'process.Process/List', { later: { a: [1, { b: null }] } })
+  const answer = await call(daemon.url, 'process.Process/List', { later: { a: [1, { b: null }] } })
   expect(answer.status).toBe(200)
-  const stream = await open(daemon().url, 'process.Process/Start', {
+  const stream = await open(daemon.url, 'process.Process/Start', {
     process: { cmd: 'true', later: 1 },
     stdin: false,
     more: 'x',
@@ -106,7 +106,7 @@ test('A23 unknown fields are ignored, at any depth', async () => {
 
 test('A23 both spellings of a field are known', async () => {
   const status = async (message: unknown) =>
-    (await call(daemon().url, 'filesystem.Filesystem/RemoveWatcher', message)).status
+    (await call(daemon.url, 'filesystem.Filesystem/RemoveWatcher', message)).status
   // A wrong type tells that the name is known.
   expect(await status({ watcher_id: [] })).toBe(400)
   expect(await status({ watcherId: [] })).toBe(400)
@@ -114,10 +114,10 @@ test('A23 both spellings of a field are known', async () => {
 })
 
 test('A23 an unknown enum name is the zero value', async () => {
-  const cat = await start(daemon().url, 'cat')
+  const cat = await start(daemon.url, 'cat')
   const pid = (await cat.next()).event.start?.pid
   const signal = async (name: unknown) =>
-    (await call(daemon().url, 'process.Process/SendSignal', { process: { pid }, signal: name })).body
+    (await call(daemon.url, 'process.Process/SendSignal', { process: { pid }, signal: name })).body
   const unspecified = { code: 'unimplemented', message: 'invalid signal: SIGNAL_UNSPECIFIED' }
   expect(await signal('SIGNAL_SIGHUP')).toEqual(unspecified)
   expect(await signal('sigkill')).toEqual(unspecified)
@@ -166,20 +166,20 @@ test('A23 an empty body is an empty message', async () => {
 })
 
 test('A24 default values are left out and enums are names', async () => {
-  const done = await shell(daemon().url, 'exit 0')
+  const done = await shell(daemon.url, 'exit 0')
   expect(done.end).toEqual({ exited: true, status: 'exit status 0' })
-  const killed = await shell(daemon().url, 'kill -9 $$')
+  const killed = await shell(daemon.url, 'kill -9 $$')
   expect(killed.end).toEqual({ exitCode: -1, status: 'signal: killed', error: 'signal: killed' })
 })
 
 test('A24 empty lists are left out', async () => {
-  await expect.poll(async () => (await call(daemon().url, 'process.Process/List', {})).body).toEqual({})
+  await expect.poll(async () => (await call(daemon.url, 'process.Process/List', {})).body).toEqual({})
 })
 
 test('A24 64-bit numbers are strings', async () => {
   await using dir = await makeTmpDir()
   await writeFile(`${dir.path}/five`, '12345')
-  const answer = await call(daemon().url, 'filesystem.Filesystem/Stat', { path: `${dir.path}/five` })
+  const answer = await call(daemon.url, 'filesystem.Filesystem/Stat', { path: `${dir.path}/five` })
   expect(answer.body).toMatchObject({ entry: { name: 'five', type: 'FILE_TYPE_FILE', size: '5' } })
 })
 
@@ -205,7 +205,7 @@ test.each(badStreams)('A26 a stream request with %s fails in its last frame', as
 
 test('A27 every code of a unary call has its status', async () => {
   await using dir = await makeTmpDir()
-  const { url } = daemon()
+  const { url } = daemon
   const terminal = await start(url, 'cat', { pty: { cols: 80, rows: 24 } })
   const sleeper = await start(url, 'sleep', { args: ['1000'] })
   const [onTerminal, onPipe] = [
@@ -247,7 +247,7 @@ test('A27 every code of a unary call has its status', async () => {
 })
 
 test('A27 A39 an unauthenticated stream is an error frame, not a status', async () => {
-  const stream = await start(daemon().url, 'true', { headers: asUser('nobody-of-that-name') })
+  const stream = await start(daemon.url, 'true', { headers: asUser('nobody-of-that-name') })
   expect(stream.status).toBe(200)
   expect((await stream.rest()).end.error?.code).toBe('unauthenticated')
 })
@@ -258,10 +258,10 @@ test('a message above its limit is refused, unary or stream, and the daemon goes
   expect({ status: unary.status, code: unary.error.code }).toEqual({ status: 429, code: 'resource_exhausted' })
   const stream = await startError(enveloped(huge))
   expect(stream).toMatchObject({ status: 200, error: { code: 'resource_exhausted' } })
-  expect((await call(daemon().url, 'process.Process/List', {})).status).toBe(200)
+  expect((await call(daemon.url, 'process.Process/List', {})).status).toBe(200)
 })
 
 test('a start with 10 MB of arguments is answered, not dropped', async () => {
-  const stream = await start(daemon().url, 'true', { args: Array.from({ length: 100 }, () => 'x'.repeat(100_000)) })
+  const stream = await start(daemon.url, 'true', { args: Array.from({ length: 100 }, () => 'x'.repeat(100_000)) })
   expect((await stream.rest()).end.error).toMatchObject({ code: 'invalid_argument' })
 })

@@ -3,13 +3,14 @@ import { expect, test } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
 import { createMemory } from '../../src/budget/memory.ts'
 import { ListRequestSchema, SendInputRequestSchema, StartRequestSchema } from '../../src/gen/process/process_pb.js'
+import { NEVER } from '../../src/lib/never.ts'
 import { decodeMessage } from '../../src/rpc/decode-message.ts'
 
 const budget = createByteBudget(1 << 30)
 const how = (codec: 'json' | 'proto') => ({
   codec,
   memory: createMemory(budget.hold('body', { connection: undefined, user: undefined })),
-  signal: new AbortController().signal,
+  signal: NEVER,
 })
 
 const start = create(StartRequestSchema, {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { enveloped } from '../_util/rpc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
@@ -9,7 +9,7 @@ const daemon = sharedDaemon()
 const NOT_UTF8 = Buffer.concat([Buffer.from('{"process":{"tag":"'), Buffer.of(0xff), Buffer.from('"}}')])
 
 const post = (method: string, contentType: string, body: Uint8Array | string) =>
-  sendWhole(`${daemon().url}/${method}`, { method: 'POST', headers: { 'content-type': contentType }, body })
+  sendWhole(`${daemon.url}/${method}`, { method: 'POST', headers: { 'content-type': contentType }, body })
 
 test('A23 JSON that is not UTF-8 is refused, in unary calls and in streams', async () => {
   expect(await post('process.Process/SendSignal', 'application/json', NOT_UTF8)).toMatchObject({

@@ -6,11 +6,11 @@ import {
   createGrpcWebTransport,
 } from '@connectrpc/connect-node'
 import { expect, test } from 'vitest'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { CALLS, visit } from './every-call.ts'
 import { goTransport } from './go-transport.ts'
 import { METHODS, nameOf } from './services.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 import { heard } from './typed-clients.ts'
 
 const daemon = sharedDaemon({ args: ['-isnotfc', '-start-cmd', 'sleep 1000', '-ready-cmd', 'true'] })
@@ -18,7 +18,7 @@ const daemon = sharedDaemon({ args: ['-isnotfc', '-start-cmd', 'sleep 1000', '-r
 /** Gzip both ways, also for the smallest message. */
 function connectNode(httpVersion: '1.1' | '2', useBinaryFormat: boolean) {
   return createConnectTransport({
-    baseUrl: daemon().url,
+    baseUrl: daemon.url,
     httpVersion,
     useBinaryFormat,
     sendCompression: compressionGzip,
@@ -32,12 +32,12 @@ const CLIENTS = {
   'Connect in binary over HTTP/2': () => connectNode('2', true),
   'Connect in JSON over HTTP/1.1': () => connectNode('1.1', false),
   'Connect in JSON over HTTP/2': () => connectNode('2', false),
-  'gRPC-Web over HTTP/1.1': () => createGrpcWebTransport({ baseUrl: daemon().url, httpVersion: '1.1' }),
-  'gRPC-Web over HTTP/2': () => createGrpcWebTransport({ baseUrl: daemon().url, httpVersion: '2' }),
-  'gRPC in binary': () => createGrpcTransport({ baseUrl: daemon().url }),
-  'gRPC in JSON': () => createGrpcTransport({ baseUrl: daemon().url, useBinaryFormat: false }),
-  'the bytes of connect-go': () => goTransport(daemon().url, { sendGzip: false }),
-  'the bytes of connect-go that sends gzip': () => goTransport(daemon().url, { sendGzip: true }),
+  'gRPC-Web over HTTP/1.1': () => createGrpcWebTransport({ baseUrl: daemon.url, httpVersion: '1.1' }),
+  'gRPC-Web over HTTP/2': () => createGrpcWebTransport({ baseUrl: daemon.url, httpVersion: '2' }),
+  'gRPC in binary': () => createGrpcTransport({ baseUrl: daemon.url }),
+  'gRPC in JSON': () => createGrpcTransport({ baseUrl: daemon.url, useBinaryFormat: false }),
+  'the bytes of connect-go': () => goTransport(daemon.url, { sendGzip: false }),
+  'the bytes of connect-go that sends gzip': () => goTransport(daemon.url, { sendGzip: true }),
 }
 const ROWS = METHODS.map(nameOf).flatMap((method) =>
   Object.entries(CLIENTS).map(([client, make]) => ({ method, client, make })),

@@ -14,20 +14,20 @@ import { expect, test } from 'vitest'
 import { grpc, grpcWeb } from '../_util/grpc.ts'
 import { sendWhole } from '../_util/http.ts'
 import { asUser, enveloped } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { METHODS, nameOf } from './services.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon({ args: ['-isnotfc', '-start-cmd', 'sleep 1000', '-ready-cmd', 'true'] })
 
 const CLIENTS: Readonly<Record<string, () => Transport>> = {
   'Connect JSON': () => connect(false),
   'Connect binary': () => connect(true),
-  'gRPC-Web': () => createGrpcWebTransport({ baseUrl: daemon().url, httpVersion: '1.1' }),
-  gRPC: () => createGrpcTransport({ baseUrl: daemon().url }),
+  'gRPC-Web': () => createGrpcWebTransport({ baseUrl: daemon.url, httpVersion: '1.1' }),
+  gRPC: () => createGrpcTransport({ baseUrl: daemon.url }),
 }
 
 function connect(useBinaryFormat: boolean): Transport {
-  return createConnectTransport({ baseUrl: daemon().url, httpVersion: '1.1', useBinaryFormat })
+  return createConnectTransport({ baseUrl: daemon.url, httpVersion: '1.1', useBinaryFormat })
 }
 
 const nobody = { process: { tag: 'nobody' } }
@@ -150,7 +150,7 @@ async function overConnect(
   headers: Record<string, string> = {},
 ): Promise<Failure> {
   const unary = method.methodKind === 'unary'
-  const answer = await sendWhole(`${daemon().url}/${nameOf(method)}`, {
+  const answer = await sendWhole(`${daemon.url}/${nameOf(method)}`, {
     method: 'POST',
     headers: { 'content-type': `application/${unary ? '' : 'connect+'}${codec}`, ...headers },
     body: unary ? body : enveloped(body),
@@ -166,8 +166,8 @@ test.each(ROWS)('A23 %s refuses what is no message with the same text in every p
     expect(refused).toEqual({ code: 'invalid_argument', message: expect.stringMatching(/^unmarshal message: /) })
     const call = { method: name, codec: `+${codec}`, body: enveloped(broken[codec]) }
     const expected = { status: Code.InvalidArgument, message: refused.message }
-    expect(await grpc(daemon().url, call), `gRPC ${codec}`).toEqual(expected)
-    expect(await grpcWeb(daemon().url, call), `gRPC-Web ${codec}`).toEqual(expected)
+    expect(await grpc(daemon.url, call), `gRPC ${codec}`).toEqual(expected)
+    expect(await grpcWeb(daemon.url, call), `gRPC-Web ${codec}`).toEqual(expected)
   }
 })
 

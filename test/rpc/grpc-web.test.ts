@@ -4,28 +4,28 @@ import { createGrpcWebTransport } from '@connectrpc/connect-web'
 import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { asUser, enveloped } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { framesOf } from './frames.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 import { clientsOf, expectedFiles, expectedTour, heard, tourOfFiles, tourOfProcesses } from './typed-clients.ts'
 
 const daemon = sharedDaemon()
 
 test('D77 a browser client of gRPC-Web makes every call that browsers can', async () => {
-  const clients = clientsOf(createGrpcWebTransport({ baseUrl: daemon().url }))
+  const clients = clientsOf(createGrpcWebTransport({ baseUrl: daemon.url }))
   expect(await tourOfProcesses(clients, false)).toEqual(expectedTour(false))
 })
 
 test.each(['1.1', '2'] as const)('D77 a gRPC-Web client makes every call over HTTP/%s', async (httpVersion) => {
   await using dir = await makeTmpDir()
-  const clients = clientsOf(createNodeTransport({ baseUrl: daemon().url, httpVersion }))
+  const clients = clientsOf(createNodeTransport({ baseUrl: daemon.url, httpVersion }))
   expect(await tourOfProcesses(clients, true)).toEqual(expectedTour(true))
   expect(await tourOfFiles(clients, dir.path)).toEqual(expectedFiles(dir.path))
 })
 
 test('D77 errors of gRPC-Web come back with status 200, in headers alone or in a trailer frame alone', async () => {
   const post = (method: string, headers: Record<string, string> = {}) =>
-    sendWhole(`${daemon().url}/${method}`, {
+    sendWhole(`${daemon.url}/${method}`, {
       method: 'POST',
       headers: { 'content-type': 'application/grpc-web+proto', ...headers },
       body: enveloped(new Uint8Array()),
@@ -43,7 +43,7 @@ test('D77 errors of gRPC-Web come back with status 200, in headers alone or in a
 })
 
 test('D77 a gRPC-Web client gets code and message', async () => {
-  const { process } = clientsOf(createGrpcWebTransport({ baseUrl: daemon().url }))
+  const { process } = clientsOf(createGrpcWebTransport({ baseUrl: daemon.url }))
   const missing = await process
     .sendSignal({ process: { selector: { case: 'pid', value: 999_999_999 } }, signal: 9 })
     .catch(ConnectError.from)
@@ -56,7 +56,7 @@ test('D77 a gRPC-Web client gets code and message', async () => {
 })
 
 test('D22 the timeout of a gRPC-Web call ends the command', async () => {
-  const { process } = clientsOf(createGrpcWebTransport({ baseUrl: daemon().url }))
+  const { process } = clientsOf(createGrpcWebTransport({ baseUrl: daemon.url }))
   const ended = await heard(
     process.start({ process: { cmd: 'sleep', args: ['1000'] }, tag: 'late' }, { timeoutMs: 300 }),
   ).catch(ConnectError.from)

@@ -24,8 +24,8 @@ import {
   type StartResponse,
   StreamInputRequestSchema,
 } from '../../src/gen/process/process_pb.js'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 import {
   clientsOf,
   expectedFiles,
@@ -57,7 +57,7 @@ const definition = definitionOf(Process)
 
 function connect(): Client & Disposable {
   const client = new (makeGenericClientConstructor(definition, 'Process'))(
-    `127.0.0.1:${daemon().port}`,
+    `127.0.0.1:${daemon.port}`,
     credentials.createInsecure(),
   )
   return Object.assign(client, { [Symbol.dispose]: () => client.close() })
@@ -185,13 +185,13 @@ test('A18 an unknown gRPC method is unimplemented', async () => {
 })
 
 test('D54 every process call works in gRPC', async () => {
-  const clients = clientsOf(createGrpcTransport({ baseUrl: daemon().url }))
+  const clients = clientsOf(createGrpcTransport({ baseUrl: daemon.url }))
   expect(await tourOfProcesses(clients, true)).toEqual(expectedTour(true))
 })
 
 test('every filesystem call works in gRPC', async () => {
   await using dir = await makeTmpDir()
-  const clients = clientsOf(createGrpcTransport({ baseUrl: daemon().url }))
+  const clients = clientsOf(createGrpcTransport({ baseUrl: daemon.url }))
   expect(await tourOfFiles(clients, dir.path)).toEqual(expectedFiles(dir.path))
 })
 
@@ -200,7 +200,7 @@ test('D21 a gRPC client that goes away leaves the command running', async () => 
   const call = startCall(client, { process: { cmd: 'sleep', args: ['1000'] }, tag: 'left' })
   const { pid } = await started(call)
   call.cancel()
-  const { process } = clientsOf(createGrpcTransport({ baseUrl: daemon().url }))
+  const { process } = clientsOf(createGrpcTransport({ baseUrl: daemon.url }))
   const again = await started(process.connect({ process: { selector: { case: 'tag', value: 'left' } } }))
   expect(again.pid).toBe(pid)
   await process.sendSignal({ process: { selector: { case: 'pid', value: pid } }, signal: 15 })

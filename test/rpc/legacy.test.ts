@@ -11,15 +11,15 @@ import {
   WatchDirResponseSchema,
 } from '../../src/gen/filesystem/filesystem_pb.js'
 import { call, start, transcript } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
 const HEADER = 'x-e2b-legacy-sdk'
 
 function filesystem(method: string, message: unknown, agent = 'connect-python') {
-  return call(daemon().url, `filesystem.Filesystem/${method}`, message, { headers: { 'user-agent': agent } })
+  return call(daemon.url, `filesystem.Filesystem/${method}`, message, { headers: { 'user-agent': agent } })
 }
 
 test('J1 J2 J3 J6 entries of connect-python have name, type and path only', async () => {
@@ -68,9 +68,9 @@ test('J3 errors of connect-python are as everyone gets them, without the header'
 
 test('J5 the process service of connect-python is as for everyone', async () => {
   const headers = { 'user-agent': 'connect-python' }
-  const list = await call(daemon().url, 'process.Process/List', {}, { headers })
+  const list = await call(daemon.url, 'process.Process/List', {}, { headers })
   expect({ status: list.status, header: list.headers[HEADER] }).toEqual({ status: 200, header: undefined })
-  const run = await start(daemon().url, 'sh', { args: ['-c', 'exit 3'], headers })
+  const run = await start(daemon.url, 'sh', { args: ['-c', 'exit 3'], headers })
   expect(run.headers[HEADER]).toBeUndefined()
   expect((await transcript(run)).end).toEqual({
     exitCode: 3,

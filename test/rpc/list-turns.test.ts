@@ -11,6 +11,7 @@ import {
   GetWatcherEventsRequestSchema,
   GetWatcherEventsResponseSchema,
 } from '../../src/gen/filesystem/filesystem_pb.js'
+import { NEVER } from '../../src/lib/never.ts'
 import { callUnary } from '../../src/rpc/unary-call.ts'
 import { collected } from '../_util/collected.ts'
 
@@ -27,7 +28,7 @@ const description = Filesystem.method.getWatcherEvents
 const method = { name: 'GetWatcherEvents', description, implementation, limit: ORDINARY_MESSAGE, reduce: undefined }
 const nobody = { user: undefined, userAgent: '', header: () => undefined }
 
-function poll(signal = new AbortController().signal) {
+function poll(signal = NEVER) {
   return callUnary(method, { bytes: request, codec: 'proto', memory }, { caller: { ...nobody, signal }, budget })
 }
 

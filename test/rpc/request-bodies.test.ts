@@ -7,14 +7,14 @@ import { expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { call, enveloped, pidOf, start } from '../_util/rpc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 const MB = 1024 * 1024
 const daemon = sharedDaemon({ args: ['-body-stall', '1'] })
 
 /** A request whose body never comes whole; gives what is answered until the connection ends. */
 async function half(path: string, type: string, part: string | Buffer = '{"a'): Promise<string> {
-  const socket = connect(daemon().port, '127.0.0.1').on('error', () => {})
+  const socket = connect(daemon.port, '127.0.0.1').on('error', () => {})
   let text = ''
   socket.on('data', (chunk) => {
     text += chunk.toString('latin1')
@@ -45,7 +45,7 @@ test.each([
   ['/process.Process/List', 'application/json', 2 * MB, 429],
   ['/process.Process/SendInput', 'application/json', 100 * MB, 429],
 ])('%s (%s) of %i bytes is refused before a byte of it is sent', async (path, type, length, status) => {
-  const socket = connect(daemon().port, '127.0.0.1').on('error', () => {})
+  const socket = connect(daemon.port, '127.0.0.1').on('error', () => {})
   socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n\r\n`)
   const [answer] = await once(socket, 'data')
   expect(String(answer)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
@@ -56,7 +56,7 @@ const empties = Buffer.concat([Buffer.from('{"x":['), Buffer.from('{},'.repeat(3
 
 test('A25 unknown values by the hundred thousand are passed over, or refused, by every protocol', async () => {
   const post = (path: string, body: Buffer, headers: Record<string, string>) =>
-    sendWhole(`${daemon().url}/${path}`, { method: 'POST', headers, body })
+    sendWhole(`${daemon.url}/${path}`, { method: 'POST', headers, body })
   const zipped = gzipSync(empties)
   expect((await post('process.Process/List', empties, { 'content-type': 'application/json' })).status).toBe(200)
   const bomb = await post('process.Process/List', zipped, {
@@ -78,7 +78,7 @@ test('A25 unknown values by the hundred thousand are passed over, or refused, by
 })
 
 test('D51 a StreamInput message of 15 MB in JSON arrives whole, though it is divided', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const stream = await start(url, 'sha256sum', {})
   const pid = await pidOf(stream)
   const bytes = randomBytes(15 * MB)

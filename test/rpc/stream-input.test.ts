@@ -11,8 +11,8 @@ import {
   start,
   transcript,
 } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { framesOf } from './frames.ts'
-import { sharedDaemon } from './shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
@@ -29,7 +29,7 @@ async function streamInput(
   http2 = false,
 ): Promise<{ replies: unknown[]; end: StreamEnd }> {
   const body = Buffer.concat(messages.map(framed))
-  const answer = await sendWhole(daemon().url + PATH, { method: 'POST', headers: HEADERS, body, http2 })
+  const answer = await sendWhole(daemon.url + PATH, { method: 'POST', headers: HEADERS, body, http2 })
   expect(answer.status).toBe(200)
   return decode(answer.body)
 }
@@ -44,14 +44,14 @@ async function decode(body: Buffer): Promise<{ replies: unknown[]; end: StreamEn
 }
 
 async function closeStdin(pid: number): Promise<void> {
-  await call(daemon().url, 'process.Process/CloseStdin', { process: { pid } })
+  await call(daemon.url, 'process.Process/CloseStdin', { process: { pid } })
 }
 
 test.each([
   ['HTTP/1.1', false],
   ['HTTP/2', true],
 ])('D52 D54 inputs arrive in order and are answered once, over %s', async (_, http2) => {
-  const cat = await start(daemon().url, 'cat')
+  const cat = await start(daemon.url, 'cat')
   const pid = await pidOf(cat)
   const lines = Array.from({ length: 2000 }, (_, i) => `line ${i}\n`)
   expect(await streamInput([startEvent(pid), ...lines.map(dataEvent), { keepalive: {} }], http2)).toEqual({
@@ -65,9 +65,9 @@ test.each([
 })
 
 test('D54 over HTTP/1.1 chunked, every input is written when it comes, not when the request ends', async () => {
-  const cat = await start(daemon().url, 'cat')
+  const cat = await start(daemon.url, 'cat')
   const pid = await pidOf(cat)
-  const outgoing = request(daemon().url + PATH, { method: 'POST', headers: HEADERS })
+  const outgoing = request(daemon.url + PATH, { method: 'POST', headers: HEADERS })
   const answered = new Promise<Buffer>((resolve, reject) => {
     outgoing.on('error', reject)
     outgoing.on('response', (response) => response.toArray().then((parts) => resolve(Buffer.concat(parts)), reject))
@@ -87,7 +87,7 @@ test('D54 over HTTP/1.1 chunked, every input is written when it comes, not when 
 })
 
 test('D52 a repeated start switches to another process', async () => {
-  const [one, two] = [await start(daemon().url, 'cat'), await start(daemon().url, 'cat')]
+  const [one, two] = [await start(daemon.url, 'cat'), await start(daemon.url, 'cat')]
   const [first, second] = [await pidOf(one), await pidOf(two)]
   await streamInput([
     startEvent(first),
@@ -120,39 +120,39 @@ test.each([
 test('D53 data before the start is a failed precondition, and the connection lives', async () => {
   const { end, replies } = await streamInput([dataEvent('x')])
   expect({ code: end.error?.code, replies }).toEqual({ code: 'failed_precondition', replies: [] })
-  expect((await call(daemon().url, 'process.Process/List', {})).status).toBe(200)
+  expect((await call(daemon.url, 'process.Process/List', {})).status).toBe(200)
 })
 
 test('D50 D52 N2 the first failed write ends the call', async () => {
-  const silent = await start(daemon().url, 'sleep', { args: ['1000'], stdin: false })
+  const silent = await start(daemon.url, 'sleep', { args: ['1000'], stdin: false })
   const pid = await pidOf(silent)
   const { end } = await streamInput([startEvent(pid), dataEvent('x'), startEvent(999_999_999)])
   expect(end.error).toEqual({
     code: 'failed_precondition',
     message: 'error writing to stdin: stdin not enabled or closed',
   })
-  await call(daemon().url, 'process.Process/SendSignal', { process: { pid }, signal: 9 })
+  await call(daemon.url, 'process.Process/SendSignal', { process: { pid }, signal: 9 })
   await silent.rest()
 })
 
 test('D51 a client that goes away in the middle takes back what is not written, and nobody else waits for it', async () => {
-  const sleeper = await start(daemon().url, 'sh', { args: ['-c', 'sleep 1000 & wait; exec cat'] })
+  const sleeper = await start(daemon.url, 'sh', { args: ['-c', 'sleep 1000 & wait; exec cat'] })
   const pid = await pidOf(sleeper)
-  const outgoing = request(daemon().url + PATH, { method: 'POST', headers: HEADERS })
+  const outgoing = request(daemon.url + PATH, { method: 'POST', headers: HEADERS })
   outgoing.on('error', () => {})
   outgoing.write(Buffer.concat([framed(startEvent(pid)), framed(dataEvent('x'.repeat(1 << 20)))]))
   const stdin = () =>
     call(
-      daemon().url,
+      daemon.url,
       'process.Process/SendInput',
       { process: { pid }, input: { stdin: 'eQ==' } },
       { headers: { 'connect-timeout-ms': '50' } },
     )
   await expect.poll(async () => (await stdin()).status).toBe(504)
   outgoing.destroy()
-  await call(daemon().url, 'process.Process/SendSignal', { process: { pid }, signal: 9 })
+  await call(daemon.url, 'process.Process/SendSignal', { process: { pid }, signal: 9 })
   expect((await sleeper.rest()).end).toEqual({})
-  const next = await transcript(await start(daemon().url, 'echo', { args: ['next'] }))
+  const next = await transcript(await start(daemon.url, 'echo', { args: ['next'] }))
   expect(String(next.stdout)).toBe('next\n')
 })
 
@@ -160,6 +160,6 @@ test.each([
   ['JSON cut short', enveloped(Buffer.from('{"start"')), 'invalid_argument'],
   ['half an envelope', enveloped(Buffer.from('{"keepalive":{}}')).subarray(0, 9), 'invalid_argument'],
 ])('A23 A26 %s in the stream is an invalid argument', async (_, body, code) => {
-  const answer = await sendWhole(daemon().url + PATH, { method: 'POST', headers: HEADERS, body })
+  const answer = await sendWhole(daemon.url + PATH, { method: 'POST', headers: HEADERS, body })
   expect((await decode(answer.body)).end.error?.code).toBe(code)
 })

@@ -5,7 +5,7 @@ import { WatchRequestSchema as WatchMetricsSchema } from '../../src/gen/metrics/
 import { StartRequestSchema } from '../../src/gen/process/process_pb.js'
 import { send } from '../_util/http.ts'
 import { enveloped, envelopes } from '../_util/rpc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
@@ -48,7 +48,7 @@ const cases = Object.entries(STREAMS).flatMap(([method, bodies]) =>
 test.each(cases)(
   'N5 N26 $method as $type over HTTP/$version is not compressed because the transport could, nor held by proxies',
   async ({ method, type, http2, body }) => {
-    const response = await send(`${daemon().url}/${method}`, {
+    const response = await send(`${daemon.url}/${method}`, {
       method: 'POST',
       http2,
       headers: {

@@ -1,18 +1,18 @@
 import { expect, test } from 'vitest'
 import { grpc } from '../_util/grpc.ts'
 import { asUser, call, enveloped, open, type ProcessMessage, pidOf, shell, start, transcript } from '../_util/rpc.ts'
-import { sharedDaemon } from './shared-daemon.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 const daemon = sharedDaemon()
 
 const DEADLINE = { code: 'deadline_exceeded', message: 'context deadline exceeded' }
 
 function kill(pid: number) {
-  return call(daemon().url, 'process.Process/SendSignal', { process: { pid }, signal: 'SIGNAL_SIGKILL' })
+  return call(daemon.url, 'process.Process/SendSignal', { process: { pid }, signal: 'SIGNAL_SIGKILL' })
 }
 
 async function isLive(pid: number): Promise<boolean> {
-  const { body } = await call(daemon().url, 'process.Process/List', {})
+  const { body } = await call(daemon.url, 'process.Process/List', {})
   // What List answers.
   return ((body as { processes?: { pid: number }[] }).processes ?? []).some((process) => process.pid === pid)
 }
@@ -21,7 +21,7 @@ test.each([
   ['HTTP/1.1', false],
   ['HTTP/2', true],
 ])('D15 the head of the answer and the start come at once over %s', async (_, http2) => {
-  const sleep = await start(daemon().url, 'sleep', { args: ['1000'], http2 })
+  const sleep = await start(daemon.url, 'sleep', { args: ['1000'], http2 })
   expect(sleep.status).toBe(200)
   expect(sleep.headers['content-type']).toBe('application/connect+json')
   const pid = await pidOf(sleep)
@@ -31,7 +31,7 @@ test.each([
 })
 
 test('D22 the timeout of the starting call kills the command and is told as such', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const sleep = await start(url, 'sleep', { args: ['1000'], headers: { 'connect-timeout-ms': '500' } })
   const pid = await pidOf(sleep)
   const other = await open<ProcessMessage>(url, 'process.Process/Connect', { process: { pid } })
@@ -44,7 +44,7 @@ test('D22 the timeout of the starting call kills the command and is told as such
 })
 
 test('D22 the timeout holds when the starting client is long gone', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const sleep = await start(url, 'sleep', { args: ['1000'], headers: { 'connect-timeout-ms': '500' } })
   const pid = await pidOf(sleep)
   sleep.close()
@@ -53,7 +53,7 @@ test('D22 the timeout holds when the starting client is long gone', async () => 
 })
 
 test('D25 the timeout holds for a command that is stopped', async () => {
-  const sleep = await start(daemon().url, 'sh', {
+  const sleep = await start(daemon.url, 'sh', {
     args: ['-c', 'kill -STOP $$'],
     headers: { 'connect-timeout-ms': '400' },
   })
@@ -71,7 +71,7 @@ test('D25 the timeout begins with the request, also when the body comes late', a
       controller.close()
     },
   })
-  const answer = await fetch(`${daemon().url}/process.Process/Start`, {
+  const answer = await fetch(`${daemon.url}/process.Process/Start`, {
     method: 'POST',
     headers: { 'content-type': 'application/connect+json', 'connect-timeout-ms': '300' },
     body: slow,
@@ -79,11 +79,11 @@ test('D25 the timeout begins with the request, also when the body comes late', a
   })
   const text = await answer.text()
   expect(text).toContain('deadline_exceeded')
-  expect((await call(daemon().url, 'process.Process/List', {})).body).toEqual({})
+  expect((await call(daemon.url, 'process.Process/List', {})).body).toEqual({})
 })
 
 test('D32 the timeout of a connecting call ends that stream alone', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const sleep = await start(url, 'sleep', { args: ['1000'] })
   const pid = await pidOf(sleep)
   const headers = { 'connect-timeout-ms': '200' }
@@ -101,7 +101,7 @@ test('D32 the timeout of a connecting call ends that stream alone', async () => 
 test.each(['0', '-1', '-999999999', '2147483647', '2147483648', '9999999999', '60000.0'])(
   'D24 a command with a timeout of %s runs to its end',
   async (timeout) => {
-    const result = await shell(daemon().url, 'sleep 0.2; echo done', { headers: { 'connect-timeout-ms': timeout } })
+    const result = await shell(daemon.url, 'sleep 0.2; echo done', { headers: { 'connect-timeout-ms': timeout } })
     expect({ out: String(result.stdout), end: result.streamEnd }).toEqual({ out: 'done\n', end: {} })
   },
 )
@@ -110,14 +110,14 @@ test.each(['0', '-1', '2147483648', '9999999999', '1500.0'])(
   'D24 a unary call with a timeout of %s is answered',
   async (timeout) => {
     const headers = { 'connect-timeout-ms': timeout }
-    expect(await call(daemon().url, 'process.Process/List', {}, { headers })).toMatchObject({ status: 200, body: {} })
+    expect(await call(daemon.url, 'process.Process/List', {}, { headers })).toMatchObject({ status: 200, body: {} })
   },
 )
 
 const badTimeouts = ['12345678901', 'soon', '1e3', '5s']
 
 test.each(badTimeouts)('D23 the timeout %s is refused before anything starts', async (timeout) => {
-  const { url } = daemon()
+  const { url } = daemon
   const headers = { 'connect-timeout-ms': timeout }
   const stream = await start(url, 'sleep', { args: ['1000'], headers })
   const { messages, end } = await stream.rest()
@@ -132,7 +132,7 @@ test.each(badTimeouts)('D23 the timeout %s is refused before anything starts', a
 })
 
 test('A27 D24 a unary call that takes longer than its timeout is 504', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const sleep = await start(url, 'sleep', { args: ['1000'] })
   const pid = await pidOf(sleep)
   const input = { process: { pid }, input: { stdin: Buffer.alloc(1 << 20).toString('base64') } }
@@ -143,10 +143,10 @@ test('A27 D24 a unary call that takes longer than its timeout is 504', async () 
 })
 
 test('D19 D20 keepalives come at the interval that was asked for, and data puts them off', async () => {
-  const silent = await start(daemon().url, 'sleep', { args: ['2.6'], headers: { 'keepalive-ping-interval': '1' } })
+  const silent = await start(daemon.url, 'sleep', { args: ['2.6'], headers: { 'keepalive-ping-interval': '1' } })
   const kinds = (await silent.rest()).messages.map(({ event }) => Object.keys(event).join())
   expect(kinds).toEqual(['start', 'keepalive', 'keepalive', 'end'])
-  const busy = await start(daemon().url, 'sh', {
+  const busy = await start(daemon.url, 'sh', {
     args: ['-c', 'for i in 1 2 3 4 5 6 7; do echo; sleep 0.3; done'],
     headers: { 'keepalive-ping-interval': '1' },
   })
@@ -155,10 +155,10 @@ test('D19 D20 keepalives come at the interval that was asked for, and data puts 
 })
 
 test('D31 a connecting client has keepalives of its own', async () => {
-  const sleep = await start(daemon().url, 'sleep', { args: ['1.5'] })
+  const sleep = await start(daemon.url, 'sleep', { args: ['1.5'] })
   const pid = await pidOf(sleep)
   const headers = { 'keepalive-ping-interval': '1' }
-  const other = await open<ProcessMessage>(daemon().url, 'process.Process/Connect', { process: { pid } }, { headers })
+  const other = await open<ProcessMessage>(daemon.url, 'process.Process/Connect', { process: { pid } }, { headers })
   expect((await other.rest()).messages.map(({ event }) => Object.keys(event).join())).toEqual([
     'start',
     'keepalive',
@@ -180,7 +180,7 @@ const oddIntervals = [
 ]
 
 test.each(oddIntervals)('D20 D76 N29 an interval of %s neither floods nor ends anything', async (interval) => {
-  const { url } = daemon()
+  const { url } = daemon
   const headers = { 'keepalive-ping-interval': interval }
   const run = await start(url, 'sleep', { args: ['0.3'], headers })
   const { messages } = await run.rest()
@@ -189,12 +189,12 @@ test.each(oddIntervals)('D20 D76 N29 an interval of %s neither floods nor ends a
 })
 
 test('D13 D75 a failed start is told in the last frame, before any message', async () => {
-  const stream = await start(daemon().url, 'true', { cwd: '/no/such/dir' })
+  const stream = await start(daemon.url, 'true', { cwd: '/no/such/dir' })
   expect(await stream.rest()).toEqual({
     messages: [],
     end: { error: { code: 'invalid_argument', message: "cwd '/no/such/dir' does not exist" } },
   })
-  const stranger = await start(daemon().url, 'true', { headers: asUser('nobody-of-that-name') })
+  const stranger = await start(daemon.url, 'true', { headers: asUser('nobody-of-that-name') })
   expect((await stranger.rest()).end.error).toEqual({
     code: 'unauthenticated',
     message: "invalid username: 'nobody-of-that-name'",
@@ -205,7 +205,7 @@ test.each([
   ['HTTP/1.1', false],
   ['HTTP/2', true],
 ])('D22 who is told that the time is over finds the command no longer listed, over %s', async (_, http2) => {
-  const { url } = daemon()
+  const { url } = daemon
   for (let round = 0; round < 5; round++) {
     const headers = { 'connect-timeout-ms': '100' }
     const stream = await start(url, 'sh', { args: ['-c', 'sleep 1000 & exec sleep 1000'], headers, http2 })
@@ -216,7 +216,7 @@ test.each([
 })
 
 test('D22 the same over gRPC', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   for (let round = 0; round < 5; round++) {
     const body = enveloped(Buffer.from('{"process":{"cmd":"sleep","args":["1000"]}}'))
     const headers = { 'grpc-timeout': '100m' }
@@ -228,7 +228,7 @@ test('D22 the same over gRPC', async () => {
 })
 
 test('N3 a call whose time is over before the fork starts nothing', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   for (let round = 0; round < 10; round++) {
     const stream = await start(url, 'sleep', { args: ['1000'], headers: { 'connect-timeout-ms': '1' } })
     expect((await stream.rest()).end.error).toEqual(DEADLINE)

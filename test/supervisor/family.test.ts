@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { createRig, fileIn, type Rig } from './rig.ts'
-
-const never = new AbortController().signal
 
 async function isAlive(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
@@ -31,7 +30,7 @@ test('Stop ends what the command started in sessions of its own', async () => {
   await using rig = await createRig({ startCommand: `${KERNELS}; sleep 1000`, readyCommand: '[ -e up ]' })
   await rig.reaches('ready')
   const pids = await Promise.all(['kernel', 'orphan', 'bare'].map((name) => pidIn(rig, name)))
-  await rig.supervisor.stop(never)
+  await rig.supervisor.stop(NEVER)
   for (const pid of pids) expect(await isAlive(pid)).toBe(false)
 })
 
@@ -44,7 +43,7 @@ test('what a killed command left in sessions of its own is ended before it is st
   await rig.reaches('backing off')
   await rig.reaches('ready')
   for (const kernel of old) expect(await isAlive(kernel)).toBe(false)
-  await rig.supervisor.stop(never)
+  await rig.supervisor.stop(NEVER)
 })
 
 test('one that ignores SIGTERM is killed after the grace; nobody else is touched', async () => {
@@ -54,9 +53,9 @@ test('one that ignores SIGTERM is killed after the grace; nobody else is touched
   await rig.reaches('ready')
   await other.reaches('ready')
   const [pid, kernel] = [await pidIn(rig, 'stubborn'), await pidIn(other, 'kernel')]
-  await rig.supervisor.stop(never)
+  await rig.supervisor.stop(NEVER)
   expect(await isAlive(pid)).toBe(false)
   expect(await isAlive(kernel)).toBe(true)
-  await other.supervisor.stop(never)
+  await other.supervisor.stop(NEVER)
   expect(await isAlive(kernel)).toBe(false)
 })

@@ -1,6 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { call } from '../_util/rpc.ts'
@@ -11,7 +12,6 @@ import { createRig, fileIn, runsOf } from './rig.ts'
 const SERVICE = fileURLToPath(new URL('fixtures/counter-service.ts', import.meta.url))
 
 const pace = { liveInterval: 20, liveTimeout: 5_000 }
-const never = new AbortController().signal
 
 describe('after readiness the ready command is repeated', () => {
   const startCommand = 'echo run >> runs; touch up; exec sleep 1000'
@@ -77,7 +77,7 @@ describe('after readiness the ready command is repeated', () => {
     await rig.reaches('ready')
     await rm(fileIn(rig, 'up'))
     await rig.reaches('degraded')
-    await rig.supervisor.stop(never)
+    await rig.supervisor.stop(NEVER)
     expect(rig.supervisor.status.state).toBe('stopped')
     await expect.poll(() => [...rig.processes.list()]).toEqual([])
   })

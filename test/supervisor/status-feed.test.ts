@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { findShell } from '../../src/supervisor/shell.ts'
 import type { Status } from '../../src/supervisor/status.ts'
 import { StatusFeed } from '../../src/supervisor/status-feed.ts'
-
-const never = new AbortController().signal
 
 function status(sequence: number): Status {
   return {
@@ -25,20 +24,20 @@ test('a watcher gets every status in order, also those that came while nobody wa
   const watcher = feed.subscribe()
   feed.publish(status(1))
   feed.publish(status(2))
-  expect((await watcher.next(1000, never))?.sequence).toBe(1)
-  expect((await watcher.next(1000, never))?.sequence).toBe(2)
-  const third = watcher.next(60_000, never)
+  expect((await watcher.next(1000, NEVER))?.sequence).toBe(1)
+  expect((await watcher.next(1000, NEVER))?.sequence).toBe(2)
+  const third = watcher.next(60_000, NEVER)
   feed.publish(status(3))
   expect((await third)?.sequence).toBe(3)
-  expect(await watcher.next(1, never)).toBeUndefined()
+  expect(await watcher.next(1, NEVER)).toBeUndefined()
 })
 
 test('one that takes nothing is ended after what was kept for it, and told so', async () => {
   const feed = new StatusFeed()
   const watcher = feed.subscribe()
   for (let i = 0; i < 300; i++) feed.publish(status(i))
-  for (let i = 0; i < 256; i++) expect((await watcher.next(1000, never))?.sequence).toBe(i)
-  await expect(watcher.next(1000, never)).rejects.toMatchObject({ kind: 'resource_exhausted' })
+  for (let i = 0; i < 256; i++) expect((await watcher.next(1000, NEVER))?.sequence).toBe(i)
+  await expect(watcher.next(1000, NEVER)).rejects.toMatchObject({ kind: 'resource_exhausted' })
 })
 
 test('a wait ends with the reason of its signal; a closed watcher hears nothing', async () => {
@@ -50,7 +49,7 @@ test('a wait ends with the reason of its signal; a closed watcher hears nothing'
   await expect(waiting).rejects.toThrow('left')
   watcher.close()
   feed.publish(status(1))
-  expect(await watcher.next(1, never)).toBeUndefined()
+  expect(await watcher.next(1, NEVER)).toBeUndefined()
 })
 
 test('K11 the shell is the first that can be run', async () => {

@@ -1,8 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { COUNT, createRig, fileIn, runsOf } from './rig.ts'
-
-const never = new AbortController().signal
 
 describe('K14 K15 until it is ready', () => {
   test('K15 the ready command is repeated until it exits with 0', async () => {
@@ -25,7 +24,7 @@ describe('K14 K15 until it is ready', () => {
     expect(rig.supervisor.status).toMatchObject({ state: 'ready', reason: 'ready', sequence: 0 })
     expect([...rig.processes.list()]).toEqual([])
     expect(() => rig.supervisor.start()).toThrow('no start command is configured')
-    await expect(rig.supervisor.stop(never)).rejects.toThrow('no start command is configured')
+    await expect(rig.supervisor.stop(NEVER)).rejects.toThrow('no start command is configured')
   })
 
   test('a ready command alone is enough', async () => {
@@ -52,7 +51,7 @@ describe('K14 K15 until it is ready', () => {
     expect(String(output).split('\n').sort().join('\n')).toBe('\nno luck\nreally none')
     await expect.poll(() => [...rig.processes.list()].map((process) => process.pid)).toEqual([pid])
     expect(() => rig.supervisor.start()).toThrow('the start command still runs')
-    await rig.supervisor.stop(never)
+    await rig.supervisor.stop(NEVER)
     expect(rig.supervisor.status).toMatchObject({ state: 'stopped', cause: { kind: 'requested' } })
     expect([...rig.processes.list()]).toEqual([])
   })

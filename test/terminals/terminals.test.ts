@@ -4,22 +4,22 @@ import { writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { expect, test, vi } from 'vitest'
 import { call, open, type ProcessMessage } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { sendInput } from '../process/calls.ts'
 import { startedPid } from '../process/following.ts'
-import { sharedDaemon } from '../rpc/shared-daemon.ts'
 import { draw, drawn, emulator } from './drawn.ts'
 import { TerminalClient } from './terminal-client.ts'
 
 const daemon = sharedDaemon()
-const terminals = (method: string, message: object) => call(daemon().url, `terminals.v1.Terminals/${method}`, message)
+const terminals = (method: string, message: object) => call(daemon.url, `terminals.v1.Terminals/${method}`, message)
 const size = (columns: number, rows: number) => ({ columns, rows })
 const write = (name: string, client: number, text: string) =>
   terminals('Write', { terminal: { name }, client, data: Buffer.from(text).toString('base64') })
 
 /** Opens a terminal that runs a script of a shell. */
 function opened(name: string, script: string, more: object = {}): Promise<TerminalClient> {
-  return TerminalClient.open(daemon().url, 'Open', {
+  return TerminalClient.open(daemon.url, 'Open', {
     name,
     command: 'sh',
     args: ['-c', script],
@@ -29,7 +29,7 @@ function opened(name: string, script: string, more: object = {}): Promise<Termin
 }
 
 const attached = (name: string, more: object = {}) =>
-  TerminalClient.open(daemon().url, 'Attach', { terminal: { name }, ...more })
+  TerminalClient.open(daemon.url, 'Attach', { terminal: { name }, ...more })
 
 /** Attaches, and draws the screen; the client that was there from the beginning takes all that is in it as well. */
 async function sameScreens(name: string, first: TerminalClient): Promise<TerminalClient> {
@@ -166,7 +166,7 @@ test('a client goes on at its offset without a screen, and is refused beyond the
   const second = await attached('resumed', { resumeFrom: String(first.next) })
   await second.until(() => second.text().includes('two'))
   expect([second.screen, second.first, second.output().toString()]).toEqual([undefined, first.next, 'two\r\n'])
-  const beyond = await open(daemon().url, 'terminals.v1.Terminals/Attach', {
+  const beyond = await open(daemon.url, 'terminals.v1.Terminals/Attach', {
     terminal: { name: 'resumed' },
     resumeFrom: '99999',
   })
@@ -176,7 +176,7 @@ test('a client goes on at its offset without a screen, and is refused beyond the
 })
 
 test('terminals that SDKs have opened are found by pid, and by tag', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const stream = await open<ProcessMessage>(url, 'process.Process/Start', {
     process: { cmd: 'sh', args: ['-c', 'echo from the sdk; cat'] },
     pty: { size: { cols: 70, rows: 20 } },
@@ -194,7 +194,7 @@ test('terminals that SDKs have opened are found by pid, and by tag', async () =>
 })
 
 test('what is no terminal, or asks for none, is refused in words', async () => {
-  const { url } = daemon()
+  const { url } = daemon
   const refusal = async (method: string, message: object) =>
     (await (await open(url, `terminals.v1.Terminals/${method}`, message)).rest()).end.error
   const plain = await open<ProcessMessage>(url, 'process.Process/Start', {
@@ -217,7 +217,7 @@ test('what is no terminal, or asks for none, is refused in words', async () => {
 test('a recording is an asciicast v2 that begins with the screen and has what comes, sizes included', async () => {
   const first = await opened('recorded', 'stty -echo; printf "\\033[32mgreen\\n"; cat')
   await first.until(() => first.text().includes('green'))
-  const recording = await open<{ line?: string }>(daemon().url, 'terminals.v1.Terminals/Record', {
+  const recording = await open<{ line?: string }>(daemon.url, 'terminals.v1.Terminals/Record', {
     terminal: { name: 'recorded' },
   })
   const line = async () => JSON.parse(Buffer.from((await recording.next()).line ?? '', 'base64').toString())
@@ -257,7 +257,7 @@ test('asciinema plays a recording, to the same screen', async (context) => {
   await using dir = await makeTmpDir()
   const first = await opened('played', 'stty -echo; printf "\\033[32mgreen\\n"; cat')
   await first.until(() => first.text().includes('green'))
-  const recording = await open<{ line?: string }>(daemon().url, 'terminals.v1.Terminals/Record', {
+  const recording = await open<{ line?: string }>(daemon.url, 'terminals.v1.Terminals/Record', {
     terminal: { name: 'played' },
   })
   let cast = ''

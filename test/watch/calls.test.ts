@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { asUser } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from '../process/shared-daemon.ts'
 import { watchCalls } from './watch-calls.ts'
 
 const daemon = sharedDaemon()

@@ -4,8 +4,8 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { createGrpcWebTransport as createBrowserTransport } from '@connectrpc/connect-web'
 import { describe, expect, test } from 'vitest'
 import { EventType, Filesystem, type WatchDirResponse } from '../../src/gen/filesystem/filesystem_pb.js'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from '../process/shared-daemon.ts'
 import { text } from './watching.ts'
 
 const daemon = sharedDaemon()

@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
 import { send } from '../_util/http.ts'
 import { enveloped } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { sharedDaemon } from '../process/shared-daemon.ts'
 import { nextOf, shown, watchCalls } from './watch-calls.ts'
 
 const daemon = sharedDaemon()

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { NEVER } from '../../../src/lib/never.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
-import { HIERARCHY, LEGACY, makeCounter, makeRig, NEVER, type Rig } from './rig.ts'
+import { HIERARCHY, LEGACY, makeCounter, makeRig, type Rig } from './rig.ts'
 
 const GROUPS = ['init.scope', 'machine', 'other', 'paused', 'system.slice/a.service', 'system.slice/rpcbind.service']
 

@@ -1,11 +1,11 @@
 import { expect, type TestContext, test } from 'vitest'
 import { createFilesystemFreeze } from '../../../src/cgroups/freeze/filesystem-freeze.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { makeLoopDisk, needsLoopDisks } from '../../_util/loop-disk.ts'
 import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 import { takesWrites } from './frozen-daemon.ts'
 
-const NEVER = new AbortController().signal
 const nothing = () => Promise.resolve()
 
 /** The switch of a filesystem that is there for it. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { NEVER } from '../../../src/lib/never.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
-import { HIERARCHY, makeCounter, makeRig, NEVER } from './rig.ts'
+import { HIERARCHY, makeCounter, makeRig } from './rig.ts'
 
 const MACHINE = [
   'init.scope',

@@ -1,10 +1,11 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createWorkload } from '../../../src/cgroups/freeze/workload.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
 import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
-import { HIERARCHY, LEGACY, makeCounter, makeRig, NEVER } from './rig.ts'
+import { HIERARCHY, LEGACY, makeCounter, makeRig } from './rig.ts'
 
 test('H3 a freeze stops what runs in user and ptys, and nothing else', async (context) => {
   needsCgroups(context)

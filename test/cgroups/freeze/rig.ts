@@ -8,8 +8,6 @@ import { createWorkload, type Workload } from '../../../src/cgroups/freeze/workl
 import { type CgroupRoot, makeCgroupRoot } from '../../_util/cgroup.ts'
 import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
 
-export const NEVER = new AbortController().signal
-
 /** Looks for 10 s at whether everything has stopped, far above what it takes. */
 export const LEGACY: FreezeRequest = { hierarchy: false, maxCgroups: undefined, maxWait: 10_000 }
 export const HIERARCHY: FreezeRequest = { ...LEGACY, hierarchy: true }

@@ -4,10 +4,11 @@ import { freezeAll } from '../../../src/cgroups/freeze/freeze-all.ts'
 import { createStartGate } from '../../../src/cgroups/freeze/start-gate.ts'
 import { waitUntilFrozen } from '../../../src/cgroups/freeze/wait-frozen.ts'
 import { createWorkload } from '../../../src/cgroups/freeze/workload.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { makeCgroupRoot } from '../../_util/cgroup.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
 import { recordingLog } from '../../_util/recording-log.ts'
-import { HIERARCHY, LEGACY, makeCounter, makeRig, NEVER } from './rig.ts'
+import { HIERARCHY, LEGACY, makeCounter, makeRig } from './rig.ts'
 
 const NOTHING: ReadonlySet<string> = new Set()
 

@@ -1,10 +1,10 @@
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createStartGate, type StartGate } from '../../../src/cgroups/freeze/start-gate.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { type CgroupRoot, makeCgroupRoot } from '../../_util/cgroup.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
 import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
-import { NEVER } from './rig.ts'
 
 interface GateRig extends AsyncDisposable {
   readonly root: CgroupRoot

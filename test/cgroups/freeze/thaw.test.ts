@@ -1,9 +1,10 @@
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { thawGroups } from '../../../src/cgroups/freeze/thaw.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { needsCgroups } from '../../_util/namespace.ts'
 import { replaceFile } from './replaced-file.ts'
-import { HIERARCHY, LEGACY, makeCounter, makeRig, NEVER, type Rig } from './rig.ts'
+import { HIERARCHY, LEGACY, makeCounter, makeRig, type Rig } from './rig.ts'
 
 const NOTHING: ReadonlySet<string> = new Set()
 

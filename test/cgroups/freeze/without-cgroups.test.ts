@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 import { createWorkload } from '../../../src/cgroups/freeze/workload.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { recordingLog } from '../../_util/recording-log.ts'
 import { start } from '../../_util/rpc.ts'
-import { sharedDaemon } from '../../process/shared-daemon.ts'
-import { LEGACY, NEVER } from './rig.ts'
+import { sharedDaemon } from '../../_util/shared-daemon.ts'
+import { LEGACY } from './rig.ts'
 
 const daemon = sharedDaemon({ args: ['-no-cgroups'] })
 

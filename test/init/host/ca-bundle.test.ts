@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { createCaBundle } from '../../../src/init/host/ca-bundle.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { needsNamespace } from '../../_util/namespace.ts'
 import { recordingLog } from '../../_util/recording-log.ts'
 import { bundle, certificate } from './bundle.ts'
-import { install, makePlace, SYSTEM, signal } from './ca-place.ts'
+import { install, makePlace, SYSTEM } from './ca-place.ts'
 
 const run = promisify(execFile)
 
@@ -15,7 +16,7 @@ test('F17 a bundle is appended with one newline at its end before the call resol
   await using place = await makePlace()
   const authority = place.restarted()
   await authority.check()
-  await authority.install(`${bundle(1)}\n\n\n`, signal)
+  await authority.install(`${bundle(1)}\n\n\n`, NEVER)
   expect(await place.read()).toBe(SYSTEM + bundle(1))
   await authority.settled()
   expect(await place.persisted()).toBe(bundle(1))
@@ -97,7 +98,7 @@ test('F17 without a file of certificates nothing is installed, and the error say
   })
   await rm(place.certificates)
   await expect(authority.check()).rejects.toMatchObject(refusal('no such file or directory'))
-  await expect(authority.install(bundle(1), signal)).rejects.toMatchObject(refusal('no such file or directory'))
+  await expect(authority.install(bundle(1), NEVER)).rejects.toMatchObject(refusal('no such file or directory'))
   await mkdir(place.certificates)
   await expect(authority.check()).rejects.toMatchObject(refusal('is a directory'))
   await rm(place.certificates, { recursive: true })
@@ -120,7 +121,7 @@ test('F17 a disk that is full leaves the certificates as they were', async (cont
     const certificates = join(disk, 'all.crt')
     await writeFile(certificates, SYSTEM)
     const authority = createCaBundle({ certificates, installed: place.installed, log: recordingLog().log })
-    await expect(authority.install(certificate(1).repeat(100), signal)).rejects.toMatchObject({
+    await expect(authority.install(certificate(1).repeat(100), NEVER)).rejects.toMatchObject({
       message: 'failed to install CA bundle: write CA bundle: no space left on device',
     })
     expect(await readFile(certificates, 'utf8')).toBe(SYSTEM)
@@ -159,7 +160,7 @@ test('F17 certificates on a tmpfs, behind a link, or on a mount of their own are
 test('F18 a client that leaves while another installation is at work is told so, and nothing is done for it', async () => {
   await using place = await makePlace()
   const authority = place.restarted()
-  await authority.install(bundle(1), signal)
+  await authority.install(bundle(1), NEVER)
   const gone = AbortSignal.abort(new Error('client gone'))
   await expect(authority.install(bundle(2), gone)).rejects.toMatchObject({
     kind: 'unavailable',
@@ -178,7 +179,7 @@ test('F18 a client that leaves while another installation is at work is told so,
 test('F17 a hundred installations at once leave the last of them, and nothing of any is logged', async () => {
   await using place = await makePlace()
   const authority = place.restarted()
-  await Promise.all(Array.from({ length: 100 }, (_, index) => authority.install(bundle(index), signal)))
+  await Promise.all(Array.from({ length: 100 }, (_, index) => authority.install(bundle(index), NEVER)))
   await authority.settled()
   expect(await place.read()).toBe(SYSTEM + bundle(99))
   expect(await place.persisted()).toBe(bundle(99))

@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CaBundle, createCaBundle } from '../../../src/init/host/ca-bundle.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { type LogLine, recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 import { certificate } from './bundle.ts'
 
-export const signal = new AbortController().signal
 /** What is installed before. */
 export const SYSTEM = certificate(1000) + certificate(1001)
 
@@ -41,6 +41,6 @@ export async function makePlace(): Promise<Place> {
 
 /** Installs a certificate, and waits until it is kept. */
 export async function install(authority: CaBundle, pem: string): Promise<void> {
-  await authority.install(pem, signal)
+  await authority.install(pem, NEVER)
   await authority.settled()
 }

@@ -1,10 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { createHostCommands } from '../../../src/init/host/commands.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 
 const commands = createHostCommands('/usr/local/bin:/usr/bin:/bin')
-const limits = { timeout: 20_000, signal: new AbortController().signal }
+const limits = { timeout: 20_000, signal: NEVER }
 const sh = (script: string, more: Partial<typeof limits> = {}) =>
   commands.run('sh', ['-c', script], { ...limits, ...more })
 

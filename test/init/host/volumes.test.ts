@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { expect, type TestContext, test } from 'vitest'
 import { createHostCommands } from '../../../src/init/host/commands.ts'
 import { createVolumes, type Volumes } from '../../../src/init/host/volumes.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { needsNamespace } from '../../_util/namespace.ts'
 import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
@@ -45,7 +46,7 @@ async function makeMachine(context: TestContext): Promise<Machine> {
       createVolumes({
         commands,
         log: recordingLog().log,
-        shutdown: new AbortController().signal,
+        shutdown: NEVER,
         // A busy machine is no matter here.
         budget: 60_000,
         ...options,
@@ -211,7 +212,7 @@ test.each([
   const volumes = createVolumes({
     commands: createHostCommands(programs.path),
     log: recordingLog().log,
-    shutdown: new AbortController().signal,
+    shutdown: NEVER,
   })
   const refusal = /^failed to setup NFS volumes: /
   const request = [{ nfsTarget: 's:/1', path: '/mnt/first' }, volume]
@@ -231,7 +232,7 @@ test('F19 a machine without the programs says which one is missing; a path that 
   const bare = createVolumes({
     commands: createHostCommands('/nowhere'),
     log: recordingLog().log,
-    shutdown: new AbortController().signal,
+    shutdown: NEVER,
   })
   const request = [{ nfsTarget: 's:/1', path: machine.at('file') }]
   await expect(bare.mount(request, 'one')).rejects.toThrow('/file: findmnt: command not found')
@@ -244,7 +245,7 @@ test('F19 the real mount(8) is asked, and what it says is passed on', async (con
   const volumes = createVolumes({
     commands: createHostCommands('/usr/sbin:/usr/bin:/sbin:/bin'),
     log: recordingLog().log,
-    shutdown: new AbortController().signal,
+    shutdown: NEVER,
   })
   const mounting = volumes.mount([{ nfsTarget: '127.0.0.1:/volume', path: machine.at('v') }], 'one')
   await expect(mounting).rejects.toThrow(

@@ -2,14 +2,13 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { createMmdsClient } from '../../../src/init/mmds/client.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { type Conduct, OPTIONS, startFakeMmds } from './fake-mmds.ts'
-
-const never = new AbortController().signal
 
 test('G10 a token for 60 s is fetched, then the options with it, each over a connection of its own', async () => {
   await using mmds = await startFakeMmds()
   const client = createMmdsClient({ base: mmds.url })
-  expect(await client.read(never)).toEqual(OPTIONS)
+  expect(await client.read(NEVER)).toEqual(OPTIONS)
   const host = mmds.url.slice('http://'.length)
   const own = (name: string) => ['Host', 'Connection', 'Content-Length'].includes(name)
   const [first, second] = mmds.requests.map(({ method, path, headers }) => ({
@@ -39,7 +38,7 @@ test('G10 a token serves for further looks, until the service no longer takes it
   const client = createMmdsClient({ base: mmds.url })
   const look = async () => {
     mmds.requests.length = 0
-    const options = await client.read(never)
+    const options = await client.read(NEVER)
     return { options, asked: mmds.requests.map(({ method }) => method) }
   }
   expect(await look()).toEqual({ options: OPTIONS, asked: ['PUT', 'GET'] })
@@ -53,10 +52,10 @@ test('G10 a token serves for further looks, until the service no longer takes it
 test('G10 a service that takes no token any more is unavailable, and asked once more', async () => {
   await using mmds = await startFakeMmds()
   const client = createMmdsClient({ base: mmds.url })
-  await client.read(never)
+  await client.read(NEVER)
   mmds.requests.length = 0
   mmds.status = 403
-  await expect(client.read(never)).rejects.toMatchObject({
+  await expect(client.read(NEVER)).rejects.toMatchObject({
     kind: 'unavailable',
     message: expect.stringContaining('403'),
   })
@@ -66,7 +65,7 @@ test('G10 a service that takes no token any more is unavailable, and asked once 
 test('G10 members that the host leaves out are empty, others are ignored', async () => {
   await using mmds = await startFakeMmds()
   mmds.options = { instanceID: 'i', envID: null, more: { x: [1] } }
-  const options = await createMmdsClient({ base: mmds.url }).read(never)
+  const options = await createMmdsClient({ base: mmds.url }).read(NEVER)
   expect(options).toEqual({ instanceID: 'i', envID: '', address: '', accessTokenHash: '' })
 })
 
@@ -82,7 +81,7 @@ test.each([
 ])('G10 %s is no answer', async (_, options) => {
   await using mmds = await startFakeMmds()
   mmds.options = options
-  const reading = createMmdsClient({ base: mmds.url }).read(never)
+  const reading = createMmdsClient({ base: mmds.url }).read(NEVER)
   await expect(reading).rejects.toMatchObject({ name: 'AppError', kind: 'unavailable' })
 })
 
@@ -90,10 +89,10 @@ test('G10 an empty token and a status other than 200 are no answer', async () =>
   await using mmds = await startFakeMmds()
   const client = createMmdsClient({ base: mmds.url })
   mmds.token = ''
-  await expect(client.read(never)).rejects.toMatchObject({ kind: 'unavailable' })
+  await expect(client.read(NEVER)).rejects.toMatchObject({ kind: 'unavailable' })
   mmds.token = 'x'
   mmds.status = 404
-  await expect(client.read(never)).rejects.toMatchObject({
+  await expect(client.read(NEVER)).rejects.toMatchObject({
     kind: 'unavailable',
     message: expect.stringContaining('404'),
   })
@@ -104,7 +103,7 @@ test.each<Conduct>(['silent', 'cut'])(
   async (conduct) => {
     await using mmds = await startFakeMmds()
     mmds.conduct = conduct
-    const reading = createMmdsClient({ base: mmds.url, timeout: 200 }).read(never)
+    const reading = createMmdsClient({ base: mmds.url, timeout: 200 }).read(NEVER)
     await expect(reading).rejects.toMatchObject({ name: 'AppError', kind: 'unavailable' })
     await expect.poll(() => mmds.connections()).toBe(0)
   },
@@ -118,7 +117,7 @@ test('G10 an answer that never ends is given up', async () => {
   await once(server, 'listening')
   const address = server.address()
   const port = typeof address === 'object' ? address?.port : 0
-  const reading = createMmdsClient({ base: `http://127.0.0.1:${port}`, timeout: 200 }).read(never)
+  const reading = createMmdsClient({ base: `http://127.0.0.1:${port}`, timeout: 200 }).read(NEVER)
   await expect(reading).rejects.toMatchObject({ kind: 'unavailable' })
   server.close()
   await once(server, 'close')
@@ -127,7 +126,7 @@ test('G10 an answer that never ends is given up', async () => {
 test('a port on which nothing listens is unavailable', async () => {
   const mmds = await startFakeMmds()
   await mmds[Symbol.asyncDispose]()
-  const reading = createMmdsClient({ base: mmds.url }).read(never)
+  const reading = createMmdsClient({ base: mmds.url }).read(NEVER)
   await expect(reading).rejects.toMatchObject({ kind: 'unavailable', message: expect.stringContaining('ECONNREFUSED') })
 })
 

@@ -2,13 +2,12 @@ import { expect, test } from 'vitest'
 import { createMmdsClient } from '../../../src/init/mmds/client.ts'
 import { createLookUp } from '../../../src/init/mmds/look-up.ts'
 import { shareReads } from '../../../src/init/mmds/reads.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { type FakeMmds, OPTIONS, startFakeMmds } from './fake-mmds.ts'
 
-const never = new AbortController().signal
-
 function lookUpOf(mmds: FakeMmds, repair: () => void, patience = 10_000) {
-  const reads = shareReads(createMmdsClient({ base: mmds.url, timeout: 5_000 }), never)
-  return createLookUp({ reads, repair: async () => repair(), signal: never, patience })
+  const reads = shareReads(createMmdsClient({ base: mmds.url, timeout: 5_000 }), NEVER)
+  return createLookUp({ reads, repair: async () => repair(), signal: NEVER, patience })
 }
 
 test('F9 a look that succeeds needs no repair', async () => {

@@ -1,13 +1,12 @@
 import { expect, test } from 'vitest'
 import { createMmdsClient } from '../../../src/init/mmds/client.ts'
 import { shareReads } from '../../../src/init/mmds/reads.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { OPTIONS, startFakeMmds } from './fake-mmds.ts'
-
-const never = new AbortController().signal
 
 test('F21 looks that overlap are one', async () => {
   await using mmds = await startFakeMmds()
-  const reads = shareReads(createMmdsClient({ base: mmds.url }), never)
+  const reads = shareReads(createMmdsClient({ base: mmds.url }), NEVER)
   expect(await Promise.all(Array.from({ length: 100 }, () => reads.next()))).toEqual(Array(100).fill(OPTIONS))
   expect(mmds.requests).toHaveLength(2)
   await reads.next()
@@ -19,7 +18,7 @@ test('K5 one who comes again every few milliseconds profits from a slow look tha
   const answer = Promise.withResolvers<void>()
   let asked = 0
   mmds.before = () => (asked++ === 0 ? answer.promise : new Promise(() => {}))
-  const reads = shareReads(createMmdsClient({ base: mmds.url }), never)
+  const reads = shareReads(createMmdsClient({ base: mmds.url }), NEVER)
   const first = reads.next()
   await expect.poll(() => asked).toBe(1)
   const later = reads.next(0)
@@ -32,7 +31,7 @@ test('K5 one who comes again every few milliseconds profits from a slow look tha
 test('a look that hangs is not waited for alone', async () => {
   await using mmds = await startFakeMmds()
   mmds.conduct = 'silent'
-  const reads = shareReads(createMmdsClient({ base: mmds.url, timeout: 5_000 }), never)
+  const reads = shareReads(createMmdsClient({ base: mmds.url, timeout: 5_000 }), NEVER)
   reads.next().catch(() => {})
   await expect.poll(() => mmds.requests.length).toBe(1)
   mmds.conduct = 'answer'
@@ -43,7 +42,7 @@ test('a look that hangs is not waited for alone', async () => {
 test('a look that failed is not shared any more, and all having failed is failure', async () => {
   await using mmds = await startFakeMmds()
   mmds.conduct = 'cut'
-  const reads = shareReads(createMmdsClient({ base: mmds.url }), never)
+  const reads = shareReads(createMmdsClient({ base: mmds.url }), NEVER)
   await expect(reads.next()).rejects.toThrow(AggregateError)
   mmds.conduct = 'answer'
   expect(await reads.next()).toEqual(OPTIONS)

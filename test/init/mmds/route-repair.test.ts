@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createHostCommands } from '../../../src/init/host/commands.ts'
 import { createRouteRepair } from '../../../src/init/mmds/route-repair.ts'
+import { NEVER } from '../../../src/lib/never.ts'
 import { needsNamespace } from '../../_util/namespace.ts'
 import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 
-const never = new AbortController().signal
 const RULE = '-d 169.254.169.254 -p tcp --dport 80 -j RETURN'
 
 /** A PATH with an `iptables` that notes its arguments and then does what it is told. */
@@ -21,7 +21,7 @@ async function makeRig(behaviour: string) {
   const { log, lines } = recordingLog()
   const { run } = createHostCommands(`${tmp.path}:/usr/bin:/bin`)
   const called = async () => (await readFile(notes, 'utf8')).split('\n').slice(0, -1)
-  const repair = createRouteRepair({ run, signal: never, log })
+  const repair = createRouteRepair({ run, signal: NEVER, log })
   return { repair, called, lines, run, [Symbol.asyncDispose]: () => tmp[Symbol.asyncDispose]() }
 }
 
@@ -56,20 +56,20 @@ test('G20 a failure is told once in a while, not at each call', async () => {
 test('G20 without iptables there is nothing to repair and nothing to say', async () => {
   const { log, lines } = recordingLog()
   const { run } = createHostCommands('/nowhere')
-  await createRouteRepair({ run, signal: never, log })()
+  await createRouteRepair({ run, signal: NEVER, log })()
   expect(lines).toEqual([])
 })
 
 test('G20 the rules are in the kernel afterwards, once each and first', async (context) => {
   needsNamespace(context)
   const { run } = createHostCommands('/usr/sbin:/usr/bin:/sbin:/bin')
-  const iptables = (...args: string[]) => run('iptables', ['-t', 'nat', ...args], { timeout: 10_000, signal: never })
+  const iptables = (...args: string[]) => run('iptables', ['-t', 'nat', ...args], { timeout: 10_000, signal: NEVER })
   const usable = await iptables('-S').catch(() => undefined)
   if (usable?.exitCode !== 0) context.skip('needs iptables with nat tables')
   const other = ['OUTPUT', '-p', 'tcp', '--dport', '9', '-j', 'REDIRECT', '--to-ports', '10']
   await iptables('-A', ...other)
   const { log, lines } = recordingLog()
-  const repair = createRouteRepair({ run, signal: never, log })
+  const repair = createRouteRepair({ run, signal: NEVER, log })
   for (let i = 0; i < 2; i++) await repair()
   const rules = (await iptables('-S')).output.split('\n').filter((line) => /^-A .* --dport (80|9) /.test(line))
   await iptables('-D', ...other)
