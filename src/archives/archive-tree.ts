@@ -1,11 +1,19 @@
-import { close, constants, fstat, read } from 'node:fs'
-import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { failure, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
-import { listTree, openTree, openTreeFile, readTree, type TreeEntry, unpackTree } from '../native/tree.ts'
-import { TAR_END, type TarHeader, tarHeader, tarPadding } from './tar-header.ts'
+import {
+  filterNames,
+  listTree,
+  openTree,
+  openTreeFile,
+  readTree,
+  type TreeEntry,
+  tarHeader,
+  unpackTree,
+  unpackTreeEntry,
+} from '../native/tree.ts'
+import { archiveLargeFile, PIECE_BYTES, TAR_END, tarPadding } from './archive-large-file.ts'
 
 /** Which tree is archived, and how. */
 interface TreeOptions {
@@ -22,20 +30,24 @@ interface TreeOptions {
   readonly onLeftOut: (path: Buffer) => void
 }
 
-/** Bytes that one piece of work reads; one small file comes on top. */
-const BATCH_BYTES = 256 * 1024
+/**
+ * Bytes that one piece of work reads; one small file comes on top. Below what malloc takes from the kernel anew each
+ * time (scripts/launch-options), which costs more than to read the files.
+ */
+const BATCH_BYTES = 48 * 1024
 /** Of all names in one directory: some 400,000. */
 const MAX_NAMES_BYTES = 16 * 1024 * 1024
+/** Of them, what one piece of work is given. */
+const NAMES_BYTES = 64 * 1024
+const LENGTH_BYTES = 4
 /** Files of several names that are remembered; later ones are archived as if they had one. */
 const MAX_LINKED = 65_536
 /** Memory of one of these, or of a directory that is yet to be read, beside its name. */
 const ENTRY_BYTES = 128
-/** Memory of one archive beside names: a batch that is read, one that is encoded, and one on its way. */
-export const TREE_BYTES = 4 * BATCH_BYTES
-
-const closeFile = promisify(close)
-const readFile = promisify(read)
-const statFile = promisify(fstat)
+/** Batches that are read ahead. */
+const MAX_AHEAD = 2
+/** Memory of one archive beside names: batches that are read, one that is encoded, and one on its way. */
+export const TREE_BYTES = (MAX_AHEAD + 1) * 2 * BATCH_BYTES + 3 * PIECE_BYTES
 
 /**
  * Opens a directory to be archived, for `archiveTree`; the caller closes the descriptor. Undefined: it is no directory.
@@ -64,169 +76,180 @@ export async function openTreeRoot(path: string, owner: FileUser): Promise<numbe
  * filled up with zeros. Rejects with AppError budget_spent or the system error.
  */
 export async function* archiveTree(root: number, options: TreeOptions): AsyncGenerator<Buffer> {
-  const encoder = createEncoder(root, options)
-  const waiting: Buffer[] = [Buffer.alloc(0)]
-  for (let directory = waiting.pop(); directory !== undefined; directory = waiting.pop()) {
-    if (directory.length > 0) options.hold.shrink(directory.length + ENTRY_BYTES)
-    const below: Buffer[] = []
-    for await (const packed of batches(root, directory, options)) yield* encoder.encode(directory, packed, below)
-    waiting.push(...below.reverse())
+  const { hold, onLeftOut } = options
+  const encoder = new TreeEncoder(root, options)
+  const waiting: Directory[] = []
+  const ahead = new ReadAhead((directory) => read(root, directory, options))
+  let next: Directory | undefined = { path: EMPTY, names: undefined }
+  try {
+    while (next !== undefined) {
+      const current: Directory = next
+      const packed: Buffer | undefined = await ahead.take(current)
+      if (packed === undefined) onLeftOut(current.path)
+      const batch = packed === undefined ? { ...NOTHING } : unpackTree(packed)
+      for (const path of directoriesIn(batch, current.path)) {
+        hold.grow(path.length + ENTRY_BYTES)
+        encoder.below.push({ path, names: undefined })
+      }
+      const rest = restOf(current, batch, hold)
+      if (rest === undefined) waiting.push(...encoder.below.splice(0).reverse())
+      next = rest ?? waiting.pop()
+      // Read while this one is sent.
+      ahead.start(next)
+      ahead.start(waiting.at(-1))
+      yield* encoder.encode(current.path, batch)
+    }
+  } finally {
+    await ahead.settled()
   }
   yield TAR_END
 }
 
-/** What `readTree` packs, one batch read while the last one is encoded. */
-async function* batches(root: number, directory: Buffer, options: TreeOptions): AsyncGenerator<Buffer> {
-  const { owner, hold, onLeftOut } = options
-  let names: Buffer
+/** Reads directories before it is their turn. */
+class ReadAhead {
+  readonly #read: (directory: Directory) => Promise<Buffer | undefined>
+  readonly #started = new Map<Directory, Promise<Buffer | undefined>>()
+
+  /** @param read never rejects. */
+  constructor(read: (directory: Directory) => Promise<Buffer | undefined>) {
+    this.#read = read
+  }
+
+  start(directory: Directory | undefined): void {
+    if (directory === undefined || this.#started.has(directory) || this.#started.size >= MAX_AHEAD) return
+    this.#started.set(directory, this.#read(directory))
+  }
+
+  take(directory: Directory): Promise<Buffer | undefined> {
+    const started = this.#started.get(directory) ?? this.#read(directory)
+    this.#started.delete(directory)
+    return started
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#started.values())
+  }
+}
+
+/** A directory that is yet to be read, or the rest of it. */
+interface Directory {
+  readonly path: Buffer
+  /** Undefined: they are not known yet. */
+  readonly names: Buffer | undefined
+}
+
+type Batch = ReturnType<typeof unpackTree>
+
+const NOTHING: Batch = { names: Buffer.alloc(0), used: 0, pieces: [] }
+
+/** What `readTree` packs; undefined: the directory could not be read. Never rejects. */
+async function read(root: number, directory: Directory, options: TreeOptions): Promise<Buffer | undefined> {
+  const { owner, exclude, prefix } = options
+  const { path } = directory
+  const leading = path.length === 0 ? prefix : Buffer.concat([prefix, path, SLASH])
   try {
-    names = await listTree(root, directory, owner, MAX_NAMES_BYTES)
+    let names = directory.names
+    if (names === undefined && exclude !== undefined) {
+      const inside = path.length === 0 ? '' : `${path.toString('latin1')}/`
+      const all = await listTree(root, path, owner, MAX_NAMES_BYTES)
+      names = filterNames(all, (name, isDirectory) => !exclude(inside + name.toString('latin1'), isDirectory))
+      const packed = await readTree(
+        root,
+        path,
+        owner,
+        leading,
+        BATCH_BYTES,
+        MAX_NAMES_BYTES,
+        names.subarray(0, NAMES_BYTES),
+      )
+      // As if they were listed there.
+      return Buffer.concat([lengthOf(names), names, packed.subarray(LENGTH_BYTES)])
+    }
+    return await readTree(root, path, owner, leading, BATCH_BYTES, MAX_NAMES_BYTES, names?.subarray(0, NAMES_BYTES))
   } catch {
-    onLeftOut(directory)
-    return
-  }
-  hold.grow(names.length)
-  const ahead = (rest: Buffer) => {
-    const reading = readTree(root, directory, owner, rest, BATCH_BYTES)
-    // It is awaited later, or not at all.
-    reading.catch(() => {})
-    return reading
-  }
-  let next = names.length > 0 ? ahead(names) : undefined
-  try {
-    for (let rest = names; next !== undefined; ) {
-      const packed: Buffer | undefined = await next.catch(() => undefined)
-      // It went meanwhile.
-      if (packed === undefined) return onLeftOut(directory)
-      rest = rest.subarray(packed.readUInt32LE(0))
-      next = rest.length > 0 ? ahead(rest) : undefined
-      yield packed.subarray(4)
-    }
-  } finally {
-    await next?.catch(() => {})
-    hold.shrink(names.length)
+    return undefined
   }
 }
 
-/** Turns what was read into the bytes of the archive. */
-function createEncoder(root: number, options: TreeOptions) {
-  const { exclude, prefix, onLeftOut } = options
-  const names = createFirstNames(options.hold)
+function lengthOf(names: Buffer): Buffer {
+  const length = Buffer.alloc(LENGTH_BYTES)
+  length.writeUInt32LE(names.length)
+  return length
+}
+
+function directoriesIn({ pieces }: Batch, directory: Buffer): Buffer[] {
+  return pieces.filter(({ kind }) => kind === 'directory').map(({ bytes }) => pathOf(directory, bytes))
+}
+
+/** What of the directory is yet to be read; its names are counted until there is nothing left. */
+function restOf({ path, names }: Directory, { names: listed, used }: Batch, hold: Hold): Directory | undefined {
+  if (names === undefined) hold.grow(listed.length)
+  const rest = (names ?? listed).subarray(used)
+  hold.shrink(used)
+  if (rest.length > 0 && used > 0) return { path, names: rest }
+  hold.shrink(rest.length + (path.length > 0 ? path.length + ENTRY_BYTES : 0))
+  return undefined
+}
+
+function pathOf(directory: Buffer, name: Buffer): Buffer {
+  return directory.length === 0 ? Buffer.from(name) : Buffer.concat([directory, SLASH, name])
+}
+
+/** Makes the archive of what was read. */
+class TreeEncoder {
+  /** Of the directory that is being read. */
+  readonly below: Directory[] = []
+  readonly #root: number
+  readonly #options: TreeOptions
+  /** The first names of files that have several, by their identity. */
+  readonly #first = new Map<string, Buffer>()
+
+  constructor(root: number, options: TreeOptions) {
+    this.#root = root
+    this.#options = options
+  }
+
+  async *encode(directory: Buffer, { pieces }: Batch): AsyncGenerator<Buffer> {
+    for (const { kind, bytes } of pieces) {
+      if (kind === 'bytes') yield bytes
+      else if (kind === 'left out') this.#options.onLeftOut(pathOf(directory, bytes))
+      else if (kind !== 'directory') yield* this.#entry(directory, unpackTreeEntry(bytes), kind === 'large')
+    }
+  }
+
+  async *#entry(directory: Buffer, entry: TreeEntry, large: boolean): AsyncGenerator<Buffer> {
+    const { facts, content } = entry
+    const path = pathOf(directory, entry.name)
+    const name = Buffer.concat([this.#options.prefix, path])
+    const first = this.#firstName(entry, name)
+    if (first !== undefined) yield tarHeader({ facts, name, link: first, type: 'hard link', size: 0 })
+    else if (large) yield* this.#large(entry, name, path)
+    else {
+      const header = tarHeader({ facts, name, link: EMPTY, type: 'file', size: content.length })
+      yield Buffer.concat([header, content, tarPadding(content.length)])
+    }
+  }
+
+  /** The name that the file was archived by already; undefined: none, and this is the one from now on. */
+  #firstName({ links, identity }: TreeEntry, name: Buffer): Buffer | undefined {
+    if (links < 2) return undefined
+    const known = this.#first.get(identity)
+    if (known !== undefined || this.#first.size >= MAX_LINKED) return known
+    this.#options.hold.grow(name.length + ENTRY_BYTES)
+    this.#first.set(identity, name)
+    return undefined
+  }
+
   /** The bytes of a large file, or nothing. */
-  async function* large(entry: TreeEntry, name: Buffer, path: Buffer): AsyncGenerator<Buffer> {
-    const opened = await openTreeFile(root, path, options.owner).catch(() => undefined)
+  async *#large(entry: TreeEntry, name: Buffer, path: Buffer): AsyncGenerator<Buffer> {
+    const { owner, onLeftOut } = this.#options
+    const opened = await openTreeFile(this.#root, path, owner).catch(() => undefined)
     if (opened !== undefined)
-      return yield* largeFile(opened.readInt32LE(0), { entry, name, onCut: () => onLeftOut(path) })
-    names.forget(entry)
+      return yield* archiveLargeFile(opened.readInt32LE(0), { facts: entry.facts, name, onCut: () => onLeftOut(path) })
+    this.#first.delete(entry.identity)
     onLeftOut(path)
-  }
-  return {
-    /** The bytes of a batch; the directories in it are added to `below`. */
-    async *encode(directory: Buffer, packed: Buffer, below: Buffer[]): AsyncGenerator<Buffer> {
-      let chunks: Buffer[] = []
-      for (const entry of unpackTree(packed)) {
-        const path = directory.length === 0 ? Buffer.from(entry.name) : Buffer.concat([directory, SLASH, entry.name])
-        const type = typeOf(entry)
-        if (exclude?.(path.toString('latin1'), type === 'directory')) continue
-        if (type === undefined) {
-          onLeftOut(path)
-          continue
-        }
-        if (type === 'directory') {
-          options.hold.grow(path.length + ENTRY_BYTES)
-          below.push(path)
-        }
-        const name = Buffer.concat(type === 'directory' ? [prefix, path, SLASH] : [prefix, path])
-        const first = type === 'file' ? names.firstOf(entry, name) : undefined
-        if (type === 'file' && first === undefined && entry.content === undefined) {
-          yield Buffer.concat(chunks)
-          chunks = []
-          yield* large(entry, name, path)
-        } else chunks.push(...small(entry, { name, type, first }))
-      }
-      if (chunks.length > 0) yield Buffer.concat(chunks)
-    },
-  }
-}
-
-interface SmallEntry extends Pick<TarHeader, 'name' | 'type'> {
-  readonly first: Buffer | undefined
-}
-
-function small(entry: TreeEntry, { name, type, first }: SmallEntry): Buffer[] {
-  if (first !== undefined) return [headerOf(entry, { name, link: first, type: 'hard link', size: 0 })]
-  const { content = EMPTY } = entry
-  if (type === 'link') return [headerOf(entry, { name, link: content, type, size: 0 })]
-  return [headerOf(entry, { name, link: EMPTY, type, size: content.length }), content, tarPadding(content.length)]
-}
-
-function typeOf({ mode, error }: TreeEntry): TarHeader['type'] | undefined {
-  const kind = mode & constants.S_IFMT
-  if (error !== '') return undefined
-  if (kind === constants.S_IFREG) return 'file'
-  if (kind === constants.S_IFLNK) return 'link'
-  return kind === constants.S_IFDIR ? 'directory' : undefined
-}
-
-/** Remembers files of several names by their first one. */
-function createFirstNames(hold: Hold) {
-  const names = new Map<string, Buffer>()
-  const keyOf = ({ device, inode }: TreeEntry) => `${device}:${inode}`
-  return {
-    /** The name that the file was archived by already; undefined: none, and this is the one from now on. */
-    firstOf: (entry: TreeEntry, name: Buffer): Buffer | undefined => {
-      if (entry.links < 2) return undefined
-      const known = names.get(keyOf(entry))
-      if (known !== undefined || names.size >= MAX_LINKED) return known
-      hold.grow(name.length + ENTRY_BYTES)
-      names.set(keyOf(entry), name)
-      return undefined
-    },
-    forget: (entry: TreeEntry) => names.delete(keyOf(entry)),
-  }
-}
-
-interface LargeFile {
-  readonly entry: TreeEntry
-  readonly name: Buffer
-  /** Called if it has become shorter than announced. */
-  readonly onCut: () => void
-}
-
-/** Closes the descriptor. */
-async function* largeFile(fd: number, { entry, name, onCut }: LargeFile): AsyncGenerator<Buffer> {
-  try {
-    const { size } = await statFile(fd)
-    yield headerOf(entry, { name, link: EMPTY, type: 'file', size })
-    let left = size
-    for (let bytes = 1; left > 0 && bytes > 0; left -= bytes) {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(left, BATCH_BYTES))
-      bytes = await readBytes(fd, buffer)
-      if (bytes > 0) yield buffer.subarray(0, bytes)
-    }
-    if (left > 0) onCut()
-    for (; left > 0; left -= Math.min(left, BATCH_BYTES)) yield Buffer.alloc(Math.min(left, BATCH_BYTES))
-    yield tarPadding(size)
-  } finally {
-    await closeFile(fd)
   }
 }
 
 const SLASH = Buffer.from('/')
 const EMPTY = Buffer.alloc(0)
-
-/** 0: the end, also for a file that cannot be read any more. */
-function readBytes(fd: number, buffer: Buffer): Promise<number> {
-  return readFile(fd, buffer, 0, buffer.length, null).then(
-    ({ bytesRead }) => bytesRead,
-    () => 0,
-  )
-}
-
-interface HeaderParts extends Pick<TarHeader, 'name' | 'link' | 'type'> {
-  readonly size: number
-}
-
-function headerOf(entry: TreeEntry, { size, ...parts }: HeaderParts): Buffer {
-  return tarHeader({ ...entry, ...parts, size: BigInt(size), mode: entry.mode & 0o7777 })
-}

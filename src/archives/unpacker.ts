@@ -5,7 +5,7 @@ import { checkMetadata, METADATA_PREFIX } from '../filesystem/metadata.ts'
 import type { Sink } from '../lib/pump.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import { packUnpacked, type UnpackedEntry } from '../native/unpack.ts'
-import { createEntryBatch } from './entry-batch.ts'
+import { EntryBatch, SMALL_BYTES } from './entry-batch.ts'
 import { unpackFailure } from './entry-failure.ts'
 import { entryPath } from './entry-path.ts'
 import { type LargeFile, openLargeFile } from './large-file.ts'
@@ -30,8 +30,6 @@ export interface UnpackOptions {
   readonly hold: Hold
 }
 
-/** Files up to this size are made many at once. */
-const SMALL_BYTES = 64 * 1024
 /** Memory of a directory that is to be finished, beside its path. */
 const DIRECTORY_BYTES = 160
 const MAX_ID = 0xfffffffe
@@ -54,7 +52,7 @@ export class Unpacker implements Sink {
   readonly #options: UnpackOptions
   readonly #reader = new TarReader()
   readonly #slice = createTimeSlice()
-  readonly #batch: ReturnType<typeof createEntryBatch>
+  readonly #batch: EntryBatch
   readonly #directories: { readonly path: Buffer; readonly packed: Buffer }[] = []
   #current: Current | undefined
   #entries = 0
@@ -65,7 +63,7 @@ export class Unpacker implements Sink {
   constructor(root: number, options: UnpackOptions) {
     this.#root = root
     this.#options = options
-    this.#batch = createEntryBatch(root, options)
+    this.#batch = new EntryBatch(root, options)
   }
 
   /** Entries so far, and the bytes of their content. */
@@ -123,18 +121,18 @@ export class Unpacker implements Sink {
     const facts = factsOf(entry, path, this.#options)
     if (entry.type === 'directory') return this.#directory(facts)
     if (path.length === 0) throw badArchive(`entry '${entry.path}' has no name`)
-    if (entry.type !== 'file') return this.#batch.add(facts, EMPTY)
+    if (entry.type !== 'file') return this.#batch.add(facts, [])
     if (entry.size > SMALL_BYTES || entry.sparse !== undefined) return this.#openLarge(entry, facts)
-    if (entry.size === 0) return this.#batch.add(facts, EMPTY)
+    if (entry.size === 0) return this.#batch.add(facts, [])
     this.#current = { facts, left: entry.size, chunks: [], large: undefined }
     return undefined
   }
 
   #directory(facts: UnpackedEntry): Promise<void> | undefined {
     this.#options.hold.grow(facts.path.length + DIRECTORY_BYTES)
-    const packed = packUnpacked({ ...facts, kind: 'finished directory' }, EMPTY)
+    const packed = packUnpacked({ ...facts, kind: 'finished directory' })
     this.#directories.push({ path: facts.path, packed })
-    return facts.path.length === 0 ? undefined : this.#batch.add(facts, EMPTY)
+    return facts.path.length === 0 ? undefined : this.#batch.add(facts, [])
   }
 
   #content(piece: Buffer): Promise<void> | undefined {
@@ -145,7 +143,7 @@ export class Unpacker implements Sink {
     current.chunks.push(piece)
     if (current.left > 0) return undefined
     this.#current = undefined
-    return this.#batch.add(current.facts, current.chunks.length === 1 ? piece : Buffer.concat(current.chunks))
+    return this.#batch.add(current.facts, current.chunks)
   }
 
   async #openLarge(entry: ArchiveEntry, facts: UnpackedEntry): Promise<void> {
@@ -167,7 +165,7 @@ export class Unpacker implements Sink {
   }
 
   async #placeLarge(large: LargeFile, facts: UnpackedEntry): Promise<void> {
-    await large.place(packUnpacked(facts, EMPTY)).catch((error: unknown) => this.#refuse(facts.path, error))
+    await large.place(packUnpacked(facts)).catch((error: unknown) => this.#refuse(facts.path, error))
     this.#current = undefined
     await large.close()
   }

@@ -1,12 +1,21 @@
 import type { Actor } from './files.ts'
 import { loadAddon } from './load.ts'
 
-/** The functions of the addon that read a tree below an open directory, and reach nothing through a link. */
+/** The functions of the addon that archive a tree below an open directory, and reach nothing through a link. */
 interface TreeAddon {
   openTree(path: Uint8Array, actor: Actor): Promise<Buffer>
   openTreeFile(root: number, path: Uint8Array, actor: Actor): Promise<Buffer>
   listTree(root: number, path: Uint8Array, actor: Actor, limit: number): Promise<Buffer>
-  readTree(root: number, path: Uint8Array, actor: Actor, names: Uint8Array, limit: number): Promise<Buffer>
+  readTree(
+    root: number,
+    path: Uint8Array,
+    actor: Actor,
+    leading: Uint8Array,
+    limit: number,
+    namesLimit: number,
+    names: Uint8Array | undefined,
+  ): Promise<Buffer>
+  tarHeader(facts: Uint8Array, name: Uint8Array, link: Uint8Array, flag: number, size: number): Buffer
 }
 
 const addon = loadAddon<TreeAddon>()
@@ -26,56 +35,105 @@ export const openTreeFile = addon.openTreeFile
  */
 export const listTree = addon.listTree
 /**
- * The first of these names in a directory below it, until they take `limit` bytes and one small file: how many bytes of
- * `names` were used, as 32 bits, then the entries, for `unpackTree`. Rejects with `code`.
+ * The first of these names in a directory below it, or of all that it has (undefined: they are listed, as by
+ * `listTree`), as a tar archive, until they take `limit` bytes and one small file; packed for `unpackTree`. `leading` is
+ * before every name. Rejects with `code`.
  */
 export const readTree = addon.readTree
 
-/** An entry of a tree. */
-export interface TreeEntry {
+const FLAGS = { file: '0', 'hard link': '1', link: '2', directory: '5' } as const
+
+/** What the header of an entry says that `readTree` has left to its caller. */
+interface HeaderParts {
+  readonly facts: Buffer
   readonly name: Buffer
-  /** The errno's name if it could not be read; empty: it could. */
-  readonly error: string
-  /** st_mode. */
-  readonly mode: number
-  readonly uid: number
-  readonly gid: number
-  readonly links: number
-  readonly device: bigint
-  readonly inode: bigint
-  readonly size: bigint
-  readonly modifiedSeconds: bigint
-  readonly modifiedNanoseconds: number
-  /** Of a file, or the target of a link; undefined: the file is larger than 64 KiB, and was not opened. */
-  readonly content: Buffer | undefined
+  /** The name of the entry that a hard link is another name of; else empty. */
+  readonly link: Buffer
+  readonly type: keyof typeof FLAGS
+  /** Bytes of content that follow. */
+  readonly size: number
 }
 
-/** Reads what `readTree` has packed behind its count; views into `packed`. */
-export function* unpackTree(packed: Buffer): Generator<TreeEntry> {
-  let at = 0
-  const text = () => {
-    const length = packed.readUInt32LE(at)
-    at += 4 + length
-    return packed.subarray(at - length, at)
+/** The header blocks of an entry in a tar archive (pax), with extended ones before it where it needs them. */
+export function tarHeader({ facts, name, link, type, size }: HeaderParts): Buffer {
+  return addon.tarHeader(facts, name, link, FLAGS[type].charCodeAt(0), size)
+}
+
+/** The names that `listTree` has packed, or those that it has and that `wanted` takes, packed again. */
+export function filterNames(names: Buffer, wanted: (name: Buffer, isDirectory: boolean) => boolean): Buffer {
+  const taken: Buffer[] = []
+  for (let at = 0; at < names.length; ) {
+    const end = at + LENGTH_BYTES + names.readUInt32LE(at)
+    const kind = names[at + LENGTH_BYTES]
+    if (wanted(names.subarray(at + LENGTH_BYTES + 1, end), kind === DIRECTORY)) taken.push(names.subarray(at, end))
+    at = end
   }
-  while (at < packed.length) {
-    const [name, error] = [text(), text().toString()]
-    const facts = at
-    at += 56
-    const content = text()
-    yield {
-      name,
-      error,
-      mode: packed.readUInt32LE(facts),
-      uid: packed.readUInt32LE(facts + 4),
-      gid: packed.readUInt32LE(facts + 8),
-      links: packed.readUInt32LE(facts + 12),
-      device: packed.readBigUInt64LE(facts + 16),
-      inode: packed.readBigUInt64LE(facts + 24),
-      size: packed.readBigUInt64LE(facts + 32),
-      modifiedSeconds: packed.readBigInt64LE(facts + 40),
-      modifiedNanoseconds: packed.readUInt32LE(facts + 48),
-      content: packed.readUInt32LE(facts + 52) === 2 ? undefined : content,
-    }
+  return Buffer.concat(taken)
+}
+
+const LENGTH_BYTES = 4
+const DIRECTORY = 'd'.charCodeAt(0)
+/** As `Piece` in archive-entries.h. */
+const KINDS = ['bytes', 'directory', 'large', 'linked', 'left out'] as const
+
+/** What `readTree` has packed. */
+interface TreeBatch {
+  /** Those that were listed; empty if they were given. */
+  readonly names: Buffer
+  /** Bytes of the names that were used. */
+  readonly used: number
+  readonly pieces: readonly { readonly kind: (typeof KINDS)[number]; readonly bytes: Buffer }[]
+}
+
+/**
+ * Reads what `readTree` has packed; views into it. The pieces are, in order: bytes of the archive, the name of a
+ * directory whose header is among them, an entry for `unpackTreeEntry` that is too large or has several names, the name
+ * of one that could not be archived.
+ */
+export function unpackTree(packed: Buffer): TreeBatch {
+  const namesEnd = LENGTH_BYTES + packed.readUInt32LE(0)
+  const pieces: { kind: (typeof KINDS)[number]; bytes: Buffer }[] = []
+  for (let at = namesEnd + LENGTH_BYTES; at < packed.length; ) {
+    const end = at + 2 * LENGTH_BYTES + packed.readUInt32LE(at + LENGTH_BYTES)
+    const kind = KINDS[packed.readUInt32LE(at)] ?? 'left out'
+    pieces.push({ kind, bytes: packed.subarray(at + 2 * LENGTH_BYTES, end) })
+    at = end
+  }
+  return { names: packed.subarray(LENGTH_BYTES, namesEnd), used: packed.readUInt32LE(namesEnd), pieces }
+}
+
+/** An entry that is left to the caller of `readTree`. */
+export interface TreeEntry {
+  /** For `tarHeader`. */
+  readonly facts: Buffer
+  readonly name: Buffer
+  readonly links: number
+  /** The same for all names of a file. */
+  readonly identity: string
+  /** Empty of a large file. */
+  readonly content: Buffer
+}
+
+/** Offsets in the facts. */
+const LINKS_AT = 12
+const DEVICE_AT = 28
+const ATTRIBUTES_AT = 44
+
+/** Reads the piece of such an entry; views into it. */
+export function unpackTreeEntry(piece: Buffer): TreeEntry {
+  let at = ATTRIBUTES_AT + LENGTH_BYTES
+  const skipText = () => {
+    at += LENGTH_BYTES + piece.readUInt32LE(at)
+  }
+  for (let left = 2 * piece.readUInt32LE(ATTRIBUTES_AT); left > 0; left--) skipText()
+  const facts = piece.subarray(0, at)
+  const nameAt = at + LENGTH_BYTES
+  skipText()
+  return {
+    facts,
+    name: piece.subarray(nameAt, at),
+    links: piece.readUInt32LE(LINKS_AT),
+    identity: piece.toString('latin1', DEVICE_AT, ATTRIBUTES_AT),
+    content: piece.subarray(at),
   }
 }

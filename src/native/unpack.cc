@@ -32,10 +32,17 @@ struct Unpack : ActorJob {
 };
 
 struct UnpackEntries : Unpack {
-  std::string packed;
+  // Held until the job is deleted, on the event loop.
+  napi_env env = nullptr;
+  napi_ref reference = nullptr;
+  std::string_view packed;
   // Of the entry before: archives have those of a directory one after the other.
   std::string directory;
   Descriptor parent;
+
+  ~UnpackEntries() override {
+    if (reference != nullptr) napi_delete_reference(env, reference);
+  }
 
   void act() override {
     std::string_view rest = packed;
@@ -255,10 +262,10 @@ bool to_unpack(napi_env env, const Arguments& arguments, Unpack& job) {
 napi_value unpack_entries(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<UnpackEntries>();
-  std::string_view packed;
   if (!get_arguments(env, info, arguments) || !to_unpack(env, arguments, *job)) return nullptr;
-  if (!to_descriptor(env, arguments.at[2], job->root) || !to_view(env, arguments.at[3], "packed", packed)) return nullptr;
-  job->packed = packed;
+  if (!to_descriptor(env, arguments.at[2], job->root) || !to_view(env, arguments.at[3], "packed", job->packed)) return nullptr;
+  job->env = env;
+  if (napi_create_reference(env, arguments.at[3], 1, &job->reference) != napi_ok) return nullptr;
   return start_job(env, std::move(job), "unpackEntries");
 }
 

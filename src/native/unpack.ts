@@ -28,7 +28,7 @@ interface UnpackAddon {
 const addon = loadAddon<UnpackAddon>()
 
 /**
- * Makes the entries that `packUnpacked` has packed, in their order, until one fails: how many were made, as 32 bits,
+ * Makes the entries that `writeUnpacked` has written, in their order, until one fails: how many were made, as 32 bits,
  * then the name of the errno with its length before it (no bytes: none). What stands there is replaced, never written
  * or followed: EEXIST for a directory in the way, ENOTDIR for a file where a directory is needed, ELOOP for a link on
  * the way. With `archiveOwners` owners are those of the entries, also of what was there before. On the thread pool, as
@@ -83,27 +83,44 @@ export interface UnpackedEntry {
 const FACTS_BYTES = 28
 const LENGTH_BYTES = 4
 
-/** The bytes of an entry for the functions above. */
-export function packUnpacked(entry: UnpackedEntry, content: Buffer): Buffer {
-  const texts = [entry.path, entry.target, content]
-  const attributes = entry.attributes.flatMap(([name, value]) => [Buffer.from(name, 'latin1'), value])
-  const lengths = [...texts, ...attributes].reduce((sum, text) => sum + LENGTH_BYTES + text.length, 0)
-  const packed = Buffer.allocUnsafe(FACTS_BYTES + lengths + LENGTH_BYTES)
-  packed.writeUInt32LE(KINDS[entry.kind], 0)
-  packed.writeUInt32LE(entry.mode, 4)
-  packed.writeUInt32LE(entry.uid, 8)
-  packed.writeUInt32LE(entry.gid, 12)
-  packed.writeBigInt64LE(BigInt(entry.modifiedSeconds), 16)
-  packed.writeUInt32LE(entry.modifiedNanoseconds, 24)
-  let at = FACTS_BYTES
-  const text = (bytes: Buffer) => {
-    at = packed.writeUInt32LE(bytes.length, at)
-    at += bytes.copy(packed, at)
-  }
-  texts.forEach(text)
-  at = packed.writeUInt32LE(entry.attributes.length, at)
-  attributes.forEach(text)
+/** Bytes that `writeUnpacked` writes at most, beside the content: two paths, and attributes of 4 KiB in 512 parts. */
+export const MAX_FACTS_BYTES = 2 * 4096 + 16 * 1024
+
+/** The bytes of an entry without content for the functions above. */
+export function packUnpacked(entry: UnpackedEntry): Buffer {
+  const packed = Buffer.allocUnsafe(FACTS_BYTES + lengthOf(entry))
+  writeUnpacked(packed, 0, entry, [])
   return packed
+}
+
+function lengthOf({ path, target, attributes }: UnpackedEntry): number {
+  const named = attributes.reduce((sum, [name, value]) => sum + 2 * LENGTH_BYTES + name.length + value.length, 0)
+  return 4 * LENGTH_BYTES + path.length + target.length + named
+}
+
+/** Writes an entry and its content at an offset, and returns the one behind it. There must be room. */
+export function writeUnpacked(packed: Buffer, at: number, entry: UnpackedEntry, content: readonly Buffer[]): number {
+  packed.writeUInt32LE(KINDS[entry.kind], at)
+  packed.writeUInt32LE(entry.mode, at + 4)
+  packed.writeUInt32LE(entry.uid, at + 8)
+  packed.writeUInt32LE(entry.gid, at + 12)
+  packed.writeBigInt64LE(BigInt(entry.modifiedSeconds), at + 16)
+  packed.writeUInt32LE(entry.modifiedNanoseconds, at + 24)
+  let end = writeText(packed, at + FACTS_BYTES, entry.path)
+  end = writeText(packed, end, entry.target)
+  const contentAt = end + LENGTH_BYTES
+  end = contentAt
+  for (const piece of content) end += piece.copy(packed, end)
+  packed.writeUInt32LE(end - contentAt, contentAt - LENGTH_BYTES)
+  end = packed.writeUInt32LE(entry.attributes.length, end)
+  for (const [name, value] of entry.attributes)
+    end = writeText(packed, writeText(packed, end, Buffer.from(name, 'latin1')), value)
+  return end
+}
+
+function writeText(packed: Buffer, at: number, text: Buffer): number {
+  const start = packed.writeUInt32LE(text.length, at)
+  return start + text.copy(packed, start)
 }
 
 /** How far `unpackEntries` came. */

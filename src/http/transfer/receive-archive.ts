@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
-import { UNPACK_BATCH_BYTES } from '../../archives/entry-batch.ts'
+import { BATCHES_BYTES } from '../../archives/entry-batch.ts'
 import type { ArchiveLimits } from '../../archives/limits.ts'
 import { MAX_EXTENDED_BYTES } from '../../archives/tar-reader.ts'
 import { type ArchiveTarget, type UnpackMode, unpackArchive } from '../../archives/unpack-archive.ts'
@@ -13,8 +13,8 @@ import type { FileQuery } from './file-query.ts'
 
 /** Archives that are unpacked at once, over all clients: each keeps the disk busy. */
 const MAX_UNPACKING = 4
-/** Memory of one: a batch that is collected, one that is made and one that is packed, and an extended header. */
-const UNPACK_BYTES = 3 * UNPACK_BATCH_BYTES + MAX_EXTENDED_BYTES
+/** Memory of one: what is collected or waits to be made, and an extended header. */
+const UNPACK_BYTES = BATCHES_BYTES + MAX_EXTENDED_BYTES
 
 const TYPES: ReadonlyMap<string, BodyEncoding> = new Map([
   ['application/x-tar', 'identity'],

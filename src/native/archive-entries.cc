@@ -1,0 +1,252 @@
+#include "archive-entries.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "job.h"
+#include "walk.h"
+
+namespace envd {
+
+namespace {
+
+// Files up to this size are read at once; larger ones are left to the caller.
+constexpr size_t small_bytes = 64 << 10;
+constexpr size_t length_bytes = 4;
+constexpr int read_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+// The attributes that are archived: those that clients keep with files.
+constexpr std::string_view attribute_prefix = "user.e2b.";
+constexpr size_t max_attributes_bytes = 4096;
+
+uint64_t integer_at(std::string_view packed, size_t at, size_t bytes) {
+  uint64_t value = 0;
+  for (size_t i = bytes; i > 0; i--) value = value << 8 | static_cast<unsigned char>(packed[at + i - 1]);
+  return value;
+}
+
+constexpr char directory_kind = 'd', file_kind = 'f', other_kind = 'o';
+
+char kind_of(int directory, const dirent& entry) {
+  if (entry.d_type == DT_REG) return file_kind;
+  if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR ? directory_kind : other_kind;
+  struct stat status {};
+  const bool known = fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+  return known && S_ISDIR(status.st_mode) ? directory_kind : other_kind;
+}
+
+Attributes attributes_of(int file) {
+  Attributes attributes;
+  char names[max_attributes_bytes];
+  const ssize_t length = flistxattr(file, names, sizeof names);
+  for (const char* at = names; length > 0 && at < names + length; at += strlen(at) + 1) {
+    if (std::string_view(at).substr(0, attribute_prefix.size()) != attribute_prefix) continue;
+    char value[max_attributes_bytes];
+    const ssize_t bytes = fgetxattr(file, at, value, sizeof value);
+    if (bytes >= 0) attributes.emplace_back(at, std::string(value, static_cast<size_t>(bytes)));
+  }
+  return attributes;
+}
+
+void put_status(std::string& out, const struct stat& status, const Attributes& attributes) {
+  for (const uint64_t fact : {static_cast<uint64_t>(status.st_mode), static_cast<uint64_t>(status.st_uid),
+                              static_cast<uint64_t>(status.st_gid), static_cast<uint64_t>(status.st_nlink),
+                              static_cast<uint64_t>(status.st_mtim.tv_nsec)})
+    put_integer(out, fact, 4);
+  for (const uint64_t fact : {static_cast<uint64_t>(status.st_mtim.tv_sec), static_cast<uint64_t>(status.st_dev),
+                              static_cast<uint64_t>(status.st_ino)})
+    put_integer(out, fact, 8);
+  put_integer(out, attributes.size(), 4);
+  for (const auto& [name, value] : attributes) {
+    put_text(out, name);
+    put_text(out, value);
+  }
+}
+
+// An entry on its way into the archive.
+struct Entry {
+  std::string name;
+  char kind = other_kind;
+  struct stat status {};
+  Attributes attributes;
+  std::string content;
+  bool large = false;
+};
+
+// 0, or the errno. What grows beyond `small_bytes` meanwhile is cut there, as of one moment.
+int read_content(int file, std::string& content, size_t size) {
+  content.resize(std::min(size, small_bytes));
+  size_t filled = 0;
+  while (filled < content.size()) {
+    const ssize_t bytes = read(file, content.data() + filled, content.size() - filled);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) return errno;
+    if (bytes == 0) break;
+    filled += static_cast<size_t>(bytes);
+  }
+  content.resize(filled);
+  return 0;
+}
+
+int read_link(int directory, Entry& entry) {
+  char target[PATH_MAX];
+  if (fstatat(directory, entry.name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) < 0) return errno;
+  if (!S_ISLNK(entry.status.st_mode)) return ESTALE;
+  const ssize_t length = readlinkat(directory, entry.name.c_str(), target, sizeof target);
+  if (length < 0) return errno;
+  entry.content.assign(target, static_cast<size_t>(length));
+  return 0;
+}
+
+int read_file(int directory, Entry& entry) {
+  const Descriptor file(openat(directory, entry.name.c_str(), read_flags));
+  // What is in a directory that cannot be read is left out when its turn comes.
+  if (!file.valid()) return S_ISDIR(entry.status.st_mode) ? 0 : errno;
+  if (fstat(file.get(), &entry.status) < 0) return errno;
+  entry.attributes = attributes_of(file.get());
+  if (S_ISDIR(entry.status.st_mode)) return 0;
+  if (!S_ISREG(entry.status.st_mode)) return ESTALE;
+  entry.large = static_cast<size_t>(entry.status.st_size) > small_bytes;
+  return entry.large ? 0 : read_content(file.get(), entry.content, static_cast<size_t>(entry.status.st_size));
+}
+
+// Only files, directories and links are opened: opening a device may have effects of its own.
+int read_entry(int directory, Entry& entry) {
+  if (entry.kind == file_kind) return read_file(directory, entry);
+  if (fstatat(directory, entry.name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) < 0) return errno;
+  if (S_ISLNK(entry.status.st_mode)) return read_link(directory, entry);
+  if (!S_ISREG(entry.status.st_mode) && !S_ISDIR(entry.status.st_mode)) return ENXIO;
+  return read_file(directory, entry);
+}
+
+// Puts pieces; bytes of the archive that follow each other are one.
+struct Pieces {
+  std::string& out;
+  // Where the length of the open piece of bytes stands; 0: none is open.
+  size_t open = 0;
+
+  void begin_bytes() {
+    if (open != 0) return;
+    put_integer(out, static_cast<uint64_t>(Piece::bytes), 4);
+    open = out.size();
+    put_integer(out, 0, length_bytes);
+  }
+
+  void end_bytes() {
+    const size_t length = out.size() - open - length_bytes;
+    for (size_t i = 0; open != 0 && i < length_bytes; i++) out[open + i] = static_cast<char>(length >> (8 * i));
+    open = 0;
+  }
+
+  void put(Piece kind, std::string_view text) {
+    end_bytes();
+    put_integer(out, static_cast<uint64_t>(kind), 4);
+    put_text(out, text);
+  }
+};
+
+void archive_entry(const EntriesOptions& options, Entry& entry, Pieces& pieces) {
+  if (read_entry(options.directory, entry) != 0) return pieces.put(Piece::left_out, entry.name);
+  if (entry.large || (S_ISREG(entry.status.st_mode) && entry.status.st_nlink > 1)) {
+    std::string packed;
+    put_status(packed, entry.status, entry.attributes);
+    put_text(packed, entry.name);
+    return pieces.put(entry.large ? Piece::large : Piece::linked, packed + entry.content);
+  }
+  const bool directory = S_ISDIR(entry.status.st_mode);
+  const bool link = S_ISLNK(entry.status.st_mode);
+  const std::string name = std::string(options.leading) + entry.name + (directory ? "/" : "");
+  pieces.begin_bytes();
+  const char flag = directory ? '5' : link ? '2' : '0';
+  const std::string_view target = link ? std::string_view(entry.content) : std::string_view();
+  put_tar_header(pieces.out, {name, target, flag, link ? 0 : entry.content.size(), entry.status, entry.attributes});
+  if (!link) pieces.out.append(entry.content).append(tar_padding(entry.content.size()), '\0');
+  if (directory) pieces.put(Piece::directory, entry.name);
+}
+
+}  // namespace
+
+int list_directory(Descriptor opened, size_t limit, std::string& out) {
+  if (!opened.valid()) return errno;
+  // What the kernel makes up as it is read is no content of a tree.
+  if (is_kernel_filesystem(opened.get())) return 0;
+  const int descriptor = opened.get();
+  DIR* directory = fdopendir(descriptor);
+  if (directory == nullptr) return errno;
+  opened.release();
+  std::vector<std::string> names;
+  size_t bytes = 0;
+  errno = 0;
+  for (const dirent* entry = readdir(directory); entry != nullptr; entry = readdir(directory)) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    bytes += name.size() + length_bytes + 1;
+    if (bytes > limit) {
+      errno = EOVERFLOW;
+      break;
+    }
+    names.emplace_back(std::string(name) + kind_of(descriptor, *entry));
+    errno = 0;
+  }
+  const int refused = errno;
+  closedir(directory);
+  if (refused != 0) return refused;
+  // By the names alone: their kinds stand behind them, and before them in what is put.
+  const auto before = [](const std::string& a, const std::string& b) {
+    return std::string_view(a).substr(0, a.size() - 1) < std::string_view(b).substr(0, b.size() - 1);
+  };
+  std::sort(names.begin(), names.end(), before);
+  for (const std::string& name : names) put_text(out, name.back() + name.substr(0, name.size() - 1));
+  return 0;
+}
+
+size_t archive_entries(const EntriesOptions& options, std::string_view names, std::string& out) {
+  Pieces pieces{out};
+  const size_t start = out.size();
+  size_t at = 0;
+  while (at + length_bytes <= names.size() && out.size() - start < options.limit) {
+    const size_t length = integer_at(names, at, length_bytes);
+    if (length < 2 || length > names.size() - at - length_bytes) break;
+    Entry entry;
+    entry.kind = names[at + length_bytes];
+    entry.name = names.substr(at + length_bytes + 1, length - 1);
+    archive_entry(options, entry, pieces);
+    at += length_bytes + length;
+  }
+  pieces.end_bytes();
+  return at;
+}
+
+bool take_status(std::string_view packed, EntryStatus& result) {
+  if (packed.size() < 48) return false;
+  result.status.st_mode = static_cast<mode_t>(integer_at(packed, 0, 4));
+  result.status.st_uid = static_cast<uid_t>(integer_at(packed, 4, 4));
+  result.status.st_gid = static_cast<gid_t>(integer_at(packed, 8, 4));
+  result.status.st_mtim.tv_nsec = static_cast<long>(integer_at(packed, 16, 4));
+  result.status.st_mtim.tv_sec = static_cast<time_t>(integer_at(packed, 20, 8));
+  size_t at = 48;
+  const auto text = [&](std::string& out) {
+    if (packed.size() - at < length_bytes) return false;
+    const size_t length = integer_at(packed, at, length_bytes);
+    at += length_bytes;
+    if (packed.size() - at < length) return false;
+    out = packed.substr(at, length);
+    at += length;
+    return true;
+  };
+  for (uint64_t count = integer_at(packed, 44, 4); count > 0; count--) {
+    auto& [name, value] = result.attributes.emplace_back();
+    if (!text(name) || !text(value)) return false;
+  }
+  return true;
+}
+
+}  // namespace envd

@@ -1,0 +1,121 @@
+#include "tar-header.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <algorithm>
+
+namespace envd {
+
+namespace {
+
+constexpr size_t max_name_bytes = 100;
+// What seven and eleven octal digits hold.
+constexpr uint64_t max_id = 07777777, max_number = 077777777777;
+constexpr std::string_view attribute_key = "SCHILY.xattr.";
+
+// Bytes of a sequence that begins with that byte; 0: none does.
+size_t sequence_length(unsigned char byte) {
+  if (byte < 0x80) return 1;
+  if (byte < 0xc2) return 0;
+  return byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0;
+}
+
+// RFC 3629, without overlong forms and surrogates.
+bool is_utf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const auto byte = [&](size_t index) { return static_cast<unsigned char>(text[at + index]); };
+    const size_t length = sequence_length(byte(0));
+    if (length == 0 || at + length > text.size()) return false;
+    for (size_t index = 1; index < length; index++) {
+      if ((byte(index) & 0xc0) != 0x80) return false;
+    }
+    if (byte(0) == 0xe0 && byte(1) < 0xa0) return false;
+    if (byte(0) == 0xed && byte(1) > 0x9f) return false;
+    if (byte(0) == 0xf0 && byte(1) < 0x90) return false;
+    if (byte(0) == 0xf4 && byte(1) > 0x8f) return false;
+    at += length;
+  }
+  return true;
+}
+
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char byte) { return byte <= 0x7e; });
+}
+
+// `LENGTH KEY=VALUE\n`, where the length counts itself.
+void put_record(std::string& out, std::string_view key, std::string_view value) {
+  const size_t rest = key.size() + value.size() + 3;
+  size_t length = rest + 1;
+  while (rest + std::to_string(length).size() != length) length = rest + std::to_string(length).size();
+  out.append(std::to_string(length)).append(" ").append(key).append("=").append(value).append("\n");
+}
+
+std::string time_text(const timespec& time) {
+  // Nanoseconds count forwards, also before 1970.
+  const bool borrowed = time.tv_sec < 0 && time.tv_nsec != 0;
+  const int64_t seconds = borrowed ? time.tv_sec + 1 : time.tv_sec;
+  const long nanoseconds = borrowed ? 1000000000 - time.tv_nsec : time.tv_nsec;
+  char fraction[16] = "";
+  if (nanoseconds != 0) snprintf(fraction, sizeof fraction, ".%09ld", nanoseconds);
+  std::string text = (borrowed && seconds == 0 ? "-" : "") + std::to_string(seconds) + fraction;
+  if (nanoseconds != 0) text.resize(text.find_last_not_of('0') + 1);
+  return text;
+}
+
+std::string records_of(const TarHeader& header) {
+  std::string records;
+  const bool plain = is_plain(header.name) && is_plain(header.link);
+  // Without this readers take names for UTF-8.
+  if (!plain && !(is_utf8(header.name) && is_utf8(header.link))) put_record(records, "hdrcharset", "BINARY");
+  if (header.name.size() > max_name_bytes || !is_plain(header.name)) put_record(records, "path", header.name);
+  if (header.link.size() > max_name_bytes || !is_plain(header.link)) put_record(records, "linkpath", header.link);
+  if (header.size > max_number) put_record(records, "size", std::to_string(header.size));
+  if (header.status.st_uid > max_id) put_record(records, "uid", std::to_string(header.status.st_uid));
+  if (header.status.st_gid > max_id) put_record(records, "gid", std::to_string(header.status.st_gid));
+  const timespec& time = header.status.st_mtim;
+  const bool outside = time.tv_sec < 0 || static_cast<uint64_t>(time.tv_sec) > max_number;
+  if (outside || time.tv_nsec != 0) put_record(records, "mtime", time_text(time));
+  for (const auto& [name, value] : header.attributes) put_record(records, std::string(attribute_key) + name, value);
+  return records;
+}
+
+void put_octal(char* at, size_t digits, uint64_t value) {
+  for (size_t index = digits; index > 0; index--, value >>= 3) at[index - 1] = static_cast<char>('0' + (value & 7));
+}
+
+void put_block(std::string& out, const TarHeader& header) {
+  char block[tar_block_bytes] = {};
+  const struct stat& status = header.status;
+  memcpy(block, header.name.data(), std::min(header.name.size(), max_name_bytes));
+  put_octal(block + 100, 7, status.st_mode & 07777);
+  put_octal(block + 108, 7, std::min<uint64_t>(status.st_uid, max_id));
+  put_octal(block + 116, 7, std::min<uint64_t>(status.st_gid, max_id));
+  put_octal(block + 124, 11, header.size > max_number ? 0 : header.size);
+  const bool inside = status.st_mtim.tv_sec >= 0 && static_cast<uint64_t>(status.st_mtim.tv_sec) <= max_number;
+  put_octal(block + 136, 11, inside ? static_cast<uint64_t>(status.st_mtim.tv_sec) : 0);
+  memset(block + 148, ' ', 8);
+  block[156] = header.flag;
+  memcpy(block + 157, header.link.data(), std::min(header.link.size(), max_name_bytes));
+  memcpy(block + 257, "ustar\0" "00", 8);
+  unsigned sum = 0;
+  for (const char byte : block) sum += static_cast<unsigned char>(byte);
+  put_octal(block + 148, 6, sum);
+  block[154] = 0;
+  out.append(block, sizeof block);
+}
+
+}  // namespace
+
+void put_tar_header(std::string& out, const TarHeader& header) {
+  const std::string records = records_of(header);
+  if (!records.empty()) {
+    struct stat status = header.status;
+    status.st_mode = 0644;
+    put_block(out, {"././@PaxHeader", "", 'x', records.size(), status, header.attributes});
+    out.append(records).append(tar_padding(records.size()), '\0');
+  }
+  put_block(out, header);
+}
+
+}  // namespace envd
