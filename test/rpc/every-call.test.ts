@@ -8,7 +8,8 @@ import {
 import { expect, test } from 'vitest'
 import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { CALLS, visit } from './every-call.ts'
+import { visit } from './calls/visit.ts'
+import { CALLS } from './every-call.ts'
 import { goTransport } from './go-transport.ts'
 import { METHODS, nameOf } from './services.ts'
 import { heard } from './typed-clients.ts'
@@ -45,7 +46,7 @@ const ROWS = METHODS.map(nameOf).flatMap((method) =>
 
 test.each(ROWS)('A22 A25 D77 $method answers $client', async ({ method, make }) => {
   const call = CALLS[method]
-  if (call === undefined) throw new Error(`${method} has no call in every-call.ts`)
+  if (call === undefined) throw new Error(`${method} has no call in test/rpc/calls`)
   await using dir = await makeTmpDir()
   await call(visit(make(), dir.path, `tag${Math.random()}`))
 })

@@ -131,3 +131,25 @@ test('B13 no signature opens compose', async () => {
   files.front.token.set('secret')
   expect((await files.compose({ source_paths: [files.at('a')], destination: files.at('b') })).status).toBe(401)
 })
+
+test('compose keeps to conditions of its destination, and answers with its tag', async () => {
+  await using files = await withSources({ s: 'one' })
+  const [source, destination] = [files.at('s'), files.at('f')]
+  const tag = async () => String((await files.get({ path: destination })).headers['etag'])
+  const compose = (headers: Record<string, string>) =>
+    fetch(`${files.front.url}/files/compose`, {
+      method: 'POST',
+      body: JSON.stringify({ source_paths: [source], destination }),
+      headers: { 'content-type': 'application/json', ...headers },
+    })
+  expect((await compose({ 'if-match': '*' })).status).toBe(412)
+  expect(await readdir(files.dir)).toEqual(['s'])
+  const made = await compose({ 'if-none-match': '*' })
+  expect([made.status, made.headers.get('etag')]).toEqual([200, await tag()])
+  await writeFile(source, 'two')
+  expect((await compose({ 'if-none-match': '*' })).status).toBe(412)
+  expect((await compose({ 'if-match': '"x"' })).status).toBe(412)
+  expect((await readdir(files.dir)).sort()).toEqual(['f', 's'])
+  expect((await compose({ 'if-match': await tag() })).status).toBe(200)
+  expect(await readFile(destination, 'utf8')).toBe('two')
+})

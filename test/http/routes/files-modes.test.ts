@@ -277,25 +277,3 @@ test('mode=atomic onto a mount point and a full disk leave everything as it was,
   expect(await readFile(join(full, 'f'), 'utf8')).toBe('old')
   execFileSync('umount', [full])
 })
-
-test('compose keeps to conditions of its destination, and answers with its tag', async () => {
-  await using files = await startFilesFront()
-  const [source, destination] = [join(files.dir, 's'), join(files.dir, 'f')]
-  const compose = (headers: Headers) =>
-    fetch(`${files.front.url}/files/compose`, {
-      method: 'POST',
-      body: JSON.stringify({ source_paths: [source], destination }),
-      headers: { 'content-type': 'application/json', ...(headers as Record<string, string>) },
-    })
-  await files.put(source, 'one')
-  expect((await compose({ 'if-match': '*' })).status).toBe(412)
-  expect(await names(files.dir)).toEqual(['s'])
-  const made = await compose({ 'if-none-match': '*' })
-  expect([made.status, made.headers.get('etag')]).toEqual([200, await tagOf(files, destination)])
-  await files.put(source, 'two')
-  expect((await compose({ 'if-none-match': '*' })).status).toBe(412)
-  expect((await compose({ 'if-match': '"x"' })).status).toBe(412)
-  expect((await names(files.dir)).sort()).toEqual(['f', 's'])
-  expect((await compose({ 'if-match': await tagOf(files, destination) })).status).toBe(200)
-  expect(await readFile(destination, 'utf8')).toBe('two')
-})

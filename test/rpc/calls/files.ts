@@ -1,0 +1,44 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { expect } from 'vitest'
+import { collected } from '../../_util/collected.ts'
+
+import { bytes, type Calls } from './visit.ts'
+
+export const FILES_CALLS: Calls = {
+  'files.v1.Files/ReadLines': async ({ files, dir, tag }) => {
+    await writeFile(`${dir}/${tag}`, 'one\ntwo\n')
+    expect(await files.readLines({ path: `${dir}/${tag}`, from: 2n })).toMatchObject({
+      lines: [{ number: 2n, text: 'two' }],
+      total: 2n,
+    })
+  },
+  'files.v1.Files/Edit': async ({ files, dir, tag }) => {
+    const change = { case: 'text' as const, value: 'new\n' }
+    const { files: edited } = await files.edit({ files: [{ path: `${dir}/${tag}`, etag: '', change }] })
+    expect(edited).toMatchObject([{ created: true, diff: expect.stringContaining('+new') }])
+  },
+  'files.v1.Files/Undo': async ({ files, dir, tag }) => {
+    const change = { case: 'content' as const, value: bytes('new\n') }
+    const { edit = 0n } = await files.edit({ files: [{ path: `${dir}/${tag}`, change }] })
+    expect(await files.undo({ edit })).toMatchObject({ edit, files: [{ removed: true }] })
+  },
+  'files.v1.Files/Find': async ({ files, dir, tag }) => {
+    await mkdir(`${dir}/${tag}`)
+    await writeFile(`${dir}/${tag}/found`, 'text')
+    const events = await collected(files.find({ path: `${dir}/${tag}` }))
+    expect(events.map(({ event }) => event)).toMatchObject([
+      { case: 'file', value: { path: `${dir}/${tag}/found`, size: 4n } },
+      { case: 'summary', value: { files: 1n, truncated: false } },
+    ])
+  },
+  'files.v1.Files/Grep': async ({ files, dir, tag }) => {
+    await mkdir(`${dir}/${tag}`)
+    await writeFile(`${dir}/${tag}/found`, 'one\ntwo\n')
+    const events = await collected(files.grep({ path: `${dir}/${tag}`, pattern: 'w' }))
+    expect(events.map(({ event }) => event)).toMatchObject([
+      { case: 'line', value: { number: 2n, text: 'two', matches: [{ start: 1, end: 2 }] } },
+      { case: 'file', value: { matchingLines: 1n } },
+      { case: 'summary', value: { matchingLines: 1n, files: 1n } },
+    ])
+  },
+}
