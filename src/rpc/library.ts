@@ -1,12 +1,14 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Code, ConnectError, type ConnectRouter, type ContextValues, createContextKey } from '@connectrpc/connect'
-import { fastifyConnectPlugin } from '@connectrpc/connect-fastify'
-import { compressionGzip } from '@connectrpc/connect-node'
-import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import { Code, ConnectError, createConnectRouter } from '@connectrpc/connect'
+import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol'
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { StreamFrames, UnreadFrames } from '../budget/unread-frames.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import { AppError } from '../errors.ts'
-import { createFastify } from '../http/app/fastify.ts'
 import { refuseCall } from '../http/app/refuse-call.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { NEVER } from '../lib/never.ts'
@@ -48,9 +50,6 @@ const STREAM_BYTES = 56 * 1024
 /** Copies of what a stream is about to send: of the output, in a message, in an envelope. */
 const COPIES = 3
 
-const responseKey = createContextKey<ServerResponse | undefined>(undefined, { description: 'response' })
-const framesKey = createContextKey<StreamFrames | undefined>(undefined, { description: 'frames' })
-
 /** JSON that is not UTF-8 is refused (RFC 8259 8.1); the library takes the decoder though its types do not name it. */
 const JSON_OPTIONS = {
   ignoreUnknownFields: true,
@@ -58,68 +57,72 @@ const JSON_OPTIONS = {
 }
 
 /**
- * Loads the library, which serves gRPC, gRPC-Web and client streams: Connect's plugin for Fastify, in an app of its own
- * that listens to nothing and is passed requests which the daemon's app has let in. So it can be loaded at the first
- * such call.
+ * Loads the library, which serves gRPC, gRPC-Web and client streams: Connect's router, which is passed requests that
+ * the daemon's app has let in. So it can be loaded at the first such call.
  */
 export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
   makeErrorsSendable()
-  const calls = new WeakMap<IncomingMessage, Passed>()
-  const callOf = ({ raw }: FastifyRequest): Passed => {
-    const call = calls.get(raw)
-    if (call === undefined) throw new Error('the request was not passed on')
-    return call
-  }
-  const app = createFastify({})
-  app.addHook('onRoute', (route) => {
-    route.handler = answering(route.handler, callOf, deps)
-  })
-  // The plugin reads the request itself only if there is no body yet.
-  app.addHook('preHandler', async (request) => {
-    request.body = bodyOf(callOf(request), deps)
-  })
-  app.register(fastifyConnectPlugin, {
+  const router = createConnectRouter({
     interceptors: [errorBoundary(deps), legacyClients(deps.services)],
     acceptCompression: [compressionGzip],
     jsonOptions: JSON_OPTIONS,
     binaryOptions: { readUnknownFields: false },
     shutdownSignal: deps.shutdown,
-    routes: (router) => addRoutes(router, deps),
-    contextValues: (request) => contextOf(callOf(request)),
   })
-  await app.ready()
+  for (const table of deps.services) addService(router, table, { budget: deps.budget, streams: deps.streams })
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
   return (call) => {
+    const { description } = call.method
+    const handler = handlers.get(`/${description.parent.typeName}/${description.name}`)
+    if (handler === undefined) throw new Error(`the library does not know ${description.name}`)
     const { raw } = call.request
     raw.headers.host = HOST
     if (raw.headers[':authority'] !== undefined) raw.headers[':authority'] = HOST
     const frames = framesOf(call, deps.unread)
-    if (frames === 'refused') return
-    calls.set(raw, { ...call, frames })
-    app.routing(raw, call.reply.raw)
+    if (frames !== 'refused') void answer(handler, { ...call, frames }, deps)
   }
 }
 
-function contextOf(call: Passed): ContextValues {
-  return operationValues(call).set(framesKey, call.frames).set(responseKey, call.reply.raw)
+/**
+ * Runs a call and sends what it is answered with. Never rejects; a call that cannot be answered is ended, so that no
+ * client waits for it.
+ */
+async function answer(handler: UniversalHandler, call: Passed, deps: LibraryDeps): Promise<void> {
+  const { raw } = call.reply
+  // The server has refused its body meanwhile.
+  if (raw.headersSent) return
+  let closed = false
+  raw.once('close', () => {
+    closed = true
+  })
+  // As streams of the Connect protocol have it (contract N5).
+  if (call.method.implementation.kind === 'server stream') raw.setHeader('x-accel-buffering', 'no')
+  call.reply.hijack()
+  const response = await run(handler, call, deps)
+  // The server refuses a body that is no HTTP, whatever its call has come to.
+  if (response !== undefined && !raw.headersSent) {
+    // Fails when the client leaves in the middle, which its call has learned by then.
+    await universalResponseToNodeResponse(counted(response, call.frames), raw).catch(() => {})
+  }
+  if (closed || raw.writableEnded || raw.destroyed) return
+  deps.log.error({ operation_id: call.request.id }, 'an rpc could not be answered')
+  if (raw.headersSent) raw.destroy()
+  else refuseCall(call.request, call.reply, new AppError('internal', 'internal error'))
 }
 
-/** Puts all services on the router. A handler that fails is logged here: the plugin would write to the console. */
-function addRoutes(router: ConnectRouter, { services, budget, streams, log }: LibraryDeps): void {
-  for (const table of services) addService(router, table, { budget, streams })
-  for (const [index, handler] of router.handlers.entries()) {
-    const logged: typeof handler = Object.assign(async (request: Parameters<typeof handler>[0]) => {
-      try {
-        const answer = await handler(request)
-        // A body that is no HTTP is refused by the server, whatever its call has come to.
-        if (request.contextValues?.get(responseKey)?.headersSent) throw new ConnectError('answered', Code.Aborted)
-        return counted(answer, request.contextValues?.get(framesKey))
-      } catch (error) {
-        if (ConnectError.from(error).code !== Code.Aborted)
-          log.error({ ...errorFields(error) }, 'an rpc failed unexpectedly')
-        throw new ConnectError('the handler failed', Code.Aborted)
-      }
-    }, handler)
-    router.handlers[index] = logged
+/** Undefined for a failure of the library itself, which is logged: those of calls are answers. */
+async function run(
+  handler: UniversalHandler,
+  call: Passed,
+  deps: LibraryDeps,
+): Promise<UniversalServerResponse | undefined> {
+  try {
+    const request = universalRequestFromNodeRequest(call.request.raw, call.reply.raw, undefined, operationValues(call))
+    return await handler({ ...request, body: bodyOf(call, deps) })
+  } catch (error) {
+    if (ConnectError.from(error).code !== Code.Aborted)
+      deps.log.error({ ...errorFields(error) }, 'an rpc failed unexpectedly')
+    return undefined
   }
 }
 
@@ -138,10 +141,8 @@ function framesOf(
   }
 }
 
-type Answer = Awaited<ReturnType<ConnectRouter['handlers'][number]>>
-
 /** The library asks for the next piece when the one before is on its way. */
-function counted(answer: Answer, frames: StreamFrames | undefined): Answer {
+function counted(answer: UniversalServerResponse, frames: StreamFrames | undefined): UniversalServerResponse {
   const { body } = answer
   if (body === undefined || frames === undefined) return answer
   const pieces = async function* () {
@@ -165,31 +166,4 @@ function bodyOf({ method, request, reply }: LibraryRequest, { bodies, log }: Lib
     bodies,
     failure: (error: unknown) => connectError(toAppError(error, NEVER, log)),
   })
-}
-
-/**
- * A handler of the plugin, which returns without an answer when it could not make or send one: such a call is ended
- * here, so that no client waits for it.
- */
-function answering(
-  handler: RouteHandlerMethod,
-  callOf: (request: FastifyRequest) => LibraryRequest,
-  { log }: LibraryDeps,
-): RouteHandlerMethod {
-  return async function (request, reply) {
-    const call = callOf(request)
-    const { raw } = reply
-    let closed = false
-    raw.once('close', () => {
-      closed = true
-    })
-    // As streams of the Connect protocol have it (contract N5).
-    if (call.method.implementation.kind === 'server stream') raw.setHeader('x-accel-buffering', 'no')
-    reply.hijack()
-    await handler.call(this, request, reply)
-    if (closed || raw.writableEnded || raw.destroyed) return
-    log.error({ operation_id: call.request.id }, 'an rpc could not be answered')
-    if (raw.headersSent) raw.destroy()
-    else refuseCall(call.request, call.reply, new AppError('internal', 'internal error'))
-  }
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
@@ -57,4 +58,24 @@ test('A28 a client of HTTP/1.1 whose body is no HTTP gets 400', async () => {
   await using daemon = await startDaemon()
   for (const broken of CALLS.filter(([, , body]) => body !== START))
     expect(await breakOff(daemon.port, broken, 'no HTTP'), broken[0]).toMatch(/^HTTP\/1\.1 400 /)
+})
+
+test('A28 a gRPC client that leaves while output is on its way leaves nothing on standard error', async () => {
+  await using daemon = await startDaemon()
+  const noisy = enveloped(Buffer.from('{"process":{"cmd":"/bin/sh","args":["-c","yes | head -c 3000000"]}}'))
+  const headers = { ':method': 'POST', ':path': '/process.Process/Start', te: 'trailers' }
+  for (let i = 0; i < REPEATS; i++) {
+    const session = connectHttp2(daemon.url).on('error', () => {})
+    const streams = Array.from({ length: 4 }, () =>
+      session.request({ ...headers, 'content-type': 'application/grpc+json' }).on('error', () => {}),
+    )
+    for (const stream of streams) stream.end(noisy)
+    await Promise.all(streams.map((stream) => once(stream, 'data')))
+    streams[0]?.close(8)
+    session.destroy()
+  }
+  expect((await call(daemon.url, 'process.Process/List', {})).status).toBe(200)
+  await daemon.stop()
+  expect(daemon.stdout()).not.toMatch(/unexpected|could not be answered/)
+  expect(daemon.stderr()).toBe('')
 })
