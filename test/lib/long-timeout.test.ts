@@ -14,7 +14,7 @@ test('a delay beyond what setTimeout takes does not fire at once', async () => {
   const cancel = longTimeout(2 ** 31 + 1000, () => {
     fired = true
   })
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await new Promise<void>((resolve) => longTimeout(30, resolve))
   cancel()
   expect(fired).toBe(false)
 })

@@ -25,6 +25,9 @@ test('a schedule calls until it is ended', async () => {
   await expect.poll(() => calls).toBeGreaterThan(2)
   end()
   const then = calls
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  let later = 0
+  const endOther = every(5, () => later++)
+  await expect.poll(() => later).toBeGreaterThan(2)
+  endOther()
   expect(calls).toBe(then)
 })

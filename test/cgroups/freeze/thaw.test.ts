@@ -138,7 +138,10 @@ test('H9 a freeze that wrote nothing needs no watchdog', async (context) => {
   expect(await rig.workload.freeze(LEGACY, NEVER)).toMatchObject({ requested: 2, unobservable: 2 })
   mkdirSync(`${rig.root.path}/user`)
   rig.root.write('user/cgroup.freeze', '1')
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  // A watchdog with the same time, which has work.
+  await using other = await makeRig([], { watchdogMs: 1 })
+  await other.workload.freeze(LEGACY, NEVER)
+  await expect.poll(() => other.frozen()).toEqual({ ptys: false, user: false })
   expect(rig.logged.map(({ message }) => message)).not.toContain('nobody has ended the freeze: thawing')
   expect(rig.frozen()).toEqual({ user: true })
 })
