@@ -22,7 +22,7 @@ interface Value {
 }
 
 /** What the text has besides the latest sample. */
-interface Figures {
+interface NotSampled {
   readonly version: string
   readonly methods: ReadonlyMap<string, MethodCalls>
   readonly budget: Pick<ByteBudget, 'total' | 'usage' | 'refusals'>
@@ -31,13 +31,13 @@ interface Figures {
 }
 
 /** The latest sample and the RPCs so far as OpenMetrics text (OpenMetrics 1.0), with names as Prometheus has them. */
-export function toOpenMetrics(sample: Sample, figures: Figures): string {
+export function toOpenMetrics(sample: Sample, now: NotSampled): string {
   const families = [
     ...sampleFamilies(sample),
-    buildInfo(figures.version),
-    idleTime(figures.idleSeconds),
-    ...budgetFamilies(figures.budget),
-    ...callFamilies(figures.methods),
+    buildInfo(now.version),
+    idleTime(now.idleSeconds),
+    ...budgetFamilies(now.budget),
+    ...callFamilies(now.methods),
   ]
   return `${families.flatMap(linesOf).join('\n')}\n# EOF\n`
 }
@@ -137,7 +137,7 @@ function idleTime(value: number): Family {
   return single('gauge', { name: 'envd_idle_seconds', help, value })
 }
 
-function budgetFamilies({ total, usage, refusals }: Figures['budget']): Family[] {
+function budgetFamilies({ total, usage, refusals }: NotSampled['budget']): Family[] {
   const held = 'Bytes that wait for a client or a process, by what they are.'
   return [
     single('gauge', { name: 'envd_budget_size_bytes', help: 'Bytes that may wait in sum.', value: total }),

@@ -5,6 +5,7 @@ import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import { commandBytes } from './command-memory.ts'
 import type { LaunchDeps } from './launch.ts'
+import { logEnd } from './log-end.ts'
 import { RunningProcess } from './process.ts'
 import { monotonicNow } from './process-record.ts'
 import type { Registry } from './registry.ts'
@@ -53,9 +54,9 @@ function goOn(process: RunningProcess, { user, started, deadline }: Facts, { bud
   log.info({ pid }, 'process_restore')
   const kill = () => void process.signal('SIGKILL', NEVER, 'deadline')
   const cancel = deadline === undefined ? () => {} : longTimeout(Math.max(0, deadline - monotonicNow()), kill)
-  void process.ended.then(({ status }) => {
+  logEnd(process, { log, age: () => monotonicNow() - started })
+  void process.ended.then(() => {
     hold.release()
     cancel()
-    log.info({ pid, process_result: status, ms: Math.round(monotonicNow() - started) }, 'process_end')
   })
 }

@@ -28,6 +28,7 @@ import { toConfig, toInfo, toInput, toOffsets, toSelector, toSize } from './conv
 import type { Followed } from './follow.ts'
 import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
 import { limitsOfHeaders } from './limits.ts'
+import { logEnd } from './log-end.ts'
 import { tailBytes } from './output-cut.ts'
 import type { OutputReader } from './output-reader.ts'
 import { RunningProcess } from './process.ts'
@@ -236,15 +237,8 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
     'process_start',
   )
   endAtDeadline(process, caller, log)
-  void process.ended.then(({ status }) => {
-    hold.release()
-    const bytes = (stream: 'stdout' | 'stderr' | 'pty') => process.output.offset(stream)
-    const sizes = { stdout_bytes: bytes('stdout'), stderr_bytes: bytes('stderr'), pty_bytes: bytes('pty') }
-    log[level](
-      { ...operation, process_result: status, ms: Math.round(performance.now() - started), ...sizes },
-      'process_end',
-    )
-  })
+  logEnd(process, { log, operationId: caller.operationId, age: () => performance.now() - started })
+  void process.ended.then(() => hold.release())
   return { process, reader }
 }
 

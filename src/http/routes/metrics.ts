@@ -32,9 +32,9 @@ export function metricsRoute(
     const open = wantsOpenMetrics(request.query['format'], request.headers.accept)
     const sample = latest(sampler)
     if (sample === undefined) return reply.code(500).send()
-    const figures = () => ({ version: VERSION, methods: calls.methods, budget, idleSeconds: idleSeconds() })
+    const notSampled = () => ({ version: VERSION, methods: calls.methods, budget, idleSeconds: idleSeconds() })
     const [type, text] = open
-      ? [OPENMETRICS_TYPE, toOpenMetrics(sample, figures())]
+      ? [OPENMETRICS_TYPE, toOpenMetrics(sample, notSampled())]
       : ['application/json', toMetricsJson(sample, live())]
     return reply.header('content-type', type).send(Buffer.from(text))
   })
