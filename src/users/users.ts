@@ -126,7 +126,10 @@ async function versionOf(path: Buffer): Promise<Buffer> {
   }
 }
 
-/** passwd(5). Of several lines with one name or number the first counts, as in getpwnam(3). */
+/**
+ * passwd(5). Of several lines with one name or number the first counts, as in getpwnam(3). A home that is not absolute
+ * would be another one for each program: it counts as none.
+ */
 function parsePasswd(text: string): PasswdTable {
   const byName = new Map<string, User>()
   const nameOf = new Map<number, string>()
@@ -134,7 +137,7 @@ function parsePasswd(text: string): PasswdTable {
     const uid = idOf(uidText)
     const gid = idOf(gidText)
     if (name === '' || uid === undefined || gid === undefined) continue
-    if (!byName.has(name)) byName.set(name, { name, uid, gid, home: home || '/' })
+    if (!byName.has(name)) byName.set(name, { name, uid, gid, home: home.startsWith('/') ? home : '/' })
     if (!nameOf.has(uid)) nameOf.set(uid, name)
   }
   return { byName, nameOf }
@@ -160,6 +163,7 @@ function fieldsOf(text: string): string[][] {
     .map((line) => line.split(':'))
 }
 
+/** The largest number stands for no user at all (setresuid(2)). */
 function idOf(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 ? Number(text) : undefined
+  return text !== undefined && /^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 - 1 ? Number(text) : undefined
 }

@@ -25,11 +25,14 @@ test('A41 users are found by name, with uid, gid and home', async () => {
 
 test('A41 comments, short lines and numbers that are none are skipped, the first line of a name counts', async () => {
   const text =
-    '# x:x:1:1::/:\n\nbad\nneg:x:-1:1::/:\nbig:x:4294967296:1::/:\nann:x:5:6::/a:/x\nann:x:7:8::/b:/x\nbare:x:9:9\n'
+    '# x:x:1:1::/:\n\nbad\nneg:x:-1:1::/:\nbig:x:4294967296:1::/:\nnone:x:4294967295:1::/:\nnogroup:x:1:4294967295::/:\nlast:x:4294967294:4294967294:::\nrel:x:8:8::home/rel:\nann:x:5:6::/a:/x\nann:x:7:8::/b:/x\nbare:x:9:9\n'
   await using files = await makeFiles(text, '')
   expect(await files.users.find('ann')).toMatchObject({ uid: 5, home: '/a' })
   expect(await files.users.find('bare')).toMatchObject({ home: '/' })
-  for (const name of ['neg', 'big', 'bad', '# x']) expect(await files.users.find(name)).toBeUndefined()
+  expect(await files.users.find('rel')).toMatchObject({ home: '/' })
+  expect(await files.users.find('last')).toMatchObject({ uid: 4294967294, gid: 4294967294, home: '/' })
+  for (const name of ['neg', 'big', 'none', 'nogroup', 'bad', '# x'])
+    expect(await files.users.find(name)).toBeUndefined()
 })
 
 test('A41 a user is seen as soon as he is added, also when the file is replaced', async () => {
