@@ -32,3 +32,6 @@ export const PRESSURE_MS = 2000
  * shares.
  */
 export const LONGEST_HALT_MS = WHOLE ? 50 : 100
+
+/** Archives that are changed at random and unpacked. */
+export const MUTATED_ARCHIVES = Number(process.env['HOSTILE_ARCHIVES'] ?? (WHOLE ? 100_000 : 5_000))
