@@ -25,6 +25,8 @@ export interface Config {
   readonly cgroupRoot: string
   /** Milliseconds that the exit of a command is kept. */
   readonly keepExits: number
+  /** Of archives that are unpacked: entries, bytes, and growth of compressed ones. */
+  readonly archiveLimits: { readonly entries: number; readonly bytes: number; readonly ratio: number }
   /** End every command at shutdown instead of leaving it to init. */
   readonly killOnExit: boolean
   readonly defaultUser: string
@@ -134,6 +136,11 @@ function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
     portArguments: !given['no-port-arguments'],
     cgroupRoot: given['cgroup-root'],
     keepExits: given['keep-exits'] * 1000,
+    archiveLimits: {
+      entries: given['archive-max-entries'],
+      bytes: given['archive-max-bytes'],
+      ratio: given['archive-max-ratio'],
+    },
     killOnExit: given['kill-on-exit'],
     defaultUser: given['default-user'],
     defaultWorkdir: given['default-workdir'] || undefined,

@@ -96,8 +96,8 @@ export function freezeRoutes({ freeze, unfreeze }: Workload, sampler: Sampler, {
 }
 
 /** What file routes need beside what the calls have. */
-export function fileSettings({ strictFileUsers }: Config, log: Log) {
-  return { strictFileUsers, compressors: createCompressors(), log: log.named('filesystem') }
+export function fileSettings({ strictFileUsers, archiveLimits }: Config, log: Log) {
+  return { strictFileUsers, archiveLimits, compressors: createCompressors(), log: log.named('filesystem') }
 }
 
 /**

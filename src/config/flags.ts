@@ -31,6 +31,17 @@ export const flags = {
     default: [],
     help: 'origin of web pages that may send requests while no token is set, as https://app.example; may be repeated',
   },
+  'archive-max-bytes': {
+    type: 'int',
+    default: 64 * 1024 ** 3,
+    help: 'bytes of all files in an archive that is unpacked, holes included',
+  },
+  'archive-max-entries': { type: 'int', default: 1_000_000, help: 'entries of an archive that is unpacked' },
+  'archive-max-ratio': {
+    type: 'int',
+    default: 250,
+    help: 'how many times its size a compressed archive may grow, beyond 16 MiB',
+  },
   'body-stall': {
     type: 'int',
     default: 60,

@@ -5,20 +5,28 @@ import type { Given } from './flags.ts'
 /** A day: longer is a mistake, and must not overflow a timer. */
 const MAX_SECONDS = 86_400
 
+/** What is counted exactly. */
+const MAX_ARCHIVE = Number.MAX_SAFE_INTEGER
+
 /** More failures than anybody waits for. */
 const MAX_LIVE_FAILURES = 1_000
 
+/** Flags that count something. */
+type Count =
+  | 'archive-max-bytes'
+  | 'archive-max-entries'
+  | 'archive-max-ratio'
+  | 'body-stall'
+  | 'keep-exits'
+  | 'reader-stall'
+  | 'ready-timeout'
+  | 'ready-attempt-timeout'
+  | 'live-interval'
+  | 'live-timeout'
+  | 'live-failures'
+
 /** What is wrong with the values of the flags, each on its own; empty if nothing is. */
 export function problemsOf(given: Given): string[] {
-  type Count =
-    | 'body-stall'
-    | 'keep-exits'
-    | 'reader-stall'
-    | 'ready-timeout'
-    | 'ready-attempt-timeout'
-    | 'live-interval'
-    | 'live-timeout'
-    | 'live-failures'
   const within = (name: Count, [least, most]: readonly [number, number]) =>
     given[name] >= least && given[name] <= most ? '' : `${name} must be ${least} to ${most}, got ${given[name]}`
   return [
@@ -28,6 +36,9 @@ export function problemsOf(given: Given): string[] {
       : `address must be an IP address or localhost, got ${given.address}`,
     forwardProblem(given['forward-address']),
     given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
+    ...(['archive-max-bytes', 'archive-max-entries', 'archive-max-ratio'] as const).map((name) =>
+      within(name, [1, MAX_ARCHIVE]),
+    ),
     within('body-stall', [1, MAX_SECONDS]),
     within('keep-exits', [0, MAX_SECONDS]),
     within('reader-stall', [1, MAX_SECONDS]),

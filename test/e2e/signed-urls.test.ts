@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { VERSION } from '../../src/version.ts'
 import { inNamespace } from '../_util/namespace.ts'
+import { tarOf } from '../archives/make-tar.ts'
 import { type Module, type Sandbox, type Sdk, sdks, useDaemon } from './sdk.ts'
 
 const TOKEN = 'a-token-of-the-test'
@@ -61,6 +63,23 @@ describe.each(sdks.filter((sdk) => sdk.since('1.5.0')))('a token with e2b $versi
       await expect(sandbox.commands.list()).rejects.toBeInstanceOf(AuthenticationError)
       await expect(sandbox.files.read('/etc/hostname')).rejects.toBeInstanceOf(AuthenticationError)
     }
+  })
+
+  test('a signed URL takes a directory as an archive, and sends it as one', async () => {
+    const path = `/tmp/signed-tree-${sdk.version}`
+    const archive = tarOf({ name: 'd/', type: '5' }, { name: 'd/f', content: 'in a tree', mode: 0o4755 })
+    const send = async (query: string) =>
+      fetch(`${await signed(sdk, 'uploadUrl', path)}${query}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-tar' },
+        body: new Uint8Array(archive),
+      })
+    expect((await send('&mode=replace')).status).toBe(200)
+    expect((await send('&owner=archive')).status).toBe(403)
+    const sent = await fetch(`${await signed(sdk, 'downloadUrl', path)}&format=tar`)
+    expect(sent.headers.get('content-type')).toBe('application/x-tar')
+    const names = execFileSync('tar', ['-tvf', '-'], { input: new Uint8Array(await sent.arrayBuffer()) }).toString()
+    expect(names).toMatch(/^-rwxr-xr-x .* d\/f$/m)
   })
 
   test('a signed URL uploads and downloads without a token', async () => {

@@ -49,7 +49,10 @@ function madeEntry(random: Random): MadeEntry {
   return { name, link, type, content: large, mode: random.int(0o10000) }
 }
 
-/** A valid archive, or nearly, and then changes of bits, fields, blocks and lengths; checksums are right half of the time. */
+/**
+ * A valid archive, or nearly, and then changes of bits, fields, blocks and lengths; checksums are right half of the
+ * time.
+ */
 function mutated(random: Random): Buffer {
   const parts = Array.from({ length: 1 + random.int(7) }, () => entryBytes(madeEntry(random)))
   let archive = Buffer.concat([...parts, END])
