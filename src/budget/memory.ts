@@ -18,7 +18,10 @@ export interface Memory {
  */
 const ALWAYS_ALLOWED = 4 * 1024
 
-/** Below it freeing by hand is not worth the time. */
+/**
+ * Below it freeing by hand is not worth the time, and a buffer may be one that a parser of forms keeps for what may
+ * become a boundary.
+ */
 const MIN_FREED = 16 * 1024
 
 /** Makes the memory of a request, which releases `hold`. */

@@ -106,6 +106,20 @@ test('B33 a thousand small parts and one large one arrive in order', async () =>
   expect(await readFile(join(files.dir, 'many/999'), 'utf8')).toBe('999')
 })
 
+test.each(['\r\n--', '\r\n--a', '\r', '\r\n-'])(
+  'B33 content of %j over and over, which all but is a boundary, is stored as it is',
+  async (piece) => {
+    await using files = await startFilesFront()
+    const content = piece.repeat(250_000)
+    const body = `--b\r\nContent-Disposition: form-data; name="file"; filename="${join(files.dir, 'f')}"\r\n\r\n${content}\r\n--b--\r\n`
+    const headers = { 'content-type': 'multipart/form-data; boundary=b' }
+    for (let i = 0; i < 5; i++) {
+      expect(await files.post({}, body, headers)).toMatchObject({ status: 200 })
+      expect((await readFile(join(files.dir, 'f'), 'latin1')) === content).toBe(true)
+    }
+  },
+)
+
 test('B11 a signature without a path is for names below the home directory only', async (context) => {
   needsRoot(context)
   await using files = await startFilesFront()
