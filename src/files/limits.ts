@@ -39,3 +39,5 @@ export const MAX_MATCHES = 200_000
 export const MAX_FOUND = 100_000
 /** Lines of context. */
 export const MAX_CONTEXT = 100
+/** Bytes of the names in one directory whose files are summed: some 400,000. */
+export const MAX_TREE_NAMES_BYTES = 16 * 1024 * 1024

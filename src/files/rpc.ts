@@ -5,7 +5,7 @@ import type { ServerStream } from '../calls/implementation.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
 import { Files } from '../gen/files/v1/files_pb.js'
 import { EDIT_REQUEST_BYTES } from './limits.ts'
-import { toFindResponse, toGrepResponse } from './search-convert.ts'
+import { toChecksumResponse, toFindResponse, toGrepResponse } from './search-convert.ts'
 import type { FilesService } from './service.ts'
 
 /** The methods of `files.v1.Files`. */
@@ -18,6 +18,10 @@ export function filesRpc(service: FilesService): ServiceTable {
       undo: unary(service.undo),
       find: batches(service.find, toFindResponse),
       grep: batches(service.grep, toGrepResponse),
+      checksum: batches(service.checksum, toChecksumResponse),
+      symlink: unary(service.symlink),
+      readLink: unary(service.readLink),
+      truncate: unary(service.truncate),
     },
     { logger: 'filesystem' },
   )

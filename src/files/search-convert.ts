@@ -5,12 +5,14 @@ import { AppError } from '../errors.ts'
 import { timestamp } from '../filesystem/entry.ts'
 import {
   Case,
+  type ChecksumResponseSchema,
   type FindRequest,
   type FindResponseSchema,
   type GrepRequest,
   type GrepResponseSchema,
   type Scope as ScopeMessage,
 } from '../gen/files/v1/files_pb.js'
+import type { ChecksumItem } from './checksum.ts'
 import type { FindItem, FindQuery } from './find.ts'
 import type { GrepItem, GrepQuery } from './grep.ts'
 import { MAX_CONTEXT, MAX_FOUND, MAX_LINE_BYTES, MAX_MATCHES } from './limits.ts'
@@ -109,6 +111,18 @@ export function toFindResponse(item: FindItem): MessageInitShape<typeof FindResp
   const { size, modifiedSeconds, modifiedNanoseconds } = item.entry
   const modified = timestamp(modifiedSeconds, modifiedNanoseconds)
   return { event: { case: 'file', value: { ...toPath(item.path), size, modified } } }
+}
+
+/** The wire's form of checksums. */
+export function toChecksumResponse(item: ChecksumItem): MessageInitShape<typeof ChecksumResponseSchema> {
+  if (item.kind === 'keepalive') return { event: { case: 'keepalive', value: {} } }
+  if (item.kind === 'file') {
+    const { path, sha256, size } = item
+    return { event: { case: 'file', value: { ...toPath(path), sha256, size: BigInt(size) } } }
+  }
+  const { sha256, files, bytes, leftOut } = item
+  const summary = { sha256, files: BigInt(files), bytes: BigInt(bytes), leftOut: BigInt(leftOut) }
+  return { event: { case: 'summary', value: summary } }
 }
 
 function toPath(path: Buffer): { readonly path: string; readonly rawPath?: Buffer } {

@@ -1,29 +1,41 @@
+import { isUtf8 } from 'node:buffer'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ByteBudget, Hold } from '../budget/budget.ts'
 import type { Caller, StreamCaller } from '../calls/caller.ts'
+import { AppError } from '../errors.ts'
 import { createFileUsers, type FileUser } from '../filesystem/file-user.ts'
 import type {
+  ChecksumRequest,
   EditRequest,
   EditResponseSchema,
   FindRequest,
   GrepRequest,
   ReadLinesRequest,
   ReadLinesResponseSchema,
+  ReadLinkRequest,
+  ReadLinkResponseSchema,
+  SymlinkRequest,
+  SymlinkResponseSchema,
+  TruncateRequest,
+  TruncateResponseSchema,
   UndoRequest,
   UndoResponseSchema,
 } from '../gen/files/v1/files_pb.js'
 import type { Log } from '../log.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
-import type { Users } from '../users/users.ts'
+import type { User, Users } from '../users/users.ts'
+import { type ChecksumItem, checksum } from './checksum.ts'
 import { toEditedFile, toEdits, toLines, toRange } from './convert.ts'
 import { editFiles, undoEdit } from './edit.ts'
 import { type FindItem, find } from './find.ts'
 import { type GrepItem, grep, type SearchContext } from './grep.ts'
+import { makeSymlink, readSymlink } from './links.ts'
 import { readLines } from './read-lines.ts'
 import { toFindQuery, toGrepQuery } from './search-convert.ts'
 import { identityOf } from './search-identity.ts'
 import type { SearchProcesses } from './search-process.ts'
+import { truncateFile } from './truncate.ts'
 import { UndoJournal } from './undo-journal.ts'
 
 /** The calls of `files.v1.Files`. Each rejects with AppError. */
@@ -35,6 +47,11 @@ export interface FilesService {
   find(request: FindRequest, caller: StreamCaller): AsyncGenerator<FindItem[], void>
   /** Some items at a time. */
   grep(request: GrepRequest, caller: StreamCaller): AsyncGenerator<GrepItem[], void>
+  /** Some items at a time. */
+  checksum(request: ChecksumRequest, caller: StreamCaller): AsyncGenerator<ChecksumItem[], void>
+  symlink(request: SymlinkRequest, caller: Caller): Promise<MessageInitShape<typeof SymlinkResponseSchema>>
+  readLink(request: ReadLinkRequest, caller: Caller): Promise<MessageInitShape<typeof ReadLinkResponseSchema>>
+  truncate(request: TruncateRequest, caller: Caller): Promise<MessageInitShape<typeof TruncateResponseSchema>>
 }
 
 /** What the service needs. */
@@ -51,48 +68,54 @@ export interface FilesServiceDeps {
 
 /** Makes the service. Paths, users and their rights are those of `filesystem.Filesystem`. */
 export function createFilesService(deps: FilesServiceDeps): FilesService {
-  const { users, defaults, budget, log, strictFileUsers, searches } = deps
+  const desk = createDesk(deps)
+  return { ...editCalls(desk, deps), ...searchCalls(desk, deps), ...entryCalls(desk, deps) }
+}
+
+/** Who calls, and what it takes. */
+type Desk = ReturnType<typeof createDesk>
+
+function createDesk({ users, defaults, budget, strictFileUsers }: FilesServiceDeps) {
   const fileUser = createFileUsers(users, strictFileUsers)
-  const journal = new UndoJournal(budget.hold('edit', { connection: undefined, user: undefined }), budget.total)
-  const resolve = (path: string, user: FileUser) => resolvePath(path, user, defaults.workdir)
-
-  /** Runs what takes memory for a caller. */
-  async function counted<T>(caller: Caller, work: (owner: FileUser, hold: Hold) => Promise<T>): Promise<T> {
-    const owner = await fileUser(await selectUser(users, caller.user, defaults.user))
-    const hold = budget.hold('edit', { connection: caller.connection, user: owner.name })
-    try {
-      return await work(owner, hold)
-    } finally {
-      hold.release()
-    }
-  }
-
-  /** What a search needs; it releases the hold. */
-  async function searcher(caller: StreamCaller): Promise<SearchContext> {
-    const user = await selectUser(users, caller.user, defaults.user)
-    const hold = budget.hold('edit', { connection: caller.connection, user: user.name })
-    const { keepalive, signal } = caller
-    const identity = await identityOf(user, users)
-    return { owner: await fileUser(user), user: identity, processes: searches, keepalive, signal, hold }
-  }
-
+  const userOf = (caller: Caller) => selectUser(users, caller.user, defaults.user)
+  const ownerOf = async (caller: Caller) => fileUser(await userOf(caller))
+  const holdFor = (caller: Caller, { name }: User) => budget.hold('edit', { connection: caller.connection, user: name })
   return {
-    async *find(request, caller) {
-      const context = await searcher(caller)
+    userOf,
+    ownerOf,
+    holdFor,
+    resolve: (path: string, user: User) => resolvePath(path, user, defaults.workdir),
+    /** Runs what takes memory for a caller. */
+    counted: async <T>(caller: Caller, work: (owner: FileUser, hold: Hold) => Promise<T>): Promise<T> => {
+      const owner = await ownerOf(caller)
+      const hold = holdFor(caller, owner)
       try {
-        yield* find(resolve(request.path, context.owner), toFindQuery(request), context)
+        return await work(owner, hold)
       } finally {
-        context.hold.release()
+        hold.release()
       }
     },
-    async *grep(request, caller) {
-      const context = await searcher(caller)
+    /** Streams what takes memory for a caller. */
+    async *countedStream<T>(
+      caller: StreamCaller,
+      work: (owner: FileUser, hold: Hold) => AsyncIterable<T>,
+    ): AsyncGenerator<T, void> {
+      const owner = await ownerOf(caller)
+      const hold = holdFor(caller, owner)
       try {
-        yield* grep(resolve(request.path, context.owner), toGrepQuery(request), context)
+        yield* work(owner, hold)
       } finally {
-        context.hold.release()
+        hold.release()
       }
     },
+  }
+}
+
+type EditCalls = Pick<FilesService, 'readLines' | 'edit' | 'undo'>
+
+function editCalls({ counted, resolve }: Desk, { budget, log }: FilesServiceDeps): EditCalls {
+  const journal = new UndoJournal(budget.hold('edit', { connection: undefined, user: undefined }), budget.total)
+  return {
     readLines: (request, caller) =>
       counted(caller, async (owner, hold) => {
         const path = resolve(request.path, owner)
@@ -109,5 +132,51 @@ export function createFilesService(deps: FilesServiceDeps): FilesService {
         const { edit, files } = await undoEdit(id, { owner, hold, dryRun, journal, log, signal: caller.signal })
         return { edit, files: files.map(toEditedFile) }
       }),
+  }
+}
+
+type SearchCalls = Pick<FilesService, 'find' | 'grep' | 'checksum'>
+
+function searchCalls({ countedStream, userOf, resolve }: Desk, { users, searches }: FilesServiceDeps): SearchCalls {
+  async function* search<T>(
+    caller: StreamCaller,
+    run: (context: SearchContext) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void> {
+    const user = await identityOf(await userOf(caller), users)
+    const { keepalive, signal } = caller
+    yield* countedStream(caller, (owner, hold) => run({ owner, user, processes: searches, keepalive, signal, hold }))
+  }
+  return {
+    find: (request, caller) =>
+      search(caller, (context) => find(resolve(request.path, context.owner), toFindQuery(request), context)),
+    grep: (request, caller) =>
+      search(caller, (context) => grep(resolve(request.path, context.owner), toGrepQuery(request), context)),
+    checksum: ({ path }, caller) =>
+      countedStream(caller, (owner, hold) => {
+        const { keepalive, signal } = caller
+        return checksum(resolve(path, owner), { owner, keepalive, signal, hold })
+      }),
+  }
+}
+
+type EntryCalls = Pick<FilesService, 'symlink' | 'readLink' | 'truncate'>
+
+function entryCalls({ ownerOf, resolve }: Desk, { log }: FilesServiceDeps): EntryCalls {
+  return {
+    async symlink({ target, path }, caller) {
+      const owner = await ownerOf(caller)
+      if (path === '') throw new AppError('invalid_argument', 'path must not be empty')
+      await makeSymlink(target, resolve(path, owner), owner)
+      return {}
+    },
+    async readLink({ path }, caller) {
+      const owner = await ownerOf(caller)
+      const target = await readSymlink(resolve(path, owner), owner)
+      return { target: target.toString(), ...(isUtf8(target) ? {} : { rawTarget: target }) }
+    },
+    async truncate({ path, size }, caller) {
+      const owner = await ownerOf(caller)
+      return { etag: await truncateFile(resolve(path, owner), size, { owner, log }) }
+    },
   }
 }

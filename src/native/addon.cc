@@ -15,6 +15,7 @@ NAPI_MODULE_INIT() {
   envd::register_open(env, exports);
   envd::register_stage(env, exports);
   envd::register_beside(env, exports);
+  envd::register_link(env, exports);
   envd::register_tree(env, exports);
   envd::register_unpack(env, exports);
   envd::register_replace(env, exports);

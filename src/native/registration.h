@@ -20,6 +20,7 @@ void register_remove(napi_env env, napi_value exports);
 void register_open(napi_env env, napi_value exports);
 void register_stage(napi_env env, napi_value exports);
 void register_beside(napi_env env, napi_value exports);
+void register_link(napi_env env, napi_value exports);
 void register_tree(napi_env env, napi_value exports);
 void register_unpack(napi_env env, napi_value exports);
 void register_replace(napi_env env, napi_value exports);

@@ -43,8 +43,12 @@ struct TreeJob : ActorJob {
 
 struct OpenTreeFile : TreeJob {
   void act() override {
-    Descriptor file = open_below(root, path, O_RDONLY | O_NOFOLLOW);
     struct stat status {};
+    // Looked at before it is opened: opening a device may have effects of its own.
+    const Descriptor found = open_below(root, path, O_PATH | O_NOFOLLOW);
+    if (!found.valid() || fstat(found.get(), &status) < 0) return fail("open", errno);
+    if (!S_ISREG(status.st_mode)) return fail("open", ESTALE);
+    Descriptor file = open_below(root, path, O_RDONLY | O_NOFOLLOW);
     if (!file.valid() || fstat(file.get(), &status) < 0) return fail("open", errno);
     if (!S_ISREG(status.st_mode)) return fail("open", ESTALE);
     put_integer(result, static_cast<uint32_t>(file.release()), 4);

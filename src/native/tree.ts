@@ -59,6 +59,15 @@ export function tarHeader({ facts, name, link, type, size }: HeaderParts): Buffe
   return addon.tarHeader(facts, name, link, FLAGS[type].charCodeAt(0), size)
 }
 
+/** The names that `listTree` has packed; views into it. */
+export function* unpackNames(names: Buffer): Generator<{ readonly name: Buffer; readonly isDirectory: boolean }> {
+  for (let at = 0; at < names.length; ) {
+    const end = at + LENGTH_BYTES + names.readUInt32LE(at)
+    yield { name: names.subarray(at + LENGTH_BYTES + 1, end), isDirectory: names[at + LENGTH_BYTES] === DIRECTORY }
+    at = end
+  }
+}
+
 /** The names that `listTree` has packed, or those that it has and that `wanted` takes, packed again. */
 export function filterNames(names: Buffer, wanted: (name: Buffer, isDirectory: boolean) => boolean): Buffer {
   const taken: Buffer[] = []

@@ -2,17 +2,24 @@ import { chown } from 'node:fs/promises'
 import { create, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf'
 import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import type { StreamCaller } from '../../src/calls/caller.ts'
+import type { ChecksumItem } from '../../src/files/checksum.ts'
 import type { FindItem } from '../../src/files/find.ts'
 import type { GrepItem } from '../../src/files/grep.ts'
 import { SearchProcesses } from '../../src/files/search-process.ts'
 import { createFilesService, type FilesServiceDeps } from '../../src/files/service.ts'
 import {
+  ChecksumRequestSchema,
   EditRequestSchema,
   EditResponseSchema,
   FindRequestSchema,
   GrepRequestSchema,
   ReadLinesRequestSchema,
   ReadLinesResponseSchema,
+  ReadLinkRequestSchema,
+  ReadLinkResponseSchema,
+  SymlinkRequestSchema,
+  TruncateRequestSchema,
+  TruncateResponseSchema,
   UndoRequestSchema,
   UndoResponseSchema,
 } from '../../src/gen/files/v1/files_pb.js'
@@ -36,6 +43,16 @@ export interface Served extends AsyncDisposable {
   readonly searches: SearchProcesses
   grep(request: MessageInitShape<typeof GrepRequestSchema>, by?: By): AsyncGenerator<GrepItem[], void>
   find(request: MessageInitShape<typeof FindRequestSchema>, by?: By): AsyncGenerator<FindItem[], void>
+  checksum(request: MessageInitShape<typeof ChecksumRequestSchema>, by?: By): AsyncGenerator<ChecksumItem[], void>
+  symlink(request: MessageInitShape<typeof SymlinkRequestSchema>, by?: By): Promise<void>
+  readLink(
+    request: MessageInitShape<typeof ReadLinkRequestSchema>,
+    by?: By,
+  ): Promise<MessageShape<typeof ReadLinkResponseSchema>>
+  truncate(
+    request: MessageInitShape<typeof TruncateRequestSchema>,
+    by?: By,
+  ): Promise<MessageShape<typeof TruncateResponseSchema>>
   undo(request?: MessageInitShape<typeof UndoRequestSchema>, by?: By): Promise<MessageShape<typeof UndoResponseSchema>>
 }
 
@@ -72,6 +89,12 @@ export async function serveFiles(options: Options = {}): Promise<Served> {
       create(UndoResponseSchema, await service.undo(create(UndoRequestSchema, request), by(who))),
     searches,
     grep: (request, who) => service.grep(create(GrepRequestSchema, request), by(who)),
+    checksum: (request, who) => service.checksum(create(ChecksumRequestSchema, request), by(who)),
+    symlink: async (request, who) => void (await service.symlink(create(SymlinkRequestSchema, request), by(who))),
+    readLink: async (request, who) =>
+      create(ReadLinkResponseSchema, await service.readLink(create(ReadLinkRequestSchema, request), by(who))),
+    truncate: async (request, who) =>
+      create(TruncateResponseSchema, await service.truncate(create(TruncateRequestSchema, request), by(who))),
     find: (request, who) => service.find(create(FindRequestSchema, request), by(who)),
     [Symbol.asyncDispose]: () => people[Symbol.asyncDispose](),
   }

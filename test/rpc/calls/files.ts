@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises'
 import { expect } from 'vitest'
 import { collected } from '../../_util/collected.ts'
 
@@ -40,5 +40,26 @@ export const FILES_CALLS: Calls = {
       { case: 'file', value: { matchingLines: 1n } },
       { case: 'summary', value: { matchingLines: 1n, files: 1n } },
     ])
+  },
+  'files.v1.Files/Checksum': async ({ files, dir, tag }) => {
+    await writeFile(`${dir}/${tag}`, 'text')
+    const events = await collected(files.checksum({ path: `${dir}/${tag}` }))
+    expect(events.map(({ event }) => event)).toMatchObject([
+      { case: 'file', value: { path: tag, size: 4n } },
+      { case: 'summary', value: { files: 1n, bytes: 4n } },
+    ])
+  },
+  'files.v1.Files/Symlink': async ({ files, dir, tag }) => {
+    await files.symlink({ target: 'somewhere', path: `${dir}/${tag}` })
+    expect(await readlink(`${dir}/${tag}`)).toBe('somewhere')
+  },
+  'files.v1.Files/ReadLink': async ({ files, dir, tag }) => {
+    await symlink('somewhere', `${dir}/${tag}`)
+    expect((await files.readLink({ path: `${dir}/${tag}` })).target).toBe('somewhere')
+  },
+  'files.v1.Files/Truncate': async ({ files, dir, tag }) => {
+    await writeFile(`${dir}/${tag}`, 'text')
+    expect((await files.truncate({ path: `${dir}/${tag}`, size: 2n })).etag).toMatch(/^"/)
+    expect(await readFile(`${dir}/${tag}`, 'utf8')).toBe('te')
   },
 }

@@ -878,6 +878,246 @@ export declare type GrepSummary = Message<"files.v1.GrepSummary"> & {
 export declare const GrepSummarySchema: GenMessage<GrepSummary>;
 
 /**
+ * @generated from message files.v1.ChecksumRequest
+ */
+export declare type ChecksumRequest = Message<"files.v1.ChecksumRequest"> & {
+  /**
+   * @generated from field: string path = 1;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message files.v1.ChecksumRequest.
+ * Use `create(ChecksumRequestSchema)` to create a new message.
+ */
+export declare const ChecksumRequestSchema: GenMessage<ChecksumRequest>;
+
+/**
+ * @generated from message files.v1.ChecksumResponse
+ */
+export declare type ChecksumResponse = Message<"files.v1.ChecksumResponse"> & {
+  /**
+   * @generated from oneof files.v1.ChecksumResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: files.v1.FileChecksum file = 1;
+     */
+    value: FileChecksum;
+    case: "file";
+  } | {
+    /**
+     * The last message.
+     *
+     * @generated from field: files.v1.ChecksumSummary summary = 2;
+     */
+    value: ChecksumSummary;
+    case: "summary";
+  } | {
+    /**
+     * @generated from field: files.v1.KeepAlive keepalive = 3;
+     */
+    value: KeepAlive;
+    case: "keepalive";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message files.v1.ChecksumResponse.
+ * Use `create(ChecksumResponseSchema)` to create a new message.
+ */
+export declare const ChecksumResponseSchema: GenMessage<ChecksumResponse>;
+
+/**
+ * @generated from message files.v1.FileChecksum
+ */
+export declare type FileChecksum = Message<"files.v1.FileChecksum"> & {
+  /**
+   * Below the directory, or the name of the file; bytes that are not UTF-8 are U+FFFD.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * If path is not what the file is called.
+   *
+   * @generated from field: optional bytes raw_path = 2;
+   */
+  rawPath?: Uint8Array | undefined;
+
+  /**
+   * @generated from field: bytes sha256 = 3;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * @generated from field: uint64 size = 4;
+   */
+  size: bigint;
+};
+
+/**
+ * Describes the message files.v1.FileChecksum.
+ * Use `create(FileChecksumSchema)` to create a new message.
+ */
+export declare const FileChecksumSchema: GenMessage<FileChecksum>;
+
+/**
+ * @generated from message files.v1.ChecksumSummary
+ */
+export declare type ChecksumSummary = Message<"files.v1.ChecksumSummary"> & {
+  /**
+   * Of a file its own. Of a directory that of a manifest as sha256sum(1) writes it, in the order of the messages: for each
+   * file its checksum in hexadecimal digits, two spaces, its path and a line feed.
+   *
+   * @generated from field: bytes sha256 = 1;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * @generated from field: uint64 files = 2;
+   */
+  files: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * Links, pipes, devices and sockets, and what could not be read or vanished.
+   *
+   * @generated from field: uint64 left_out = 4;
+   */
+  leftOut: bigint;
+};
+
+/**
+ * Describes the message files.v1.ChecksumSummary.
+ * Use `create(ChecksumSummarySchema)` to create a new message.
+ */
+export declare const ChecksumSummarySchema: GenMessage<ChecksumSummary>;
+
+/**
+ * @generated from message files.v1.SymlinkRequest
+ */
+export declare type SymlinkRequest = Message<"files.v1.SymlinkRequest"> & {
+  /**
+   * What the link says; it need not exist.
+   *
+   * @generated from field: string target = 1;
+   */
+  target: string;
+
+  /**
+   * Where the link is made.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message files.v1.SymlinkRequest.
+ * Use `create(SymlinkRequestSchema)` to create a new message.
+ */
+export declare const SymlinkRequestSchema: GenMessage<SymlinkRequest>;
+
+/**
+ * @generated from message files.v1.SymlinkResponse
+ */
+export declare type SymlinkResponse = Message<"files.v1.SymlinkResponse"> & {
+};
+
+/**
+ * Describes the message files.v1.SymlinkResponse.
+ * Use `create(SymlinkResponseSchema)` to create a new message.
+ */
+export declare const SymlinkResponseSchema: GenMessage<SymlinkResponse>;
+
+/**
+ * @generated from message files.v1.ReadLinkRequest
+ */
+export declare type ReadLinkRequest = Message<"files.v1.ReadLinkRequest"> & {
+  /**
+   * @generated from field: string path = 1;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message files.v1.ReadLinkRequest.
+ * Use `create(ReadLinkRequestSchema)` to create a new message.
+ */
+export declare const ReadLinkRequestSchema: GenMessage<ReadLinkRequest>;
+
+/**
+ * @generated from message files.v1.ReadLinkResponse
+ */
+export declare type ReadLinkResponse = Message<"files.v1.ReadLinkResponse"> & {
+  /**
+   * Bytes that are not UTF-8 are U+FFFD.
+   *
+   * @generated from field: string target = 1;
+   */
+  target: string;
+
+  /**
+   * If target is not what the link says.
+   *
+   * @generated from field: optional bytes raw_target = 2;
+   */
+  rawTarget?: Uint8Array | undefined;
+};
+
+/**
+ * Describes the message files.v1.ReadLinkResponse.
+ * Use `create(ReadLinkResponseSchema)` to create a new message.
+ */
+export declare const ReadLinkResponseSchema: GenMessage<ReadLinkResponse>;
+
+/**
+ * @generated from message files.v1.TruncateRequest
+ */
+export declare type TruncateRequest = Message<"files.v1.TruncateRequest"> & {
+  /**
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: uint64 size = 2;
+   */
+  size: bigint;
+};
+
+/**
+ * Describes the message files.v1.TruncateRequest.
+ * Use `create(TruncateRequestSchema)` to create a new message.
+ */
+export declare const TruncateRequestSchema: GenMessage<TruncateRequest>;
+
+/**
+ * @generated from message files.v1.TruncateResponse
+ */
+export declare type TruncateResponse = Message<"files.v1.TruncateResponse"> & {
+  /**
+   * As the file is then.
+   *
+   * @generated from field: string etag = 1;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message files.v1.TruncateResponse.
+ * Use `create(TruncateResponseSchema)` to create a new message.
+ */
+export declare const TruncateResponseSchema: GenMessage<TruncateResponse>;
+
+/**
  * @generated from enum files.v1.Case
  */
 export enum Case {
@@ -966,6 +1206,46 @@ export declare const Files: GenService<{
     methodKind: "server_streaming";
     input: typeof GrepRequestSchema;
     output: typeof GrepResponseSchema;
+  },
+  /**
+   * Checksum sends the SHA-256 of a file, or of every file in a directory, then of the whole.
+   *
+   * @generated from rpc files.v1.Files.Checksum
+   */
+  checksum: {
+    methodKind: "server_streaming";
+    input: typeof ChecksumRequestSchema;
+    output: typeof ChecksumResponseSchema;
+  },
+  /**
+   * Symlink makes a symbolic link, which belongs to the user, and missing directories above it.
+   *
+   * @generated from rpc files.v1.Files.Symlink
+   */
+  symlink: {
+    methodKind: "unary";
+    input: typeof SymlinkRequestSchema;
+    output: typeof SymlinkResponseSchema;
+  },
+  /**
+   * ReadLink returns what a symbolic link says.
+   *
+   * @generated from rpc files.v1.Files.ReadLink
+   */
+  readLink: {
+    methodKind: "unary";
+    input: typeof ReadLinkRequestSchema;
+    output: typeof ReadLinkResponseSchema;
+  },
+  /**
+   * Truncate makes a file that long: what is behind it goes, what is missing is zeros.
+   *
+   * @generated from rpc files.v1.Files.Truncate
+   */
+  truncate: {
+    methodKind: "unary";
+    input: typeof TruncateRequestSchema;
+    output: typeof TruncateResponseSchema;
   },
 }>;
 

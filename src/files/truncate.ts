@@ -1,0 +1,46 @@
+import { AppError } from '../errors.ts'
+import { checkDownload } from '../filesystem/download.ts'
+import { issueTag } from '../filesystem/entity-tag.ts'
+import { failure, isOutOfSpace } from '../filesystem/failure.ts'
+import type { FileUser } from '../filesystem/file-user.ts'
+import { finishWithMetadata } from '../filesystem/metadata.ts'
+import { closeWritten, emptyFile, openAnew } from '../filesystem/open-anew.ts'
+import { withWriteSlot } from '../filesystem/write-semaphore.ts'
+import type { Log } from '../log.ts'
+
+/**
+ * Makes a file that is there so many bytes long, in place, and returns its tag. Rejects with AppError: not_found,
+ * invalid_argument for what is no regular file or for a size that no file here can have, permission_denied, no_space,
+ * internal.
+ */
+export async function truncateFile(
+  path: string,
+  size: bigint,
+  { owner, log }: { readonly owner: FileUser; readonly log: Log },
+): Promise<string> {
+  await checkDownload(path, owner)
+  if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw tooLong(path)
+  const { fd, device } = await openAnew(path, owner, false).catch((error: unknown) =>
+    Promise.reject(failed(path, error)),
+  )
+  try {
+    if (device) throw new AppError('invalid_argument', `path '${path}' is not a regular file`)
+    await withWriteSlot(() => emptyFile(fd, Number(size)))
+  } catch (error) {
+    await closeWritten(fd).catch(() => {})
+    throw failed(path, error)
+  }
+  return issueTag((await finishWithMetadata(fd, { metadata: undefined, stamp: true, log })).version)
+}
+
+function failed(path: string, error: unknown): AppError {
+  if (error instanceof AppError) return error
+  if (error instanceof Error && 'code' in error && (error.code === 'EFBIG' || error.code === 'EINVAL'))
+    return tooLong(path)
+  const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
+  return new AppError(kind, `error truncating file: ${failure('ftruncate', path, error)}`, { cause: error })
+}
+
+function tooLong(path: string): AppError {
+  return new AppError('invalid_argument', `path '${path}' cannot be that long`)
+}
