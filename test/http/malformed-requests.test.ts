@@ -68,6 +68,17 @@ test.each(SMUGGLING)('%s: 400, the connection is closed, and what follows is no 
   expect(text).not.toContain('E2B_SANDBOX')
 })
 
+test.each(['gzip, chunked', 'x, chunked', 'identity, chunked', ',chunked'])(
+  'a body in the transfer coding "%s" is 501, and the connection is closed',
+  async (coding) => {
+    const text = await say(
+      `${POST}Transfer-Encoding: ${coding}\r\n\r\n2\r\n{}\r\n0\r\n\r\nGET /envs HTTP/1.1\r\nHost: x\r\n\r\n`,
+    )
+    expect(text).toMatch(/^HTTP\/1\.1 501 Not Implemented\r\n.*connection: close\r\n/is)
+    expect(text.match(/HTTP\/1\.1 \d/g)).toHaveLength(1)
+  },
+)
+
 const rpc = (type: string) => `POST /process.Process/List HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n${CHUNKED}`
 const stream = (type: string) =>
   `POST /process.Process/StreamInput HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n${CHUNKED}`

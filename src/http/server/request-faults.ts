@@ -17,6 +17,8 @@ export function faultOf(request: IncomingMessage): number | undefined {
   if (httpVersionMajor < 1) return 400
   // HTTP/1.0 has no chunks: somebody on the way did not understand the body (RFC 9112 6.1).
   if (httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined) return 400
+  // Another coding below the chunks would be taken for the body itself (RFC 9112 6.1).
+  if (/,\s*chunked$/i.test(headers['transfer-encoding'] ?? '')) return 501
   if (rawHeaders.length >= 2 * MAX_HEADERS) return 431
   // RFC 9112 3.2.
   return hosts(rawHeaders) > 1 ? 400 : undefined
