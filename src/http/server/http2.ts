@@ -4,18 +4,20 @@ import {
   type Http2Server,
   type Http2ServerRequest,
   Http2ServerResponse,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
+  type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
-import { createResetBudget } from './reset-budget.ts'
+import { createResets } from './reset-budget.ts'
 import { createRooms } from './rooms.ts'
 import { createStreamMemory, type StreamMemory } from './stream-memory.ts'
 
 /**
  * Calls at a time on one connection, twice what servers in Go allow: clients wait, or open another connection. What was
  * reset counts until it is torn down, so this also bounds how many calls one read brings in: Node refuses the others
- * before code of ours runs.
+ * before code of ours runs, once the client has acknowledged this number.
  */
 const MAX_CONCURRENT_STREAMS = 500
 
@@ -57,6 +59,9 @@ const STREAM_RESETS = { streamResetBurst: 100_000, streamResetRate: 50_000 }
 
 /** The same before the connection has shown the token, also while none is set: Node's own limits. */
 const RESETS_WITHOUT_TOKEN = { burst: 1_000, rate: 33 }
+
+/** Of these, calls that come and are reset in one turn of the event loop: who gives up a call has waited for its answer before. */
+const UNSEEN_WITHOUT_TOKEN = { burst: 100, rate: 33 }
 
 /**
  * Calls beyond the limit that are refused in a row before the whole connection, and every call on it, is given up.
@@ -135,7 +140,27 @@ function makeServer(
   server.on('connect', (_request: Http2ServerRequest, response: Http2ServerResponse) => {
     response.writeHead(NOT_IMPLEMENTED).end()
   })
+  passOverReset(server)
   return server
+}
+
+/**
+ * Whether the read that opened a stream has reset it too, and nothing is lost when it is not looked at. A token counts
+ * for the connection.
+ */
+function isOver(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  return stream.closed && headers['x-access-token'] === undefined
+}
+
+/** Makes no request and no response for streams that are over already. */
+function passOverReset(server: Http2Server): void {
+  // Node's own, which came with the listener of requests and makes them.
+  const listeners = server.listeners('stream')
+  server.removeAllListeners('stream')
+  server.on('stream', (stream, headers, ...rest) => {
+    if (isOver(stream, headers)) return
+    for (const listener of listeners) listener.call(server, stream, headers, ...rest)
+  })
 }
 
 type Handler = (request: Http2ServerRequest, response: Http2ServerResponse) => void
@@ -155,9 +180,20 @@ function withinMemory(handler: Handler, memory: StreamMemory): Handler {
  * Reports the calls of a session, and ends it when it resets more of them than it may (CVE-2023-44487, "rapid reset").
  */
 function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): void {
-  const resets = createResetBudget(RESETS_WITHOUT_TOKEN)
+  const resets = createResets({ all: RESETS_WITHOUT_TOKEN, unseen: UNSEEN_WITHOUT_TOKEN })
   // Before the handler, which may ask for it at once; and a stream that was reset meanwhile knows its session no more.
-  session.prependListener('stream', (stream, _headers, flags) => {
+  session.prependListener('stream', (stream, headers, flags) => {
+    // Whether it is the right one is not known yet.
+    const mayReset = resets.began(headers['x-access-token'] !== undefined)
+    const wasReset = () => {
+      if (session.destroyed || connections.hasShownToken(session) || mayReset()) return
+      session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    }
+    if (isOver(stream, headers)) {
+      // Nobody else listens, or reads what it brought, without which Node would keep it.
+      stream.on('error', () => {}).resume()
+      return wasReset()
+    }
     // Nobody may read a request without a body to its end; unread, Node would keep the stream though its client resets
     // it with NO_ERROR.
     if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) stream.resume()
@@ -165,9 +201,7 @@ function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): 
     connections.began(session)
     stream.once('close', () => {
       connections.ended(session)
-      const reset = stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.aborted
-      if (reset && !session.destroyed && !connections.hasShownToken(session) && !resets.spend())
-        session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+      if (stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.aborted) wasReset()
     })
   })
 }
@@ -185,7 +219,8 @@ function closeWhenIdle(session: ServerHttp2Session, headersTimeout: number): voi
     if (calls === 0 && !session.destroyed) timer = setTimeout(() => session.close(), KEEP_ALIVE_TIMEOUT).unref()
   }
   session.once('remoteSettings', rest)
-  session.on('stream', (stream) => {
+  session.on('stream', (stream, headers) => {
+    if (isOver(stream, headers)) return
     calls++
     clearTimeout(timer)
     stream.once('close', () => {

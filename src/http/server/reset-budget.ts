@@ -27,3 +27,37 @@ export function createResetBudget({ burst, rate }: ResetLimits, now = () => perf
     },
   }
 }
+
+/** What a connection may reset. */
+interface Resets {
+  /**
+   * A call has begun. Returns what is called when it was reset; that returns false when it was one too many.
+   * @param showsToken counts for `all` only.
+   */
+  began(showsToken: boolean): () => boolean
+}
+
+/**
+ * Counts the resets of one connection.
+ * @param limits.unseen for calls that come and are reset in one turn of the event loop; they count for `all` as well.
+ */
+export function createResets({ all, unseen }: { readonly all: ResetLimits; readonly unseen: ResetLimits }): Resets {
+  const budgets = { all: createResetBudget(all), unseen: createResetBudget(unseen) }
+  let turn = 0
+  let counting = false
+  const countTurn = () => {
+    if (counting) return
+    counting = true
+    setImmediate(() => {
+      counting = false
+      turn++
+    })
+  }
+  return {
+    began: (showsToken) => {
+      countTurn()
+      const begun = turn
+      return () => budgets.all.spend() && (showsToken || begun !== turn || budgets.unseen.spend())
+    },
+  }
+}

@@ -14,8 +14,6 @@ export interface Field {
 /** One way to hurt the daemon. */
 export interface Attack {
   readonly name: string
-  /** Bytes that the daemon may have resident; default: `MAX_RESIDENT`. */
-  readonly maxResident?: number
   /** Milliseconds of the daemon's processor time until health is answered (p95); default: `BUSY_P95_HEALTH_MS`. */
   readonly maxBusy?: number
   /** Makes what the attack needs; its cost does not count. */

@@ -63,3 +63,24 @@ test('calls that are reset by the read that brings them are left out', async () 
   await expect.poll(() => begun).toBe(1)
   socket.destroy()
 })
+
+test.each([
+  ['NO_ERROR', 0],
+  ['INTERNAL_ERROR', 2],
+  ['CANCEL', 8],
+])('a connection without the token may bring and reset 100 calls at once with %s, not more', async (_, code) => {
+  await using front = await startFront({ routes: [] })
+  const socket = connect(front.port, '127.0.0.1')
+  socket.resume().on('error', () => {})
+  const calls = (first: number, count: number) =>
+    Array.from({ length: count }, (_, index) => first + 2 * index).flatMap((stream) => [
+      frame(1, stream % 4 === 1 ? 5 : 4, stream, HEADERS),
+      frame(3, 0, stream, Buffer.from([0, 0, 0, code])),
+    ])
+  socket.write(Buffer.concat([PREFACE, ...calls(1, 100)]))
+  const answered = once(socket, 'data')
+  await answered
+  expect(front.listener.openConnections).toBe(1)
+  socket.write(Buffer.concat(calls(201, 200)))
+  await expect.poll(() => front.listener.openConnections).toBe(0)
+})
