@@ -9,6 +9,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
+import { resetsIn } from './beginning.ts'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
 import { createResets } from './reset-budget.ts'
 import { createRooms } from './rooms.ts'
@@ -96,6 +97,8 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
       socket.allowHalfOpen = false
       options.connections.enlarge(socket, PLACES)
       if (socket.destroyed) return
+      // Node takes in all that has come, with an object for every call, before any code of the daemon runs.
+      if (resetsIn(peek(socket)) > UNSEEN_WITHOUT_TOKEN.burst) return void socket.destroy()
       server ??= makeServer(options, onSession)
       taken = socket
       server.emit('connection', socket)
@@ -106,6 +109,12 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
       for (const session of sessions) session.close()
     },
   }
+}
+
+function peek(socket: Socket): Buffer {
+  const beginning: Buffer = socket.read() ?? Buffer.alloc(0)
+  socket.unshift(beginning)
+  return beginning
 }
 
 /** What handlers use of a response of HTTP/1.1, and Node's compatibility layer leaves out: whether it is gone. */

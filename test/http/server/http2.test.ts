@@ -83,4 +83,10 @@ test.each([
   expect(front.listener.openConnections).toBe(1)
   socket.write(Buffer.concat(calls(201, 200)))
   await expect.poll(() => front.listener.openConnections).toBe(0)
+
+  const other = connect(front.port, '127.0.0.1')
+  other.resume().on('error', () => {})
+  const closed = new Promise((resolve) => other.once('close', resolve))
+  other.write(Buffer.concat([PREFACE, ...calls(1, 200)]))
+  await closed
 })
