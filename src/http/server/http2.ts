@@ -61,7 +61,10 @@ const STREAM_RESETS = { streamResetBurst: 100_000, streamResetRate: 50_000 }
 /** The same before the connection has shown the token, also while none is set: Node's own limits. */
 const RESETS_WITHOUT_TOKEN = { burst: 1_000, rate: 33 }
 
-/** Of these, calls that come and are reset in one turn of the event loop: who gives up a call has waited for its answer before. */
+/**
+ * Of these, calls that come and are reset in one turn of the event loop: who gives up a call has waited for its answer
+ * before.
+ */
 const UNSEEN_WITHOUT_TOKEN = { burst: 100, rate: 33 }
 
 /**

@@ -13,12 +13,12 @@ interface ResetBudget {
 }
 
 /** Makes the budget of one connection. */
-export function createResetBudget({ burst, rate }: ResetLimits, now = () => performance.now()): ResetBudget {
+function createResetBudget({ burst, rate }: ResetLimits): ResetBudget {
   let spent = 0
-  let last = now()
+  let last = performance.now()
   return {
     spend: () => {
-      const time = now()
+      const time = performance.now()
       spent = Math.max(0, spent - ((time - last) / 1000) * rate)
       last = time
       if (spent + 1 > burst) return false
