@@ -1,13 +1,14 @@
 /**
  * Checks that references lead somewhere: contract ids to an item of docs/contract.md, relative links to files and
- * headings, and names of files in documents to a file. Exit code 1 if not. An id counts at the start of a test's title
- * (`test('D7 D8 …'`), after the word "contract" (`contract B4 to B9, F1`), in docs/contract.md, and in the first column
- * of test/README.md. Elsewhere a letter with digits may be anything.
+ * headings, names of files in documents to a file, and that docs/architecture.md names every part. Exit code 1 if not.
+ * An id counts at the start of a test's title (`test('D7 D8 …'`), after the word "contract" (`contract B4 to B9, F1`),
+ * in docs/contract.md, and in the first column of test/README.md. Elsewhere a letter with digits may be anything.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { basename, dirname, join, normalize } from 'node:path'
 
 const CONTRACT = 'docs/contract.md'
+const ARCHITECTURE = 'docs/architecture.md'
 const TITLE = /\(\s*['"`]((?:[A-Z]\d{1,2} )+)/g
 const MENTION = /\bcontract ([A-Z]\d{1,2}\b(?:(?:,| and|, and| or| to) [A-Z]\d{1,2}\b)*)/g
 const MENTION_OF_SECTION = /\bcontract ([A-Z])(?!\w)/g
@@ -28,6 +29,7 @@ const breaches = [
   ...[...pages, ...code].flatMap(wrongReferences),
   ...pages.flatMap(deadLinks),
   ...pages.flatMap(missingFiles),
+  ...missingParts(),
 ]
 for (const line of breaches) console.error(line)
 console.log(`${known.size} contract items, ${pages.length} documents, ${breaches.length} references lead nowhere`)
@@ -91,10 +93,25 @@ function leadsSomewhere(file: string, link: string): boolean {
 
 /** Names of source files in code spans: a path from the root, or the end of one (`output-log.ts`, `freeze/thaw.ts`). */
 function missingFiles(file: string): string[] {
-  const names = groups(readFileSync(file, 'utf8'), /`([\w./-]+\.(?:ts|cc|h|proto))`/g)
-  return [...new Set(names)]
+  const names = groups(readFileSync(file, 'utf8'), /`([\w./{},-]+\.(?:ts|cc|h|proto))`/g)
+  return [...new Set(names.flatMap(expanded))]
     .filter((name) => !existsSync(name) && !files.some((known) => known.endsWith(`/${name}`)))
     .map((name) => `${file}: there is no file ${name}`)
+}
+
+/** `a/{b,c}.ts` as `a/b.ts` and `a/c.ts`. */
+function expanded(name: string): string[] {
+  const [, before = '', list, after = ''] = /^(.*)\{(.*)\}(.*)$/.exec(name) ?? []
+  return list === undefined ? [name] : list.split(',').map((word) => before + word + after)
+}
+
+/** Parts of `src` that the page about its structure does not name. */
+function missingParts(): string[] {
+  const text = readFileSync(ARCHITECTURE, 'utf8')
+  return globSync('src/*/')
+    .map((path) => basename(path))
+    .filter((name) => !text.includes(`\`${name}\``) && !text.includes(`\`${name}/`))
+    .map((name) => `${ARCHITECTURE}: src/${name} is not named`)
 }
 
 /** The anchors that GitHub makes of headings: lower case, without punctuation, repeated ones numbered. */
