@@ -6,6 +6,8 @@ import { parseCommand, sandboxOf } from './command-line.ts'
 import { completionOf } from './completion.ts'
 import { FAILED } from './exit-code.ts'
 import { Failure } from './failure.ts'
+import { find, grep } from './file-search.ts'
+import { cat, edit, ls } from './files.ts'
 import { helpOf, overview } from './help.ts'
 import { kill } from './kill.ts'
 import { logs } from './logs.ts'
@@ -24,6 +26,7 @@ const CALLS: readonly Command[] = [
   ...[run, ps, logs, wait, kill],
   ...[attach, record, terminals],
   ...[top, activity, ports, watch],
+  ...[ls, cat, find, grep, edit],
 ]
 const COMMANDS: readonly Command[] = [...CALLS, completionOf(CALLS)]
 

@@ -11,6 +11,8 @@ export interface Sandbox {
   call<T>(method: string, message: unknown, silence?: number): Promise<T>
   /** A server stream: its messages as JSON. Throws Failure: `lost` also after half a minute without a sign. */
   stream<T>(method: string, message: unknown, headers?: Headers): AsyncGenerator<T, void>
+  /** The bytes of a file. Throws Failure. */
+  download(path: string): AsyncGenerator<Buffer, void>
 }
 
 /** Headers of a request; undefined: none of that name. */
@@ -29,7 +31,48 @@ const KEEPALIVE_S = 10
 const SILENCE_MS = 30_000
 
 /** Makes the client. Connections are made when they are needed and left open for the next call. */
-export function openSandbox({ url, token, user }: Address): Sandbox {
+export function openSandbox(address: Address): Sandbox {
+  const send = sender(address)
+  return {
+    call: async <T>(method: string, message: unknown, silence?: number) => {
+      const headers = { 'content-type': 'application/json' }
+      const response = await send(`POST /${method}`, { body: JSON.stringify(message), headers, silence })
+      const text = await textOf(response)
+      if (response.statusCode !== 200) throw refusal(response, text)
+      // The caller names the type.
+      return JSON.parse(text) as T
+    },
+    stream: async function* <T>(method: string, message: unknown, headers: Headers = {}) {
+      const type = { 'content-type': 'application/connect+json', 'keepalive-ping-interval': String(KEEPALIVE_S) }
+      const response = await send(`POST /${method}`, { body: enveloped(message), headers: { ...type, ...headers } })
+      if (response.statusCode !== 200) throw refusal(response, await textOf(response))
+      try {
+        yield* messagesOf<T>(broken(response))
+      } finally {
+        response.destroy()
+      }
+    },
+    download: async function* (path) {
+      const query = new URLSearchParams({ path, ...(address.user === undefined ? {} : { username: address.user }) })
+      const response = await send(`GET /files?${query}`, {})
+      if (response.statusCode !== 200) throw refusal(response, await textOf(response))
+      try {
+        yield* broken(response)
+      } finally {
+        response.destroy()
+      }
+    },
+  }
+}
+
+interface Sent {
+  readonly body?: string | Buffer
+  readonly headers?: Headers
+  /** Milliseconds. */
+  readonly silence?: number | undefined
+}
+
+function sender({ url, token, user }: Address) {
   const agent = { keepAlive: true }
   const common: Headers = {
     'connect-protocol-version': '1',
@@ -40,36 +83,18 @@ export function openSandbox({ url, token, user }: Address): Sandbox {
   const modules = url.protocol === 'https:' ? import('node:https') : Promise.resolve(http)
   const opened = modules.then(({ request, Agent }) => ({ request, agent: new Agent(agent) }))
 
-  const post = async (method: string, body: string | Buffer, headers: Headers, silence = SILENCE_MS) => {
+  /** @param line method and path, as in a request. */
+  return async (line: string, { body = '', headers, silence = SILENCE_MS }: Sent): Promise<http.IncomingMessage> => {
     const { request, agent: shared } = await opened
     const given = Object.entries({ ...common, ...headers }).filter(([, value]) => value !== undefined)
-    const path = `${url.pathname.replace(/\/$/, '')}/${method}`
-    return new Promise<http.IncomingMessage>((resolve, reject) => {
-      const options = { method: 'POST', agent: shared, headers: Object.fromEntries(given) as http.OutgoingHttpHeaders }
-      const sent = request(new URL(path, url), options, resolve)
+    const [method = '', path = ''] = line.split(' ', 2)
+    return new Promise((resolve, reject) => {
+      const options = { method, agent: shared, headers: Object.fromEntries(given) as http.OutgoingHttpHeaders }
+      const sent = request(new URL(`${url.pathname.replace(/\/$/, '')}${path}`, url), options, resolve)
       sent.on('error', ({ message }) => reject(new Failure('lost', `${url.host} does not answer: ${message}`)))
       sent.setTimeout(silence, () => sent.destroy(new Error('silence')))
       sent.end(body)
     })
-  }
-  return {
-    call: async <T>(method: string, message: unknown, silence?: number) => {
-      const response = await post(method, JSON.stringify(message), { 'content-type': 'application/json' }, silence)
-      const text = await textOf(response)
-      if (response.statusCode !== 200) throw refusal(response, text)
-      // The caller names the type.
-      return JSON.parse(text) as T
-    },
-    stream: async function* <T>(method: string, message: unknown, headers: Headers = {}) {
-      const type = { 'content-type': 'application/connect+json', 'keepalive-ping-interval': String(KEEPALIVE_S) }
-      const response = await post(method, enveloped(message), { ...type, ...headers })
-      if (response.statusCode !== 200) throw refusal(response, await textOf(response))
-      try {
-        yield* messagesOf<T>(broken(response))
-      } finally {
-        response.destroy()
-      }
-    },
   }
 }
 

@@ -9,6 +9,11 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return cells.map((row) => `${line(row).trimEnd()}\n`).join('')
 }
 
+/** A text of the sandbox as it is, but for a terminal, which nothing of it may command; tabs and line feeds stay. */
+export function harmless(text: string): string {
+  return process.stdout.isTTY ? text.replace(/(?![\t\n])[\p{Cc}\p{Cf}]/gu, '?') : text
+}
+
 /** Names and arguments come from the sandbox: nothing of them may command this terminal. */
 export function printable(text: string): string {
   const plain = text.replace(/[\p{Cc}\p{Cf}]/gu, '?')
