@@ -4,9 +4,14 @@ import { envelope } from './envelope.ts'
 /** How a Connect stream or call carries its messages. */
 export type Codec = 'json' | 'proto'
 
+/** A message in JSON, as it travels. */
+export function messageText<O extends DescMessage>(schema: O, message: MessageShape<O>): string {
+  return JSON.stringify(toJson(schema, message))
+}
+
 /** A message as it travels, without an envelope. */
 export function encodeMessage<O extends DescMessage>(schema: O, message: MessageShape<O>, codec: Codec): Buffer {
-  if (codec === 'json') return Buffer.from(JSON.stringify(toJson(schema, message)))
+  if (codec === 'json') return Buffer.from(messageText(schema, message))
   const { buffer, byteOffset, length } = toBinary(schema, message)
   return Buffer.from(buffer, byteOffset, length)
 }

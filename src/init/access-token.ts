@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 
 /** The access token of the sandbox, if one is set (contract A32, A36). Never logged, never in an environment. */
 export interface AccessToken {
@@ -57,5 +57,5 @@ export function shownToken(rawHeaders: readonly string[]): string | undefined {
 
 /** Digests have one length, so that comparing them shows nothing of the token's. */
 function digestOf(bytes: Buffer): Buffer {
-  return createHash('sha256').update(bytes).digest()
+  return hash('sha256', bytes, 'buffer')
 }

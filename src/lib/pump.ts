@@ -40,7 +40,8 @@ export class Stalled extends Error {
  */
 export async function pump(source: Readable, sink: Sink, { signal, idleMs }: PumpOptions = {}): Promise<void> {
   signal?.throwIfAborted()
-  const cleanup = new AbortController()
+  let over = false
+  let cleanUp = () => {}
   try {
     await new Promise<void>((resolve, reject) => {
       const flow = idleTimer(idleMs, reject)
@@ -52,7 +53,7 @@ export async function pump(source: Readable, sink: Sink, { signal, idleMs }: Pum
         flow.stop()
         source.pause()
         waiting = wait.then(() => {
-          if (cleanup.signal.aborted) return
+          if (over) return
           flow.touch()
           source.resume()
         })
@@ -65,12 +66,13 @@ export async function pump(source: Readable, sink: Sink, { signal, idleMs }: Pum
       const onAbort = () => reject(signal?.reason)
       const onError = (error: Error) => reject(new CutShort({ cause: error }))
       const onClose = () => (source.readableEnded ? undefined : reject(new CutShort()))
-      cleanup.signal.addEventListener('abort', () => {
+      cleanUp = () => {
+        over = true
         flow.stop()
         source.pause()
         source.off('data', onData).off('end', onEnd).off('close', onClose)
         signal?.removeEventListener('abort', onAbort)
-      })
+      }
       signal?.addEventListener('abort', onAbort, { once: true })
       // The error listener stays: a late error of the source must not end the daemon.
       source.on('error', onError).on('close', onClose).on('end', onEnd)
@@ -79,13 +81,10 @@ export async function pump(source: Readable, sink: Sink, { signal, idleMs }: Pum
       source.on('data', onData)
     })
   } finally {
-    // A reason, as one that is made costs more than all else here.
-    cleanup.abort(OVER)
+    cleanUp()
   }
   await sink.end()
 }
-
-const OVER = 'over'
 
 function idleTimer(milliseconds: number | undefined, fail: (error: Stalled) => void) {
   if (milliseconds === undefined) return { touch: () => {}, stop: () => {} }

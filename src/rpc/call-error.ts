@@ -19,7 +19,7 @@ interface WireError {
  * What the client of an RPC receives: AppErrors as they are; whatever came up because the call was over, as the reason
  * for that; everything else is logged, once, and shown as "internal error".
  */
-export function toAppError(error: unknown, signal: AbortSignal, log: Log): AppError {
+export function toAppError(error: unknown, signal: Pick<AbortSignal, 'aborted' | 'reason'>, log: Log): AppError {
   if (error instanceof AppError) return error
   if (signal.aborted && signal.reason !== error) return toAppError(signal.reason, signal, log)
   if (signal.aborted) return new AppError('canceled', 'the call was canceled')

@@ -19,17 +19,25 @@ function openCalls(shutdown: AbortSignal): Set<() => void> {
 }
 
 /** Aborts `over` when the client goes before the response is sent, or the daemon stops. Returns what undoes it. */
-export function abortWithClient(response: RawResponse, over: AbortController, shutdown: AbortSignal): () => void {
-  const onClose = () => over.abort(new AppError('canceled', 'the client has gone'))
+export function abortWithClient(
+  response: RawResponse,
+  over: Pick<AbortController, 'abort'>,
+  shutdown: AbortSignal,
+): () => void {
+  let undone = false
+  const onClose = () => {
+    if (!undone) over.abort(new AppError('canceled', 'the client has gone'))
+  }
   const onShutdown = () => over.abort(shutdown.reason)
+  // Never removed, which would take longer than to call it: a response is closed once, and then forgotten.
   response.on('error', onClose)
-  response.once('close', onClose)
+  response.on('close', onClose)
   const calls = openCalls(shutdown)
   calls.add(onShutdown)
   if (shutdown.aborted) onShutdown()
   if (response.destroyed) onClose()
   return () => {
-    response.off('close', onClose)
+    undone = true
     calls.delete(onShutdown)
   }
 }

@@ -23,7 +23,7 @@ export function parseTimeout(header: string | undefined): number | undefined {
 }
 
 /** Aborts `controller` with AppError `deadline_exceeded` at `deadline` (performance.now()). Returns what cancels it. */
-export function abortAt(deadline: number | undefined, controller: AbortController): () => void {
+export function abortAt(deadline: number | undefined, controller: Pick<AbortController, 'abort'>): () => void {
   if (deadline === undefined) return () => {}
   const expire = () => controller.abort(new AppError('deadline_exceeded', 'context deadline exceeded'))
   return longTimeout(deadline - performance.now(), expire)

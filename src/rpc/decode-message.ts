@@ -46,6 +46,7 @@ export const MESSAGE_LIMITS: JsonLimits = { depth: MAX_DEPTH, values: MAX_VALUES
 interface DecodeOptions {
   readonly codec: Codec
   readonly memory: Memory
+  /** Looked at only where there is something to wait for. */
   readonly signal: AbortSignal
   /** Of JSON; default `MESSAGE_LIMITS`. */
   readonly limits?: JsonLimits
@@ -60,8 +61,9 @@ interface DecodeOptions {
 export async function decodeMessage<I extends DescMessage>(
   schema: I,
   bytes: Buffer,
-  { codec, memory, signal, limits = MESSAGE_LIMITS }: DecodeOptions,
+  options: DecodeOptions,
 ): Promise<MessageShape<I>> {
+  const { codec, memory, limits = MESSAGE_LIMITS } = options
   try {
     if (codec === 'proto') {
       checkMessage(schema, bytes)
@@ -74,7 +76,7 @@ export async function decodeMessage<I extends DescMessage>(
     }
     // Bytes are decoded in place; its texts are there once more while it is built.
     memory.count(Math.min(bytes.length, MAX_TEXT))
-    const tree = await readJson(bytes, shapeOf(schema), { limits, signal })
+    const tree = await readJson(bytes, shapeOf(schema), { limits, signal: options.signal })
     await setImmediate()
     const message = fromTree(schema, tree)
     await setImmediate()

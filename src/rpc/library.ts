@@ -133,7 +133,10 @@ function framesOf(
 ): StreamFrames | undefined | 'refused' {
   if (method.implementation.kind !== 'server stream') return undefined
   try {
-    return countUnread(unread, reply.raw, requestCaller(request, NEVER), { bytes: STREAM_BYTES, copies: COPIES })
+    return countUnread(unread, reply.raw, requestCaller(request, { signal: NEVER }), {
+      bytes: STREAM_BYTES,
+      copies: COPIES,
+    })
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     refuseCall(request, reply, error)

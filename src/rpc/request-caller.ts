@@ -8,12 +8,14 @@ import { keepaliveInterval } from './keepalive.ts'
 import { connectionKey, operationKey } from './operation.ts'
 
 /** The caller of a request that is served here. */
-export function requestCaller({ headers, raw, id }: FastifyRequest, signal: AbortSignal): Caller {
+export function requestCaller({ headers, raw, id }: FastifyRequest, over: Pick<AbortController, 'signal'>): Caller {
   return {
     user: basicUsername(headers.authorization),
     userAgent: headers['user-agent'] ?? '',
     header: (name) => singleHeader(headers[name]),
-    signal,
+    get signal() {
+      return over.signal
+    },
     connection: connectionOf(raw),
     operationId: id,
   }

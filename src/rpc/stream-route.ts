@@ -81,7 +81,7 @@ async function run(method: TableMethod, call: Call): Promise<void> {
   const cancel = abortAt(deadline, call.over)
   let leave = () => {}
   try {
-    const caller = streamCaller(requestCaller(request, call.over.signal), deadline)
+    const caller = streamCaller(requestCaller(request, call.over), deadline)
     const unread = countUnread(call.unread, response, caller)
     const stream = await implementation.open(await readMessage(method, call), caller)
     leave = call.streams.add(method.name, caller, stream.pid)

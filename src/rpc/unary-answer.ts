@@ -1,18 +1,18 @@
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/access/basic-user.ts'
 import { connectionOf } from '../http/server/connection.ts'
-import { takeOver } from '../http/server/take-over.ts'
 import { accepts } from '../lib/weighted-list.ts'
 import type { CallDeps } from './call-deps.ts'
 import { singleHeader } from './guard.ts'
+import type { RawResponse } from './stream-writer.ts'
 
 /** What a unary call is answered with. */
 export interface UnaryAnswer {
-  /** All of it, or its beginning if there is a `rest`. */
-  readonly body: Buffer
+  /** All of it, as bytes or as text, or its beginning as bytes if there is a `rest`. */
+  readonly body: Buffer | string
   /** Made as it is taken; the caller takes all of it or ends it. */
   readonly rest?: AsyncGenerator<Buffer, void>
   /** The answer was reduced for an old client. */
@@ -22,7 +22,8 @@ export interface UnaryAnswer {
 /** What an answer is sent with. */
 interface AnswerContext extends Pick<CallDeps, 'budget' | 'compressors'> {
   readonly request: FastifyRequest
-  readonly reply: FastifyReply
+  /** Nothing of it was sent; it has its other headers. */
+  readonly response: RawResponse
   /** Cuts off an answer that is sent in pieces. */
   readonly signal: AbortSignal
 }
@@ -39,37 +40,56 @@ const MIN_HELD_BYTES = 4096
  * why an answer in pieces broke off, which has cut the connection.
  */
 export async function sendAnswer({ body, rest }: UnaryAnswer, context: AnswerContext): Promise<number> {
-  const { request, reply, compressors, signal } = context
-  const zipped = body.length >= MIN_GZIP_BYTES && accepts(singleHeader(request.headers['accept-encoding']), 'gzip')
-  if (rest === undefined) {
-    holdWhole(body, context)
-    const small = zipped ? await compressors.run(() => promisify(gzip)(body)) : undefined
-    if (small !== undefined) reply.header('content-encoding', 'gzip')
-    reply.send(small ?? body)
-    return body.length
-  }
-  const tally = { bytes: 0 }
+  const { request, response, compressors } = context
+  const bytes = Buffer.byteLength(body)
+  const zipped = bytes >= MIN_GZIP_BYTES && accepts(singleHeader(request.headers['accept-encoding']), 'gzip')
+  if (rest !== undefined) return sendPieces(counted(Buffer.from(body), rest), zipped, context)
+  holdWhole(bytes, context)
+  const small = zipped ? await compressors.run(() => promisify(gzip)(body)) : undefined
+  if (small !== undefined) response.setHeader('content-encoding', 'gzip')
+  endWhole(response, small ?? body)
+  return bytes
+}
+
+/** Ends a response with a body that is all there. Short texts leave in one write with the headers. */
+export function endWhole(response: RawResponse, body: Buffer | string): void {
+  if (response.destroyed) return
+  response.setHeader('content-length', Buffer.byteLength(body))
+  response.end(body)
+}
+
+interface Pieces {
+  readonly pieces: AsyncGenerator<Buffer, void>
+  /** Of those that were taken. */
+  readonly tally: { readonly bytes: number }
+}
+
+async function sendPieces({ pieces, tally }: Pieces, zipped: boolean, context: AnswerContext): Promise<number> {
+  const { response, compressors, signal } = context
   const compressor = zipped ? compressors.take('gzip') : undefined
-  if (compressor !== undefined) reply.header('content-encoding', 'gzip')
-  const response = takeOver(reply)
-  const all = counted(body, rest, tally)
+  if (compressor !== undefined) response.setHeader('content-encoding', 'gzip')
   await (compressor === undefined
-    ? pipeline(all, response, { signal })
-    : pipeline(all, compressor, response, { signal }))
+    ? pipeline(pieces, response, { signal })
+    : pipeline(pieces, compressor, response, { signal }))
   return tally.bytes
 }
 
 /** Until the client has taken it or is gone. */
-function holdWhole({ length }: Buffer, { request, reply, budget }: AnswerContext): void {
-  if (length < MIN_HELD_BYTES) return
+function holdWhole(bytes: number, { request, response, budget }: AnswerContext): void {
+  if (bytes < MIN_HELD_BYTES) return
   const user = basicUsername(request.headers.authorization) ?? ''
   const hold = budget.hold('frame', { connection: connectionOf(request.raw), user })
-  hold.grow(length)
-  if (reply.raw.destroyed) hold.release()
-  else reply.raw.once('close', () => hold.release())
+  hold.grow(bytes)
+  if (response.destroyed) hold.release()
+  else response.once('close', () => hold.release())
 }
 
-async function* counted(
+function counted(first: Buffer, rest: AsyncGenerator<Buffer, void>): Pieces {
+  const tally = { bytes: 0 }
+  return { pieces: tallied(first, rest, tally), tally }
+}
+
+async function* tallied(
   first: Buffer,
   rest: AsyncGenerator<Buffer, void>,
   tally: { bytes: number },

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import type { ByteBudget } from '../budget/budget.ts'
 import type { Memory } from '../budget/memory.ts'
 import type { Caller } from '../calls/caller.ts'
-import { type Codec, encodeMessage } from '../calls/message-frame.ts'
+import { type Codec, encodeMessage, messageText } from '../calls/message-frame.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import { decodeMessage } from './decode-message.ts'
 import { reducing } from './legacy.ts'
@@ -23,7 +23,13 @@ export async function callUnary(
   { caller, budget }: { readonly caller: Caller; readonly budget: ByteBudget },
 ): Promise<UnaryAnswer> {
   const { implementation, description } = method
-  const request = await decodeMessage(description.input, bytes, { codec, memory, signal: caller.signal })
+  const request = await decodeMessage(description.input, bytes, {
+    codec,
+    memory,
+    get signal() {
+      return caller.signal
+    },
+  })
   const reduce = reducing(method, caller)
   if (implementation.kind === 'list') {
     const parts = implementation.parts(request, caller)
@@ -32,5 +38,7 @@ export async function callUnary(
   if (implementation.kind !== 'unary') throw new Error(`${method.name} is a stream`)
   const answer = create(description.output, await implementation.run(request, caller))
   reduce?.(answer)
-  return { body: encodeMessage(description.output, answer, codec), legacy: reduce !== undefined }
+  const { output } = description
+  const body = codec === 'json' ? messageText(output, answer) : encodeMessage(output, answer, codec)
+  return { body, legacy: reduce !== undefined }
 }

@@ -1,17 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Codec } from '../calls/message-frame.ts'
 import type { TableMethod } from '../calls/service-table.ts'
+import type { AppError } from '../errors.ts'
 import { RETRY_AFTER_SECONDS } from '../http/app/error-response.ts'
 import { inflate } from '../http/body/inflate.ts'
-import { raceAbort } from '../lib/race-abort.ts'
 import type { CallDeps } from './call-deps.ts'
+import { CallEnd } from './call-end.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
 import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { LEGACY_HEADER } from './legacy.ts'
 import { requestCaller } from './request-caller.ts'
-import { sendAnswer, type UnaryAnswer } from './unary-answer.ts'
+import type { RawResponse } from './stream-writer.ts'
+import { endWhole, sendAnswer, type UnaryAnswer } from './unary-answer.ts'
 import { callUnary } from './unary-call.ts'
 
 /** The codec of a content type that `serveUnary` takes, undefined for all others. */
@@ -21,40 +23,60 @@ export function unaryCodec(contentType: string | undefined): Codec | undefined {
   return type === 'application/proto' ? 'proto' : undefined
 }
 
-/** Serves one unary call in the Connect protocol (contract A22 to A27). */
+/** Serves one unary call in the Connect protocol (contract A22 to A27). Takes the response from Fastify. */
 export async function serveUnary(
   method: TableMethod,
   codec: Codec,
-  http: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
   deps: CallDeps,
 ): Promise<void> {
-  const { request, reply } = http
   const started = performance.now()
   request.loggedElsewhere = true
+  reply.hijack()
+  const response: RawResponse = reply.raw
   const operation = { id: request.id, method: method.name, started }
-  const over = new AbortController()
-  const detach = abortWithClient(reply.raw, over, deps.shutdown)
-  const sending = { ...deps, request, reply, signal: over.signal }
+  const over = new CallEnd()
+  const detach = abortWithClient(response, over, deps.shutdown)
   try {
-    const { received, ...found } = await answer(method, codec, { ...deps, request, over, started })
-    if (found.legacy) reply.header(LEGACY_HEADER, 'true')
-    reply.type(`application/${codec}`)
-    const cancel = found.rest === undefined ? undefined : abortAt(deadlineOf(request, started), over)
-    const sent = await sendAnswer(found, sending).finally(cancel)
+    const { found, received } = await answer(method, codec, { deps, request, over, started })
+    if (found.legacy) response.setHeader(LEGACY_HEADER, 'true')
+    response.setHeader('content-type', `application/${codec}`)
+    const sent = await send(found, { deps, request, response, over, started })
     deps.access.finished(operation, 'ok', { request_bytes: received, response_bytes: sent })
   } catch (error) {
-    const known = toAppError(error, over.signal, deps.log)
+    const known = toAppError(error, over, deps.log)
     deps.access.finished(operation, wireError(known).code)
-    // What was begun was cut off.
-    if (reply.sent) return
-    if (known.kind === 'budget_spent') reply.header('retry-after', RETRY_AFTER_SECONDS)
-    reply
-      .code(httpStatus(known))
-      .type('application/json')
-      .send(Buffer.from(JSON.stringify(wireError(known))))
+    refuse(response, known)
   } finally {
     detach()
   }
+}
+
+/** Answers with an error, unless an answer was begun: that was cut off. */
+function refuse(response: RawResponse, error: AppError): void {
+  if (response.headersSent || response.destroyed) return
+  if (error.kind === 'budget_spent') response.setHeader('retry-after', RETRY_AFTER_SECONDS)
+  response.removeHeader('content-encoding')
+  response.statusCode = httpStatus(error)
+  response.setHeader('content-type', 'application/json')
+  endWhole(response, JSON.stringify(wireError(error)))
+}
+
+/** Sends what was found; a long answer is cut off at the call's deadline. */
+async function send(found: UnaryAnswer, call: Call & { readonly response: RawResponse }): Promise<number> {
+  const { deps, request, response, over, started } = call
+  const { budget, compressors } = deps
+  const context = {
+    budget,
+    compressors,
+    request,
+    response,
+    get signal() {
+      return over.signal
+    },
+  }
+  if (found.rest === undefined) return sendAnswer(found, context)
+  return sendAnswer(found, context).finally(abortAt(deadlineOf(request, started), over))
 }
 
 function deadlineOf({ headers }: FastifyRequest, started: number): number | undefined {
@@ -62,19 +84,22 @@ function deadlineOf({ headers }: FastifyRequest, started: number): number | unde
   return timeout === undefined ? undefined : started + timeout
 }
 
-interface Call extends Pick<CallDeps, 'bodies' | 'budget'> {
+interface Call {
+  readonly deps: Pick<CallDeps, 'bodies' | 'budget' | 'compressors'>
   readonly request: FastifyRequest
-  readonly over: AbortController
+  readonly over: CallEnd
   readonly started: number
 }
 
-interface Answered extends UnaryAnswer {
+interface Answered {
+  readonly found: UnaryAnswer
   /** Bytes of the request's body as it came. */
   readonly received: number
 }
 
 async function answer(method: TableMethod, codec: Codec, call: Call): Promise<Answered> {
-  const { request, over, started, bodies, budget } = call
+  const { request, over, started, deps } = call
+  const { bodies, budget } = deps
   const { headers } = request
   checkVersion(singleHeader(headers['connect-protocol-version']))
   const encoding = headers['content-encoding']
@@ -83,16 +108,20 @@ async function answer(method: TableMethod, codec: Codec, call: Call): Promise<An
   const { bytes: limit, kind } = method.limit
   const memory = bodies.memoryFor(request.raw, kind)
   try {
-    const { signal } = over
-    const body = await bodies.read(request.raw, { limit, memory, signal })
-    const bytes = encoding === 'gzip' ? await inflate(body, { limit, memory, signal }) : body
-    const caller = requestCaller(request, signal)
+    const read = {
+      limit,
+      memory,
+      get signal() {
+        return over.signal
+      },
+    }
+    const body = await bodies.read(request.raw, read)
+    const bytes = encoding === 'gzip' ? await inflate(body, read) : body
+    const caller = requestCaller(request, over)
     const received = body.length
     if (bytes !== body) memory.free(body)
-    return {
-      ...(await raceAbort(callUnary(method, { bytes, codec, memory }, { caller, budget }), signal)),
-      received,
-    }
+    const found = await over.race(callUnary(method, { bytes, codec, memory }, { caller, budget }))
+    return { found, received }
   } finally {
     // Input that still waits for a process was taken back.
     memory.release()

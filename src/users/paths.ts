@@ -35,7 +35,8 @@ export function resolvePath(path: string, user: User, workdir: string | undefine
  */
 export async function selectUser(users: Users, name: string | undefined, defaultUser: string): Promise<User> {
   if (name === undefined && defaultUser === '') throw new AppError('unauthenticated', 'no user specified')
-  const user = await users.find(name ?? defaultUser)
+  const wanted = name ?? defaultUser
+  const user = users.known(wanted) ?? (await users.find(wanted))
   if (user !== undefined) return user
   throw new AppError(
     'unauthenticated',

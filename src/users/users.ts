@@ -14,6 +14,8 @@ export interface User {
  * A41).
  */
 export interface Users {
+  /** `find` at once, if the kernel's caches show that nothing has changed since the last one; undefined: it takes `find`. */
+  known(name: string): User | undefined
   /** The user of that name, or undefined. */
   find(name: string): Promise<User | undefined>
   /** Name of a uid; its decimal number where there is none. */
@@ -60,24 +62,34 @@ interface UsersOptions {
 export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own, homes }: UsersOptions = {}): Users {
   const users = cachedFile(passwd, parsePasswd)
   const groups = cachedFile(group, parseGroups)
+  const inTable = ({ byName }: PasswdTable, name: string): User | undefined => {
+    const user = byName.get(name) ?? (name === own?.name ? own : undefined)
+    const home = homes?.get(name)
+    return user === undefined || home === undefined ? user : { ...user, home }
+  }
   return {
-    find: async (name) => {
-      const user = (await users()).byName.get(name) ?? (name === own?.name ? own : undefined)
-      const home = homes?.get(name)
-      return user === undefined || home === undefined ? user : { ...user, home }
+    known: (name) => {
+      const table = users.known()
+      return table === undefined ? undefined : inTable(table, name)
     },
+    find: async (name) => inTable(await users.read(), name),
     nameOf: (uid) => nameIn(users, uid),
     groupNameOf: (gid) => nameIn(groups, gid),
     groupsOf: async (user) => {
-      const table = await groups().catch(() => undefined)
+      const table = await groups.read().catch(() => undefined)
       const listed = table?.groups.filter((entry) => entry.members.includes(user.name)) ?? []
       return [...new Set([user.gid, ...listed.map((entry) => entry.gid)])]
     },
   }
 }
 
-/** Returns the parsed file, no older than this many milliseconds. */
-type CachedFile<T> = (maxAgeMs?: number) => Promise<T>
+/** A parsed file. */
+interface CachedFile<T> {
+  /** At once, if it is known to be no older than this many milliseconds; undefined: it has to be read. */
+  known(maxAgeMs?: number): T | undefined
+  /** No older than this many milliseconds. */
+  read(maxAgeMs?: number): Promise<T>
+}
 
 /**
  * For names that only describe an owner. A trip to the thread pool costs more than all else that is done for a small
@@ -86,31 +98,46 @@ type CachedFile<T> = (maxAgeMs?: number) => Promise<T>
 const NAME_AGE_MS = 100
 
 async function nameIn(file: CachedFile<{ readonly nameOf: ReadonlyMap<number, string> }>, id: number): Promise<string> {
-  return (await file(NAME_AGE_MS)).nameOf.get(id) ?? (await file()).nameOf.get(id) ?? String(id)
+  const name = (file.known(NAME_AGE_MS) ?? (await file.read(NAME_AGE_MS))).nameOf.get(id)
+  return name ?? (await file.read()).nameOf.get(id) ?? String(id)
 }
 
 function cachedFile<T>(path: string, parse: (text: string) => T): CachedFile<T> {
   const bytes = Buffer.from(path)
-  let cached: { readonly version: Buffer; readonly value: Promise<T> } | undefined
+  let cached: { readonly version: Buffer; readonly value: Promise<T>; parsed: T | undefined } | undefined
   let checkedAt = Number.NEGATIVE_INFINITY
-  return async (maxAgeMs = 0) => {
+  const isFresh = (version: Buffer, maxAgeMs: number) => {
     const now = performance.now()
-    if (cached !== undefined && now - checkedAt < maxAgeMs) return cached.value
-    if (cached !== undefined && hasVersion(bytes, cached.version)) {
+    if (now - checkedAt < maxAgeMs) return true
+    if (!hasVersion(bytes, version)) return false
+    checkedAt = now
+    return true
+  }
+  return {
+    known: (maxAgeMs = 0) => {
+      const parsed = cached?.parsed
+      return parsed !== undefined && cached !== undefined && isFresh(cached.version, maxAgeMs) ? parsed : undefined
+    },
+    read: async (maxAgeMs = 0) => {
+      if (cached !== undefined && isFresh(cached.version, maxAgeMs)) return cached.value
+      const now = performance.now()
+      const version = await versionOf(bytes)
+      if (cached === undefined || !cached.version.equals(version)) {
+        const value = version === MISSING ? Promise.resolve(parse('')) : readFile(path, 'utf8').then(parse)
+        const entry = { version, value, parsed: undefined as T | undefined }
+        cached = entry
+        value.then(
+          (parsed) => {
+            entry.parsed = parsed
+          },
+          () => {
+            if (cached === entry) cached = undefined
+          },
+        )
+      }
       checkedAt = now
       return cached.value
-    }
-    const version = await versionOf(bytes)
-    if (cached === undefined || !cached.version.equals(version)) {
-      const value = version === MISSING ? Promise.resolve(parse('')) : readFile(path, 'utf8').then(parse)
-      const entry = { version, value }
-      cached = entry
-      value.catch(() => {
-        if (cached === entry) cached = undefined
-      })
-    }
-    checkedAt = now
-    return cached.value
+    },
   }
 }
 

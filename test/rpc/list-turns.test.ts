@@ -56,7 +56,7 @@ test('a poll of 60,000 events lets others have their turn while it is encoded', 
   await others
   // Some 50 ms of work in turns of 3 ms; in one go there would be one turn.
   expect(turns).toBeGreaterThanOrEqual(4)
-  const told = fromBinary(GetWatcherEventsResponseSchema, Buffer.concat([body, ...pieces])).events
+  const told = fromBinary(GetWatcherEventsResponseSchema, Buffer.concat([Buffer.from(body), ...pieces])).events
   expect(told.length).toBe(COUNT)
   expect(told.every(({ name }, i) => name === events[i]?.name)).toBe(true)
 })

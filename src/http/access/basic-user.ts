@@ -19,11 +19,19 @@ export function basicUsername(authorization: string | undefined): string | undef
 /**
  * Refuses a request whose Basic username is no user of the sandbox, on every path (contract A39), with a Connect error
  * in the shape that its content type asks for.
- * @returns whether the request may go on; if not, it has got its answer.
+ * @returns whether the request may go on, at once where nothing has to be read for that; if not, it has got its answer.
  */
-export async function checkBasicUser(request: FastifyRequest, reply: FastifyReply, users: Users): Promise<boolean> {
+export function checkBasicUser(request: FastifyRequest, reply: FastifyReply, users: Users): boolean | Promise<boolean> {
   const name = basicUsername(request.headers.authorization)
-  if (name === undefined || (await users.find(name)) !== undefined) return true
+  if (name === undefined || users.known(name) !== undefined) return true
+  return findUser(name, { request, reply, users })
+}
+
+async function findUser(
+  name: string,
+  { request, reply, users }: { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly users: Users },
+): Promise<boolean> {
+  if ((await users.find(name)) !== undefined) return true
   refuseCall(request, reply, new AppError('unauthenticated', `invalid username: '${name}'`))
   return false
 }

@@ -70,11 +70,19 @@ function trustsPage(sent: readonly Header[], names: TrustedNames): boolean {
 
 type Header = readonly [name: string, value: string]
 
-/** As they were sent: the parsed ones lack what came twice. */
+/** The headers that `refusalOf` looks at. */
+const TELLING = new Set(['origin', 'host', ':authority', 'referer', 'sec-fetch-site'])
+const TELLING_LENGTHS = new Set([...TELLING].map(({ length }) => length))
+
+/** Those that tell something, as they were sent: the parsed ones lack what came twice. */
 function headersOf({ rawHeaders }: IncomingMessage): Header[] {
   const pairs: Header[] = []
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2)
-    pairs.push([rawHeaders[i]?.toLowerCase() ?? '', rawHeaders[i + 1] ?? ''])
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const sent = rawHeaders[i] ?? ''
+    if (!TELLING_LENGTHS.has(sent.length)) continue
+    const name = sent.toLowerCase()
+    if (TELLING.has(name)) pairs.push([name, rawHeaders[i + 1] ?? ''])
+  }
   return pairs
 }
 

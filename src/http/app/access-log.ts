@@ -27,10 +27,10 @@ export function logRequests(app: FastifyInstance, log: Log): void {
   app.addHook('onRequest', (request, reply, done) => {
     const started = performance.now()
     let sent = false
-    reply.raw.once('finish', () => {
+    reply.raw.on('finish', () => {
       sent = true
     })
-    reply.raw.once('close', () => {
+    reply.raw.on('close', () => {
       const path = pathOf(request.url)
       const status = reply.raw.statusCode
       if (request.loggedElsewhere || (QUIET_PATHS.has(path) && status < 400)) return

@@ -1,16 +1,17 @@
 import type { IncomingMessage } from 'node:http'
+import { setImmediate } from 'node:timers/promises'
 import type { Memory } from '../../budget/memory.ts'
 import { AppError } from '../../errors.ts'
 import { CutShort, pump, Stalled } from '../../lib/pump.ts'
+import { loopTurns } from '../../lib/turns.ts'
 import { Collected, tooLarge } from './collected.ts'
 
 /** How a body is read. */
 export interface BodyOptions {
   /** Bytes that it may have. */
   readonly limit: number
-  /** Milliseconds without a byte after which the call fails. */
-  readonly stallMs: number
   readonly memory: Memory
+  /** Looked at only where there is something to wait for. */
   readonly signal?: AbortSignal
 }
 
@@ -18,11 +19,20 @@ export interface BodyOptions {
  * Reads a whole request body; the only place where one is held in memory. A body that says it is too large is refused
  * before a byte of it is read. Rejects with AppError `too_large`, `budget_spent`, `stalled`, `canceled` when the client
  * leaves in the middle, and with the signal's reason. What is not read is left to `discardRest`.
+ * @param stallMs milliseconds without a byte after which it fails
  */
-export async function readBody(request: IncomingMessage, options: BodyOptions): Promise<Buffer> {
-  const { stallMs, memory, signal } = options
+export async function readBody(request: IncomingMessage, options: BodyOptions, stallMs: number): Promise<Buffer> {
+  const { memory } = options
   const announced = announcedLength(request)
   if (announced !== undefined && announced > options.limit) throw tooLarge(options.limit)
+  if (announced !== undefined && announced <= SMALL_BYTES) {
+    const arrived = await arrivedWhole(request)
+    if (arrived !== undefined) {
+      memory.count(arrived.length)
+      return arrived
+    }
+  }
+  const { signal } = options
   const collected = new Collected(memory, announced ?? options.limit)
   const write = (chunk: Buffer) => {
     try {
@@ -38,6 +48,24 @@ export async function readBody(request: IncomingMessage, options: BodyOptions): 
     throw bodyFailure(error)
   }
   return collected.bytes
+}
+
+/** Bodies up to this size come in one read with their headers, as a rule. */
+const SMALL_BYTES = 16 * 1024
+
+const NOTHING = Buffer.alloc(0)
+
+/** A body of HTTP/1 whose last byte was read together with the headers; undefined: it has to be waited for. */
+async function arrivedWhole(request: IncomingMessage): Promise<Buffer | undefined> {
+  if (request.httpVersionMajor !== 1 || request.readableFlowing === true) return undefined
+  // The parser hands over what it has of the body after the request, in the same turn of the event loop.
+  if (!request.complete) {
+    await setImmediate()
+    await loopTurns.turn(request.socket)
+  }
+  if (!request.complete || request.destroyed || request.readableEnded) return undefined
+  const bytes: Buffer | null = request.read()
+  return bytes ?? NOTHING
 }
 
 /** The error that a client receives for a body that did not come whole. */

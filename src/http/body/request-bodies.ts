@@ -13,7 +13,7 @@ export interface RequestBodies {
   /** Memory for a request, on account of its connection and user. The caller releases it. */
   memoryFor(request: IncomingMessage, kind: BudgetKind): Memory
   /** `readBody`. */
-  read(request: IncomingMessage, options: Omit<BodyOptions, 'stallMs'>): Promise<Buffer>
+  read(request: IncomingMessage, options: BodyOptions): Promise<Buffer>
 }
 
 /** Until a client is no longer waited for. */
@@ -50,6 +50,6 @@ export function createRequestBodies({ budget, token, stallMs = BODY_STALL_MS }: 
       if (!isStranger(request)) return createMemory(hold)
       return createMemory(bothHolds(strangers.hold(kind, { ...owner, user: undefined }), hold))
     },
-    read: (request, options) => readBody(request, { ...options, stallMs }),
+    read: (request, options) => readBody(request, options, stallMs),
   }
 }
