@@ -3,10 +3,10 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { SNIFF_BYTES } from '../lib/sniff-content-type.ts'
-import { unpackStatus } from '../native/entries.ts'
-import { type Actor, openToRead, readStatus } from '../native/files.ts'
+import { unpackStatus, unpackVersion, VERSION_BYTES } from '../native/entries.ts'
+import { type Actor, openToRead, readFile, readStatus } from '../native/files.ts'
 import { close } from '../native/index.ts'
-import { settledVersion } from './entity-tag.ts'
+import { settledTag, settledVersion } from './entity-tag.ts'
 import { isKind } from './entry.ts'
 import { failure, fileErrno } from './failure.ts'
 import { permitted } from './file-user.ts'
@@ -36,6 +36,44 @@ export interface Download {
   read(buffer: Buffer, position: number | null): Promise<number>
   /** Idempotent; waits for reads that are under way. */
   close(): Promise<void>
+}
+
+/**
+ * Reads a small file in one trip to the thread pool; undefined for what it takes `checkDownload` and `openDownload` to
+ * read or to refuse. Never rejects.
+ * @param hold grows by the bytes of `head`; the caller releases it.
+ */
+export async function readSmallFile(path: string, actor: Actor, hold: Hold): Promise<Download | undefined> {
+  if (!hold.tryGrow(WHOLE_BYTES)) return undefined
+  const packed = await readOrNothing(path, actor)
+  hold.shrink(WHOLE_BYTES - Math.max(0, packed.length - VERSION_BYTES))
+  if (packed.length === 0) return undefined
+  const version = unpackVersion(packed)
+  const tag = settledTag(version)
+  const head = packed.subarray(VERSION_BYTES)
+  if (tag !== undefined) return inMemory({ head, size: head.length, modified: secondsOf(version.mtimeNs), tag })
+  hold.shrink(head.length)
+  return undefined
+}
+
+const NOTHING = Buffer.alloc(0)
+
+async function readOrNothing(path: string, actor: Actor): Promise<Buffer> {
+  try {
+    return await readFile(Buffer.from(path), actor, WHOLE_BYTES - 1)
+  } catch {
+    // A failure is found again, and named, by what opens the file.
+    return NOTHING
+  }
+}
+
+function inMemory(facts: Pick<Download, 'size' | 'modified' | 'tag' | 'head'>): Download {
+  const { head } = facts
+  return {
+    ...facts,
+    read: async (buffer, position) => (position === null ? 0 : head.copy(buffer, 0, position)),
+    close: async () => {},
+  }
 }
 
 /**

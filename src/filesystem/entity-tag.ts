@@ -38,12 +38,17 @@ export async function settledVersion<Stats extends FileVersion>(
   look: () => Promise<Stats>,
 ): Promise<{ readonly stats: Stats; readonly tag: string }> {
   const first = await look()
-  const wait = msToSettle(first)
-  const tag = entityTagOf(first)
-  if (wait === 0 || issued.has(tag)) return { stats: first, tag }
-  await sleep(wait)
+  const settled = settledTag(first)
+  if (settled !== undefined) return { stats: first, tag: settled }
+  await sleep(msToSettle(first))
   const stats = await look()
   return { stats, tag: msToSettle(stats) === 0 ? entityTagOf(stats) : `W/${entityTagOf(stats)}` }
+}
+
+/** The tag of a version that no later write can leave again; undefined: it takes `settledVersion` to know one. */
+export function settledTag(version: FileVersion): string | undefined {
+  const tag = entityTagOf(version)
+  return msToSettle(version) === 0 || issued.has(tag) ? tag : undefined
 }
 
 function msToSettle({ mtimeNs, ctimeNs }: FileVersion): number {

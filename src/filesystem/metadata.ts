@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { type FileVersion, unpackFinished } from '../native/entries.ts'
+import { type FileVersion, type Finished, unpackFinished } from '../native/entries.ts'
 import { finishFile } from '../native/files.ts'
 import { isOutOfSpace, reasonOf } from './failure.ts'
 import { withWriteSlot } from './write-semaphore.ts'
@@ -67,7 +67,7 @@ interface FinishOptions {
 }
 
 /** A file as it is in the end. */
-interface FinishedFile {
+export interface FinishedFile {
   readonly metadata: Metadata
   readonly version: FileVersion
 }
@@ -78,22 +78,30 @@ interface FinishedFile {
  * internal; the file is closed then as well.
  */
 export async function finishWithMetadata(fd: number, options: FinishOptions): Promise<FinishedFile> {
-  const { metadata, sync, stamp, log } = options
+  const { metadata, sync, stamp } = options
   try {
     const pairs = metadata && [...metadata].flat()
-    const finished = unpackFinished(await withWriteSlot(() => finishFile(fd, METADATA_PREFIX, pairs, sync, stamp)))
-    if (finished.unsupported && metadata?.size)
-      log.warn({ keys: metadata.size }, 'file metadata is not supported by this filesystem')
-    return { metadata: metadataFrom(finished.attributes), version: finished.version }
+    const packed = await withWriteSlot(() => finishFile(fd, METADATA_PREFIX, pairs, sync, stamp))
+    return toFinishedFile(unpackFinished(packed), options)
   } catch (error) {
-    const closing = error instanceof Error && 'syscall' in error && error.syscall === 'close'
-    if (isOutOfSpace(error)) {
-      const what = closing
-        ? 'not enough disk space available'
-        : `not enough space for file metadata: ${reasonOf(error)}`
-      throw new AppError('no_space', what, { cause: error })
-    }
-    const what = closing ? 'error writing file' : 'error writing file metadata'
-    throw new AppError('internal', `${what}: ${reasonOf(error)}`, { cause: error })
+    throw finishError(error)
   }
+}
+
+/** What a file has that was finished so. */
+export function toFinishedFile(finished: Finished, { metadata, log }: FinishOptions): FinishedFile {
+  if (finished.unsupported && metadata?.size)
+    log.warn({ keys: metadata.size }, 'file metadata is not supported by this filesystem')
+  return { metadata: metadataFrom(finished.attributes), version: finished.version }
+}
+
+/** The AppError for a failure of native `finishFile`. */
+export function finishError(error: unknown): AppError {
+  const closing = error instanceof Error && 'syscall' in error && error.syscall === 'close'
+  if (isOutOfSpace(error)) {
+    const what = closing ? 'not enough disk space available' : `not enough space for file metadata: ${reasonOf(error)}`
+    return new AppError('no_space', what, { cause: error })
+  }
+  const what = closing ? 'error writing file' : 'error writing file metadata'
+  return new AppError('internal', `${what}: ${reasonOf(error)}`, { cause: error })
 }

@@ -1,7 +1,7 @@
 import { close, constants, ftruncate } from 'node:fs'
 import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
-import { unpackOpened } from '../native/entries.ts'
+import { type Opened, unpackOpened } from '../native/entries.ts'
 import { openToWrite } from '../native/files.ts'
 import { permitted } from './file-user.ts'
 import { forgiveOwner, type Owner } from './ownership.ts'
@@ -34,7 +34,18 @@ export const closeWritten = (fd: number) => withWriteSlot(() => closeFile(fd))
  */
 export async function openAnew(path: string, owner: Owner, empty: boolean, append = false): Promise<OpenedFile> {
   const packed = await permitted(path, () => withWriteSlot(() => openToWrite(Buffer.from(path), owner, empty, append)))
-  const { fd, mode, made, size, ownerError } = unpackOpened(packed)
+  return toOpenedFile(unpackOpened(packed), { path, owner, empty })
+}
+
+interface OpenedFor {
+  readonly path: string
+  readonly owner: Owner
+  readonly empty: boolean
+}
+
+/** The file that was opened so, in every respect. Rejects as `openAnew`, and the file is closed then. */
+export async function toOpenedFile(opened: Opened, { path, owner, empty }: OpenedFor): Promise<OpenedFile> {
+  const { fd, mode, made, size, ownerError } = opened
   const kind = mode & constants.S_IFMT
   if (fd === undefined) {
     if (kind === constants.S_IFDIR) throw isDirectory(path)

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
@@ -16,6 +16,7 @@ import type { FileUser } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
 import { closeWritten, emptyFile, isDirectory, type OpenedFile, openAnew } from './open-anew.ts'
 import { createReplacement } from './replacement.ts'
+import { storeAtOnce } from './store-at-once.ts'
 import { type StagedFile, type StageTarget, stageBeside } from './store-beside.ts'
 import { checkAtPath, setMode, type WriteCondition } from './write-condition.ts'
 import { guardWrite } from './write-guard.ts'
@@ -49,8 +50,8 @@ export interface UploadTarget {
   readonly metadata: Metadata
   /** Bytes that the client announced, of the file or of the form that it is in. */
   readonly announcedBytes?: number | undefined
-  /** All of it has come already, so that nothing can cut it off. */
-  readonly whole?: boolean
+  /** All of it, at most `SMALL_BYTES`, which has come already, so that nothing can cut it off; undefined: it is to come. */
+  readonly content?: Buffer | undefined
   readonly mode?: WriteMode | undefined
   /** Permissions that the file has then; undefined: as it is made, or was. */
   readonly chmod?: number | undefined
@@ -71,9 +72,14 @@ export interface UploadTarget {
  * data), canceled or internal.
  */
 export async function storeFile(source: Readable, target: UploadTarget): Promise<Stored> {
-  const { mode, condition } = target
+  const { mode, condition, chmod, content } = target
   const oneStep = mode === 'atomic' || mode === 'create' || (mode === undefined && condition !== undefined)
-  const { metadata, version } = oneStep ? await storeInOneStep(source, target) : await storeInPlace(source, target)
+  const isPlain = mode === undefined && condition === undefined && chmod === undefined
+  const { metadata, version } = oneStep
+    ? await storeInOneStep(source, target)
+    : content !== undefined && isPlain
+      ? await storeSmall(content, target)
+      : await storeInPlace(source, target)
   const file = { name: baseName(target.path), path: target.path, type: 'file' } as const
   return {
     file: metadata.size === 0 ? file : { ...file, metadata: Object.fromEntries(metadata) },
@@ -86,11 +92,24 @@ interface Written {
   readonly version?: FileVersion
 }
 
+async function storeSmall(content: Buffer, target: UploadTarget): Promise<Written> {
+  const { path, owner, metadata, hold, log } = target
+  const small = { content, owner, metadata, hold, log }
+  const stored = await inParent(target, (at) => storeAtOnce(at, small)).catch((error: unknown) => {
+    throw openError(path, error)
+  })
+  return stored.finished ?? writeInPlace(stored.file, Readable.from([stored.rest]), target)
+}
+
 async function storeInPlace(source: Readable, target: UploadTarget): Promise<Written> {
-  const { path, owner, mode, condition, chmod, log } = target
+  const { path, owner, condition } = target
   const expected = condition && (await checkAtPath(condition, path, owner))
-  const file = await openTarget(target)
-  await fill(file, source, { ...target, expected })
+  return writeInPlace(await openTarget(target), source, { ...target, expected })
+}
+
+async function writeInPlace(file: OpenedFile, source: Readable, target: Filling): Promise<Written> {
+  const { mode, condition, chmod, log } = target
+  await fill(file, source, target)
   if (file.device) return { metadata: new Map() }
   if (chmod !== undefined)
     await setMode(file.fd, chmod, target).catch(async (error: unknown) => {
@@ -130,9 +149,9 @@ function stageError(error: unknown, target: StageTarget): AppError {
 }
 
 async function openTarget(target: UploadTarget): Promise<OpenedFile> {
-  const { path, owner, whole = false, mode, condition } = target
+  const { path, owner, content, mode, condition } = target
   const append = mode === 'append'
-  const empty = whole && !append && condition === undefined
+  const empty = content !== undefined && !append && condition === undefined
   try {
     return await inParent(target, (at) => openAnew(at, owner, empty, append))
   } catch (error) {

@@ -61,71 +61,9 @@ bool attribute_value(const Subject& subject, const std::string& name, std::strin
 }
 
 struct FinishFile : Job {
-  int descriptor = -1;
-  // Its attributes stay as they are.
-  bool keep_attributes = false;
-  // It is written to the disk, and stays open.
-  bool sync = false;
-  // Its time of modification is set, by a clock that no two writes read alike.
-  bool stamp = false;
-  std::string prefix;
-  // Name and value in turn, names without the prefix.
-  std::vector<std::string> pairs;
+  Finish finish;
 
-  bool is_wanted(const std::string& name) const {
-    for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
-      if (name.compare(prefix.size(), std::string::npos, pairs[i]) == 0) return true;
-    }
-    return false;
-  }
-
-  void run() override {
-    std::string attributes;
-    replace(attributes);
-    // Filesystems without attributes, kernel files and some network filesystems.
-    const bool unsupported = error == ENOTSUP || error == EPERM || error == EACCES || error == ENOSYS;
-    if (unsupported) {
-      error = 0;
-      attributes.assign(4, 0);
-    }
-    put_state(unsupported);
-    result += attributes;
-    if (sync && error == 0 && fsync(descriptor) < 0 && errno != EINVAL) fail("close", errno);
-    if (!sync && close(descriptor) < 0 && error == 0) fail("close", errno);
-  }
-
-  // The kernel's clock for files ticks every 10 ms at worst. A time of modification from the finer one is the only one
-  // of its kind, so that what others write next leaves another one.
-  void set_time() {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    const timespec times[2] = {{0, UTIME_OMIT}, now};
-    futimens(descriptor, times);
-  }
-
-  void put_state(bool unsupported) {
-    struct stat status {};
-    if (stamp) set_time();
-    if (fstat(descriptor, &status) < 0 && error == 0) fail("close", errno);
-    put_version(result, status);
-    put_integer(result, unsupported ? 1 : 0, 4);
-  }
-
-  void replace(std::string& attributes) {
-    const Subject subject{descriptor, nullptr};
-    std::vector<std::string> names;
-    if (!attribute_names(subject, prefix, names)) return fail("flistxattr", errno);
-    for (const std::string& name : names) {
-      if (!keep_attributes && !is_wanted(name) && fremovexattr(descriptor, name.c_str()) < 0 && errno != ENODATA)
-        return fail("fremovexattr", errno);
-    }
-    for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
-      const std::string name = prefix + pairs[i];
-      const std::string& value = pairs[i + 1];
-      if (fsetxattr(descriptor, name.c_str(), value.data(), value.size(), 0) < 0) return fail("fsetxattr", errno);
-    }
-    put_attributes(attributes, subject, prefix);
-  }
+  void run() override { finish.run(*this); }
 };
 
 struct CopyAttributes : Job {
@@ -156,12 +94,13 @@ struct CopyAttributes : Job {
 napi_value finish_file(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<FinishFile>();
-  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->descriptor)) return nullptr;
-  if (!to_string(env, arguments.at[1], "prefix", job->prefix)) return nullptr;
-  job->keep_attributes = is_undefined(env, arguments.at[2]);
-  if (!job->keep_attributes && !to_strings(env, arguments.at[2], "pairs", job->pairs)) return nullptr;
-  if (!is_undefined(env, arguments.at[3]) && !to_boolean(env, arguments.at[3], "sync", job->sync)) return nullptr;
-  if (!is_undefined(env, arguments.at[4]) && !to_boolean(env, arguments.at[4], "stamp", job->stamp)) return nullptr;
+  Finish& finish = job->finish;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], finish.descriptor)) return nullptr;
+  if (!to_string(env, arguments.at[1], "prefix", finish.prefix)) return nullptr;
+  finish.keep_attributes = is_undefined(env, arguments.at[2]);
+  if (!finish.keep_attributes && !to_strings(env, arguments.at[2], "pairs", finish.pairs)) return nullptr;
+  if (!is_undefined(env, arguments.at[3]) && !to_boolean(env, arguments.at[3], "sync", finish.sync)) return nullptr;
+  if (!is_undefined(env, arguments.at[4]) && !to_boolean(env, arguments.at[4], "stamp", finish.stamp)) return nullptr;
   return start_job(env, std::move(job), "finishFile");
 }
 
@@ -174,6 +113,61 @@ napi_value copy_attributes(napi_env env, napi_callback_info info) {
 }
 
 }  // namespace
+
+bool Finish::is_wanted(const std::string& name) const {
+  for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+    if (name.compare(prefix.size(), std::string::npos, pairs[i]) == 0) return true;
+  }
+  return false;
+}
+
+void Finish::run(Job& job) const {
+  std::string attributes;
+  replace(job, attributes);
+  // Filesystems without attributes, kernel files and some network filesystems.
+  const bool unsupported = job.error == ENOTSUP || job.error == EPERM || job.error == EACCES || job.error == ENOSYS;
+  if (unsupported) {
+    job.error = 0;
+    attributes.assign(4, 0);
+  }
+  put_state(job, job.result, unsupported);
+  job.result += attributes;
+  if (sync && job.error == 0 && fsync(descriptor) < 0 && errno != EINVAL) job.fail("close", errno);
+  if (!sync && close(descriptor) < 0 && job.error == 0) job.fail("close", errno);
+}
+
+// The kernel's clock for files ticks every 10 ms at worst. A time of modification from the finer one is the only one
+// of its kind, so that what others write next leaves another one.
+void Finish::set_time() const {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  const timespec times[2] = {{0, UTIME_OMIT}, now};
+  futimens(descriptor, times);
+}
+
+void Finish::put_state(Job& job, std::string& out, bool unsupported) const {
+  struct stat status {};
+  if (stamp) set_time();
+  if (fstat(descriptor, &status) < 0 && job.error == 0) job.fail("close", errno);
+  put_version(out, status);
+  put_integer(out, unsupported ? 1 : 0, 4);
+}
+
+void Finish::replace(Job& job, std::string& attributes) const {
+  const Subject subject{descriptor, nullptr};
+  std::vector<std::string> names;
+  if (!attribute_names(subject, prefix, names)) return job.fail("flistxattr", errno);
+  for (const std::string& name : names) {
+    if (!keep_attributes && !is_wanted(name) && fremovexattr(descriptor, name.c_str()) < 0 && errno != ENODATA)
+      return job.fail("fremovexattr", errno);
+  }
+  for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+    const std::string name = prefix + pairs[i];
+    const std::string& value = pairs[i + 1];
+    if (fsetxattr(descriptor, name.c_str(), value.data(), value.size(), 0) < 0) return job.fail("fsetxattr", errno);
+  }
+  put_attributes(attributes, subject, prefix);
+}
 
 bool put_attributes(std::string& out, const Subject& subject, std::string_view prefix) {
   std::vector<std::string> names;

@@ -5,6 +5,9 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "job.h"
 
 namespace envd {
 
@@ -19,6 +22,29 @@ struct Subject {
   ssize_t get(const char* name, char* buffer, size_t size) const {
     return path == nullptr ? fgetxattr(descriptor, name, buffer, size) : getxattr(path, name, buffer, size);
   }
+};
+
+// The end of a file that was written: its attributes are replaced and it is closed.
+struct Finish {
+  int descriptor = -1;
+  // Its attributes stay as they are.
+  bool keep_attributes = false;
+  // It is written to the disk, and stays open.
+  bool sync = false;
+  // Its time of modification is set, by a clock that no two writes read alike.
+  bool stamp = false;
+  std::string prefix;
+  // Name and value in turn, names without the prefix.
+  std::vector<std::string> pairs;
+
+  // Appends the file's state and attributes to the job's result. A failure is the job's; the file is closed then, too.
+  void run(Job& job) const;
+
+ private:
+  bool is_wanted(const std::string& name) const;
+  void set_time() const;
+  void put_state(Job& job, std::string& out, bool unsupported) const;
+  void replace(Job& job, std::string& attributes) const;
 };
 
 // Appends a count, then names (without their prefix) and values; those that vanish meanwhile are left out. False with

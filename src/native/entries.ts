@@ -44,7 +44,7 @@ export function* unpackEntries(packed: Buffer): Generator<RawEntry> {
 }
 
 /** What `openToWrite` found. */
-interface Opened {
+export interface Opened {
   /** The caller closes it. Undefined: `mode` is not that of a regular file, and nothing was opened. */
   readonly fd: number | undefined
   /** st_mode. */
@@ -59,11 +59,35 @@ interface Opened {
 
 /** Reads what `openToWrite` has packed. */
 export function unpackOpened(packed: Buffer): Opened {
-  const fd = packed.readInt32LE(0)
-  const mode = packed.readUInt32LE(4)
-  const made = packed.readUInt32LE(8) === 1
-  const size = Number(packed.readBigInt64LE(12))
-  return { fd: fd < 0 ? undefined : fd, mode, made, size, ownerError: takeText({ packed, at: 20 }).toString() }
+  return takeOpened({ packed, at: 0 })
+}
+
+function takeOpened(cursor: Cursor): Opened {
+  const { packed, at } = cursor
+  const fd = packed.readInt32LE(at)
+  const mode = packed.readUInt32LE(at + 4)
+  const made = packed.readUInt32LE(at + 8) === 1
+  const size = Number(packed.readBigInt64LE(at + 12))
+  cursor.at += 20
+  return { fd: fd < 0 ? undefined : fd, mode, made, size, ownerError: takeText(cursor).toString() }
+}
+
+/** What `storeFile` has come to. */
+interface StoredAtOnce {
+  readonly opened: Opened
+  /** Bytes that were written. */
+  readonly written: number
+  /** The file is closed; undefined: it is open, unless there was nothing to open. */
+  readonly finished: Finished | undefined
+}
+
+/** Reads what `storeFile` has packed. */
+export function unpackStored(packed: Buffer): StoredAtOnce {
+  const cursor = { packed, at: 0 }
+  const opened = takeOpened(cursor)
+  const written = takeInteger(cursor)
+  const rest = packed.subarray(cursor.at)
+  return { opened, written, finished: rest.length === 0 ? undefined : unpackFinished(rest) }
 }
 
 /** What `readStatus` has found. */
@@ -110,7 +134,7 @@ export function unpackParent(packed: Buffer): { readonly fd: number; readonly na
 }
 
 /** Bytes of a version. */
-const VERSION_BYTES = 48
+export const VERSION_BYTES = 48
 const NS = 1_000_000_000n
 
 /** What distinguishes one state of a file from every other one, by the names of `BigIntStats`. */
@@ -166,7 +190,7 @@ export function unpackBeside(packed: Buffer): Beside {
 }
 
 /** What `finishFile` has left. */
-interface Finished {
+export interface Finished {
   readonly version: FileVersion
   /** The filesystem takes no attributes. */
   readonly unsupported: boolean

@@ -31,6 +31,14 @@ interface FilesAddon {
   readEntries(path: Uint8Array, prefix: string, names: Uint8Array, limit: number, actor?: Actor): Promise<Buffer>
   readStatus(path: Uint8Array, actor: Actor): Promise<Buffer>
   openToRead(path: Uint8Array, actor: Actor): Promise<Buffer>
+  readFile(path: Uint8Array, actor: Actor, limit: number): Promise<Buffer>
+  storeFile(
+    path: Uint8Array,
+    actor: Actor,
+    content: Uint8Array,
+    prefix: string,
+    pairs: readonly string[],
+  ): Promise<Buffer>
   openToWrite(path: Uint8Array, actor: Actor, empty: boolean, append?: boolean): Promise<Buffer>
   openBeside(path: Uint8Array, actor: Actor, absent: boolean): Promise<Buffer>
   placeFile(
@@ -112,6 +120,18 @@ export const readStatus = addon.readStatus
  * was not opened. The caller closes it. On the thread pool. Rejects with `code` and `syscall`.
  */
 export const openToRead = addon.openToRead
+/**
+ * Reads a regular file of at most `limit` bytes whole: its version, for `unpackVersion`, then its bytes. Resolves with
+ * nothing for one that takes `openToRead` to read: a larger or an empty one, a kernel's file, what is no file, what
+ * changes meanwhile. On the thread pool. Rejects with `code` and `syscall` as `openToRead`.
+ */
+export const readFile = addon.readFile
+/**
+ * `openToWrite`, with `empty`, then as many of the bytes as can be written, and, if these are all, `finishFile`: packed
+ * for `unpackStored`. What was not finished is open. The content is copied. Rejects with `code` and `syscall` as either
+ * of them; the file is closed then. On the thread pool.
+ */
+export const storeFile = addon.storeFile
 /**
  * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, makes the
  * actor its owner unless it was somebody else's before, and then, if `empty` says so, empties it. Somebody else's file

@@ -7,9 +7,11 @@
 
 #include <string>
 
+#include "attributes.h"
 #include "job.h"
 #include "registration.h"
 #include "values.h"
+#include "version.h"
 #include "walk.h"
 
 namespace envd {
@@ -81,7 +83,11 @@ struct OpenToWrite : ActorJob {
     return fchown(file, actor.uid, actor.gid) < 0 ? errno : 0;
   }
 
+  // What is ready to be written, which the result has, too; -1: something is to be decided before.
+  int ready = -1;
+
   void report(Descriptor file, const struct stat& status, bool made, int owner_error) {
+    if (owner_error == 0 && S_ISREG(status.st_mode)) ready = file.get();
     put_integer(result, static_cast<uint32_t>(file.release()), 4);
     put_integer(result, status.st_mode, 4);
     put_integer(result, made ? 1 : 0, 4);
@@ -90,8 +96,36 @@ struct OpenToWrite : ActorJob {
   }
 };
 
+// Opens a file, writes it and closes it: what is small takes one trip to the thread pool instead of three.
+struct StoreFile : OpenToWrite {
+  std::string content;
+  Finish finish;
+
+  // With the daemon's rights, as larger files are written.
+  void conclude() override {
+    const size_t written = ready < 0 ? 0 : write_content();
+    put_integer(result, written, 4);
+    if (ready < 0 || written < content.size()) return;
+    finish.descriptor = ready;
+    finish.run(*this);
+  }
+
+  // As many bytes as there is room for; why there is no more is found out by who writes the rest.
+  size_t write_content() const {
+    size_t written = 0;
+    while (written < content.size()) {
+      const ssize_t count = write(ready, content.data() + written, content.size() - written);
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) break;
+      written += static_cast<size_t>(count);
+    }
+    return written;
+  }
+};
+
 struct OpenToRead : ActorJob {
   std::string path;
+  int descriptor = -1;
 
   void act() override {
     for (int tries = 0; tries < max_tries; tries++) {
@@ -100,11 +134,39 @@ struct OpenToRead : ActorJob {
       if (!place.exists()) return fail("open", ENOENT);
       // Nothing is opened that could wait, or whose opening has effects.
       if (!S_ISREG(place.status.st_mode) && !is_sink(place.status)) return put_integer(result, UINT32_MAX, 4);
-      const int file = openat(place.parent.get(), place.name.c_str(), read_flags);
-      if (file >= 0) return put_integer(result, static_cast<uint32_t>(file), 4);
+      descriptor = openat(place.parent.get(), place.name.c_str(), read_flags);
+      if (descriptor >= 0) return put_integer(result, static_cast<uint32_t>(descriptor), 4);
       if (errno != ENOENT && errno != ELOOP) return fail("open", errno);
     }
     fail("open", ELOOP);
+  }
+};
+
+// Reads a small file whole. Without a result it is to be opened: it is larger, or of a kind whose size says nothing.
+struct ReadFile : OpenToRead {
+  int64_t limit = 0;
+
+  void conclude() override {
+    const Descriptor file(descriptor);
+    result.clear();
+    struct stat status {};
+    if (!file.valid() || fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) return;
+    if (status.st_size == 0 || status.st_size > limit || is_kernel_filesystem(file.get())) return;
+    const auto size = static_cast<size_t>(status.st_size);
+    // One byte more, to see the end.
+    std::string content(size + 1, '\0');
+    size_t filled = 0;
+    while (filled < content.size()) {
+      const ssize_t count = pread(file.get(), content.data() + filled, content.size() - filled,
+                                  static_cast<off_t>(filled));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return;
+      if (count == 0) break;
+      filled += static_cast<size_t>(count);
+    }
+    if (filled != size) return;
+    put_version(result, status);
+    result.append(content, 0, size);
   }
 };
 
@@ -183,6 +245,28 @@ napi_value open_to_write(napi_env env, napi_callback_info info) {
   return start_job(env, std::move(job), "openToWrite");
 }
 
+napi_value store_file(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<StoreFile>();
+  std::string_view content;
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_actor(env, arguments.at[1], job->actor) || !to_view(env, arguments.at[2], "content", content)) return nullptr;
+  if (!to_string(env, arguments.at[3], "prefix", job->finish.prefix)) return nullptr;
+  if (!to_strings(env, arguments.at[4], "pairs", job->finish.pairs)) return nullptr;
+  job->empty = true;
+  job->content = content;
+  return start_job(env, std::move(job), "storeFile");
+}
+
+napi_value read_file(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<ReadFile>();
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
+  if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
+  if (!to_integer(env, arguments.at[2], "limit", 0, INT32_MAX, job->limit)) return nullptr;
+  return start_job(env, std::move(job), "readFile");
+}
+
 napi_value open_to_read(napi_env env, napi_callback_info info) {
   return start_at_path<OpenToRead>(env, info, "openToRead");
 }
@@ -195,7 +279,9 @@ napi_value make_directories(napi_env env, napi_callback_info info) {
 
 void register_open(napi_env env, napi_value exports) {
   export_function(env, exports, "openToWrite", open_to_write);
+  export_function(env, exports, "storeFile", store_file);
   export_function(env, exports, "openToRead", open_to_read);
+  export_function(env, exports, "readFile", read_file);
   export_function(env, exports, "makeDirectories", make_directories);
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../../errors.ts'
 import type { AccessToken } from '../../init/access-token.ts'
@@ -61,8 +62,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
     if (applyCors(request, reply)) return
     if (checkAccessToken(request, token)) options.onTokenShown?.(request.raw)
     const allowed = checkBasicUser(request, reply, users)
-    if (allowed === true) goOn(request, reply, done)
-    else if (allowed !== false) allowed.then((may) => may && goOn(request, reply, done)).catch(done)
+    if (allowed === true && !isChunked(request)) goOn(request, reply, done)
+    else if (allowed !== false)
+      afterFirstChunk(allowed)
+        .then((may) => may && goOn(request, reply, done))
+        .catch(done)
   })
   app.addHook('onSend', (_request, reply, payload, done) => {
     keepOldConnection(reply)
@@ -71,6 +75,16 @@ export function buildApp(options: AppOptions): FastifyInstance {
   answerUnrouted(app)
   for (const register of options.routes) app.register(async (scope) => register(scope))
   return app
+}
+
+function isChunked({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined
+}
+
+/** The parser looks at the first chunk after the request; a malformed one is answered with 400, not by a route. */
+async function afterFirstChunk(allowed: boolean | Promise<boolean>): Promise<boolean> {
+  const [may] = await Promise.all([allowed, setImmediate()])
+  return may
 }
 
 /** Answers what is for no route, and calls `done` for everything else. Throws AppError. */

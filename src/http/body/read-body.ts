@@ -25,12 +25,10 @@ export async function readBody(request: IncomingMessage, options: BodyOptions, s
   const { memory } = options
   const announced = announcedLength(request)
   if (announced !== undefined && announced > options.limit) throw tooLarge(options.limit)
-  if (announced !== undefined && announced <= SMALL_BYTES) {
-    const arrived = await arrivedWhole(request)
-    if (arrived !== undefined) {
-      memory.count(arrived.length)
-      return arrived
-    }
+  const small = await smallBody(request)
+  if (small !== undefined) {
+    memory.count(small.length)
+    return small
   }
   const { signal } = options
   const collected = new Collected(memory, announced ?? options.limit)
@@ -50,13 +48,14 @@ export async function readBody(request: IncomingMessage, options: BodyOptions, s
   return collected.bytes
 }
 
-/** Bodies up to this size come in one read with their headers, as a rule. */
-const SMALL_BYTES = 16 * 1024
+/** Bodies below this size are read at once where they have come with their headers; Node reads no more ahead. */
+const SMALL_BYTES = 64 * 1024
 
 const NOTHING = Buffer.alloc(0)
 
-/** A body of HTTP/1 whose last byte was read together with the headers; undefined: it has to be waited for. */
-async function arrivedWhole(request: IncomingMessage): Promise<Buffer | undefined> {
+/** A small body of HTTP/1 that has come together with the headers; undefined: it is to be read from the stream. */
+export async function smallBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  if ((announcedLength(request) ?? SMALL_BYTES) >= SMALL_BYTES) return undefined
   if (request.httpVersionMajor !== 1 || request.readableFlowing === true) return undefined
   // The parser hands over what it has of the body after the request, in the same turn of the event loop.
   if (!request.complete) {

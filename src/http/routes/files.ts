@@ -11,6 +11,7 @@ import type { Defaults } from '../../users/defaults.ts'
 import type { Users } from '../../users/users.ts'
 import { checkFileAccess } from '../access/signature.ts'
 import { type BodyEncoding, bodyEncodingOf, DECODER_BYTES, withDecodedBody } from '../body/decoded-body.ts'
+import { smallBody } from '../body/read-body.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { connectionOf } from '../server/connection.ts'
 import { discardRest } from '../server/discard-rest.ts'
@@ -161,6 +162,8 @@ async function uploadArchive(
   }
 }
 
+const nothing = Promise.resolve(undefined)
+
 type Storing = Pick<Upload, 'path' | 'signed' | 'resolve' | 'target' | 'idleMs'> & { readonly encoding: BodyEncoding }
 
 function store({ headers, raw }: FastifyRequest, { encoding, ...how }: Storing): Promise<Stored[]> {
@@ -168,7 +171,7 @@ function store({ headers, raw }: FastifyRequest, { encoding, ...how }: Storing):
     receiveUpload(stream, {
       ...how,
       contentType: headers['content-type'],
-      bodyBytes: stream === raw ? how.target.announcedBytes : undefined,
+      arrived: () => (stream === raw ? smallBody(raw) : nothing),
       signal,
     }),
   )

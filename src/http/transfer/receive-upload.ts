@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { AppError } from '../../errors.ts'
 import type { FileUser } from '../../filesystem/file-user.ts'
 import { MalformedForm, type Part, receiveMultipart } from '../../filesystem/multipart.ts'
@@ -17,9 +17,9 @@ export interface Upload {
   readonly signed: boolean
   /** Throws AppError for a path that cannot be resolved. */
   readonly resolve: (path: string) => string
-  readonly target: Omit<UploadTarget, 'path' | 'whole' | 'signal' | 'idleMs'>
-  /** Bytes of the body as it is read; undefined: unknown. */
-  readonly bodyBytes: number | undefined
+  readonly target: Omit<UploadTarget, 'path' | 'content' | 'signal' | 'idleMs'>
+  /** All of the body, if it is small and there already; it is not read from the stream then. */
+  readonly arrived: () => Promise<Buffer | undefined>
   readonly signal: AbortSignal
   readonly idleMs: number
 }
@@ -48,13 +48,15 @@ export function unsupportedType(contentType = ''): AppError {
   )
 }
 
-function receiveRaw(body: Readable, upload: Upload): Promise<Stored> {
+async function receiveRaw(body: Readable, upload: Upload): Promise<Stored> {
   if (upload.path === undefined) {
     throw new AppError('invalid_argument', 'path query parameter is required for raw body upload')
   }
-  const { target, bodyBytes, signal, idleMs } = upload
-  const whole = bodyBytes !== undefined && body.readableLength >= bodyBytes
-  return storeFile(body, { ...target, path: upload.resolve(upload.path), whole, signal, idleMs })
+  const { target, signal, idleMs } = upload
+  const path = upload.resolve(upload.path)
+  const content = await upload.arrived()
+  const source = content === undefined ? body : Readable.from([content])
+  return storeFile(source, { ...target, path, content, signal, idleMs })
 }
 
 async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload): Promise<Stored[]> {

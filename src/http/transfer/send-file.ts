@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Hold } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
 import type { ContentTypes } from '../../filesystem/content-types.ts'
-import { checkDownload, type Download, openDownload } from '../../filesystem/download.ts'
+import { checkDownload, type Download, openDownload, readSmallFile } from '../../filesystem/download.ts'
 import type { FileUser } from '../../filesystem/file-user.ts'
 import { type Piece, SMALL_READ_BYTES, transmit } from '../../filesystem/transmit.ts'
 import { baseName } from '../../lib/clean-path.ts'
@@ -61,14 +61,15 @@ export async function sendFile(request: FastifyRequest, reply: FastifyReply, fil
 }
 
 async function answer(request: FastifyRequest, reply: FastifyReply, file: FileToSend): Promise<FastifyReply> {
-  await checkDownload(file.path, file.user)
+  const { path, user, hold } = file
+  const small = hold.tryGrow(OVERHEAD_BYTES) ? await readSmallFile(path, user, hold) : undefined
+  if (small === undefined) await checkDownload(path, user)
   const { headers } = request
   const identityOnly = ['range', 'if-modified-since', 'if-none-match', 'if-range'].some((name) => headers[name])
   const encoding = chooseEncoding(headers['accept-encoding'], { identityOnly })
-  const byName = await file.contentTypes.of(file.path)
-  file.hold.grow(OVERHEAD_BYTES + SMALL_READ_BYTES)
-  const download = await openDownload(file.path, file.user, file.hold)
-  reply.header('content-disposition', inlineDisposition(baseName(file.path))).header('vary', 'Accept-Encoding')
+  const byName = await file.contentTypes.of(path)
+  const download = small ?? (await open(file))
+  reply.header('content-disposition', inlineDisposition(baseName(path))).header('vary', 'Accept-Encoding')
   const body = wholeBody(download, file)
   const condition = judgeConditions(headers, download)
   // Clients know an empty file by `Content-Length: 0`, which a compressed one does not have.
@@ -93,6 +94,11 @@ async function answer(request: FastifyRequest, reply: FastifyReply, file: FileTo
   }
   const range = rangeHolds(headers, download) ? headers.range : undefined
   return sendIdentity(reply, { body, type, range })
+}
+
+async function open({ path, user, hold }: FileToSend): Promise<Download> {
+  hold.grow(Math.max(0, OVERHEAD_BYTES - hold.bytes) + SMALL_READ_BYTES)
+  return openDownload(path, user, hold)
 }
 
 function takeCompressor(compression: Compression, { compressors, hold }: FileToSend): Transform | undefined {
@@ -157,13 +163,25 @@ function refuseRange(reply: FastifyReply, size: number | undefined): FastifyRepl
 function sendBody(reply: FastifyReply, body: Body): FastifyReply {
   if (body.length !== undefined) reply.header('content-length', body.length)
   try {
-    send(body, takeOver(reply))
+    const [only, ...others] = body.pieces
+    if (Buffer.isBuffer(only) && others.length === 0) sendWhole(body, only, takeOver(reply))
+    else send(body, takeOver(reply))
   } catch (error) {
     // The connection has answered a malformed body already.
     finish(body).catch(() => {})
     throw error
   }
   return reply
+}
+
+/** What is in memory leaves in one write with the headers. */
+function sendWhole(body: Body, bytes: Buffer, response: FastifyReply['raw']): void {
+  const close = () => {
+    finish(body).catch(() => {})
+  }
+  response.once('close', close)
+  response.end(bytes)
+  if (response.destroyed) close()
 }
 
 function sendCompressed(reply: FastifyReply, body: Body, compressor: Transform): FastifyReply {
