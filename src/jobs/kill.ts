@@ -25,7 +25,7 @@ const LANES = 16
 const LOOK_MS = 20
 
 /**
- * Signals a process and waits for its end, and with its session for the end of everybody in it who does not ignore
+ * Signals a process and waits for its end, and with its session for the end of every process in it that does not ignore
  * SIGHUP: at most for the grace, after which SIGKILL follows. Rejects with `permission_denied`, or the reason of the
  * caller's signal.
  */

@@ -14,7 +14,7 @@ const SAMPLE_PERIOD_MS = 2000
 /** How much shorter than the period the window of a CPU share may be: timers are late now and then. */
 const WINDOW_SLACK_MS = 200
 
-/** What the first and the last sample may take; a source that hangs must hold up neither start nor shutdown. */
+/** What the first and the last sample may take; a source that hangs must delay neither start nor shutdown. */
 const PATIENCE_MS = 250
 
 interface SamplerOptions {

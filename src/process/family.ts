@@ -11,7 +11,7 @@ export const MARKER = 'ENVD_SERVICE_RUN'
 /** One run of a service. */
 export interface Lineage {
   readonly pid: number
-  /** Of its leader, by which the pid is distinguished from one that somebody else has got. */
+  /** Of its leader, by which the pid is distinguished from the same pid of a later process. */
   readonly startTime: string | undefined
   /** The value of `MARKER`. */
   readonly marker: string
@@ -45,7 +45,7 @@ const MIN_GRACE_MS = 500
 const KILL_GRACE_MS = 2_000
 
 /**
- * Everybody below a leader, and everybody who carries the run's marker, whatever session they are in, with all below
+ * All processes below a leader, and all that carry the run's marker, whatever session they are in, with all below
  * them. The leader and who ignores SIGHUP are not among them. Empty where /proc cannot be read.
  */
 export async function familyOf({ pid: leader, startTime: born, marker }: Lineage): Promise<Family> {
@@ -82,7 +82,7 @@ export async function livingOf(pids: readonly number[]): Promise<Family> {
 
 /**
  * Ends who is left of a family, and what has joined it by now: SIGTERM, and SIGKILL after `grace` milliseconds.
- * Resolves when nobody is left, or 2 s after SIGKILL. Never rejects.
+ * Resolves when no process is left, or 2 s after SIGKILL. Never rejects.
  */
 export async function endFamily(known: Family, relatives: Relatives, grace: number): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
@@ -135,7 +135,7 @@ async function stillThere(known: Family): Promise<Family> {
   return left
 }
 
-/** By a pidfd, and only once it is known whose that is: a number that was given to somebody else is never hit. */
+/** By a pidfd, and only once it is known whose that is: a process that got the number later is never signalled. */
 async function signalProcess(pid: number, startTime: string, signal: number): Promise<void> {
   const pidfd = pidfdOpen(pid)
   if (pidfd < 0) return

@@ -5,7 +5,7 @@ import { waitOrphan } from '../native/index.ts'
 const RETRY_MS = 50
 
 /**
- * Reaps what is nobody's child any more and so became this process's, when it runs as PID 1. The daemon's own children,
+ * Reaps orphans, which became children of this process, when it runs as PID 1. The daemon's own children,
  * of which `ours` returns the pids, are left to who started them. Returns the function that stops it. Does nothing
  * under any other pid.
  */

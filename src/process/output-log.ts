@@ -248,7 +248,7 @@ export class OutputLog {
 
   /**
    * Drops the oldest chunks beyond the window, but none that the fastest reader of a process that runs has yet to take:
-   * after its end nobody can be held up.
+   * after its end no reader is waited for.
    */
   #trim(): void {
     const allowed = this.#options.share.bytes

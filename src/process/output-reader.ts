@@ -12,7 +12,7 @@ interface ReaderStart {
 
 /**
  * A cursor on an OutputLog. One owner takes chunks one after the other; a reader that is too slow fails with
- * `resource_exhausted` and the number of bytes that it missed, and holds up nobody from then on.
+ * `resource_exhausted` and the number of bytes that it missed, and delays no other reader from then on.
  */
 export class OutputReader {
   readonly #log: OutputLog

@@ -157,11 +157,11 @@ export class RunningProcess {
   }
 
   /**
-   * Signals its session: the leader at once, everybody else by `others`, which resolves when all are signalled, never
-   * rejects, and stops early when `abort` aborts. That says nothing about anybody's end. A process that has exited
+   * Signals its session: the leader at once, all other members by `others`, which resolves when all are signalled,
+   * never rejects, and stops early when `abort` aborts. It does not wait for their end. A process that has exited
    * meanwhile is no error (contract D58). `refused`: the daemon may not signal the leader.
    * @param reason of the daemon itself, which is the cause of the end then.
-   * @param scope leader: nobody else is signalled.
+   * @param scope leader: only the leader is signalled.
    */
   signal(
     signal: SignalName,
@@ -188,7 +188,7 @@ export class RunningProcess {
     return { cpuSeconds: taken?.cpuSeconds, peakMemory: taken?.peakMemory, ...bytes }
   }
 
-  /** Whether `signal` would reach anybody at the moment: itself, or one that it left behind. */
+  /** Whether `signal` would reach a process at the moment: itself, or a member of its session. */
   hasSession(): Promise<boolean> {
     return sessionExists(this.#leader)
   }

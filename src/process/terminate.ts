@@ -26,7 +26,7 @@ const SIGNALS: Readonly<Record<SignalName, SessionSignal>> = {
 }
 const LOOK: SessionSignal = { first: 0, second: 0 }
 
-/** Walks until a kill finds nobody new. A fork bomb can outrun any number; each walk halves an ordinary tree. */
+/** Walks until a kill finds no new process. A fork bomb can outrun any number; each walk halves an ordinary tree. */
 const MAX_WALKS = 16
 
 /**
@@ -57,15 +57,15 @@ function signalByNumber(pid: number, signal: number): boolean {
 
 const underWay = new Set<Promise<void>>()
 
-/** Resolves when everybody has been signalled to whom a signal is under way now. Never rejects. */
+/** Resolves when every signal that is under way now has been sent. Never rejects. */
 export async function untilSignalled(): Promise<void> {
   await Promise.all(underWay)
 }
 
 /**
- * Signals everybody in a session but its leader, except who ignores SIGHUP, so that `nohup` and `setsid` mean what they
- * say. SIGKILL goes on until nobody is left, as a tree that is being killed may still fork. Never rejects. Stops early
- * when `abort` aborts.
+ * Signals every process in a session but its leader, except those that ignore SIGHUP, so that `nohup` and `setsid` mean
+ * what they say. SIGKILL goes on until no process is left, as a tree that is being killed may still fork. Never
+ * rejects. Stops early when `abort` aborts.
  */
 export function signalMembers(leader: SessionLeader, signal: SignalName, abort: AbortSignal): Promise<void> {
   const done = walkUntilDone(leader, signal, abort).finally(() => underWay.delete(done))
@@ -83,7 +83,7 @@ async function walkUntilDone(leader: SessionLeader, signal: SignalName, abort: A
   }
 }
 
-/** Whether a signal to the session would reach anybody. */
+/** Whether a signal to the session would reach a process. */
 export async function sessionExists(leader: SessionLeader): Promise<boolean> {
   return leader.pidfd() !== undefined || (await signalOthers(leader, LOOK)).length > 0
 }

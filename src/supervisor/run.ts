@@ -46,7 +46,7 @@ const CHILD_KILLED = 137
 /** One life of the start command, with its ready command beside it. */
 export class Run {
   readonly #options: RunOptions
-  /** Aborts when nobody wants to hear of it any more; the start command itself is not touched by that. */
+  /** Aborts when its results are not needed any more; the start command itself is not touched by that. */
   readonly #abandoned = new AbortController()
   #command: Command | undefined
   #alive = false

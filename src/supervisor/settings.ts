@@ -104,7 +104,7 @@ function probeOf(
   script: string,
   { name, commands }: { name: string; commands: CommandDeps },
 ): ProbeOptions {
-  // A name has no dot, so nobody else has this tag.
+  // A name has no dot, so no other service has this tag.
   return { probe, tag: name === START ? probe : `${name}.${probe}`, script, commands }
 }
 

@@ -22,7 +22,7 @@ const KILL_GRACE_MS = 2_000
 export async function stopCommand({ process, born, marker, group }: Command, grace: number): Promise<void> {
   const began = performance.now()
   const relatives = relativesOf({ pid: process.pid, startTime: await born, marker }, group)
-  // Whose parent ends is nobody's child any more.
+  // A process whose parent ends becomes a child of init or of the daemon.
   const family = await relatives.list()
   await stopSession(process, grace)
   await endFamily(family, relatives, grace - (performance.now() - began))
@@ -31,7 +31,7 @@ export async function stopCommand({ process, born, marker, group }: Command, gra
 
 /**
  * Ends a command with its session: SIGTERM, and SIGKILL for what is left after `grace` milliseconds. Resolves when
- * nobody is left, or 2 s after SIGKILL. What ignores SIGHUP is left alone, as by every kill.
+ * no process is left, or 2 s after SIGKILL. What ignores SIGHUP is left alone, as by every kill.
  */
 async function stopSession(process: RunningProcess, grace: number): Promise<void> {
   if (!(await process.hasSession())) return

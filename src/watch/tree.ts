@@ -15,7 +15,7 @@ import { Watermark } from './watermark.ts'
 /**
  * What one watcher sees: a tree of watched directories that follows what happens to them. Events are handled one after
  * the other, in the kernel's order; one that has to wait (a new directory is armed, the second half of a rename may
- * still come) holds up the rest of its tree, and no other.
+ * still come) delays the rest of its tree, and no other.
  *
  * A directory is armed by its path, after the event that reported it: by then the path may mean another one. The events
  * that made it so have come until the arming was settled, and each of them has what it concerns dropped or armed anew.

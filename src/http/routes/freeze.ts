@@ -25,7 +25,7 @@ interface FreezeRouteOptions {
 /** What sending the log may take. */
 const LOGS_MS = 2_000
 
-/** What the closing sample may take; a source that hangs must not hold up a pause. */
+/** What the closing sample may take; a source that hangs must not delay a pause. */
 const SAMPLE_MS = 250
 
 const NAMES = new Set(['mode', 'maxCgroups', 'maxWaitMs'])

@@ -17,7 +17,7 @@ const MAX_WAITING = 4096
 const UNAVAILABLE = 503
 
 /**
- * Lets requests in as the event loop has time, in turn for each connection, so that a crowd of them holds up neither
+ * Lets requests in as the event loop has time, in turn for each connection, so that a crowd of them delays neither
  * what is under way nor health checks. Those whose client has left meanwhile are dropped.
  */
 export function admitInTurn(handler: RequestListener, turns: Turns): RequestListener {

@@ -24,7 +24,7 @@ const MAX_LATENESS_MS = 50
 
 /**
  * Makes the look-up of contract F9: asks the metadata service, if need be a second time after a repair. It resolves
- * with undefined when both were in vain, and never rejects. Nothing is repaired while the event loop itself is late.
+ * with undefined when neither was answered, and never rejects. Nothing is repaired while the event loop itself is late.
  * Calls that overlap share repair and looks.
  */
 export function createLookUp(options: LookUpOptions): () => Promise<MmdsOptions | undefined> {

@@ -14,7 +14,7 @@ interface PollerOptions {
   readonly read: () => Promise<MmdsOptions>
   /** Takes what was found; never rejects. */
   readonly found: (options: MmdsOptions) => Promise<void>
-  /** A minute of quick questions was in vain; it goes on slowly if `endless`, else not at all. */
+  /** A minute of quick questions had no answer; it goes on slowly if `endless`, else not at all. */
   readonly missed: (endless: boolean) => void
   readonly signal: AbortSignal
   readonly pace?: Pace
