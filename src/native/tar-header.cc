@@ -87,7 +87,7 @@ void put_octal(char* at, size_t digits, uint64_t value) {
 void put_block(std::string& out, const TarHeader& header) {
   char block[tar_block_bytes] = {};
   const struct stat& status = header.status;
-  memcpy(block, header.name.data(), std::min(header.name.size(), max_name_bytes));
+  header.name.copy(block, max_name_bytes);
   put_octal(block + 100, 7, status.st_mode & 07777);
   put_octal(block + 108, 7, std::min<uint64_t>(status.st_uid, max_id));
   put_octal(block + 116, 7, std::min<uint64_t>(status.st_gid, max_id));
@@ -96,7 +96,7 @@ void put_block(std::string& out, const TarHeader& header) {
   put_octal(block + 136, 11, inside ? static_cast<uint64_t>(status.st_mtim.tv_sec) : 0);
   memset(block + 148, ' ', 8);
   block[156] = header.flag;
-  memcpy(block + 157, header.link.data(), std::min(header.link.size(), max_name_bytes));
+  header.link.copy(block + 157, max_name_bytes);
   memcpy(block + 257, "ustar\0" "00", 8);
   unsigned sum = 0;
   for (const char byte : block) sum += static_cast<unsigned char>(byte);

@@ -170,6 +170,24 @@ test('metadata of the archive becomes metadata of the file', async () => {
   }
 })
 
+test('a tree that is sent and unpacked again is the same, with metadata and nanoseconds', async (context) => {
+  needsNamespace(context)
+  await using files = await startFilesFront()
+  files.defaults.user = 'root'
+  const tree = await makeTree(files)
+  await files.put(join(tree, 'told'), 'x', { 'x-metadata-origin': 'here' })
+  const [one, two] = [join(files.dir, 'one'), join(files.dir, 'two')]
+  const sent = await files.get({ path: tree, format: 'tar.zst' })
+  const zstd = { 'content-type': 'application/zstd' }
+  expect((await files.post({ path: one, owner: 'archive' }, sent.body, zstd)).status).toBe(200)
+  expect(listing(one, '%T@')).toBe(listing(tree, '%T@'))
+  const again = await files.get({ path: one, format: 'tar' })
+  expect((await files.post({ path: two, owner: 'archive', mode: 'replace' }, again.body, TAR)).status).toBe(200)
+  const last = await files.get({ path: two, format: 'tar' })
+  expect(last.body.equals((await files.get({ path: tree, format: 'tar' })).body)).toBe(true)
+  expect(last.body.includes('SCHILY.xattr.user.e2b.origin=here\n')).toBe(true)
+})
+
 test('files with holes keep them, in all formats of GNU tar and bsdtar', async (context) => {
   await using files = await startFilesFront()
   const tree = join(files.dir, 'tree')
