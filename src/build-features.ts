@@ -72,7 +72,7 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const { groups, workload, protection, closeGroups } = await buildGroups(config, memory, log)
   const oom = await buildOom(config, groups.root, log.named('metrics'))
-  const { deposits, left } = buildDeposits(keeper, taken, log)
+  const { deposits, left } = buildDeposits(config, keeper, taken, log)
   const process = createProcessService({
     ...{ users, defaults, registry, budget, groups, deposits },
     ...{ gate: workload.gate, oom: oom.witness, devNull: devNull.fd },

@@ -22,7 +22,7 @@ import { freezeRoute } from './http/routes/freeze.ts'
 import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import { createCompressors } from './http/transfer/compressors.ts'
 import type { AccessToken } from './init/access-token.ts'
-import { type Deposit, type Keeper, OFFSETS_KEY, type Taken } from './keeper/keeper.ts'
+import { type Deposit, type Keeper, OUTPUT_KEY, type Taken } from './keeper/keeper.ts'
 import { baseName } from './lib/clean-path.ts'
 import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
@@ -38,9 +38,9 @@ import { Forwards } from './ports/forwards.ts'
 import { PortTable } from './ports/port-table.ts'
 import { socketReader } from './ports/read-sockets.ts'
 import { Deposits } from './process/deposits.ts'
-import { openKeptOffsets } from './process/kept-offsets.ts'
 import { oomCounterOf, oomCounterOfGroups } from './process/oom-counter.ts'
 import { createOomWitness } from './process/oom-witness.ts'
+import { openOutputMemory } from './process/output-memory.ts'
 import { OutputWindow } from './process/output-window.ts'
 import type { Registry } from './process/registry.ts'
 import { SlabPool } from './process/slab-pool.ts'
@@ -129,15 +129,15 @@ const MAX_FAILURES = 3
  * Where processes are kept for the next daemon (undefined: nowhere), and what the last one has left. What cannot be
  * used is dropped, and then commands end as they would without a keeper.
  */
-export function buildDeposits(keeper: Keeper, taken: Taken, log: Log) {
+export function buildDeposits({ keepExits: keepMs }: Config, keeper: Keeper, taken: Taken, log: Log) {
   if (!keeper.present) return { deposits: undefined, left: [] }
-  const left = taken.deposits.filter(({ key }) => key > OFFSETS_KEY)
+  const left = taken.deposits.filter(({ key }) => key > OUTPUT_KEY)
+  const output = taken.deposits.filter(({ key }) => key === OUTPUT_KEY)
   const usable = taken.failures < MAX_FAILURES
-  if (!usable) dropAll(keeper, left, log)
+  if (!usable) dropAll(keeper, [...left, ...output], log)
   try {
-    const memory = taken.deposits.find(({ key }) => key === OFFSETS_KEY)
-    const deposits = new Deposits({ keeper, offsets: openKeptOffsets(keeper, memory), log })
-    return { deposits, left: usable ? left : [] }
+    const memory = openOutputMemory(keeper, usable ? output[0] : undefined)
+    return { deposits: new Deposits({ keeper, memory, keepMs, log }), left: usable ? left : [] }
   } catch (error) {
     log.error({ ...errorFields(error) }, 'commands do not outlive this daemon')
     if (usable) dropAll(keeper, left, log)

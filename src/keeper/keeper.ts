@@ -90,8 +90,8 @@ const NO_KEEPER: Keeper = {
 /** The key of what belongs to the daemon itself, not to one process. */
 export const DAEMON_KEY = 0
 
-/** The key of the memory in which positions of output are counted. */
-export const OFFSETS_KEY = 1
+/** The key of the memory that output and its positions lie in. */
+export const OUTPUT_KEY = 1
 
 /**
  * The keeper at the other end of a descriptor that this process was started with; none if that is not a socket of its
@@ -157,7 +157,7 @@ class Inbox {
 }
 
 function keeperAt(descriptor: number, log: Log): Keeper {
-  const keys = new Keys([DAEMON_KEY, OFFSETS_KEY])
+  const keys = new Keys([DAEMON_KEY, OUTPUT_KEY])
   const inbox = new Inbox(keys, log)
   const channel = new Channel(
     descriptor,
@@ -179,7 +179,7 @@ function keeperAt(descriptor: number, log: Log): Keeper {
     drop: (key) => {
       send(DROP, { key })
       inbox.forget(key)
-      if (key > OFFSETS_KEY) keys.release(key)
+      if (key > OUTPUT_KEY) keys.release(key)
     },
     exited: (key, status) => send(EXITED, { key, status }),
     onExited: (key, use) => inbox.onExited(key, use),

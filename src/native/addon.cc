@@ -26,5 +26,6 @@ NAPI_MODULE_INIT() {
   envd::register_cached(env, exports);
   envd::register_random(env, exports);
   envd::register_packets(env, exports);
+  envd::register_kept_read(env, exports);
   return exports;
 }

@@ -146,47 +146,19 @@ napi_value sealed_memory(napi_env env, napi_callback_info info) {
   return from_integer(env, memory.release());
 }
 
-bool to_length(napi_env env, napi_value value, size_t& result) {
-  int64_t length = 0;
-  if (!to_integer(env, value, "length", 1, INT32_MAX, length)) return false;
-  result = static_cast<size_t>(length);
-  return true;
-}
-
 napi_value shared_memory(napi_env env, napi_callback_info info) {
   Arguments arguments;
-  size_t length = 0;
-  if (!get_arguments(env, info, arguments) || !to_length(env, arguments.at[0], length)) return nullptr;
+  int64_t length = 0;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  if (!to_integer(env, arguments.at[0], "length", 1, INT64_C(1) << 40, length)) return nullptr;
   Descriptor memory(open_memory());
   if (!memory.valid()) return throw_errno(env, "memfd_create", errno);
   if (fchmod(memory.get(), S_IRUSR | S_IWUSR) < 0) return throw_errno(env, "fchmod", errno);
-  if (ftruncate(memory.get(), static_cast<off_t>(length)) < 0) return throw_errno(env, "ftruncate", errno);
+  if (ftruncate(memory.get(), length) < 0) return throw_errno(env, "ftruncate", errno);
   // Nobody can take away what is mapped.
   if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
     return throw_errno(env, "fcntl", errno);
   return from_integer(env, memory.release());
-}
-
-void unmap(napi_env, void* start, void* length) { munmap(start, reinterpret_cast<size_t>(length)); }
-
-napi_value map_memory(napi_env env, napi_callback_info info) {
-  Arguments arguments;
-  int descriptor = -1;
-  size_t length = 0;
-  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
-  if (!to_length(env, arguments.at[1], length)) return nullptr;
-  struct stat status {};
-  if (fstat(descriptor, &status) < 0) return throw_errno(env, "fstat", errno);
-  // Beyond its end there is nothing but SIGBUS.
-  if (status.st_size < static_cast<off_t>(length)) return throw_errno(env, "mmap", EINVAL);
-  void* start = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-  if (start == MAP_FAILED) return throw_errno(env, "mmap", errno);
-  madvise(start, length, MADV_DONTDUMP);
-  napi_value buffer = nullptr;
-  void* const hint = reinterpret_cast<void*>(length);
-  if (napi_create_external_arraybuffer(env, start, length, unmap, hint, &buffer) == napi_ok) return buffer;
-  munmap(start, length);
-  return throw_errno(env, "mmap", ENOMEM);
 }
 
 }  // namespace
@@ -197,7 +169,6 @@ void register_packets(napi_env env, napi_value exports) {
   export_function(env, exports, "receivePacket", receive_packet);
   export_function(env, exports, "sealedMemory", sealed_memory);
   export_function(env, exports, "sharedMemory", shared_memory);
-  export_function(env, exports, "mapMemory", map_memory);
 }
 
 }  // namespace envd

@@ -6,7 +6,6 @@ interface PacketFunctions {
   receivePacket(fd: number, buffer: Uint8Array, offset: number, length: number): [number, number[]]
   sealedMemory(bytes: Uint8Array): number
   sharedMemory(length: number): number
-  mapMemory(fd: number, length: number): ArrayBuffer
 }
 
 const addon = loadAddon<PacketFunctions>()
@@ -36,8 +35,3 @@ export const sealedMemory = addon.sealedMemory
  * `code`.
  */
 export const sharedMemory = addon.sharedMemory
-/**
- * mmap(2) of the first bytes of such memory, shared with whoever else maps it, and in no core file. The descriptor
- * stays the caller's. Throws with `code`: EINVAL for memory that is shorter.
- */
-export const mapMemory = addon.mapMemory

@@ -31,5 +31,6 @@ void register_peer(napi_env env, napi_value exports);
 void register_cached(napi_env env, napi_value exports);
 void register_random(napi_env env, napi_value exports);
 void register_packets(napi_env env, napi_value exports);
+void register_kept_read(napi_env env, napi_value exports);
 
 }  // namespace envd

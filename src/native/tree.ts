@@ -36,8 +36,8 @@ export const openTreeFile = addon.openTreeFile
 export const listTree = addon.listTree
 /**
  * The first of these names in a directory below it, or of all that it has (undefined: they are listed, as by
- * `listTree`), as a tar archive, until they take `limit` bytes and one small file; packed for `unpackTree`. `leading` is
- * before every name. Rejects with `code`.
+ * `listTree`), as a tar archive, until they take `limit` bytes and one small file; packed for `unpackTree`. `leading`
+ * is before every name. Rejects with `code`.
  */
 export const readTree = addon.readTree
 

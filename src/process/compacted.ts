@@ -1,23 +1,32 @@
+import type { KeptOutput } from './kept-output.ts'
+import { HEADER_BYTES } from './output-layout.ts'
 import type { Chunk } from './output-log.ts'
 import { SLAB_BYTES } from './slab-pool.ts'
 
+/** What a slab has room for. */
+const MAX_BYTES = SLAB_BYTES - HEADER_BYTES
+
 /**
  * The same output, in its order, as few chunks with memory of their own: what follows itself in its stream becomes one
- * chunk of at most `SLAB_BYTES`. The slabs of the old ones are the caller's to release.
+ * chunk of at most `MAX_BYTES`. The slabs of the old ones are the caller's to release.
+ * @param kept where the next daemon finds them.
  */
-export function compacted(chunks: readonly Chunk[]): Chunk[] {
+export function compacted(chunks: readonly Chunk[], kept?: KeptOutput): Chunk[] {
   return [...neighbours(chunks)].flatMap((group) => {
     const [first] = group
     if (first === undefined) return []
     const { stream, offset } = first
     // Not from Node's pool of 8 KiB pieces, of which a few bytes would keep a whole one.
-    const bytes = Buffer.allocUnsafeSlow(lengthOf(group))
+    const length = lengthOf(group)
+    const placed = kept?.place(stream, offset, length)
+    const bytes = placed?.bytes ?? Buffer.allocUnsafeSlow(length)
     let at = 0
     for (const chunk of group) {
       bytes.set(chunk.bytes, at)
       at += chunk.bytes.length
     }
-    return [{ stream, bytes, offset, slab: undefined, pending: 0, frames: undefined }]
+    placed?.commit()
+    return [{ stream, bytes, offset, slab: placed?.slab, pending: 0, frames: undefined }]
   })
 }
 
@@ -38,7 +47,7 @@ function follows({ stream, offset, bytes }: Chunk, group: readonly Chunk[]): boo
   const [first, last] = [group[0], group.at(-1)]
   if (first === undefined || last === undefined) return true
   const goesOn = last.stream === stream && last.offset + last.bytes.length === offset
-  return goesOn && offset + bytes.length - first.offset <= SLAB_BYTES
+  return goesOn && offset + bytes.length - first.offset <= MAX_BYTES
 }
 
 function lengthOf(chunks: readonly Chunk[]): number {

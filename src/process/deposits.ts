@@ -4,11 +4,13 @@ import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 import { close, pidfdStatus } from '../native/index.ts'
 import { sealedMemory } from '../native/packets.ts'
+import type { End } from './exit-status.ts'
 import type { InputReport } from './input-queue.ts'
-import type { KeptOffsets, OffsetSlot } from './kept-offsets.ts'
-import type { StreamName } from './output-log.ts'
+import { KeptOutput } from './kept-output.ts'
+import type { OutputMemory } from './output-memory.ts'
+import type { FoundOutput } from './output-recovery.ts'
 import type { TerminalSize } from './process.ts'
-import { encodeRecord, type ProcessRecord } from './process-record.ts'
+import { encodeEnd, encodeRecord, type ProcessRecord } from './process-record.ts'
 
 /** Descriptors of a process as they lie in a deposit; all stay the caller's. */
 interface Held {
@@ -22,11 +24,8 @@ interface Held {
 /** Note of a process whose end was told. */
 export const FINISHED = 1
 
-/** Ends that the next daemon finds; 6 KB of the kernel's memory each. */
+/** Ends that the next daemon finds, the newest; 6 KB of the kernel's memory each, and what is kept of their output. */
 const MAX_FINISHED = 256
-
-/** So long the next daemon finds an end: a client that has lost its stream asks at once. */
-const FINISHED_MS = 60_000
 
 /** What every record may take: there are no more than processes. */
 const PAGE_BYTES = 4096
@@ -37,10 +36,12 @@ const PAGE_BYTES = 4096
  */
 const MAX_LONG_RECORDS = 16 * 1024 * 1024
 
-/** Where the keeper is, and the positions of output. */
+/** Where the keeper is, and the memory of output. */
 interface Stores {
   readonly keeper: Keeper
-  readonly offsets: KeptOffsets
+  readonly memory: OutputMemory
+  /** Milliseconds that an end is kept. */
+  readonly keepMs: number
   readonly log: Log
 }
 
@@ -56,20 +57,29 @@ export class Deposits {
     this.#stores = stores
   }
 
-  /** A deposit for a process that is about to start; undefined: there is no room for one more. */
-  reserve(): ProcessDeposit | undefined {
+  /**
+   * A deposit for a process that is about to start; undefined: there is no room for one more.
+   * @param limited of its output only positions are kept.
+   */
+  reserve(limited: boolean): ProcessDeposit | undefined {
     const key = this.#stores.keeper.freeKey()
     if (key === undefined) return undefined
-    const deposit = this.resume(key)
-    deposit.slot.clear()
+    const deposit = this.resume(key, limited)
+    deposit.output.clear()
     return deposit
   }
 
-  /** The deposit that an earlier daemon has made under that key. */
-  resume(key: number): ProcessDeposit {
-    const { keeper, offsets } = this.#stores
+  /** The deposit that an earlier daemon has made under that key, with what was found of its output. */
+  resume(key: number, limited: boolean, found?: FoundOutput): ProcessDeposit {
+    const { keeper, memory } = this.#stores
+    const output = new KeptOutput(memory, key, { kept: !limited, found })
     const onFinished = (deposit: ProcessDeposit) => this.#retain(deposit)
-    return new ProcessDeposit({ key, keeper, slot: offsets.at(key), room: this.#room, onFinished })
+    return new ProcessDeposit({ key, keeper, output, room: this.#room, onFinished })
+  }
+
+  /** What an earlier daemon has left of the output of these keys. To be called once, before any start. */
+  recover(keys: Iterable<number>): ReadonlyMap<number, FoundOutput> {
+    return this.#stores.memory.recover(new Set(keys))
   }
 
   /** A process will not outlive this daemon. */
@@ -78,10 +88,10 @@ export class Deposits {
   }
 
   #retain(deposit: ProcessDeposit): void {
-    this.#finished.set(deposit, performance.now() + FINISHED_MS)
+    this.#finished.set(deposit, performance.now() + this.#stores.keepMs)
     const [oldest] = this.#finished.keys()
     if (this.#finished.size > MAX_FINISHED && oldest !== undefined) this.#forget(oldest)
-    this.#timer ??= setTimeout(() => this.#expire(), FINISHED_MS).unref()
+    this.#timer ??= setTimeout(() => this.#expire(), this.#stores.keepMs).unref()
   }
 
   #forget(deposit: ProcessDeposit): void {
@@ -103,7 +113,7 @@ interface DepositOptions {
   readonly room: { bytes: number }
   readonly key: number
   readonly keeper: Keeper
-  readonly slot: OffsetSlot
+  readonly output: KeptOutput
   readonly onFinished: (deposit: ProcessDeposit) => void
 }
 
@@ -113,7 +123,7 @@ interface DepositOptions {
  * from the end.
  */
 export class ProcessDeposit {
-  readonly slot: OffsetSlot
+  readonly output: KeptOutput
   readonly #options: DepositOptions
   #streams = 0
   /** Bytes of its record that count in `room`. */
@@ -124,12 +134,7 @@ export class ProcessDeposit {
   /** Made by `Deposits`. */
   constructor(options: DepositOptions) {
     this.#options = options
-    this.slot = options.slot
-  }
-
-  /** To be changed in place as output is read. */
-  get offsets(): Record<StreamName, number> {
-    return this.slot.offsets
+    this.output = options.output
   }
 
   /**
@@ -160,14 +165,14 @@ export class ProcessDeposit {
   /** What its input is to report: how much was written, and of a pipe its end, which the process must see. */
   input(isTerminal: boolean): InputReport {
     return {
-      count: this.slot.input,
+      count: this.output.input,
       onClosed: isTerminal ? () => {} : () => this.#trim(this.#streams + 2),
     }
   }
 
   /** Its terminal has another size. */
   resized(size: TerminalSize): void {
-    this.slot.size = size
+    this.output.size = size
   }
 
   /** Calls back with the status when a process that an earlier daemon started has ended. */
@@ -189,9 +194,10 @@ export class ProcessDeposit {
     this.#trim(this.#streams + 1)
   }
 
-  /** Its end was told. `drained`: nothing of its output is open. */
-  finished(drained: boolean): void {
+  /** Its end was reported. `drained`: nothing of its output is open. */
+  finished(drained: boolean, end: End): void {
     if (this.#dropped) return
+    this.output.setEnd(encodeEnd(end))
     const { key, keeper, onFinished } = this.#options
     keeper.trim(key, drained ? 1 : this.#streams + 1, FINISHED)
     if (drained) onFinished(this)
@@ -202,7 +208,7 @@ export class ProcessDeposit {
     if (this.#dropped) return
     this.#dropped = true
     this.#options.room.bytes += this.#long
-    this.slot.detach()
+    this.output.detach()
     this.#options.keeper.drop(this.#options.key)
   }
 

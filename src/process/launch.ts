@@ -121,14 +121,16 @@ export async function launch(
 async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdio'>) {
   const { identity, deps } = context
   const stdio = openStdio(request, identity, deps)
-  const deposit = deps.deposits?.reserve()
-  const { window, pool, readerStall: stall } = deps
-  const output = new OutputLog({ share: window.share(), pool, stall, offsets: deposit?.offsets })
+  const deposit = deps.deposits?.reserve(request.limits?.outputMax !== undefined)
+  const { window, readerStall: stall } = deps
+  const kept = deposit?.output
+  const pool = kept?.pool ?? deps.pool
+  const output = new OutputLog({ share: window.share(), pool, stall, kept })
   const reader = output.reader(request.signal)
   try {
     const outcome = await run(request, { ...context, stdio })
     stdio.closeChildEnds()
-    return { stdio, output, outcome, reader, deposit }
+    return { stdio, output, pool, outcome, reader, deposit }
   } catch (error) {
     stdio.closeAll()
     deposit?.drop()
@@ -220,22 +222,21 @@ interface Parts {
   readonly outcome: Outcome
   readonly group: OwnGroup | undefined
   readonly deposit: ProcessDeposit | undefined
+  readonly pool: SlabPool
   readonly deps: LaunchDeps
 }
 
-function toLaunched({ request, cwd, stdio, output, outcome, group, deposit, deps }: Parts): Launched {
+function toLaunched({ request, cwd, stdio, output, pool, outcome, group, deposit, deps }: Parts): Launched {
   const { config, tag, replay, routine = false, limits } = request
   const common = {
     ...{ pid: outcome.pid, config, tag, replay, routine, output, group },
     about: aboutOf(request, { user: request.user.name, cwd }),
-    ...{ pool: deps.pool, outputMax: limits?.outputMax, size: request.terminal },
+    ...{ pool, kept: deposit?.output, outputMax: limits?.outputMax, size: request.terminal },
   }
   if ('status' in outcome) {
     deposit?.drop()
-    const slab = deps.pool.withRoom(undefined)
-    const length = slab.memory.write(outcome.text)
     stdio.closeDaemonEnds()
-    output.append(stdio.terminal === undefined ? 'stderr' : 'pty', slab.memory.subarray(0, length), slab)
+    output.append(stdio.terminal === undefined ? 'stderr' : 'pty', Buffer.from(outcome.text))
     return { ...common, pidfd: undefined, status: outcome.status, sources: [], input: undefined, terminal: undefined }
   }
   const { sources, terminal, heldSlave } = stdio

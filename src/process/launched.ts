@@ -1,12 +1,20 @@
 import type { ExitStatus } from '../native/index.ts'
 import type { ProcessDeposit } from './deposits.ts'
+import type { End } from './exit-status.ts'
 import type { InputQueue } from './input-queue.ts'
+import type { KeptOutput } from './kept-output.ts'
 import type { About } from './known-process.ts'
 import type { OomInquiry } from './oom-witness.ts'
-import type { OutputLog, StreamName } from './output-log.ts'
+import type { Offsets, OutputLog, StreamName } from './output-log.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
 import type { SlabPool } from './slab-pool.ts'
 import type { OwnGroup } from './spawn-in-group.ts'
+
+/** Where the output of an earlier daemon ended, for clients that connect before `until` (performance.now()). */
+export interface Reconnect {
+  readonly offsets: Offsets
+  readonly until: number
+}
 
 /** What `launch.ts` hands over; the process owns all descriptors in it. */
 export interface Launched {
@@ -39,6 +47,8 @@ export interface Launched {
   readonly group?: OwnGroup | undefined
   /** See `CommandLimits`. */
   readonly outputMax?: number | undefined
+  /** Where its output is kept for the next daemon, also when the process itself is not; undefined: nowhere. */
+  readonly kept?: KeptOutput | undefined
   /** Where it is kept for the next daemon; undefined: nowhere. */
   readonly deposit?: ProcessDeposit | undefined
   /** An earlier daemon started it, then (milliseconds since the epoch), and the keeper reports how it ends. */
@@ -46,6 +56,8 @@ export interface Launched {
   readonly startedAt?: number
   /** An earlier daemon has reported its end: whatever comes is discarded. */
   readonly over?: boolean
-  /** Until then, on the clock of performance.now(), it is replayed. */
-  readonly replayUntil?: number
+  /** As that daemon has reported it. */
+  readonly end?: End | undefined
+  /** Clients of an earlier daemon that do not know their position get what came since then. */
+  readonly reconnect?: Reconnect
 }

@@ -1,7 +1,10 @@
 import { checkKept } from './check-kept.ts'
 import { compacted } from './compacted.ts'
+import type { KeptOutput } from './kept-output.ts'
+import { newestBytes } from './newest-bytes.ts'
 import { OutputReader } from './output-reader.ts'
 import type { WindowShare } from './output-window.ts'
+import { ReaderPace } from './reader-pace.ts'
 import type { Slab, SlabPool } from './slab-pool.ts'
 
 /** Where output came from; a terminal has one stream only. */
@@ -37,8 +40,8 @@ interface OutputLogOptions {
   readonly pool: SlabPool
   /** Milliseconds after which a reader that takes nothing, while output waits, is ended. */
   readonly stall: number
-  /** Where the output goes on, changed in place as it does; default: from its beginning. */
-  readonly offsets?: Record<StreamName, number> | undefined
+  /** What it goes on with, and where it is kept for the next daemon; undefined: nowhere. */
+  readonly kept?: KeptOutput | undefined
 }
 
 /**
@@ -49,9 +52,7 @@ interface OutputLogOptions {
 export class OutputLog {
   readonly #options: OutputLogOptions
   readonly #readers = new Set<OutputReader>()
-  /** The one that has taken most: it sets the pace. */
-  #fastest: OutputReader | undefined
-  #required: OutputReader | undefined
+  readonly #pace = new ReaderPace(this.#readers)
   readonly #offsets: Record<StreamName, number>
   readonly #dropped: Record<StreamName, number>
   /** Chunks `#first` … `#end - 1`, at `#chunks[seq - #base]`; before them, slots of dropped chunks. */
@@ -71,9 +72,16 @@ export class OutputLog {
 
   constructor(options: OutputLogOptions) {
     this.#options = options
-    this.#offsets = options.offsets ?? { stdout: 0, stderr: 0, pty: 0 }
+    const { kept, share } = options
+    this.#offsets = { stdout: 0, stderr: 0, pty: 0, ...kept?.produced }
     this.#dropped = { ...this.#offsets }
-    options.share.onShrink = () => this.#trim()
+    share.onShrink = () => this.#trim()
+    this.#chunks = kept?.takeFound() ?? []
+    for (const { stream, offset, bytes } of this.#kept(0).reverse()) {
+      this.#dropped[stream] = offset
+      this.#count(bytes.length)
+    }
+    this.#trim()
   }
 
   /** Bytes that may be kept at the moment. */
@@ -93,7 +101,7 @@ export class OutputLog {
 
   /** Every reader is so far behind that reading more must wait. Never, without readers. */
   get full(): boolean {
-    const pace = this.#pace
+    const pace = this.#pace.reader
     return pace !== undefined && this.#bytes - pace.position >= Math.min(PAUSE_BYTES, this.#options.share.bytes)
   }
 
@@ -107,10 +115,14 @@ export class OutputLog {
     const offset = this.#offsets[stream]
     this.#chunks.push({ stream, bytes, offset, slab, pending: this.#readers.size, frames: undefined })
     this.#offsets[stream] = offset + bytes.length
-    this.#bytes += bytes.length
-    this.#cost += bytes.length + CHUNK_OVERHEAD_BYTES
+    this.#count(bytes.length)
     this.#trim()
     for (const reader of this.#readers) reader.notify()
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes
+    this.#cost += bytes + CHUNK_OVERHEAD_BYTES
   }
 
   /** Bytes of a stream that never come here: what follows has its true offset. */
@@ -132,7 +144,7 @@ export class OutputLog {
   /** No more readers will come: releases everything once the log is closed and has no reader. Idempotent. */
   discard(): void {
     this.#discarded = true
-    if (this.#closed && this.#readers.size === 0) this.#release()
+    if (this.#closed && this.#readers.size === 0) this.#releaseAll()
   }
 
   /**
@@ -145,7 +157,7 @@ export class OutputLog {
     for (const chunk of this.#kept(start.seq)) chunk.pending++
     const reader = new OutputReader(this, { ...start, stall: this.#options.stall })
     this.#readers.add(reader)
-    this.#follow(reader)
+    this.#pace.follow(reader)
     reader.notify()
     if (signal.aborted) reader.close(signal.reason)
     else signal.addEventListener('abort', () => reader.close(signal.reason), { once: true, signal: reader.signal })
@@ -155,16 +167,7 @@ export class OutputLog {
 
   /** A copy of at most `length` bytes of the newest output that is kept, in order, of one stream or of all. */
   tail(length: number, only?: StreamName): Buffer {
-    const parts: Uint8Array[] = []
-    let missing = length
-    for (let seq = this.#end - 1; seq >= this.#first && missing > 0; seq--) {
-      const chunk = this.#chunks[seq - this.#base]
-      if (chunk === undefined || (only !== undefined && chunk.stream !== only)) continue
-      const bytes = chunk.bytes.subarray(-missing)
-      parts.push(bytes)
-      missing -= bytes.length
-    }
-    return Buffer.concat(parts.reverse())
+    return newestBytes(this.#kept(this.#first), length, only)
   }
 
   /** For readers: the chunk with this number, undefined while it is not there yet, 'gone' when it left the window. */
@@ -179,7 +182,7 @@ export class OutputLog {
 
   /** For readers: this one took a chunk, so the window may move and reading may go on. */
   advanced(reader: OutputReader): void {
-    this.#follow(reader)
+    this.#pace.follow(reader)
     this.#flow()
   }
 
@@ -199,28 +202,7 @@ export class OutputLog {
 
   /** Waits for this reader as well as for the fastest of the others, so that it misses nothing. One at a time. */
   require(reader: OutputReader): void {
-    this.#required = reader
-    this.#fastest = this.#fastestLeft(Number.POSITIVE_INFINITY)
-  }
-
-  get #pace(): OutputReader | undefined {
-    const [fastest, required] = [this.#fastest, this.#required]
-    if (fastest === undefined || required === undefined) return fastest ?? required
-    return fastest.seq < required.seq ? fastest : required
-  }
-
-  #follow(reader: OutputReader): void {
-    if (reader !== this.#required && reader.seq > (this.#fastest?.seq ?? -1)) this.#fastest = reader
-  }
-
-  /** One that has taken as much as the one that has left will do: of many, most have taken all. */
-  #fastestLeft(seq: number): OutputReader | undefined {
-    let fastest: OutputReader | undefined
-    for (const reader of this.#readers) {
-      if (reader !== this.#required && reader.seq > (fastest?.seq ?? -1)) fastest = reader
-      if (reader.seq >= seq) break
-    }
-    return fastest
+    this.#pace.require(reader)
   }
 
   #flow(): void {
@@ -231,8 +213,7 @@ export class OutputLog {
   /** For readers: this one is gone. */
   left(reader: OutputReader): void {
     this.#readers.delete(reader)
-    if (reader === this.#required) this.#required = undefined
-    if (reader === this.#fastest) this.#fastest = this.#fastestLeft(reader.seq)
+    this.#pace.left(reader)
     if (this.#closed && this.#readers.size === 0) this.#settle()
     else this.#flow()
   }
@@ -253,7 +234,7 @@ export class OutputLog {
   #trim(): void {
     const allowed = this.#options.share.bytes
     if (this.#cost <= allowed) return
-    const keep = this.#settled ? this.#end : (this.#pace?.seq ?? this.#end)
+    const keep = this.#settled ? this.#end : (this.#pace.reader?.seq ?? this.#end)
     while (this.#cost > allowed && this.#first < keep) this.#drop()
     if (this.#first - this.#base > 1024) {
       this.#chunks = this.#chunks.slice(this.#first - this.#base)
@@ -272,11 +253,11 @@ export class OutputLog {
     this.#cost -= chunk.bytes.length + CHUNK_OVERHEAD_BYTES
     this.#firstByte += chunk.bytes.length
     this.#dropped[chunk.stream] = chunk.offset + chunk.bytes.length
-    if (chunk.slab !== undefined) this.#options.pool.release(chunk.slab)
+    this.#release(chunk)
   }
 
   #settle(): void {
-    if (this.#discarded) this.#release()
+    if (this.#discarded) this.#releaseAll()
     else if (!this.#settled) this.#keepApart()
   }
 
@@ -284,14 +265,20 @@ export class OutputLog {
   #keepApart(): void {
     this.#settled = true
     const before = this.#kept(this.#first)
-    this.#chunks = compacted(before)
+    this.#chunks = compacted(before, this.#options.kept)
     this.#base = this.#first
-    for (const { slab } of before) if (slab !== undefined) this.#options.pool.release(slab)
+    for (const chunk of before) this.#release(chunk)
     this.#cost = this.#bytes - this.#firstByte + this.#chunks.length * CHUNK_OVERHEAD_BYTES
     this.#options.share.keep(this.#cost)
   }
 
-  #release(): void {
+  #release(chunk: Chunk): void {
+    if (chunk.slab === undefined) return
+    this.#options.kept?.forget(chunk)
+    this.#options.pool.release(chunk.slab)
+  }
+
+  #releaseAll(): void {
     while (this.#first < this.#end) this.#drop()
     this.#chunks = []
     this.#base = this.#first

@@ -1,4 +1,5 @@
 import { close, type Poll, poll, read, waitingBytes } from '../native/index.ts'
+import type { KeptOutput } from './kept-output.ts'
 import type { OutputSink } from './output-cut.ts'
 import type { StreamName } from './output-log.ts'
 import { SLAB_BYTES, type Slab, type SlabPool } from './slab-pool.ts'
@@ -9,8 +10,8 @@ interface OutputSourceOptions {
   readonly stream: StreamName
   readonly log: OutputSink
   readonly pool: SlabPool
-  /** Called before each read into the log, and with undefined when its bytes are in the log. */
-  readonly onRead?: ((stream: StreamName | undefined) => void) | undefined
+  /** Where its bytes are kept for the next daemon, in slabs of the pool; undefined: nowhere. */
+  readonly kept?: KeptOutput | undefined
   /** Bytes were read. */
   readonly onData: () => void
   /** End of file, hang-up or a read error. Called once, at most. */
@@ -107,7 +108,7 @@ export class OutputSource {
   }
 
   #read(): 'more' | 'empty' | 'end' {
-    const length = this.#discarding ? this.#readDiscarded() : this.#readCounted()
+    const length = this.#discarding ? this.#readDiscarded() : this.#readIntoLog()
     if (AGAIN.has(length)) return 'empty'
     if (length <= 0) {
       this.close()
@@ -124,17 +125,10 @@ export class OutputSource {
     return read(this.#options.fd, scratch, 0, scratch.length)
   }
 
-  #readCounted(): number {
-    const { onRead, stream } = this.#options
-    onRead?.(stream)
-    const length = this.#readIntoLog()
-    onRead?.(undefined)
-    return length
-  }
-
   #readIntoLog(): number {
-    const { fd, log, pool, stream } = this.#options
+    const { fd, log, pool, stream, kept } = this.#options
     const most = Math.floor(log.window / PART_OF_WINDOW)
+    if (kept !== undefined) return this.#readKept(kept, Math.max(MIN_READ_BYTES, most))
     if (most < SLAB_BYTES) return this.#readCopied(Math.max(MIN_READ_BYTES, most))
     const slab = pool.withRoom(this.#slab)
     this.#slab = slab
@@ -144,6 +138,17 @@ export class OutputSource {
     slab.used += length
     slab.chunks++
     log.append(stream, slab.memory.subarray(start, start + length), slab)
+    return length
+  }
+
+  #readKept(kept: KeptOutput, most: number): number {
+    const { fd, log, pool, stream } = this.#options
+    const slab = pool.withRoom(this.#slab, Math.min(SLAB_BYTES, most * PART_OF_WINDOW))
+    this.#slab = slab
+    const { length, begin } = kept.read(fd, stream, slab, most)
+    if (length <= 0) return length
+    slab.chunks++
+    log.append(stream, slab.memory.subarray(begin, begin + length), slab)
     return length
   }
 

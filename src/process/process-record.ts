@@ -1,4 +1,5 @@
 import { fstatSync, readSync } from 'node:fs'
+import type { End } from './exit-status.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
 
 /** What the next daemon must know of a process beside its descriptors and positions. */
@@ -52,7 +53,26 @@ export function readRecord(memory: number): { readonly record: ProcessRecord | u
   }
 }
 
+/** An account of how a process ended. */
+export function encodeEnd(end: End): Buffer {
+  return Buffer.from(JSON.stringify({ version: VERSION, end }))
+}
+
+/** Undefined: it is not understood. */
+export function readEnd(bytes: Uint8Array): End | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString())
+    return isKnown(value) && 'end' in value ? (value.end as End) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Only daemons write records, so their version says what is in them. */
 function isRecord(value: unknown): value is ProcessRecord {
+  return isKnown(value)
+}
+
+function isKnown(value: unknown): value is object {
   return typeof value === 'object' && value !== null && 'version' in value && value.version === VERSION
 }

@@ -6,7 +6,7 @@ import { type End, type EndFacts, endOf, type KnownEnd, type Usage } from './exi
 import { onExit } from './exit-watch.ts'
 import { checkHasStdin, checkInputKind } from './input-kind.ts'
 import type { About } from './known-process.ts'
-import type { Launched } from './launched.ts'
+import type { Launched, Reconnect } from './launched.ts'
 import { type OutputCut, sinkFor } from './output-cut.ts'
 import type { OutputLog } from './output-log.ts'
 import { OutputSource } from './output-source.ts'
@@ -84,12 +84,11 @@ export class RunningProcess {
       beforeEnd(this, end)
       resolve(end)
     }
-    const onRead = launched.deposit?.slot.reading
-    const handlers = { onRead, onData: () => this.#written(), onEnd: () => this.#pumpEnded() }
-    const { output, pool } = launched
+    const handlers = { onData: () => this.#written(), onEnd: () => this.#pumpEnded() }
+    const { output, pool, kept } = launched
     this.#sources = launched.sources.map(
       ({ fd, stream }) =>
-        new OutputSource({ fd, stream, log: sinkFor(launched, stream, this.#cuts), pool, ...handlers }),
+        new OutputSource({ fd, stream, log: sinkFor(launched, stream, this.#cuts), pool, kept, ...handlers }),
     )
     output.onFlow = () => {
       for (const source of this.#sources) source.flow()
@@ -104,8 +103,12 @@ export class RunningProcess {
 
   /** See `Launched.replay`. */
   get replay(): boolean {
-    const { replay, replayUntil = 0 } = this.#launched
-    return replay || performance.now() < replayUntil
+    return this.#launched.replay
+  }
+
+  /** See `Launched.reconnect`. */
+  get reconnect(): Reconnect | undefined {
+    return this.#launched.reconnect
   }
 
   /** See `Launched.routine`. */
@@ -251,7 +254,7 @@ export class RunningProcess {
 
   #pumpEnded(): void {
     if (this.#status === undefined || !this.#drained) return
-    if (this.#over) this.#launched.deposit?.finished(true)
+    if (this.#end !== undefined) this.#launched.deposit?.finished(true, this.#end)
     else this.#finish()
   }
 
@@ -274,9 +277,10 @@ export class RunningProcess {
   #report(facts: EndFacts): void {
     if (this.#end !== undefined || this.#status === undefined) return
     const { stdout, stderr, pty } = this.output.range.produced
-    this.#end = endOf(this.#status, { ...facts, usage: { ...facts.usage, bytesOut: stdout + stderr + pty } })
+    const usage = { ...facts.usage, bytesOut: stdout + stderr + pty }
+    this.#end = this.#launched.end ?? endOf(this.#status, { ...facts, usage })
     this.#launched.group?.removeOnceEmpty()
-    this.#launched.deposit?.finished(this.#drained)
+    this.#launched.deposit?.finished(this.#drained, this.#end)
     this.#settle(this.#end)
     this.output.close()
   }

@@ -9,7 +9,7 @@ import { StartKeys } from './start-keys.ts'
 export type Selector = { readonly pid: number } | { readonly tag: string }
 
 /** A process that has ended, kept for a late Connect, with the end of its output. */
-interface Retained extends KnownProcess, Pick<RunningProcess, 'replay' | 'ended' | 'onForget'> {
+interface Retained extends KnownProcess, Pick<RunningProcess, 'replay' | 'reconnect' | 'ended' | 'onForget'> {
   readonly until: number
 }
 
@@ -77,10 +77,22 @@ export class Registry {
     this.#untag(process)
     this.#note(process)
     if (this.#retained.length >= MAX_RETAINED) this.#forgetOldest()
-    const { pid, about, startedAt, output, replay, onForget } = process
+    const { pid, about, startedAt, output, replay, reconnect, onForget } = process
     const tag = (process.tag?.length ?? 0) <= MAX_RETAINED_TAG ? process.tag : undefined
     const until = performance.now() + this.#keepMs
-    const kept = { pid, tag, about, startedAt, output, replay, onForget, end, ended: Promise.resolve(end), until }
+    const kept = {
+      pid,
+      tag,
+      about,
+      startedAt,
+      output,
+      replay,
+      reconnect,
+      onForget,
+      end,
+      ended: Promise.resolve(end),
+      until,
+    }
     this.#retained.push(kept)
     for (const watch of this.watchers) watch('end', kept)
     this.#timer ??= setTimeout(() => this.#expire(), this.#keepMs).unref()

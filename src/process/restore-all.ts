@@ -11,7 +11,7 @@ import { monotonicNow } from './process-record.ts'
 import type { Registry } from './registry.ts'
 import { restoreProcess } from './restore.ts'
 
-interface RestoreAllDeps extends Pick<LaunchDeps, 'window' | 'pool' | 'readerStall' | 'deposits'> {
+interface RestoreAllDeps extends Pick<LaunchDeps, 'window' | 'readerStall' | 'deposits'> {
   readonly registry: Registry
   readonly budget: ByteBudget
   readonly log: Log
@@ -24,11 +24,13 @@ interface RestoreAllDeps extends Pick<LaunchDeps, 'window' | 'pool' | 'readerSta
 export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): void {
   const { deposits, registry, log } = deps
   if (deposits === undefined) return
+  const outputs = deposits.recover(taken.map(({ key }) => key))
   const restored = taken.flatMap((deposit) => {
-    const found = restoreProcess(deposit, { ...deps, deposits })
-    if (found !== undefined) return [found]
+    const found = outputs.get(deposit.key)
+    const process = restoreProcess(deposit, found, { ...deps, deposits })
+    if (process !== undefined) return [process]
     log.error({ pid: deposit.pid }, 'what is kept of a process cannot be understood')
-    deposits.resume(deposit.key).drop()
+    deposits.resume(deposit.key, false, found).drop()
     return []
   })
   restored.sort((a, b) => a.record.started - b.record.started)
@@ -38,6 +40,8 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): voi
     const { key, digest } = record
     if (key !== undefined && digest !== undefined) registry.keys.restore(key, digest, process)
     if (!finished) goOn(process, record, deps)
+    // Whom it was to answer is gone, and asks anew.
+    if (record.routine) process.signal('SIGKILL', NEVER, 'daemon_stopped')
   }
 }
 

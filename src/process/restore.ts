@@ -7,7 +7,8 @@ import { aboutOf } from './known-process.ts'
 import type { LaunchDeps } from './launch.ts'
 import type { Launched } from './launched.ts'
 import { OutputLog, type StreamName } from './output-log.ts'
-import { monotonicNow, type ProcessRecord, readRecord } from './process-record.ts'
+import type { FoundOutput } from './output-recovery.ts'
+import { monotonicNow, type ProcessRecord, readEnd, readRecord } from './process-record.ts'
 
 /** A process of an earlier daemon, to go on with. */
 interface RestoredProcess {
@@ -17,7 +18,7 @@ interface RestoredProcess {
   readonly finished: boolean
 }
 
-type RestoreDeps = Pick<LaunchDeps, 'window' | 'pool' | 'readerStall'> & { readonly deposits: Deposits }
+type RestoreDeps = Pick<LaunchDeps, 'window' | 'readerStall'> & { readonly deposits: Deposits }
 
 /** Clients that lost their streams have this long to connect again and get what was written meanwhile. */
 const RECONNECT_MS = 10_000
@@ -26,7 +27,11 @@ const RECONNECT_MS = 10_000
  * Takes a deposit, whose descriptors belong to the process from then on. Undefined, with all closed: it is not
  * understood.
  */
-export function restoreProcess(deposit: Deposit, deps: RestoreDeps): RestoredProcess | undefined {
+export function restoreProcess(
+  deposit: Deposit,
+  found: FoundOutput | undefined,
+  deps: RestoreDeps,
+): RestoredProcess | undefined {
   const { descriptors, pid, status, note } = deposit
   const [memory, ...others] = descriptors
   const { record, length } = memory === undefined ? { record: undefined, length: 0 } : readRecord(memory)
@@ -37,28 +42,30 @@ export function restoreProcess(deposit: Deposit, deps: RestoreDeps): RestoredPro
     for (const fd of others) close(fd)
     return undefined
   }
-  const kept = deps.deposits.resume(deposit.key)
+  const { config, tag, replay, routine, size, outputMax } = record
+  const kept = deps.deposits.resume(deposit.key, outputMax !== undefined, found)
   kept.taken(streams.length, length)
   const sources = streams.flatMap((stream, index) => {
     const fd = others[index]
     return fd === undefined ? [] : [{ fd, stream }]
   })
-  const { window, pool, readerStall: stall } = deps
-  const output = new OutputLog({ share: window.share(), pool, stall, offsets: kept.offsets })
-  const { config, tag, replay, routine, size, outputMax } = record
+  const { window, readerStall: stall } = deps
+  const { pool } = kept.output
+  const output = new OutputLog({ share: window.share(), pool, stall, kept: kept.output })
+  const reported = found?.end === undefined ? undefined : readEnd(found.end.bytes)
   const startedAt = Date.now() - (monotonicNow() - record.started)
-  const replayUntil = performance.now() + RECONNECT_MS
-  const finished = note === FINISHED
+  const reconnect = { offsets: kept.output.produced, until: performance.now() + RECONNECT_MS }
+  const finished = note === FINISHED || reported !== undefined
   const common = {
-    ...{ pid, config, tag, replay, routine, size: kept.slot.size ?? size, replayUntil, startedAt },
+    ...{ pid, config, tag, replay, routine, size: kept.output.size ?? size, reconnect, startedAt },
     about: aboutOf({ ...record, terminal: size }, record),
-    ...{ output, pool, sources, outputMax, deposit: kept },
+    ...{ output, pool, sources, outputMax, deposit: kept, kept: kept.output },
   }
   const terminal = size !== undefined
   const [master] = terminal ? others : []
   if (status !== undefined) {
     for (const fd of others.slice(streams.length)) close(fd)
-    const ended = { pidfd: undefined, status: exitStatusOf(status), input: undefined, over: finished }
+    const ended = { pidfd: undefined, status: exitStatusOf(status), input: undefined, over: finished, end: reported }
     return { record, finished, launched: { ...common, ...ended, terminal: master } }
   }
   const end = terminal && master !== undefined ? duplicate(master) : last

@@ -30,6 +30,7 @@ import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
 import { limitsOfHeaders } from './limits.ts'
 import { logEnd } from './log-end.ts'
 import { tailBytes } from './output-cut.ts'
+import type { Offsets, StreamName } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
 import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
@@ -157,9 +158,17 @@ function connect(request: ConnectRequest, caller: StreamCaller, deps: ResumeDeps
   if (resumeFrom !== undefined && !deps.outputResume)
     throw new AppError('unimplemented', 'output cannot be resumed: -output-resume=false')
   const process = deps.registry.findOrRetained(toSelector(request.process))
-  const plain = process.replay ? 'oldest' : 'now'
-  const from = resumeFrom === undefined ? plain : toOffsets(resumeFrom)
+  const from = resumeFrom === undefined ? plainStart(process) : toOffsets(resumeFrom)
   return { process, reader: process.output.reader(caller.signal, from), resumable: isResumable(caller, deps) }
+}
+
+/** Where a reader begins that does not say where. */
+function plainStart({ replay, reconnect, output }: ReturnType<Registry['findOrRetained']>): 'oldest' | 'now' | Offsets {
+  if (replay) return 'oldest'
+  if (reconnect === undefined || performance.now() > reconnect.until) return 'now'
+  const { oldest } = output.range
+  const at = (stream: StreamName) => Math.max(oldest[stream], reconnect.offsets[stream])
+  return { stdout: at('stdout'), stderr: at('stderr'), pty: at('pty') }
 }
 
 function isResumable(caller: Caller, { outputResume }: Pick<ProcessServiceDeps, 'outputResume'>): boolean {

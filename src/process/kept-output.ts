@@ -1,0 +1,151 @@
+import { read } from '../native/index.ts'
+import { readKept } from '../native/kept-read.ts'
+import { END, HEADER_BYTES, SLOT, STREAMS, slotAt } from './output-layout.ts'
+import type { Chunk, Offsets, StreamName } from './output-log.ts'
+import type { OutputMemory } from './output-memory.ts'
+import type { FoundOutput } from './output-recovery.ts'
+import type { TerminalSize } from './process.ts'
+import { SLAB_BYTES, type Slab, type SlabPool } from './slab-pool.ts'
+
+/**
+ * Output, positions and size of one process in the memory that outlives the daemon, under its key. After `detach` the
+ * key is another's, and what is called does what it does without a keeper.
+ */
+export class KeptOutput {
+  readonly #found: Chunk[]
+  readonly #memory: OutputMemory
+  readonly #key: number
+  readonly #slot: number
+  readonly #kept: boolean
+  #attached = true
+  #input = 0
+  #end: { readonly bytes: Uint8Array; readonly slab: Slab } | undefined
+
+  /** @param kept false: only positions are kept, as of output that is limited. */
+  constructor(
+    memory: OutputMemory,
+    key: number,
+    { kept, found }: { readonly kept: boolean; readonly found?: FoundOutput | undefined },
+  ) {
+    this.#memory = memory
+    this.#kept = kept
+    this.#key = key
+    this.#slot = slotAt(key)
+    this.#found = found?.chunks ?? []
+    this.#end = found?.end
+    this.#input = this.#get(SLOT.input)
+  }
+
+  get pool(): SlabPool {
+    return this.#memory.pool
+  }
+
+  /** What an earlier daemon has left, once; it is the caller's to forget and to release. */
+  takeFound(): Chunk[] {
+    return this.#found.splice(0)
+  }
+
+  /** Where each stream has come to. */
+  get produced(): Offsets {
+    return { stdout: this.#get(0), stderr: this.#get(1), pty: this.#get(2) }
+  }
+
+  /** Bytes of input written so far, to be changed in place. */
+  readonly input = ((owner: KeptOutput) => ({
+    get bytes() {
+      return owner.#input
+    },
+    set bytes(value: number) {
+      owner.#input = value
+      owner.#set(SLOT.input, value)
+    },
+  }))(this)
+
+  /** Of the terminal, since it was changed; undefined: it was not. */
+  get size(): TerminalSize | undefined {
+    const [columns, rows] = [this.#get(SLOT.columns), this.#get(SLOT.rows)]
+    return columns === 0 && rows === 0 ? undefined : { columns, rows }
+  }
+
+  set size({ columns, rows }: TerminalSize) {
+    this.#set(SLOT.columns, columns)
+    this.#set(SLOT.rows, rows)
+  }
+
+  /** Forgets whatever the key stood for before. */
+  clear(): void {
+    const { numbers } = this.#memory
+    const generation = this.#get(SLOT.generation) + 1
+    numbers.fill(0, this.#slot, this.#slot + 8)
+    this.#set(SLOT.generation, generation)
+    this.#input = 0
+  }
+
+  /**
+   * read(2) of at most `most` bytes behind what is in the slab: what was read is kept from then on. Returns the result
+   * of read(2), and where the bytes are.
+   */
+  read(fd: number, stream: StreamName, slab: Slab, most: number): { readonly length: number; readonly begin: number } {
+    const at = slab.used
+    const begin = at + HEADER_BYTES
+    const room = Math.min(most, SLAB_BYTES - begin)
+    const place = STREAMS.indexOf(stream)
+    const { number, memory } = slab
+    let length: number
+    if (this.#attached && this.#kept && number !== undefined) {
+      length = readKept(fd, this.#memory.control, memory, number, at, room, this.#key * STREAMS.length + place)
+    } else {
+      length = read(fd, memory, begin, room)
+      if (length > 0) this.#set(place, this.#get(place) + length)
+    }
+    if (length > 0) slab.used = Math.min(SLAB_BYTES, begin + Math.ceil(length / 8) * 8)
+    return { length, begin }
+  }
+
+  /** Room for what is left of a stream when the process has ended (`OutputMemory.place`). */
+  place(stream: StreamName, offset: number, length: number) {
+    if (!this.#attached) return undefined
+    return this.#memory.place(length, { key: this.#key, stream: STREAMS.indexOf(stream), offset })
+  }
+
+  /** The chunk has left the log: the next daemon does not find it. Its slab is the caller's to release. */
+  forget({ slab, bytes }: Pick<Chunk, 'slab' | 'bytes'>): void {
+    if (slab?.number !== undefined) slab.memory.writeUInt32LE(0, bytes.byteOffset - HEADER_BYTES)
+  }
+
+  /** Keeps an account of how the process ended, in the place of the one before. */
+  setEnd(account: Buffer): void {
+    if (!this.#attached) return
+    this.#dropEnd()
+    const placed = this.#memory.place(account.length, { key: this.#key, stream: END, offset: 0 })
+    if (placed === undefined) return
+    account.copy(placed.bytes)
+    placed.commit()
+    this.#end = placed
+  }
+
+  /** The key is another's from now on. */
+  detach(): void {
+    for (const chunk of this.#found.splice(0)) {
+      this.forget(chunk)
+      if (chunk.slab !== undefined) this.pool.release(chunk.slab)
+    }
+    this.#dropEnd()
+    this.#attached = false
+  }
+
+  #dropEnd(): void {
+    if (this.#end === undefined) return
+    this.forget(this.#end)
+    this.pool.release(this.#end.slab)
+    this.#end = undefined
+  }
+
+  #get(index: number): number {
+    return this.#memory.numbers[this.#slot + index] ?? 0
+  }
+
+  #set(index: number, value: number): void {
+    if (this.#attached) this.#memory.numbers[this.#slot + index] = value
+  }
+}

@@ -1,0 +1,114 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { request } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { pidOf, start } from '../_util/rpc.ts'
+import { digestOf, followExactly, untilAnswered } from './exact-follower.ts'
+
+/** mulberry32: the same numbers for the same seed, from 0 to 1. */
+export function randomNumbers(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+interface Expected {
+  readonly script: string
+  /** Digests of what it writes, once it has ended. */
+  readonly stdout: (pid: number) => Promise<string>
+  readonly stderr: string
+}
+
+const NOTHING = digestOf('')
+const LINES = Array.from({ length: 40 }, (_, line) => `line ${line + 1} of the count\n`)
+const BOTH = Array.from({ length: 30 }, (_, line) => `${line + 1}\n`).join('')
+const SEQUENCE = Array.from({ length: 20_000 }, (_, line) => `${line + 1}\n`).join('')
+
+/** Commands that write lines, both streams, much at a time, and bytes of any value, which also go to `file.PID`. */
+function commands(file: string): readonly Expected[] {
+  const count = (times: number, body: string) => `i=0; while [ $i -lt ${times} ]; do i=$((i+1)); ${body}; done`
+  const fixed = (text: string) => async () => digestOf(text)
+  return [
+    { script: count(40, 'echo "line $i of the count"; sleep 0.01'), stdout: fixed(LINES.join('')), stderr: NOTHING },
+    { script: count(30, 'echo $i; echo $i >&2; sleep 0.01'), stdout: fixed(BOTH), stderr: digestOf(BOTH) },
+    { script: count(4, 'seq 1 20000; sleep 0.04'), stdout: fixed(SEQUENCE.repeat(4)), stderr: NOTHING },
+    {
+      script: count(20, `head -c 30001 /dev/urandom | tee -a ${file}.$$; sleep 0.01`),
+      stdout: async (pid) => digestOf(await readFile(`${file}.${pid}`)),
+      stderr: NOTHING,
+    },
+  ]
+}
+
+/** Runs each kind of command once and follows it. Rejects with what was not as it should be. */
+export async function runCommands(url: string, file: string, code: number): Promise<void> {
+  await Promise.all(
+    commands(file).map(async ({ script, stdout, stderr }, index) => {
+      const args = ['-c', `${script}; exit ${code + index}`]
+      const pid = await untilAnswered(async () => pidOf(await start(url, 'sh', { args })))
+      const { status, digests } = await followExactly(url, pid)
+      const wanted = { status: `exit status ${code + index}`, stdout: await stdout(pid), stderr }
+      const got = { status, stdout: digests.stdout, stderr: digests.stderr }
+      if (JSON.stringify(got) !== JSON.stringify(wanted))
+        throw new Error(`command ${index}: ${JSON.stringify({ got, wanted })}`)
+    }),
+  )
+}
+
+const PIECE = Buffer.alloc(20_000, 'upload ')
+const PIECES = 15
+
+/** Uploads a file in 300 ms. Rejects if what is there then looks whole and is not, or is not there after a success. */
+export async function upload(url: string, path: string): Promise<void> {
+  const code = await send(url, path)
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => undefined,
+  )
+  const whole = size === PIECE.length * PIECES
+  if (whole && digestOf(await readFile(path)) !== digestOf(Buffer.concat(Array(PIECES).fill(PIECE))))
+    throw new Error(`${path} looks whole and is not`)
+  if (code === 200 && !whole) throw new Error(`${path} was uploaded and has ${size} bytes`)
+}
+
+function send(url: string, path: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const headers = { 'content-type': 'application/octet-stream', 'transfer-encoding': 'chunked' }
+    const sending = request(`${url}/files?path=${encodeURIComponent(path)}`, { method: 'POST', headers }, (answer) => {
+      answer
+        .resume()
+        .on('end', () => resolve(answer.statusCode))
+        .on('error', () => resolve(undefined))
+    })
+    sending.on('error', () => resolve(undefined))
+    const write = async () => {
+      for (let i = 0; i < PIECES && !sending.destroyed; i++) {
+        sending.write(PIECE)
+        await delay(20)
+      }
+      sending.end()
+    }
+    void write()
+  })
+}
+
+/** Processes that have ended and that nobody has waited for. */
+export async function zombies(): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')))
+  return stats.filter((text) => /\) Z /.test(text))
+}
+
+/** Open descriptors of a process. */
+export async function descriptorsOf(pid: number): Promise<number> {
+  return (await readdir(`/proc/${pid}/fd`)).length
+}
+
+/** Memory of a process in kilobytes, shared pages by their part (smaps_rollup in proc(5)). */
+export async function pssOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1')
+  return Number(/^Pss:\s+(\d+)/m.exec(text)?.[1])
+}
