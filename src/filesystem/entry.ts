@@ -26,13 +26,27 @@ const LETTERS: readonly (readonly [string, (mode: number) => boolean])[] = [
 
 const PERMISSIONS = 'rwxrwxrwx'
 
+/** Some 16 KiB of them. */
+const MAX_MODE_TEXTS = 256
+
 /** Whether a mode is that of a kind of entry (`S_IFDIR`). */
 export function isKind(mode: number, kind: number): boolean {
   return (mode & constants.S_IFMT) === kind
 }
 
+/** Texts of modes that were asked for: files have few different ones. */
+const modeTexts = new Map<number, string>()
+
 /** A mode as Go writes it (contract C10): a letter for each special bit, or `-`, then `rwx` three times. */
 export function modeText(mode: number): string {
+  const known = modeTexts.get(mode)
+  if (known !== undefined) return known
+  const text = makeModeText(mode)
+  if (modeTexts.size < MAX_MODE_TEXTS) modeTexts.set(mode, text)
+  return text
+}
+
+function makeModeText(mode: number): string {
   const letters = LETTERS.filter(([, holds]) => holds(mode)).map(([letter]) => letter)
   const bits = [...PERMISSIONS].map((letter, index) => ((mode >> (8 - index)) & 1 ? letter : '-'))
   return (letters.join('') || '-') + bits.join('')

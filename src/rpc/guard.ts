@@ -40,6 +40,7 @@ export function isCall(request: FastifyRequest, reply: FastifyReply, kind: Metho
 
 /** Whether a content type names no charset but UTF-8, which is the only one of JSON (RFC 8259 8.1). */
 function isUtf8(contentType = ''): boolean {
+  if (!contentType.includes(';')) return true
   return /^utf-?8$/i.test(parseMediaType(contentType)?.parameters.get('charset') ?? 'utf-8')
 }
 
