@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { AppError } from '../errors.ts'
 import { createLock } from '../lib/lock.ts'
 import type { OutputReader } from '../process/output-reader.ts'
 import type { RunningProcess, TerminalSize } from '../process/process.ts'
@@ -22,21 +23,30 @@ export interface Resize {
 }
 
 /**
- * Bytes that the emulator is given at a time. What they take is measured; sequences may cost a hundred times as much as
- * text.
+ * Bytes that the emulator is given at a time. What they take is measured: a sequence may cost a thousand times as much
+ * as text, and everything is slow at first.
  */
-const MIN_PIECE = 64
-const MAX_PIECE = 8 * 1024
+const FIRST_PIECE = 128
+const MIN_PIECE = 4
+const MAX_PIECE = 1024
 
 /** Milliseconds that a piece may take before the next is smaller, and below which it is larger. */
-const LONG_MS = 2
-const SHORT_MS = 0.7
+const LONG_MS = 0.5
+const SHORT_MS = 0.2
+
+/** Milliseconds of drawing after which other work has a turn. */
+const TURN_MS = 1
 
 /** Sizes that wait for their place in the output: more come from no person. */
 const MAX_RESIZES = 64
 
 /** An hour: silence needs no look. */
 const QUIET_MS = 3_600_000
+
+interface FeedOptions {
+  readonly onLost: () => void
+  readonly holds: (extraBytes: number) => boolean
+}
 
 /**
  * Draws the output of a terminal on its screen, in pieces of at most a few milliseconds, as one more reader: while it
@@ -48,12 +58,15 @@ export class ScreenFeed {
   readonly #reader: OutputReader
   readonly #over = new AbortController()
   readonly #turn = createLock()
+  readonly #holds: FeedOptions['holds']
   readonly #resizes: Resize[] = []
   #size: TerminalSize
   #offset: number
-  #piece = 1024
+  #piece = FIRST_PIECE
 
-  constructor(process: RunningProcess, screen: Screen, onLost: () => void) {
+  /** @param holds whether there is memory for so many bytes beside `screenBytes`; else the screen is lost. */
+  constructor(process: RunningProcess, screen: Screen, { onLost, holds }: FeedOptions) {
+    this.#holds = holds
     this.#process = process
     this.#screen = screen
     this.#size = process.size
@@ -125,21 +138,34 @@ export class ScreenFeed {
     }
   }
 
-  /** Draws a piece that begins at `at`, and returns its length. */
+  /** Draws pieces from `at` on for one turn, and returns their length. */
   async #draw(bytes: Uint8Array, at: number, offset: number): Promise<number> {
     const release = await this.#turn.acquire(this.#over.signal)
     try {
-      this.#applyResizes(offset)
-      const next = this.#resizes[0]?.offset ?? Number.POSITIVE_INFINITY
-      const length = Math.min(this.#piece, bytes.length - at, next - offset)
-      const took = await this.#screen.write(bytes.subarray(at, at + length))
-      if (took > LONG_MS) this.#piece = Math.max(MIN_PIECE, this.#piece >> 1)
-      else if (took < SHORT_MS) this.#piece = Math.min(MAX_PIECE, this.#piece << 1)
-      this.#offset = offset + length
-      return length
+      const began = performance.now()
+      let drawn = 0
+      while (at + drawn < bytes.length && performance.now() - began < TURN_MS) {
+        this.#applyResizes(offset + drawn)
+        const next = this.#resizes[0]?.offset ?? Number.POSITIVE_INFINITY
+        const length = Math.min(this.#piece, bytes.length - at - drawn, next - offset - drawn)
+        this.#drawPiece(bytes.subarray(at + drawn, at + drawn + length))
+        drawn += length
+        this.#offset = offset + drawn
+      }
+      if (!this.#holds(this.#screen.extraBytes)) throw new AppError('budget_spent', 'no memory for the screen')
+      return drawn
     } finally {
       release()
+      await setImmediate()
     }
+  }
+
+  #drawPiece(bytes: Uint8Array): void {
+    const began = performance.now()
+    this.#screen.write(bytes)
+    const took = performance.now() - began
+    if (took > LONG_MS) this.#piece = Math.max(MIN_PIECE, this.#piece >> 1)
+    else if (took < SHORT_MS) this.#piece = Math.min(MAX_PIECE, this.#piece << 1)
   }
 
   #applyResizes(offset: number): void {

@@ -1,6 +1,10 @@
 import headless, { type IBuffer, type IModes, type Terminal } from '@xterm/headless'
 import type { TerminalSize } from '../process/process.ts'
-import { type Look, lastCellText, linesText, sgr } from './cells.ts'
+import { lastCell, linesText, linkOf, sameLook, sgr } from './cells.ts'
+import { Charsets } from './charsets.ts'
+import { type InnerBuffer, innerOf } from './inner.ts'
+import { Links } from './links.ts'
+import { limitRepetitions } from './repetitions.ts'
 import { Scanner } from './scanner.ts'
 
 /** Lines above the screen that are kept. */
@@ -9,6 +13,10 @@ const SCROLLBACK = 1_000
 /** Cells of a screen with what is above it; 12 bytes each. A thousand lines of 250 columns; wider ones keep fewer. */
 const MAX_CELLS = 256 * 1024
 const CELL_BYTES = 12
+
+/** Of the screen itself: one sequence may go through all of its lines and cells, which takes up to 5 ms. */
+const MAX_ROWS = 300
+const MAX_SHOWN_CELLS = 64 * 1024
 
 /** What the cells of a screen of that size take at most, with the lines above it and the alternate screen. */
 export function screenBytes(size: TerminalSize): number {
@@ -22,6 +30,15 @@ const CELLS_PER_PART = 8 * 1024
 /** Characters of a title or directory. */
 const MAX_TEXT = 1_000
 
+/** An underline with its style, color and link, and the place of it beside its cell. */
+const EXTENDED_BYTES = 56
+
+/** Parameters of SGR that set it. */
+const UNDERLINES: ReadonlySet<unknown> = new Set([4, 21, 58])
+
+/** Of DECSCUSR: a steady bar. */
+const MAX_CURSOR_STYLE = 6
+
 /** A cell may have any number of combining characters: after that many in all they are left out. */
 const MAX_MARKS = 64 * 1024
 const MARKS = /[\p{M}\p{Cf}\u1160-\u11ff]/gu
@@ -32,24 +49,6 @@ const MARKS = /[\p{M}\p{Cf}\u1160-\u11ff]/gu
  */
 const OWN_MODES: ReadonlySet<number> = new Set([12, 25, 1005, 1006, 1015, 1016])
 
-/** What is not in the typed face of the emulator. */
-interface Inner {
-  readonly _core: {
-    readonly buffers: { readonly normal: InnerBuffer; readonly alt: InnerBuffer }
-    readonly _inputHandler: { readonly _curAttrData: Look }
-  }
-}
-
-interface InnerBuffer {
-  readonly scrollTop: number
-  readonly scrollBottom: number
-  /** What DECSC has saved. */
-  readonly savedX: number
-  readonly savedY: number
-  readonly savedCurAttrData: Look
-  readonly ybase: number
-}
-
 /** The screen of a terminal, as an emulator draws it from the output. Its calls must not overlap. */
 export class Screen {
   readonly #terminal: Terminal
@@ -57,8 +56,12 @@ export class Screen {
   readonly #decoder = new TextDecoder()
   readonly #modes = new Map<number, boolean>()
   #marks = 0
-  /** Final byte of what designates G0. */
-  #charset: 'B' | '0' = 'B'
+  /** How often a line below text was set, or its style or color: the emulator keeps an object for each. */
+  #extended = 0
+  readonly #charsets: Charsets
+  readonly #links: Links
+  /** Of DECSCUSR; 0: as the terminal has it by itself. */
+  #cursorStyle = 0
   title = ''
   cwd = ''
 
@@ -69,6 +72,9 @@ export class Screen {
     this.#terminal.onTitleChange((title) => {
       this.title = title.slice(0, MAX_TEXT)
     })
+    this.#charsets = new Charsets(this.#terminal)
+    this.#links = new Links(this.#terminal)
+    limitRepetitions(this.#terminal)
     this.#handlers()
   }
 
@@ -77,22 +83,22 @@ export class Screen {
     return this.#scanner.pending
   }
 
+  /** Bytes that looks of cells take beside `screenBytes`, at most. */
+  get extraBytes(): number {
+    const { cols, rows } = this.#terminal
+    const cells = (2 * rows + scrollbackOf({ columns: cols, rows })) * cols
+    return Math.min(this.#extended + this.#links.count, cells) * EXTENDED_BYTES
+  }
+
   /** It shows the alternate screen. */
   get alternate(): boolean {
     return this.#terminal.buffer.active.type === 'alternate'
   }
 
-  /** Draws a piece of output. Resolves, with the milliseconds that it took, when that is done. */
-  write(bytes: Uint8Array): Promise<number> {
+  /** Draws a piece of output before it returns. */
+  write(bytes: Uint8Array): void {
     const text = this.#unmarked(this.#decoder.decode(this.#scanner.scan(bytes), { stream: true }))
-    return new Promise((resolve) => {
-      let began = 0
-      // The emulator works in a timer of the same length: this one runs just before it.
-      setTimeout(() => {
-        began = performance.now()
-      }, 0)
-      this.#terminal.write(text, () => resolve(performance.now() - began))
-    })
+    if (text !== '') innerOf(this.#terminal).writeSync(text)
   }
 
   /** Changes the size, as the terminal itself has done it. */
@@ -109,16 +115,19 @@ export class Screen {
   *snapshot(): Generator<string, void> {
     const { buffer, cols, rows } = this.#terminal
     const { normal, alternate } = buffer
+    const { buffers } = innerOf(this.#terminal)
     const lines = Math.max(1, Math.floor(CELLS_PER_PART / cols))
     const end = normal.baseY + rows
+    const form = { columns: cols, links: this.#links }
     for (let start = 0; start < end; start += lines) {
       const last = Math.min(start + lines, end)
-      yield `${linesText(normal, cols, { start, end: last })}${last < end ? '\r\n' : ''}`
+      yield `${linesText(normal, { ...form, start, end: last })}${last < end ? '\r\n' : ''}`
     }
     if (this.alternate) {
-      yield `${this.#region(this.#inner.buffers.normal)}${saved(this.#inner.buffers.normal)}\u001b[?1049h\u001b[0m\u001b[2J`
+      const [charset, ascii] = this.#charsets.around(buffers.normal.savedCharset)
+      yield `${this.#kept(buffers.normal)}${charset}\u001b[?1049h${ascii}\u001b[0m\u001b[2J`
       for (let start = 0; start < rows; start += lines)
-        yield `\u001b[${start + 1}H${linesText(alternate, cols, { start, end: Math.min(start + lines, rows) })}`
+        yield `\u001b[${start + 1}H${linesText(alternate, { ...form, start, end: Math.min(start + lines, rows) })}`
     }
     yield [...this.#rest()].join('')
   }
@@ -127,27 +136,45 @@ export class Screen {
     this.#terminal.dispose()
   }
 
-  /** Scrolling region, which moves the cursor, cursor, look of what is printed next, modes and title. */
+  /** Scrolling region, tab stops and what is saved, cursor, look of what is printed next, modes and title. */
   *#rest(): Generator<string, void> {
     const { cols, buffer, modes } = this.#terminal
-    const { buffers, _inputHandler } = this.#inner
+    const { buffers, _inputHandler } = innerOf(this.#terminal)
     const inner = this.alternate ? buffers.alt : buffers.normal
-    yield `${this.#region(inner)}${saved(inner)}\u001b7`
+    const [charset, ascii] = this.#charsets.around(inner.savedCharset)
+    yield `${this.#kept(inner)}${charset}\u001b7${ascii}`
     // It moves the cursor, and from then on counts rows from the region's first.
     if (modes.originMode) yield '\u001b[?6h'
     const { active } = buffer
-    if (active.cursorX >= cols && !modes.originMode) yield lastCellText(active, cols)
-    else yield position(active, modes.originMode ? inner.scrollTop : 0)
-    yield sgr(_inputHandler._curAttrData)
+    const form = { columns: cols, top: modes.originMode ? inner.scrollTop : 0 }
+    const last = lastCell(active, { ...form, insert: modes.insertMode })
+    if (active.cursorX >= cols) yield this.#behindLastColumn(form)
+    else yield position(active, form.top)
+    const next = _inputHandler._curAttrData
+    yield sgr(next, next.extended._ext)
     yield modeText(modes)
     for (const [mode, on] of this.#modes) yield `\u001b[?${mode}${on ? 'h' : 'l'}`
-    if (this.#charset !== 'B') yield `\u001b(${this.#charset}`
+    if (this.#cursorStyle !== 0) yield `\u001b[${this.#cursorStyle} q`
+    yield this.#charsets.text()
     if (this.title !== '') yield `\u001b]2;${this.title}\u0007`
+    if (linkOf(next) !== 0) yield this.#links.text(linkOf(next))
+    // Printed once more at the very end: marks that follow combine with it, and REP repeats it.
+    const joins = _inputHandler._parser.precedingJoinState !== 0 && last !== undefined && sameLook(last.look, next)
+    if (joins) yield `${last.place}${last.chars}`
   }
 
-  /** Undocumented, and the same since version 4. */
-  get #inner(): Inner['_core'] {
-    return (this.#terminal as unknown as Inner)._core
+  /** The cell in the last column, which leaves the cursor behind it. */
+  #behindLastColumn(form: { readonly columns: number; readonly top: number }): string {
+    const last = lastCell(this.#terminal.buffer.active, { ...form, insert: false })
+    if (last === undefined) return ''
+    const link = linkOf(last.look)
+    const [begin, end] = link === 0 ? ['', ''] : [this.#links.text(link), this.#links.text(0)]
+    return `${last.place}${sgr(last.look)}${begin}${last.chars || ' '}${end}`
+  }
+
+  /** What a screen has beside its lines: region and tab stops, and the cursor where it was saved. */
+  #kept(inner: InnerBuffer): string {
+    return `${this.#region(inner)}${tabStops(inner, this.#terminal.cols)}${saved(inner)}`
   }
 
   #region({ scrollTop, scrollBottom }: InnerBuffer): string {
@@ -161,25 +188,32 @@ export class Screen {
       for (const mode of parameters) if (typeof mode === 'number' && OWN_MODES.has(mode)) this.#modes.set(mode, on)
       return false
     }
+    parser.registerCsiHandler({ final: 'm' }, (parameters) => {
+      this.#extended += parameters.filter((parameter) => UNDERLINES.has(parameter)).length
+      return false
+    })
     parser.registerCsiHandler({ prefix: '?', final: 'h' }, set(true))
     parser.registerCsiHandler({ prefix: '?', final: 'l' }, set(false))
     // RIS, as reset(1) sends it.
     parser.registerEscHandler({ final: 'c' }, () => {
       this.#modes.clear()
-      this.#charset = 'B'
+      this.#cursorStyle = 0
       return false
     })
-    for (const final of ['B', '0'] as const)
-      parser.registerEscHandler({ intermediates: '(', final }, () => {
-        this.#charset = final
-        return false
-      })
+    // DECSTR.
+    parser.registerCsiHandler({ intermediates: '!', final: 'p' }, () => {
+      this.#modes.delete(25)
+      this.#cursorStyle = 0
+      return false
+    })
+    parser.registerCsiHandler({ intermediates: ' ', final: 'q' }, ([style = 1]) => {
+      if (typeof style === 'number' && style <= MAX_CURSOR_STYLE) this.#cursorStyle = style
+      return false
+    })
     parser.registerOscHandler(7, (url) => {
       this.cwd = pathOf(url)
       return true
     })
-    // Links would be kept with every cell, of any length.
-    parser.registerOscHandler(8, () => true)
   }
 
   #unmarked(text: string): string {
@@ -197,6 +231,15 @@ function position({ cursorX, cursorY }: IBuffer, top = 0): string {
 function saved({ savedX, savedY, savedCurAttrData, ybase }: InnerBuffer): string {
   return `\u001b[${Math.max(savedY - ybase, 0) + 1};${savedX + 1}H${sgr(savedCurAttrData)}`
 }
+
+/** Tab stops where they are not every eight columns (TBC, HTS). */
+function tabStops({ tabs }: InnerBuffer, columns: number): string {
+  const stops = Array.from({ length: columns }, (_, column) => column).filter((column) => tabs[column] === true)
+  if (stops.length === Math.ceil(columns / TAB) && stops.every((column) => column % TAB === 0)) return ''
+  return `\u001b[3g${stops.map((column) => `\u001b[${column + 1}G\u001bH`).join('')}`
+}
+
+const TAB = 8
 
 const MOUSE = { none: '', x10: '\u001b[?9h', vt200: '\u001b[?1000h', drag: '\u001b[?1002h', any: '\u001b[?1003h' }
 
@@ -216,7 +259,7 @@ function modeText(modes: IModes): string {
 
 function fitting({ columns, rows }: TerminalSize): TerminalSize {
   const width = Math.min(Math.max(columns, 2), 4_096)
-  return { columns: width, rows: Math.min(Math.max(rows, 1), Math.floor(MAX_CELLS / width)) }
+  return { columns: width, rows: Math.min(Math.max(rows, 1), MAX_ROWS, Math.floor(MAX_SHOWN_CELLS / width)) }
 }
 
 function scrollbackOf({ columns, rows }: TerminalSize): number {

@@ -58,12 +58,13 @@ export class Terminals {
    * `resource_exhausted` when there is no memory for its screen.
    */
   async use(process: RunningProcess, user: string): Promise<{ readonly terminal: LiveTerminal; leave(): void }> {
-    let entering = this.#entries.get(process)
-    if (entering === undefined) entering = this.#make(process, user)
-    else this.#entries.delete(process)
+    const known = this.#entries.get(process)
+    const entering = known ?? this.#make(process, user)
+    if (known !== undefined) this.#entries.delete(process)
     this.#entries.set(process, entering)
     const entry = await entering
-    entry.users++
+    // Who makes it uses it from the beginning, so that it is not given up for another before it is looked at.
+    if (known !== undefined) entry.users++
     let left = false
     const leave = () => {
       if (left) return
@@ -106,8 +107,9 @@ export class Terminals {
     hold.grow(screenBytes(process.size))
     const clients = new Clients()
     const screen: Screen = new ScreenType(process.size)
-    const feed: ScreenFeed = new Feed(process, screen, () => this.#forget(process))
-    const entry: Entry = { process, clients, feed, hold, users: 0 }
+    const holds = (extra: number) => hold.tryGrow(Math.max(0, screenBytes(process.size) + extra - hold.bytes))
+    const feed: ScreenFeed = new Feed(process, screen, { onLost: () => this.#forget(process), holds })
+    const entry: Entry = { process, clients, feed, hold, users: 1 }
     this.#ready.set(process, entry)
     process.onResize = (size) => {
       hold.shrink(hold.bytes)
