@@ -119,15 +119,12 @@ test('Open starts one terminal for calls at the same time, List shows it, Close 
   expect((await terminals('Close', { terminal: { name: 'one' } })).body).toMatchObject({ code: 'not_found' })
 })
 
-test('of 40 terminals opened at the same instant 32 have a screen, the others are refused in words', async () => {
+test('of 40 terminals opened at the same instant 32 have a screen, and later all of them', async () => {
   const names = Array.from({ length: 40 }, (_, index) => `many-${index}`)
   const all = await Promise.allSettled(names.map((name) => opened(name, `echo ${name}.; exec cat`)))
   const clients = all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   expect(clients).toHaveLength(32)
   for (const client of clients) await client.until(() => client.text().includes(`${client.attached.name}.`))
-  const refused = names.find((name) => !clients.some(({ attached }) => attached.name === name))
-  const attach = await open(daemon.url, 'terminals.v1.Terminals/Attach', { terminal: { name: refused } })
-  expect((await attach.rest()).end).toMatchObject({ error: { code: 'resource_exhausted' } })
   // A screen that nobody looks at makes room, and is drawn anew.
   for (const client of clients) client.close()
   await vi.waitUntil(async () => !JSON.stringify((await terminals('List', {})).body).includes('"clients"'), {
