@@ -125,7 +125,6 @@ test('of 40 terminals opened at the same instant 32 have a screen, and later all
   const clients = all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   expect(clients).toHaveLength(32)
   for (const client of clients) await client.until(() => client.text().includes(`${client.attached.name}.`))
-  // A screen that nobody looks at makes room, and is drawn anew.
   for (const client of clients) client.close()
   await vi.waitUntil(async () => !JSON.stringify((await terminals('List', {})).body).includes('"clients"'), {
     timeout: 15_000,
