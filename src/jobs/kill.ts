@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { forEachLimited } from '../lib/for-each-limited.ts'
 import { NEVER } from '../lib/never.ts'
 import { listPids, statOf } from '../lib/proc-pid.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import type { RunningProcess } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
 import type { SignalName } from '../process/terminate.ts'
@@ -21,42 +22,87 @@ const KILL_LIMIT_MS = 3_000
 /** Files of /proc that are read at a time. */
 const LANES = 16
 
-/** How often a session is looked at that a signal is to end: nothing reports its last member. */
+/** How soon a session is looked at that a signal is to end, as nothing reports its last member; and later. */
 const LOOK_MS = 20
+const MAX_LOOK_MS = 1000
+
+/** Ends processes as a plan has it. */
+interface Kills {
+  /**
+   * Signals a process and waits for its end, and with its session for the end of every process in it that does not
+   * ignore SIGHUP: at most for the grace, after which SIGKILL follows, also if the caller has left meanwhile. Rejects
+   * with `permission_denied`, or the reason of the caller's signal.
+   */
+  kill(process: RunningProcess, plan: KillPlan, caller: AbortSignal): Promise<void>
+}
+
+/** A kill whose caller has left. */
+interface Abandoned {
+  /** When its SIGKILL follows, in milliseconds of the monotonic clock. */
+  readonly until: number
+  readonly over: AbortController
+}
 
 /**
- * Signals a process and waits for its end, and with its session for the end of every process in it that does not ignore
- * SIGHUP: at most for the grace, after which SIGKILL follows. Rejects with `permission_denied`, or the reason of the
- * caller's signal.
+ * Makes it; of kills whose callers have left each process keeps one for each scope, the one whose SIGKILL comes first.
  */
-export async function killAndWait(
+export function createKills(registry: Registry): Kills {
+  const all = { session: new WeakMap<RunningProcess, Abandoned>(), leader: new WeakMap<RunningProcess, Abandoned>() }
+  return {
+    async kill(process, plan, caller) {
+      const over = new AbortController()
+      const mine = { until: performance.now() + plan.grace, over }
+      const abandoned = all[plan.scope]
+      await send(process, plan.signal, plan.scope)
+      const left = () => {
+        const other = abandoned.get(process)
+        const isFirst = other === undefined || mine.until < other.until
+        // Without a SIGKILL to come there is nothing left to do.
+        if (plan.signal === 'SIGKILL' || plan.grace === 0 || !isFirst) return over.abort()
+        other?.over.abort()
+        abandoned.set(process, mine)
+      }
+      const carriedOut = carryOut(process, plan, { registry, over: over.signal }).finally(() => {
+        caller.removeEventListener('abort', left)
+        if (abandoned.get(process) === mine) abandoned.delete(process)
+      })
+      caller.addEventListener('abort', left, { once: true })
+      if (caller.aborted) left()
+      await raceAbort(carriedOut, caller)
+    },
+  }
+}
+
+async function send(process: RunningProcess, name: SignalName, scope: KillPlan['scope']): Promise<void> {
+  const { refused, others } = process.signal(name, NEVER, undefined, scope)
+  if (refused !== undefined) throw refused
+  await others
+}
+
+/** What follows on the signal of a plan. Rejects with the reason of `over`, or when SIGKILL is refused. */
+async function carryOut(
   process: RunningProcess,
   { signal, grace, scope }: KillPlan,
-  { registry, caller }: { readonly registry: Registry; readonly caller: AbortSignal },
+  { registry, over }: { readonly registry: Registry; readonly over: AbortSignal },
 ): Promise<void> {
-  const send = async (name: SignalName) => {
-    const { refused, others } = process.signal(name, NEVER, undefined, scope)
-    if (refused !== undefined) throw refused
-    await others
-  }
   const isOver = async (milliseconds: number) => {
     const until = performance.now() + milliseconds
-    if (!(await hasEnded(process, registry, { milliseconds, signal: caller }))) return false
+    if (!(await hasEnded(process, registry, { milliseconds, signal: over }))) return false
     // Without a limit the end of the leader is the end.
-    return scope === 'leader' || milliseconds === Number.POSITIVE_INFINITY || isEmpty(process, until, caller)
+    return scope === 'leader' || milliseconds === Number.POSITIVE_INFINITY || isEmpty(process, until, over)
   }
-  await send(signal)
   if (signal === 'SIGKILL') return void (await isOver(KILL_LIMIT_MS))
   if (await isOver(grace === 0 ? Number.POSITIVE_INFINITY : grace)) return
-  await send('SIGKILL')
+  await send(process, 'SIGKILL', scope)
   await isOver(KILL_LIMIT_MS)
 }
 
 /** Whether the session of a process that has ended is empty before `until`, but for those that ignore SIGHUP. */
-async function isEmpty(process: RunningProcess, until: number, caller: AbortSignal): Promise<boolean> {
-  while (await process.hasSession()) {
-    if (performance.now() >= until) return false
-    await delay(LOOK_MS, undefined, { signal: caller })
+async function isEmpty(process: RunningProcess, until: number, over: AbortSignal): Promise<boolean> {
+  for (let pause = LOOK_MS; await process.hasSession(); pause = Math.min(2 * pause, MAX_LOOK_MS)) {
+    const left = until - performance.now()
+    if (left <= 0) return false
+    await delay(Math.min(pause, left), undefined, { signal: over })
   }
   return true
 }

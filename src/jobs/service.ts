@@ -23,7 +23,7 @@ import type { SignalName } from '../process/terminate.ts'
 import { type ChangeItem, watchJobs } from './changes.ts'
 import { toJob } from './convert.ts'
 import { hasEnded, running } from './ended.ts'
-import { killAndWait, sessionOf } from './kill.ts'
+import { createKills, sessionOf } from './kill.ts'
 import { openReading, type Reading } from './read.ts'
 
 /** A job on its way to the wire. */
@@ -46,9 +46,10 @@ const SIGNALS: ReadonlyMap<Signal, SignalName> = new Map([
 /** The calls of `jobs.v1.Jobs`. Each rejects with AppError. */
 export type JobsService = ReturnType<typeof createJobsService>
 
-/** Makes the service. It keeps nothing: jobs are what the registry knows. */
+/** Makes the service. Jobs are what the registry knows. */
 export function createJobsService({ registry }: { readonly registry: Registry }) {
   const find = (selector: JobSelector | undefined) => findJob(selector, registry)
+  const kills = createKills(registry)
   return {
     /** One job as it is now. */
     async get({ job }: GetRequest) {
@@ -91,7 +92,7 @@ export function createJobsService({ registry }: { readonly registry: Registry })
       const process = await find(job)
       const plan = { signal: name, grace, scope: scope === Scope.LEADER ? 'leader' : 'session' } as const
       const live = running(process)
-      if (live !== undefined) await killAndWait(live, plan, { registry, caller: caller.signal })
+      if (live !== undefined) await kills.kill(live, plan, caller.signal)
       return { job: await currentJob(process), left: await sessionOf(process.pid) }
     },
 

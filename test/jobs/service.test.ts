@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type Client, Code, createClient } from '@connectrpc/connect'
+import { type Client, Code, type ConnectError, createClient } from '@connectrpc/connect'
 import { createConnectTransport } from '@connectrpc/connect-node'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Cause, type Job, Jobs, Scope, Signal, State } from '../../src/gen/jobs/v1/jobs_pb.js'
@@ -212,6 +212,23 @@ describe('Kill', () => {
     const { job, left } = await jobs.kill({ job: byPid(pid), graceMs: 200 })
     expect(job).toMatchObject({ state: State.ENDED, signal: 'terminated', cause: Cause.SIGNAL })
     expect(left).toEqual([])
+  })
+
+  test('sends SIGKILL after the grace also if its caller has left, and the shortest of many graces counts', async () => {
+    const { pid } = await begin('trap "echo caught" TERM; echo ready; while :; do sleep 0.1; done')
+    await expect.poll(async () => (await get(pid)).outputBytes).toBe(6n)
+    const leave = new AbortController()
+    const kill = (graceMs: number) => jobs.kill({ job: byPid(pid), graceMs }, { signal: leave.signal })
+    const kills: Promise<unknown>[] = []
+    for (const graceMs of [60_000, 1000, 30_000]) {
+      const { outputBytes } = await get(pid)
+      kills.push(kill(graceMs).catch(({ code }: ConnectError) => code))
+      await expect.poll(async () => (await get(pid)).outputBytes).toBeGreaterThan(outputBytes)
+    }
+    leave.abort()
+    expect(await Promise.all(kills)).toEqual([Code.Canceled, Code.Canceled, Code.Canceled])
+    const { job } = await jobs.wait({ job: byPid(pid), timeoutMs: 20_000 })
+    expect(job).toMatchObject({ state: State.ENDED, signal: 'killed', cause: Cause.SIGNAL })
   })
 
   test('does not wait for those who ignore SIGHUP, and says who they are', async () => {

@@ -14,9 +14,10 @@ export interface Endpoint {
 const KEEP_ALIVE_DELAY = 30_000
 
 /**
- * Connections that may wait to be accepted: more than a burst of parallel clients makes while the event loop is busy.
+ * Connections that may wait to be accepted, which is what Linux allows at most by default: the client of one more tries
+ * again after a second. Those that wait take no memory of the daemon.
  */
-const BACKLOG = 1024
+const BACKLOG = 4096
 
 /**
  * Servers of one listening socket. While there is other work Node accepts one connection per server in each turn of the
@@ -45,7 +46,7 @@ export async function bind(endpoint: Endpoint, accept: (socket: Socket) => void)
 
 /** Servers on sockets that listen already, which they own from now on: those of an earlier daemon. */
 export async function bindAgain(sockets: readonly number[], accept: (socket: Socket) => void): Promise<Server[]> {
-  return Promise.all(sockets.map((fd) => listenOn({ fd, backlog: BACKLOG }, accept)))
+  return Promise.all(sockets.map((fd) => listenOn({ fd }, accept)))
 }
 
 /**
@@ -86,7 +87,7 @@ async function bindLoopback(port: number, accept: (socket: Socket) => void): Pro
 }
 
 function listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Server> {
-  return listenOn({ host, port, backlog: BACKLOG }, accept)
+  return listenOn({ host, port }, accept)
 }
 
 function listenOn(where: ListenOptions & { readonly fd?: number }, accept: (socket: Socket) => void): Promise<Server> {
@@ -100,7 +101,8 @@ function listenOn(where: ListenOptions & { readonly fd?: number }, accept: (sock
   server.on('connection', accept)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(where, () => {
+    // As an argument: where there is a descriptor, Node reads no backlog among the options.
+    server.listen(where, BACKLOG, () => {
       server.off('error', reject)
       resolve(server)
     })
