@@ -53,7 +53,8 @@ export function restoreProcess(
   const { pool } = kept.output
   const output = new OutputLog({ share: window.share(), pool, stall, kept: kept.output })
   const reported = found?.end === undefined ? undefined : readEnd(found.end.bytes)
-  const startedAt = Date.now() - (monotonicNow() - record.started)
+  // Whole, as the codecs of a Timestamp want it.
+  const startedAt = Math.round(Date.now() - (monotonicNow() - record.started))
   const reconnect = { offsets: kept.output.produced, until: performance.now() + RECONNECT_MS }
   const finished = note === FINISHED || reported !== undefined
   const common = {

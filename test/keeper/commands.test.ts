@@ -1,10 +1,16 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt'
+import { createClient } from '@connectrpc/connect'
+import { createConnectTransport } from '@connectrpc/connect-node'
 import { expect, test } from 'vitest'
+import { Jobs } from '../../src/gen/jobs/v1/jobs_pb.js'
 import { call, open, pidOf, shell, start, transcript } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { closeStdin, connect, kill, list, resize, sendInput } from '../process/calls.ts'
 import { outputUntil } from '../process/following.ts'
 import { crash, startKept } from './crash.ts'
+
+const milliseconds = (time: Timestamp | undefined) => (time === undefined ? Number.NaN : timestampMs(time))
 
 test.each(['SIGKILL', 'SIGSEGV'] as const)(
   'a command goes on after %s of the daemon: same pid and tag, input, output and exit code',
@@ -32,6 +38,23 @@ test.each(['SIGKILL', 'SIGSEGV'] as const)(
     expect(await list(url)).toEqual([])
   },
 )
+
+test('jobs that an earlier daemon has started are listed, in binary as well, with the time of their start', async () => {
+  await using daemon = await startKept()
+  const jobs = createClient(Jobs, createConnectTransport({ baseUrl: daemon.url, httpVersion: '1.1' }))
+  const all = async () => (await jobs.list({})).jobs
+  const stream = await start(daemon.url, 'sleep', { args: ['1000'] })
+  const pid = await pidOf(stream)
+  const { stderr } = await shell(daemon.url, 'echo over >&2; exit 3')
+  expect(String(stderr)).toBe('over\n')
+  const before = await all()
+  await crash(daemon)
+  const after = await all()
+  expect(after.map((job) => [job.pid, job.exitCode])).toEqual(before.map((job) => [job.pid, job.exitCode]))
+  for (const [index, { started }] of after.entries())
+    expect(Math.abs(milliseconds(started) - milliseconds(before[index]?.started))).toBeLessThan(1000)
+  expect((await jobs.get({ job: { selector: { case: 'pid', value: pid } } })).job?.args).toEqual(['1000'])
+})
 
 test('what a command writes while there is no daemon follows, with offsets that go on', async () => {
   await using daemon = await startKept()
