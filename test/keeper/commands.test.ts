@@ -165,15 +165,16 @@ test('an end that was told before the crash is known after it', async () => {
 test('a command can be killed after a crash, with its session, and its deadline holds', async () => {
   await using daemon = await startKept()
   const { url } = daemon
-  const pid = await pidOf(await start(url, 'sh', { args: ['-c', 'sleep 1000 & sleep 1001'] }))
+  // No other test's processes are sleeping for so long.
+  const sleep = `sleep ${1_000_000 + process.pid}`
+  const pid = await pidOf(await start(url, 'sh', { args: ['-c', `${sleep} & ${sleep}`] }))
   const late = await pidOf(await start(url, 'sleep', { args: ['1000'], headers: { 'connect-timeout-ms': '3000' } }))
   await crash(daemon)
   const following = transcript(await connect(url, { pid: late }))
   const stream = await connect(url, { pid })
   expect((await kill(url, { pid })).status).toBe(200)
   expect((await transcript(stream)).end?.status).toBe('signal: killed')
-  const { stdout } = await shell(url, 'pgrep -fx "sleep 100[01]" | wc -l')
-  expect(Number(stdout)).toBeLessThanOrEqual(1)
+  await expect.poll(async () => String((await shell(url, `pgrep -fx "${sleep}" | wc -l`)).stdout)).toBe('0\n')
   expect((await following).end?.status).toBe('signal: killed')
 })
 
