@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { createLock } from '../lib/lock.ts'
+import { WakeUp } from '../lib/wake-up.ts'
 import type { OutputReader } from '../process/output-reader.ts'
 import type { RunningProcess, TerminalSize } from '../process/process.ts'
 import type { Screen } from './screen.ts'
@@ -58,6 +59,8 @@ export class ScreenFeed {
   readonly #reader: OutputReader
   readonly #over = new AbortController()
   readonly #turn = createLock()
+  /** Wakes after each turn of drawing, and at the close. */
+  readonly #drawn = new WakeUp()
   readonly #holds: FeedOptions['holds']
   readonly #resizes: Resize[] = []
   #size: TerminalSize
@@ -95,24 +98,20 @@ export class ScreenFeed {
   /** The screen as of now: all that was written before the call is in it. Rejects with the signal's reason. */
   async snapshot(signal: AbortSignal): Promise<Snapshot> {
     const wanted = this.#process.output.offset('pty')
-    for (;;) {
-      const release = await this.#turn.acquire(signal)
-      try {
-        if (this.#offset >= wanted || this.#over.signal.aborted) {
-          this.#applyResizes(this.#offset)
-          return await this.#write()
-        }
-      } finally {
-        release()
-      }
-      await setImmediate()
-      signal.throwIfAborted()
+    while (this.#offset < wanted && !this.#over.signal.aborted) await this.#drawn.wait(QUIET_MS, signal)
+    const release = await this.#turn.acquire(signal)
+    try {
+      this.#applyResizes(this.#offset)
+      return await this.#write()
+    } finally {
+      release()
     }
   }
 
   close(): void {
     if (this.#over.signal.aborted) return
     this.#over.abort()
+    this.#drawn.wake()
     this.#reader.close()
     this.#screen.dispose()
   }
@@ -156,6 +155,7 @@ export class ScreenFeed {
       return drawn
     } finally {
       release()
+      this.#drawn.wake()
       await setImmediate()
     }
   }
