@@ -28,6 +28,7 @@ import type { PortTable } from './ports/port-table.ts'
 import { portsRpc } from './ports/rpc.ts'
 import { createPortsService } from './ports/service.ts'
 import { MAX_QUEUED_BYTES } from './process/input-queue.ts'
+import { createKills } from './process/kills.ts'
 import { MAX_PROCESSES, MAX_RETAINED, type Registry } from './process/registry.ts'
 import { processRpc } from './process/rpc.ts'
 import type { ProcessService } from './process/service.ts'
@@ -63,6 +64,8 @@ export function rpcServices(config: Config, parts: ServedParts) {
   const limits = { ...LIMITS, ...configuredLimits(config), waiting_bytes: files.budget.total }
   const about = { commit: COMMIT, compatibilityVersion: VERSION, limits, features, services: () => tables }
   const capabilities = createCapabilitiesService(about)
+  const kills = createKills(registry)
+  const terminals = buildTerminals(files.budget)
   const tables: readonly ServiceTable[] = [
     processRpc(process),
     filesystemRpc(createFilesystemService(files), watchMethods(watch)),
@@ -72,8 +75,8 @@ export function rpcServices(config: Config, parts: ServedParts) {
     supervisorRpc(createSupervisorService(services)),
     agentSandboxRpc(createAgentSandboxService({ processes: process, registry, budget: files.budget })),
     activityRpc(createActivityService(observer)),
-    terminalsRpc(createTerminalsService({ processes: process, registry, terminals: buildTerminals(files.budget) })),
-    jobsRpc(createJobsService({ registry })),
+    terminalsRpc(createTerminalsService({ processes: process, registry, kills, terminals })),
+    jobsRpc(createJobsService({ registry, kills })),
     capabilitiesRpc(capabilities),
   ]
   return { tables, capabilities }

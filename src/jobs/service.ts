@@ -16,15 +16,17 @@ import {
   type WatchRequest,
   type WriteRequest,
 } from '../gen/jobs/v1/jobs_pb.js'
+import { hasEnded } from '../process/has-ended.ts'
+import type { Kills } from '../process/kills.ts'
 import type { KnownProcess } from '../process/known-process.ts'
 import type { StreamName } from '../process/output-log.ts'
+import { RunningProcess } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
 import type { SignalName } from '../process/terminate.ts'
 import { type ChangeItem, watchJobs } from './changes.ts'
 import { toJob } from './convert.ts'
-import { hasEnded, running } from './ended.ts'
-import { createKills, sessionOf } from './kill.ts'
 import { openReading, type Reading } from './read.ts'
+import { sessionOf } from './session.ts'
 
 /** A job on its way to the wire. */
 export type JobMessage = MessageInitShape<typeof JobSchema>
@@ -47,9 +49,8 @@ const SIGNALS: ReadonlyMap<Signal, SignalName> = new Map([
 export type JobsService = ReturnType<typeof createJobsService>
 
 /** Makes the service. Jobs are what the registry knows. */
-export function createJobsService({ registry }: { readonly registry: Registry }) {
+export function createJobsService({ registry, kills }: { readonly registry: Registry; readonly kills: Kills }) {
   const find = (selector: JobSelector | undefined) => findJob(selector, registry)
-  const kills = createKills(registry)
   return {
     /** One job as it is now. */
     async get({ job }: GetRequest) {
@@ -102,6 +103,11 @@ export function createJobsService({ registry }: { readonly registry: Registry })
       return watchJobs(registry, (process) => (matches(process) ? toJob(process) : undefined), caller)
     },
   }
+}
+
+/** The process if it runs. */
+function running(process: KnownProcess): RunningProcess | undefined {
+  return process instanceof RunningProcess && process.end === undefined ? process : undefined
 }
 
 /** As it is now, also what it has taken so far. */

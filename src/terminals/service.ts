@@ -14,7 +14,7 @@ import {
 import { baseName } from '../lib/clean-path.ts'
 import { NEVER } from '../lib/never.ts'
 import { raceAbort } from '../lib/race-abort.ts'
-import { withTimeout } from '../lib/with-timeout.ts'
+import type { Kills } from '../process/kills.ts'
 import type { RunningProcess, TerminalSize } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
 import type { ProcessService } from '../process/service.ts'
@@ -26,6 +26,7 @@ import type { Terminals } from './terminals.ts'
 interface TerminalsDeps {
   readonly processes: Pick<ProcessService, 'run'>
   readonly registry: Registry
+  readonly kills: Kills
   readonly terminals: Terminals
 }
 
@@ -34,15 +35,12 @@ const MAX_SIDE = 65_535
 const DEFAULT_GRACE_MS = 500
 const MAX_GRACE_MS = 60_000
 
-/** After SIGKILL the end is waited for that long: a process may hang in the kernel. */
-const KILL_WAIT_MS = 2_000
-
 /** The calls of `terminals.v1.Terminals`. Each rejects with AppError. */
 export type TerminalsService = ReturnType<typeof createTerminalsService>
 
 /** Makes the service: the terminals are those of `process.Process`, which lists them as well. */
 export function createTerminalsService(deps: TerminalsDeps) {
-  const { registry, terminals } = deps
+  const { registry, kills, terminals } = deps
   const find = (selector: TerminalSelector | undefined) => findTerminal(selector, registry)
   const starting = new Map<string, Promise<RunningProcess>>()
   return {
@@ -83,8 +81,8 @@ export function createTerminalsService(deps: TerminalsDeps) {
     /** A client's window has another size. */
     resize: (request: ResizeRequest) => resizeWindow(request, find(request.terminal), terminals),
 
-    /** Ends the session of a terminal; answers when its leader has ended, or 2 s after SIGKILL. */
-    close: ({ terminal, graceMs }: CloseRequest, caller: Caller) => closeTerminal(find(terminal), graceMs, caller),
+    /** Ends the session of a terminal; answers as `Kills.kill` does. */
+    close: (request: CloseRequest, caller: Caller) => closeTerminal(request, find(request.terminal), kills, caller),
   }
 }
 
@@ -139,15 +137,9 @@ function resizeWindow({ client, size }: ResizeRequest, process: RunningProcess, 
   return { size: process.size }
 }
 
-async function closeTerminal(process: RunningProcess, graceMs: number, { signal }: Caller) {
+async function closeTerminal({ graceMs }: CloseRequest, process: RunningProcess, kills: Kills, { signal }: Caller) {
   if (graceMs > MAX_GRACE_MS) throw new AppError('invalid_argument', `grace_ms must be at most ${MAX_GRACE_MS}`)
-  const ended = process.ended.then(() => {})
-  const { refused } = process.signal('SIGTERM', NEVER)
-  if (refused !== undefined) throw refused
-  // The caller that leaves does not call off the kill.
-  await withTimeout(graceMs === 0 ? DEFAULT_GRACE_MS : graceMs, ended, NEVER)
-  process.signal('SIGKILL', NEVER)
-  await withTimeout(KILL_WAIT_MS, ended, signal)
+  await kills.kill(process, { signal: 'SIGTERM', grace: graceMs || DEFAULT_GRACE_MS, scope: 'session' }, signal)
   return {}
 }
 

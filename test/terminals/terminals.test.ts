@@ -119,24 +119,6 @@ test('Open starts one terminal for calls at the same time, List shows it, Close 
   expect((await terminals('Close', { terminal: { name: 'one' } })).body).toMatchObject({ code: 'not_found' })
 })
 
-test('of 40 terminals opened at the same instant 32 have a screen, and later all of them', async () => {
-  const names = Array.from({ length: 40 }, (_, index) => `many-${index}`)
-  const all = await Promise.allSettled(names.map((name) => opened(name, `echo ${name}.; exec cat`)))
-  const clients = all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-  expect(clients).toHaveLength(32)
-  for (const client of clients) await client.until(() => client.text().includes(`${client.attached.name}.`))
-  for (const client of clients) client.close()
-  await vi.waitUntil(async () => !JSON.stringify((await terminals('List', {})).body).includes('"clients"'), {
-    timeout: 15_000,
-  })
-  for (const name of names) {
-    const client = await attached(name)
-    await client.until(() => client.text().includes(`${name}.`))
-    client.close()
-    expect((await terminals('Close', { terminal: { name } })).status).toBe(200)
-  }
-})
-
 test('the size follows the newest client, or the smallest, and clients hear of it', async () => {
   const first = await opened('sized', "trap 'stty size' WINCH; echo up; while :; do sleep 0.05; done")
   await first.until(() => first.text().includes('up'))

@@ -1,7 +1,6 @@
 import { WakeUp } from '../lib/wake-up.ts'
-import type { KnownProcess } from '../process/known-process.ts'
-import { RunningProcess } from '../process/process.ts'
-import type { Registry } from '../process/registry.ts'
+import type { KnownProcess } from './known-process.ts'
+import type { Registry } from './registry.ts'
 
 /**
  * Waits until a process has ended: true, or false after `milliseconds`. Rejects with the signal's reason. Leaves
@@ -32,8 +31,3 @@ export async function hasEnded(
 
 /** What a timer takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1
-
-/** The process if it runs. */
-export function running(process: KnownProcess): RunningProcess | undefined {
-  return process instanceof RunningProcess && process.end === undefined ? process : undefined
-}

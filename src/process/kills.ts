@@ -1,12 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { forEachLimited } from '../lib/for-each-limited.ts'
 import { NEVER } from '../lib/never.ts'
-import { listPids, statOf } from '../lib/proc-pid.ts'
 import { raceAbort } from '../lib/race-abort.ts'
-import type { RunningProcess } from '../process/process.ts'
-import type { Registry } from '../process/registry.ts'
-import type { SignalName } from '../process/terminate.ts'
-import { hasEnded } from './ended.ts'
+import { hasEnded } from './has-ended.ts'
+import type { RunningProcess } from './process.ts'
+import type { Registry } from './registry.ts'
+import type { SignalName } from './terminate.ts'
 
 /** How to end a process. */
 interface KillPlan {
@@ -19,15 +17,12 @@ interface KillPlan {
 /** A process that hangs in the kernel does not end by SIGKILL: the answer says that it runs. */
 const KILL_LIMIT_MS = 3_000
 
-/** Files of /proc that are read at a time. */
-const LANES = 16
-
 /** How soon a session is looked at that a signal is to end, as nothing reports its last member; and later. */
 const LOOK_MS = 20
 const MAX_LOOK_MS = 1000
 
 /** Ends processes as a plan has it. */
-interface Kills {
+export interface Kills {
   /**
    * Signals a process and waits for its end, and with its session for the end of every process in it that does not
    * ignore SIGHUP: at most for the grace, after which SIGKILL follows, also if the caller has left meanwhile. Rejects
@@ -105,13 +100,4 @@ async function isEmpty(process: RunningProcess, until: number, over: AbortSignal
     await delay(Math.min(pause, left), undefined, { signal: over })
   }
   return true
-}
-
-/** The pids of a session, in ascending order, zombies excepted. */
-export async function sessionOf(leader: number): Promise<number[]> {
-  const members: number[] = []
-  await forEachLimited(await listPids(), LANES, async (pid) => {
-    if ((await statOf(pid))?.session === leader) members.push(pid)
-  })
-  return members.sort((one, other) => one - other)
 }
