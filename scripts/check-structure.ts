@@ -47,9 +47,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ports: [...COMMON, 'users', 'native'],
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process', 'cgroups'],
-  // Of cgroups a type: what a call of `/init` needs of a freeze.
   // A client: it knows the daemon by its protocol only.
-  ctl: [],
+  ctl: ['lib'],
+  // Of cgroups a type: what a call of `/init` needs of a freeze.
   init: [...COMMON, 'cgroups', 'cpus', 'users', 'native'],
   // Of watch the patterns of what is left out, of archives as well.
   http: [...COMMON, 'watch', 'users', 'process', 'filesystem', 'archives', 'metrics', 'init', 'native'],

@@ -3,6 +3,7 @@ import { exitCodeOf, FAILED } from './exit-code.ts'
 import { sendKeys } from './input.ts'
 import { takeTerminal, windowSize } from './terminal.ts'
 import { type TerminalMessage, terminalOf, terminalStream } from './terminal-stream.ts'
+import { untilAborted } from './until-aborted.ts'
 
 /** Takes a terminal of the sandbox over, with its screen, until the detach key. */
 export const attach: Command = {
@@ -19,27 +20,25 @@ export const attach: Command = {
     const wish = () => ({ takeover: flag('takeover'), ...(process.stdout.isTTY ? { size: windowSize() } : {}) })
     const target = flag('open') ? { name: words[0] } : { terminal: terminalOf(words[0]) }
     const messages = terminalStream(sandbox, { method: flag('open') ? 'Open' : 'Attach', message: target, wish })
-    const session = createSession(invocation)
+    const left = new AbortController()
+    const session = createSession(invocation, () => left.abort())
     const draw = createDrawing()
     try {
-      for (;;) {
-        const next = await Promise.race([messages.next(), session.left])
-        if (next === 'left') return 0
-        if (next.done === true) return FAILED
-        session.take(next.value)
-        await write(json ? `${JSON.stringify(next.value)}\n` : draw(next.value))
-        if (next.value.end !== undefined)
-          return exitCodeOf({ exitCode: 0, exited: false, status: '', error: undefined, ...next.value.end })
+      for await (const message of untilAborted(messages, left.signal)) {
+        session.take(message)
+        await write(json ? `${JSON.stringify(message)}\n` : draw(message))
+        if (message.end !== undefined)
+          return exitCodeOf({ exitCode: 0, exited: false, status: '', error: undefined, ...message.end })
       }
+      return left.signal.aborted ? 0 : FAILED
     } finally {
       await session.end()
     }
   },
 }
 
-/** What goes the other way, from the first attachment on: keys and sizes. */
-function createSession({ sandbox, json, write }: Invocation) {
-  const { promise: left, resolve } = Promise.withResolvers<'left'>()
+/** What goes the other way, from the first attachment on: keys and sizes. The detach key calls `leave`. */
+function createSession({ sandbox, json, write }: Invocation, leave: () => void) {
   let place: { readonly terminal: { readonly pid: number }; readonly client: number } | undefined
   let restore: (() => void) | undefined
   const send = (method: string, message: object) =>
@@ -53,14 +52,12 @@ function createSession({ sandbox, json, write }: Invocation) {
     send('Resize', { size: windowSize() }).catch(() => {})
   }
   return {
-    /** Resolves at the detach key. */
-    left,
     take: ({ attached }: TerminalMessage) => {
       if (attached === undefined) return
       place = { terminal: { pid: attached.pid }, client: attached.client }
       if (restore !== undefined) return
       restore = takeTerminal(resize)
-      void sendKeys(key, () => resolve('left'))
+      void sendKeys(key, leave)
     },
     /** Leaves the terminal of this client as it found it. */
     end: async () => {

@@ -1,5 +1,6 @@
 import type { Command, Invocation, Option } from './command.ts'
 import { numberOf } from './command-line.ts'
+import { writeError } from './session.ts'
 import { harmless } from './table.ts'
 
 /** Options that say which files. */
@@ -107,5 +108,5 @@ function textOf({ line, file }: Line, count: boolean): string {
 }
 
 function warnOfMore(): Promise<void> {
-  return new Promise((resolve) => process.stderr.write('envd ctl: there are more; see --limit\n', () => resolve()))
+  return writeError('envd ctl: there are more; see --limit\n')
 }

@@ -3,6 +3,7 @@ import type { Command, Invocation } from './command.ts'
 import { Failure } from './failure.ts'
 import { reopened } from './reopened.ts'
 import { terminalOf } from './terminal-stream.ts'
+import { untilAborted } from './until-aborted.ts'
 
 /** A message of `terminals.v1.Terminals/Record` as JSON. */
 interface RecordMessage {
@@ -20,15 +21,12 @@ export const record: Command = {
     const { words, json, write } = invocation
     const [, name = ''] = words
     const { append, close } = name === '-' ? { append: write, close: async () => {} } : await opened(invocation, name)
-    const { promise: interrupted, resolve } = Promise.withResolvers<undefined>()
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(undefined))
-    const lines = recording(invocation)
+    const interrupted = new AbortController()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
     let count = 0
     try {
-      for (;;) {
-        const next = await Promise.race([lines.next(), interrupted])
-        if (next === undefined || next.done === true) break
-        await append(next.value)
+      for await (const line of untilAborted(recording(invocation), interrupted.signal)) {
+        await append(line)
         count += 1
       }
     } finally {
