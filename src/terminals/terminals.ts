@@ -41,6 +41,8 @@ export class Terminals {
   /** The one that was used last is at the end. */
   readonly #entries = new Map<RunningProcess, Promise<Entry>>()
   readonly #ready = new Map<RunningProcess, Entry>()
+  /** Whose end is awaited. */
+  readonly #awaited = new WeakSet<RunningProcess>()
   #clientIds = 0
 
   constructor(budget: ByteBudget, load: LoadScreen) {
@@ -70,7 +72,7 @@ export class Terminals {
       if (left) return
       left = true
       entry.users--
-      this.#forgetEnded(entry)
+      this.#forgetEnded(process)
     }
     return { terminal: entry, leave }
   }
@@ -118,7 +120,7 @@ export class Terminals {
       feed.resized(size)
       clients.resized({ offset: process.output.offset('pty'), size })
     }
-    void process.ended.then(() => this.#forgetEnded(entry))
+    this.#awaitEnd(process)
     return entry
   }
 
@@ -132,8 +134,15 @@ export class Terminals {
     throw new AppError('resource_exhausted', `${MAX_SCREENS} terminals with a screen are in use already`)
   }
 
-  #forgetEnded({ process, users }: Entry): void {
-    if (users === 0 && process.end !== undefined) this.#forget(process)
+  /** Once for each process, and without its screen: its end may be days away, and many screens given up before. */
+  #awaitEnd(process: RunningProcess): void {
+    if (this.#awaited.has(process)) return
+    this.#awaited.add(process)
+    void process.ended.then(() => this.#forgetEnded(process))
+  }
+
+  #forgetEnded(process: RunningProcess): void {
+    if (this.#ready.get(process)?.users === 0 && process.end !== undefined) this.#forget(process)
   }
 
   #forget(process: RunningProcess): void {

@@ -69,6 +69,7 @@ export const STRESS: readonly string[] = [
   'supervisor/service-group',
   'supervisor/services',
   'supervisor/take-over',
+  'terminals/given-up',
   'watch/chaos',
   'watch/network',
   'watch/overflow',
