@@ -81,17 +81,20 @@ const FACE_MAY_IMPORT = ['calls', 'gen']
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']
 
 const MAX_LINES = 300
+/** Files that are longer, and how long they may be: a program around one state. */
+const LONGER: Readonly<Record<string, number>> = { 'src/keeper/keeper.c': 530 }
 /** As the formatter breaks lines; it leaves comments and literals. */
 const MAX_COLUMNS = 120
 const MANY_LINES = 200
 
 const sources = globSync('src/**/*.ts', { exclude: (name) => name.endsWith('.d.ts') }).sort()
 const tests = globSync('test/**/*.ts').sort()
+const native = globSync('{src,test,scripts}/**/*.{cc,h,c}').sort()
 const imports = sources.flatMap(importsOf)
 const breaches = [
   ...imports.flatMap(direction),
   ...packagesInSeveralFiles(),
-  ...[...sources, ...tests].flatMap(tooLong),
+  ...[...sources, ...tests, ...native].flatMap(tooLong),
   ...globSync('{src,test,scripts}/**/*.{ts,mjs,cjs,cc,h,c}', { exclude: ['src/gen/**'] }).flatMap(tooWide),
   ...renamedTests(),
   ...unusedExports(),
@@ -184,7 +187,8 @@ function tooWide(file: string): string[] {
 
 function tooLong(file: string): string[] {
   const lines = lineCount(file)
-  if (lines > MAX_LINES) return [`${file}: ${lines} lines, at most ${MAX_LINES} are allowed`]
+  const most = LONGER[file] ?? MAX_LINES
+  if (lines > most) return [`${file}: ${lines} lines, at most ${most} are allowed`]
   if (lines > MANY_LINES) console.log(`note: ${file}: ${lines} lines`)
   return []
 }

@@ -18,6 +18,7 @@ NAPI_MODULE_INIT() {
   envd::register_link(env, exports);
   envd::register_tree(env, exports);
   envd::register_unpack(env, exports);
+  envd::register_unpack_large(env, exports);
   envd::register_replace(env, exports);
   envd::register_watches(env, exports);
   envd::register_listening(env, exports);

@@ -23,6 +23,7 @@ void register_beside(napi_env env, napi_value exports);
 void register_link(napi_env env, napi_value exports);
 void register_tree(napi_env env, napi_value exports);
 void register_unpack(napi_env env, napi_value exports);
+void register_unpack_large(napi_env env, napi_value exports);
 void register_replace(napi_env env, napi_value exports);
 void register_watches(napi_env env, napi_value exports);
 void register_listening(napi_env env, napi_value exports);

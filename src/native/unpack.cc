@@ -1,5 +1,7 @@
 // Makes the entries of an archive below an open directory, many in one piece of work. Nothing is written in place: what
 // stands there is replaced, so that neither links nor other names of a file lead anywhere.
+#include "unpack.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,28 +10,12 @@
 #include <string>
 #include <string_view>
 
-#include "archived.h"
-#include "below.h"
-#include "job.h"
-#include "actor.h"
 #include "registration.h"
 #include "temporary-name.h"
-#include "values.h"
 
 namespace envd {
 
 namespace {
-
-constexpr int make_flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
-constexpr mode_t private_mode = 0600;
-
-struct Unpack : ActorJob {
-  int root = -1;
-  bool archive_owners = false;
-
-  Making making() const { return {!actor.own_rights, archive_owners}; }
-  NewOwner owner() const { return {!actor.own_rights, actor.uid, actor.gid}; }
-};
 
 struct UnpackEntries : Unpack {
   // Held until the job is deleted, on the event loop.
@@ -205,60 +191,6 @@ struct UnpackEntries : Unpack {
   }
 };
 
-// Opens a file for a large entry: without a name until it is whole, or with a temporary one where the filesystem cannot
-// do that.
-struct OpenUnpacked : Unpack {
-  std::string path;
-
-  void act() override {
-    Names names;
-    if (!split_below(path, names)) return fail("open", errno);
-    Descriptor parent = ensure_below(root, names.directory, owner());
-    if (!parent.valid()) return fail("open", errno);
-    struct stat before {};
-    const bool there = fstatat(parent.get(), names.last.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0;
-    if (there && S_ISDIR(before.st_mode)) return fail("open", EEXIST);
-    std::string temporary;
-    Descriptor file(openat(parent.get(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, private_mode));
-    if (!file.valid() && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL)) {
-      temporary = temporary_name();
-      if (temporary.empty()) return fail("open", errno);
-      file.reset(openat(parent.get(), temporary.c_str(), make_flags, private_mode));
-    }
-    if (!file.valid()) return fail("open", errno);
-    put_integer(result, static_cast<uint32_t>(file.release()), 4);
-    put_integer(result, static_cast<uint32_t>(parent.release()), 4);
-    put_text(result, names.last);
-    put_text(result, temporary);
-  }
-};
-
-struct PlaceUnpacked : Unpack {
-  int file = -1;
-  int parent = -1;
-  std::string name;
-  std::string temporary;
-  std::string packed;
-
-  void act() override {
-    std::string_view rest = packed;
-    ArchivedEntry entry;
-    if (!take_entry(rest, entry)) return fail("place", EINVAL);
-    struct stat before {};
-    const bool there = fstatat(parent, name.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0;
-    if (there && S_ISDIR(before.st_mode)) return fail("place", EEXIST);
-    if (there) keep_owner(entry, before, making());
-    int refused = settle(file, entry, making());
-    if (refused == 0) refused = put_in_place(file, parent, temporary, name);
-    if (refused != 0) fail("place", refused);
-  }
-};
-
-bool to_unpack(napi_env env, const Arguments& arguments, Unpack& job) {
-  return to_actor(env, arguments.at[0], job.actor) &&
-         to_boolean(env, arguments.at[1], "archiveOwners", job.archive_owners);
-}
-
 napi_value unpack_entries(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<UnpackEntries>();
@@ -269,33 +201,10 @@ napi_value unpack_entries(napi_env env, napi_callback_info info) {
   return start_job(env, std::move(job), "unpackEntries");
 }
 
-napi_value open_unpacked(napi_env env, napi_callback_info info) {
-  Arguments arguments;
-  auto job = std::make_unique<OpenUnpacked>();
-  if (!get_arguments(env, info, arguments) || !to_unpack(env, arguments, *job)) return nullptr;
-  if (!to_descriptor(env, arguments.at[2], job->root) || !to_path(env, arguments.at[3], job->path)) return nullptr;
-  return start_job(env, std::move(job), "openUnpacked");
-}
-
-napi_value place_unpacked(napi_env env, napi_callback_info info) {
-  Arguments arguments;
-  auto job = std::make_unique<PlaceUnpacked>();
-  std::string_view packed;
-  if (!get_arguments(env, info, arguments) || !to_unpack(env, arguments, *job)) return nullptr;
-  if (!to_descriptor(env, arguments.at[2], job->file)) return nullptr;
-  if (!to_descriptor(env, arguments.at[3], job->parent)) return nullptr;
-  if (!to_path(env, arguments.at[4], job->name) || !to_path(env, arguments.at[5], job->temporary)) return nullptr;
-  if (!to_view(env, arguments.at[6], "packed", packed)) return nullptr;
-  job->packed = packed;
-  return start_job(env, std::move(job), "placeUnpacked");
-}
-
 }  // namespace
 
 void register_unpack(napi_env env, napi_value exports) {
   export_function(env, exports, "unpackEntries", unpack_entries);
-  export_function(env, exports, "openUnpacked", open_unpacked);
-  export_function(env, exports, "placeUnpacked", place_unpacked);
 }
 
 }  // namespace envd
