@@ -46,8 +46,10 @@ const MAX_LINKED = 65_536
 const ENTRY_BYTES = 128
 /** Batches that are read ahead. */
 const MAX_AHEAD = 2
-/** Memory of one archive beside names: batches that are read, one that is encoded, and one on its way. */
-export const TREE_BYTES = (MAX_AHEAD + 1) * 2 * BATCH_BYTES + 3 * PIECE_BYTES
+/** Of all names in a directory that is read ahead, some 3,000: a larger one is read when its names are counted. */
+const MAX_AHEAD_NAMES_BYTES = 64 * 1024
+/** Memory of one archive beside names: what is read ahead, a batch that is encoded, and one on its way. */
+export const TREE_BYTES = (MAX_AHEAD + 1) * 2 * BATCH_BYTES + MAX_AHEAD * MAX_AHEAD_NAMES_BYTES + 3 * PIECE_BYTES
 
 /**
  * Opens a directory to be archived, for `archiveTree`; the caller closes the descriptor. Undefined: it is no directory.
@@ -79,7 +81,7 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
   const { hold, onLeftOut } = options
   const encoder = new TreeEncoder(root, options)
   const waiting: Directory[] = []
-  const ahead = new ReadAhead((directory) => read(root, directory, options))
+  const ahead = new ReadAhead((directory, limit) => read(root, directory, limit, options))
   let next: Directory | undefined = { path: EMPTY, names: undefined }
   try {
     while (next !== undefined) {
@@ -105,25 +107,28 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
   yield TAR_END
 }
 
+/** Reads a directory of at most `limit` bytes of names; undefined: it could not be read. */
+type ReadDirectory = (directory: Directory, limit: number) => Promise<Buffer | undefined>
+
 /** Reads directories before it is their turn. */
 class ReadAhead {
-  readonly #read: (directory: Directory) => Promise<Buffer | undefined>
+  readonly #read: ReadDirectory
   readonly #started = new Map<Directory, Promise<Buffer | undefined>>()
 
   /** @param read never rejects. */
-  constructor(read: (directory: Directory) => Promise<Buffer | undefined>) {
+  constructor(read: ReadDirectory) {
     this.#read = read
   }
 
   start(directory: Directory | undefined): void {
     if (directory === undefined || this.#started.has(directory) || this.#started.size >= MAX_AHEAD) return
-    this.#started.set(directory, this.#read(directory))
+    this.#started.set(directory, this.#read(directory, MAX_AHEAD_NAMES_BYTES))
   }
 
-  take(directory: Directory): Promise<Buffer | undefined> {
-    const started = this.#started.get(directory) ?? this.#read(directory)
+  async take(directory: Directory): Promise<Buffer | undefined> {
+    const started = this.#started.get(directory)
     this.#started.delete(directory)
-    return started
+    return (await started) ?? this.#read(directory, MAX_NAMES_BYTES)
   }
 
   async settled(): Promise<void> {
@@ -143,7 +148,12 @@ type Batch = ReturnType<typeof unpackTree>
 const NOTHING: Batch = { names: Buffer.alloc(0), used: 0, pieces: [] }
 
 /** What `readTree` packs; undefined: the directory could not be read. Never rejects. */
-async function read(root: number, directory: Directory, options: TreeOptions): Promise<Buffer | undefined> {
+async function read(
+  root: number,
+  directory: Directory,
+  limit: number,
+  options: TreeOptions,
+): Promise<Buffer | undefined> {
   const { owner, exclude, prefix } = options
   const { path } = directory
   const leading = path.length === 0 ? prefix : Buffer.concat([prefix, path, SLASH])
@@ -151,21 +161,13 @@ async function read(root: number, directory: Directory, options: TreeOptions): P
     let names = directory.names
     if (names === undefined && exclude !== undefined) {
       const inside = path.length === 0 ? '' : `${path.toString('latin1')}/`
-      const all = await listTree(root, path, owner, MAX_NAMES_BYTES)
+      const all = await listTree(root, path, owner, limit)
       names = filterNames(all, (name, isDirectory) => !exclude(inside + name.toString('latin1'), isDirectory))
-      const packed = await readTree(
-        root,
-        path,
-        owner,
-        leading,
-        BATCH_BYTES,
-        MAX_NAMES_BYTES,
-        names.subarray(0, NAMES_BYTES),
-      )
+      const packed = await readTree(root, path, owner, leading, BATCH_BYTES, limit, names.subarray(0, NAMES_BYTES))
       // As if they were listed there.
       return Buffer.concat([lengthOf(names), names, packed.subarray(LENGTH_BYTES)])
     }
-    return await readTree(root, path, owner, leading, BATCH_BYTES, MAX_NAMES_BYTES, names?.subarray(0, NAMES_BYTES))
+    return await readTree(root, path, owner, leading, BATCH_BYTES, limit, names?.subarray(0, NAMES_BYTES))
   } catch {
     return undefined
   }

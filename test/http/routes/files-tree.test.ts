@@ -95,6 +95,24 @@ test('the archive comes compressed, by format= or by Accept, over both versions 
   expect(http2.equals(plain)).toBe(true)
 })
 
+test('directories of many names, which are not read ahead, come in their order beside small ones', async () => {
+  await using files = await startFilesFront()
+  const tree = join(files.dir, 'tree')
+  for (const name of ['a-small', 'b-wide', 'c-small', 'd-wide']) {
+    mkdirSync(join(tree, name), { recursive: true })
+    const count = name.endsWith('wide') ? 600 : 3
+    for (let index = 0; index < count; index++)
+      writeFileSync(join(tree, name, `${'n'.repeat(200)}${1000 + index}`), `${index}`)
+  }
+  for (const more of [{}, { exclude: 'nothing' }]) {
+    const { body } = await files.get({ path: tree, format: 'tar', ...more })
+    const names = execFileSync('tar', ['-tf', '-'], { input: body, encoding: 'utf8' }).trim().split('\n')
+    const inside = names.filter((name) => !name.endsWith('/'))
+    expect(inside).toEqual(inside.toSorted())
+    expect(names).toHaveLength(4 + 2 * 603)
+  }
+})
+
 test('exclude= leaves out by patterns, prefix= leads the names', async () => {
   await using files = await startFilesFront()
   const tree = await makeTree(files)
