@@ -30,6 +30,8 @@ const ATTRIBUTE = `SCHILY.xattr.${METADATA_PREFIX}`
 const MAX_DIGITS = 10
 /** Metadata entries of a file: more than its 4 KiB can hold. */
 const MAX_ATTRIBUTES = 512
+/** Of all records that count for an entry, of its own extended headers and the global ones: as of one large header. */
+const MAX_RECORDS_BYTES = 1024 * 1024
 
 /**
  * Reads the records of an extended header, on top of those of `base`; an empty value takes one back. Throws AppError
@@ -52,7 +54,15 @@ export function paxRecords(content: Buffer, base?: PaxRecords): PaxRecords {
     else texts.delete(key)
     if (attributes.size > MAX_ATTRIBUTES) throw badArchive('an entry has too many attributes')
   }
+  if (bytesOf(texts) + bytesOf(attributes) > MAX_RECORDS_BYTES)
+    throw badArchive(`an entry has records of more than ${MAX_RECORDS_BYTES} bytes`)
   return { texts, attributes, pieces }
+}
+
+function bytesOf(records: ReadonlyMap<string, Buffer>): number {
+  let bytes = 0
+  for (const [key, value] of records) bytes += key.length + value.length
+  return bytes
 }
 
 /** Where the key of a record begins and its value ends; behind it is a newline. */

@@ -11,6 +11,8 @@ export const MAX_EXTENDED_BYTES = 1024 * 1024
 const MAX_TRAILING_BYTES = 1024 * 1024
 /** Numbers that the list of pieces of a file with holes begins with, and digits of one. */
 const MAX_MAP_NUMBERS = 131_073
+/** Bytes of such a list in the content: each number has 16 digits at most, and a newline. */
+const MAX_MAP_BYTES = MAX_MAP_NUMBERS * 17
 const EXTENDED = new Set(['x', 'g', 'L', 'K'])
 /** The name of the volume. */
 const LABEL = 'V'
@@ -149,7 +151,7 @@ export class TarReader {
       text += piece
       lines += piece.split('\n').length - 1
       if (bytes === BLOCK_BYTES) count = 1 + 2 * Number(/^\d{1,6}(?=\n)/.exec(text)?.[0] ?? MAX_MAP_NUMBERS)
-      if (bytes > entry.size || count > MAX_MAP_NUMBERS) throw wrongHoles(entry)
+      if (bytes > Math.min(entry.size, MAX_MAP_BYTES) || count > MAX_MAP_NUMBERS) throw wrongHoles(entry)
       if (lines < count) return undefined
       const numbers = numbersOf(text.split('\n').slice(1, count))
       return this.#begin(sparseEntry(entry, size, numbers, bytes), entry.size - bytes)
