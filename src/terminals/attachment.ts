@@ -116,7 +116,9 @@ function* resizesBefore({ resizes }: AttachedClient, offset: number): Generator<
   }
 }
 
+/** Takes the parts out, so that a stream does not keep the screen that it began with. */
 function* screenItems(snapshot: Snapshot): Generator<TerminalItem, void> {
   const { parts } = snapshot
-  for (const [index, text] of parts.entries()) yield { kind: 'screen', text, more: index < parts.length - 1, snapshot }
+  for (let text = parts.shift(); text !== undefined; text = parts.shift())
+    yield { kind: 'screen', text, more: parts.length > 0, snapshot }
 }

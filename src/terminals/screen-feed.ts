@@ -8,7 +8,8 @@ import type { Screen } from './screen.ts'
 
 /** A screen at one moment. */
 export interface Snapshot {
-  readonly parts: readonly string[]
+  /** Of the receiver, who may take them out. */
+  readonly parts: string[]
   /** Where the output begins that is not in it. */
   readonly offset: number
   readonly size: TerminalSize
