@@ -70,8 +70,7 @@ export class SearchProcesses {
    */
   async start({ file, args, cwd, user }: SearchProgram): Promise<SearchProcess> {
     devNull ??= openSync('/dev/null', 'r')
-    const [output, out] = openPipe()
-    const [errors, err] = openPipe()
+    const [[output, out], [errors, err]] = openPipes()
     try {
       const spawned = await this.#spawn({
         ...{ file, args, cwd, env: ENVIRONMENT, stdio: [devNull, out, err], terminal: false },
@@ -114,6 +113,17 @@ export class SearchProcesses {
     const [first, second] = sockets
     if (first === undefined || second === undefined) throw new Error('no pipes')
     return { output: first, errors: second, ended, kill }
+  }
+}
+
+/** Of its output and its errors. Throws with `code` and leaves nothing open. */
+function openPipes(): [[number, number], [number, number]] {
+  const output = openPipe()
+  try {
+    return [output, openPipe()]
+  } catch (error) {
+    for (const fd of output) close(fd)
+    throw error
   }
 }
 

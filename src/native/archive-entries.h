@@ -12,8 +12,8 @@
 namespace envd {
 
 // Appends the names in a directory in byte order, each with its length before it, and before the name 'd' for a
-// directory, 'f' for a file, 'o' for anything else or what is not known; none for a filesystem of the kernel's own. 0, or the errno: EOVERFLOW for more than
-// `limit` bytes.
+// directory, 'f' for a file, 'o' for anything else or what is not known; none for a filesystem of the kernel's own. 0,
+// or the errno: EOVERFLOW for more than `limit` bytes.
 int list_directory(Descriptor directory, size_t limit, std::string& out);
 
 struct EntriesOptions {

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -20,6 +21,27 @@ async function put({ people, home }: Served, files: Readonly<Record<string, stri
     await chown(join(home, name), people.ann.uid, people.ann.gid)
   }
 }
+
+/** What this process has open below a directory. */
+function openBelow(dir: string): string[] {
+  const targets = readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)]
+    } catch {
+      return []
+    }
+  })
+  return targets.filter((target) => target.startsWith(dir))
+}
+
+test('an edit that fails while others of its files are written leaves nothing open', async () => {
+  await using files = await serveFiles()
+  const large = 'x'.repeat(4 * 1024 * 1024)
+  const edit = files.edit({ files: [write('/proc/none', 'no place'), write('c', large), write('d', large)] })
+  await expect(edit).rejects.toThrow()
+  expect(openBelow(files.home)).toEqual([])
+  expect(await contents(files.home)).toEqual({})
+})
 
 test('an edit replaces text in many files and returns their diffs and tags', async () => {
   await using files = await serveFiles()

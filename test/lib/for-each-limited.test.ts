@@ -30,6 +30,17 @@ test('the first failure is told, and nothing more is begun', async () => {
   expect(begun.length).toBeLessThanOrEqual(3)
 })
 
+test('what is under way has ended when the first failure is reported', async () => {
+  let ended = 0
+  const work = forEachLimited([1, 2, 3], 3, async (item) => {
+    for (let turn = 0; turn < item; turn++) await setImmediate()
+    ended++
+    throw new Error(`${item}`)
+  })
+  await expect(work).rejects.toThrow('1')
+  expect(ended).toBe(3)
+})
+
 test('nothing to do is done at once', async () => {
   await forEachLimited([], 4, () => Promise.reject(new Error('nothing to do')))
 })
