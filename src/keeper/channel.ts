@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { close, duplicate, type Poll, poll } from '../native/index.ts'
 import { receivePacket, sendPacket } from '../native/packets.ts'
 import { decode, encode, MESSAGE_BYTES, type Message } from './protocol.ts'
@@ -15,7 +16,14 @@ interface Waiting {
   readonly descriptors: number[]
 }
 
-const EAGAIN = -11
+const { EAGAIN, ENOBUFS, ENOMEM } = constants.errno
+
+/** Node does not name it (errno(3)): too many descriptors are under way. */
+const ETOOMANYREFS = 109
+
+/** The kernel lacks memory at the moment, which no event reports the end of. */
+const SHORT_OF_MEMORY: ReadonlySet<number> = new Set([-ENOBUFS, -ENOMEM, -ETOOMANYREFS])
+const RETRY_MS = 10
 
 /** Messages that wait for a keeper that takes none; it takes them at once, unless somebody has stopped it. */
 const MAX_WAITING = 4096
@@ -31,6 +39,7 @@ export class Channel {
   readonly #onLost: (why: string) => void
   readonly #buffer = Buffer.alloc(MESSAGE_BYTES)
   #open = true
+  #retry: NodeJS.Timeout | undefined
 
   /** @param onLost called once, when the channel has closed by itself; nothing is sent or received any more. */
   constructor(fd: number, onMessage: (received: Received) => void, onLost: (why: string) => void) {
@@ -43,30 +52,29 @@ export class Channel {
     this.#readable.start()
   }
 
-  /** Sends after what waits already; the descriptors stay the caller's, who may close them at once. */
+  /**
+   * Sends after what waits already; the descriptors stay the caller's, who may close them at once. Throws as
+   * `duplicate`, when they have to wait and there are too many open files.
+   */
   send(message: Message, descriptors: readonly number[] = []): void {
     if (!this.#open) return
     const bytes = encode(message)
     if (this.#waiting.length === 0) {
       const result = sendPacket(this.#fd, bytes, descriptors)
-      if (result >= 0) return
-      if (result !== EAGAIN) {
-        this.#lose(`sendmsg: errno ${-result}`)
-        return
-      }
+      if (result >= 0 || !this.#goesOnLater(result)) return
     }
     if (this.#waiting.length >= MAX_WAITING) {
       this.#lose('it takes no messages')
       return
     }
-    this.#waiting.push({ bytes, descriptors: descriptors.map((fd) => duplicate(fd)) })
-    this.#writable.start()
+    this.#waiting.push({ bytes, descriptors: duplicates(descriptors) })
   }
 
   /** Idempotent. What waits is not sent. */
   close(): void {
     if (!this.#open) return
     this.#open = false
+    clearTimeout(this.#retry)
     this.#readable.close()
     this.#writable.close()
     close(this.#fd)
@@ -79,12 +87,28 @@ export class Channel {
     this.#onLost(why)
   }
 
+  /** Whether what could not be sent can be sent later, and then sees to it; if not, the channel is lost. */
+  #goesOnLater(result: number): boolean {
+    if (result === -EAGAIN) this.#writable.start()
+    else if (SHORT_OF_MEMORY.has(result)) {
+      // Not by the event: the socket takes more all the while.
+      this.#writable.stop()
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined
+        this.#flush()
+      }, RETRY_MS)
+    } else {
+      this.#lose(`sendmsg: errno ${-result}`)
+      return false
+    }
+    return true
+  }
+
   #flush(): void {
     for (let next = this.#waiting[0]; next !== undefined && this.#open; next = this.#waiting[0]) {
       const result = sendPacket(this.#fd, next.bytes, next.descriptors)
-      if (result === EAGAIN) return
       if (result < 0) {
-        this.#lose(`sendmsg: errno ${-result}`)
+        this.#goesOnLater(result)
         return
       }
       this.#waiting.shift()
@@ -96,7 +120,7 @@ export class Channel {
   #receiveAll(): void {
     while (this.#open) {
       const [length, descriptors] = receivePacket(this.#fd, this.#buffer, 0, MESSAGE_BYTES)
-      if (length === EAGAIN) return
+      if (length === -EAGAIN) return
       if (length <= 0) {
         this.#lose('it has closed the channel')
         return
@@ -105,5 +129,17 @@ export class Channel {
       if (message !== undefined) this.#onMessage({ message, descriptors })
       else for (const fd of descriptors) close(fd)
     }
+  }
+}
+
+/** The caller closes them. Throws as `duplicate`, and leaves none open then. */
+function duplicates(descriptors: readonly number[]): number[] {
+  const copies: number[] = []
+  try {
+    for (const fd of descriptors) copies.push(duplicate(fd))
+    return copies
+  } catch (error) {
+    for (const fd of copies) close(fd)
+    throw error
   }
 }

@@ -128,6 +128,8 @@ export class ProcessDeposit {
   #streams = 0
   /** Bytes of its record that count in `room`. */
   #long = 0
+  /** Descriptors that are left, at most. */
+  #count = Number.POSITIVE_INFINITY
   /** The key is another's. */
   #dropped = false
 
@@ -138,7 +140,7 @@ export class ProcessDeposit {
   }
 
   /**
-   * Deposits a process that runs. Throws as `sealedMemory`, and AppError `resource_exhausted` when `MAX_LONG_RECORDS`
+   * Deposits a process that runs. Throws as `sealedMemory` and `Keeper.put`, and AppError `resource_exhausted` when `MAX_LONG_RECORDS`
    * are spent.
    */
   begin({ pid, pidfd, sources, last }: Held, record: ProcessRecord): void {
@@ -151,8 +153,11 @@ export class ProcessDeposit {
     const memory = sealedMemory(bytes)
     const streams = sources.map(({ fd }) => fd)
     this.#streams = streams.length
-    keeper.put(key, pid, [memory, ...streams, pidfd, ...(last === undefined ? [] : [last])])
-    close(memory)
+    try {
+      keeper.put(key, pid, [memory, ...streams, pidfd, ...(last === undefined ? [] : [last])])
+    } finally {
+      close(memory)
+    }
   }
 
   /** It has that many streams of output, and a record of that length; for a deposit of an earlier daemon. */
@@ -213,6 +218,8 @@ export class ProcessDeposit {
   }
 
   #trim(count: number): void {
-    if (!this.#dropped) this.#options.keeper.trim(this.#options.key, count, 0)
+    if (this.#dropped || count >= this.#count) return
+    this.#count = count
+    this.#options.keeper.trim(this.#options.key, count, 0)
   }
 }

@@ -66,7 +66,13 @@ export class OutputMemory {
   take(): Pick<Slab, 'memory' | 'number'> | undefined {
     const number = this.#freeSlabs.pop() ?? this.#nextSlab++
     if (number >= MAX_SLABS) return undefined
-    return { memory: this.#map(number), number }
+    try {
+      return { memory: this.#map(number), number }
+    } catch {
+      // The address space or the kernel's memory is spent: a slab elsewhere, whose bytes do not outlive the daemon.
+      this.#freeSlabs.push(number)
+      return undefined
+    }
   }
 
   clear(number: number): void {

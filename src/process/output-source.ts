@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { close, type Poll, poll, read, waitingBytes } from '../native/index.ts'
 import type { KeptOutput } from './kept-output.ts'
 import type { OutputSink } from './output-cut.ts'
@@ -19,7 +20,7 @@ interface OutputSourceOptions {
 }
 
 /** `read` returns negative error numbers; these two are no end of file. */
-const AGAIN = new Set([-11, -4])
+const AGAIN = new Set([-constants.errno.EAGAIN, -constants.errno.EINTR])
 
 /**
  * Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written later, by

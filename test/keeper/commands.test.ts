@@ -64,8 +64,11 @@ test('what a command writes while there is no daemon follows, with offsets that 
   const stream = await start(url, 'sh', { args: ['-c', script] })
   const pid = await pidOf(stream)
   await outputUntil(stream, '12345\n')
-  process.kill(daemon.pid, 'SIGKILL')
-  await shell(url, `touch ${dir.path}/go`)
+  // A daemon that is stopped reads nothing.
+  process.kill(daemon.pid, 'SIGSTOP')
+  await writeFile(`${dir.path}/go`, '')
+  await expect.poll(() => readFile(`/proc/${pid}/stat`, 'latin1')).toContain(') Z')
+  await crash(daemon)
   const again = await open(url, 'process.Process/Connect', { process: { pid }, resumeFrom: { stdout: '6' } })
   const { messages } = await again.rest()
   const offsets = messages.flatMap(({ event }) => event.data?.offset ?? [])
@@ -205,6 +208,6 @@ test('the keeper keeps no descriptor of what is over', async () => {
   await expect.poll(held).toBe(before + 20 * 5)
   await crash(daemon)
   for (const pid of pids) await kill(url, { pid })
-  // One record of each end, for half a minute.
+  // One record of each end, as long as ends are kept.
   await expect.poll(held).toBe(before + 20)
 })
