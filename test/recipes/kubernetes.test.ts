@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { chmod, mkdir } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -15,6 +15,8 @@ import { reasonOf } from './proxies.ts'
 const run = promisify(execFile)
 const manifest = fileURLToPath(new URL('../../scripts/recipes/kubernetes.yaml', import.meta.url))
 const sandboxManifest = fileURLToPath(new URL('../../scripts/recipes/agent-sandbox.yaml', import.meta.url))
+/** The CustomResourceDefinition, which `scripts/image/sandbox-schema` fetched. */
+const definition = fileURLToPath(new URL('../../.cache/image/agent-sandbox.yaml', import.meta.url))
 const check = fileURLToPath(new URL('./python/manifests.py', import.meta.url))
 const python = fileURLToPath(new URL('../../.cache/python/kubernetes/bin/python', import.meta.url))
 
@@ -47,9 +49,21 @@ interface Sandbox {
 }
 
 /** The manifests, which that version of Kubernetes accepts without an unknown member. */
-async function manifests(version: string, file = manifest): Promise<readonly Pod[]> {
-  const { stdout } = await run(python, [check, version, file])
+async function manifests(version: string): Promise<readonly Pod[]> {
+  const { stdout } = await run(python, [check, version, manifest])
   return JSON.parse(stdout)
+}
+
+/** The sandbox in that file, which its definition and that version of Kubernetes accept. */
+async function sandboxIn(file: string, version = '1.34'): Promise<Sandbox> {
+  const { stdout } = await run(python, [check, version, file, definition])
+  return JSON.parse(stdout)[0]
+}
+
+function needsDefinition(context: { skip(note: string): void }): void {
+  if (existsSync(definition)) return
+  const reason = `${definition}.unavailable`
+  context.skip(existsSync(reason) ? readFileSync(reason, 'utf8') : 'scripts/image/sandbox-schema was not run')
 }
 
 async function pod(): Promise<Pod> {
@@ -71,11 +85,28 @@ test.each(['1.28', '1.31', '1.34'])('the manifests follow the schema of Kubernet
   expect((await manifests(version)).map(({ kind }) => kind)).toEqual(['Pod', 'NetworkPolicy'])
 })
 
-test('the agent sandbox is the same pod, and follows the schema', async () => {
-  const [sandbox] = (await manifests('1.34', sandboxManifest)) as unknown as readonly [Sandbox]
-  const { metadata, spec } = await pod()
-  expect(sandbox.spec.podTemplate.spec).toEqual(spec)
-  expect(sandbox.spec.podTemplate.metadata.annotations).toEqual(metadata.annotations)
+test.for(['1.28', '1.31', '1.34'])(
+  'the agent sandbox follows its definition, and its pod the schema of Kubernetes %s',
+  async (version, context) => {
+    needsDefinition(context)
+    const { metadata, spec } = await pod()
+    const sandbox = await sandboxIn(sandboxManifest, version)
+    expect(sandbox.spec.podTemplate.spec).toEqual(spec)
+    expect(sandbox.spec.podTemplate.metadata.annotations).toEqual(metadata.annotations)
+  },
+)
+
+test.for([
+  ['no pod', 'podTemplate:', 'podTemplates:', "'podTemplate' is a required property"],
+  ['a member that it does not know', 'spec:', 'spec:\n  operationMode: Running', "'operationMode' was unexpected"],
+  ['a value that it does not know', 'spec:', 'spec:\n  operatingMode: Sleeping', "'Sleeping' is not one of"],
+  ['another version', 'v1beta1', 'v1alpha1', 'v1alpha1 of Sandbox is not served'],
+  ['a port that is no number', 'containerPort: 49983', 'containerPort: envd', "'envd' is not of type"],
+] as const)('an agent sandbox with %s is refused by the check', async ([, from, to, error], context) => {
+  needsDefinition(context)
+  const changed = join(await emptyRoot(), 'sandbox.yaml')
+  await writeFile(changed, (await readFile(sandboxManifest, 'utf8')).replace(from, to))
+  await expect(sandboxIn(changed)).rejects.toThrow(error)
 })
 
 test('what its init container leaves in the volume runs in the main one, and probes and scrape are answered', async (context) => {
