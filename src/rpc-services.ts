@@ -40,7 +40,8 @@ import { createTerminalsService } from './terminals/service.ts'
 import { MAX_SCREENS } from './terminals/terminals.ts'
 import { COMMIT, VERSION } from './version.ts'
 import { MAX_BUFFERED_CHANGES } from './watch/change-buffer.ts'
-import { watchMethods } from './watch/rpc.ts'
+import { MAX_WATCHED_DIRECTORIES } from './watch/directories.ts'
+import { watchMethods, watchRpc } from './watch/rpc.ts'
 import type { WatchService } from './watch/service.ts'
 
 interface ServedParts {
@@ -69,6 +70,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
   const tables: readonly ServiceTable[] = [
     processRpc(process),
     filesystemRpc(createFilesystemService(files), watchMethods(watch)),
+    watchRpc(watch),
     filesRpc(createFilesService({ ...files, searches })),
     metricsRpc(createMetricsService({ sampler })),
     portsRpc(createPortsService(ports, { showArguments: config.portArguments })),
@@ -88,6 +90,7 @@ const LIMITS = {
   retained_exits: MAX_RETAINED,
   queued_input_bytes: MAX_QUEUED_BYTES,
   buffered_watch_changes: MAX_BUFFERED_CHANGES,
+  watched_directories: MAX_WATCHED_DIRECTORIES,
   metrics_samples: HISTORY_SAMPLES,
   forwarded_ports: MAX_FORWARDS,
   terminal_screens: MAX_SCREENS,

@@ -1,7 +1,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { list, openedStream, unary } from '../calls/builders.ts'
+import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
 import type { WatchMethods } from '../filesystem/rpc.ts'
 import type { WatchDirResponseSchema } from '../gen/filesystem/filesystem_pb.js'
+import { Watch } from '../gen/watch/v1/watch_pb.js'
+import { watchDirectories } from './directories.ts'
 import type { WatchItem, WatchService } from './service.ts'
 
 /** The methods of `filesystem.Filesystem` that watch. */
@@ -15,6 +18,20 @@ export function watchMethods(service: WatchService): WatchMethods {
     getWatcherEvents: list('events', service.getWatcherEvents),
     removeWatcher: unary(service.removeWatcher),
   }
+}
+
+/** The methods of `watch.v1.Watch`. */
+export function watchRpc(service: WatchService): ServiceTable {
+  return serviceTable(
+    Watch,
+    {
+      directories: openedStream(async (request, caller) => {
+        const { messages } = await watchDirectories(service, request, caller)
+        return { messages, ended: caller.signal }
+      }),
+    },
+    { logger: 'filesystem' },
+  )
 }
 
 type Response = MessageInitShape<typeof WatchDirResponseSchema>

@@ -92,6 +92,7 @@ const REFUSED: Readonly<Record<string, JsonValue | undefined>> = {
   'supervisor.Supervisor/Stop': { service: 'none' },
   'ports.Ports/List': undefined,
   'ports.Ports/Watch': undefined,
+  'watch.v1.Watch/Directories': { paths: [] },
 }
 
 const ROWS = METHODS.map((method) => [nameOf(method), method] as const)

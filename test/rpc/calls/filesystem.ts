@@ -52,4 +52,14 @@ export const FILESYSTEM_CALLS: Calls = {
     await filesystem.removeWatcher({ watcherId })
     await expect(filesystem.getWatcherEvents({ watcherId })).rejects.toMatchObject({ code: 5 })
   },
+  'watch.v1.Watch/Directories': async ({ watch, dir }) => {
+    const leave = new AbortController()
+    const events = watch.directories({ paths: [dir] }, { signal: leave.signal })[Symbol.asyncIterator]()
+    expect((await events.next()).value?.event.case).toBe('started')
+    await writeFile(`${dir}/file`, '')
+    const event = { name: 'file', type: EventType.CREATE }
+    expect((await events.next()).value?.event.value).toMatchObject({ directory: 0, event })
+    leave.abort()
+    await events.next().catch(() => {})
+  },
 }

@@ -10,6 +10,7 @@ import { Ports } from '../../../src/gen/ports/ports_pb.js'
 import { Process } from '../../../src/gen/process/process_pb.js'
 import { Supervisor } from '../../../src/gen/supervisor/supervisor_pb.js'
 import { Terminals } from '../../../src/gen/terminals/v1/terminals_pb.js'
+import { Watch } from '../../../src/gen/watch/v1/watch_pb.js'
 
 /** Clients of all of them, a directory to work in, and a tag that nobody else uses. */
 export interface Visit {
@@ -24,6 +25,7 @@ export interface Visit {
   readonly terminals: Client<typeof Terminals>
   readonly jobs: Client<typeof Jobs>
   readonly files: Client<typeof Files>
+  readonly watch: Client<typeof Watch>
   readonly dir: string
   readonly tag: string
 }
@@ -41,6 +43,7 @@ export function visit(transport: Transport, dir: string, tag: string): Visit {
     terminals: createClient(Terminals, transport),
     jobs: createClient(Jobs, transport),
     files: createClient(Files, transport),
+    watch: createClient(Watch, transport),
     dir,
     tag,
   }
