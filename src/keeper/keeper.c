@@ -40,9 +40,9 @@ struct entry {
 
 enum {
   no_deadline = -1,
-  // Each unexpected end costs a daemon that had listened one second, another one four; each second of life pays one
-  // back. Beyond ten seconds of such debt the next start waits, up to five seconds.
-  ended_cost_ms = 1000,
+  // What an unexpected end costs; each second of life pays one back. Beyond ten seconds of such debt the next start
+  // waits, up to five seconds: at once, however often it ends, is started what serves for a moment, and only that.
+  ended_cost_ms = 300,
   not_up_cost_ms = 4000,
   free_debt_ms = 10000,
   max_debt_ms = 30000,

@@ -135,33 +135,35 @@ function positionsOf({ numbers }: Memory, key: number): readonly number[] {
 
 function outputOf(pieces: readonly Piece[], produced: readonly number[]): FoundOutput {
   const end = pieces.findLast(({ stream }) => stream === END)
-  const kept = new Set(STREAMS.flatMap((_, stream) => withoutGaps(pieces, stream, produced[stream] ?? 0)))
+  const streams = STREAMS.map((_, stream) => upTo(produced[stream] ?? 0, pieces, stream))
+  const kept = new Set(streams.flat())
   const chunks: Chunk[] = []
   for (const piece of pieces) {
-    const { stream, bytes, offset, slab } = piece
-    const name = STREAMS[stream]
-    if (name !== undefined && kept.has(piece))
-      chunks.push({ stream: name, bytes, offset, slab, pending: 0, frames: undefined })
-    else if (piece !== end) drop(piece)
+    // In the order of arrival the next of its stream: what was compacted has come later than what it follows.
+    const next = kept.has(piece) ? streams[piece.stream]?.shift() : undefined
+    const stream = STREAMS[piece.stream]
+    if (next !== undefined && stream !== undefined) {
+      const { bytes, offset, slab } = next
+      chunks.push({ stream, bytes, offset, slab, pending: 0, frames: undefined })
+    } else if (piece !== end) drop(piece)
   }
   return { chunks, end }
 }
 
 /**
- * What of a stream goes on to its position; the same bytes may be there twice (`compacted`), and a piece may be
- * lacking.
+ * What of a stream leads to its position without a gap. A daemon that ended while it compacted has left the same bytes
+ * twice, as a whole and what is left of its parts: the whole counts.
  */
-function withoutGaps(pieces: readonly Piece[], stream: number, produced: number): readonly Piece[] {
-  let kept: Piece[] = []
-  let next: number | undefined
+function upTo(position: number, pieces: readonly Piece[], stream: number): Piece[] {
+  const longest = new Map<number, Piece>()
   for (const piece of pieces) {
-    if (piece.stream !== stream) continue
-    if (next !== undefined && piece.offset < next) continue
-    if (next !== undefined && piece.offset > next) kept = []
-    kept.push(piece)
-    next = piece.offset + piece.bytes.length
+    if (piece.stream !== stream || piece.bytes.length === 0) continue
+    const end = piece.offset + piece.bytes.length
+    if (piece.offset < (longest.get(end)?.offset ?? Number.POSITIVE_INFINITY)) longest.set(end, piece)
   }
-  return next === undefined || next === produced ? kept : []
+  const found: Piece[] = []
+  for (let next = longest.get(position); next !== undefined; next = longest.get(next.offset)) found.push(next)
+  return found.reverse()
 }
 
 function drop({ slab, bytes }: Piece): void {

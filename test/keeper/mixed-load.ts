@@ -95,11 +95,13 @@ function send(url: string, path: string): Promise<number | undefined> {
   })
 }
 
-/** Processes that have ended and that nobody has waited for. */
-export async function zombies(): Promise<string[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')))
-  return stats.filter((text) => /\) Z /.test(text))
+/** Processes below that one which have ended and that nobody has waited for: their lines of proc_pid_stat(5). */
+export async function zombiesBelow(pid: number): Promise<string[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'latin1').catch(() => '')
+  const below = children.split(' ').flatMap((child) => (child === '' ? [] : Number(child)))
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
+  const others = await Promise.all(below.map(zombiesBelow))
+  return [...(/\) Z /.test(stat) ? [stat] : []), ...others.flat()]
 }
 
 /** Open descriptors of a process. */
