@@ -49,6 +49,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   supervisor: [...COMMON, 'process', 'cgroups'],
   // A client: it knows the daemon by its protocol only.
   ctl: ['lib'],
+  // The page of the browser, a program of its own, which nothing imports.
+  console: ['gen'],
   // Of cgroups a type: what a call of `/init` needs of a freeze.
   init: [...COMMON, 'cgroups', 'cpus', 'users', 'native'],
   // Of watch the patterns of what is left out, of archives as well.
@@ -77,8 +79,10 @@ const ENTRY = [
 const FACE =
   /^(activity|files|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox|terminals|jobs)\/(rpc|service|convert|entry|frames|input-pieces|legacy|search-convert|directories)\.ts$/
 const FACE_MAY_IMPORT = ['calls', 'gen']
-/** The vocabulary of the protocol: in `rpc/`, in `calls/` and in the faces. Every other package is used in one file. */
+/** The vocabulary of the protocol: in `rpc/`, in `calls/`, in the faces and in the page. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']
+/** The page is made of it. */
+const PAGE_PACKAGES = ['npm:preact']
 
 const MAX_LINES = 300
 /** Files that are longer, and how long they may be: a program around one state. */
@@ -87,7 +91,7 @@ const LONGER: Readonly<Record<string, number>> = { 'src/keeper/keeper.c': 530 }
 const MAX_COLUMNS = 120
 const MANY_LINES = 200
 
-const sources = globSync('src/**/*.ts', { exclude: (name) => name.endsWith('.d.ts') }).sort()
+const sources = globSync('src/**/*.{ts,tsx}', { exclude: (name) => name.endsWith('.d.ts') }).sort()
 const tests = globSync('test/**/*.ts').sort()
 const native = globSync('{src,test,scripts}/**/*.{cc,h,c}').sort()
 const imports = sources.flatMap(importsOf)
@@ -95,7 +99,7 @@ const breaches = [
   ...imports.flatMap(direction),
   ...packagesInSeveralFiles(),
   ...[...sources, ...tests, ...native].flatMap(tooLong),
-  ...globSync('{src,test,scripts}/**/*.{ts,mjs,cjs,cc,h,c}', { exclude: ['src/gen/**'] }).flatMap(tooWide),
+  ...globSync('{src,test,scripts}/**/*.{ts,tsx,mjs,cjs,cc,h,c}', { exclude: ['src/gen/**'] }).flatMap(tooWide),
   ...renamedTests(),
   ...unusedExports(),
 ]
@@ -129,11 +133,13 @@ function partOf(file: string): string {
 function direction({ file, target, typeOnly }: Import): string[] {
   const part = partOf(file)
   const inside = relative('src', file)
+  if (part !== 'console' && PAGE_PACKAGES.includes(target))
+    return [`${file}: only the console may import ${target.slice(4)}`]
   if (ENTRY.includes(part) || target.startsWith('node:') || target === part) return []
   const face = FACE.test(inside)
   if (target.startsWith('npm:')) {
     const wrong = PROTOCOL_PACKAGES.includes(target)
-      ? part !== 'rpc' && part !== 'calls' && !face
+      ? part !== 'rpc' && part !== 'calls' && part !== 'console' && !face
       : part === 'lib' && !typeOnly
     return wrong ? [`${file}: must not import ${target.slice(4)}`] : []
   }
@@ -144,7 +150,7 @@ function direction({ file, target, typeOnly }: Import): string[] {
 function packagesInSeveralFiles(): string[] {
   const users = new Map<string, Set<string>>()
   for (const { file, target, typeOnly } of imports) {
-    if (!target.startsWith('npm:') || typeOnly || PROTOCOL_PACKAGES.includes(target)) continue
+    if (!target.startsWith('npm:') || typeOnly || [...PROTOCOL_PACKAGES, ...PAGE_PACKAGES].includes(target)) continue
     users.set(target, (users.get(target) ?? new Set()).add(file))
   }
   return [...users]
@@ -160,8 +166,13 @@ function renamedTests(): string[] {
 
 /** Exports that only their own file uses: they widen its face for nobody. */
 function unusedExports(): string[] {
-  const texts = [...globSync('{src,test,scripts}/**/*.ts')].map((file) => ({ file, text: readFileSync(file, 'utf8') }))
-  return sources.flatMap((source) => {
+  const texts = [...globSync('{src,test,scripts}/**/*.{ts,tsx}')].map((file) => ({
+    file,
+    text: readFileSync(file, 'utf8'),
+  }))
+  // The shared parts of the console are a set that views choose from.
+  const chosen = sources.filter((source) => !source.startsWith('src/console/components/'))
+  return chosen.flatMap((source) => {
     const importers = texts.filter(({ file, text }) => file !== source && text.includes(`/${basename(source)}'`))
     const names = readFileSync(source, 'utf8').matchAll(
       /^export (?:async )?(?:function\*?|class|const|interface|type) (\w+)/gm,

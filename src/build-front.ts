@@ -5,6 +5,7 @@ import { refuseForeignPages } from './http/access/foreign-pages.ts'
 import { buildApp } from './http/app/app.ts'
 import { capabilitiesRoute } from './http/routes/capabilities.ts'
 import { composeRoutes } from './http/routes/compose.ts'
+import { consoleRoute } from './http/routes/console.ts'
 import { envsRoute } from './http/routes/envs.ts'
 import { filesRoutes } from './http/routes/files.ts'
 import { healthRoute } from './http/routes/health.ts'
@@ -42,6 +43,7 @@ export function buildFront(config: Config, { logs, token, listener, shutdown, ke
       freezeRoutes(workload, sampler, logs),
       filesRoutes({ ...files, onTransfer: features.transfers.begin }),
       composeRoutes(files),
+      ...(config.console ? [consoleRoute] : []),
       rpcRoutes({
         ...{ bodies, budget, compressors: files.compressors, log, shutdown },
         ...{ services: served.tables, streams, countCall: countedBy(figures.calls, observer) },

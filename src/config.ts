@@ -19,6 +19,8 @@ export interface Config {
   readonly allowOrigins: readonly string[]
   readonly allowHosts: readonly string[]
   readonly verbose: boolean
+  /** The page at `/console` is served. */
+  readonly console: boolean
   readonly noCgroups: boolean
   /** Clients of `ports.Ports` are sent the arguments of processes. */
   readonly portArguments: boolean
@@ -132,6 +134,7 @@ function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
     allowOrigins: given['allow-origin'],
     allowHosts: given['allow-host'],
     verbose: given.verbose,
+    console: given.console === 'on',
     noCgroups: given['no-cgroups'],
     portArguments: !given['no-port-arguments'],
     cgroupRoot: given['cgroup-root'],

@@ -41,6 +41,7 @@ export function featuresOf(config: Config, { keeper, groups, ports }: FeaturePar
     { name: 'file_edits', on: true, reason: 'files.v1.Files edits many files at once, and takes edits back' },
     { name: 'file_search', on: true, reason: 'files.v1.Files finds files and greps in them' },
     { name: 'file_modes', on: true, reason: '/files takes mode=, chmod=, If-Match and If-None-Match' },
+    { name: 'console', on: config.console, reason: `-console is ${config.console ? 'on' : 'off'}` },
     {
       name: 'kill_on_exit',
       on: config.killOnExit,

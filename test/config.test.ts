@@ -19,6 +19,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     allowOrigins: [],
     allowHosts: [],
     verbose: false,
+    console: true,
     noCgroups: false,
     portArguments: true,
     cgroupRoot: '/sys/fs/cgroup',
@@ -69,6 +70,12 @@ test('A1 every flag of the reference is understood', () => {
     portArguments: true,
     cgroupRoot: '/cg',
   })
+})
+
+test('the console is served unless it is switched off', () => {
+  expect(configOf(['-console=on']).console).toBe(true)
+  expect(configOf(['-console', 'off']).console).toBe(false)
+  expect(readConfig(['-console=maybe'], {})).toMatchObject({ kind: 'usage' })
 })
 
 test('A2 -version wins over -commit, and both over everything else', () => {

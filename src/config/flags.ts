@@ -6,6 +6,9 @@ export const DEFAULT_CGROUP_ROOT = '/sys/fs/cgroup'
 /** What `-restart` can be. */
 export const RESTART_MODES = ['never', 'on-failure', 'always'] as const
 
+/** What `-console` can be. */
+const CONSOLE_MODES = ['on', 'off'] as const
+
 /** What `-leftover` can be. */
 export const LEFTOVER_MODES = ['adopt', 'end'] as const
 
@@ -55,6 +58,12 @@ export const flags = {
   'cgroup-root': { type: 'string', default: DEFAULT_CGROUP_ROOT, help: 'cgroup root directory' },
   commit: { type: 'bool', default: false, help: 'print the commit this was built from' },
   config: { type: 'string', default: '', help: 'JSON file of flags by name; the command line wins' },
+  console: {
+    type: 'string',
+    default: 'on',
+    choices: CONSOLE_MODES,
+    help: 'whether the page that shows and drives the sandbox is served at /console: on or off',
+  },
   'default-home': {
     type: 'string',
     default: '',

@@ -6,7 +6,8 @@ import { type AddressInfo, connect } from 'node:net'
 import type { TestContext } from 'vitest'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
-const CHROMIUM = '/usr/bin/chromium'
+/** Debian's. */
+export const CHROMIUM = '/usr/bin/chromium'
 
 const FLAGS = [
   '--headless',

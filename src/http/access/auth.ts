@@ -17,9 +17,15 @@ const EXEMPT = new Set(['GET /health', 'GET /files', 'POST /files', 'POST /init'
 export function checkAccessToken(request: FastifyRequest, token: AccessToken): boolean {
   if (!token.isSet) return false
   if (token.matches(shownToken(request.raw.rawHeaders))) return true
-  if (EXEMPT.has(`${request.method} ${decodedPathOf(request.url)}`)) return false
+  const path = decodedPathOf(request.url)
+  if (EXEMPT.has(`${request.method} ${path}`) || isPage(request.method, path)) return false
   throw new AppError(
     'unauthenticated',
     'unauthorized access, please provide a valid access token or method signing if supported',
   )
+}
+
+/** A file of the console's page, which contains nothing secret; what the page calls needs the token. */
+function isPage(method: string, path: string): boolean {
+  return (method === 'GET' || method === 'HEAD') && (path === '/console' || path.startsWith('/console/'))
 }

@@ -1,0 +1,111 @@
+import { useCallback, useEffect, useState } from 'preact/hooks'
+import { Toasts, useToasts } from './components/toast.tsx'
+import type { ConnectionState } from './connection.ts'
+import { Lazy } from './lazy.tsx'
+import { Login } from './login.tsx'
+import { hrefOf, useRoute } from './router.ts'
+import { type Credentials, createSession, daemonUrl, type Session } from './session.ts'
+import { type Theme, useTheme } from './theme.ts'
+import { VIEWS } from './views.ts'
+
+/** Who is signed in: nobody yet, nobody who may, or the session. */
+type Access =
+  | { readonly kind: 'asked' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'open'; readonly session: Session }
+
+/** The page. @param token from the address. */
+export function App({ token }: { readonly token: string | undefined }) {
+  const [theme, switchTheme] = useTheme()
+  const [access, setAccess] = useState<Access>({ kind: 'asked' })
+  const signIn = useCallback(async (credentials: Credentials) => {
+    const refused = (reason: string) => {
+      session.close()
+      setAccess({ kind: 'refused', reason })
+    }
+    const session = createSession(daemonUrl(document.baseURI), credentials, refused)
+    setAccess({ kind: 'asked' })
+    // The cheapest call that needs the token. A daemon that cannot be reached is what the banner is for.
+    const answer = await session.fetch('/metrics').catch(() => undefined)
+    if (answer?.status !== 401) setAccess({ kind: 'open', session })
+  }, [])
+  useEffect(() => void signIn({ token: token ?? '', user: '' }), [signIn, token])
+  if (access.kind === 'asked') return <p class="empty">Connecting…</p>
+  if (access.kind === 'refused') return <Login reason={access.reason} onLogin={(given) => void signIn(given)} />
+  return <Frame session={access.session} theme={theme} switchTheme={switchTheme} />
+}
+
+interface FrameProps {
+  readonly session: Session
+  readonly theme: Theme
+  readonly switchTheme: () => void
+}
+
+/** Navigation, banner and the view of the address. */
+function Frame({ session, theme, switchTheme }: FrameProps) {
+  const [route, go] = useRoute()
+  const [toasts, notify] = useToasts()
+  const view = VIEWS.find(({ name }) => name === route.view) ?? VIEWS[0]
+  if (view === undefined) return null
+  const navigate = (path: string) => go({ view: view.name, path })
+  return (
+    <div class="frame">
+      <header class="top">
+        <span class="brand">envd</span>
+        <Navigation current={view.name} />
+        <span class="user">{session.user}</span>
+        <button type="button" class="icon" aria-label={`Use ${other(theme)} colours`} onClick={switchTheme}>
+          {theme === 'dark' ? '☀' : '☾'}
+        </button>
+      </header>
+      <Banner session={session} />
+      <main class="view" aria-label={view.title}>
+        <Lazy key={view.name} view={view} props={{ session, path: route.path, navigate, notify, theme }} />
+      </main>
+      <Toasts toasts={toasts} />
+    </div>
+  )
+}
+
+function Navigation({ current }: { readonly current: string }) {
+  return (
+    <nav aria-label="Views">
+      {VIEWS.map(({ name, title }) => (
+        <a key={name} href={hrefOf({ view: name, path: '' })} aria-current={name === current ? 'page' : undefined}>
+          {title}
+        </a>
+      ))}
+    </nav>
+  )
+}
+
+const RETURNED_MS = 3_000
+
+/** Says that the daemon cannot be reached, and for a moment that it is back. */
+function Banner({ session }: { readonly session: Session }) {
+  const [shown, setShown] = useState<ConnectionState | undefined>(undefined)
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const show = (state: ConnectionState) => {
+      clearTimeout(timer)
+      setShown(state)
+      if (state === 'connected') timer = setTimeout(() => setShown(undefined), RETURNED_MS)
+    }
+    if (session.connection.state === 'lost') show('lost')
+    const unsubscribe = session.connection.subscribe(show)
+    return () => {
+      unsubscribe()
+      clearTimeout(timer)
+    }
+  }, [session])
+  return (
+    <div class="banner" role="status" aria-live="polite" data-state={shown}>
+      {shown === 'lost' ? 'The connection to the sandbox is lost. Trying again…' : null}
+      {shown === 'connected' ? 'The connection is back.' : null}
+    </div>
+  )
+}
+
+function other(theme: Theme): Theme {
+  return theme === 'dark' ? 'light' : 'dark'
+}
