@@ -35,6 +35,8 @@ export interface WindowShare {
 export class OutputWindow {
   readonly #total: number
   readonly #sharers = new Set<WindowShare>()
+  /** Of processes that had ended already, whose output is not counted yet. */
+  readonly #ended = new Set<WindowShare>()
   /** Bytes by share, in order of end. */
   readonly #kept = new Map<WindowShare, number>()
   #keptBytes = 0
@@ -48,7 +50,24 @@ export class OutputWindow {
 
   /** One more process. Its part shrinks and grows with the number of others. */
   share(): WindowShare {
-    const bytes = () => this.#kept.get(share) ?? (this.#sharers.has(share) ? this.#part() : 0)
+    const share = this.#create()
+    this.#sharers.add(share)
+    this.#cut()
+    return share
+  }
+
+  /** Of a process that ended under an earlier daemon: it takes no part of the others, and has its own until `keep`. */
+  shareOfEnded(): WindowShare {
+    const share = this.#create()
+    this.#ended.add(share)
+    return share
+  }
+
+  #create(): WindowShare {
+    const bytes = () => {
+      if (this.#ended.has(share)) return MAX_WINDOW_BYTES
+      return this.#kept.get(share) ?? (this.#sharers.has(share) ? this.#part() : 0)
+    }
     const share: WindowShare = {
       get bytes() {
         return bytes()
@@ -57,8 +76,6 @@ export class OutputWindow {
       keep: (length) => this.#keep(share, length),
       release: () => this.#release(share),
     }
-    this.#sharers.add(share)
-    this.#cut()
     return share
   }
 
@@ -68,7 +85,7 @@ export class OutputWindow {
   }
 
   #keep(share: WindowShare, bytes: number): void {
-    if (!this.#sharers.delete(share)) return
+    if (!this.#sharers.delete(share) && !this.#ended.delete(share)) return
     this.#kept.set(share, bytes)
     this.#keptBytes += bytes
     const most = Math.floor(this.#total * KEPT_PART)
@@ -85,6 +102,7 @@ export class OutputWindow {
 
   #release(share: WindowShare): void {
     this.#sharers.delete(share)
+    this.#ended.delete(share)
     this.#keptBytes -= this.#kept.get(share) ?? 0
     this.#kept.delete(share)
     const part = this.#part()

@@ -51,12 +51,13 @@ export function restoreProcess(
   })
   const { window, readerStall: stall } = deps
   const { pool } = kept.output
-  const output = new OutputLog({ share: window.share(), pool, stall, kept: kept.output })
   const reported = found?.end === undefined ? undefined : readEnd(found.end.bytes)
+  const finished = note === FINISHED || reported !== undefined
+  const share = finished && status !== undefined ? window.shareOfEnded() : window.share()
+  const output = new OutputLog({ share, pool, stall, kept: kept.output })
   // Whole, as the codecs of a Timestamp want it.
   const startedAt = Math.round(Date.now() - (monotonicNow() - record.started))
   const reconnect = { offsets: kept.output.produced, until: performance.now() + RECONNECT_MS }
-  const finished = note === FINISHED || reported !== undefined
   const common = {
     ...{ pid, config, tag, replay, routine, size: kept.output.size ?? size, reconnect, startedAt },
     about: aboutOf({ ...record, terminal: size }, record),

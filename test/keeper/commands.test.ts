@@ -165,6 +165,29 @@ test('an end that was told before the crash is known after it', async () => {
   expect(end?.exitCode).toBe(11)
 })
 
+test('the output of many commands that have ended leaves a running one its window', async () => {
+  await using daemon = await startKept()
+  const { url } = daemon
+  // A part of the memory for 100 would be a third of that.
+  const stream = await start(url, 'sh', { args: ['-c', 'head -c 1000000 /dev/zero; exec sleep 1000'] })
+  const pid = await pidOf(stream)
+  let received = 0
+  while (received < 1_000_000) {
+    const { done, value } = await stream.messages.next()
+    if (done) break
+    received += Buffer.from(value.event.data?.stdout ?? '', 'base64').length
+  }
+  for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 10 }, () => shell(url, 'echo $$')))
+  await crash(daemon)
+  const again = await open(url, 'process.Process/Connect', { process: { pid }, resumeFrom: { stdout: '0' } })
+  for (received = 0; received < 1_000_000; ) {
+    const { done, value } = await again.messages.next()
+    if (done) throw new Error(JSON.stringify(value))
+    received += Buffer.from(value.event.data?.stdout ?? '', 'base64').length
+  }
+  expect(received).toBe(1_000_000)
+})
+
 test('a command can be killed after a crash, with its session, and its deadline holds', async () => {
   await using daemon = await startKept()
   const { url } = daemon
