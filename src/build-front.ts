@@ -23,7 +23,7 @@ export function buildFront(config: Config, { logs, token, listener, shutdown, ke
   const { files, workload, initialization, services, observer, sampler, figures, streams } = features
   const { protection, checkAfterResume } = features
   const { budget, bodies } = files
-  const served = rpcServices(config, { ...features, keeper })
+  const served = rpcServices(config, { ...features, keeper, recent: logs.recent })
   const idleSeconds = () => observer.status().idleSeconds
   return buildApp({
     log,

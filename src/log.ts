@@ -30,7 +30,7 @@ export interface LogLine {
 interface LogSink {
   /** The lowest level it wants. */
   readonly level: LogLevel
-  write(line: LogLine): void
+  write(line: LogLine, level: LogLevel): void
 }
 
 /** Of a line without fields, and of each field without a text. */
@@ -52,7 +52,7 @@ export function createLog(sinks: readonly LogSink[]): Log {
       if (takers.length === 0) return
       const time = Date.now()
       const line = { size: sizeOf(fields), text: () => format({ time, write: () => logger[level](fields, message) }) }
-      for (const taker of takers) taker.write(line)
+      for (const taker of takers) taker.write(line, level)
     }
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), named }
   }

@@ -18,6 +18,9 @@ import { createFilesystemService, type FilesystemDeps } from './filesystem/servi
 import { jobsRpc } from './jobs/rpc.ts'
 import { createJobsService } from './jobs/service.ts'
 import type { Keeper } from './keeper/keeper.ts'
+import type { RecentLines } from './logs/recent-lines.ts'
+import { logsRpc } from './logs/rpc.ts'
+import { createLogsService } from './logs/service.ts'
 import { HISTORY_SAMPLES } from './metrics/history.ts'
 import { metricsRpc } from './metrics/rpc.ts'
 import type { Sampler } from './metrics/sampler.ts'
@@ -56,11 +59,13 @@ interface ServedParts {
   readonly ports: PortTable
   readonly services: Services
   readonly observer: Observer
+  readonly recent: RecentLines
 }
 
 /** The tables of all RPC services that the daemon serves, and what it says of itself. */
 export function rpcServices(config: Config, parts: ServedParts) {
-  const { process, files, searches, watch, sampler, ports, services, groups, registry, keeper, observer } = parts
+  const { process, files, searches, watch, sampler, ports, services, groups, registry, keeper, observer, recent } =
+    parts
   const features = featuresOf(config, { keeper, groups, ports })
   const limits = { ...LIMITS, ...configuredLimits(config), waiting_bytes: files.budget.total }
   const about = { commit: COMMIT, compatibilityVersion: VERSION, limits, features, services: () => tables }
@@ -79,6 +84,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
     activityRpc(createActivityService(observer)),
     terminalsRpc(createTerminalsService({ processes: process, registry, kills, terminals })),
     jobsRpc(createJobsService({ registry, kills })),
+    logsRpc(createLogsService(recent)),
     capabilitiesRpc(capabilities),
   ]
   return { tables, capabilities }

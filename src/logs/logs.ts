@@ -1,10 +1,13 @@
 import { createLog, type Log } from '../log.ts'
 import { createExporter, type LogTarget } from './exporter.ts'
 import { createOutput } from './output.ts'
+import { RecentLines } from './recent-lines.ts'
 
 /** The daemon's log and where it goes. */
 export interface Logs {
   readonly log: Log
+  /** The newest lines, of all levels. */
+  readonly recent: RecentLines
   /** Sets where lines are exported to (`LogExporter`); without an exporter nothing happens. */
   configure(target: LogTarget): void
   /** Writes a line, given without its line feed, on standard output as it is. */
@@ -37,12 +40,14 @@ export function createLogs({ verbose, exported }: LogsOptions): Logs {
   const stderr = createOutput(STDERR)
   const writeStderr = (text: string) => stderr.write(`${text}\n`)
   const exporter = exported ? createExporter({ writeStderr }) : undefined
+  const recent = new RecentLines()
   const log = createLog([
+    { level: 'debug', write: (line, level) => recent.push(line, level) },
     { level: verbose ? 'debug' : 'warn', write: (line) => stdout.write(line.text()) },
     ...(exporter ? [{ level: 'debug' as const, write: exporter.write }] : []),
   ])
   return {
-    log,
+    ...{ log, recent },
     configure: (target) => exporter?.configure(target),
     print: (text) => stdout.write(`${text}\n`),
     writeStderr,

@@ -59,6 +59,7 @@ const REFUSED: Readonly<Record<string, JsonValue | undefined>> = {
   'jobs.v1.Jobs/Write': { job: { tag: 'nobody' } },
   'jobs.v1.Jobs/Kill': { job: { tag: 'nobody' } },
   'jobs.v1.Jobs/Watch': { filter: { state: 9 } },
+  'logs.v1.Logs/Read': { from: '999999999999' },
   'capabilities.v1.Capabilities/Get': undefined,
   'process.v1.ProcessService/Start': { config: { command: ['/no/such/program'] } },
   'process.v1.ProcessService/Execute': { config: {} },

@@ -1,4 +1,6 @@
 import { expect } from 'vitest'
+import { Level } from '../../../src/gen/logs/v1/logs_pb.js'
+import { collected } from '../../_util/collected.ts'
 
 import { type Calls, first } from './visit.ts'
 
@@ -13,6 +15,13 @@ export const MACHINE_CALLS: Calls = {
   'capabilities.v1.Capabilities/Get': async ({ capabilities }) => {
     const { services } = await capabilities.get({})
     expect(services.find(({ name }) => name === 'process.Process')?.methods[0]?.name).toBe('List')
+  },
+  'logs.v1.Logs/Read': async ({ logs }) => {
+    const events = await collected(logs.read({ level: Level.DEBUG }))
+    expect(events[0]?.event.case).toBe('start')
+    expect(JSON.parse(events.flatMap(({ event }) => (event.case === 'line' ? event.value.json : []))[0] ?? '')).toEqual(
+      expect.objectContaining({ logger: expect.any(String), message: expect.any(String) }),
+    )
   },
   'metrics.Metrics/Get': async ({ metrics }) => {
     expect(Number((await metrics.get({})).sample?.memTotal)).toBeGreaterThan(0)

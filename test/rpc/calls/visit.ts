@@ -5,6 +5,7 @@ import { Capabilities } from '../../../src/gen/capabilities/capabilities_pb.js'
 import { Files } from '../../../src/gen/files/v1/files_pb.js'
 import { Filesystem } from '../../../src/gen/filesystem/filesystem_pb.js'
 import { Jobs } from '../../../src/gen/jobs/v1/jobs_pb.js'
+import { Logs } from '../../../src/gen/logs/v1/logs_pb.js'
 import { Metrics } from '../../../src/gen/metrics/metrics_pb.js'
 import { Ports } from '../../../src/gen/ports/ports_pb.js'
 import { Process } from '../../../src/gen/process/process_pb.js'
@@ -26,6 +27,7 @@ export interface Visit {
   readonly jobs: Client<typeof Jobs>
   readonly files: Client<typeof Files>
   readonly watch: Client<typeof Watch>
+  readonly logs: Client<typeof Logs>
   readonly dir: string
   readonly tag: string
 }
@@ -44,6 +46,7 @@ export function visit(transport: Transport, dir: string, tag: string): Visit {
     jobs: createClient(Jobs, transport),
     files: createClient(Files, transport),
     watch: createClient(Watch, transport),
+    logs: createClient(Logs, transport),
     dir,
     tag,
   }

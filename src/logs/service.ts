@@ -1,0 +1,70 @@
+import { randomUUID } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { StreamCaller } from '../calls/caller.ts'
+import { AppError } from '../errors.ts'
+import { Level, type ReadRequest, type ReadResponseSchema } from '../gen/logs/v1/logs_pb.js'
+import type { LogLevel } from '../log.ts'
+import type { RecentLines } from './recent-lines.ts'
+
+type Event = NonNullable<MessageInitShape<typeof ReadResponseSchema>['event']>
+
+/** The calls of `logs.v1.Logs`. */
+export type LogsService = ReturnType<typeof createLogsService>
+
+/** Lines that are looked at before other work gets a turn: less than a millisecond. */
+const LINES_PER_TURN = 50
+
+const LEVELS: Readonly<Record<LogLevel, Level>> = {
+  debug: Level.DEBUG,
+  info: Level.INFO,
+  warn: Level.WARN,
+  error: Level.ERROR,
+}
+
+/** Makes the service. It does nothing while nobody reads. */
+export function createLogsService(recent: RecentLines) {
+  const run = randomUUID()
+  return {
+    /**
+     * The start, then lines, in order. Throws `out_of_range` for a number beyond the next line of this run and
+     * `invalid_argument` for an unknown level; rejects with the reason of the caller's signal.
+     */
+    async *read(request: ReadRequest, { keepalive, signal }: StreamCaller): AsyncGenerator<Event, void> {
+      const level = lowestOf(request)
+      let number = firstOf(request, run, recent)
+      let until = recent.end
+      yield { case: 'start', value: { run, first: BigInt(number), next: BigInt(until) } }
+      for (;;) {
+        if (number < recent.start) {
+          yield { case: 'dropped', value: { lines: BigInt(recent.start - number) } }
+          number = recent.start
+        }
+        for (; number < until; number++) {
+          if (number % LINES_PER_TURN === LINES_PER_TURN - 1) await setImmediate()
+          signal.throwIfAborted()
+          const kept = recent.at(number)
+          if (kept === undefined) break
+          if (LEVELS[kept.level] < level) continue
+          const json = kept.line.text().trimEnd()
+          yield { case: 'line', value: { number: BigInt(number), level: LEVELS[kept.level], json } }
+        }
+        if (number >= until && !request.follow) return
+        if (number >= recent.end && !(await recent.hasLine(number, keepalive, signal)))
+          yield { case: 'keepalive', value: {} }
+        if (request.follow) until = recent.end
+      }
+    },
+  }
+}
+
+function lowestOf({ level }: ReadRequest): Level {
+  if (level in Level) return level
+  throw new AppError('invalid_argument', `unknown level ${level}`)
+}
+
+function firstOf({ from, run }: ReadRequest, current: string, recent: RecentLines): number {
+  if (from === undefined || (run !== undefined && run !== current)) return recent.start
+  if (from > BigInt(recent.end)) throw new AppError('out_of_range', 'from is beyond the next line of this run')
+  return Math.max(Number(from), recent.start)
+}
