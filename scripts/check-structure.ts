@@ -77,7 +77,7 @@ const ENTRY = [
 ]
 /** The faces of a feature to the wire may also use these. `rpc.ts` is its table of methods. */
 const FACE =
-  /^(activity|files|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox|terminals|jobs|logs)\/(rpc|service|convert|entry|frames|input-pieces|legacy|search-convert|directories)\.ts$/
+  /^(activity|files|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox|terminals|jobs|logs)\/(rpc|service|convert|entry|frames|input-pieces|legacy|search-convert|tree-convert|directories)\.ts$/
 const FACE_MAY_IMPORT = ['calls', 'gen']
 /** The vocabulary of the protocol: in `rpc/`, in `calls/`, in the faces and in the page. Every other package is used in one file. */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']

@@ -1,6 +1,7 @@
 import type { Feature } from './capabilities/service.ts'
 import type { Cgroups } from './cgroups/cgroups.ts'
 import type { Config } from './config.ts'
+import { ripgrep } from './files/ripgrep.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import type { PortTable } from './ports/port-table.ts'
 
@@ -39,7 +40,7 @@ export function featuresOf(config: Config, { keeper, groups, ports }: FeaturePar
     { name: 'file_archive_uploads', on: true, reason: 'POST /files unpacks tar, tar.gz and tar.zst' },
     { name: 'file_archives', on: true, reason: '/files sends directories as tar, tar.gz and tar.zst' },
     { name: 'file_edits', on: true, reason: 'files.v1.Files edits many files at once, and takes edits back' },
-    { name: 'file_search', on: true, reason: 'files.v1.Files finds files and greps in them' },
+    { name: 'file_trees', on: true, reason: 'files.v1.Files copies trees, sets their attributes and measures them' },
     { name: 'file_modes', on: true, reason: '/files takes mode=, chmod=, If-Match and If-None-Match' },
     { name: 'console', on: config.console, reason: `-console is ${config.console ? 'on' : 'off'}` },
     {
@@ -48,7 +49,7 @@ export function featuresOf(config: Config, { keeper, groups, ports }: FeaturePar
       reason: `-kill-on-exit is ${config.killOnExit ? '' : 'not '}given`,
     },
   ]
-  return () => [...fixed, kept(keeper), forwarding(ports)]
+  return () => [...fixed, { name: 'file_search', ...ripgrep.state() }, kept(keeper), forwarding(ports)]
 }
 
 function kept({ present }: Keeper): Feature {

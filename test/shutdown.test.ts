@@ -1,14 +1,12 @@
-import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { expect, type TestContext, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { startDaemon } from './_util/daemon.ts'
+import { mountFuse, waitsForFuse } from './_util/dead-mount.ts'
 import { sendWhole } from './_util/http.ts'
-import { needsNamespace } from './_util/namespace.ts'
 import { call, enveloped, pidOf, start } from './_util/rpc.ts'
 import { makeTmpDir } from './_util/tmp-dir.ts'
 
@@ -148,46 +146,6 @@ test('A7 a second SIGTERM changes nothing', async () => {
   expect((await stream.rest()).end.error?.code).toBe('unavailable')
   expect(await daemon.stop()).toBe(0)
 })
-
-interface DeadMount extends AsyncDisposable {
-  readonly path: string
-  /** From now on every call into it waits for an answer that does not come. */
-  die(): void
-}
-
-/** A FUSE file system; skips the test, with the reason, where there can be none. */
-async function mountFuse(context: TestContext): Promise<DeadMount> {
-  needsNamespace(context)
-  const dir = await makeTmpDir()
-  const path = join(dir.path, 'mounted')
-  await mkdir(path)
-  await mkdir(join(dir.path, 'origin'))
-  const server = spawn('bindfs', ['-f', join(dir.path, 'origin'), path], { stdio: 'ignore' })
-  let failed: string | undefined
-  server.once('error', (error) => (failed = error.message))
-  server.once('exit', (code) => (failed = `bindfs ended with ${code}`))
-  const mounted = async () => failed !== undefined || (await readFile('/proc/self/mounts', 'utf8')).includes(path)
-  await expect.poll(mounted).toBe(true)
-  if (failed !== undefined) context.skip(`no FUSE mount: ${failed}`)
-  return {
-    path,
-    die: () => void server.kill('SIGSTOP'),
-    async [Symbol.asyncDispose]() {
-      server.kill('SIGKILL')
-      await promisify(execFile)('umount', ['-l', path])
-      await dir[Symbol.asyncDispose]()
-    },
-  }
-}
-
-/** Whether a thread of a process is in a call that a FUSE file system has to answer. */
-async function waitsForFuse(pid: number): Promise<boolean> {
-  const threads = await readdir(`/proc/${pid}/task`)
-  const stacks = await Promise.all(
-    threads.map((id) => readFile(`/proc/${pid}/task/${id}/stack`, 'utf8').catch(() => '')),
-  )
-  return stacks.some((stack) => stack.includes('fuse'))
-}
 
 test('A7 a file call that a dead mount holds up does not hold the daemon up', async (context) => {
   await using mount = await mountFuse(context)

@@ -38,7 +38,7 @@ export async function* find(path: string, query: FindQuery, context: SearchConte
   const place = await searchPlace(path, context.owner, 'directory')
   const args = ['--files', '--null', ...scopeArguments(query.scope, place), '--', place.target]
   const splitter = new RecordSplitter({ separator: 0, maxBytes: MAX_PATH_BYTES, marker: Buffer.from('\0') })
-  const program = { file: await ripgrep(), args, cwd: place.cwd, user: context.user }
+  const program = { file: await ripgrep.path(), args, cwd: place.cwd, user: context.user }
   let files = 0
   let truncated = false
   for await (const records of searchRecords({ ...context, program, splitter })) {

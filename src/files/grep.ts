@@ -57,7 +57,7 @@ export async function* grep(path: string, query: GrepQuery, context: SearchConte
   const place = await searchPlace(path, context.owner, 'directory or file')
   const args = [...scopeArguments(query.scope, place), ...grepArguments(query), '--', place.target]
   const splitter = new RecordSplitter({ separator: 10, maxBytes: MAX_RECORD_BYTES, marker: RECORD_MARKER })
-  const program = { file: await ripgrep(), args, cwd: place.cwd, user: context.user }
+  const program = { file: await ripgrep.path(), args, cwd: place.cwd, user: context.user }
   const parse = query.count ? createCountParser() : (record: SearchRecord) => parseRecord(record, query.lineBytes)
   const total = { lines: 0, files: 0, truncated: false }
   for await (const records of searchRecords({ ...context, program, splitter })) {

@@ -41,3 +41,9 @@ export const MAX_FOUND = 100_000
 export const MAX_CONTEXT = 100
 /** Bytes of the names in one directory whose files are summed: some 400,000. */
 export const MAX_TREE_NAMES_BYTES = 16 * 1024 * 1024
+/** Trees that are copied, changed or measured at a time: each has a thread, and keeps a disk busy. */
+export const MAX_TREE_TASKS = 8
+/** Of those that were given up and hang in a system call: a thread each, until a mount answers again. */
+export const MAX_STUCK_TREE_TASKS = 8
+/** Memory of one: names, what waits to be sent, and buffers (`max_remembered_bytes` of native/tree-walk.cc). */
+export const TREE_TASK_BYTES = 5 * 1024 * 1024

@@ -1,5 +1,5 @@
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
-import { openedStream, unary } from '../calls/builders.ts'
+import { openedStream, stream, unary } from '../calls/builders.ts'
 import type { StreamCaller } from '../calls/caller.ts'
 import type { ServerStream } from '../calls/implementation.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
@@ -7,6 +7,7 @@ import { Files } from '../gen/files/v1/files_pb.js'
 import { EDIT_REQUEST_BYTES } from './limits.ts'
 import { toChecksumResponse, toFindResponse, toGrepResponse } from './search-convert.ts'
 import type { FilesService } from './service.ts'
+import { toCopyResponse, toDiskUsageResponse, toSetAttributesResponse } from './tree-convert.ts'
 
 /** The methods of `files.v1.Files`. */
 export function filesRpc(service: FilesService): ServiceTable {
@@ -19,6 +20,9 @@ export function filesRpc(service: FilesService): ServiceTable {
       find: batches(service.find, toFindResponse),
       grep: batches(service.grep, toGrepResponse),
       checksum: batches(service.checksum, toChecksumResponse),
+      copy: stream(service.copy, toCopyResponse),
+      setAttributes: stream(service.setAttributes, toSetAttributesResponse),
+      diskUsage: batches(service.diskUsage, toDiskUsageResponse),
       symlink: unary(service.symlink),
       readLink: unary(service.readLink),
       truncate: unary(service.truncate),

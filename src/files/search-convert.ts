@@ -125,6 +125,7 @@ export function toChecksumResponse(item: ChecksumItem): MessageInitShape<typeof 
   return { event: { case: 'summary', value: summary } }
 }
 
-function toPath(path: Buffer): { readonly path: string; readonly rawPath?: Buffer } {
+/** A path on the wire. */
+export function toPath(path: Buffer): { readonly path: string; readonly rawPath?: Buffer } {
   return isUtf8(path) ? { path: path.toString() } : { path: path.toString(), rawPath: path }
 }

@@ -6,6 +6,8 @@ import { AppError } from '../errors.ts'
 import { createFileUsers, type FileUser } from '../filesystem/file-user.ts'
 import type {
   ChecksumRequest,
+  CopyRequest,
+  DiskUsageRequest,
   EditRequest,
   EditResponseSchema,
   FindRequest,
@@ -14,6 +16,7 @@ import type {
   ReadLinesResponseSchema,
   ReadLinkRequest,
   ReadLinkResponseSchema,
+  SetAttributesRequest,
   SymlinkRequest,
   SymlinkResponseSchema,
   TruncateRequest,
@@ -22,11 +25,14 @@ import type {
   UndoResponseSchema,
 } from '../gen/files/v1/files_pb.js'
 import type { Log } from '../log.ts'
+import type { TreeState } from '../native/tree-task.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
 import { type ChecksumItem, checksum } from './checksum.ts'
 import { toEditedFile, toEdits, toLines, toRange } from './convert.ts'
+import { copyPath } from './copy.ts'
+import { diskUsage, type UsageItem } from './disk-usage.ts'
 import { editFiles, undoEdit } from './edit.ts'
 import { type FindItem, find } from './find.ts'
 import { type GrepItem, grep, type SearchContext } from './grep.ts'
@@ -35,6 +41,7 @@ import { readLines } from './read-lines.ts'
 import { toFindQuery, toGrepQuery } from './search-convert.ts'
 import { identityOf } from './search-identity.ts'
 import type { SearchProcesses } from './search-process.ts'
+import { setAttributes } from './set-attributes.ts'
 import { truncateFile } from './truncate.ts'
 import { UndoJournal } from './undo-journal.ts'
 
@@ -49,9 +56,21 @@ export interface FilesService {
   grep(request: GrepRequest, caller: StreamCaller): AsyncGenerator<GrepItem[], void>
   /** Some items at a time. */
   checksum(request: ChecksumRequest, caller: StreamCaller): AsyncGenerator<ChecksumItem[], void>
+  /** How far it is, and at last when it is done. */
+  copy(request: CopyRequest, caller: StreamCaller): AsyncGenerator<TreeProgress, void>
+  /** How far it is, and at last when it is done. */
+  setAttributes(request: SetAttributesRequest, caller: StreamCaller): AsyncGenerator<TreeProgress, void>
+  /** Some items at a time. */
+  diskUsage(request: DiskUsageRequest, caller: StreamCaller): AsyncGenerator<UsageItem[], void>
   symlink(request: SymlinkRequest, caller: Caller): Promise<MessageInitShape<typeof SymlinkResponseSchema>>
   readLink(request: ReadLinkRequest, caller: Caller): Promise<MessageInitShape<typeof ReadLinkResponseSchema>>
   truncate(request: TruncateRequest, caller: Caller): Promise<MessageInitShape<typeof TruncateResponseSchema>>
+}
+
+/** How far work on a tree is. */
+export interface TreeProgress {
+  readonly done: boolean
+  readonly state: TreeState
 }
 
 /** What the service needs. */
@@ -69,7 +88,7 @@ export interface FilesServiceDeps {
 /** Makes the service. Paths, users and their rights are those of `filesystem.Filesystem`. */
 export function createFilesService(deps: FilesServiceDeps): FilesService {
   const desk = createDesk(deps)
-  return { ...editCalls(desk, deps), ...searchCalls(desk, deps), ...entryCalls(desk, deps) }
+  return { ...editCalls(desk, deps), ...searchCalls(desk, deps), ...treeCalls(desk, deps), ...entryCalls(desk, deps) }
 }
 
 /** Who calls, and what it takes. */
@@ -156,6 +175,32 @@ function searchCalls({ countedStream, userOf, resolve }: Desk, { users, searches
         const { keepalive, signal } = caller
         return checksum(resolve(path, owner), { owner, keepalive, signal, hold })
       }),
+  }
+}
+
+type TreeCalls = Pick<FilesService, 'copy' | 'setAttributes' | 'diskUsage'>
+
+function treeCalls({ countedStream, resolve }: Desk, { users, log }: FilesServiceDeps): TreeCalls {
+  return {
+    copy: (request, caller) =>
+      countedStream(caller, (owner, hold) => {
+        const { recursive, replace, keepOwners } = request
+        for (const field of ['source', 'destination'] as const)
+          if (request[field] === '') throw new AppError('invalid_argument', `${field} must not be empty`)
+        const [source, destination] = [resolve(request.source, owner), resolve(request.destination, owner)]
+        const how = { recursive, replace, keepOwners }
+        return copyPath({ source, destination, ...how, owner, hold, log, signal: caller.signal })
+      }),
+    setAttributes: (request, caller) =>
+      countedStream(caller, (owner, hold) => {
+        if (request.path === '') throw new AppError('invalid_argument', 'path must not be empty')
+        const path = resolve(request.path, owner)
+        return setAttributes(request, { path, owner, users, hold, signal: caller.signal })
+      }),
+    diskUsage: ({ path, depth, oneFilesystem }, caller) =>
+      countedStream(caller, (owner, hold) =>
+        diskUsage(resolve(path, owner), { owner, hold, depth, oneFilesystem, signal: caller.signal }),
+      ),
   }
 }
 

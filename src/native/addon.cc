@@ -17,6 +17,10 @@ NAPI_MODULE_INIT() {
   envd::register_beside(env, exports);
   envd::register_link(env, exports);
   envd::register_tree(env, exports);
+  envd::register_tree_task(env, exports);
+  envd::register_copy_tree(env, exports);
+  envd::register_change_tree(env, exports);
+  envd::register_measure_tree(env, exports);
   envd::register_unpack(env, exports);
   envd::register_unpack_large(env, exports);
   envd::register_replace(env, exports);

@@ -66,28 +66,16 @@ struct FinishFile : Job {
   void run() override { finish.run(*this); }
 };
 
+// Kinds that the target does not take, or that need rights we lack, are left out.
+bool is_refusal(int number) { return number == ENOTSUP || number == EPERM || number == EACCES || number == EINVAL; }
+
 struct CopyAttributes : Job {
   int from = -1;
   int to = -1;
 
-  // Kinds that the target does not take, or that need rights we lack, are left out.
-  static bool is_refusal(int number) {
-    return number == ENOTSUP || number == EPERM || number == EACCES || number == EINVAL;
-  }
-
   void run() override {
-    const Subject subject{from, nullptr};
-    std::vector<std::string> names;
-    if (!attribute_names(subject, "", names)) {
-      if (!is_refusal(errno)) fail("flistxattr", errno);
-      return;
-    }
-    std::string value;
-    for (const std::string& name : names) {
-      if (!attribute_value(subject, name, value)) continue;
-      if (fsetxattr(to, name.c_str(), value.data(), value.size(), 0) < 0 && !is_refusal(errno))
-        return fail("fsetxattr", errno);
-    }
+    const int refused = copy_attributes(from, to, "");
+    if (refused != 0) fail("copyAttributes", refused);
   }
 };
 
@@ -104,7 +92,7 @@ napi_value finish_file(napi_env env, napi_callback_info info) {
   return start_job(env, std::move(job), "finishFile");
 }
 
-napi_value copy_attributes(napi_env env, napi_callback_info info) {
+napi_value copy_all_attributes(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<CopyAttributes>();
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->from)) return nullptr;
@@ -186,9 +174,21 @@ bool put_attributes(std::string& out, const Subject& subject, std::string_view p
   return known;
 }
 
+int copy_attributes(int from, int to, std::string_view prefix) {
+  const Subject subject{from, nullptr};
+  std::vector<std::string> names;
+  if (!attribute_names(subject, prefix, names)) return is_refusal(errno) ? 0 : errno;
+  std::string value;
+  for (const std::string& name : names) {
+    if (!attribute_value(subject, name, value)) continue;
+    if (fsetxattr(to, name.c_str(), value.data(), value.size(), 0) < 0 && !is_refusal(errno)) return errno;
+  }
+  return 0;
+}
+
 void register_attributes(napi_env env, napi_value exports) {
   export_function(env, exports, "finishFile", finish_file);
-  export_function(env, exports, "copyAttributes", copy_attributes);
+  export_function(env, exports, "copyAttributes", copy_all_attributes);
 }
 
 }  // namespace envd

@@ -51,4 +51,8 @@ struct Finish {
 // errno set where there are none to be had; the count is 0 then.
 bool put_attributes(std::string& out, const Subject& subject, std::string_view prefix);
 
+// Copies the attributes of an open file whose names begin with a prefix to another one; those that it does not take are
+// left out. 0, or the errno.
+int copy_attributes(int from, int to, std::string_view prefix);
+
 }  // namespace envd

@@ -1,10 +1,8 @@
 // Deletes and renames by descriptors (openat(2), unlinkat(2), renameat(2)), so that a link that takes a directory's
 // place meanwhile is not followed. Node's functions work by paths.
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 
 #include "job.h"
 #include "registration.h"
+#include "remove-below.h"
 #include "values.h"
 #include "version.h"
 #include "walk.h"
@@ -37,37 +36,9 @@ struct RemoveTree : ActorJob {
     remove_entry(place.parent.get(), place.name.c_str());
   }
 
-  // The first failure counts; whatever else can be deleted is.
-  void note(const char* name, int number) {
-    if (error == 0 && number != ENOENT) fail(name, number);
-  }
-
   void remove_entry(int directory, const char* name) {
-    if (unlinkat(directory, name, 0) == 0 || errno == ENOENT) return;
-    const int refused = errno;
-    // A directory is EISDIR on Linux, EPERM by POSIX.
-    if (refused != EISDIR && refused != EPERM) return note("unlinkat", refused);
-    const int descriptor = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) return note("unlinkat", errno == ENOTDIR || errno == ELOOP ? refused : errno);
-    remove_contents(descriptor);
-    if (unlinkat(directory, name, AT_REMOVEDIR) < 0) note("unlinkat", errno);
-  }
-
-  // Closes the descriptor.
-  void remove_contents(int descriptor) {
-    DIR* directory = fdopendir(descriptor);
-    if (directory == nullptr) {
-      note("fdopendir", errno);
-      close(descriptor);
-      return;
-    }
-    errno = 0;
-    while (const dirent* entry = readdir(directory)) {
-      if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) remove_entry(descriptor, entry->d_name);
-      errno = 0;
-    }
-    if (errno != 0) note("readdir", errno);
-    closedir(directory);
+    const Removal removal = remove_below(directory, name);
+    if (removal.error != 0) fail(removal.call, removal.error);
   }
 };
 

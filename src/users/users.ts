@@ -22,6 +22,8 @@ export interface Users {
   nameOf(uid: number): Promise<string>
   /** Name of a gid; its decimal number where there is none. */
   groupNameOf(gid: number): Promise<string>
+  /** The gid of a group of that name, or undefined. */
+  findGroup(name: string): Promise<number | undefined>
   /**
    * Primary group first, then every group that lists the user (contract D7); a failed lookup leaves the primary group.
    */
@@ -75,6 +77,7 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own,
     find: async (name) => inTable(await users.read(), name),
     nameOf: (uid) => nameIn(users, uid),
     groupNameOf: (gid) => nameIn(groups, gid),
+    findGroup: async (name) => (await groups.read()).groups.find((group) => group.name === name)?.gid,
     groupsOf: async (user) => {
       const table = await groups.read().catch(() => undefined)
       const listed = table?.groups.filter((entry) => entry.members.includes(user.name)) ?? []

@@ -64,6 +64,7 @@ test('features are on or off as the parts are, each with its reason', async () =
   await using daemon = await startDaemon({ args: ['-isnotfc', '-no-cgroups', '-forward-address', '203.0.113.7'] })
   const answer = await ask(daemon.url)
   expect(featureOf(answer, 'cgroups')).toEqual({ name: 'cgroups', on: false, reason: 'switched off' })
+  expect(featureOf(answer, 'file_search')).toMatchObject({ on: true })
   expect(featureOf(answer, 'freeze')).toMatchObject({ on: false, reason: 'no cgroups: switched off' })
   expect(featureOf(answer, 'metadata_service')).toMatchObject({ on: false })
   expect(featureOf(answer, 'forwarding')).toMatchObject({ on: false, reason: 'no interface has 203.0.113.7' })

@@ -3,12 +3,15 @@ import { create, type MessageInitShape, type MessageShape } from '@bufbuild/prot
 import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import type { StreamCaller } from '../../src/calls/caller.ts'
 import type { ChecksumItem } from '../../src/files/checksum.ts'
+import type { UsageItem } from '../../src/files/disk-usage.ts'
 import type { FindItem } from '../../src/files/find.ts'
 import type { GrepItem } from '../../src/files/grep.ts'
 import { SearchProcesses } from '../../src/files/search-process.ts'
-import { createFilesService, type FilesServiceDeps } from '../../src/files/service.ts'
+import { createFilesService, type FilesServiceDeps, type TreeProgress } from '../../src/files/service.ts'
 import {
   ChecksumRequestSchema,
+  CopyRequestSchema,
+  DiskUsageRequestSchema,
   EditRequestSchema,
   EditResponseSchema,
   FindRequestSchema,
@@ -17,6 +20,7 @@ import {
   ReadLinesResponseSchema,
   ReadLinkRequestSchema,
   ReadLinkResponseSchema,
+  SetAttributesRequestSchema,
   SymlinkRequestSchema,
   TruncateRequestSchema,
   TruncateResponseSchema,
@@ -44,6 +48,12 @@ export interface Served extends AsyncDisposable {
   grep(request: MessageInitShape<typeof GrepRequestSchema>, by?: By): AsyncGenerator<GrepItem[], void>
   find(request: MessageInitShape<typeof FindRequestSchema>, by?: By): AsyncGenerator<FindItem[], void>
   checksum(request: MessageInitShape<typeof ChecksumRequestSchema>, by?: By): AsyncGenerator<ChecksumItem[], void>
+  copy(request: MessageInitShape<typeof CopyRequestSchema>, by?: By): AsyncGenerator<TreeProgress, void>
+  setAttributes(
+    request: MessageInitShape<typeof SetAttributesRequestSchema>,
+    by?: By,
+  ): AsyncGenerator<TreeProgress, void>
+  diskUsage(request: MessageInitShape<typeof DiskUsageRequestSchema>, by?: By): AsyncGenerator<UsageItem[], void>
   symlink(request: MessageInitShape<typeof SymlinkRequestSchema>, by?: By): Promise<void>
   readLink(
     request: MessageInitShape<typeof ReadLinkRequestSchema>,
@@ -90,6 +100,9 @@ export async function serveFiles(options: Options = {}): Promise<Served> {
     searches,
     grep: (request, who) => service.grep(create(GrepRequestSchema, request), by(who)),
     checksum: (request, who) => service.checksum(create(ChecksumRequestSchema, request), by(who)),
+    copy: (request, who) => service.copy(create(CopyRequestSchema, request), by(who)),
+    setAttributes: (request, who) => service.setAttributes(create(SetAttributesRequestSchema, request), by(who)),
+    diskUsage: (request, who) => service.diskUsage(create(DiskUsageRequestSchema, request), by(who)),
     symlink: async (request, who) => void (await service.symlink(create(SymlinkRequestSchema, request), by(who))),
     readLink: async (request, who) =>
       create(ReadLinkResponseSchema, await service.readLink(create(ReadLinkRequestSchema, request), by(who))),

@@ -1,4 +1,4 @@
-import { mkdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises'
 import { expect } from 'vitest'
 import { collected } from '../../_util/collected.ts'
 
@@ -47,6 +47,26 @@ export const FILES_CALLS: Calls = {
     expect(events.map(({ event }) => event)).toMatchObject([
       { case: 'file', value: { path: tag, size: 4n } },
       { case: 'summary', value: { files: 1n, bytes: 4n } },
+    ])
+  },
+  'files.v1.Files/Copy': async ({ files, dir, tag }) => {
+    await writeFile(`${dir}/${tag}`, 'text')
+    const events = await collected(files.copy({ source: `${dir}/${tag}`, destination: `${dir}/${tag}-copy` }))
+    expect(events.at(-1)?.event).toMatchObject({ case: 'summary', value: { files: 1n, bytes: 4n, leftOut: 0n } })
+    expect(await readFile(`${dir}/${tag}-copy`, 'utf8')).toBe('text')
+  },
+  'files.v1.Files/SetAttributes': async ({ files, dir, tag }) => {
+    await files.edit({ files: [{ path: `${dir}/${tag}`, change: { case: 'text', value: 'text' } }] })
+    const events = await collected(files.setAttributes({ path: `${dir}/${tag}`, mode: 0o640 }))
+    expect(events.at(-1)?.event).toMatchObject({ case: 'summary', value: { entries: 1n, leftOut: 0n } })
+    expect((await stat(`${dir}/${tag}`)).mode & 0o7777).toBe(0o640)
+  },
+  'files.v1.Files/DiskUsage': async ({ files, dir, tag }) => {
+    await writeFile(`${dir}/${tag}`, 'text')
+    const events = await collected(files.diskUsage({ path: `${dir}/${tag}` }))
+    expect(events.map(({ event }) => event)).toMatchObject([
+      { case: 'usage', value: { path: '', length: 4n, entries: 1n } },
+      { case: 'summary', value: { length: 4n, entries: 1n, leftOut: 0n } },
     ])
   },
   'files.v1.Files/Symlink': async ({ files, dir, tag }) => {

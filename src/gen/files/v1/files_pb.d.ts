@@ -1118,6 +1118,498 @@ export declare type TruncateResponse = Message<"files.v1.TruncateResponse"> & {
 export declare const TruncateResponseSchema: GenMessage<TruncateResponse>;
 
 /**
+ * @generated from message files.v1.CopyRequest
+ */
+export declare type CopyRequest = Message<"files.v1.CopyRequest"> & {
+  /**
+   * A link is copied as a link.
+   *
+   * @generated from field: string source = 1;
+   */
+  source: string;
+
+  /**
+   * The copy itself, not a directory that it goes into. Missing directories above it are made.
+   *
+   * @generated from field: string destination = 2;
+   */
+  destination: string;
+
+  /**
+   * A directory with all that is in it; else one is refused.
+   *
+   * @generated from field: bool recursive = 3;
+   */
+  recursive: boolean;
+
+  /**
+   * What stands there is replaced, in one step: a file or link by a file or link, a directory by a directory. Else it is
+   * refused.
+   *
+   * @generated from field: bool replace = 4;
+   */
+  replace: boolean;
+
+  /**
+   * Owners, all bits of the mode and all extended attributes are kept; for root only. Else all belongs to the user, with
+   * permissions up to 0777 and the attributes in "user.", metadata among them.
+   *
+   * @generated from field: bool keep_owners = 5;
+   */
+  keepOwners: boolean;
+};
+
+/**
+ * Describes the message files.v1.CopyRequest.
+ * Use `create(CopyRequestSchema)` to create a new message.
+ */
+export declare const CopyRequestSchema: GenMessage<CopyRequest>;
+
+/**
+ * @generated from message files.v1.CopyResponse
+ */
+export declare type CopyResponse = Message<"files.v1.CopyResponse"> & {
+  /**
+   * @generated from oneof files.v1.CopyResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: files.v1.CopyProgress progress = 1;
+     */
+    value: CopyProgress;
+    case: "progress";
+  } | {
+    /**
+     * @generated from field: files.v1.CopySummary summary = 2;
+     */
+    value: CopySummary;
+    case: "summary";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message files.v1.CopyResponse.
+ * Use `create(CopyResponseSchema)` to create a new message.
+ */
+export declare const CopyResponseSchema: GenMessage<CopyResponse>;
+
+/**
+ * So far.
+ *
+ * @generated from message files.v1.CopyProgress
+ */
+export declare type CopyProgress = Message<"files.v1.CopyProgress"> & {
+  /**
+   * @generated from field: uint64 files = 1;
+   */
+  files: bigint;
+
+  /**
+   * @generated from field: uint64 directories = 2;
+   */
+  directories: bigint;
+
+  /**
+   * @generated from field: uint64 links = 3;
+   */
+  links: bigint;
+
+  /**
+   * Content that was copied; holes are none.
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message files.v1.CopyProgress.
+ * Use `create(CopyProgressSchema)` to create a new message.
+ */
+export declare const CopyProgressSchema: GenMessage<CopyProgress>;
+
+/**
+ * @generated from message files.v1.CopySummary
+ */
+export declare type CopySummary = Message<"files.v1.CopySummary"> & {
+  /**
+   * @generated from field: uint64 files = 1;
+   */
+  files: bigint;
+
+  /**
+   * @generated from field: uint64 directories = 2;
+   */
+  directories: bigint;
+
+  /**
+   * @generated from field: uint64 links = 3;
+   */
+  links: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+
+  /**
+   * Of the bytes, those that share their place on the disk with the source until one of both changes.
+   *
+   * @generated from field: uint64 shared_bytes = 5;
+   */
+  sharedBytes: bigint;
+
+  /**
+   * Pipes, devices and sockets, and what vanished.
+   *
+   * @generated from field: uint64 left_out = 6;
+   */
+  leftOut: bigint;
+
+  /**
+   * Of some of them, below the source; bytes that are not UTF-8 are U+FFFD.
+   *
+   * @generated from field: repeated string left_out_paths = 7;
+   */
+  leftOutPaths: string[];
+};
+
+/**
+ * Describes the message files.v1.CopySummary.
+ * Use `create(CopySummarySchema)` to create a new message.
+ */
+export declare const CopySummarySchema: GenMessage<CopySummary>;
+
+/**
+ * @generated from message files.v1.SetAttributesRequest
+ */
+export declare type SetAttributesRequest = Message<"files.v1.SetAttributesRequest"> & {
+  /**
+   * Never through a link: of one itself owner and times are set.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Also all that is in the directory; what the user may not change there is left out.
+   *
+   * @generated from field: bool recursive = 2;
+   */
+  recursive: boolean;
+
+  /**
+   * Permissions, up to 0777; for root up to 07777.
+   *
+   * @generated from field: optional uint32 mode = 3;
+   */
+  mode?: number | undefined;
+
+  /**
+   * Of directories instead of mode.
+   *
+   * @generated from field: optional uint32 directory_mode = 4;
+   */
+  directoryMode?: number | undefined;
+
+  /**
+   * Names or numbers; for root only.
+   *
+   * @generated from field: optional string user = 5;
+   */
+  user?: string | undefined;
+
+  /**
+   * @generated from field: optional string group = 6;
+   */
+  group?: string | undefined;
+
+  /**
+   * @generated from field: optional google.protobuf.Timestamp modified = 7;
+   */
+  modified?: Timestamp | undefined;
+
+  /**
+   * @generated from field: optional google.protobuf.Timestamp accessed = 8;
+   */
+  accessed?: Timestamp | undefined;
+
+  /**
+   * Metadata of files and directories, as uploads set it; other names stay.
+   *
+   * @generated from field: map<string, string> metadata = 9;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * @generated from field: repeated string remove_metadata = 10;
+   */
+  removeMetadata: string[];
+};
+
+/**
+ * Describes the message files.v1.SetAttributesRequest.
+ * Use `create(SetAttributesRequestSchema)` to create a new message.
+ */
+export declare const SetAttributesRequestSchema: GenMessage<SetAttributesRequest>;
+
+/**
+ * @generated from message files.v1.SetAttributesResponse
+ */
+export declare type SetAttributesResponse = Message<"files.v1.SetAttributesResponse"> & {
+  /**
+   * @generated from oneof files.v1.SetAttributesResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: files.v1.SetAttributesProgress progress = 1;
+     */
+    value: SetAttributesProgress;
+    case: "progress";
+  } | {
+    /**
+     * @generated from field: files.v1.SetAttributesSummary summary = 2;
+     */
+    value: SetAttributesSummary;
+    case: "summary";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message files.v1.SetAttributesResponse.
+ * Use `create(SetAttributesResponseSchema)` to create a new message.
+ */
+export declare const SetAttributesResponseSchema: GenMessage<SetAttributesResponse>;
+
+/**
+ * So far.
+ *
+ * @generated from message files.v1.SetAttributesProgress
+ */
+export declare type SetAttributesProgress = Message<"files.v1.SetAttributesProgress"> & {
+  /**
+   * @generated from field: uint64 entries = 1;
+   */
+  entries: bigint;
+};
+
+/**
+ * Describes the message files.v1.SetAttributesProgress.
+ * Use `create(SetAttributesProgressSchema)` to create a new message.
+ */
+export declare const SetAttributesProgressSchema: GenMessage<SetAttributesProgress>;
+
+/**
+ * @generated from message files.v1.SetAttributesSummary
+ */
+export declare type SetAttributesSummary = Message<"files.v1.SetAttributesSummary"> & {
+  /**
+   * @generated from field: uint64 entries = 1;
+   */
+  entries: bigint;
+
+  /**
+   * What the user may not change, and what vanished.
+   *
+   * @generated from field: uint64 left_out = 2;
+   */
+  leftOut: bigint;
+
+  /**
+   * Of some of them, below the path; bytes that are not UTF-8 are U+FFFD.
+   *
+   * @generated from field: repeated string left_out_paths = 3;
+   */
+  leftOutPaths: string[];
+};
+
+/**
+ * Describes the message files.v1.SetAttributesSummary.
+ * Use `create(SetAttributesSummarySchema)` to create a new message.
+ */
+export declare const SetAttributesSummarySchema: GenMessage<SetAttributesSummary>;
+
+/**
+ * @generated from message files.v1.DiskUsageRequest
+ */
+export declare type DiskUsageRequest = Message<"files.v1.DiskUsageRequest"> & {
+  /**
+   * Links are not followed.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Levels below the path whose directories are sent; 0: only the path itself.
+   *
+   * @generated from field: uint32 depth = 2;
+   */
+  depth: number;
+
+  /**
+   * Directories of other filesystems are passed over.
+   *
+   * @generated from field: bool one_filesystem = 3;
+   */
+  oneFilesystem: boolean;
+};
+
+/**
+ * Describes the message files.v1.DiskUsageRequest.
+ * Use `create(DiskUsageRequestSchema)` to create a new message.
+ */
+export declare const DiskUsageRequestSchema: GenMessage<DiskUsageRequest>;
+
+/**
+ * @generated from message files.v1.DiskUsageResponse
+ */
+export declare type DiskUsageResponse = Message<"files.v1.DiskUsageResponse"> & {
+  /**
+   * @generated from oneof files.v1.DiskUsageResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: files.v1.DiskUsageProgress progress = 1;
+     */
+    value: DiskUsageProgress;
+    case: "progress";
+  } | {
+    /**
+     * @generated from field: files.v1.Usage usage = 2;
+     */
+    value: Usage;
+    case: "usage";
+  } | {
+    /**
+     * @generated from field: files.v1.DiskUsageSummary summary = 3;
+     */
+    value: DiskUsageSummary;
+    case: "summary";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message files.v1.DiskUsageResponse.
+ * Use `create(DiskUsageResponseSchema)` to create a new message.
+ */
+export declare const DiskUsageResponseSchema: GenMessage<DiskUsageResponse>;
+
+/**
+ * So far.
+ *
+ * @generated from message files.v1.DiskUsageProgress
+ */
+export declare type DiskUsageProgress = Message<"files.v1.DiskUsageProgress"> & {
+  /**
+   * @generated from field: uint64 entries = 1;
+   */
+  entries: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message files.v1.DiskUsageProgress.
+ * Use `create(DiskUsageProgressSchema)` to create a new message.
+ */
+export declare const DiskUsageProgressSchema: GenMessage<DiskUsageProgress>;
+
+/**
+ * @generated from message files.v1.Usage
+ */
+export declare type Usage = Message<"files.v1.Usage"> & {
+  /**
+   * Below the path; empty: itself. Bytes that are not UTF-8 are U+FFFD.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * If path is not what the directory is called.
+   *
+   * @generated from field: optional bytes raw_path = 2;
+   */
+  rawPath?: Uint8Array | undefined;
+
+  /**
+   * On the disk. A file of several names counts once, where it is found first.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * Lengths of the files, holes included.
+   *
+   * @generated from field: uint64 length = 4;
+   */
+  length: bigint;
+
+  /**
+   * Files, directories and all else, with the directory itself.
+   *
+   * @generated from field: uint64 entries = 5;
+   */
+  entries: bigint;
+};
+
+/**
+ * Describes the message files.v1.Usage.
+ * Use `create(UsageSchema)` to create a new message.
+ */
+export declare const UsageSchema: GenMessage<Usage>;
+
+/**
+ * @generated from message files.v1.DiskUsageSummary
+ */
+export declare type DiskUsageSummary = Message<"files.v1.DiskUsageSummary"> & {
+  /**
+   * @generated from field: uint64 bytes = 1;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: uint64 length = 2;
+   */
+  length: bigint;
+
+  /**
+   * @generated from field: uint64 entries = 3;
+   */
+  entries: bigint;
+
+  /**
+   * What could not be read, or vanished.
+   *
+   * @generated from field: uint64 left_out = 4;
+   */
+  leftOut: bigint;
+
+  /**
+   * @generated from field: repeated string left_out_paths = 5;
+   */
+  leftOutPaths: string[];
+
+  /**
+   * Files of several names that may have been counted more than once, as there are so many.
+   *
+   * @generated from field: uint64 counted_again = 6;
+   */
+  countedAgain: bigint;
+};
+
+/**
+ * Describes the message files.v1.DiskUsageSummary.
+ * Use `create(DiskUsageSummarySchema)` to create a new message.
+ */
+export declare const DiskUsageSummarySchema: GenMessage<DiskUsageSummary>;
+
+/**
  * @generated from enum files.v1.Case
  */
 export enum Case {
@@ -1236,6 +1728,37 @@ export declare const Files: GenService<{
     methodKind: "unary";
     input: typeof ReadLinkRequestSchema;
     output: typeof ReadLinkResponseSchema;
+  },
+  /**
+   * Copy copies a file, link or directory, and sends how far it is. The last message is a summary.
+   *
+   * @generated from rpc files.v1.Files.Copy
+   */
+  copy: {
+    methodKind: "server_streaming";
+    input: typeof CopyRequestSchema;
+    output: typeof CopyResponseSchema;
+  },
+  /**
+   * SetAttributes changes owner, permissions, times and metadata. The last message is a summary.
+   *
+   * @generated from rpc files.v1.Files.SetAttributes
+   */
+  setAttributes: {
+    methodKind: "server_streaming";
+    input: typeof SetAttributesRequestSchema;
+    output: typeof SetAttributesResponseSchema;
+  },
+  /**
+   * DiskUsage sends how much of the disk directories take, those in a directory before itself. The last message is a
+   * summary.
+   *
+   * @generated from rpc files.v1.Files.DiskUsage
+   */
+  diskUsage: {
+    methodKind: "server_streaming";
+    input: typeof DiskUsageRequestSchema;
+    output: typeof DiskUsageResponseSchema;
   },
   /**
    * Truncate makes a file that long: what is behind it goes, what is missing is zeros.

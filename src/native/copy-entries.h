@@ -1,0 +1,46 @@
+// Makes copies of single entries: who owns them and what they keep.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <string>
+#include <utility>
+
+#include "actor.h"
+#include "copy-content.h"
+
+namespace envd {
+
+// Whose what was copied is.
+struct CopyOwner {
+  const Actor& actor;
+  // Owners, all bits of the mode and all attributes are kept; else it is the actor's, with permissions up to 0777 and
+  // the attributes that anybody may set.
+  bool keep_owners;
+};
+
+class EntryCopier {
+ public:
+  EntryCopier(TreeTask& task, CopyOwner owner) : task_(task), owner_(owner), content_(task) {}
+
+  // Copies a file or link that stands in one open directory as another name into another one, and counts it. 0,
+  // ENXIO for what is neither, or the errno; nothing of that name is left then.
+  int copy(int in, const std::string& name, const struct stat& status, int into, const std::string& made);
+  // Makes a copied directory or file be as the one that it is a copy of. 0, or the errno.
+  int settle(int from, int to, const struct stat& status) const;
+  // What is settled from now on takes the place of that, whose owner it has; null: of nothing.
+  void replaces(const struct stat* before) { before_ = before; }
+
+ private:
+  TreeTask& task_;
+  CopyOwner owner_;
+  ContentCopier content_;
+  const struct stat* before_ = nullptr;
+
+  int copy_file(int in, const std::string& name, int into, const std::string& made);
+  int copy_link(int in, const std::string& name, const struct stat& status, int into, const std::string& made);
+  bool is_given() const { return !owner_.actor.own_rights; }
+  std::pair<uid_t, gid_t> owner_of(const struct stat& status) const;
+};
+
+}  // namespace envd

@@ -1,0 +1,48 @@
+import { execFile, spawn } from 'node:child_process'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, type TestContext } from 'vitest'
+import { needsNamespace } from './namespace.ts'
+import { makeTmpDir } from './tmp-dir.ts'
+
+/** A file system whose server stops answering. */
+export interface DeadMount extends AsyncDisposable {
+  readonly path: string
+  /** From now on every call into it waits for an answer that does not come. */
+  die(): void
+}
+
+/** A FUSE file system; skips the test, with the reason, where there can be none. */
+export async function mountFuse(context: TestContext): Promise<DeadMount> {
+  needsNamespace(context)
+  const dir = await makeTmpDir()
+  const path = join(dir.path, 'mounted')
+  await mkdir(path)
+  await mkdir(join(dir.path, 'origin'))
+  const server = spawn('bindfs', ['-f', join(dir.path, 'origin'), path], { stdio: 'ignore' })
+  let failed: string | undefined
+  server.once('error', (error) => (failed = error.message))
+  server.once('exit', (code) => (failed = `bindfs ended with ${code}`))
+  const mounted = async () => failed !== undefined || (await readFile('/proc/self/mounts', 'utf8')).includes(path)
+  await expect.poll(mounted).toBe(true)
+  if (failed !== undefined) context.skip(`no FUSE mount: ${failed}`)
+  return {
+    path,
+    die: () => void server.kill('SIGSTOP'),
+    async [Symbol.asyncDispose]() {
+      server.kill('SIGKILL')
+      await promisify(execFile)('umount', ['-l', path])
+      await dir[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Whether a thread of a process is in a call that a FUSE file system has to answer. */
+export async function waitsForFuse(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`)
+  const stacks = await Promise.all(
+    threads.map((id) => readFile(`/proc/${pid}/task/${id}/stack`, 'utf8').catch(() => '')),
+  )
+  return stacks.some((stack) => stack.includes('fuse'))
+}
