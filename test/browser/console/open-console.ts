@@ -4,6 +4,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { type Daemon, startDaemon } from '../../_util/daemon.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 import { CHROMIUM } from '../browser.ts'
+import { startRelay } from './relay.ts'
 
 /** The token of daemons that have one. */
 export const TOKEN = 'token-of-the-console-tests'
@@ -19,6 +20,10 @@ interface ConsoleOptions {
   readonly at?: string
   readonly viewport?: { readonly width: number; readonly height: number }
   readonly colorScheme?: 'light' | 'dark'
+  /** The page reaches the daemon through a relay, whose connections can be cut (`cut`). */
+  readonly relayed?: boolean
+  /** The browser draws by WebGL; in the others the text of a terminal stands in elements. */
+  readonly webgl?: boolean
   /** Faults that the test brings about, such as requests that fail while there is no daemon. */
   readonly tolerates?: readonly RegExp[]
 }
@@ -31,6 +36,8 @@ export interface ConsolePage extends AsyncDisposable {
   readonly daemon: Daemon
   readonly context: BrowserContext
   readonly page: Page
+  /** Ends all connections of the page (`relayed`). */
+  cut(): void
   /** What was found so far, without what is tolerated. */
   faults(): readonly string[]
 }
@@ -39,10 +46,12 @@ export interface ConsolePage extends AsyncDisposable {
 export async function openConsole(options: ConsoleOptions = {}): Promise<ConsolePage> {
   await using stack = new AsyncDisposableStack()
   const daemon = stack.use(await startWithToken(options, stack))
-  const browser = await launchBrowser()
+  const relay = options.relayed === true ? await startRelay(daemon.port) : undefined
+  if (relay !== undefined) stack.use(relay)
+  const browser = await launchBrowser(options.webgl)
   stack.defer(() => browser.close())
   const context = await browser.newContext({
-    baseURL: daemon.url,
+    baseURL: relay === undefined ? daemon.url : `http://127.0.0.1:${relay.port}`,
     viewport: options.viewport ?? { width: 1200, height: 800 },
     colorScheme: options.colorScheme ?? 'light',
     permissions: ['clipboard-read', 'clipboard-write'],
@@ -58,14 +67,16 @@ export async function openConsole(options: ConsoleOptions = {}): Promise<Console
     await whole.disposeAsync()
     if (left.length > 0) throw new Error(`faults of the page:\n${left.join('\n')}`)
   }
-  return { daemon, context, page, faults, [Symbol.asyncDispose]: dispose }
+  const cut = () => relay?.cut()
+  return { daemon, context, page, cut, faults, [Symbol.asyncDispose]: dispose }
 }
 
 /** A browser without a window. The caller closes it. */
-export function launchBrowser(): Promise<Browser> {
+export function launchBrowser(webgl = false): Promise<Browser> {
+  const drawing = webgl ? ['--use-angle=swiftshader', '--enable-unsafe-swiftshader'] : ['--disable-3d-apis']
   return chromium.launch({
     executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-quic', '--disable-background-networking'],
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-background-networking', ...drawing],
   })
 }
 
