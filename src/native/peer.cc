@@ -69,6 +69,28 @@ napi_value peer_left(napi_env env, napi_callback_info info) {
   return result;
 }
 
+napi_value accept_connection(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int listening = -1;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], listening)) return nullptr;
+  int descriptor = -1;
+  // A connection that was reset while it waited is passed over, and so is an error of the network on it (accept(2)).
+  do descriptor = accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  while (descriptor < 0 && (errno == EINTR || errno == ECONNABORTED));
+  return from_integer(env, descriptor < 0 ? -1 : descriptor);
+}
+
+napi_value beginning(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  void* bytes = nullptr;
+  size_t length = 0;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  if (napi_get_buffer_info(env, arguments.at[1], &bytes, &length) != napi_ok) return throw_errno(env, "recv", EINVAL);
+  const ssize_t count = recv(descriptor, bytes, length, MSG_PEEK | MSG_DONTWAIT);
+  return from_integer(env, count < 0 ? 0 : count);
+}
+
 // Leaving the repair mode sends a window probe, whatever waits in the queues and however far retransmission has backed
 // off.
 napi_value ask_peer(napi_env env, napi_callback_info info) {
@@ -96,6 +118,8 @@ void register_peer(napi_env env, napi_value exports) {
   export_function(env, exports, "receivedSegments", received_segments);
   export_function(env, exports, "peerLeft", peer_left);
   export_function(env, exports, "askPeer", ask_peer);
+  export_function(env, exports, "acceptConnection", accept_connection);
+  export_function(env, exports, "beginning", beginning);
 }
 
 }  // namespace envd

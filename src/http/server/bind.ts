@@ -1,6 +1,5 @@
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import { errnoOf } from '../../errors.ts'
-import { duplicate } from '../../native/index.ts'
 
 /** Where to listen. */
 export interface Endpoint {
@@ -10,8 +9,8 @@ export interface Endpoint {
   readonly port: number
 }
 
-/** After this many milliseconds of silence the kernel asks a peer whether it is still there. */
-const KEEP_ALIVE_DELAY = 30_000
+/** After this many milliseconds of silence the kernel asks a peer of a connection whether it is still there. */
+export const KEEP_ALIVE_DELAY = 30_000
 
 /**
  * Connections that may wait to be accepted, which is what Linux allows at most by default: the client of one more tries
@@ -20,10 +19,10 @@ const KEEP_ALIVE_DELAY = 30_000
 const BACKLOG = 4096
 
 /**
- * Servers of one listening socket. While there is other work Node accepts one connection per server in each turn of the
- * event loop, and a health check would wait in the backlog for as many turns as there are connections before it.
+ * Takes a connection that Node has accepted; others may wait on the socket that listens, whose descriptor stays the
+ * server's: Node accepts one in each turn of the event loop. Undefined: it listens no more.
  */
-const ACCEPTORS = 16
+type Accept = (socket: Socket, listening: number | undefined) => void
 
 /** A free IPv4 port may be taken on ::1; so many times another one is tried. */
 const PORT_ATTEMPTS = 20
@@ -33,7 +32,7 @@ const PORT_ATTEMPTS = 20
  * `localhost` only 127.0.0.1. The caller closes the servers. Rejects with the failed listen(2) error (EADDRINUSE,
  * EACCES, …).
  */
-export async function bind(endpoint: Endpoint, accept: (socket: Socket) => void): Promise<Server[]> {
+export async function bind(endpoint: Endpoint, accept: Accept): Promise<Server[]> {
   const { address, port } = endpoint
   if (address === 'localhost') return bindLoopback(port, accept)
   try {
@@ -45,18 +44,8 @@ export async function bind(endpoint: Endpoint, accept: (socket: Socket) => void)
 }
 
 /** Servers on sockets that listen already, which they own from now on: those of an earlier daemon. */
-export async function bindAgain(sockets: readonly number[], accept: (socket: Socket) => void): Promise<Server[]> {
+export async function bindAgain(sockets: readonly number[], accept: Accept): Promise<Server[]> {
   return Promise.all(sockets.map((fd) => listenOn({ fd }, accept)))
-}
-
-/**
- * More servers on the sockets of these, so that many connections are accepted in one turn of the event loop. The caller
- * closes them as well. Rejects as `bind`.
- */
-export async function bindMore(servers: readonly Server[], accept: (socket: Socket) => void): Promise<Server[]> {
-  const sockets = servers.flatMap((server) => listeningDescriptor(server) ?? [])
-  const more = sockets.flatMap((fd) => Array.from({ length: ACCEPTORS - 1 }, () => duplicate(fd)))
-  return bindAgain(more, accept)
 }
 
 /** The descriptor of a listening server, which keeps owning it. */
@@ -73,7 +62,7 @@ export function portOf(server: Server): number {
   return address.port
 }
 
-async function bindLoopback(port: number, accept: (socket: Socket) => void): Promise<Server[]> {
+async function bindLoopback(port: number, accept: Accept): Promise<Server[]> {
   for (let attempt = 1; ; attempt++) {
     const first = await listen('127.0.0.1', port, accept)
     try {
@@ -86,11 +75,11 @@ async function bindLoopback(port: number, accept: (socket: Socket) => void): Pro
   }
 }
 
-function listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Server> {
+function listen(host: string, port: number, accept: Accept): Promise<Server> {
   return listenOn({ host, port }, accept)
 }
 
-function listenOn(where: ListenOptions & { readonly fd?: number }, accept: (socket: Socket) => void): Promise<Server> {
+function listenOn(where: ListenOptions & { readonly fd?: number }, accept: Accept): Promise<Server> {
   const server = createServer({
     // As Node's own HTTP server has it, which ends a connection whose client closes its side.
     allowHalfOpen: true,
@@ -98,7 +87,7 @@ function listenOn(where: ListenOptions & { readonly fd?: number }, accept: (sock
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY,
   })
-  server.on('connection', accept)
+  server.on('connection', (socket) => accept(socket, listeningDescriptor(server)))
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     // As an argument: where there is a descriptor, Node reads no backlog among the options.

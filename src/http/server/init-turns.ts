@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { peerLeft } from './peer-left.ts'
+import { hasLeft, peerLeft } from './peer-left.ts'
 
 /** How a connection of an initialization begins. Others come later on one that is kept, and wait for nothing. */
 const BEGINNING = Buffer.from('POST /init ')
@@ -12,8 +12,11 @@ const MAX_DELAYS = 100
 
 /** Connections whose first request is `POST /init`, waiting to be served. */
 interface InitTurns {
-  /** Takes note of a new connection. Whether it needs no look at all: it begins so, and its client has given up. */
-  isAbandoned(socket: Socket): boolean
+  /**
+   * Takes note of a new connection, by its descriptor. Whether it needs no look at all: it begins so, and its client
+   * has given up.
+   */
+  isAbandoned(descriptor: number | undefined): boolean
   /** Lets a connection wait for its turn. */
   add(socket: Socket): void
 }
@@ -51,9 +54,9 @@ export function createInitTurns(serve: (socket: Socket) => void): InitTurns {
     if (waiting.length > 0) setImmediate(next)
   }
   return {
-    isAbandoned: (socket) => {
+    isAbandoned: (descriptor) => {
       accepted = true
-      return peerLeft(socket, BEGINNING)
+      return hasLeft(descriptor, BEGINNING) ?? false
     },
     add: (socket) => {
       if (waiting.push(socket) === 1) setImmediate(next)

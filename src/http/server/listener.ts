@@ -7,8 +7,9 @@ import { loopTurns } from '../../lib/turns.ts'
 import type { Log } from '../../log.ts'
 import { noFileLimit } from '../../native/index.ts'
 import { admitInTurn } from './admission.ts'
-import { bind, bindAgain, bindMore, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
+import { bind, bindAgain, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
 import { createConnections } from './connections.ts'
+import { createEntrance } from './entrance.ts'
 import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
@@ -128,8 +129,6 @@ export function createListener(options: ListenerOptions): Listener {
   const connections = new Set<Socket>()
   const undecided = new Set<Socket>()
   let servers: Server[] = []
-  /** With others on the same sockets. */
-  let all: Server[] = []
   let protocols: Protocols | undefined
   let closed: Promise<void> | undefined
 
@@ -138,8 +137,8 @@ export function createListener(options: ListenerOptions): Listener {
     protocols?.[protocol].take(socket)
   }
   const initTurns = createInitTurns((socket) => take(socket, 'http1'))
-  const accept = (socket: Socket) => {
-    if (initTurns.isAbandoned(socket) || !table.add(socket)) return void socket.destroy()
+  const enter = (socket: Socket) => {
+    if (!table.add(socket)) return void socket.destroy()
     addUntilClosed(socket, [connections, undecided])
     detectProtocol(socket, {
       timeout: headersTimeout,
@@ -149,9 +148,10 @@ export function createListener(options: ListenerOptions): Listener {
       },
     })
   }
-
+  const entrance = createEntrance({ connections: limit, isAbandoned: initTurns.isAbandoned, enter })
   const shutDown = async (grace: number) => {
-    await endAll({ servers: all, connections, undecided, protocols: Object.values(protocols ?? {}) }, grace)
+    entrance.close()
+    await endAll({ servers, connections, undecided, protocols: Object.values(protocols ?? {}) }, grace)
     protocols?.http1.server.close()
   }
 
@@ -161,9 +161,8 @@ export function createListener(options: ListenerOptions): Listener {
       return protocols.http1.server
     },
     listen: async (endpoint, sockets = []) => {
-      servers = sockets.length > 0 ? await bindAgain(sockets, accept) : await bind(endpoint, accept)
-      all = [...servers, ...(await bindMore(servers, accept))]
-      return portOf(firstOf(all, log))
+      servers = sockets.length > 0 ? await bindAgain(sockets, entrance.accept) : await bind(endpoint, entrance.accept)
+      return portOf(firstOf(servers, log))
     },
     get descriptors() {
       return servers.flatMap((server) => listeningDescriptor(server) ?? [])

@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { connect, createServer, type Socket } from 'node:net'
-import { setImmediate } from 'node:timers/promises'
+import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
-import { bind, bindMore, portOf } from '../../../src/http/server/bind.ts'
+import { bind, portOf } from '../../../src/http/server/bind.ts'
 import { needsRoot } from '../../_util/namespace.ts'
 
 const ignore = () => {}
@@ -11,7 +10,7 @@ test('A4 without IPv6 everything is listened on over IPv4, and localhost is 127.
   needsRoot(context)
   const script = `
     import { connect } from 'node:net'
-    import { bind, bindMore, portOf } from ${JSON.stringify(new URL('../../../src/http/server/bind.ts', import.meta.url).href)}
+    import { bind, portOf } from ${JSON.stringify(new URL('../../../src/http/server/bind.ts', import.meta.url).href)}
     for (const address of ['::', 'localhost']) {
       const servers = await bind({ address, port: 0 }, (socket) => socket.end(address))
       const text = await connect(portOf(servers[0]), '127.0.0.1').setEncoding('utf8').toArray()
@@ -41,19 +40,4 @@ test('A4 an address that this machine does not have is refused', async () => {
 
 test('only a server that listens has a port', () => {
   expect(() => portOf(createServer())).toThrow('does not listen')
-})
-
-test('several connections are accepted in one turn of the event loop', async () => {
-  const accepted: Socket[] = []
-  const accept = (socket: Socket) => void accepted.push(socket)
-  const servers = await bind({ address: '127.0.0.1', port: 0 }, accept)
-  const all = [...servers, ...(await bindMore(servers, accept))]
-  const [server] = servers
-  const port = server === undefined ? 0 : portOf(server)
-  const clients = Array.from({ length: 64 }, () => connect(port, '127.0.0.1'))
-  let turns = 0
-  for (; accepted.length < clients.length; turns++) await setImmediate()
-  expect(turns).toBeLessThan(clients.length / 2)
-  for (const socket of [...clients, ...accepted]) socket.destroy()
-  for (const each of all) each.close()
 })

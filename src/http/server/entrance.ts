@@ -1,0 +1,141 @@
+import { Socket } from 'node:net'
+import { descriptorOf } from '../../lib/descriptor.ts'
+import { loopTurns, type Turns } from '../../lib/turns.ts'
+import { acceptConnection, beginning } from '../../native/accept.ts'
+import { close } from '../../native/index.ts'
+import { KEEP_ALIVE_DELAY } from './bind.ts'
+
+/** How the connections begin that are let in before all others: requests that are answered at once. */
+const URGENT = ['GET /health', 'GET /ready', 'GET /metrics', 'POST /init ', 'POST /process.Process/SendSignal']
+
+const BEGINNING_BYTES = Math.max(...URGENT.map((text) => text.length))
+
+/**
+ * Connections that are accepted in one turn of the event loop, some 3 µs each. Whatever waits in the kernel's backlog
+ * cannot be told apart.
+ */
+const MAX_ACCEPTED = 512
+
+/**
+ * Connections that are let in in one turn, some 60 µs each, of those that wait for nothing: of the urgent ones, and of
+ * those that have said nothing yet.
+ */
+const MAX_AT_ONCE = 16
+
+/** Accepts the connections that wait in the kernel, and lets them in as the event loop has time. */
+interface Entrance {
+  /**
+   * Lets in a connection that Node has accepted, and looks for others behind it.
+   * @param listening the descriptor by which it came, which stays its owner's; undefined: it listens no more.
+   */
+  accept(socket: Socket, listening: number | undefined): void
+  /** Closes what was accepted and not let in yet, and accepts no more. */
+  close(): void
+}
+
+/** What an entrance needs. */
+interface EntranceOptions {
+  /** Connections that there may be; half as many may wait to be let in, further ones stay in the kernel's backlog. */
+  readonly connections: number
+  /** Whether a connection needs no look at all. It is closed then. */
+  isAbandoned(descriptor: number | undefined): boolean
+  /** Lets a connection in; it owns the descriptor. */
+  enter(socket: Socket): void
+  /** Default: those of the event loop. */
+  readonly turns?: Pick<Turns, 'run'>
+}
+
+/**
+ * Makes one. Node itself accepts one connection in each turn of the event loop: a health check behind a crowd would
+ * wait for as many turns as there are connections before it.
+ */
+export function createEntrance({ turns = loopTurns, ...options }: EntranceOptions): Entrance {
+  const limit = Math.ceil(options.connections / 2)
+  const room = createWaitingRoom(turns, options)
+  const looking = new Set<number>()
+  let closed = false
+
+  /** False: more may wait. */
+  const acceptAll = (listening: number) => {
+    for (let left = MAX_ACCEPTED; left > 0; left--) {
+      const descriptor = room.size < limit ? acceptConnection(listening) : -1
+      if (descriptor < 0) return true
+      room.add(descriptor)
+    }
+    return false
+  }
+  const pass = () => {
+    if (closed) return
+    for (const listening of looking) if (acceptAll(listening)) looking.delete(listening)
+    room.pass()
+    if (looking.size + room.urgent > 0) setImmediate(pass)
+  }
+  return {
+    accept: (socket, listening) => {
+      if (listening !== undefined) {
+        if (looking.size + room.urgent === 0) setImmediate(pass)
+        looking.add(listening)
+      }
+      if (options.isAbandoned(descriptorOf(socket))) socket.destroy()
+      else options.enter(socket)
+    },
+    close: () => {
+      closed = true
+      room.close()
+    },
+  }
+}
+
+/** Connections that are accepted and not let in yet. */
+function createWaitingRoom(
+  turns: Pick<Turns, 'run'>,
+  { isAbandoned, enter }: Pick<EntranceOptions, 'isAbandoned' | 'enter'>,
+) {
+  const waiting = new Set<number>()
+  const first = Buffer.alloc(BEGINNING_BYTES)
+  let urgent: number[] = []
+  let atOnce = MAX_AT_ONCE
+  const letIn = (descriptor: number) => {
+    if (!waiting.delete(descriptor)) return
+    const socket = isAbandoned(descriptor) ? undefined : socketOf(descriptor)
+    if (socket === undefined) close(descriptor)
+    else enter(socket)
+  }
+  return {
+    get size() {
+      return waiting.size
+    },
+    get urgent() {
+      return urgent.length
+    },
+    add: (descriptor: number) => {
+      waiting.add(descriptor)
+      const text = first.toString('latin1', 0, beginning(descriptor, first))
+      if (URGENT.some((start) => text.startsWith(start))) urgent.push(descriptor)
+      else if (text === '' && atOnce-- > 0) letIn(descriptor)
+      // Each for itself: those of a crowd wait as long as its requests do.
+      else turns.run({}, () => letIn(descriptor))
+    },
+    /** Lets urgent ones in; once in each turn of the event loop. */
+    pass: () => {
+      atOnce = MAX_AT_ONCE
+      const now = urgent.slice(0, MAX_AT_ONCE)
+      urgent = urgent.slice(MAX_AT_ONCE)
+      for (const descriptor of now) letIn(descriptor)
+    },
+    close: () => {
+      for (const descriptor of waiting) close(descriptor)
+      waiting.clear()
+    },
+  }
+}
+
+/** As Node's servers make them. Undefined: the connection has failed already; the descriptor stays the caller's. */
+function socketOf(fd: number): Socket | undefined {
+  try {
+    const socket = new Socket({ fd, allowHalfOpen: true })
+    return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_DELAY)
+  } catch {
+    return undefined
+  }
+}
