@@ -7,6 +7,7 @@
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
+import v8 from 'node:v8'
 import { CODE_CACHE, loadProgram } from '../src/program.ts'
 import { exercise } from './exercise.ts'
 
@@ -43,6 +44,8 @@ try {
 process.kill(process.pid, 'SIGTERM')
 
 async function makeCache(): Promise<void> {
+  // The cache is bound to the flags of V8 in force when it is made, and taken before the daemon sets its own.
+  v8.setFlagsFromString = () => {}
   const { script, run } = loadProgram(directory)
   run()
   const url = `http://127.0.0.1:${port}`

@@ -6,6 +6,8 @@ import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
 import { createLogs } from './logs/logs.ts'
 import { exitNow } from './native/index.ts'
+import { releaseProgramPages } from './native/program-pages.ts'
+import { setEngineFlags } from './startup/engine-flags.ts'
 import { ignoreSignals } from './startup/ignored-signals.ts'
 import { checkInstallation } from './startup/installation.ts'
 
@@ -22,7 +24,9 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
   surviveSurprises(log)
   const stopped = signalled()
   try {
+    setEngineFlags()
     const daemon = await startDaemon(config, logs)
+    releaseStartPages(log)
     logs.print(`listening on http://${host(config.address)}:${daemon.port}`)
     await checkInstallation(dirname(fileURLToPath(import.meta.url)), log)
     log.info({ signal: await stopped }, 'stopping')
@@ -43,6 +47,15 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
  */
 export function leave(code: number): never {
   return exitNow(code)
+}
+
+/** Half of what is resident after a start has been used for it only. */
+function releaseStartPages(log: Log): void {
+  try {
+    releaseProgramPages()
+  } catch (error) {
+    log.debug({ ...errorFields(error) }, 'the pages of the program stay resident')
+  }
 }
 
 /**

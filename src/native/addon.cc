@@ -30,6 +30,7 @@ NAPI_MODULE_INIT() {
   envd::register_peer(env, exports);
   envd::register_cached(env, exports);
   envd::register_random(env, exports);
+  envd::register_program_pages(env, exports);
   envd::register_packets(env, exports);
   envd::register_kept_read(env, exports);
   return exports;

@@ -35,6 +35,7 @@ void register_filesystem_freeze(napi_env env, napi_value exports);
 void register_peer(napi_env env, napi_value exports);
 void register_cached(napi_env env, napi_value exports);
 void register_random(napi_env env, napi_value exports);
+void register_program_pages(napi_env env, napi_value exports);
 void register_packets(napi_env env, napi_value exports);
 void register_kept_read(napi_env env, napi_value exports);
 
