@@ -82,6 +82,20 @@ export default defineConfig({
           env: { E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
       },
+      {
+        extends: true,
+        test: {
+          name: 'vm',
+          // By scripts/test-vm only, which makes the machines. An emulated processor is 25 times slower.
+          include: process.env['ENVD_TEST_VM'] === '1' ? ['test/vm/**/*.test.ts'] : [],
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          expect: { poll: { timeout: 120_000 } },
+          sequence: { groupOrder: 5 },
+          env: { E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
+        },
+      },
     ],
   },
 })

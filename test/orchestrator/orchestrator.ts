@@ -72,7 +72,7 @@ export function tokenHeader(sandbox: Sandbox): Record<string, string> {
 }
 
 /** A platform for one machine. */
-export function createOrchestrator(machine: Machine): Orchestrator {
+export function createOrchestrator(machine: Pick<Machine, 'url' | 'mmds' | 'collector'>): Orchestrator {
   const calls: Call[] = []
   const timed = async <T>(name: string, limit: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     const signal = AbortSignal.timeout(limit)
