@@ -25,7 +25,7 @@ const BUSY_SHARE = 0.05
 /** Reading takes at most this share of the time: with thousands of processes it is done less often. */
 const READING_SHARE = 0.02
 
-/** Makes it; it does nothing by itself. */
+/** Reads nothing before the first call. */
 export function createCommandCpu({ sessions, sessionTimes, ownSeconds }: CommandCpuDeps): CommandCpu {
   const busy = new Map<number, number>()
   let before: { readonly at: number; readonly seconds: number } | undefined

@@ -49,7 +49,7 @@ const USE = /^(process|process\.v1|filesystem|terminals\.v1|jobs\.v1)\.[A-Z]/
 
 const isUse = (method: string) => USE.test(method) && !LOOKING.test(method)
 
-/** Makes it; it does nothing by itself. */
+/** Observes nothing before the first call. */
 export function createObserver(deps: ObserverDeps): Observer {
   const began = performance.now()
   const lastSigns = new Map<Kind, number>()

@@ -18,7 +18,7 @@ export interface OnlineWriter {
 /** The words come as arguments, never in the script. */
 const SCRIPT = 'printf %s "$1" >"$2"'
 
-/** Makes it. @param devNull an open descriptor of /dev/null. */
+/** @param devNull an open descriptor of /dev/null. */
 export function createOnlineWriter(devNull: number): OnlineWriter {
   let began: number | undefined
   let pid: number | undefined

@@ -10,7 +10,6 @@ interface TargetFile {
   store(target: number): Promise<void>
 }
 
-/** Makes it for that path. */
 export function createTargetFile(path: string): TargetFile {
   let wanted: number | undefined
   let stored: number | undefined

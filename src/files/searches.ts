@@ -101,7 +101,8 @@ function firstBytes(errors: Socket): Promise<string> {
 }
 
 /**
- * Its exit codes: 1 if nothing was found, 2 also if some files could not be read, which it is told to keep to itself.
+ * Its exit codes: 1 if nothing was found, 2 also if some files could not be read, of which
+ * `--no-messages` prints nothing.
  */
 function checkEnd(status: ExitStatus, complaint: string): void {
   if ('signal' in status)

@@ -35,7 +35,7 @@ interface Application {
   apply(request: InitRequest, call: InitCall): Promise<string | undefined>
 }
 
-/** Makes it for a daemon that nothing was applied to, or that goes on where another one was. */
+/** For a daemon that nothing was applied to, or that goes on where another one was. */
 export function createApplication(options: ApplicationOptions): Application {
   const { token, defaults, clock, host, cpus, log } = options
   let { newest, userNamed } = options.progress

@@ -209,7 +209,7 @@ export const pidfdOpen = addon.pidfdOpen
 export const pidfdSignal = addon.pidfdSignal
 /** waitid(2) on a pidfd with WNOHANG: reaps and returns how it ended, undefined while it runs. Throws with `code`. */
 export const pidfdWait = addon.pidfdWait
-/** The same without reaping, as the number that waitpid(2) gives; undefined while it runs. Throws with `code`. */
+/** The same without reaping, as the number that waitpid(2) returns; undefined while it runs. Throws with `code`. */
 export const pidfdStatus = addon.pidfdStatus
 /**
  * Signals the living members of sessions, all by one walk over the processes, except their leaders and those that

@@ -21,7 +21,7 @@ interface Held {
   readonly last: number | undefined
 }
 
-/** Note of a process whose end was told. */
+/** Note of a process whose end was reported. */
 export const FINISHED = 1
 
 /** Ends that the next daemon finds, the newest; 6 KB of the kernel's memory each, and what is kept of their output. */
@@ -48,7 +48,7 @@ interface Stores {
 /** The deposits of all processes. */
 export class Deposits {
   readonly #stores: Stores
-  /** Whose end was told and whose output is at its end, in this order. */
+  /** Whose end was reported and whose output is at its end, in this order. */
   readonly #finished = new Map<ProcessDeposit, number>()
   readonly #room = { bytes: MAX_LONG_RECORDS }
   #timer: NodeJS.Timeout | undefined

@@ -117,7 +117,7 @@ function textsOf(status: KnownEnd): Omit<End, keyof EndFacts> {
   return { exitCode: -1, exited: false, status: text, error: text }
 }
 
-/** The exit status in the number that waitpid(2) gives of a process that has ended. */
+/** The exit status in the number that waitpid(2) returns for a process that has ended. */
 export function exitStatusOf(status: number): ExitStatus {
   const signal = status & 0x7f
   return signal === 0 ? { exitCode: (status >> 8) & 0xff } : { signal, coreDumped: (status & 0x80) !== 0 }

@@ -39,7 +39,7 @@ interface Abandoned {
 }
 
 /**
- * Makes it; of kills whose callers have left each process keeps one for each scope, the one whose SIGKILL comes first.
+ * Of kills whose callers have left each process keeps one for each scope, the one whose SIGKILL comes first.
  */
 export function createKills(registry: Registry): Kills {
   const all = { session: new WeakMap<RunningProcess, Abandoned>(), leader: new WeakMap<RunningProcess, Abandoned>() }

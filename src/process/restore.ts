@@ -14,7 +14,7 @@ import { monotonicNow, type ProcessRecord, readEnd, readRecord } from './process
 interface RestoredProcess {
   readonly launched: Launched
   readonly record: ProcessRecord
-  /** Its end was told already. */
+  /** Its end was reported already. */
   readonly finished: boolean
 }
 

@@ -4,7 +4,7 @@ import { GROUP_LANES, readEvents } from './group-files.ts'
 import { type Planned, planHierarchy, type Rules, WORKLOAD } from './plan.ts'
 
 /**
- * How long an audit may take: it delays an answer whose client gives up after 50 ms.
+ * How long an audit may take: it delays an answer whose client leaves after 50 ms.
  */
 const AUDIT_MS = 20
 

@@ -38,7 +38,6 @@ export interface Compressors {
   run<T>(work: () => Promise<T>): Promise<T> | undefined
 }
 
-/** Makes them. */
 export function createCompressors(limit = MAX_COMPRESSORS): Compressors {
   let busy = 0
   const free = () => {

@@ -40,7 +40,7 @@ const MAX_OCCURRENCES = 16
 
 const NEWLINE = 10
 
-/** Makes it; the files are looked at with the first call. */
+/** The files are read with the first call. */
 export function createCaBundle(options: CaBundleOptions): CaBundle {
   const { certificates, installed, log } = options
   const lock = createLock()

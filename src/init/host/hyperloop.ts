@@ -22,7 +22,7 @@ interface HyperloopOptions {
 
 const NAME = 'events.e2b.local'
 
-/** Makes it; nothing is changed before the first call. */
+/** Nothing is changed before the first call. */
 export function createHyperloop({ hosts, env, log }: HyperloopOptions): Hyperloop {
   return {
     set: async (ip) => {

@@ -55,7 +55,7 @@ const MAX_MESSAGE = 8 * 1024
 const MOUNT_OPTIONS =
   'fg,hard,sync,rsize=1048576,wsize=1048576,mountproto=tcp,mountport=2049,proto=tcp,port=2049,nfsvers=3,noacl,noac,lookupcache=none'
 
-/** Makes it, with no volume known. */
+/** At first no volume is known. */
 export function createVolumes({ commands, log, shutdown, budget = BUDGET_MS }: VolumesOptions): Volumes {
   const lock = createLock()
   /**
