@@ -62,8 +62,8 @@ const STREAM_RESETS = { streamResetBurst: 100_000, streamResetRate: 50_000 }
 const RESETS_WITHOUT_TOKEN = { burst: 1_000, rate: 33 }
 
 /**
- * Of these, calls that come and are reset in one turn of the event loop: a client that abandons a call has waited for its answer
- * before.
+ * Of these, calls that come and are reset in one turn of the event loop: a client that abandons a call has waited for
+ * its answer before.
  */
 const UNSEEN_WITHOUT_TOKEN = { burst: 100, rate: 33 }
 
