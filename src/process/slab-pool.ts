@@ -1,3 +1,5 @@
+import { freeNow } from '../budget/memory.ts'
+
 /**
  * Size of one slab and so of the largest read: as much as a Linux pipe holds, so that one read empties a full pipe.
  */
@@ -62,6 +64,7 @@ export class SlabPool {
     slab.chunks--
     if (slab.chunks > 0) return
     if (this.#free.length < MAX_FREE_SLABS) this.#free.push(slab)
+    else if (slab.number === undefined) freeNow(slab.memory)
     else this.#source?.giveUp(slab)
   }
 

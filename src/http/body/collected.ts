@@ -1,8 +1,8 @@
 import { freeNow, type Memory } from '../../budget/memory.ts'
 import { AppError } from '../../errors.ts'
 
-/** Room for most requests. */
-const MIN_CAPACITY = 4 * 1024
+/** Room for most requests. Those of streams take it as long as their stream lasts, of which there may be thousands. */
+const MIN_CAPACITY = 512
 
 /** Bytes that come in pieces, however small, put together in memory that grows with them. */
 export class Collected {

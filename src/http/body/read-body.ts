@@ -38,7 +38,8 @@ export async function readBody(request: IncomingMessage, options: BodyOptions, s
     } catch (error) {
       return Promise.reject(error)
     }
-    return undefined
+    // Many that send fast at the same time would fill every turn of the event loop.
+    return loopTurns.turn(request)
   }
   try {
     await pump(request, { write, end: () => Promise.resolve() }, { idleMs: stallMs, ...(signal && { signal }) })

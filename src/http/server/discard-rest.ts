@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
+import { freeNow } from '../../budget/memory.ts'
 import { pump } from '../../lib/pump.ts'
+import { loopTurns } from '../../lib/turns.ts'
 
 /**
  * What is read of a body whose call is answered already: as much as may be on its way in socket buffers, so that a
@@ -26,7 +28,8 @@ export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
   const sink = {
     write: (chunk: Buffer) => {
       left -= chunk.length
-      return left < 0 ? Promise.reject(new Error('too much')) : undefined
+      freeNow(chunk)
+      return left < 0 ? Promise.reject(new Error('too much')) : loopTurns.turn(body)
     },
     end: () => Promise.resolve(),
   }
