@@ -36,6 +36,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   files: [...COMMON, 'users', 'native', 'filesystem'],
   // Trees as archives, both ways, with the rights and rules of files.
   archives: [...COMMON, 'filesystem', 'native'],
+  // Files that come in several requests, stored as others are.
+  uploads: [...COMMON, 'filesystem', 'native'],
   metrics: [...COMMON, 'calls', 'native'],
   // Of calls a type: the list of open streams.
   activity: [...COMMON, 'calls'],
@@ -54,7 +56,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // Of cgroups a type: what a call of `/init` needs of a freeze.
   init: [...COMMON, 'cgroups', 'cpus', 'users', 'native'],
   // Of watch the patterns of what is left out, of archives as well.
-  http: [...COMMON, 'watch', 'users', 'process', 'filesystem', 'archives', 'metrics', 'init', 'native'],
+  http: [...COMMON, 'watch', 'users', 'process', 'filesystem', 'archives', 'uploads', 'metrics', 'init', 'native'],
   rpc: [...COMMON, 'calls', 'http'],
   'errors.ts': ['lib'],
   'program.ts': [],

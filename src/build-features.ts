@@ -31,6 +31,7 @@ import {
   buildSampler,
   buildSearches,
   buildServices,
+  buildUploads,
   buildWatching,
   commandSettings,
   fileSettings,
@@ -39,6 +40,7 @@ import { createResumeCheck } from './peers/resume-check.ts'
 import type { PortTable } from './ports/port-table.ts'
 import { Registry } from './process/registry.ts'
 import { createProcessService } from './process/service.ts'
+import type { Uploads } from './uploads/uploads.ts'
 import { createDefaults, type Defaults } from './users/defaults.ts'
 import { openUsers } from './users/own-user.ts'
 import type { Inotify } from './watch/inotify.ts'
@@ -70,6 +72,7 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   const memory = await memoryOf(resources)
   const { budget, bodies } = buildBudget(config, memory.total, { token, defaults })
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
+  const uploads = buildUploads(config, files)
   const { groups, workload, protection, closeGroups } = await buildGroups(config, memory, log)
   const oom = await buildOom(config, groups.root, log.named('metrics'))
   const { deposits, left } = buildDeposits(config, keeper, taken, log)
@@ -91,10 +94,11 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   const figures = buildFigures(cpus, oom.kills)
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, logs, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
-  const release = () => releaseAll({ closeGroups, host, cpus, oom, ports, pollers, inotify, devNull })
+  const release = () => releaseAll({ closeGroups, host, cpus, oom, ports, pollers, inotify, uploads, devNull })
   return {
     ...{ kept, registry, files, groups, workload, protection, process, host, watch, cpus, initialization, mmds },
     searches: buildSearches(groups),
+    uploads,
     ...{ services, ports, streams, transfers, observer, sampler, figures, checkAfterResume, rootFreeze, release },
   }
 }
@@ -116,16 +120,18 @@ interface Held {
   readonly ports: PortTable
   readonly pollers: Pollers
   readonly inotify: Inotify
+  readonly uploads: Uploads
   readonly oom: { close(): Promise<void> }
   readonly devNull: FileHandle
 }
 
 async function releaseAll(held: Held): Promise<void> {
-  const { closeGroups, host, cpus, oom, ports, pollers, inotify, devNull } = held
+  const { closeGroups, host, cpus, oom, ports, pollers, inotify, uploads, devNull } = held
   await closeGroups()
   await Promise.all([host.close(), cpus.close(), ports.close(), oom.close()])
   pollers.close()
   inotify.close()
+  uploads.close()
   await devNull.close()
 }
 

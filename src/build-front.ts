@@ -13,6 +13,7 @@ import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { orchestratorRoutes } from './http/routes/orchestrator-routes.ts'
 import { readyRoute } from './http/routes/ready.ts'
+import { uploadsRoutes } from './http/routes/uploads.ts'
 import { countedBy, freezeRoutes } from './parts.ts'
 import { rpcRoutes } from './rpc/routes.ts'
 import { rpcServices } from './rpc-services.ts'
@@ -43,6 +44,7 @@ export function buildFront(config: Config, { logs, token, listener, shutdown, ke
       freezeRoutes(workload, sampler, logs),
       filesRoutes({ ...files, onTransfer: features.transfers.begin }),
       composeRoutes(files),
+      uploadsRoutes({ ...files, uploads: features.uploads, onTransfer: features.transfers.begin }),
       ...(config.console ? [consoleRoute] : []),
       rpcRoutes({
         ...{ bodies, budget, compressors: files.compressors, log, shutdown },

@@ -29,6 +29,8 @@ export interface Config {
   readonly keepExits: number
   /** Of archives that are unpacked: entries, bytes, and growth of compressed ones. */
   readonly archiveLimits: { readonly entries: number; readonly bytes: number; readonly ratio: number }
+  /** Of resumable uploads: the directory of their records, and bytes that unfinished ones may have in sum. */
+  readonly uploads: { readonly dir: string; readonly maxBytes: number }
   /** End every command at shutdown instead of leaving it to init. */
   readonly killOnExit: boolean
   readonly defaultUser: string
@@ -144,6 +146,7 @@ function toConfig(given: Given, env: Environment): Omit<Config, 'services'> {
       bytes: given['archive-max-bytes'],
       ratio: given['archive-max-ratio'],
     },
+    uploads: { dir: given['upload-dir'], maxBytes: given['upload-max-bytes'] },
     killOnExit: given['kill-on-exit'],
     defaultUser: given['default-user'],
     defaultWorkdir: given['default-workdir'] || undefined,

@@ -71,6 +71,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   features.mmds.start()
   void cpus.resume()
   features.services.begin()
+  features.uploads.begin()
   let closed: Promise<void> | undefined
   return {
     port,

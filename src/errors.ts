@@ -3,8 +3,9 @@ import { messageText } from './lib/message-text.ts'
 /**
  * What went wrong, in the vocabulary of Connect's codes plus those that only HTTP distinguishes: `no_space` (disk or
  * inodes used up), `not_acceptable` (no encoding the client takes), `condition_failed` (the condition of a request does
- * not hold), `budget_spent` (too much waits already; worth a retry), `too_large` (more than is ever taken) and
- * `stalled` (the client sends nothing more).
+ * not hold), `budget_spent` (too much waits already; worth a retry), `too_large` (more than is ever taken), `stalled`
+ * (the client sends nothing more), `unsupported_type` (of a body), `locked` (another request works on it) and
+ * `checksum_mismatch` (what came is not what was sent).
  */
 export type ErrorKind =
   | 'canceled'
@@ -28,6 +29,9 @@ export type ErrorKind =
   | 'no_space'
   | 'not_acceptable'
   | 'condition_failed'
+  | 'unsupported_type'
+  | 'locked'
+  | 'checksum_mismatch'
 
 /**
  * The one error class of the daemon: thrown where the failure is known, mapped once per protocol

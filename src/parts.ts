@@ -17,10 +17,13 @@ import type { Config } from './config.ts'
 import { type Cpus, NO_CPUS, openCpus } from './cpus/cpus.ts'
 import { SearchProcesses } from './files/search-process.ts'
 import { readEntryInfo } from './filesystem/entry.ts'
+import { createFileUsers } from './filesystem/file-user.ts'
 import { createRequestBodies } from './http/body/request-bodies.ts'
 import { freezeRoute } from './http/routes/freeze.ts'
 import { unfreezeRoute } from './http/routes/unfreeze.ts'
 import { createCompressors } from './http/transfer/compressors.ts'
+import { preconditionOf } from './http/transfer/conditions.ts'
+import { findFileUser } from './http/transfer/file-user.ts'
 import type { AccessToken } from './init/access-token.ts'
 import { type Deposit, type Keeper, OUTPUT_KEY, type Taken } from './keeper/keeper.ts'
 import { baseName } from './lib/clean-path.ts'
@@ -47,6 +50,7 @@ import { SlabPool } from './process/slab-pool.ts'
 import { spawnInGroup } from './process/spawn-in-group.ts'
 import { createServices, type Services, type ServicesDeps } from './supervisor/services.ts'
 import { Terminals } from './terminals/terminals.ts'
+import { Uploads } from './uploads/uploads.ts'
 import type { Defaults } from './users/defaults.ts'
 import type { Users } from './users/users.ts'
 import { Inotify } from './watch/inotify.ts'
@@ -244,6 +248,22 @@ export function buildTerminals(budget: ByteBudget): Terminals {
 /** What keeps the start command and the other services running; not begun. */
 export function buildServices(deps: ServicesDeps): Services {
   return createServices({ ...deps, log: deps.log.named('supervisor') })
+}
+
+interface UploadParts {
+  readonly users: Users
+  readonly strictFileUsers: boolean
+  readonly log: Log
+}
+
+/** Resumable uploads; not begun, and the caller closes them. */
+export function buildUploads(
+  { uploads }: Pick<Config, 'uploads'>,
+  { users, strictFileUsers, log }: UploadParts,
+): Uploads {
+  const fileUser = createFileUsers(users, strictFileUsers)
+  const ownerOf = async (name: string) => fileUser(await findFileUser(users, name))
+  return new Uploads({ ...uploads, ownerOf, conditionOf: preconditionOf, log })
 }
 
 /** The programs that search files, started as commands are. */

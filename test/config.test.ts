@@ -25,6 +25,7 @@ test('A1 without flags the port is 49983 and the cgroup root /sys/fs/cgroup', ()
     cgroupRoot: '/sys/fs/cgroup',
     keepExits: 600_000,
     archiveLimits: { entries: 1_000_000, bytes: 64 * 1024 ** 3, ratio: 250 },
+    uploads: { dir: '/var/lib/envd/uploads', maxBytes: 128 * 1024 ** 3 },
     killOnExit: false,
     defaultUser: '',
     defaultHome: undefined,

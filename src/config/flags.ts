@@ -164,6 +164,16 @@ export const flags = {
     default: false,
     help: 'file calls have the rights of their user, not those of the daemon',
   },
+  'upload-dir': {
+    type: 'string',
+    default: '/var/lib/envd/uploads',
+    help: 'directory of the records of unfinished resumable uploads',
+  },
+  'upload-max-bytes': {
+    type: 'int',
+    default: 128 * 1024 ** 3,
+    help: 'bytes that unfinished resumable uploads may have in sum; one user may have half of them',
+  },
   verbose: { type: 'bool', default: false, help: 'write all log lines to standard output' },
   version: { type: 'bool', default: false, help: 'print the compatibility version' },
 } as const

@@ -6,7 +6,7 @@ import type { Given } from './flags.ts'
 const MAX_SECONDS = 86_400
 
 /** What is counted exactly. */
-const MAX_ARCHIVE = Number.MAX_SAFE_INTEGER
+const MAX_BYTES = Number.MAX_SAFE_INTEGER
 
 /** More failures than anybody waits for. */
 const MAX_LIVE_FAILURES = 1_000
@@ -24,6 +24,7 @@ type Count =
   | 'live-interval'
   | 'live-timeout'
   | 'live-failures'
+  | 'upload-max-bytes'
 
 /** What is wrong with the values of the flags, each on its own; empty if nothing is. */
 export function problemsOf(given: Given): string[] {
@@ -36,8 +37,8 @@ export function problemsOf(given: Given): string[] {
       : `address must be an IP address or localhost, got ${given.address}`,
     forwardProblem(given['forward-address']),
     given['output-window'] >= 0 ? '' : `output-window must not be negative, got ${given['output-window']}`,
-    ...(['archive-max-bytes', 'archive-max-entries', 'archive-max-ratio'] as const).map((name) =>
-      within(name, [1, MAX_ARCHIVE]),
+    ...(['archive-max-bytes', 'archive-max-entries', 'archive-max-ratio', 'upload-max-bytes'] as const).map((name) =>
+      within(name, [1, MAX_BYTES]),
     ),
     within('body-stall', [1, MAX_SECONDS]),
     within('keep-exits', [0, MAX_SECONDS]),

@@ -1,4 +1,4 @@
-import { close, constants, fchmod, fchown, unlink } from 'node:fs'
+import { close, constants, fchmod, fchown, fstat, lstat, unlink } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
@@ -20,6 +20,8 @@ import { withWriteSlot } from './write-semaphore.ts'
 /** A file that was opened to be put in its place later. */
 interface OpenBeside extends Beside {
   readonly fd: number
+  /** Permissions of a file that is new there; undefined: it has them. */
+  readonly bits?: number
 }
 
 interface StoredBeside {
@@ -31,10 +33,18 @@ const closeFile = promisify(close)
 const changeMode = promisify(fchmod)
 const changeOwner = promisify(fchown)
 const unlinkFile = promisify(unlink)
+const statOpen = promisify(fstat)
+const lstatPath = promisify(lstat)
 
 /** What is written beside its place: an upload, but that metadata may stay (undefined). */
 export interface StageTarget extends Omit<UploadTarget, 'metadata' | 'whole'> {
   readonly metadata: Metadata | undefined
+}
+
+/** An open file with a name in the directory of its place. */
+export interface WholeFile {
+  readonly fd: number
+  readonly name: Buffer
 }
 
 /** A file that is whole and on the disk, and not in its place yet. */
@@ -55,16 +65,56 @@ export interface StagedFile {
  * returns.
  */
 export async function stageBeside(source: Readable, target: StageTarget): Promise<StagedFile> {
-  const { path, owner, mode, condition, signal, idleMs, metadata, log } = target
-  const file = await openPlace(path, owner, mode === 'create')
-  const state = { placed: false }
-  try {
-    if (condition !== undefined) checkCondition(condition, path, file.existing && unpackVersion(file.existing.version))
-    const sink = createFileSink(file.fd, target.hold)
+  const { path, owner, mode, signal, idleMs, hold } = target
+  return stage(await openPlace(path, owner, mode === 'create'), target, async ({ fd }) => {
+    const sink = createFileSink(fd, hold)
     await pump(source, sink, { signal, idleMs }).catch(async (error: unknown) => {
       await sink.settled()
       throw error
     })
+  })
+}
+
+/**
+ * `stageBeside` for a file that is whole already, and has a name in the target's directory. The file is closed by
+ * `release`, and when this rejects.
+ */
+export async function stageNamed(whole: WholeFile, target: StageTarget): Promise<StagedFile> {
+  const named = await placeOf(whole, target).catch(async (error: unknown) => {
+    await closeAll([whole.fd])
+    throw error
+  })
+  return stage(named, target, checkName)
+}
+
+async function placeOf({ fd, name }: WholeFile, { path, owner, mode }: StageTarget): Promise<OpenBeside> {
+  const place = await openPlace(path, owner, mode === 'create')
+  const fresh = (await statOpen(place.fd)).mode & PERMISSIONS
+  await removeTemporary(place)
+  await closeAll([place.fd])
+  return { ...place, fd, temporary: name, ...(place.existing === undefined && { bits: fresh }) }
+}
+
+/** The directory of the path may have become another one. */
+async function checkName({ fd, parent, temporary, key }: OpenBeside): Promise<void> {
+  const [open, there] = await Promise.all([
+    statOpen(fd),
+    lstatPath(inDirectory(parent, temporary)).catch(() => undefined),
+  ])
+  if (there?.ino !== open.ino || there.dev !== open.dev)
+    throw new AppError('aborted', `the directory was replaced meanwhile: ${key}`)
+}
+
+async function stage(
+  file: OpenBeside,
+  target: StageTarget,
+  fill: (file: OpenBeside) => Promise<void>,
+): Promise<StagedFile> {
+  const { path, owner, mode, condition, signal, metadata, log } = target
+  const state = { placed: false }
+  try {
+    if (condition !== undefined) checkCondition(condition, path, file.existing && unpackVersion(file.existing.version))
+    await fill(file)
     await takeOver(file, target)
     const finished = await finishWithMetadata(file.fd, { metadata, sync: true, stamp: true, log })
     const expected = expectedOf(file, mode, condition)
@@ -84,6 +134,22 @@ export async function stageBeside(source: Readable, target: StageTarget): Promis
   }
 }
 
+/**
+ * Checks what `stageBeside` checks before it takes a byte, and runs `use` with a path of the directory, which has no
+ * links. Rejects as `stageBeside`, and with what `use` rejects with.
+ */
+export async function withPlace<T>(target: StageTarget, use: (directory: string) => Promise<T>): Promise<T> {
+  const { path, owner, mode, condition } = target
+  const place = await openPlace(path, owner, mode === 'create')
+  try {
+    if (condition !== undefined)
+      checkCondition(condition, path, place.existing && unpackVersion(place.existing.version))
+    return await use(`/proc/self/fd/${place.parent}`)
+  } finally {
+    await release(place, false)
+  }
+}
+
 async function openPlace(path: string, owner: FileUser, absent: boolean): Promise<OpenBeside> {
   const packed = await permitted(path, () => withWriteSlot(() => openBeside(Buffer.from(path), owner, absent))).catch(
     (error: unknown) => Promise.reject(isCreation(error) ? notInOneStep(path, error) : error),
@@ -97,7 +163,10 @@ async function openPlace(path: string, owner: FileUser, absent: boolean): Promis
 }
 
 /** Attributes first: changing the owner takes away capabilities, and then bits of the mode. */
-async function takeOver({ fd, old, existing }: OpenBeside, { owner, chmod, path }: StageTarget): Promise<void> {
+async function takeOver(
+  { fd, old, existing, bits: fresh }: OpenBeside,
+  { owner, chmod, path }: StageTarget,
+): Promise<void> {
   const own = owner.uid === 0 || existing === undefined || existing.uid === owner.uid
   if (chmod !== undefined && !own)
     throw new AppError('permission_denied', `the mode of '${path}' can be set by its owner only`)
@@ -107,7 +176,7 @@ async function takeOver({ fd, old, existing }: OpenBeside, { owner, chmod, path 
     await changeOwner(fd, uid, gid).catch((error: unknown) => {
       if (uid !== process.geteuid?.() || gid !== process.getegid?.()) throw ownerRefusal(owner, error) ?? error
     })
-    const bits = chmod ?? (existing && existing.mode & PERMISSIONS)
+    const bits = chmod ?? (existing === undefined ? fresh : existing.mode & PERMISSIONS)
     if (bits !== undefined) await changeMode(fd, bits)
   })
 }
@@ -162,11 +231,19 @@ function exists(path: string): AppError {
 }
 
 /** A failure leaves no name behind: `placeFile` has removed it, or was not called. */
-async function release({ fd, old, parent, temporary }: OpenBeside, placed: boolean): Promise<void> {
-  if (!placed && temporary.length > 0) {
-    const name = Buffer.concat([Buffer.from(`/proc/self/fd/${parent}/`), temporary])
-    await withWriteSlot(() => unlinkFile(name)).catch(() => {})
-  }
-  for (const open of [fd, old, parent])
-    if (open !== undefined) await withWriteSlot(() => closeFile(open)).catch(() => {})
+async function release(file: OpenBeside, placed: boolean): Promise<void> {
+  if (!placed) await removeTemporary(file)
+  await closeAll([file.fd, file.old, file.parent])
+}
+
+async function removeTemporary({ parent, temporary }: OpenBeside): Promise<void> {
+  if (temporary.length > 0) await withWriteSlot(() => unlinkFile(inDirectory(parent, temporary))).catch(() => {})
+}
+
+async function closeAll(descriptors: readonly (number | undefined)[]): Promise<void> {
+  for (const open of descriptors) if (open !== undefined) await withWriteSlot(() => closeFile(open)).catch(() => {})
+}
+
+function inDirectory(parent: number, name: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`/proc/self/fd/${parent}/`), name])
 }

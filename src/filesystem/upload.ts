@@ -17,7 +17,14 @@ import { finishWithMetadata, type Metadata } from './metadata.ts'
 import { closeWritten, emptyFile, isDirectory, type OpenedFile, openAnew } from './open-anew.ts'
 import { createReplacement } from './replacement.ts'
 import { storeAtOnce } from './store-at-once.ts'
-import { type StagedFile, type StageTarget, stageBeside } from './store-beside.ts'
+import {
+  type StagedFile,
+  type StageTarget,
+  stageBeside,
+  stageNamed,
+  type WholeFile,
+  withPlace,
+} from './store-beside.ts'
 import { checkAtPath, setMode, type WriteCondition } from './write-condition.ts'
 import { guardWrite } from './write-guard.ts'
 import { withWriteSlot } from './write-semaphore.ts'
@@ -135,9 +142,24 @@ async function storeInOneStep(source: Readable, target: UploadTarget): Promise<W
  * `stageBeside` for a path whose parent may be missing: it is made. Rejects with AppError, as `storeFile` does for what
  * is written in one step, and so does `place`.
  */
-export async function stageFile(source: Readable, target: StageTarget): Promise<StagedFile> {
+export function stageFile(source: Readable, target: StageTarget): Promise<StagedFile> {
+  return staging(target, (at) => stageBeside(source, at))
+}
+
+/** `stageFile` for a file that is whole already (`stageNamed`). */
+export function stageWhole(whole: WholeFile, target: StageTarget): Promise<StagedFile> {
+  return staging(target, (at) => stageNamed(whole, at))
+}
+
+/** `withPlace`, with the parents made that are missing. Rejects with AppError as `storeFile`, or as `use`. */
+export async function withMadePlace<T>(target: StageTarget, use: (directory: string) => Promise<T>): Promise<T> {
+  const looking = (error: unknown) => Promise.reject(stageError(error, target))
+  return inParent(target, (at) => withPlace({ ...target, path: at }, use)).catch(looking)
+}
+
+async function staging(target: StageTarget, stage: (target: StageTarget) => Promise<StagedFile>): Promise<StagedFile> {
   const failed = (error: unknown) => Promise.reject(stageError(error, target))
-  const staged = await inParent(target, (at) => stageBeside(source, { ...target, path: at })).catch(failed)
+  const staged = await inParent(target, (at) => stage({ ...target, path: at })).catch(failed)
   return { ...staged, place: () => staged.place().catch(failed) }
 }
 

@@ -6,7 +6,15 @@ import type { Log } from '../log.ts'
 /** The codes of Connect: a new kind of error that is none does not compile until `codeOf` maps it. */
 export type ConnectCode = Exclude<
   ErrorKind,
-  'no_space' | 'not_acceptable' | 'budget_spent' | 'too_large' | 'stalled' | 'condition_failed'
+  | 'no_space'
+  | 'not_acceptable'
+  | 'budget_spent'
+  | 'too_large'
+  | 'stalled'
+  | 'condition_failed'
+  | 'unsupported_type'
+  | 'locked'
+  | 'checksum_mismatch'
 >
 
 /** An error in the words of Connect, as a unary body or the last frame of a stream has it. */
@@ -41,5 +49,7 @@ function codeOf(kind: ErrorKind): ConnectCode {
   if (kind === 'no_space' || kind === 'budget_spent' || kind === 'too_large') return 'resource_exhausted'
   if (kind === 'condition_failed') return 'failed_precondition'
   if (kind === 'stalled') return 'deadline_exceeded'
-  return kind === 'not_acceptable' ? 'invalid_argument' : kind
+  if (kind === 'locked') return 'aborted'
+  if (kind === 'checksum_mismatch') return 'invalid_argument'
+  return kind === 'not_acceptable' || kind === 'unsupported_type' ? 'invalid_argument' : kind
 }

@@ -63,6 +63,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     '127.0.0.1',
     '-run-dir',
     runDir,
+    '-upload-dir',
+    join(runDir, 'uploads'),
     '-kill-on-exit',
     '-isnotfc',
   ]

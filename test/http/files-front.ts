@@ -2,11 +2,14 @@ import type { ArchiveLimits } from '../../src/archives/limits.ts'
 import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import { composeRoutes } from '../../src/http/routes/compose.ts'
 import { filesRoutes } from '../../src/http/routes/files.ts'
+import { uploadsRoutes } from '../../src/http/routes/uploads.ts'
 import { type Compressors, createCompressors } from '../../src/http/transfer/compressors.ts'
+import { buildUploads } from '../../src/parts.ts'
 import type { Defaults } from '../../src/users/defaults.ts'
 import { type Headers, sendWhole } from '../_util/http.ts'
 import { makePeople, type People } from '../_util/people.ts'
 import { type LogLine, recordingLog } from '../_util/recording-log.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { type Front, startFront } from './front.ts'
 
 type Answer = Awaited<ReturnType<typeof sendWhole>>
@@ -17,6 +20,8 @@ export interface FilesFront extends AsyncDisposable {
   /** What the file routes logged. */
   readonly logged: LogLine[]
   readonly people: People
+  /** Where the records of resumable uploads are. */
+  readonly records: string
   /** A fresh directory, 0755. */
   readonly dir: string
   readonly defaults: { -readonly [K in 'user' | 'workdir']: Defaults[K] }
@@ -42,13 +47,21 @@ interface FrontFileOptions {
   readonly budget?: ByteBudget
   readonly compressors?: Compressors
   readonly archiveLimits?: ArchiveLimits
+  /** Of unfinished resumable uploads. */
+  readonly uploadBytes?: number
 }
 
 export async function startFilesFront(options: FrontFileOptions = {}): Promise<FilesFront> {
   const people = await makePeople()
   const defaults: FilesFront['defaults'] = { user: 'ann', workdir: undefined }
   const { log, lines } = recordingLog()
+  const records = await makeTmpDir(0o700)
+  const uploads = buildUploads(
+    { uploads: { dir: records.path, maxBytes: options.uploadBytes ?? 1024 ** 3 } },
+    { users: people.users, strictFileUsers: options.strictFileUsers ?? false, log },
+  )
   const deps = {
+    uploads,
     users: people.users,
     defaults,
     budget: createByteBudget(256 * 1024 * 1024),
@@ -63,7 +76,9 @@ export async function startFilesFront(options: FrontFileOptions = {}): Promise<F
     },
     log,
   }
-  const front = await startFront({ routes: [filesRoutes(deps), composeRoutes(deps)] })
+  const front = await startFront({
+    routes: [filesRoutes(deps), composeRoutes(deps), uploadsRoutes(deps)],
+  })
   const url = (query: Query) =>
     `${front.url}/files?${typeof query === 'string' ? query : new URLSearchParams({ ...query })}`
   const post: FilesFront['post'] = (query, body, headers = OCTETS) =>
@@ -72,6 +87,7 @@ export async function startFilesFront(options: FrontFileOptions = {}): Promise<F
     front,
     logged: lines,
     people,
+    records: records.path,
     dir: people.dir,
     defaults,
     get: (query, headers = {}) => sendWhole(url(query), { headers }),
@@ -90,6 +106,7 @@ export async function startFilesFront(options: FrontFileOptions = {}): Promise<F
     async [Symbol.asyncDispose]() {
       await front[Symbol.asyncDispose]()
       await people[Symbol.asyncDispose]()
+      await records[Symbol.asyncDispose]()
     },
   }
 }

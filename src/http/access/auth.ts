@@ -6,6 +6,9 @@ import { decodedPathOf } from '../app/path.ts'
 /** What clients may know before they have a token. */
 const CAPABILITIES = ['GET /capabilities', 'POST /capabilities.v1.Capabilities/Get']
 
+/** Resumable uploads, which check signatures as `/files` does. */
+const UPLOADS = '/uploads'
+
 /** Reachable without the header (contract A34): `/files` checks signatures, `/init` has token rules of its own. */
 const EXEMPT = new Set(['GET /health', 'GET /files', 'POST /files', 'POST /init', ...CAPABILITIES])
 
@@ -18,7 +21,8 @@ export function checkAccessToken(request: FastifyRequest, token: AccessToken): b
   if (!token.isSet) return false
   if (token.matches(shownToken(request.raw.rawHeaders))) return true
   const path = decodedPathOf(request.url)
-  if (EXEMPT.has(`${request.method} ${path}`) || isPage(request.method, path)) return false
+  const isUpload = path === UPLOADS || path.startsWith(`${UPLOADS}/`)
+  if (EXEMPT.has(`${request.method} ${path}`) || isUpload || isPage(request.method, path)) return false
   throw new AppError(
     'unauthenticated',
     'unauthorized access, please provide a valid access token or method signing if supported',

@@ -29,6 +29,9 @@ const STATUS: Record<ErrorKind, number> = {
   no_space: 507,
   not_acceptable: 406,
   condition_failed: 412,
+  unsupported_type: 415,
+  locked: 423,
+  checksum_mismatch: 460,
 }
 
 /** Of an answer that the byte budget refused: what waits is as a rule gone by then. */

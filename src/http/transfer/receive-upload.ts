@@ -7,6 +7,7 @@ import { cleanPath } from '../../lib/clean-path.ts'
 import { CutShort, Stalled } from '../../lib/pump.ts'
 import { type MediaType, parseMediaType } from '../body/media-type.ts'
 import { parsePartDisposition } from './content-disposition.ts'
+import { plainName } from './plain-name.ts'
 
 /** What an upload request asks for, read from everything but its body. */
 export interface Upload {
@@ -97,19 +98,6 @@ function partPath(filename: string | undefined, { path, signed, resolve }: Uploa
   throw new AppError(
     'invalid_argument',
     'error getting multipart custom part file name: filename not found in Content-Disposition header',
-  )
-}
-
-/**
- * A signature of no path is for any file of the user's, but for no more: the name may not lead out of the home
- * directory, and nor may links (contract B11). Throws AppError for another name.
- */
-function plainName(filename: string): string {
-  const leaves = /^[/~]/.test(filename) || filename.split('/').includes('..')
-  if (!leaves && filename !== '' && !filename.includes('\0')) return filename
-  throw new AppError(
-    'invalid_argument',
-    `file name '${filename}' of a signed upload without a path must be a name below the home directory`,
   )
 }
 
