@@ -22,6 +22,8 @@ export interface Session {
   /** Those headers, for what cannot use `fetch`. */
   headers(): Record<string, string>
   readonly connection: Connection
+  /** The same for another user; empty: the daemon's default user. It ends with this session. */
+  as(user: string): Session
   /** To be called when the daemon refuses the token: the page asks for it again. */
   onUnauthenticated(reason: string): void
   /** Ends what the session does by itself. */
@@ -42,6 +44,15 @@ export function createSession(
   onUnauthenticated: (reason: string) => void,
 ): Session {
   const connection = watchConnection(baseUrl)
+  return sessionOver(connection, baseUrl, credentials, onUnauthenticated)
+}
+
+function sessionOver(
+  connection: Connection,
+  baseUrl: string,
+  credentials: Credentials,
+  onUnauthenticated: (reason: string) => void,
+): Session {
   const own = headersOf(credentials)
   const call = async (input: RequestInfo | URL, init?: RequestInit) => {
     const headers = new Headers(init?.headers)
@@ -57,6 +68,7 @@ export function createSession(
     fetch: (path, init) => call(baseUrl + path, init),
     headers: () => ({ ...own }),
     connection,
+    as: (user) => sessionOver(connection, baseUrl, { ...credentials, user }, onUnauthenticated),
     onUnauthenticated,
     close: connection.close,
   }

@@ -14,8 +14,13 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   const heading = useId()
   useEffect(() => {
     const { current } = dialog
+    const before = document.activeElement
     current?.showModal()
-    return () => current?.close()
+    return () => {
+      current?.close()
+      // A dialog that is off the page already puts it back nowhere.
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true })
+    }
   }, [])
   const cancel = (event: Event) => {
     event.preventDefault()
