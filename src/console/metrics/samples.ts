@@ -7,7 +7,7 @@ const MAX_SAMPLES = 1_800
 /** No sample for that long is a gap: the daemon was away, or the machine paused. */
 const GAP_MS = 7_000
 
-/** Adds a sample. Where the clock was set back, what is later than the new one goes; and the oldest beyond an hour's. */
+/** Adds a sample. Where the clock was set back, what is later than the new one goes; the oldest beyond 1,800 go. */
 export function withSample(samples: readonly Sample[], sample: Sample): Sample[] {
   const time = msOf(sample.timestamp)
   let end = samples.length
@@ -25,7 +25,7 @@ export interface Series {
 }
 
 /** Seconds since 1970, and the values of each series; a row of null for each gap. */
-export type Columns = [number[], ...(number | null)[][]]
+type Columns = [number[], ...(number | null)[][]]
 
 /** The values of a plot, in the order of its series. */
 export function columnsOf(samples: readonly Sample[], series: readonly Series[]): Columns {
