@@ -7,6 +7,8 @@ import type { PlotOf } from './plots.ts'
 import { columnsOf, type Mark } from './samples.ts'
 
 const HEIGHT = 180
+/** Shown at least, where there are not so many samples yet. */
+const MIN_RANGE_S = 60
 
 interface PlotProps {
   readonly plot: PlotOf
@@ -36,7 +38,13 @@ export function Plot({ plot, samples, marks, range, theme }: PlotProps) {
     }
     // Colours are read when it is made; values are set below.
   }, [plot, theme])
-  useEffect(() => drawn.current?.setData(columnsOf(samples, plot.series)), [plot, samples, marks, range])
+  useEffect(() => {
+    const { current } = drawn
+    if (current === undefined) return
+    current.setData(columnsOf(samples, plot.series))
+    // Without a pointer the legend says the latest values.
+    if ((current.cursor.left ?? -1) < 0) current.setLegend({ idx: current.data[0].length - 1 }, false)
+  }, [plot, samples, marks, range, theme])
   return (
     <figure class="plot">
       <figcaption>{plot.title}</figcaption>
@@ -69,11 +77,11 @@ function optionsOf({ series, format, max, bytes }: PlotOf, width: number, now: N
     height: HEIGHT,
     cursor: { sync: { key: 'metrics' }, drag: { x: false, y: false } },
     scales: {
-      x: { range: (_, __, end) => [end - now.current.range, end] },
-      y: { range: (_, __, high) => [0, max ?? Math.max(high, 1) * 1.05] },
+      x: { range: (_, first, end) => [Math.max(end - now.current.range, Math.min(first, end - MIN_RANGE_S)), end] },
+      y: { range: (_, __, high) => [0, (max ?? Math.max(high, 1)) * 1.05] },
     },
     axes: [
-      { ...axis, values: '{HH}:{mm}:{ss}', space: 80 },
+      { ...axis, values: '{HH}:{mm}:{ss}', space: 80, size: 32 },
       { ...axis, ...increments, size: 70, values: (_, values) => values.map((value) => format(value)) },
     ],
     series: [

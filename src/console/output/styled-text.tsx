@@ -24,8 +24,8 @@ function Piece({ segment, search }: { readonly segment: Segment; readonly search
   const { text, style } = segment
   const { fg, bg } = style
   const colours = {
-    ...(typeof fg === 'string' ? { color: fg } : {}),
-    ...(typeof bg === 'string' ? { background: bg } : {}),
+    ...(typeof fg === 'string' ? { '--fg': fg } : {}),
+    ...(typeof bg === 'string' ? { '--bg': bg } : {}),
   }
   return (
     <span class={classOf(style)} style={colours}>
@@ -36,8 +36,8 @@ function Piece({ segment, search }: { readonly segment: Segment; readonly search
 
 function classOf({ fg, bg, ...flags }: TextStyle): string {
   return [
-    ...(typeof fg === 'number' ? [`fg-${fg}`] : []),
-    ...(typeof bg === 'number' ? [`bg-any bg-${bg}`] : []),
+    ...(fg === undefined ? [] : [typeof fg === 'number' ? `fg-${fg}` : 'fg-own']),
+    ...(bg === undefined ? [] : ['bg-any', typeof bg === 'number' ? `bg-${bg}` : 'bg-own']),
     ...Object.keys(flags).map((name) => `text-${name}`),
   ].join(' ')
 }

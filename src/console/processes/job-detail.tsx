@@ -29,7 +29,10 @@ export function JobDetail({ session, job, notify }: JobDetailProps) {
         <span class="space" />
         {runs ? <KillMenu session={session} job={job} notify={notify} /> : null}
       </div>
-      <p class="mono command">{commandLine(job)}</p>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by the keyboard */}
+      <p class="mono command" tabIndex={0}>
+        {commandLine(job)}
+      </p>
       <Facts job={job} />
       <OutputPane key={job.pid} session={session} pid={job.pid} />
       {runs ? <StdinForm key={job.pid} session={session} job={job} notify={notify} /> : null}

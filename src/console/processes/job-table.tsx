@@ -56,10 +56,10 @@ function Row({ job, selected }: { readonly job: Job; readonly selected: boolean 
     <tr class={selected ? 'selected' : ''} aria-current={selected ? 'true' : undefined}>
       <td class="numeric">{job.pid}</td>
       <td class="command">
+        {job.tag === undefined ? null : <span class="tag">{job.tag}</span>}
         <a class="mono" href={hrefOf({ view: 'processes', path: `/${job.pid}` })}>
           {commandLine(job)}
         </a>
-        {job.tag === undefined ? null : <span class="tag">{job.tag}</span>}
       </td>
       <td>
         <span class={`state ${stateClass(job)}`}>{stateText(job)}</span>

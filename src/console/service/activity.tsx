@@ -29,11 +29,11 @@ const KINDS: Readonly<Record<Kind, string>> = {
 export function Activity({ session }: { readonly session: Session }) {
   const { value, failure } = useFollowed(session, followActivity)
   return (
-    <section class="part" aria-labelledby="activity">
-      <h2 id="activity">Activity</h2>
+    <div class="part">
+      <h2>Activity</h2>
       {failure === '' ? null : <p class="failure">{failure}</p>}
       {value === undefined ? <p class="hint">Loading…</p> : <Shown status={value} />}
-    </section>
+    </div>
   )
 }
 

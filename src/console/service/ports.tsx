@@ -6,7 +6,6 @@ import { reasonOf } from '../failure.ts'
 import { useFollowed } from '../follow.ts'
 import { formatTime, msOf } from '../format.ts'
 import type { Attempt } from '../reconnect.ts'
-import { hrefOf } from '../router.ts'
 import type { Session } from '../session.ts'
 import { type Listeners, type Port, portsOf, withEvent } from './port-list.ts'
 
@@ -28,8 +27,8 @@ interface PortListProps {
 export function PortList({ session, notify }: PortListProps) {
   const { value, failure } = useFollowed(session, followPorts)
   return (
-    <section class="part" aria-labelledby="ports">
-      <h2 id="ports">Ports</h2>
+    <div class="part">
+      <h2>Ports</h2>
       {failure === '' ? null : <p class="failure">{failure}</p>}
       <Table
         label="Ports"
@@ -38,7 +37,7 @@ export function PortList({ session, notify }: PortListProps) {
         keyOf={({ port }) => String(port)}
         empty={value === undefined ? 'Loading…' : 'Nothing listens.'}
       />
-    </section>
+    </div>
   )
 }
 
@@ -69,9 +68,9 @@ function Owner({ listener }: { readonly listener: Listener | undefined }) {
   if (listener === undefined || listener.pid === 0) return <span class="hint">not known</span>
   const { command, args, pid } = listener
   return (
-    <a class="mono" title={args.join(' ')} href={hrefOf({ view: 'processes', path: `/${pid}` })}>
+    <span class="mono" title={args.join(' ')}>
       {command} ({pid})
-    </a>
+    </span>
   )
 }
 

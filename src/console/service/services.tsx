@@ -31,14 +31,14 @@ interface ServicesProps {
 export function Services({ session, notify }: ServicesProps) {
   const { value, failure } = useFollowed(session, followServices)
   return (
-    <section class="part" aria-labelledby="services">
-      <h2 id="services">Services</h2>
+    <div class="part">
+      <h2>Services</h2>
       {failure === '' ? null : <p class="failure">{failure}</p>}
       {value === undefined ? <p class="hint">Loading…</p> : null}
       {[...(value?.values() ?? [])].map((status) => (
         <Service key={status.service} session={session} status={status} notify={notify} />
       ))}
-    </section>
+    </div>
   )
 }
 
@@ -75,6 +75,11 @@ function Service({ session, status, notify }: ServiceProps) {
         <span class={`state ${look}`}>{name}</span>
         <span class="hint">since {formatTime(msOf(status.since))}</span>
         <span class="space" />
+        {pid === undefined ? null : (
+          <button type="button" aria-expanded={shown} onClick={() => setShown(!shown)}>
+            {shown ? 'Hide output' : 'Show output'}
+          </button>
+        )}
         <Controls session={session} status={status} notify={notify} />
       </div>
       {reason === '' || reason === name ? null : <p class="reason">{reason}</p>}
@@ -89,11 +94,6 @@ function Service({ session, status, notify }: ServiceProps) {
         {` · ${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`}
         {nextStart === undefined ? '' : ` · next start ${formatTime(msOf(nextStart))}`}
       </p>
-      {pid === undefined ? null : (
-        <button type="button" aria-expanded={shown} onClick={() => setShown(!shown)}>
-          {shown ? 'Hide output' : 'Show output'}
-        </button>
-      )}
       {shown && pid !== undefined ? (
         <div class="output">
           <OutputPane key={pid} session={session} pid={pid} />
