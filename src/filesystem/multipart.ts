@@ -21,6 +21,8 @@ const BUFFER_BYTES = 256 * 1024
 const MANY_PARTS = 64
 const SMALL_PIECE = 1024
 
+const NO_HEADER = 'a part has no header that ends'
+
 /** One part of a form. */
 export interface Part {
   /** Content-Disposition, one character per byte; empty where there is none. */
@@ -45,8 +47,8 @@ interface MultipartOptions {
 
 /** A body that is not the form it claims to be. */
 export class MalformedForm extends Error {
-  constructor(cause: Error) {
-    super(cause.message, { cause })
+  constructor(problem: string, options?: ErrorOptions) {
+    super(problem, options)
     this.name = 'MalformedForm'
   }
 }
@@ -68,15 +70,21 @@ export async function receiveMultipart(source: Readable, options: MultipartOptio
   const fail = (error: unknown) => failed.abort(error)
   const cancel = new AbortController()
   const parts = partQueue((part) => options.onPart(part, cancel.signal), fail, options.hold)
+  // The parser passes over a part whose header has no end.
+  let headless = false
   parser.on('part', (raw: Readable) => {
+    if (headless) fail(new MalformedForm(NO_HEADER))
+    headless = true
     const body = parts.buffer(raw)
-    raw.on('header', (header: Record<string, string[]>) =>
-      parts.add({ disposition: header['content-disposition']?.[0] ?? '', body }),
-    )
+    raw.on('header', (header: Record<string, string[]>) => {
+      headless = false
+      parts.add({ disposition: header['content-disposition']?.[0] ?? '', body })
+    })
   })
-  parser.on('error', (error: Error) => fail(new MalformedForm(error)))
+  parser.on('error', (error: Error) => fail(new MalformedForm(error.message, { cause: error })))
   try {
     await pump(source, parserSink(parser, parts, { boundary: options.boundary, failed: failed.signal }), options)
+    if (headless) throw new MalformedForm(NO_HEADER)
   } catch (error) {
     cancel.abort(error)
     await parts.done().catch(() => {})

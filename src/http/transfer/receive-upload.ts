@@ -65,6 +65,8 @@ async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload)
   const stored = new Map<string, Stored>()
   const onPart = async (part: Part, signal: AbortSignal) => {
     const { name, filename } = parsePartDisposition(part.disposition)
+    // Whatever makes a header unreadable must not look as if there were no file.
+    if (name === undefined) throw new MalformedForm('a part has no form-data name')
     if (name !== 'file') return void part.body.resume()
     const path = partPath(filename, upload)
     const owner = upload.signed && !upload.path ? confined(upload.target.owner) : upload.target.owner

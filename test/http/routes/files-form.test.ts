@@ -32,6 +32,28 @@ test('B33 a form of another kind, without boundary or broken is a bad request', 
   expect((await post('multipart/form-data; boundary="x"', whole)).status).toBe(200)
 })
 
+const FILE = 'Content-Disposition: form-data; name="file"; filename="a"'
+
+test.each([
+  ['a boundary line with padding', `--x  \r\n${FILE}\r\n\r\nc\r\n--x--\r\n`],
+  ['a header line without a colon', `--x\r\nnonsense\r\n${FILE}\r\n\r\nc\r\n--x--\r\n`],
+  ['a header without its end', `--x\r\n${FILE}\r\n--x--\r\n`],
+  ['a header without its end, and another part', `--x\r\n${FILE}\r\n--x\r\n${FILE}\r\n\r\nc\r\n--x--\r\n`],
+  ['no header', '--x\r\n\r\nc\r\n--x--\r\n'],
+  ['nothing at all', '--x\r\n--x--\r\n'],
+  ['no Content-Disposition', '--x\r\nContent-Type: text/plain\r\n\r\nc\r\n--x--\r\n'],
+  ['no name', '--x\r\nContent-Disposition: form-data; filename="a"\r\n\r\nc\r\n--x--\r\n'],
+  ['a name that does not end', '--x\r\nContent-Disposition: form-data; name="file\r\n\r\nc\r\n--x--\r\n'],
+  ['its name after 70 other lines', `--x\r\n${'A: b\r\n'.repeat(70)}${FILE}\r\n\r\nc\r\n--x--\r\n`],
+  ['its name after 17 KiB', `--x\r\nA: ${'b'.repeat(17_000)}\r\n${FILE}\r\n\r\nc\r\n--x--\r\n`],
+  ['lines that end with LF', `--x\n${FILE}\n\nc\n--x--\n`],
+])('B33 a part with %s is a bad request, not an empty answer', async (_what, body) => {
+  await using files = await startFilesFront()
+  const answer = await postForm(files, {}, body)
+  expect(answer).toMatchObject({ status: 400, text: expect.stringContaining('error reading form: ') })
+  expect(await readdir(files.people.ann.home)).toEqual([])
+})
+
 test('B34 only parts called file are stored', async () => {
   await using files = await startFilesFront()
   const path = join(files.dir, 'a')
