@@ -38,7 +38,7 @@ export function featuresOf(config: Config, { keeper, groups, ports }: FeaturePar
       reason: `-output-resume is ${config.outputResume}`,
     },
     { name: 'file_archive_uploads', on: true, reason: 'POST /files unpacks tar, tar.gz and tar.zst' },
-    { name: 'file_archives', on: true, reason: '/files sends directories as tar, tar.gz and tar.zst' },
+    { name: 'file_archives', on: true, reason: '/files sends directories as tar, tar.gz, tar.zst and zip' },
     { name: 'file_resumable_uploads', on: true, reason: '/uploads speaks tus 1.0.0' },
     { name: 'file_edits', on: true, reason: 'files.v1.Files edits many files at once, and takes edits back' },
     { name: 'file_trees', on: true, reason: 'files.v1.Files copies trees, sets their attributes and measures them' },

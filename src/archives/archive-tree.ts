@@ -22,6 +22,8 @@ interface TreeOptions {
   readonly owner: FileUser
   /** Whether an entry, by its path in the tree with one character per byte, is left out with all below it. */
   readonly exclude?: ((path: string, isDirectory: boolean) => boolean) | undefined
+  /** A file of several names comes with its content under each. */
+  readonly noHardLinks?: boolean
   /** Before every name: empty, or with a slash at its end. */
   readonly prefix: Buffer
   /** Counts names, directories that wait and links that are remembered. The caller releases it. */
@@ -234,7 +236,7 @@ class TreeEncoder {
 
   /** The name that the file was archived by already; undefined: none, and this is the one from now on. */
   #firstName({ links, identity }: TreeEntry, name: Buffer): Buffer | undefined {
-    if (links < 2) return undefined
+    if (links < 2 || this.#options.noHardLinks) return undefined
     const known = this.#first.get(identity)
     if (known !== undefined || this.#first.size >= MAX_LINKED) return known
     this.#options.hold.grow(name.length + ENTRY_BYTES)

@@ -54,7 +54,7 @@ function unescaped(escaped: string): string {
   return String.fromCharCode(Number.parseInt(escaped.slice(1), 16))
 }
 
-/** The first of several parameters with one name counts, without those whose quote does not end; names are lower-cased. */
+/** The first of several parameters with one name, less those whose quote does not end; names are lower-cased. */
 function parametersOf(text: string): Map<string, string> {
   const parameters = new Map<string, string>()
   const pattern = /;\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))/gs

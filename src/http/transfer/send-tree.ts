@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { archiveTree, openTreeRoot, TREE_BYTES } from '../../archives/archive-tree.ts'
+import { zipOfTar } from '../../archives/zip-tree.ts'
 import type { Hold } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
 import type { FileUser } from '../../filesystem/file-user.ts'
@@ -22,10 +23,18 @@ const MAX_TREES = 4
 /** Of the names of what was left out, in the trailer. */
 const MAX_TRAILER_BYTES = 4096
 
-const FORMATS = new Map<string, { readonly type: string; readonly compression?: Compression }>([
+/** A format; `zip` is compressed by file. */
+interface Format {
+  readonly type: string
+  readonly compression?: Compression
+  readonly zip?: boolean
+}
+
+const FORMATS = new Map<string, Format>([
   ['tar', { type: 'application/x-tar' }],
   ['tar.gz', { type: 'application/gzip', compression: 'gzip' }],
   ['tar.zst', { type: 'application/zstd', compression: 'zstd' }],
+  ['zip', { type: 'application/zip', zip: true }],
 ])
 
 const closeFile = promisify(close)
@@ -60,13 +69,13 @@ export async function sendTree(request: FastifyRequest, reply: FastifyReply, tre
   if (root === undefined && tree.query.format === undefined) return false
   if (root === undefined) throw invalid(`path '${tree.path}' is not a directory`)
   try {
-    const compressor = takeAll(tree, format.compression)
+    const compressor = takeAll(tree, format)
     const file = `${baseName(cleanPath(tree.path)) || 'root'}.${name}`
     reply
       .header('content-type', format.type)
       .header('content-disposition', inlineDisposition(file).replace(/^inline/, 'attachment'))
     if (request.raw.httpVersion !== '1.0') reply.header('trailer', 'X-Left-Out')
-    stream(reply, { root, tree, exclude, prefix, compressor }).catch(() => {})
+    stream(reply, { root, tree, exclude, prefix, compressor, zip: format.zip }).catch(() => {})
   } catch (error) {
     await closeFile(root)
     tree.hold.release()
@@ -81,10 +90,10 @@ function formatOf(accept: string | undefined): string | undefined {
   return [...FORMATS].find(([, { type }]) => type === first?.name)?.[0]
 }
 
-function takeAll({ hold, compressors }: TreeToSend, compression: Compression | undefined) {
+function takeAll({ hold, compressors }: TreeToSend, { compression, zip }: Format) {
   const busy = (what: string) => new AppError('budget_spent', `${what}; try again`)
   if (sending >= MAX_TREES) throw busy(`${MAX_TREES} trees are being sent already`)
-  hold.grow(TREE_BYTES + (compression === undefined ? 0 : COMPRESSOR_BYTES))
+  hold.grow(TREE_BYTES + (compression === undefined && !zip ? 0 : COMPRESSOR_BYTES))
   const compressor = compression && compressors.take(compression)
   if (compression !== undefined && compressor === undefined) throw busy('all compressors are busy')
   return compressor
@@ -98,10 +107,11 @@ interface Sending {
   readonly exclude: ReturnType<typeof createExclude>
   readonly prefix: Buffer
   readonly compressor: Compressor
+  readonly zip: boolean | undefined
 }
 
 /** Closes the root and releases the hold in the end. */
-async function stream(reply: FastifyReply, { root, tree, exclude, prefix, compressor }: Sending): Promise<void> {
+async function stream(reply: FastifyReply, { root, tree, exclude, prefix, compressor, zip }: Sending): Promise<void> {
   const { user, path, hold, log } = tree
   let leftOut = ''
   let count = 0
@@ -111,7 +121,8 @@ async function stream(reply: FastifyReply, { root, tree, exclude, prefix, compre
     if (leftOut.length < MAX_TRAILER_BYTES) leftOut += separator + encodeBytes(entry)
   }
   async function* bytes(raw: FastifyReply['raw']): AsyncGenerator<Buffer> {
-    yield* archiveTree(root, { path, owner: user, exclude, prefix, hold, onLeftOut })
+    const tar = archiveTree(root, { path, owner: user, exclude, prefix, hold, onLeftOut, noHardLinks: zip === true })
+    yield* zip ? zipOfTar(tar, hold) : tar
     if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut}` })
   }
   sending++
