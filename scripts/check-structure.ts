@@ -49,8 +49,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ports: [...COMMON, 'users', 'native'],
   watch: [...COMMON, 'users', 'native', 'filesystem', 'gen'],
   supervisor: [...COMMON, 'process', 'cgroups'],
-  // A client: it knows the daemon by its protocol only.
-  ctl: ['lib'],
+  // A client: it knows the daemon by its protocol only. Trees of its own machine it packs as the daemon does.
+  ctl: ['lib', 'errors.ts', 'budget', 'log.ts', 'archives', 'filesystem', 'native', 'watch'],
   // The page of the browser, a program of its own, which nothing imports.
   console: ['gen'],
   // Of cgroups a type: what a call of `/init` needs of a freeze.

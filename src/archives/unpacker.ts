@@ -26,6 +26,8 @@ export interface UnpackOptions {
   readonly received: () => number
   /** The directory itself is as the archive says. */
   readonly ownsRoot: boolean
+  /** Called now and then with what was made or is under way. */
+  readonly onProgress?: (counts: { readonly entries: number; readonly bytes: number }) => void
   /** Counts what waits and the directories to be finished. The caller releases it. */
   readonly hold: Hold
 }
@@ -77,6 +79,7 @@ export class Unpacker implements Sink {
       const wait = 'entry' in event ? this.#begin(event.entry) : this.#content(event.content)
       if (wait !== undefined) await wait
     }
+    this.#options.onProgress?.(this.counts)
     await this.#slice.next()
   }
 

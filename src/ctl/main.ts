@@ -4,6 +4,7 @@ import { attach } from './attach.ts'
 import type { Command } from './command.ts'
 import { parseCommand, sandboxOf } from './command-line.ts'
 import { completionOf } from './completion.ts'
+import { cp } from './cp.ts'
 import { FAILED } from './exit-code.ts'
 import { Failure } from './failure.ts'
 import { find, grep } from './file-search.ts'
@@ -26,7 +27,7 @@ const CALLS: readonly Command[] = [
   ...[run, ps, logs, wait, kill],
   ...[attach, record, terminals],
   ...[top, activity, ports, watch],
-  ...[ls, cat, find, grep, edit],
+  ...[ls, cat, cp, find, grep, edit],
 ]
 const COMMANDS: readonly Command[] = [...CALLS, completionOf(CALLS)]
 

@@ -1,4 +1,5 @@
 import * as http from 'node:http'
+import { Readable } from 'node:stream'
 import { enveloped, messagesOf } from './envelopes.ts'
 import { Failure } from './failure.ts'
 
@@ -13,10 +14,24 @@ export interface Sandbox {
   stream<T>(method: string, message: unknown, headers?: Headers): AsyncGenerator<T, void>
   /** The bytes of a file. Throws Failure. */
   download(path: string): AsyncGenerator<Buffer, void>
+  /** `GET /files`: the body, and at its end the trailers. The caller takes or returns the body. Throws Failure. */
+  get(query: Query, signal: AbortSignal): Promise<Download>
+  /** `POST /files` of a body that is made as it is sent. Throws Failure. */
+  post(query: Query, body: AsyncIterable<Buffer>, headers: Headers, signal: AbortSignal): Promise<void>
 }
 
 /** Headers of a request; undefined: none of that name. */
 export type Headers = Readonly<Record<string, string | undefined>>
+
+/** Of a URL; undefined: none of that name. */
+type Query = Readonly<Record<string, string | undefined>>
+
+/** A body that is on its way. */
+interface Download {
+  readonly body: AsyncGenerator<Buffer, void>
+  /** Once the body has ended. */
+  trailer(name: string): string | undefined
+}
 
 /** Where the daemon is, and as whom to call. */
 export interface Address {
@@ -29,6 +44,8 @@ export interface Address {
 /** Seconds between signs of life of a stream, and how long none may come before it counts as lost. */
 const KEEPALIVE_S = 10
 const SILENCE_MS = 30_000
+/** A tree that was sent is put in its place, and the old one removed: minutes on a busy disk. */
+const STORED_MS = 600_000
 
 /** Makes the client. Connections are made when they are needed and left open for the next call. */
 export function openSandbox(address: Address): Sandbox {
@@ -53,21 +70,41 @@ export function openSandbox(address: Address): Sandbox {
       }
     },
     download: async function* (path) {
-      const query = new URLSearchParams({ path, ...(address.user === undefined ? {} : { username: address.user }) })
-      const response = await send(`GET /files?${query}`, {})
+      yield* bodyOf(await send(`GET ${fileLine({ path }, address)}`, {}))
+    },
+    get: async (query, signal) => {
+      const response = await send(`GET ${fileLine(query, address)}`, { signal })
       if (response.statusCode !== 200) throw refusal(response, await textOf(response))
-      try {
-        yield* broken(response)
-      } finally {
-        response.destroy()
-      }
+      return { body: bodyOf(response), trailer: (name) => response.trailers[name] }
+    },
+    post: async (query, body, headers, signal) => {
+      const response = await send(`POST ${fileLine(query, address)}`, { body, headers, signal, silence: STORED_MS })
+      const text = await textOf(response)
+      if (response.statusCode !== 200) throw refusal(response, text)
     },
   }
 }
 
+function fileLine(query: Query, { user }: Address): string {
+  const given = Object.entries({ ...query, username: user }).filter(
+    (pair): pair is [string, string] => pair[1] !== undefined,
+  )
+  return `/files?${new URLSearchParams(given)}`
+}
+
+async function* bodyOf(response: http.IncomingMessage): AsyncGenerator<Buffer, void> {
+  if (response.statusCode !== 200) throw refusal(response, await textOf(response))
+  try {
+    yield* broken(response)
+  } finally {
+    response.destroy()
+  }
+}
+
 interface Sent {
-  readonly body?: string | Buffer
+  readonly body?: string | Buffer | AsyncIterable<Buffer>
   readonly headers?: Headers
+  readonly signal?: AbortSignal
   /** Milliseconds. */
   readonly silence?: number | undefined
 }
@@ -84,16 +121,27 @@ function sender({ url, token, user }: Address) {
   const opened = modules.then(({ request, Agent }) => ({ request, agent: new Agent(agent) }))
 
   /** @param line method and path, as in a request. */
-  return async (line: string, { body = '', headers, silence = SILENCE_MS }: Sent): Promise<http.IncomingMessage> => {
+  return async (
+    line: string,
+    { body = '', headers, signal, silence = SILENCE_MS }: Sent,
+  ): Promise<http.IncomingMessage> => {
     const { request, agent: shared } = await opened
     const given = Object.entries({ ...common, ...headers }).filter(([, value]) => value !== undefined)
     const [method = '', path = ''] = line.split(' ', 2)
     return new Promise((resolve, reject) => {
-      const options = { method, agent: shared, headers: Object.fromEntries(given) as http.OutgoingHttpHeaders }
+      const options = { method, agent: shared, headers: Object.fromEntries(given) as http.OutgoingHttpHeaders, signal }
       const sent = request(new URL(`${url.pathname.replace(/\/$/, '')}${path}`, url), options, resolve)
       sent.on('error', ({ message }) => reject(new Failure('lost', `${url.host} does not answer: ${message}`)))
       sent.setTimeout(silence, () => sent.destroy(new Error('silence')))
-      sent.end(body)
+      if (typeof body === 'string' || Buffer.isBuffer(body)) return void sent.end(body)
+      const source = Readable.from(body, { objectMode: false })
+      source.on('error', (error) => {
+        reject(error)
+        sent.destroy()
+      })
+      // An answer that comes before all was sent is taken, and the rest is not made.
+      sent.on('close', () => source.destroy())
+      source.pipe(sent)
     })
   }
 }
