@@ -14,6 +14,7 @@ import {
   unpackTreeEntry,
 } from '../native/tree.ts'
 import { archiveLargeFile, PIECE_BYTES, TAR_END, tarPadding } from './archive-large-file.ts'
+import { IgnoreFiles, type IgnoreRules } from './ignore-files.ts'
 
 /** Which tree is archived, and how. */
 interface TreeOptions {
@@ -22,6 +23,8 @@ interface TreeOptions {
   readonly owner: FileUser
   /** Whether an entry, by its path in the tree with one character per byte, is left out with all below it. */
   readonly exclude?: ((path: string, isDirectory: boolean) => boolean) | undefined
+  /** Reads the rules of a .gitignore: the entries are left out that they name, and `.git`. Undefined: all come. */
+  readonly ignoreRules?: ((text: string) => IgnoreRules | undefined) | undefined
   /** A file of several names comes with its content under each. */
   readonly noHardLinks?: boolean
   /** Before every name: empty, or with a slash at its end. */
@@ -83,7 +86,8 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
   const { hold, onLeftOut } = options
   const encoder = new TreeEncoder(root, options)
   const waiting: Directory[] = []
-  const ahead = new ReadAhead((directory, limit) => read(root, directory, limit, options))
+  const ignored = options.ignoreRules && new IgnoreFiles(root, { ...options, rulesOf: options.ignoreRules })
+  const ahead = new ReadAhead((directory, limit) => read(root, directory, limit, { ...options, ignored }))
   let next: Directory | undefined = { path: EMPTY, names: undefined }
   try {
     while (next !== undefined) {
@@ -154,17 +158,21 @@ async function read(
   root: number,
   directory: Directory,
   limit: number,
-  options: TreeOptions,
+  options: TreeOptions & { readonly ignored: IgnoreFiles | undefined },
 ): Promise<Buffer | undefined> {
-  const { owner, exclude, prefix } = options
+  const { owner, exclude, ignored, prefix } = options
   const { path } = directory
   const leading = path.length === 0 ? prefix : Buffer.concat([prefix, path, SLASH])
   try {
     let names = directory.names
-    if (names === undefined && exclude !== undefined) {
+    if (names === undefined && (exclude !== undefined || ignored !== undefined)) {
       const inside = path.length === 0 ? '' : `${path.toString('latin1')}/`
       const all = await listTree(root, path, owner, limit)
-      names = filterNames(all, (name, isDirectory) => !exclude(inside + name.toString('latin1'), isDirectory))
+      await ignored?.enter(path)
+      names = await filterNames(all, (name, isDirectory) => {
+        const entry = inside + name.toString('latin1')
+        return !exclude?.(entry, isDirectory) && !ignored?.ignores(entry, isDirectory)
+      })
       const packed = await readTree(root, path, owner, leading, BATCH_BYTES, limit, names.subarray(0, NAMES_BYTES))
       // As if they were listed there.
       return Buffer.concat([lengthOf(names), names, packed.subarray(LENGTH_BYTES)])

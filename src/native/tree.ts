@@ -1,3 +1,4 @@
+import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Actor } from './files.ts'
 import { loadAddon } from './load.ts'
 
@@ -68,14 +69,23 @@ export function* unpackNames(names: Buffer): Generator<{ readonly name: Buffer; 
   }
 }
 
-/** The names that `listTree` has packed, or those that it has and that `wanted` takes, packed again. */
-export function filterNames(names: Buffer, wanted: (name: Buffer, isDirectory: boolean) => boolean): Buffer {
+/**
+ * Those of the names that `listTree` has packed that `wanted` takes, packed again. Other work is served meanwhile.
+ * Rejects with what `wanted` throws.
+ */
+export async function filterNames(
+  names: Buffer,
+  wanted: (name: Buffer, isDirectory: boolean) => boolean,
+): Promise<Buffer> {
   const taken: Buffer[] = []
+  const slice = createTimeSlice()
   for (let at = 0; at < names.length; ) {
     const end = at + LENGTH_BYTES + names.readUInt32LE(at)
     const kind = names[at + LENGTH_BYTES]
     if (wanted(names.subarray(at + LENGTH_BYTES + 1, end), kind === DIRECTORY)) taken.push(names.subarray(at, end))
     at = end
+    const turn = slice.next()
+    if (turn !== undefined) await turn
   }
   return Buffer.concat(taken)
 }

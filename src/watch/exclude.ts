@@ -34,6 +34,19 @@ export function createExclude(patterns: readonly string[]): Exclude | undefined 
       'invalid_argument',
       `there are ${patterns.length} patterns of ${bytes} bytes to exclude, at most ${MAX_PATTERNS} of ${MAX_BYTES} bytes may be`,
     )
+  const judge = rulesOf(patterns)
+  return judge && ((path, isDirectory) => judge(path, isDirectory) === true)
+}
+
+/** Whether an entry is left out (true) or taken back (false) by a list of patterns; undefined: it says nothing. */
+export type Rules = (path: string, isDirectory: boolean) => boolean | undefined
+
+/** The rules in a .gitignore, for paths below its directory; undefined: it has none. The caller limits its size. */
+export function rulesOfFile(text: string): Rules | undefined {
+  return rulesOf(text.replace(/^\ufeff/, '').split(/\r?\n/))
+}
+
+function rulesOf(patterns: readonly string[]): Rules | undefined {
   // The last one first, as that is the one that counts.
   const rules = patterns
     .map(toRule)
@@ -42,7 +55,7 @@ export function createExclude(patterns: readonly string[]): Exclude | undefined 
   if (rules.length === 0) return undefined
   return (path, isDirectory) => {
     const rule = rules.find(({ glob, onlyDirectories }) => (isDirectory || !onlyDirectories) && matchesGlob(glob, path))
-    return rule !== undefined && !rule.negated
+    return rule && !rule.negated
   }
 }
 

@@ -15,6 +15,8 @@ export interface FileQuery {
   readonly format: string | undefined
   /** Patterns of what is left out of it, with commas in between. */
   readonly exclude: string | undefined
+  /** `1`: without what the .gitignore files in it name. */
+  readonly gitignore: string | undefined
   /** Before the names in it. */
   readonly prefix: string | undefined
   /** Whose what is unpacked from an uploaded archive is. */
@@ -38,6 +40,7 @@ export function readFileQuery(url: string): FileQuery {
     chmod: values.get('chmod'),
     format: values.get('format'),
     exclude: values.get('exclude'),
+    gitignore: values.get('gitignore'),
     prefix: values.get('prefix'),
     owner: values.get('owner'),
     strip: values.get('strip'),
@@ -53,6 +56,7 @@ const NAMES = new Set([
   'chmod',
   'format',
   'exclude',
+  'gitignore',
   'prefix',
   'owner',
   'strip',

@@ -12,7 +12,7 @@ import { baseName, cleanPath } from '../../lib/clean-path.ts'
 import { errorFields } from '../../lib/error-fields.ts'
 import { parseWeightedList } from '../../lib/weighted-list.ts'
 import type { Log } from '../../log.ts'
-import { createExclude } from '../../watch/exclude.ts'
+import { createExclude, rulesOfFile } from '../../watch/exclude.ts'
 import { takeOver } from '../server/take-over.ts'
 import { COMPRESSOR_BYTES, type Compression, type Compressors } from './compressors.ts'
 import { inlineDisposition } from './content-disposition.ts'
@@ -65,6 +65,7 @@ export async function sendTree(request: FastifyRequest, reply: FastifyReply, tre
   if (format === undefined) throw invalid(`format must be one of ${[...FORMATS.keys()].join(', ')}`)
   const exclude = createExclude(tree.query.exclude?.split(',') ?? [])
   const prefix = prefixOf(tree.query.prefix ?? '')
+  const ignoreRules = isSet('gitignore', tree.query.gitignore) ? rulesOfFile : undefined
   const root = await openTreeRoot(tree.path, tree.user)
   if (root === undefined && tree.query.format === undefined) return false
   if (root === undefined) throw invalid(`path '${tree.path}' is not a directory`)
@@ -75,7 +76,7 @@ export async function sendTree(request: FastifyRequest, reply: FastifyReply, tre
       .header('content-type', format.type)
       .header('content-disposition', inlineDisposition(file).replace(/^inline/, 'attachment'))
     if (request.raw.httpVersion !== '1.0') reply.header('trailer', 'X-Left-Out')
-    stream(reply, { root, tree, exclude, prefix, compressor, zip: format.zip }).catch(() => {})
+    stream(reply, { root, tree, exclude, ignoreRules, prefix, compressor, zip: format.zip }).catch(() => {})
   } catch (error) {
     await closeFile(root)
     tree.hold.release()
@@ -105,13 +106,14 @@ interface Sending {
   readonly root: number
   readonly tree: TreeToSend
   readonly exclude: ReturnType<typeof createExclude>
+  readonly ignoreRules: typeof rulesOfFile | undefined
   readonly prefix: Buffer
   readonly compressor: Compressor
   readonly zip: boolean | undefined
 }
 
 /** Closes the root and releases the hold in the end. */
-async function stream(reply: FastifyReply, { root, tree, exclude, prefix, compressor, zip }: Sending): Promise<void> {
+async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...options }: Sending): Promise<void> {
   const { user, path, hold, log } = tree
   let leftOut = ''
   let count = 0
@@ -121,7 +123,7 @@ async function stream(reply: FastifyReply, { root, tree, exclude, prefix, compre
     if (leftOut.length < MAX_TRAILER_BYTES) leftOut += separator + encodeBytes(entry)
   }
   async function* bytes(raw: FastifyReply['raw']): AsyncGenerator<Buffer> {
-    const tar = archiveTree(root, { path, owner: user, exclude, prefix, hold, onLeftOut, noHardLinks: zip === true })
+    const tar = archiveTree(root, { ...options, path, owner: user, hold, onLeftOut, noHardLinks: zip === true })
     yield* zip ? zipOfTar(tar, hold) : tar
     if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut}` })
   }
@@ -138,6 +140,11 @@ async function stream(reply: FastifyReply, { root, tree, exclude, prefix, compre
     hold.release()
     await closeFile(root)
   }
+}
+
+function isSet(name: string, value = '0'): boolean {
+  if (value !== '0' && value !== '1') throw invalid(`${name} must be 0 or 1`)
+  return value === '1'
 }
 
 /** Throws AppError for one that could lead out of where the archive is unpacked. */
