@@ -30,6 +30,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   logs: [...COMMON, 'native'],
   // Knows what is kept by its descriptors and pid only.
   keeper: [...COMMON, 'native'],
+  // Looks at files and starts programs; what is handed over it knows by its version only.
+  upgrade: [...COMMON, 'keeper', 'startup'],
   process: [...COMMON, 'users', 'native', 'keeper'],
   filesystem: [...COMMON, 'users', 'native'],
   // Reads, edits and searches files as the file calls do.
@@ -75,6 +77,9 @@ const ENTRY = [
   'rpc-services.ts',
   'features.ts',
   'kept-sandbox.ts',
+  'kept-versions.ts',
+  'build-upgrade.ts',
+  'self-test.ts',
   'start.ts',
 ]
 /** The faces of a feature to the wire may also use these. `rpc.ts` is its table of methods. */

@@ -13,13 +13,15 @@ import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { orchestratorRoutes } from './http/routes/orchestrator-routes.ts'
 import { readyRoute } from './http/routes/ready.ts'
+import type { UpgradeFeature } from './http/routes/upgrade.ts'
 import { uploadsRoutes } from './http/routes/uploads.ts'
 import { countedBy, freezeRoutes } from './parts.ts'
 import { rpcRoutes } from './rpc/routes.ts'
 import { rpcServices } from './rpc-services.ts'
 
 /** Builds what calls reach the features through: every service and every URL. The caller closes it. */
-export function buildFront(config: Config, { logs, token, listener, shutdown, keeper }: Frame, features: Features) {
+export function buildFront(config: Config, frame: Frame, features: Features, upgrade: UpgradeFeature | undefined) {
+  const { logs, token, listener, shutdown, keeper } = frame
   const { log } = logs
   const { files, workload, initialization, services, observer, sampler, figures, streams } = features
   const { protection, checkAfterResume } = features
@@ -40,7 +42,7 @@ export function buildFront(config: Config, { logs, token, listener, shutdown, ke
       (scope) => metricsRoute(scope, { sampler, ...figures, budget, idleSeconds }),
       (scope) => envsRoute(scope, files.defaults),
       (scope) => initRoute(scope, { initialization, bodies, memory: protection, checkAfterResume }),
-      orchestratorRoutes({ rootFreeze: features.rootFreeze, initialization }),
+      orchestratorRoutes({ rootFreeze: features.rootFreeze, initialization, upgrade }),
       freezeRoutes(workload, sampler, logs),
       filesRoutes({ ...files, onTransfer: features.transfers.begin }),
       composeRoutes(files),

@@ -76,7 +76,7 @@ type Invocation =
   | { readonly kind: 'run'; readonly config: Config }
   | { readonly kind: 'version' }
   | { readonly kind: 'commit' }
-  | { readonly kind: 'capabilities'; readonly config: Config }
+  | { readonly kind: 'capabilities' | 'self-test'; readonly config: Config }
   | { readonly kind: 'usage'; readonly problem: string; readonly text: string }
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -109,6 +109,7 @@ export function readConfig(argv: readonly string[], env: Environment): Invocatio
   const services = readServices(file.others['services'] ?? [], toSupervisorConfig(parsed.values))
   if (!services.ok) return { kind: 'usage', problem: `config file ${path}: ${services.problem}`, text: parsed.usage }
   const config = { ...toConfig(parsed.values, env), services: services.services }
+  if (parsed.values['self-test']) return { kind: 'self-test', config }
   return { kind: parsed.values.capabilities ? 'capabilities' : 'run', config }
 }
 

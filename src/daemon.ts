@@ -1,5 +1,6 @@
 import { buildFeatures, endpointOf, type Features, type Frame } from './build-features.ts'
 import { buildFront } from './build-front.ts'
+import { buildUpgrade } from './build-upgrade.ts'
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 import { warnOfOpenPort } from './http/access/open-port.ts'
@@ -7,14 +8,19 @@ import { createListener } from './http/server/listener.ts'
 import { createAccessToken } from './init/access-token.ts'
 import { openKeeper } from './keeper/keeper.ts'
 import { logRestart } from './keeper/log-restart.ts'
+import { requireReadable } from './kept-versions.ts'
 import { withTimeout } from './lib/with-timeout.ts'
+import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
 import { hideProcess } from './native/files.ts'
+import { exitNow } from './native/index.ts'
 import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
 import { untilSignalled } from './process/terminate.ts'
+import { checkOwnHealth } from './startup/own-health.ts'
 import { applyOwnPriority } from './startup/own-priority.ts'
 import { writeRunDir } from './startup/run-dir.ts'
+import type { HandOver } from './upgrade/hand-over.ts'
 import { warnWithoutRoot } from './users/own-user.ts'
 /** A daemon that listens. */
 export interface Daemon {
@@ -32,6 +38,12 @@ const RUN_DIR_WAIT_MS = 250
 /** What services have to end in one after the other, before all that is left is ended at once. */
 const SERVICES_GRACE_MS = 1_200
 
+/** What a daemon has that takes over to answer itself, of the 5 s that the keeper gives it in all. */
+const HEALTH_WAIT_MS = 3_000
+
+/** What running calls have to end in when another daemon takes over: clients wait for that. */
+const HAND_OVER_GRACE_MS = 100
+
 /** What running calls have to end in once their streams were ended. */
 const CLOSE_GRACE_MS = 1_500
 
@@ -44,14 +56,13 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const stopping = new AbortController()
   const token = createAccessToken()
   const listener = createListener({ log, token })
-  const keeper = openKeeper(config.keeper, log)
-  // It was started with the same environment.
-  if (keeper.present) hideProcess(process.ppid)
-  const taken = await keeper.take()
+  const { keeper, taken } = await takeOver(config, log)
   const frame = { logs, token, listener, shutdown: stopping.signal, keeper, taken }
   const features = await buildFeatures(config, frame)
   const { registry, host, cpus, searches, kept } = features
-  const app = buildFront(config, frame, features)
+  const leave = (own: HandOver) => void handOver(own, { frame, features, stopping })
+  const { serving, feature } = buildUpgrade(config, frame, features, leave)
+  const app = buildFront(config, frame, features, feature)
   warnWithoutRoot(log)
   await applyOwnPriority()
   await app.ready()
@@ -60,8 +71,11 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const children = () => [...registry.list().map(({ pid }) => pid), ...others()]
   const stopReaping = reapOrphans(children, log)
   const port = await listener.listen(endpointOf(config), kept.sockets)
-  kept.begin(() => listener.descriptors)
+  // One on trial that does not answer must not be the daemon: the one before it is started again.
+  if (taken.trial) await checkOwnHealth({ address: config.address, port }, HEALTH_WAIT_MS)
   keeper.up()
+  kept.begin(() => listener.descriptors)
+  serving()
   logRestart(taken, log)
   // No disk is written before: one that is frozen may hold this up, and the thaw comes by the port.
   const written = writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
@@ -80,6 +94,28 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
       return closed
     },
   }
+}
+
+/** What is kept. Rejects when this daemon is to take the place of one that it does not understand. */
+async function takeOver(config: Config, log: Log) {
+  const keeper = openKeeper(config.keeper, log)
+  // It was started with the same environment.
+  if (keeper.present) hideProcess(process.ppid)
+  const taken = await keeper.take()
+  if (taken.trial) requireReadable(taken)
+  return { keeper, taken }
+}
+
+type Serving = Pick<Running, 'frame' | 'features' | 'stopping'>
+
+/** Ends this process for the one that waits to take over; what the keeper has stays. */
+async function handOver(own: HandOver, { frame, features, stopping }: Serving): Promise<never> {
+  features.kept.handOver(own)
+  const text = 'another daemon takes over: connect again, with the offset of the output that has come'
+  stopping.abort(new AppError('unavailable', text))
+  await frame.listener.close(HAND_OVER_GRACE_MS, 'served')
+  await frame.logs.close()
+  return exitNow(0)
 }
 
 interface Running {

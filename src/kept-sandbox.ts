@@ -5,9 +5,10 @@ import { createStateText, type InitProgress, NO_PROGRESS, restoreState } from '.
 import { DAEMON_KEY, type Keeper, type Taken } from './keeper/keeper.ts'
 import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
-import { close } from './native/index.ts'
+import { close, duplicate } from './native/index.ts'
 import { sealedMemory } from './native/packets.ts'
 import { randomUuid } from './native/random.ts'
+import { type HandOver, readHandOver } from './upgrade/hand-over.ts'
 import type { Defaults } from './users/defaults.ts'
 
 /** What of a sandbox outlives a daemon that ends unexpectedly: its state and its listening sockets. */
@@ -20,6 +21,10 @@ export interface KeptSandbox {
   begin(sockets: () => readonly number[]): void
   /** To be called after each request of `/init`, before it is answered. */
   applied(progress: InitProgress): void
+  /** Who has handed over, to this daemon or one before it; undefined: nobody. */
+  readonly before: HandOver | undefined
+  /** This daemon hands over: what is kept says so, and stays. */
+  handOver(own: HandOver): void
   /** The sockets are about to be closed, and nothing is to be kept any more. */
   end(): void
 }
@@ -49,10 +54,12 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
   }
   const state = createStateText({ token, defaults }, progress)
   let listening: (() => readonly number[]) | undefined
+  const before = found === undefined ? undefined : readHandOver(found.state)
+  let more: { readonly handOver?: HandOver | undefined } = { handOver: before }
   const keep = () => {
     if (listening === undefined || !keeper.present) return
     try {
-      const memory = sealedMemory(Buffer.from(`${wanted}\n${state.text()}`))
+      const memory = sealedMemory(Buffer.from(`${wanted}\n${state.text(more)}`))
       keeper.put(DAEMON_KEY, 0, [memory, ...listening()])
       close(memory)
     } catch (error) {
@@ -69,6 +76,14 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
     },
     applied: (now) => {
       state.applied(now)
+      keep()
+    },
+    before,
+    handOver: (own) => {
+      more = { handOver: own }
+      // What is applied from now on is kept with sockets that are not those of the listener, which closes them.
+      const copies = listening?.().map(duplicate)
+      if (copies !== undefined) listening = () => copies
       keep()
     },
     end: () => {

@@ -1,8 +1,12 @@
+import { writeSync } from 'node:fs'
 import { type Config, readInvocation } from './config.ts'
 import { COMMIT, VERSION } from './version.ts'
 
 /** The daemon promises its supervisor to be gone this long after it was asked to stop. */
 const LAST_RESORT_MS = 4_500
+
+const STDOUT = 1
+const STDERR = 2
 
 const USAGE_EXIT = 2
 const FAILURE_EXIT = 1
@@ -24,6 +28,9 @@ switch (invocation.kind) {
   case 'capabilities':
     void printCapabilities(invocation.config)
     break
+  case 'self-test':
+    void test(invocation.config)
+    break
   case 'run':
     void run(invocation.config)
 }
@@ -36,6 +43,17 @@ async function printCapabilities(config: Config): Promise<void> {
     const reason = error instanceof Error ? error.message : error
     process.stderr.write(`no daemon says what it can: ${reason}\n`)
     process.exitCode = FAILURE_EXIT
+  }
+}
+
+async function test(config: Config): Promise<void> {
+  const [{ selfTest }, { leave }] = await Promise.all([import('./self-test.ts'), import('./serve.ts')])
+  try {
+    writeSync(STDOUT, `${await selfTest(config)}\n`)
+    leave(0)
+  } catch (error) {
+    writeSync(STDERR, `self-test: ${error instanceof Error ? error.message : error}\n`)
+    leave(FAILURE_EXIT)
   }
 }
 

@@ -143,6 +143,11 @@ export const flags = {
   },
   'resume-handover': { type: 'bool', default: false, help: 'internal: accepted, without effect' },
   'run-dir': { type: 'string', default: '/run/e2b', help: 'directory of the sandbox flag files' },
+  'self-test': {
+    type: 'bool',
+    default: false,
+    help: 'start on a port of its own, answer one call, print what it is as JSON, and exit',
+  },
   'start-cmd': {
     type: 'string',
     default: '',

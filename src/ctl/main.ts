@@ -18,6 +18,7 @@ import { record } from './record.ts'
 import { run } from './run.ts'
 import { terminals } from './terminals.ts'
 import { top } from './top.ts'
+import { upgrade } from './upgrade.ts'
 import { wait } from './wait.ts'
 import { watch } from './watch.ts'
 
@@ -28,6 +29,7 @@ const CALLS: readonly Command[] = [
   ...[attach, record, terminals],
   ...[top, activity, ports, watch],
   ...[ls, cat, cp, find, grep, edit],
+  upgrade,
 ]
 const COMMANDS: readonly Command[] = [...CALLS, completionOf(CALLS)]
 

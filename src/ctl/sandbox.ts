@@ -12,6 +12,10 @@ export interface Sandbox {
   call<T>(method: string, message: unknown, silence?: number): Promise<T>
   /** A server stream: its messages as JSON. Throws Failure: `lost` also after half a minute without a sign. */
   stream<T>(method: string, message: unknown, headers?: Headers): AsyncGenerator<T, void>
+  /** The answer of a URL as JSON, of the type that the caller names. Throws Failure. */
+  getJson<T>(path: string): Promise<T>
+  /** Sends a body to a URL; `silence` as in `call`. Throws Failure, with the text of a refusal. */
+  postBody(path: string, headers: Headers, body: Buffer | undefined, silence: number): Promise<void>
   /** The bytes of a file. Throws Failure. */
   download(path: string): AsyncGenerator<Buffer, void>
   /** `GET /files`: the body, and at its end the trailers. The caller takes or returns the body. Throws Failure. */
@@ -68,6 +72,18 @@ export function openSandbox(address: Address): Sandbox {
       } finally {
         response.destroy()
       }
+    },
+    getJson: async <T>(path: string) => {
+      const response = await send(`GET ${path}`, {})
+      const text = await textOf(response)
+      if (response.statusCode !== 200) throw refusal(response, text)
+      // The caller names the type.
+      return JSON.parse(text) as T
+    },
+    postBody: async (path, headers, body, silence) => {
+      const response = await send(`POST ${path}`, { headers, silence, ...(body === undefined ? {} : { body }) })
+      const text = await textOf(response)
+      if (response.statusCode !== 200) throw refusal(response, text)
     },
     download: async function* (path) {
       yield* bodyOf(await send(`GET ${fileLine({ path }, address)}`, {}))
@@ -162,11 +178,12 @@ async function textOf(response: http.IncomingMessage): Promise<string> {
 }
 
 /** The error of an answer that is none: Connect's, or whatever else is in the way. */
-function refusal({ statusCode = 0 }: http.IncomingMessage, text: string): Failure {
+function refusal({ statusCode = 0, headers }: http.IncomingMessage, text: string): Failure {
   try {
     // What every error of the daemon has; what is not of this form has neither.
     const { code, message } = JSON.parse(text) as { code?: unknown; message?: unknown }
     if (typeof message === 'string') return new Failure(typeof code === 'string' ? code : 'unknown', message)
   } catch {}
+  if (headers['content-type']?.startsWith('text/plain') && text !== '') return new Failure('unknown', text)
   return new Failure(statusCode === 502 || statusCode === 503 ? 'unavailable' : 'unknown', `HTTP ${statusCode}`)
 }

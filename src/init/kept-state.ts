@@ -1,4 +1,5 @@
 import type { Defaults } from '../users/defaults.ts'
+import { isReadable, STATE_VERSION } from '../version.ts'
 import type { AccessToken } from './access-token.ts'
 
 /** What of `POST /init` is known beside token and defaults. */
@@ -18,14 +19,11 @@ export const NO_PROGRESS: InitProgress = { initialized: false, newest: 0n, userN
  * The state of a sandbox that the next daemon goes on with: JSON with the token, for nobody but the daemon's own user.
  */
 interface StateText {
-  /** What is to be kept at the moment. */
-  text(): string
+  /** What is to be kept at the moment. @param more members beside it, which not every reader knows. */
+  text(more?: object): string
   /** A call of `/init` was applied, whole or in part. */
   applied(progress: InitProgress): void
 }
-
-/** A state of another version is not understood. */
-const VERSION = 1
 
 interface Parts {
   readonly token: AccessToken
@@ -36,9 +34,10 @@ interface Parts {
 export function createStateText({ token, defaults }: Parts, restored: InitProgress): StateText {
   let progress = restored
   return {
-    text: () =>
+    text: (more = {}) =>
       JSON.stringify({
-        version: VERSION,
+        ...more,
+        version: STATE_VERSION,
         token: token.withToken((text) => text) ?? null,
         user: defaults.user,
         workdir: defaults.workdir ?? null,
@@ -81,7 +80,7 @@ function parse(text: string): State | undefined {
 }
 
 function isState(value: unknown): value is State {
-  if (!isObject(value) || value['version'] !== VERSION) return false
+  if (!isObject(value) || !isReadable(value['version'])) return false
   const { token, user, workdir, env, progress } = value
   if (typeof user !== 'string' || !isTextOrNull(workdir) || !(token === null || isText(token))) return false
   return Array.isArray(env) && env.every(isPair) && isProgress(progress)

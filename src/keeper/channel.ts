@@ -55,10 +55,11 @@ export class Channel {
   /**
    * Sends after what waits already; the descriptors stay the caller's, who may close them at once. Throws as
    * `duplicate`, when they have to wait and there are too many open files.
+   * @param path as `encode`.
    */
-  send(message: Message, descriptors: readonly number[] = []): void {
+  send(message: Message, descriptors: readonly number[] = [], path?: string): void {
     if (!this.#open) return
-    const bytes = encode(message)
+    const bytes = encode(message, path)
     if (this.#waiting.length === 0) {
       const result = sendPacket(this.#fd, bytes, descriptors)
       if (result >= 0 || !this.#goesOnLater(result)) return

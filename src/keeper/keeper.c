@@ -4,7 +4,7 @@
 // table. The protocol is in protocol.h.
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -19,24 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "launch.h"
 #include "protocol.h"
-
-extern char **environ;
-
-// What the daemon has deposited under one key.
-struct entry {
-  int32_t pid;
-  int32_t status;
-  // The daemon's own, without KEEPER_ENDED.
-  uint32_t note;
-  bool used;
-  // The process has ended with `status`, as waitpid(2) has it.
-  bool exited;
-  // The daemon that runs now has yet to receive the status.
-  bool news;
-  uint8_t count;
-  int descriptors[KEEPER_DESCRIPTORS];
-};
+#include "table.h"
 
 enum {
   no_deadline = -1,
@@ -47,21 +32,23 @@ enum {
   free_debt_ms = 10000,
   max_debt_ms = 30000,
   max_pause_ms = 5000,
-  cannot_run = 126,
-  not_found = 127,
-  // Where descriptors that belong to no process go: a socket that has the same number in parent and child looks
-  // inherited.
-  first_moved = 512,
+  // What a daemon that was started in the place of another has to come to listen in.
+  trial_ms = 5000,
 };
 
 static struct {
-  char **command;
-  sigset_t original_mask;
-  struct rlimit original_files;
+  struct origin origin;
   int signals;
-  // The daemon, or 0 while none runs; the keeper's end of its socket pair, or -1.
-  pid_t daemon;
-  int channel;
+  struct daemon daemon;
+  // Waits for the end of the daemon.
+  struct daemon next;
+  bool next_asked;
+  // The one in use, and that of `next` or of a trial.
+  struct program program;
+  struct program other;
+  bool on_trial;
+  bool went_back;
+  int64_t trial_end;
   int64_t started;
   int64_t debt;
   int64_t start_at;
@@ -75,12 +62,9 @@ static struct {
   // Of all.
   bool was_up;
   bool stopping;
-  struct entry *table;
-  size_t size;
-  // The next entry of a table that is being sent, or `size`.
+  // The next entry of the table that is being sent.
   size_t taking;
-  bool take_end;
-  size_t news;
+  bool taking_now;
 } keeper;
 
 static int64_t now_ms(void) {
@@ -89,97 +73,11 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void complain(const char *what, const char *path) {
-  dprintf(STDERR_FILENO, "envd: %s %s: %s\n", what, path, strerror(errno));
-}
-
-// The table.
-
-static void close_all(const int *descriptors, size_t count) {
-  for (size_t i = 0; i < count; i++) close(descriptors[i]);
-}
-
-static void clear_news(struct entry *entry) {
-  if (entry->news) keeper.news--;
-  entry->news = false;
-}
-
-static void drop(uint64_t key) {
-  if (key >= keeper.size) return;
-  struct entry *entry = &keeper.table[key];
-  if (!entry->used) return;
-  clear_news(entry);
-  close_all(entry->descriptors, entry->count);
-  memset(entry, 0, sizeof *entry);
-}
-
-// False, with errno set, for a key beyond the limit or without memory.
-static bool make_room(uint64_t key) {
-  if (key < keeper.size) return true;
-  if (key >= KEEPER_KEYS) {
-    errno = EINVAL;
-    return false;
-  }
-  size_t size = keeper.size == 0 ? 64 : keeper.size;
-  while (size <= key) size *= 2;
-  struct entry *table = realloc(keeper.table, size * sizeof *table);
-  if (table == NULL) return false;
-  memset(table + keeper.size, 0, (size - keeper.size) * sizeof *table);
-  if (keeper.taking == keeper.size) keeper.taking = size;
-  keeper.table = table;
-  keeper.size = size;
-  return true;
-}
-
-static int moved_up(int descriptor) {
-  const int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, first_moved);
-  if (moved < 0) return descriptor;
-  close(descriptor);
-  return moved;
-}
-
-// Takes over the descriptors. An end that is known already stays known.
-static void put(const struct keeper_message *message, const int *descriptors, size_t count) {
-  struct entry *entry = &keeper.table[message->key];
-  const struct entry before = *entry;
-  const bool same = before.used && before.pid == message->pid;
-  memset(entry, 0, sizeof *entry);
-  entry->used = true;
-  entry->pid = message->pid;
-  entry->note = message->value & ~KEEPER_ENDED;
-  entry->count = (uint8_t)count;
-  for (size_t i = 0; i < count; i++)
-    entry->descriptors[i] = message->pid == 0 ? moved_up(descriptors[i]) : descriptors[i];
-  if (same) {
-    entry->status = before.status;
-    entry->exited = before.exited;
-    entry->news = before.news;
-  } else if (before.news) {
-    keeper.news--;
-  }
-  if (before.used) close_all(before.descriptors, before.count);
-}
-
-static void trim(const struct keeper_message *message) {
-  if (message->key >= keeper.size || message->status < 0) return;
-  struct entry *entry = &keeper.table[message->key];
-  if (!entry->used) return;
-  entry->note = message->value & ~KEEPER_ENDED;
-  while (entry->count > message->status) close(entry->descriptors[--entry->count]);
-}
-
-static struct entry *entry_of_process(pid_t pid) {
-  for (size_t i = 0; i < keeper.size; i++) {
-    struct entry *entry = &keeper.table[i];
-    if (entry->used && entry->pid == pid && !entry->exited) return entry;
-  }
-  return NULL;
-}
-
 // The channel to the daemon.
 
 // False: it would wait, and nothing was sent. A daemon that is gone takes everything.
-static bool send_message(struct keeper_message message, const int *descriptors, size_t count) {
+static bool send_message(const struct daemon *to, struct keeper_message message, const int *descriptors,
+                         size_t count) {
   union {
     struct cmsghdr header;
     char bytes[CMSG_SPACE(sizeof(int) * KEEPER_DESCRIPTORS)];
@@ -196,72 +94,96 @@ static bool send_message(struct keeper_message message, const int *descriptors, 
     memcpy(CMSG_DATA(rights), descriptors, sizeof(int) * count);
   }
   ssize_t sent;
-  do sent = sendmsg(keeper.channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+  do sent = sendmsg(to->channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
   return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS && errno != ETOOMANYREFS && errno != ENOMEM);
 }
 
-// Sends what waits to be sent: a table that was asked for, then ends of processes.
+// Sends what waits to be sent: the table, if it was asked for, then ends of processes.
 static void flush(void) {
-  for (; keeper.taking < keeper.size; keeper.taking++) {
-    struct entry *entry = &keeper.table[keeper.taking];
-    if (!entry->used) continue;
+  for (; keeper.taking_now && keeper.taking < table.size; keeper.taking++) {
+    struct entry *entry = table_entry(keeper.taking);
+    if (entry == NULL) continue;
     const struct keeper_message message = {.type = KEEPER_PUT,
                                            .pid = entry->pid,
                                            .key = keeper.taking,
                                            .status = entry->status,
                                            .value = entry->note | (entry->exited ? KEEPER_ENDED : 0)};
-    if (!send_message(message, entry->descriptors, entry->count)) return;
-    clear_news(entry);
+    if (!send_message(&keeper.daemon, message, entry->descriptors, entry->count)) return;
+    table_clear_news(entry);
   }
-  if (keeper.take_end) {
+  if (keeper.taking_now) {
     const struct keeper_message message = {
-        .type = KEEPER_END, .pid = (int32_t)keeper.failures, .key = keeper.starts, .status = keeper.last_status};
-    if (!send_message(message, NULL, 0)) return;
-    keeper.take_end = false;
+        .type = KEEPER_END,
+        .pid = (int32_t)keeper.failures,
+        .key = keeper.starts,
+        .status = keeper.last_status,
+        .value = (keeper.on_trial ? KEEPER_TRIAL : 0) | (keeper.went_back ? KEEPER_WENT_BACK : 0)};
+    if (!send_message(&keeper.daemon, message, NULL, 0)) return;
+    keeper.taking_now = false;
   }
-  for (size_t i = 0; keeper.news > 0 && i < keeper.size; i++) {
-    struct entry *entry = &keeper.table[i];
+  for (size_t i = 0; table.news > 0 && i < table.size; i++) {
+    struct entry *entry = &table.entries[i];
     if (!entry->news) continue;
-    if (!send_message((struct keeper_message){.type = KEEPER_EXITED, .key = i, .status = entry->status}, NULL, 0))
-      return;
-    clear_news(entry);
+    const struct keeper_message message = {.type = KEEPER_EXITED, .key = i, .status = entry->status};
+    if (!send_message(&keeper.daemon, message, NULL, 0)) return;
+    table_clear_news(entry);
   }
 }
 
-static void handle(const struct keeper_message *message, const int *descriptors, size_t count) {
+static void refuse(const struct keeper_message *message, int why) {
+  send_message(&keeper.daemon, (struct keeper_message){.type = KEEPER_REFUSED, .key = message->key, .status = why},
+               NULL, 0);
+}
+
+// Sends the table from its beginning.
+static void begin_taking(void) {
+  keeper.taking = 0;
+  keeper.taking_now = true;
+}
+
+static void start_next(const char *path, uint32_t words);
+
+static void handle(const struct keeper_message *message, const char *path, const int *descriptors, size_t count) {
   size_t taken = 0;
+  struct entry *entry;
   switch (message->type) {
     case KEEPER_PUT:
-      if (make_room(message->key)) {
-        put(message, descriptors, count);
+      if (table_make_room(message->key)) {
+        table_put(message, descriptors, count);
         taken = count;
       } else {
-        send_message((struct keeper_message){.type = KEEPER_REFUSED, .key = message->key, .status = errno}, NULL, 0);
+        refuse(message, errno);
       }
       break;
     case KEEPER_DROP:
-      drop(message->key);
+      table_drop(message->key);
       break;
     case KEEPER_TRIM:
-      trim(message);
+      table_trim(message);
       break;
     case KEEPER_EXITED:
-      if (message->key < keeper.size && keeper.table[message->key].used) {
-        keeper.table[message->key].exited = true;
-        keeper.table[message->key].status = message->status;
-      }
+      if ((entry = table_entry(message->key)) == NULL) break;
+      entry->exited = true;
+      entry->status = message->status;
       break;
     case KEEPER_TAKE:
-      keeper.taking = 0;
-      keeper.take_end = true;
+      begin_taking();
       break;
     case KEEPER_UP:
       keeper.up = keeper.was_up = true;
       keeper.failures = 0;
+      if (keeper.on_trial) keeper.program = keeper.other;
+      keeper.on_trial = false;
       break;
     case KEEPER_LEAVE:
       keeper.leaving = true;
+      break;
+    case KEEPER_NEXT:
+      start_next(path, message->value);
+      break;
+    case KEEPER_CANCEL:
+      if (keeper.next.pid != 0) kill(keeper.next.pid, SIGKILL);
       break;
     default:
       break;
@@ -269,22 +191,33 @@ static void handle(const struct keeper_message *message, const int *descriptors,
   close_all(descriptors + taken, count - taken);
 }
 
+// What the one that waits has to say before it is the daemon: that it waits.
+static void handle_next(const struct keeper_message *message) {
+  if (message->type != KEEPER_TAKE || keeper.next_asked) return;
+  keeper.next_asked = true;
+  send_message(&keeper.daemon, (struct keeper_message){.type = KEEPER_READY}, NULL, 0);
+}
+
 // One message. False: there is none.
-static bool receive(void) {
+static bool receive(const struct daemon *from) {
   union {
     struct cmsghdr header;
     char bytes[CMSG_SPACE(sizeof(int) * KEEPER_DESCRIPTORS) + CMSG_SPACE(sizeof(struct ucred))];
   } control;
-  struct keeper_message message = {0};
-  struct iovec part = {&message, sizeof message};
+  static struct {
+    struct keeper_message message;
+    char path[PATH_MAX];
+  } packet;
+  memset(&packet.message, 0, sizeof packet.message);
+  struct iovec part = {&packet, sizeof packet};
   struct msghdr header = {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-  const ssize_t length = recvmsg(keeper.channel, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const ssize_t length = recvmsg(from->channel, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (length < 0) return errno == EINTR;
   if (length == 0) return false;
   int descriptors[KEEPER_DESCRIPTORS];
   size_t count = 0;
-  bool from_daemon = false;
+  bool known = false;
   for (struct cmsghdr *each = CMSG_FIRSTHDR(&header); each != NULL; each = CMSG_NXTHDR(&header, each)) {
     if (each->cmsg_level != SOL_SOCKET) continue;
     if (each->cmsg_type == SCM_RIGHTS) {
@@ -294,84 +227,80 @@ static bool receive(void) {
     } else if (each->cmsg_type == SCM_CREDENTIALS) {
       struct ucred sender;
       memcpy(&sender, CMSG_DATA(each), sizeof sender);
-      from_daemon = sender.pid == keeper.daemon && sender.uid == getuid();
+      known = sender.pid == from->pid && sender.uid == getuid();
     }
   }
-  // What lost a descriptor on the way is no deposit.
-  const bool whole = length == sizeof message && (header.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == 0;
-  if (from_daemon && whole) {
-    handle(&message, descriptors, count);
-  } else {
-    close_all(descriptors, count);
-    if (from_daemon)
-      send_message((struct keeper_message){.type = KEEPER_REFUSED, .key = message.key, .status = EMFILE}, NULL, 0);
+  // What lost a descriptor on the way is no deposit, and what is no text no path.
+  bool whole = (header.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == 0 && length >= (ssize_t)sizeof packet.message;
+  const size_t text = whole ? (size_t)length - sizeof packet.message : 0;
+  if (text == 0) packet.path[0] = '\0';
+  else if (packet.path[text - 1] != '\0') whole = false;
+  if (known && whole && from == &keeper.daemon) {
+    handle(&packet.message, packet.path, descriptors, count);
+    return true;
   }
+  close_all(descriptors, count);
+  if (known && whole) handle_next(&packet.message);
+  else if (known && from == &keeper.daemon) refuse(&packet.message, EMFILE);
   return true;
 }
 
-static void receive_all(void) {
-  while (keeper.channel >= 0 && receive()) continue;
+static void receive_all(const struct daemon *from) {
+  while (from->channel >= 0 && receive(from)) continue;
 }
 
 // The daemon.
-
-// What the keeper has changed for itself goes back to what it was started with.
-static void run_command(int channel, pid_t parent) {
-  static char variable[sizeof KEEPER_VARIABLE + 16];
-  // A keeper that is killed takes the daemon along, as its port must be free for the next one.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(cannot_run);
-  fcntl(channel, F_SETFD, 0);
-  snprintf(variable, sizeof variable, KEEPER_VARIABLE "=%d", channel);
-  putenv(variable);
-  setrlimit(RLIMIT_NOFILE, &keeper.original_files);
-  sigprocmask(SIG_SETMASK, &keeper.original_mask, NULL);
-  execv(keeper.command[0], keeper.command);
-  const int status = errno == ENOENT ? not_found : cannot_run;
-  complain("cannot execute", keeper.command[0]);
-  _exit(status);
-}
-
-static bool open_channel(int ends[2]) {
-  const int on = 1;
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return false;
-  if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0) return true;
-  close_all(ends, 2);
-  return false;
-}
 
 static void postpone_start(void) {
   const int64_t pause = (keeper.debt - free_debt_ms) / 4;
   keeper.start_at = now_ms() + (pause < 0 ? 0 : pause > max_pause_ms ? max_pause_ms : pause);
 }
 
-static void start(void) {
-  int ends[2];
-  const pid_t own = getpid();
+static void started(void) {
+  keeper.started = now_ms();
   keeper.start_at = no_deadline;
-  if (open_channel(ends)) {
-    const pid_t pid = fork();
-    if (pid == 0) run_command(ends[1], own);
-    if (pid > 0) {
-      close(ends[1]);
-      keeper.channel = ends[0];
-      keeper.daemon = pid;
-      keeper.started = now_ms();
-      keeper.up = keeper.leaving = keeper.take_end = false;
-      keeper.taking = keeper.size;
-      keeper.starts++;
-      return;
-    }
-    close_all(ends, 2);
+  keeper.up = keeper.leaving = keeper.taking_now = false;
+  keeper.starts++;
+}
+
+static void start(void) {
+  if (launch(&keeper.origin, &keeper.program, &keeper.daemon)) {
+    started();
+    return;
   }
-  complain("cannot start", keeper.command[0]);
+  complain("cannot start", keeper.origin.command[0]);
   keeper.debt = max_debt_ms;
   postpone_start();
 }
 
-static void close_channel(void) {
-  if (keeper.channel >= 0) close(keeper.channel);
-  keeper.channel = -1;
+static void report_cancelled(int status) {
+  send_message(&keeper.daemon, (struct keeper_message){.type = KEEPER_CANCEL, .status = status}, NULL, 0);
+}
+
+// One waits at most: a second one is refused, as is one beside a trial.
+static void start_next(const char *path, uint32_t words) {
+  if (keeper.next.pid != 0 || keeper.on_trial || words >= keeper.origin.words) {
+    report_cancelled(-1);
+    return;
+  }
+  keeper.other = keeper.program;
+  if (path[0] != '\0') {
+    strcpy(keeper.other.path, path);
+    keeper.other.words = words;
+  }
+  keeper.next_asked = false;
+  if (!launch(&keeper.origin, &keeper.other, &keeper.next)) report_cancelled(-1);
+}
+
+// The one that waits takes the place of the daemon, and has to show that it can.
+static void promote_next(void) {
+  keeper.daemon = keeper.next;
+  keeper.next = (struct daemon){.channel = -1};
+  keeper.on_trial = true;
+  keeper.went_back = false;
+  keeper.trial_end = now_ms() + trial_ms;
+  started();
+  if (keeper.next_asked) begin_taking();
 }
 
 // As the daemon did: with its exit code, or by its signal. Process 1 cannot end by one, and has the exit code of a
@@ -389,17 +318,27 @@ static void end_like(int status) {
 }
 
 static void daemon_ended(int status) {
-  close_channel();
-  keeper.daemon = 0;
+  close_channel(&keeper.daemon);
+  keeper.daemon.pid = 0;
   keeper.last_status = status;
   // In order: it said so or was asked to, or it never came to listen and said why.
   if (keeper.leaving || keeper.stopping || (!keeper.was_up && WIFEXITED(status))) end_like(status);
+  for (size_t i = 0; i < table.size; i++) table_clear_news(&table.entries[i]);
+  if (keeper.next.pid != 0) {
+    promote_next();
+    return;
+  }
+  keeper.went_back = keeper.on_trial;
+  keeper.on_trial = false;
+  if (keeper.went_back) {
+    keeper.start_at = now_ms();
+    return;
+  }
   if (!keeper.up) keeper.failures++;
   const int64_t lived = now_ms() - keeper.started;
   keeper.debt = keeper.debt > lived ? keeper.debt - lived : 0;
   keeper.debt += keeper.up ? ended_cost_ms : not_up_cost_ms;
   if (keeper.debt > max_debt_ms) keeper.debt = max_debt_ms;
-  for (size_t i = 0; i < keeper.size; i++) clear_news(&keeper.table[i]);
   postpone_start();
 }
 
@@ -410,17 +349,19 @@ static void reap(void) {
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
     // What a daemon has sent last is there by now, and may be the deposit of this very process.
-    receive_all();
-    if (pid == keeper.daemon) {
+    receive_all(&keeper.daemon);
+    if (pid == keeper.daemon.pid) {
       daemon_ended(status);
       continue;
     }
-    struct entry *entry = entry_of_process(pid);
-    if (entry == NULL) continue;
-    entry->exited = true;
-    entry->status = status;
-    entry->news = true;
-    keeper.news++;
+    if (pid == keeper.next.pid) {
+      close_channel(&keeper.next);
+      keeper.next.pid = 0;
+      report_cancelled(status);
+      continue;
+    }
+    struct entry *entry = table_entry_of_process(pid);
+    if (entry != NULL) table_ended(entry, status);
   }
 }
 
@@ -429,8 +370,8 @@ static void read_signals(void) {
   while (read(keeper.signals, &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGCHLD) continue;
     keeper.stopping = true;
-    if (keeper.daemon == 0) exit(0);
-    kill(keeper.daemon, (int)info.ssi_signo);
+    if (keeper.daemon.pid == 0) exit(0);
+    kill(keeper.daemon.pid, (int)info.ssi_signo);
   }
   reap();
 }
@@ -474,21 +415,38 @@ static bool set_signals(void) {
   // An ignored SIGCHLD reaps children by itself, and ignored signals are never taken.
   for (int number = 1; number < NSIG; number++)
     if (sigismember(&taken, number) == 1) signal(number, SIG_DFL);
-  if (sigprocmask(SIG_SETMASK, &blocked, &keeper.original_mask) < 0) return false;
+  if (sigprocmask(SIG_SETMASK, &blocked, &keeper.origin.mask) < 0) return false;
   keeper.signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
   return keeper.signals >= 0;
 }
 
 static bool prepare(char **command) {
-  keeper.command = command;
-  keeper.channel = -1;
+  keeper.origin.command = command;
+  while (command[keeper.origin.words] != NULL) keeper.origin.words++;
+  keeper.daemon.channel = keeper.next.channel = -1;
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  if (getrlimit(RLIMIT_NOFILE, &keeper.original_files) < 0) return false;
-  struct rlimit files = keeper.original_files;
+  if (getrlimit(RLIMIT_NOFILE, &keeper.origin.files) < 0) return false;
+  struct rlimit files = keeper.origin.files;
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
   return set_signals();
+}
+
+static int milliseconds_left(void) {
+  int64_t end = keeper.start_at;
+  if (keeper.on_trial && keeper.daemon.pid != 0) end = keeper.trial_end;
+  if (end == no_deadline) return -1;
+  const int64_t left = end - now_ms();
+  return left < 0 ? 0 : (int)left;
+}
+
+// What the daemon, or the one that waits, has sent. One that has closed its end has in general ended, which SIGCHLD
+// reports.
+static void serve(struct daemon *daemon, short events) {
+  if ((events & (POLLIN | POLLHUP)) != 0) receive_all(daemon);
+  if ((events & POLLHUP) != 0) close_channel(daemon);
+  else if ((events & POLLOUT) != 0) flush();
 }
 
 int main(int argc, char **argv) {
@@ -496,8 +454,9 @@ int main(int argc, char **argv) {
     dprintf(STDERR_FILENO, "usage: envd-keeper PROGRAM ARGUMENT...\n");
     return 2;
   }
-  if (is_switched_off(argv + 1)) {
-    unsetenv(KEEPER_VARIABLE);
+  const bool off = is_switched_off(argv + 1);
+  if (off || is_kept()) {
+    if (off) unsetenv(KEEPER_VARIABLE);
     execv(argv[1], argv + 1);
     complain("cannot execute", argv[1]);
     return cannot_run;
@@ -508,23 +467,18 @@ int main(int argc, char **argv) {
   }
   start();
   for (;;) {
-    struct pollfd polled[] = {{.fd = keeper.signals, .events = POLLIN}, {.fd = keeper.channel, .events = POLLIN}};
-    if (keeper.taking < keeper.size || keeper.take_end || keeper.news > 0) polled[1].events |= POLLOUT;
-    int64_t wait = no_deadline;
-    if (keeper.start_at != no_deadline) {
-      wait = keeper.start_at - now_ms();
-      if (wait < 0) wait = 0;
-    }
-    poll(polled, 2, (int)wait);
-    if ((polled[1].revents & POLLIN) != 0) receive_all();
-    if ((polled[1].revents & POLLHUP) != 0) {
-      // The daemon has closed its end, in general by exiting, which SIGCHLD reports.
-      receive_all();
-      close_channel();
-    } else if ((polled[1].revents & POLLOUT) != 0) {
-      flush();
-    }
+    const bool waits = keeper.taking_now || table.news > 0;
+    struct pollfd polled[] = {{.fd = keeper.signals, .events = POLLIN},
+                              {.fd = keeper.daemon.channel, .events = (short)(POLLIN | (waits ? POLLOUT : 0))},
+                              {.fd = keeper.next.channel, .events = POLLIN}};
+    poll(polled, 3, milliseconds_left());
+    serve(&keeper.daemon, polled[1].revents);
+    serve(&keeper.next, polled[2].revents);
     if ((polled[0].revents & POLLIN) != 0) read_signals();
-    if (keeper.daemon == 0 && keeper.start_at != no_deadline && now_ms() >= keeper.start_at) start();
+    if (keeper.daemon.pid == 0 && keeper.start_at != no_deadline && now_ms() >= keeper.start_at) start();
+    if (keeper.daemon.pid != 0 && keeper.on_trial && now_ms() >= keeper.trial_end) {
+      kill(keeper.daemon.pid, SIGKILL);
+      keeper.trial_end += trial_ms;
+    }
   }
 }

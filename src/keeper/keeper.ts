@@ -1,9 +1,11 @@
+import { AppError } from '../errors.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import type { Log } from '../log.ts'
-import { close } from '../native/index.ts'
 import { socketPeer } from '../native/packets.ts'
 import { Channel } from './channel.ts'
+import { Inbox } from './inbox.ts'
 import { Keys } from './keys.ts'
-import { DROP, END, ENDED, EXITED, LEAVE, type Message, PUT, REFUSED, TAKE, TRIM, UP } from './protocol.ts'
+import { CANCEL, DROP, EXITED, LEAVE, type Message, NEXT, PUT, TAKE, TRIM, UP } from './protocol.ts'
 
 /** What an earlier daemon has deposited under one key. */
 export interface Deposit {
@@ -27,6 +29,10 @@ export interface Taken {
   readonly failures: number
   /** How the last one ended, as waitpid(2) has it. */
   readonly lastStatus: number
+  /** This one was started by `Keeper.next`: unless it calls `up` within 5 s, the one before it is started again. */
+  readonly trial: boolean
+  /** This one was started again, because one that `Keeper.next` started did not call `up`. */
+  readonly wentBack: boolean
 }
 
 /**
@@ -61,6 +67,14 @@ export interface Keeper {
    * keeper.
    */
   onExited(key: number, use: (status: number) => void): void
+  /**
+   * Starts another daemon beside this one, with the same arguments, and resolves when it is ready to take over: it does
+   * that at the end of this one, whatever ends it. One at a time. Rejects with AppError `failed_precondition` when it
+   * cannot be started or ends before, and with the signal's reason, and then it is ended.
+   * @param program absolute path; undefined: the program of this one.
+   * @param words how many words of the command line are arguments.
+   */
+  next(program: string | undefined, words: number, signal: AbortSignal): Promise<void>
   /** The daemon listens. From now on it is started again whatever ends it. */
   up(): void
   /** The daemon will end, and is not to be started again. */
@@ -69,7 +83,7 @@ export interface Keeper {
   close(): void
 }
 
-const nothing: Taken = { deposits: [], starts: 1, failures: 0, lastStatus: 0 }
+const nothing: Taken = { deposits: [], starts: 1, failures: 0, lastStatus: 0, trial: false, wentBack: false }
 
 /** Where there is none. */
 const NO_KEEPER: Keeper = {
@@ -82,6 +96,9 @@ const NO_KEEPER: Keeper = {
   drop: () => {},
   exited: () => {},
   onExited: () => {},
+  next: async () => {
+    throw new AppError('unimplemented', 'there is no keeper to start another daemon')
+  },
   up: () => {},
   leave: () => {},
   close: () => {},
@@ -103,69 +120,16 @@ export function openKeeper(descriptor: number | undefined, log: Log): Keeper {
   return keeperAt(descriptor, log)
 }
 
-/** Sorts what the keeper sends. */
-class Inbox {
-  readonly #exits = new Map<number, (status: number) => void>()
-  /** Ends that came before anybody asked for them. */
-  readonly #early = new Map<number, number>()
-  readonly taken = Promise.withResolvers<Taken>()
-  readonly #deposits: Deposit[] = []
-  readonly #keys: Keys
-  readonly #log: Log
-
-  constructor(keys: Keys, log: Log) {
-    this.#keys = keys
-    this.#log = log
-  }
-
-  handle({ type, key, pid, status, value }: Message, descriptors: readonly number[]): void {
-    if (type === PUT) {
-      this.#keys.use(key)
-      const ended = value >= ENDED
-      this.#deposits.push({ key, pid, status: ended ? status : undefined, note: value % ENDED, descriptors })
-      return
-    }
-    for (const fd of descriptors) close(fd)
-    if (type === EXITED) this.#exited(key, status)
-    else if (type === REFUSED) this.#log.warn({ key, errno: status }, 'the keeper refuses to keep descriptors')
-    else if (type === END)
-      this.taken.resolve({ deposits: this.#deposits.splice(0), starts: key, failures: pid, lastStatus: status })
-  }
-
-  /** Calls back once, never before it has returned. */
-  onExited(key: number, use: (status: number) => void): void {
-    const status = this.#early.get(key)
-    if (status === undefined) this.#exits.set(key, use)
-    else setImmediate(use, status)
-  }
-
-  forget(key: number): void {
-    this.#exits.delete(key)
-    this.#early.delete(key)
-  }
-
-  #exited(key: number, status: number): void {
-    const use = this.#exits.get(key)
-    if (use === undefined) this.#early.set(key, status)
-    else use(status)
-  }
-
-  lost(reason: string): void {
-    this.#log.error({ reason }, 'the keeper is lost: nothing survives an unexpected end of the daemon')
-    this.taken.resolve(nothing)
-  }
-}
-
 function keeperAt(descriptor: number, log: Log): Keeper {
   const keys = new Keys([DAEMON_KEY, OUTPUT_KEY])
-  const inbox = new Inbox(keys, log)
+  const inbox = new Inbox(keys, nothing, log)
   const channel = new Channel(
     descriptor,
     ({ message, descriptors }) => inbox.handle(message, descriptors),
     (reason) => inbox.lost(reason),
   )
-  const send = (type: number, fields: Partial<Message> = {}, descriptors: readonly number[] = []) =>
-    channel.send({ type, pid: 0, key: 0, status: 0, value: 0, ...fields }, descriptors)
+  const send = (type: number, fields: Partial<Message> = {}, descriptors: readonly number[] = [], path?: string) =>
+    channel.send({ type, pid: 0, key: 0, status: 0, value: 0, ...fields }, descriptors, path)
   return {
     present: true,
     isInit: process.ppid === 1,
@@ -183,6 +147,17 @@ function keeperAt(descriptor: number, log: Log): Keeper {
     },
     exited: (key, status) => send(EXITED, { key, status }),
     onExited: (key, use) => inbox.onExited(key, use),
+    next: async (program, words, signal) => {
+      signal.throwIfAborted()
+      const ready = inbox.awaitNext()
+      send(NEXT, { value: words }, [], program)
+      try {
+        await raceAbort(ready, signal)
+      } catch (error) {
+        if (signal.aborted) send(CANCEL)
+        throw error
+      }
+    },
     up: () => send(UP),
     leave: () => send(LEAVE),
     close: () => channel.close(),

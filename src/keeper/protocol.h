@@ -27,15 +27,28 @@ enum {
   // To the keeper: the end that follows is in order, whatever it is.
   KEEPER_LEAVE = 6,
   // To the daemon: that was all. `key`: the starts so far, this one included; `pid`: how many daemons in a row ended
-  // before they listened; `status`: how the last one ended.
+  // before they listened; `status`: how the last one ended; `value`: KEEPER_TRIAL, KEEPER_WENT_BACK or 0.
   KEEPER_END = 7,
   // To the daemon: what was to be put under `key` is not kept, and what was there before is; `status`: why, an errno.
   KEEPER_REFUSED = 8,
   // To the keeper: of what is kept under `key` close all descriptors but the first `status`; `value` is the note from now on.
   KEEPER_TRIM = 9,
+  // To the keeper: start another daemon, which waits for the end of this one, and then takes what is kept. Behind the
+  // message stands the path of its program with a NUL, or nothing: the same once more. It has the last `value` words of
+  // the command line.
+  KEEPER_NEXT = 10,
+  // To the daemon: the other one waits, for what it has asked with KEEPER_TAKE.
+  KEEPER_READY = 11,
+  // To the keeper: end the other one. To the daemon: the other one could not be started, or has ended with `status`.
+  KEEPER_CANCEL = 12,
 };
 
 #define KEEPER_ENDED 0x80000000u
+
+// This daemon was started by KEEPER_NEXT: if it does not send KEEPER_UP in time, that of before is started again.
+#define KEEPER_TRIAL 1u
+// This one is that of before.
+#define KEEPER_WENT_BACK 2u
 
 struct keeper_message {
   uint32_t type;

@@ -17,6 +17,13 @@ export const LEAVE = 6
 export const END = 7
 export const REFUSED = 8
 export const TRIM = 9
+export const NEXT = 10
+export const READY = 11
+export const CANCEL = 12
+
+/** In the value of END: this daemon is on trial, or in the place of one that was. */
+export const TRIAL = 1
+export const WENT_BACK = 2
 
 /** In the value of a PUT to the daemon: the process has ended. The other bits are the note. */
 export const ENDED = 0x8000_0000
@@ -27,9 +34,14 @@ export const MESSAGE_BYTES = 24
 /** Keys are below that. */
 export const MAX_KEYS = 65_536
 
-/** The message in the byte order of the machines that the daemon runs on, all of which are little-endian. */
-export function encode({ type, pid, key, status, value }: Message): Buffer {
-  const bytes = Buffer.alloc(MESSAGE_BYTES)
+/**
+ * The message in the byte order of the machines that the daemon runs on, all of which are little-endian.
+ * @param path what stands behind it, at most 4,095 bytes (PATH_MAX without its end); undefined: nothing.
+ */
+export function encode({ type, pid, key, status, value }: Message, path?: string): Buffer {
+  const text = path === undefined ? '' : `${path}\0`
+  const bytes = Buffer.alloc(MESSAGE_BYTES + Buffer.byteLength(text))
+  bytes.write(text, MESSAGE_BYTES)
   bytes.writeUInt32LE(type, 0)
   bytes.writeInt32LE(pid, 4)
   bytes.writeUInt32LE(key, 8)

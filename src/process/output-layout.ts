@@ -8,6 +8,12 @@
 export const MAGIC = 0x4456_4e45
 export const VERSION = 1
 
+/** Whether memory that begins with these bytes is of this layout, or new. */
+export function isKnownLayout(head: Buffer): boolean {
+  const [magic, version] = [head.readUInt32LE(0), head.readUInt32LE(4)]
+  return (magic === MAGIC && version === VERSION) || (magic === 0 && version === 0)
+}
+
 /** Of the head, in 32-bit numbers: where magic and version stand, then the read that is under way (`Intent`). */
 export const HEAD = { magic: 0, version: 1, slab: 16, at: 17, asked: 18, exact: 19 } as const
 

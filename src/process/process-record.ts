@@ -1,4 +1,5 @@
 import { fstatSync, readSync } from 'node:fs'
+import { isReadable, STATE_VERSION } from '../version.ts'
 import type { End } from './exit-status.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
 
@@ -26,16 +27,13 @@ export interface ProcessRecord {
   readonly deadline: number | undefined
 }
 
-/** Records of another version are not understood. */
-const VERSION = 1
-
 /** Milliseconds of CLOCK_MONOTONIC. */
 export function monotonicNow(): number {
   return Number(process.hrtime.bigint() / 1_000n) / 1_000
 }
 
 export function encodeRecord(record: ProcessRecord): Buffer {
-  return Buffer.from(JSON.stringify({ version: VERSION, ...record }))
+  return Buffer.from(JSON.stringify({ version: STATE_VERSION, ...record }))
 }
 
 /**
@@ -55,7 +53,7 @@ export function readRecord(memory: number): { readonly record: ProcessRecord | u
 
 /** An account of how a process ended. */
 export function encodeEnd(end: End): Buffer {
-  return Buffer.from(JSON.stringify({ version: VERSION, end }))
+  return Buffer.from(JSON.stringify({ version: STATE_VERSION, end }))
 }
 
 /** Undefined: it is not understood. */
@@ -74,5 +72,5 @@ function isRecord(value: unknown): value is ProcessRecord {
 }
 
 function isKnown(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && 'version' in value && value.version === VERSION
+  return typeof value === 'object' && value !== null && 'version' in value && isReadable(value.version)
 }

@@ -13,22 +13,33 @@ const STICKY = 0o1000
  */
 export async function checkInstallation(directory: string, log: Log): Promise<void> {
   if (process.geteuid?.() !== 0) return
-  const open: string[] = []
-  for (const path of [...parentsOf(directory), ...(await filesBelow(directory))]) {
-    if (await isOpen(path)) open.push(path)
-  }
+  const open = await openPaths(directory, [0])
   const [first] = open
   if (first === undefined) return
   log.warn({ path: first, count: open.length }, 'the daemon runs as root from files that another user may change')
 }
 
+/**
+ * What others than these users may change of all below a directory and of the directories on the way to it. Never
+ * rejects.
+ * @param directory absolute.
+ * @param owners user ids.
+ */
+export async function openPaths(directory: string, owners: readonly number[]): Promise<readonly string[]> {
+  const open: string[] = []
+  for (const path of [...parentsOf(directory), ...(await filesBelow(directory))]) {
+    if (await isOpen(path, owners)) open.push(path)
+  }
+  return open
+}
+
 /** A directory in which only the owner of an entry can replace it (sticky, as /tmp) is safe for what root owns. */
-async function isOpen(path: string): Promise<boolean> {
+async function isOpen(path: string, owners: readonly number[]): Promise<boolean> {
   const status = await lstat(path).catch(() => undefined)
   if (status === undefined || status.isSymbolicLink()) return false
   if (status.isDirectory() && (status.mode & STICKY) !== 0) return false
   const byGroup = (status.mode & OTHERS_WRITE) === 0o020 && status.gid === 0
-  return status.uid !== 0 || ((status.mode & OTHERS_WRITE) !== 0 && !byGroup)
+  return !owners.includes(status.uid) || ((status.mode & OTHERS_WRITE) !== 0 && !byGroup)
 }
 
 function parentsOf(directory: string): string[] {

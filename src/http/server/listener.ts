@@ -38,8 +38,9 @@ export interface Listener {
   /**
    * Stops accepting, ends idle connections, sends GOAWAY to HTTP/2 clients and lets running calls end; after `grace`
    * milliseconds destroys what is left. Resolves once no connection is open. Calling it again changes nothing.
+   * @param undecided what becomes of connections that have not said yet what they speak; default: `ended` at once.
    */
-  close(grace: number): Promise<void>
+  close(grace: number, undecided?: 'ended' | 'served'): Promise<void>
 }
 
 /** What a listener needs. */
@@ -87,17 +88,17 @@ function addUntilClosed(socket: Socket, sets: readonly Set<Socket>[]): void {
 interface Open {
   readonly servers: readonly Server[]
   readonly connections: ReadonlySet<Socket>
-  /** Connections that have not said yet what they speak. */
-  readonly undecided: ReadonlySet<Socket>
+  /** Those of them that are ended at once. */
+  readonly ended: Iterable<Socket>
   readonly protocols: readonly ProtocolServer[]
 }
 
 /** Resolves when nothing is open; what is still after `grace` milliseconds is destroyed. */
-async function endAll({ servers, connections, undecided, protocols }: Open, grace: number): Promise<void> {
+async function endAll({ servers, connections, ended, protocols }: Open, grace: number): Promise<void> {
   const closing = servers.map((server) => new Promise((resolve) => server.close(resolve)))
   // A server counts a connection as closed a moment before the connection does.
   const ending = [...connections].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
-  for (const socket of undecided) socket.destroy()
+  for (const socket of ended) socket.destroy()
   for (const protocol of protocols) protocol.drain()
   const deadline = setTimeout(() => {
     for (const socket of connections) socket.destroy()
@@ -149,9 +150,9 @@ export function createListener(options: ListenerOptions): Listener {
     })
   }
   const entrance = createEntrance({ connections: limit, isAbandoned: initTurns.isAbandoned, enter })
-  const shutDown = async (grace: number) => {
+  const shutDown = async (grace: number, ended: Iterable<Socket>) => {
     entrance.close()
-    await endAll({ servers, connections, undecided, protocols: Object.values(protocols ?? {}) }, grace)
+    await endAll({ servers, connections, ended, protocols: Object.values(protocols ?? {}) }, grace)
     protocols?.http1.server.close()
   }
 
@@ -172,8 +173,8 @@ export function createListener(options: ListenerOptions): Listener {
     get openConnections() {
       return connections.size
     },
-    close: (grace) => {
-      closed ??= shutDown(grace)
+    close: (grace, silent = 'ended') => {
+      closed ??= shutDown(grace, silent === 'ended' ? undecided : [])
       return closed
     },
   }

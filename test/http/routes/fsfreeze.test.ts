@@ -9,7 +9,7 @@ import { startFront } from '../front.ts'
 const PATHS = ['/fsfreeze', '/fsthaw', '/collapse', '/upgrade']
 
 const rootFreeze = { freeze: () => Promise.resolve(), thaw: () => Promise.resolve() }
-const routes = [orchestratorRoutes({ rootFreeze, initialization: { initialized: true } })]
+const routes = [orchestratorRoutes({ rootFreeze, initialization: { initialized: true }, upgrade: undefined })]
 
 test('B62 A18 A21 the calls of an orchestrator are POST alone: others are 405 with Allow', async () => {
   await using front = await startFront({ routes })
@@ -63,7 +63,7 @@ test('B60 a client that leaves while a freeze waits aborts it, and never a thaw'
     },
   }
   await using front = await startFront({
-    routes: [orchestratorRoutes({ rootFreeze: slow, initialization: { initialized: true } })],
+    routes: [orchestratorRoutes({ rootFreeze: slow, initialization: { initialized: true }, upgrade: undefined })],
   })
   const impatient = new AbortController()
   const { signal } = impatient

@@ -1,21 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { upgradeRoute } from '../../../src/http/routes/upgrade.ts'
 import { startDaemon } from '../../_util/daemon.ts'
 import { sendWhole } from '../../_util/http.ts'
-import { makeTmpDir } from '../../_util/tmp-dir.ts'
 import { connectRaw, startFront } from '../front.ts'
 
 const TARGET = 'x-envd-upgrade-bin'
 const initialized = [upgradeRouteOf(true)]
 
 function upgradeRouteOf(done: boolean) {
-  return (app: Parameters<typeof upgradeRoute>[0]) => upgradeRoute(app, { initialized: done })
+  return (app: Parameters<typeof upgradeRoute>[0]) =>
+    upgradeRoute(app, { initialization: { initialized: done }, upgrade: undefined })
 }
 
 const notThere = {
@@ -96,15 +95,13 @@ test('I17 a client that leaves in the middle of its body harms nobody', async ()
   expect(front.logged.filter(({ level }) => level !== 'debug')).toEqual([])
 })
 
-test('A13 I17 nothing of an upgrade is written anywhere, and the daemon goes on as it was', async () => {
-  await using directory = await makeTmpDir()
-  const runDir = join(directory.path, 'run')
-  await using daemon = await startDaemon({ args: ['-run-dir', runDir, '-isnotfc'] })
+test('I17 without the keeper an upgrade is 501, and nothing is written', async () => {
+  await using daemon = await startDaemon({ args: ['-no-keeper'] })
   const post = (path: string, body: string) => sendWhole(daemon.url + path, { method: 'POST', body })
   expect((await post('/upgrade', 'x')).status).toBe(409)
   expect((await post('/init', '{}')).status).toBe(204)
   expect(await post('/upgrade', '#!/bin/sh\n')).toMatchObject(notThere)
-  expect(await readdir(runDir)).toEqual(['.E2B_SANDBOX'])
+  expect(await sendWhole(`${daemon.url}/upgrade/status`)).toMatchObject(notThere)
   await expect(stat('/usr/bin/envd.next')).rejects.toThrow('ENOENT')
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
 })

@@ -1,0 +1,60 @@
+import { createReadStream } from 'node:fs'
+import { pipeline } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { DEFAULT_ARCHIVE_LIMITS } from './archives/limits.ts'
+import { unpackArchive } from './archives/unpack-archive.ts'
+import type { Features, Frame } from './build-features.ts'
+import type { Config } from './config.ts'
+import type { UpgradeFeature } from './http/routes/upgrade.ts'
+import { deliver, type Places, removeOthers, type UnpackBundle } from './upgrade/delivered.ts'
+import type { HandOver } from './upgrade/hand-over.ts'
+import { createUpgrade } from './upgrade/upgrade.ts'
+
+const PLACES: Places = { file: '/usr/bin/envd.next', store: '/var/lib/envd' }
+
+/** Builds what exchanges the daemon. @param handOver stops taking requests, and ends this process. */
+export function buildUpgrade(
+  { bodyStall }: Config,
+  frame: Frame,
+  features: Features,
+  handOver: (own: HandOver) => void,
+) {
+  const { keeper, taken, logs } = frame
+  const { kept, host, files } = features
+  const log = logs.log.named('upgrade')
+  const run = host.commands.run
+  const words = process.argv.length - 2
+  const upgrade = createUpgrade({ keeper, taken, before: kept.before, run, words, handOver, log })
+  const unpack = unpackerOf(files.budget, bodyStall, log)
+  const feature: UpgradeFeature = {
+    deliver: (body, digest, signal) => deliver(body, { places: PLACES, unpack, idleMs: bodyStall, digest, signal }),
+    start: upgrade.start,
+    get report() {
+      return upgrade.report
+    },
+  }
+  const serving = () => {
+    upgrade.serving()
+    if (taken.trial) void removeOthers(PLACES, kept.before?.program ?? '')
+  }
+  return { serving, feature: upgrade.possible ? feature : undefined }
+}
+
+function unpackerOf(budget: Features['files']['budget'], idleMs: number, log: Frame['logs']['log']): UnpackBundle {
+  return async (file, path, signal) => {
+    const archive = createReadStream(file)
+    // Its failure is that of the stream that is read.
+    const source = pipeline(archive, createGunzip(), () => {})
+    const owner = { name: 'root', uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, home: '/', shell: '' }
+    const hold = budget.hold('upload', { connection: undefined, user: 'root' })
+    try {
+      const limits = { limits: DEFAULT_ARCHIVE_LIMITS, received: () => archive.bytesRead, hold }
+      await unpackArchive(source, {
+        ...{ path, mode: 'create', owner, archiveOwners: false, strip: 1, signal, idleMs, log, ...limits },
+      })
+    } finally {
+      hold.release()
+      archive.destroy()
+    }
+  }
+}

@@ -1,0 +1,74 @@
+#define _GNU_SOURCE
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "protocol.h"
+#include "table.h"
+
+void complain(const char *what, const char *path) {
+  dprintf(STDERR_FILENO, "envd: %s %s: %s\n", what, path, strerror(errno));
+}
+
+static void run(const struct origin *origin, const struct program *program, int channel, pid_t parent) {
+  static char variable[sizeof KEEPER_VARIABLE + 16];
+  char **command = origin->command;
+  if (program->path[0] != '\0') {
+    command += origin->words - program->words - 1;
+    command[0] = (char *)program->path;
+  }
+  // A keeper that is killed takes the daemon along, as its port must be free for the next one.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(cannot_run);
+  fcntl(channel, F_SETFD, 0);
+  snprintf(variable, sizeof variable, KEEPER_VARIABLE "=%d", channel);
+  putenv(variable);
+  setrlimit(RLIMIT_NOFILE, &origin->files);
+  sigprocmask(SIG_SETMASK, &origin->mask, NULL);
+  execv(command[0], command);
+  const int status = errno == ENOENT ? not_found : cannot_run;
+  complain("cannot execute", command[0]);
+  _exit(status);
+}
+
+static bool open_channel(int ends[2]) {
+  const int on = 1;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return false;
+  if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0) return true;
+  close_all(ends, 2);
+  return false;
+}
+
+bool launch(const struct origin *origin, const struct program *program, struct daemon *daemon) {
+  int ends[2];
+  const pid_t own = getpid();
+  if (!open_channel(ends)) return false;
+  const pid_t pid = fork();
+  if (pid == 0) run(origin, program, ends[1], own);
+  if (pid < 0) {
+    close_all(ends, 2);
+    return false;
+  }
+  close(ends[1]);
+  *daemon = (struct daemon){.pid = pid, .channel = ends[0]};
+  return true;
+}
+
+void close_channel(struct daemon *daemon) {
+  if (daemon->channel >= 0) close(daemon->channel);
+  daemon->channel = -1;
+}
+
+bool is_kept(void) {
+  const char *text = getenv(KEEPER_VARIABLE);
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  return text != NULL && getsockopt(atoi(text), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid == getppid();
+}

@@ -1,0 +1,44 @@
+// Starts daemons.
+#pragma once
+
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+enum { cannot_run = 126, not_found = 127 };
+
+// What the keeper was started with, which daemons get as it was.
+struct origin {
+  char **command;
+  size_t words;
+  sigset_t mask;
+  struct rlimit files;
+};
+
+// A program in the place of the first word of the command, and how many of its last words it has; without a path it is
+// the command as it is.
+struct program {
+  char path[PATH_MAX];
+  size_t words;
+};
+
+// A daemon, or 0 for its pid while none runs; the keeper's end of its socket pair, or -1.
+struct daemon {
+  pid_t pid;
+  int channel;
+};
+
+// Writes a line with the text of errno to standard error.
+void complain(const char *what, const char *path);
+
+// False, with nothing changed: it cannot be started.
+bool launch(const struct origin *origin, const struct program *program, struct daemon *daemon);
+
+void close_channel(struct daemon *daemon);
+
+// Whether this process was started by a keeper, as the program of a bundle that is upgraded to: the daemon is that
+// one's.
+bool is_kept(void);
