@@ -4,7 +4,7 @@ import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 import { close, pidfdStatus } from '../native/index.ts'
 import { sealedMemory } from '../native/packets.ts'
-import type { End } from './exit-status.ts'
+import { type End, leftOf } from './exit-status.ts'
 import type { InputReport } from './input-queue.ts'
 import { KeptOutput } from './kept-output.ts'
 import type { OutputMemory } from './output-memory.ts'
@@ -73,7 +73,7 @@ export class Deposits {
   resume(key: number, limited: boolean, found?: FoundOutput): ProcessDeposit {
     const { keeper, memory } = this.#stores
     const output = new KeptOutput(memory, key, { kept: !limited, found })
-    const onFinished = (deposit: ProcessDeposit) => this.#retain(deposit)
+    const onFinished = (deposit: ProcessDeposit, end: End) => this.#retain(deposit, end)
     return new ProcessDeposit({ key, keeper, output, room: this.#room, onFinished })
   }
 
@@ -87,11 +87,12 @@ export class Deposits {
     this.#stores.log.info({ pid, ...errorFields(error) }, 'a command does not outlive this daemon')
   }
 
-  #retain(deposit: ProcessDeposit): void {
-    this.#finished.set(deposit, performance.now() + this.#stores.keepMs)
+  #retain(deposit: ProcessDeposit, end: End): void {
+    const left = leftOf(this.#stores.keepMs, end)
+    this.#finished.set(deposit, performance.now() + left)
     const [oldest] = this.#finished.keys()
     if (this.#finished.size > MAX_FINISHED && oldest !== undefined) this.#forget(oldest)
-    this.#timer ??= setTimeout(() => this.#expire(), this.#stores.keepMs).unref()
+    this.#timer ??= setTimeout(() => this.#expire(), left).unref()
   }
 
   #forget(deposit: ProcessDeposit): void {
@@ -114,7 +115,7 @@ interface DepositOptions {
   readonly key: number
   readonly keeper: Keeper
   readonly output: KeptOutput
-  readonly onFinished: (deposit: ProcessDeposit) => void
+  readonly onFinished: (deposit: ProcessDeposit, end: End) => void
 }
 
 /**
@@ -205,7 +206,7 @@ export class ProcessDeposit {
     this.output.setEnd(encodeEnd(end))
     const { key, keeper, onFinished } = this.#options
     keeper.trim(key, drained ? 1 : this.#streams + 1, FINISHED)
-    if (drained) onFinished(this)
+    if (drained) onFinished(this, end)
   }
 
   /** Nothing is kept any more. */

@@ -52,6 +52,14 @@ export interface End extends EndFacts {
   readonly unknown?: true
 }
 
+/**
+ * What is left, in milliseconds, of the time that an end is kept. One that an earlier daemon has seen is kept no longer
+ * for that; a clock that was set meanwhile makes it at most the whole.
+ */
+export function leftOf(keepMs: number, { usage }: Pick<End, 'usage'>): number {
+  return keepMs - Math.min(keepMs, Math.max(0, Date.now() - usage.endedAt))
+}
+
 /** Linux signal names as clients know them (contract D39), by number. */
 const signalNames: readonly string[] = [
   '',

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import { LinkedList, type Place } from '../lib/linked-list.ts'
-import type { End } from './exit-status.ts'
+import { type End, leftOf } from './exit-status.ts'
 import type { KnownProcess } from './known-process.ts'
 import type { RunningProcess } from './process.ts'
 import { StartKeys } from './start-keys.ts'
@@ -79,7 +79,8 @@ export class Registry {
     if (this.#retained.length >= MAX_RETAINED) this.#forgetOldest()
     const { pid, about, startedAt, output, replay, reconnect, onForget } = process
     const tag = (process.tag?.length ?? 0) <= MAX_RETAINED_TAG ? process.tag : undefined
-    const until = performance.now() + this.#keepMs
+    const left = leftOf(this.#keepMs, end)
+    const until = performance.now() + left
     const kept = {
       pid,
       tag,
@@ -95,7 +96,7 @@ export class Registry {
     }
     this.#retained.push(kept)
     for (const watch of this.watchers) watch('end', kept)
-    this.#timer ??= setTimeout(() => this.#expire(), this.#keepMs).unref()
+    this.#timer ??= setTimeout(() => this.#expire(), left).unref()
   }
 
   /**

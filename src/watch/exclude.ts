@@ -39,7 +39,7 @@ export function createExclude(patterns: readonly string[]): Exclude | undefined 
 }
 
 /** Whether an entry is left out (true) or taken back (false) by a list of patterns; undefined: it says nothing. */
-export type Rules = (path: string, isDirectory: boolean) => boolean | undefined
+type Rules = (path: string, isDirectory: boolean) => boolean | undefined
 
 /** The rules in a .gitignore, for paths below its directory; undefined: it has none. The caller limits its size. */
 export function rulesOfFile(text: string): Rules | undefined {

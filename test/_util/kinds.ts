@@ -43,6 +43,7 @@ export const STRESS: readonly string[] = [
   'ports/forwarding',
   'ports/relay-load',
   'keeper/random-kills',
+  'keeper/upgrades-under-load',
   'process/connect',
   'process/cut-connections',
   'process/exactness',

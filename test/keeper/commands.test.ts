@@ -165,6 +165,16 @@ test('an end that was told before the crash is known after it', async () => {
   expect(end?.exitCode).toBe(11)
 })
 
+test('an end is kept as long as it is without a crash', async () => {
+  await using daemon = await startKept({ args: ['-keep-exits', '3'] })
+  const { pid = 0 } = await shell(daemon.url, 'exit 11')
+  const ended = performance.now()
+  const isKept = async () => (await connect(daemon.url, { pid })).rest().then(({ end }) => end.error === undefined)
+  expect(await isKept()).toBe(true)
+  while (performance.now() - ended < 3_000) await crash(daemon)
+  await expect.poll(isKept, { timeout: 2_000 }).toBe(false)
+})
+
 test('the output of many commands that have ended leaves a running one its window', async () => {
   await using daemon = await startKept()
   const { url } = daemon

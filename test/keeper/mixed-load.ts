@@ -109,8 +109,9 @@ export async function descriptorsOf(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length
 }
 
-/** Memory of a process in kilobytes, shared pages by their part (smaps_rollup in proc(5)). */
-export async function pssOf(pid: number): Promise<number> {
+/** Memory of a process in kilobytes, shared pages by their part: all, of its own, and of memfds (proc_pid_smaps(5)). */
+export async function pssOf(pid: number): Promise<readonly number[]> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1')
-  return Number(/^Pss:\s+(\d+)/m.exec(text)?.[1])
+  const figure = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1])
+  return ['Pss', 'Pss_Anon', 'Pss_Shmem'].map(figure)
 }

@@ -39,7 +39,7 @@ test(`killed ${ROUNDS} times at random moments of a mixed load, the daemon loses
   await shell(url, 'exit 0')
   await delay(KEPT_MS)
   const before = await descriptorsOf(daemon.launched)
-  const figures: { readonly daemon: number; readonly descriptors: number; readonly keeper: number }[] = []
+  const figures: object[] = []
   const waits: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
     const commands = runCommands(url, join(dir.path, `bytes-${round}`), Math.floor(random() * 200))
@@ -65,7 +65,8 @@ test(`killed ${ROUNDS} times at random moments of a mixed load, the daemon loses
   }
   expect((await list(url)).map(({ pid }) => pid)).toEqual(expect.arrayContaining([terminal, server]))
   await expect.poll(() => zombiesBelow(daemon.launched)).toEqual([])
-  expect((await readFile(join(dir.path, 'starts'), 'utf8')).trim().split('\n')).toHaveLength(1)
+  const starts = (await readFile(join(dir.path, 'starts'), 'utf8')).trim().split('\n')
+  expect(starts, daemon.stdout().replaceAll(/.*started again.*\n/g, '')).toHaveLength(1)
   await expect.poll(() => descriptorsOf(daemon.launched), { timeout: 10_000 }).toBe(before)
   await sendInput(url, { pid: terminal }, { pty: 'exit 9\n' })
   expect((await typing).status).toBe('exit status 9')
