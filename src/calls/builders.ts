@@ -41,6 +41,24 @@ export function list<I extends DescMessage, O extends DescMessage, F extends Lis
   return { kind: 'list', field, parts, ...options }
 }
 
+/**
+ * A unary method whose answer has a list beside other fields; it is encoded as `list`, but was made as a whole.
+ * @param field JSON name of the list.
+ */
+export function withList<I extends DescMessage, O extends DescMessage, F extends ListField<O>>(
+  field: F,
+  run: (request: MessageShape<I>, caller: Caller) => Promise<MessageInitShape<O>>,
+): List<I, O> {
+  async function* parts(request: MessageShape<I>, caller: Caller): AsyncGenerator<MessageInitShape<O>, void> {
+    const { [field]: items, ...others } = (await run(request, caller)) as Readonly<Record<string, unknown>>
+    const all: readonly unknown[] = Array.isArray(items) ? items : []
+    // Fields of the message, as they were given.
+    for await (const piece of slices(Promise.resolve(all), BATCH)) yield { [field]: piece } as MessageInitShape<O>
+    yield others as MessageInitShape<O>
+  }
+  return { kind: 'list', field, parts }
+}
+
 async function* slices<T>(items: Items<T>, most: number): AsyncGenerator<readonly T[], void> {
   for await (const piece of Symbol.asyncIterator in items ? items : [await items])
     for (let at = 0; at < piece.length; at += most) yield piece.slice(at, at + most)

@@ -21,7 +21,10 @@ export interface List<I extends DescMessage = DescMessage, O extends DescMessage
   readonly kind: 'list'
   /** JSON name of the field that is the list. */
   readonly field: string
-  /** Answers that have a part of the list each, made as they are taken. */
+  /**
+   * Answers that have a part of the list each and nothing else, made as they are taken; at the end there may be one that
+   * has the other fields.
+   */
   parts(request: MessageShape<I>, caller: Caller): AsyncGenerator<MessageInitShape<O>, void>
 }
 

@@ -8,7 +8,7 @@ import { MAX_DIFF_BYTES, MAX_EDITED_BYTES } from './limits.ts'
 import { readWhole } from './read-whole.ts'
 import { type Replacing, replaceAll } from './replace.ts'
 import { type UndoJournal, undoneContent } from './undo-journal.ts'
-import { unifiedDiff } from './unified-diff.ts'
+import { createDiffEffort, unifiedDiff } from './unified-diff.ts'
 
 /** What is to become of one file. */
 export interface FileEditing {
@@ -113,9 +113,10 @@ async function plan({ path, tag, change }: FileEditing, context: EditContext): P
 /** Writes what is not as it should be, unless it is a dry run, and describes all. */
 async function carryOut(planned: readonly Planned[], context: EditContext) {
   const diffs: (string | undefined)[] = []
+  const effort = createDiffEffort(context.signal)
   let bytes = 0
   for (const change of planned) {
-    const diff = await unifiedDiff({ ...change, before: change.before?.content })
+    const diff = await unifiedDiff({ ...change, before: change.before?.content }, effort)
     bytes += Buffer.byteLength(diff ?? '')
     diffs.push(bytes > MAX_DIFF_BYTES ? undefined : diff)
   }

@@ -1,7 +1,7 @@
 import type { Hold } from '../budget/budget.ts'
 import { checkDownload, openDownload } from '../filesystem/download.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
-import { createTimeSlice } from '../lib/time-slice.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { MAX_COUNTED_BYTES, MAX_LINES_BYTES } from './limits.ts'
 import { type LineRange, LineReader, type TextLine } from './line-reader.ts'
 
@@ -35,13 +35,14 @@ export async function readLines({ path, owner, signal, hold, ...range }: ReadLin
     hold.grow(READ_BYTES + MAX_LINES_BYTES)
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
     const reader = new LineReader(range)
-    const slice = createTimeSlice()
     let piece = file.head
     let read = 0
     while (piece.length > 0 && read < MAX_COUNTED_BYTES) {
+      // Many calls that read at the same time share the event loop.
+      const turn = loopTurns.turn(reader)
+      if (turn !== undefined) await turn
       reader.push(piece)
       read += piece.length
-      await slice.next()
       signal.throwIfAborted()
       const bytes = file.size === file.head.length ? 0 : await file.read(buffer, file.size === undefined ? null : read)
       piece = buffer.subarray(0, bytes)

@@ -1,5 +1,5 @@
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
-import { openedStream, stream, unary } from '../calls/builders.ts'
+import { openedStream, stream, unary, withList } from '../calls/builders.ts'
 import type { StreamCaller } from '../calls/caller.ts'
 import type { ServerStream } from '../calls/implementation.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
@@ -14,7 +14,7 @@ export function filesRpc(service: FilesService): ServiceTable {
   return serviceTable(
     Files,
     {
-      readLines: unary(service.readLines),
+      readLines: withList('lines', service.readLines),
       edit: unary(service.edit, { limit: { bytes: EDIT_REQUEST_BYTES, kind: 'edit' } }),
       undo: unary(service.undo),
       find: batches(service.find, toFindResponse),

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type * as Diff from 'diff'
-import { createTimeSlice } from '../lib/time-slice.ts'
+import { createLock } from '../lib/lock.ts'
+import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
 import { changedRegion } from './changed-region.ts'
 import { MAX_COMPARED_BYTES } from './limits.ts'
 
@@ -17,17 +18,38 @@ const LINE_FEED = 10
 
 /** Lines that differ, up to which all is compared at once: some milliseconds at most. */
 const AT_ONCE = 100
-/** With more than these the region is shown as a whole: comparing takes the square of it. */
-const MOST = 1_000
+/** With more than these the region is shown as a whole: comparing takes the square of it, up to 10 MB and some 0.1 s. */
+const MOST = 400
+
+/** Such comparisons in one answer; further regions are shown as a whole. */
+const MOST_COMPARISONS = 4
+
+/** One at a time, over all calls: each is in memory as a whole. */
+const comparing = createLock()
 
 /** Bytes between two looks at the clock. */
 const COUNTED = 256 * 1024
 
+/** What describing the changes of one answer may still cost. */
+export interface DiffEffort {
+  /** Comparisons of more than `AT_ONCE` lines. */
+  comparisons: number
+  readonly slice: TimeSlice
+  readonly signal: AbortSignal
+}
+
+/** For one answer. @param signal ends the waits of its comparisons. */
+export function createDiffEffort(signal: AbortSignal): DiffEffort {
+  return { comparisons: MOST_COMPARISONS, slice: createTimeSlice(), signal }
+}
+
 /**
  * The changes of a file as a unified diff with three lines of context, for `patch -p1 -d /`; empty for none. Undefined:
  * they span more than 128 KiB, or are not UTF-8 text. Does not hold the event loop for more than some milliseconds.
+ * Rejects with the reason of the effort's signal.
  */
-export async function unifiedDiff({ path, before, after }: Versions): Promise<string | undefined> {
+export async function unifiedDiff({ path, before, after }: Versions, effort: DiffEffort): Promise<string | undefined> {
+  await effort.slice.next()
   const [old, fresh] = [before ?? EMPTY, after ?? EMPTY]
   const { prefix, suffix } = changedRegion(old, fresh)
   const start = startOfContext(old, prefix)
@@ -36,8 +58,8 @@ export async function unifiedDiff({ path, before, after }: Versions): Promise<st
   const [oldPart, freshPart] = [old.subarray(start, old.length - rest), fresh.subarray(start, fresh.length - rest)]
   if (!isShown(oldPart) || !isShown(freshPart)) return undefined
   const diff = await import('diff')
-  const hunks = await compare(diff, oldPart.toString(), freshPart.toString())
-  const lines = await countLines(old.subarray(0, start))
+  const hunks = await compare(diff, [oldPart.toString(), freshPart.toString()], effort)
+  const lines = await countLines(old.subarray(0, start), effort.slice)
   const shifted = hunks.map((hunk) => ({ ...hunk, oldStart: hunk.oldStart + lines, newStart: hunk.newStart + lines }))
   const oldFileName = before === undefined ? '/dev/null' : `a${path}`
   const newFileName = after === undefined ? '/dev/null' : `b${path}`
@@ -70,13 +92,19 @@ function contextBytes(rest: Buffer): number {
   return end
 }
 
-async function compare(diff: typeof Diff, before: string, after: string): Promise<Diff.StructuredPatchHunk[]> {
+async function compare(
+  diff: typeof Diff,
+  [before, after]: readonly [string, string],
+  effort: DiffEffort,
+): Promise<Diff.StructuredPatchHunk[]> {
   const options = { context: CONTEXT_LINES }
   const soon = diff.structuredPatch('', '', before, after, '', '', { ...options, maxEditLength: AT_ONCE })
   if (soon !== undefined) return soon.hunks
+  if (effort.comparisons-- <= 0) return [whole(before, after)]
+  const release = await comparing.acquire(effort.signal)
   const later = await new Promise<Diff.StructuredPatch | undefined>((resolve) =>
     diff.structuredPatch('', '', before, after, '', '', { ...options, maxEditLength: MOST, callback: resolve }),
-  )
+  ).finally(release)
   return later?.hunks ?? [whole(before, after)]
 }
 
@@ -97,8 +125,7 @@ function signed(sign: string, lines: readonly string[], text: string): string[] 
   return text === '' || text.endsWith('\n') ? all : [...all, '\\ No newline at end of file']
 }
 
-async function countLines(content: Buffer): Promise<number> {
-  const slice = createTimeSlice()
+async function countLines(content: Buffer, slice: TimeSlice): Promise<number> {
   let lines = 0
   for (let at = 0; at < content.length; at++) {
     if (content[at] === LINE_FEED) lines++

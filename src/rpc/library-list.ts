@@ -15,9 +15,6 @@ const LIBRARY_COPIES = 4
 /** An item as an object, which the library's JSON needs all of at once. */
 const ITEM_BYTES = 2048
 
-/** Wire type of what has its length before it (protobuf.dev/programming-guides/encoding). */
-const LENGTH_DELIMITED = 2
-
 type Handler = (request: MessageShape<DescMessage>, context: HandlerContext) => Promise<MessageInitShape<DescMessage>>
 
 /**
@@ -26,14 +23,13 @@ type Handler = (request: MessageShape<DescMessage>, context: HandlerContext) => 
  */
 export function listHandler(method: TableMethod, { field, parts }: List, budget: ByteBudget): Handler {
   const { output } = method.description
-  const number = output.fields.find(({ jsonName }) => jsonName === field)?.number ?? 0
   return async (request, context) => {
     const caller = callerOf(context)
     const hold = listHold(budget, caller)
     context.values.get(onClosedKey)(() => hold.release())
     hold.grow(LIST_BYTES)
     if (/json/i.test(context.requestHeader.get('content-type') ?? ''))
-      return { [field]: await allItems(parts(request, caller), field, (bytes) => hold.grow(bytes)) }
+      return joinedParts(parts(request, caller), field, (bytes) => hold.grow(bytes))
     const encoding = { field, output, codec: 'proto', caller, reduce: reducing(method, caller) } as const
     const pieces: Buffer[] = []
     for await (const piece of listPieces(parts(request, caller), encoding)) {
@@ -42,26 +38,31 @@ export function listHandler(method: TableMethod, { field, parts }: List, budget:
     }
     const bytes = await joined(pieces, createTimeSlice())
     const answer = create(output)
-    // Bytes of fields that a schema does not know are written as they are: the list is one such field, less its first
-    // tag.
-    if (bytes.length > 0) answer.$unknown = [{ no: number, wireType: LENGTH_DELIMITED, data: bytes.subarray(1) }]
+    // Bytes of fields that a schema does not know are written as they are: all of it is one such field, less the first
+    // tag, which is one byte for fields up to 15.
+    const tag = bytes[0]
+    if (tag !== undefined) answer.$unknown = [{ no: tag >>> 3, wireType: tag & 7, data: bytes.subarray(1) }]
     return answer
   }
 }
 
-async function allItems(
+async function joinedParts(
   parts: AsyncIterable<MessageInitShape<DescMessage>>,
   field: string,
   grow: (bytes: number) => void,
-): Promise<unknown[]> {
+): Promise<MessageInitShape<DescMessage>> {
   const all: unknown[] = []
+  let others = {}
   for await (const part of parts) {
     const items: unknown = Reflect.get(part, field)
-    if (!Array.isArray(items)) continue
+    if (!Array.isArray(items)) {
+      others = part
+      continue
+    }
     grow(items.length * ITEM_BYTES + lengthOf(items) * LIBRARY_COPIES)
     all.push(...items)
   }
-  return all
+  return { ...others, [field]: all }
 }
 
 /** Characters of all texts within. */

@@ -57,23 +57,31 @@ export function listHold(budget: ByteBudget, { connection, user = '' }: Caller):
 export async function* listPieces(parts: Parts, encoding: ListEncoding): AsyncGenerator<Buffer, void> {
   const { field, codec, caller } = encoding
   const slice = createTimeSlice()
-  const [head, tail] = [Buffer.from(`{"${field}":[`), Buffer.from(']}')]
+  const head = Buffer.from(`{"${field}":[`)
   let empty = true
+  let others: Buffer = NO_FIELDS
   for await (const part of parts) {
     const bytes = encoded(part, encoding)
     await slice.next()
     caller.signal.throwIfAborted()
     if (codec === 'proto') yield bytes
-    else if (bytes.length > head.length) {
-      const items = bytes.subarray(head.length, bytes.length - tail.length)
-      yield Buffer.concat([empty ? head : COMMA, items])
-    } else continue
+    else if (bytes.subarray(0, head.length).equals(head))
+      yield Buffer.concat([empty ? head : COMMA, bytes.subarray(head.length, -CLOSING.length)])
+    else {
+      others = bytes
+      continue
+    }
     empty = false
   }
-  if (empty) yield encoded({}, encoding)
-  else if (codec === 'json') yield tail
+  if (codec === 'proto') {
+    if (empty) yield encoded({}, encoding)
+  } else if (empty) yield others
+  else if (others.length === NO_FIELDS.length) yield CLOSING
+  else yield Buffer.concat([Buffer.from('],'), others.subarray(1)])
 }
 
+const NO_FIELDS: Buffer = Buffer.from('{}')
+const CLOSING = Buffer.from(']}')
 const COMMA = Buffer.from(',')
 
 function encoded(part: MessageInitShape<DescMessage>, { output, codec, reduce }: ListEncoding): Buffer {
