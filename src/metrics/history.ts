@@ -6,7 +6,7 @@ export const HISTORY_SAMPLES = 1800
 // The object literal has the keys of its type, no others.
 const FIELDS = Object.keys(NO_SAMPLE) as readonly (keyof Sample)[]
 
-/** The latest samples, in memory that was set aside at the start: 330 KB for an hour. */
+/** The latest samples, in memory that was set aside at the start: 360 KB for an hour. */
 export class History {
   readonly #capacity: number
   readonly #figures: Float64Array

@@ -93,6 +93,8 @@ const FIGURES: Readonly<Record<keyof Sample, Figure | 'with others'>> = {
   watchEventsDropped: counter('envd_watch_dropped_events', 'File events that slow clients have lost.'),
   watchOverflows: counter('envd_watch_overflows', 'Overflows of the kernel queue of file events.'),
   daemonMemory: gauge('process_resident_memory_bytes', 'Resident memory of the daemon.'),
+  ioReadBytes: counter('envd_io_read_bytes', 'Bytes that the machine has read from its disks.'),
+  ioWrittenBytes: counter('envd_io_written_bytes', 'Bytes that the machine has written to its disks.'),
   uptime: gauge('envd_uptime_seconds', 'Time since the daemon started.'),
   cpuCount: 'with others',
   cpuFromGroup: 'with others',

@@ -80,3 +80,14 @@ export function parseResident(status: string): number {
 export function namedFigure(text: string, name: string): number {
   return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0)
 }
+
+/** Bytes. */
+export interface DiskTraffic {
+  readonly read: number
+  readonly written: number
+}
+
+/** What all block devices have transferred, of a /proc/vmstat, which counts KiB; 0 if it does not say. */
+export function parseDiskTraffic(vmstat: string): DiskTraffic {
+  return { read: namedFigure(vmstat, 'pgpgin') * 1024, written: namedFigure(vmstat, 'pgpgout') * 1024 }
+}

@@ -7,8 +7,10 @@ import { findLimits, type Limit } from './limits.ts'
 import {
   type CpuTimes,
   countCpus,
+  type DiskTraffic,
   namedFigure,
   parseCpuTimes,
+  parseDiskTraffic,
   parseLoad,
   parseMemory,
   parseResident,
@@ -34,6 +36,8 @@ export interface Readings {
   readonly diskTotal: number
   readonly load: readonly [number, number, number]
   readonly processes: number
+  /** Bytes read from and written to disks since the machine began. */
+  readonly io: DiskTraffic
   /** Resident memory of this process. */
   readonly resident: number
 }
@@ -112,6 +116,7 @@ function openHost({ proc }: Sources) {
         cpuCount: await cpus(stat),
         memory: { ...parseMemory(meminfo), oomKills: namedFigure(vmstat, 'oom_kill') },
         load: parseLoad(load),
+        io: parseDiskTraffic(vmstat),
         resident: parseResident(status),
         processes: count,
       }

@@ -34,6 +34,8 @@ export interface Sample {
   readonly daemonMemory: number
   /** Seconds since the daemon started. */
   readonly uptime: number
+  readonly ioReadBytes: number
+  readonly ioWrittenBytes: number
 }
 
 /** What the daemon itself is doing. */
@@ -75,6 +77,8 @@ export function toSample(before: Readings, now: Readings, activity: Activity): S
     watchOverflows: activity.watchOverflows,
     daemonMemory: now.resident,
     uptime: process.uptime(),
+    ioReadBytes: now.io.read,
+    ioWrittenBytes: now.io.written,
   }
 }
 
@@ -103,6 +107,8 @@ export const NO_SAMPLE: Sample = {
   watchOverflows: 0,
   daemonMemory: 0,
   uptime: 0,
+  ioReadBytes: 0,
+  ioWrittenBytes: 0,
 }
 
 const MIB = 2 ** 20

@@ -92,6 +92,8 @@ export function toMessage(sample: Sample): Required<Omit<SampleMessage, `$${stri
     watchOverflows: BigInt(sample.watchOverflows),
     daemonMemory: BigInt(sample.daemonMemory),
     uptime: sample.uptime,
+    ioReadBytes: BigInt(sample.ioReadBytes),
+    ioWrittenBytes: BigInt(sample.ioWrittenBytes),
   }
 }
 

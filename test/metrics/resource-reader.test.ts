@@ -50,6 +50,11 @@ test('E8 a container with cgroups of version 1 gets its own limits and usage', a
   })
 })
 
+test('transfers of disks are those of the machine, also in a cgroup', async () => {
+  for (const fixture of ['host', 'v2'])
+    expect((await readOnce(fixture)).io).toEqual({ read: 3 * 1024, written: 5 * 1024 })
+})
+
 test('E3 E5 E8 without a limit, or with one above what the machine has, the figures are those of the machine', async () => {
   expect(await readOnce('unlimited')).toMatchObject({ ...HOST_CPU, ...HOST_MEMORY })
 })

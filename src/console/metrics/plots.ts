@@ -1,5 +1,5 @@
 import { formatBytes } from '../format.ts'
-import type { Series } from './samples.ts'
+import { rate, type Series } from './samples.ts'
 
 /** A plot and what its axis says. */
 export interface PlotOf {
@@ -42,6 +42,16 @@ export const PLOTS: readonly PlotOf[] = [
       { label: 'size', colour: '--danger', value: ({ diskTotal }) => Number(diskTotal) },
     ],
     format: formatBytes,
+    bytes: true,
+  },
+  {
+    id: 'io',
+    title: 'Disk transfers of the machine',
+    series: [
+      { label: 'read', colour: '--accent', value: rate(({ ioReadBytes }) => Number(ioReadBytes)) },
+      { label: 'written', colour: '--success', value: rate(({ ioWrittenBytes }) => Number(ioWrittenBytes)) },
+    ],
+    format: (value) => `${formatBytes(value)}/s`,
     bytes: true,
   },
   {

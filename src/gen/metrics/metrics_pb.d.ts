@@ -305,6 +305,18 @@ export declare type Sample = Message<"metrics.Sample"> & {
    * @generated from field: double uptime = 23;
    */
   uptime: number;
+
+  /**
+   * Bytes that the machine has read from its disks, and written to them, since it began: 0 where its kernel does not say.
+   *
+   * @generated from field: uint64 io_read_bytes = 24;
+   */
+  ioReadBytes: bigint;
+
+  /**
+   * @generated from field: uint64 io_written_bytes = 25;
+   */
+  ioWrittenBytes: bigint;
 };
 
 /**

@@ -16,7 +16,7 @@ test('plots are drawn, their values are those of metrics.Metrics/List, and a res
   const metrics = createClient(Metrics, createConnectTransport({ baseUrl: daemon.url, httpVersion: '1.1' }))
   await page.getByRole('link', { name: 'Metrics' }).click()
   await page.getByRole('img', { name: /^Memory: used .* limit / }).waitFor()
-  expect(await page.locator('canvas').count()).toBeGreaterThanOrEqual(4)
+  expect(await page.locator('canvas').count()).toBe(5)
   await page.getByText('Values', { exact: true }).click()
   const table = page.getByRole('region', { name: 'Values of the plots' })
   await table.locator('tbody tr').nth(2).waitFor()
@@ -31,7 +31,8 @@ test('plots are drawn, their values are those of metrics.Metrics/List, and a res
       ),
     )
   const listed = samples.map((sample) => {
-    const { timestamp, cpuUsedPct, memUsed, memCache, memTotal, diskUsed, diskTotal } = sample
+    const { timestamp, cpuUsedPct, memUsed, memCache, memTotal, diskUsed, diskTotal, ioReadBytes, ioWrittenBytes } =
+      sample
     const time = new Date(Number(timestamp?.seconds) * 1000 + (timestamp?.nanos ?? 0) / 1e6).toISOString()
     const { commandCount, processCount, oomKills } = sample
     return [
@@ -42,6 +43,8 @@ test('plots are drawn, their values are those of metrics.Metrics/List, and a res
       memTotal,
       diskUsed,
       diskTotal,
+      ioReadBytes,
+      ioWrittenBytes,
       commandCount,
       processCount,
       oomKills,
