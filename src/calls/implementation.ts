@@ -22,8 +22,8 @@ export interface List<I extends DescMessage = DescMessage, O extends DescMessage
   /** JSON name of the field that is the list. */
   readonly field: string
   /**
-   * Answers that have a part of the list each and nothing else, made as they are taken; at the end there may be one that
-   * has the other fields.
+   * Answers that have a part of the list each and nothing else, made as they are taken; at the end there may be one
+   * that has the other fields.
    */
   parts(request: MessageShape<I>, caller: Caller): AsyncGenerator<MessageInitShape<O>, void>
 }

@@ -18,7 +18,7 @@ const LINE_FEED = 10
 
 /** Lines that differ, up to which all is compared at once: some milliseconds at most. */
 const AT_ONCE = 100
-/** With more than these the region is shown as a whole: comparing takes the square of it, up to 10 MB and some 0.1 s. */
+/** With more than these the region is shown as a whole: comparing takes the square of it, 10 MB and some 0.1 s. */
 const MOST = 400
 
 /** Such comparisons in one answer; further regions are shown as a whole. */
@@ -31,7 +31,7 @@ const comparing = createLock()
 const COUNTED = 256 * 1024
 
 /** What describing the changes of one answer may still cost. */
-export interface DiffEffort {
+interface DiffEffort {
   /** Comparisons of more than `AT_ONCE` lines. */
   comparisons: number
   readonly slice: TimeSlice
