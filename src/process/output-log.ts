@@ -1,5 +1,5 @@
 import { checkKept } from './check-kept.ts'
-import { compacted } from './compacted.ts'
+import { compacted, dense } from './compacted.ts'
 import type { KeptOutput } from './kept-output.ts'
 import { newestBytes } from './newest-bytes.ts'
 import { OutputReader } from './output-reader.ts'
@@ -76,7 +76,7 @@ export class OutputLog {
     this.#offsets = { stdout: 0, stderr: 0, pty: 0, ...kept?.produced }
     this.#dropped = { ...this.#offsets }
     share.onShrink = () => this.#trim()
-    this.#chunks = kept?.takeFound() ?? []
+    this.#chunks = kept === undefined ? [] : dense(kept.takeFound(), kept, (chunk) => this.#release(chunk))
     for (const { stream, offset, bytes } of this.#kept(0).reverse()) {
       this.#dropped[stream] = offset
       this.#count(bytes.length)

@@ -1,8 +1,12 @@
+import { writeSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { close, duplicate } from '../../src/native/index.ts'
+import { close, duplicate, openPipe } from '../../src/native/index.ts'
 import { sharedMemory } from '../../src/native/packets.ts'
+import { KeptOutput } from '../../src/process/kept-output.ts'
 import { HEADER_BYTES, MAX_SLABS, SLABS_AT, slotAt } from '../../src/process/output-layout.ts'
+import { OutputLog } from '../../src/process/output-log.ts'
 import { OutputMemory } from '../../src/process/output-memory.ts'
+import { OutputWindow } from '../../src/process/output-window.ts'
 import { SLAB_BYTES } from '../../src/process/slab-pool.ts'
 
 const KEY = 7
@@ -61,4 +65,27 @@ test('what lies before a gap is not found', () => {
       { offset: 4, text: 'ef' },
     ]),
   ).toEqual([[4, 'ef']])
+})
+
+test('what many daemons have left of a process, each in a slab of its own, takes few of them', () => {
+  const fd = sharedMemory(SLABS_AT + MAX_SLABS * SLAB_BYTES)
+  const [from, to] = openPipe()
+  const share = () => new OutputWindow(32 * 1024 * 1024).share()
+  let text = ''
+  const found: number[] = []
+  for (let daemon = 0; daemon < 20; daemon++) {
+    const memory = new OutputMemory(duplicate(fd))
+    const left = memory.recover(new Set([KEY])).get(KEY)
+    found.push(left?.chunks.length ?? 0)
+    const kept = new KeptOutput(memory, KEY, { kept: true, found: left })
+    if (daemon === 0) kept.clear()
+    const log = new OutputLog({ share: share(), pool: memory.pool, stall: 1, kept })
+    expect(String(log.tail(1000))).toBe(text)
+    writeSync(to, `${daemon} `)
+    text += `${daemon} `
+    kept.read(from, 'stdout', memory.pool.withRoom(undefined), 1000)
+    memory.close()
+  }
+  expect(Math.max(...found)).toBeLessThan(6)
+  for (const each of [fd, from, to]) close(each)
 })
