@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import type { Page } from 'playwright-core'
+import { beforeEach, expect, test } from 'vitest'
+import { needsChromium } from '../browser.ts'
+import { openConsole } from './open-console.ts'
+
+beforeEach(needsChromium)
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+
+/** What axe finds that is serious or worse. */
+async function seriousFaults(page: Page): Promise<unknown> {
+  // As an expression of the debugger, which the policy of the page does not hold for.
+  const run = `axe.run().then(({ violations }) => violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))`
+  return page.evaluate(`(() => { ${await readFile(AXE, 'utf8')}; return ${run} })()`)
+}
+
+test.each([
+  { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
+  { colorScheme: 'dark', viewport: { width: 390, height: 800 } },
+] as const)('axe finds no serious fault in processes, metrics, services and log: %o', async (options) => {
+  const args = ['-start-cmd', 'printf "\\033[38;5;226mcolour\\033[0m\\n"; sleep 1000', '-ready-cmd', 'true']
+  await using opened = await openConsole({ args, ...options })
+  const { page } = opened
+  const look = async (view: string, seen: string) => {
+    await page.getByRole('link', { name: view, exact: true }).click()
+    await page.locator(seen).first().waitFor()
+    expect(await seriousFaults(page), view).toEqual([])
+  }
+  await look('Processes', 'td .state')
+  await page.getByRole('row', { name: 'start' }).getByRole('link').click()
+  await page.getByRole('region', { name: 'Output' }).getByText('colour').waitFor()
+  expect(await seriousFaults(page), 'a process').toEqual([])
+  await page.getByRole('button', { name: /^Send a signal/ }).click()
+  expect(await seriousFaults(page), 'the menu of signals').toEqual([])
+  await page.getByRole('menuitem', { name: 'Kill (SIGKILL)' }).click()
+  expect(await seriousFaults(page), 'the question').toEqual([])
+  await page.keyboard.press('Escape')
+  await page.getByRole('link', { name: 'Metrics', exact: true }).click()
+  await page.getByText('Values', { exact: true }).click()
+  await look('Metrics', 'td data')
+  await look('Service', '.service')
+  await look('Log', '.line')
+})
+
+test('a process is found, looked at and killed by the keyboard alone', async () => {
+  await using opened = await openConsole({ args: ['-start-cmd', 'echo begun; sleep 1000', '-ready-cmd', 'true'] })
+  const { page } = opened
+  const tabTo = async (name: string | RegExp) => {
+    const wanted = page.getByRole('link', { name }).or(page.getByRole('button', { name })).first()
+    await wanted.waitFor()
+    for (let i = 0; i < 60; i++) {
+      await page.keyboard.press('Tab')
+      if (await wanted.evaluate((element) => element === element.ownerDocument.activeElement)) return
+    }
+    throw new Error(`Tab does not lead to ${name}`)
+  }
+  await tabTo('Processes')
+  await page.keyboard.press('Enter')
+  await tabTo(/echo begun/)
+  await page.keyboard.press('Enter')
+  await tabTo(/^Send a signal/)
+  await page.keyboard.press('Enter')
+  await page.getByRole('menuitem').first().waitFor()
+  await page.keyboard.press('End')
+  await page.keyboard.press('ArrowUp')
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog').waitFor()
+  await tabTo('Kill (SIGKILL)')
+  await page.keyboard.press('Enter')
+  await page
+    .getByRole('region', { name: /^Process/ })
+    .getByText('signal: killed', { exact: true })
+    .waitFor()
+})
