@@ -20,7 +20,7 @@ type ItemOf<O extends DescMessage, F extends string> =
 /** A list as a whole, or in pieces as they are found. */
 type Items<T> = Promise<readonly T[]> | AsyncIterable<readonly T[]>
 
-/** Items that are encoded before the clock is looked at; 1 ms at most. */
+/** Items that are encoded before others may have their turn; 1 ms at most. */
 const BATCH = 50
 
 /**
@@ -80,6 +80,24 @@ export function stream<I extends DescMessage, O extends DescMessage, T>(
     ended: caller.signal,
   })
   return { kind: 'server stream', open }
+}
+
+/**
+ * A server stream of what comes some items at a time, however many; 50 are encoded at once, so that others have their
+ * turn between them.
+ * @param run, toMessage as those of `stream`.
+ */
+export function batches<I extends DescMessage, O extends DescMessage, T>(
+  run: (request: MessageShape<I>, caller: StreamCaller) => AsyncIterable<readonly T[]>,
+  toMessage: (item: T) => MessageInitShape<O>,
+): ServerStream<I, O> {
+  return openedStream<I, O>(async (request, caller) => ({
+    async *messages() {
+      for await (const items of run(request, caller))
+        for (let at = 0; at < items.length; at += BATCH) yield items.slice(at, at + BATCH).map(toMessage)
+    },
+    ended: caller.signal,
+  }))
 }
 
 /** A server stream that is opened first: what fails then is the answer, and it decides when it ends. */

@@ -1,7 +1,4 @@
-import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
-import { openedStream, stream, unary, withList } from '../calls/builders.ts'
-import type { StreamCaller } from '../calls/caller.ts'
-import type { ServerStream } from '../calls/implementation.ts'
+import { batches, stream, unary, withList } from '../calls/builders.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
 import { Files } from '../gen/files/v1/files_pb.js'
 import { EDIT_REQUEST_BYTES } from './limits.ts'
@@ -29,17 +26,4 @@ export function filesRpc(service: FilesService): ServiceTable {
     },
     { logger: 'filesystem' },
   )
-}
-
-/** A server stream of what comes some items at a time. */
-function batches<I extends DescMessage, O extends DescMessage, T>(
-  run: (request: MessageShape<I>, caller: StreamCaller) => AsyncIterable<readonly T[]>,
-  toMessage: (item: T) => MessageInitShape<O>,
-): ServerStream<I, O> {
-  return openedStream<I, O>(async (request, caller) => ({
-    async *messages() {
-      for await (const items of run(request, caller)) yield items.map(toMessage)
-    },
-    ended: caller.signal,
-  }))
 }

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type * as Diff from 'diff'
 import { createLock } from '../lib/lock.ts'
 import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { changedRegion } from './changed-region.ts'
 import { MAX_COMPARED_BYTES } from './limits.ts'
 
@@ -49,7 +50,8 @@ export function createDiffEffort(signal: AbortSignal): DiffEffort {
  * Rejects with the reason of the effort's signal.
  */
 export async function unifiedDiff({ path, before, after }: Versions, effort: DiffEffort): Promise<string | undefined> {
-  await effort.slice.next()
+  // Even what is compared at once takes some milliseconds, and many calls may come together.
+  await loopTurns.next(effort)
   const [old, fresh] = [before ?? EMPTY, after ?? EMPTY]
   const { prefix, suffix } = changedRegion(old, fresh)
   const start = startOfContext(old, prefix)
