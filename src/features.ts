@@ -37,7 +37,7 @@ export function featuresOf(config: Config, { keeper, groups, ports }: FeaturePar
       on: config.outputResume,
       reason: `-output-resume is ${config.outputResume}`,
     },
-    { name: 'file_archive_uploads', on: true, reason: 'POST /files unpacks tar, tar.gz and tar.zst' },
+    { name: 'file_archive_uploads', on: true, reason: 'POST /files unpacks tar, tar.gz, tar.zst and zip' },
     { name: 'file_archives', on: true, reason: '/files sends directories as tar, tar.gz, tar.zst and zip' },
     { name: 'file_resumable_uploads', on: true, reason: '/uploads speaks tus 1.0.0' },
     { name: 'file_edits', on: true, reason: 'files.v1.Files edits many files at once, and takes edits back' },

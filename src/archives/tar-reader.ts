@@ -3,7 +3,7 @@ import { type ArchiveEntry, entryOf, moreSparse, oldSparse, sparseEntry, wrongHo
 import { BLOCK_BYTES, badArchive, hasChecksum, numberField } from './tar-fields.ts'
 
 /** An entry, or the next bytes of the content of the last one: a view into the chunk that was read. */
-type TarEvent = { readonly entry: ArchiveEntry } | { readonly content: Buffer }
+export type ArchiveEvent = { readonly entry: ArchiveEntry } | { readonly content: Buffer }
 
 /** Bytes of one extended header; a path has 4 KiB, an attribute 64 KiB at most. */
 export const MAX_EXTENDED_BYTES = 1024 * 1024
@@ -37,7 +37,7 @@ export class TarReader {
   #longTarget: Buffer | undefined;
 
   /** What the next bytes hold. */
-  *push(chunk: Buffer): Generator<TarEvent> {
+  *push(chunk: Buffer): Generator<ArchiveEvent> {
     for (let at = 0; at < chunk.length && !this.#over; ) {
       if (this.#contentLeft > 0) {
         const content = chunk.subarray(at, at + this.#contentLeft)

@@ -9,6 +9,7 @@ import type { Log } from '../log.ts'
 import { openTreeRoot } from './archive-tree.ts'
 import { type Beside, openBeside } from './directory-beside.ts'
 import { badArchive } from './tar-fields.ts'
+import { unpackZip } from './unpack-zip.ts'
 import { Unpacker, type UnpackOptions } from './unpacker.ts'
 
 /**
@@ -21,6 +22,8 @@ export type UnpackMode = 'overwrite' | 'create' | 'replace'
 export interface ArchiveTarget extends Omit<UnpackOptions, 'ownsRoot'> {
   /** Absolute and clean. */
   readonly path: string
+  /** Default: tar. */
+  readonly format?: 'tar' | 'zip'
   readonly mode: UnpackMode
   readonly signal: AbortSignal
   readonly idleMs: number
@@ -36,7 +39,7 @@ interface UnpackedArchive {
 const closeFile = promisify(close)
 
 /**
- * Unpacks a tar archive into a directory, which is made if it is missing. After a failure `replace` and `create` have
+ * Unpacks a tar or zip archive into a directory, which is made if it is missing. After a failure `replace` and `create` have
  * changed nothing; with `overwrite` whole entries that came before stay. No file has its name before it is whole, and nothing
  * temporary stays. Rejects with AppError: invalid_argument, already_exists, permission_denied, aborted, too_large,
  * no_space, stalled, budget_spent or internal.
@@ -58,7 +61,7 @@ async function unpackInto(source: Readable, target: ArchiveTarget): Promise<Unpa
   if (root === undefined) throw notDirectory(path)
   const unpacker = new Unpacker(root, { ...target, ownsRoot: made })
   try {
-    await pump(source, unpacker, target)
+    await fill(source, { root, unpacker }, target)
     await unpacker.finish()
     return unpacker.counts
   } catch (error) {
@@ -75,7 +78,7 @@ async function unpackBeside(source: Readable, target: ArchiveTarget): Promise<Un
   const beside: Beside = await openBeside(target)
   const unpacker = new Unpacker(beside.root, { ...target, ownsRoot: true })
   try {
-    await pump(source, unpacker, target)
+    await fill(source, { root: beside.root, unpacker }, target)
     await beside.giveToOwner()
     await unpacker.finish()
     await beside.place()
@@ -86,6 +89,10 @@ async function unpackBeside(source: Readable, target: ArchiveTarget): Promise<Un
   } finally {
     await beside.close()
   }
+}
+
+function fill(source: Readable, into: { root: number; unpacker: Unpacker }, target: ArchiveTarget): Promise<void> {
+  return target.format === 'zip' ? unpackZip(source, into, target) : pump(source, into.unpacker, target)
 }
 
 function notDirectory(path: string): AppError {

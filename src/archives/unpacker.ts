@@ -12,7 +12,7 @@ import { type LargeFile, openLargeFile } from './large-file.ts'
 import { type ArchiveLimits, MIN_BOMB_BYTES } from './limits.ts'
 import type { ArchiveEntry } from './tar-entry.ts'
 import { badArchive } from './tar-fields.ts'
-import { TarReader } from './tar-reader.ts'
+import { type ArchiveEvent, TarReader } from './tar-reader.ts'
 
 /** Whom an archive is unpacked for, and how. */
 export interface UnpackOptions {
@@ -74,13 +74,25 @@ export class Unpacker implements Sink {
   }
 
   async write(chunk: Buffer): Promise<void> {
-    this.#checkRatio(chunk.length)
+    this.#checkRatio(chunk.length, this.#options.received())
     for (const event of this.#reader.push(chunk)) {
       const wait = 'entry' in event ? this.#begin(event.entry) : this.#content(event.content)
       if (wait !== undefined) await wait
     }
     this.#options.onProgress?.(this.counts)
     await this.#slice.next()
+  }
+
+  /** Takes what another reader has read of an archive of so many bytes, in the place of `write`. */
+  async take(event: ArchiveEvent, archiveBytes: number): Promise<void> {
+    if ('content' in event) this.#checkRatio(event.content.length, archiveBytes)
+    await ('entry' in event ? this.#begin(event.entry) : this.#content(event.content))
+    await this.#slice.next()
+  }
+
+  /** Resolves when all that was taken is made. */
+  flush(): Promise<void> {
+    return this.#batch.flush()
   }
 
   async end(): Promise<void> {
@@ -101,10 +113,10 @@ export class Unpacker implements Sink {
     await this.#current?.large?.close()
   }
 
-  #checkRatio(length: number): void {
-    const { limits, received } = this.#options
+  #checkRatio(length: number, received: number): void {
+    const { limits } = this.#options
     this.#archiveBytes += length
-    if (this.#archiveBytes > MIN_BOMB_BYTES && this.#archiveBytes > received() * limits.ratio)
+    if (this.#archiveBytes > MIN_BOMB_BYTES && this.#archiveBytes > received * limits.ratio)
       throw tooLarge(`grows to more than ${limits.ratio} times its size`)
   }
 

@@ -16,11 +16,13 @@ const MAX_UNPACKING = 4
 /** Memory of one: what is collected or waits to be made, and an extended header. */
 const UNPACK_BYTES = BATCHES_BYTES + MAX_EXTENDED_BYTES
 
+const ZIP = 'application/zip'
 const TYPES: ReadonlyMap<string, BodyEncoding> = new Map([
   ['application/x-tar', 'identity'],
   ['application/gzip', 'gzip'],
   ['application/x-gzip', 'gzip'],
   ['application/zstd', 'zstd'],
+  [ZIP, 'identity'],
 ])
 const MODES: ReadonlySet<string> = new Set<UnpackMode>(['overwrite', 'create', 'replace'])
 
@@ -32,7 +34,7 @@ export function archiveEncodingOf(contentType: string | undefined): BodyEncoding
 }
 
 /** What the request says of how to unpack. */
-type ArchiveOptions = Pick<ArchiveTarget, 'mode' | 'archiveOwners' | 'strip'>
+type ArchiveOptions = Pick<ArchiveTarget, 'format' | 'mode' | 'archiveOwners' | 'strip'>
 
 /** Who sends it, which decides about owners. */
 interface Sender {
@@ -58,7 +60,8 @@ export function archiveOptionsOf(query: FileQuery, { headers, hasMetadata, signe
   if (!query.path) throw refuse('path query parameter is required for archives')
   if (owner === 'archive' && (!isRoot || signed))
     throw new AppError('permission_denied', 'owner=archive is for root with the token only')
-  return { mode, archiveOwners: owner === 'archive', strip: Number(strip) }
+  const format = parseMediaType(headers['content-type'] ?? '')?.type === ZIP ? 'zip' : 'tar'
+  return { format, mode, archiveOwners: owner === 'archive', strip: Number(strip) }
 }
 
 function isMode(mode: string): mode is UnpackMode {

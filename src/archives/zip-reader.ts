@@ -1,0 +1,140 @@
+import { isUtf8 } from 'node:buffer'
+import { constants } from 'node:fs'
+import { promisify } from 'node:util'
+import { crc32 } from 'node:zlib'
+import { type Entry, fromFd, getFileNameLowLevel, type Options, type ZipFile } from 'yauzl'
+import { AppError, errnoOf } from '../errors.ts'
+import { MAX_PATH_BYTES } from './limits.ts'
+import type { ArchiveEntry } from './tar-entry.ts'
+import { badArchive } from './tar-fields.ts'
+import type { ArchiveEvent } from './tar-reader.ts'
+
+/** Each takes some 60 bytes while it is looked for overlaps. */
+const MAX_MEMBERS = 250_000
+const [STORED, DEFLATED] = [0, 8]
+/** Systems that have the mode in the upper half of the attributes: Unix and macOS. */
+const UNIX: ReadonlySet<number> = new Set([3, 19])
+const LOCAL_HEADER_BYTES = 30
+const UTF8_NAME = 0x0800
+const OPTIONS = { lazyEntries: true, autoClose: false, decodeStrings: false } as const
+
+const open = promisify((fd: number, options: Options, done: (error: Error | null, file: ZipFile) => void) =>
+  fromFd(fd, options, done),
+)
+
+/**
+ * What an open zip archive holds, in the order of its directory; contents are checked against their sizes and sums
+ * before their last piece comes. Throws AppError invalid_argument for a damaged archive, members that overlap, that are
+ * encrypted or packed by another method than deflate, devices, and more than `maxEntries`. Does not close the
+ * descriptor.
+ */
+export async function* readZip(fd: number, maxEntries: number): AsyncGenerator<ArchiveEvent> {
+  try {
+    await checkOverlaps(fd, Math.min(maxEntries, MAX_MEMBERS))
+    const file = await open(fd, OPTIONS)
+    for await (const member of file.eachEntry()) yield* eventsOf(file, member)
+  } catch (error) {
+    // The library's own errors have no errno.
+    if (!(error instanceof Error) || error instanceof AppError || errnoOf(error) !== undefined) throw error
+    throw badArchive(error.message)
+  }
+}
+
+/** Members that share bytes make a small archive unpack to any size (Fifield, 2019). */
+async function checkOverlaps(fd: number, maxEntries: number): Promise<void> {
+  const file = await open(fd, OPTIONS)
+  if (file.entryCount > maxEntries) throw new AppError('too_large', `the archive has more than ${maxEntries} entries`)
+  const ranges: { readonly start: number; readonly end: number }[] = []
+  for await (const { relativeOffsetOfLocalHeader: start, fileNameLength, compressedSize } of file.eachEntry())
+    ranges.push({ start, end: start + LOCAL_HEADER_BYTES + fileNameLength + compressedSize })
+  ranges.sort((a, b) => a.start - b.start)
+  if (ranges.some(({ start }, index) => index > 0 && start < (ranges[index - 1]?.end ?? 0)))
+    throw badArchive('members of it overlap')
+}
+
+async function* eventsOf(file: ZipFile, member: Entry): AsyncGenerator<ArchiveEvent> {
+  const entry = entryOf(member)
+  if (entry.type === 'link') return yield { entry: { ...entry, size: 0, target: await targetOf(file, member) } }
+  yield { entry }
+  if (entry.type === 'directory' || member.uncompressedSize === 0) return
+  for await (const content of contentOf(file, member)) yield { content }
+}
+
+async function targetOf(file: ZipFile, member: Entry): Promise<Buffer> {
+  if (member.uncompressedSize > MAX_PATH_BYTES)
+    throw badArchive(`link '${nameOf(member)}' has a target that is too long`)
+  const pieces: Buffer[] = []
+  for await (const piece of contentOf(file, member)) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
+/** Holds one piece back until the sum is known to be right. */
+async function* contentOf(file: ZipFile, member: Entry): AsyncGenerator<Buffer> {
+  const stream = await file.openReadStreamPromise(member)
+  let last: Buffer | undefined
+  let sum = 0
+  for await (const piece of stream) {
+    if (last !== undefined) yield last
+    last = piece
+    sum = crc32(piece, sum)
+  }
+  if (sum !== member.crc32) throw badArchive(`entry '${nameOf(member)}' has a wrong checksum`)
+  if (last !== undefined) yield last
+}
+
+function entryOf(member: Entry): ArchiveEntry {
+  const path = nameOf(member)
+  if (member.isEncrypted()) throw badArchive(`entry '${path}' is encrypted`)
+  if (member.compressionMethod !== STORED && member.compressionMethod !== DEFLATED)
+    throw badArchive(`entry '${path}' is compressed by another method than deflate (${member.compressionMethod})`)
+  const bits = isUnix(member) ? member.externalFileAttributes >>> 16 : 0
+  const type = typeOf(bits, path)
+  const permissions = bits & 0o7777
+  return {
+    ...{ type, path, target: EMPTY, attributes: NONE, ...ownerOf(member) },
+    mode: permissions !== 0 ? permissions : type === 'directory' ? 0o755 : 0o644,
+    size: type === 'file' ? member.uncompressedSize : 0,
+    modified: modifiedOf(member),
+  }
+}
+
+function typeOf(bits: number, path: Buffer): ArchiveEntry['type'] {
+  const kind = bits & constants.S_IFMT
+  if (path.at(-1) === SLASH || kind === constants.S_IFDIR) return 'directory'
+  if (kind === constants.S_IFLNK) return 'link'
+  if (kind === constants.S_IFREG || kind === 0) return 'file'
+  throw badArchive(`entry '${path}' is neither file, directory nor link`)
+}
+
+function isUnix({ versionMadeBy }: Entry): boolean {
+  return UNIX.has(versionMadeBy >> 8)
+}
+
+/** Unix writes names as they are; what others write without saying that it is UTF-8 is code page 437. */
+function nameOf(member: Entry): Buffer {
+  const { fileNameRaw: raw, generalPurposeBitFlag: flags, extraFields } = member
+  const asIs = (flags & UTF8_NAME) !== 0 || isUnix(member) || isUtf8(raw)
+  const plain = asIs && !extraFields.some(({ id }) => id === UNICODE_PATH)
+  return plain && !raw.includes(BACKSLASH)
+    ? raw
+    : Buffer.from(getFileNameLowLevel(flags, raw, extraFields, isUnix(member)))
+}
+
+/** Info-ZIP's `ux`; root where there is none. */
+function ownerOf({ extraFields }: Entry): { readonly uid: number; readonly gid: number } {
+  const data = extraFields.find(({ id }) => id === OWNERS)?.data
+  if (data?.length !== 11 || data[1] !== 4 || data[6] !== 4) return { uid: 0, gid: 0 }
+  return { uid: data.readUInt32LE(2), gid: data.readUInt32LE(7) }
+}
+
+function modifiedOf(member: Entry): ArchiveEntry['modified'] {
+  const milliseconds = member.getLastModDate({ timezone: 'UTC' }).getTime()
+  const seconds = Number.isFinite(milliseconds) ? Math.floor(milliseconds / 1000) : 0
+  return { seconds, nanoseconds: 0 }
+}
+
+const EMPTY = Buffer.alloc(0)
+const NONE: ReadonlyMap<string, Buffer> = new Map()
+const [SLASH, BACKSLASH] = [0x2f, 0x5c]
+const OWNERS = 0x7875
+const UNICODE_PATH = 0x7075
