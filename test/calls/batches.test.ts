@@ -15,7 +15,8 @@ test('of many items that come at once 50 are encoded at a time, all in their ord
     },
     (number) => ({ event: { case: 'progress', value: { entries: BigInt(number) } } }),
   )
-  const caller = { user: undefined, userAgent: '', header: () => undefined, signal: NEVER, keepalive: 1000, deadline: undefined }
+  const nobody = { user: undefined, userAgent: '', header: () => undefined, deadline: undefined }
+  const caller = { ...nobody, signal: NEVER, keepalive: 1000 }
   const { messages } = await open(create(DiskUsageRequestSchema), caller)
   const pieces = await collected(messages())
   expect(pieces.map(({ length }) => length)).toEqual([...Array(20).fill(50), 20])
