@@ -52,7 +52,7 @@ test('a process tree is ended from its page, which shows the cause', async () =>
     .getByRole('link')
     .click()
   const job = page.getByRole('region', { name: `Process ${pid}` })
-  await job.getByText('begun').waitFor()
+  await job.getByRole('region', { name: 'Output' }).getByText('begun').waitFor()
   await job.getByRole('button', { name: `Send a signal to process ${pid}` }).press('Enter')
   await page.getByRole('menuitem', { name: 'Kill (SIGKILL)' }).press('Enter')
   await page.getByRole('dialog').getByRole('button', { name: 'Kill (SIGKILL)' }).press('Enter')
