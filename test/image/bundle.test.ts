@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Sandbox } from 'e2b'
@@ -9,7 +9,7 @@ import { VERSION } from '../../src/version.ts'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
-import { call, start, transcript } from '../_util/rpc.ts'
+import { call, pidOf, start, transcript } from '../_util/rpc.ts'
 import { bundle, debian, emptyRoot, equip, INSTALLED, launchIn, needsMade, skippedReason } from './root.ts'
 
 const run = promisify(execFile)
@@ -122,6 +122,20 @@ describe('the bundle', () => {
   test('is found by pidof', async () => {
     await using daemon = await startDaemon({ launch: [join(bundle, 'envd')], args: ['-isnotfc'] })
     expect((await readFile(`/proc/${daemon.pid}/comm`, 'utf8')).trim()).toBe('envd')
+  })
+
+  test('takes over from a daemon, as a directory and as an archive, while a command goes on', async () => {
+    const copy = await emptyRoot()
+    await chmod(copy, 0o755)
+    await run('cp', ['-a', `${bundle}/.`, copy])
+    await using daemon = await startDaemon({ launch: [join(bundle, 'envd')], args: ['-isnotfc'] })
+    const command = await start(daemon.url, 'sleep', { args: ['1000'] })
+    const pid = await pidOf(command)
+    for (const source of [copy, `${bundle}.tar.gz`, copy]) {
+      const { stdout } = await run(join(bundle, 'envd'), ['ctl', 'upgrade', '--url', daemon.url, source])
+      expect(stdout).toMatch(/^upgraded to /)
+      expect((await call(daemon.url, 'process.Process/List', {})).body).toMatchObject({ processes: [{ pid }] })
+    }
   })
 
   test('warns when another user may change its files', async () => {
