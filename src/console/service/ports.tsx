@@ -89,8 +89,10 @@ function PortLink({ session, port, notify }: PortLinkProps) {
   const open = (event: MouseEvent) => {
     event.preventDefault()
     session.fetch(`/port-access?port=${port}`, { method: 'POST' }).then(
-      ({ ok }) =>
-        ok ? void window.open(href, '_blank', 'noopener') : notify(`Port ${port} cannot be opened.`, 'error'),
+      ({ ok, status }) =>
+        ok
+          ? void window.open(href, '_blank', 'noopener')
+          : notify(`Port ${port} cannot be opened: ${refusalOf(status)}.`, 'error'),
       (error: unknown) => notify(`Port ${port}: ${reasonOf(error)}`, 'error'),
     )
   }
@@ -99,4 +101,8 @@ function PortLink({ session, port, notify }: PortLinkProps) {
       {port} ↗
     </a>
   )
+}
+
+function refusalOf(status: number): string {
+  return status === 404 ? 'this daemon has no proxy for ports' : `the daemon answered ${status}`
 }
