@@ -53,7 +53,7 @@ describe('the platform freezes a machine whose root is a disk', () => {
 
   for (const [name, victim] of Object.entries(VICTIMS))
     for (const commands of ['run', 'are frozen'])
-      test(`H12 B60 the ${name}, killed on a frozen disk while commands ${commands}, is back before a thaw`, async () => {
+      test(`H12 B60 the ${name}, killed on a frozen disk while commands ${commands}, is back`, async () => {
         const file = `/home/user/${name}-${commands.length}`
         const pid = await machine.sh(victim)
         if (commands === 'are frozen')
