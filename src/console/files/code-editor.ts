@@ -88,7 +88,7 @@ export function createDiff(
   const root = host.attachShadow({ mode: 'open' })
   const side = (doc: string, label: string) => ({
     doc,
-    extensions: [LOOK, lineNumbers(), readOnly(), EditorView.contentAttributes.of({ 'aria-label': label })],
+    extensions: [LOOK, lineNumbers(), readOnly(), EditorView.lineWrapping, named(label)],
   })
   return new MergeView({
     ...{ parent: root, root, a: side(theirs, 'On the disk'), b: side(mine, 'Yours') },
@@ -108,10 +108,15 @@ function extensionsOf({ label, readOnly: fixed, onChange, onSave }: EditorOption
     // Escape, then Tab, leaves the editor.
     keymap.of([{ key: 'Mod-s', run }, ...searchKeymap, ...historyKeymap, ...defaultKeymap, indentWithTab]),
     EditorState.lineSeparator.of(lineEnd(text)),
-    EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false' }),
+    named(label),
     EditorView.updateListener.of(({ docChanged }) => docChanged && onChange()),
     fixed ? readOnly() : [],
   ]
+}
+
+/** The content is in the order of the Tab key as any field. */
+function named(label: string): Extension {
+  return EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', tabindex: '0' })
 }
 
 function readOnly(): Extension {

@@ -29,7 +29,13 @@ export function ConflictDialog({ conflict, name, onOverwrite, onReload, onKeepCo
         {theirs === undefined ? (
           <p>{tag === undefined ? 'The file was removed or moved.' : 'The file is not a text any longer.'}</p>
         ) : (
-          <DiffView mine={mine} theirs={theirs} />
+          <>
+            <div class="sides note" aria-hidden="true">
+              <span>On the disk</span>
+              <span>Yours</span>
+            </div>
+            <DiffView mine={mine} theirs={theirs} />
+          </>
         )}
       </div>
       <footer>

@@ -104,7 +104,7 @@ function SearchFields({ query, setQuery, root }: FieldsProps) {
             type="checkbox"
             checked={query[key]}
             onChange={({ currentTarget: { checked } }) => setQuery({ ...query, [key]: checked })}
-          />{' '}
+          />
           {title}
         </label>
       ))}
