@@ -1,3 +1,4 @@
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
@@ -5,12 +6,17 @@ import { asUser, call, open, type ProcessMessage, pidOf, type Stream, start } fr
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { at, now } from '../http/init-calls.ts'
 import { type Sandbox, tokenOf } from '../orchestrator/orchestrator.ts'
+import { TerminalClient } from '../terminals/terminal-client.ts'
 import { type Machine, makeSurroundings, SANDBOX, type Surroundings, surround } from './machine.ts'
 import { makeDisk, needsVm, type QemuOptions, skippedReason, startQemu } from './qemu.ts'
 import { resume, type Snapshot, takeSnapshot } from './snapshot.ts'
 
 /** A number each time, in order. */
 const TICKER = 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.5; done'
+/** A server on the loopback interface, by the Node of the bundle. */
+const SERVER = `cd /opt/envd/lib && exec ./ld-linux-x86-64.so.2 --library-path . ../bin/node -e \
+  "require('http').createServer((q, a) => a.end('served')).listen(8000, 'localhost')"`
+
 const owned = new AsyncDisposableStack()
 let around: Surroundings
 let directory: string
@@ -55,19 +61,65 @@ class Numbers {
   }
 }
 
+/** An upload of which the first half is sent. */
+function beginUpload(path: string) {
+  const outgoing = request(`${machine.url}/files?path=${path}&username=user`, {
+    method: 'POST',
+    agent: false,
+    headers: { ...machine.headers, 'content-type': 'application/octet-stream', 'content-length': '200000' },
+  })
+  const status = new Promise<number | undefined>((resolve) => {
+    outgoing.on('response', (response) => resolve(response.resume().statusCode)).on('error', () => resolve(undefined))
+  })
+  outgoing.write(Buffer.alloc(100_000, 'a'))
+  return { finish: () => outgoing.end(Buffer.alloc(100_000, 'b')), status }
+}
+
 let numbers: Numbers
 let ticker: number
 let second: Snapshot
 
-test('K24 a stream of output goes on, to the byte, in a machine that is resumed where it was', async () => {
+test('K24 streams, terminals, watches, uploads and forwarded ports go on after a resume in place', async () => {
   const stream = await start(machine.url, '/bin/sh', { args: ['-c', TICKER], headers: user(), tag: 'ticker' })
   ticker = await pidOf(stream)
   numbers = new Numbers(stream)
+  await start(machine.url, '/bin/sh', { args: ['-c', SERVER], headers: user(), tag: 'server' })
+  const port = () =>
+    sendWhole('http://169.254.0.21:8000/').then(
+      ({ text }) => text,
+      () => '',
+    )
+  await expect.poll(port).toBe('served')
+  const terminal = await TerminalClient.open(
+    machine.url,
+    'Open',
+    { name: 'desk', command: '/bin/sh' },
+    { headers: user() },
+  )
+  const watch = await open<{ filesystem?: { name: string } }>(
+    machine.url,
+    'filesystem.Filesystem/WatchDir',
+    { path: '/home/user' },
+    { headers: user() },
+  )
+  await watch.next()
+  const upload = beginUpload('/home/user/upload')
   await numbers.more(3)
+
   const first = await takeSnapshot(machine.qemu, options)
   machine = owned.use(await resume(first, around, join(directory, 'in-place')))
   await numbers.more(3)
   await machine.init()
+  const write = { terminal: { name: 'desk' }, data: Buffer.from('echo on-$((40+2))\n').toString('base64') }
+  expect((await call(machine.url, 'terminals.v1.Terminals/Write', write, { headers: user() })).status).toBe(200)
+  await terminal.until(() => terminal.text().includes('on-42'))
+  upload.finish()
+  expect(await upload.status).toBe(200)
+  expect((await watch.next()).filesystem?.name).toBe('upload')
+  expect(await port()).toBe('served')
+  expect(await machine.sh('wc -c </home/user/upload')).toBe('200000')
+  const lines = numbers.text.trimEnd().split('\n')
+  expect(lines).toEqual(lines.map((_, i) => String(i)))
 })
 
 /** What must differ between machines that go on from the same moment. */
