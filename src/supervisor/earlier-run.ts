@@ -20,8 +20,8 @@ export interface EarlierRunOptions {
   readonly log: Log
 }
 
-/** Limit for reading from a run directory that hangs. */
-const READ_LIMIT_MS = 2_000
+/** Limit for reading from a run directory that hangs; long, as without the record a second one may be started. */
+const READ_LIMIT_MS = 10_000
 
 /**
  * Takes over the start command that an earlier daemon left running; undefined if there is none. One with the mode
