@@ -3,6 +3,7 @@ import { capabilitiesJson } from './capabilities/rpc.ts'
 import type { Config } from './config.ts'
 import { refuseForeignPages } from './http/access/foreign-pages.ts'
 import { buildApp } from './http/app/app.ts'
+import { relayPorts } from './http/ports/relays.ts'
 import { capabilitiesRoute } from './http/routes/capabilities.ts'
 import { composeRoutes } from './http/routes/compose.ts'
 import { consoleRoute } from './http/routes/console.ts'
@@ -12,6 +13,7 @@ import { healthRoute } from './http/routes/health.ts'
 import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { orchestratorRoutes } from './http/routes/orchestrator-routes.ts'
+import { portAccessRoute } from './http/routes/port-access.ts'
 import { readyRoute } from './http/routes/ready.ts'
 import type { UpgradeFeature } from './http/routes/upgrade.ts'
 import { uploadsRoutes } from './http/routes/uploads.ts'
@@ -34,7 +36,13 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
     users: files.users,
     onTokenShown: listener.showedToken,
     serverFactory: (handler) =>
-      listener.serverFactory(refuseForeignPages(handler, { config, isProtected: () => token.isSet, log })),
+      listener.serverFactory(
+        refuseForeignPages(relayPorts(handler, { token, budget, log, onTokenShown: listener.showedToken }), {
+          config,
+          isProtected: () => token.isSet,
+          log,
+        }),
+      ),
     routes: [
       healthRoute,
       (scope) => capabilitiesRoute(scope, () => capabilitiesJson(served.capabilities)),
@@ -47,6 +55,7 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
       filesRoutes({ ...files, onTransfer: features.transfers.begin }),
       composeRoutes(files),
       uploadsRoutes({ ...files, uploads: features.uploads, onTransfer: features.transfers.begin }),
+      (scope) => portAccessRoute(scope, token),
       ...(config.console ? [consoleRoute] : []),
       rpcRoutes({
         ...{ bodies, budget, compressors: files.compressors, log, shutdown },

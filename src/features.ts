@@ -43,6 +43,11 @@ export function featuresOf(config: Config, { keeper, groups, ports }: FeaturePar
     { name: 'file_edits', on: true, reason: 'files.v1.Files edits many files at once, and takes edits back' },
     { name: 'file_trees', on: true, reason: 'files.v1.Files copies trees, sets their attributes and measures them' },
     { name: 'file_modes', on: true, reason: '/files takes mode=, chmod=, If-Match and If-None-Match' },
+    {
+      name: 'port_relay',
+      on: true,
+      reason: '/ports/N/, /absports/N/ and E2b-Sandbox-Port lead to ports of the sandbox',
+    },
     { name: 'console', on: config.console, reason: `-console is ${config.console ? 'on' : 'off'}` },
     {
       name: 'kill_on_exit',

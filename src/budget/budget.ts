@@ -13,6 +13,7 @@ const BUDGET_KINDS = [
   'command',
   'screen',
   'edit',
+  'relay',
 ] as const
 
 /** One of `BUDGET_KINDS`. */

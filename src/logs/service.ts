@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import { Level, type ReadRequest, type ReadResponseSchema } from '../gen/logs/v1/logs_pb.js'
 import type { LogLevel } from '../log.ts'
+import { randomUuid } from '../native/random.ts'
 import type { RecentLines } from './recent-lines.ts'
 
 type Event = NonNullable<MessageInitShape<typeof ReadResponseSchema>['event']>
@@ -24,7 +24,7 @@ const LEVELS: Readonly<Record<LogLevel, Level>> = {
 
 /** Makes the service. It does nothing while nobody reads. */
 export function createLogsService(recent: RecentLines) {
-  const run = randomUUID()
+  const run = randomUuid()
   return {
     /**
      * The start, then lines, in order. Throws `out_of_range` for a number beyond the next line of this run and

@@ -13,6 +13,7 @@ import { linger } from './linger.ts'
 import { createPipelined } from './pipelined.ts'
 import { faultOf, MAX_HEADERS } from './request-faults.ts'
 import { createRooms } from './rooms.ts'
+import { acceptRequests, isWebSocket } from './upgrades.ts'
 
 /**
  * Above the 620 s and 600 s of the proxies in front, so that it is never this side that closes an idle connection first
@@ -69,7 +70,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
   const unanswered = new Map<Socket, number>()
   const latest = new WeakMap<Socket, Exchange>()
   let draining = false
-  server.on('request', (request, response) => {
+  const take: RequestListener = (request, response) => {
     const { socket } = request
     // Its client may leave while nobody reads the body.
     request.on('error', () => {})
@@ -91,10 +92,9 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       unanswered.set(socket, count - 1)
       if (draining && count === 1) socket.destroySoon()
     })
-    const status = faultOf(request)
-    if (status === undefined) handler(request, response)
-    else refuseRequest(response, status)
-  })
+    handleUnlessFaulty(handler, request, response)
+  }
+  const upgraded = acceptRequests(server, take, unanswered)
   refuseFaults(server, { latest, unanswered })
   // It never listens itself, and only this event starts its check of header timeouts.
   server.emit('listening')
@@ -110,9 +110,16 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     },
     drain: () => {
       draining = true
+      upgraded.end()
       for (const [socket, count] of unanswered) if (count === 0) socket.destroySoon()
     },
   }
+}
+
+function handleUnlessFaulty(handler: RequestListener, ...[request, response]: Parameters<RequestListener>): void {
+  const status = faultOf(request)
+  if (status === undefined) handler(request, response)
+  else refuseRequest(response, status)
 }
 
 function makeServer(headersTimeout: number): Server {
@@ -121,6 +128,7 @@ function makeServer(headersTimeout: number): Server {
     headersTimeout,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
     connectionsCheckingInterval: headersTimeout / CHECKS,
+    shouldUpgradeCallback: isWebSocket,
   })
   server.maxHeadersCount = MAX_HEADERS
   return server

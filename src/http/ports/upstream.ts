@@ -1,0 +1,83 @@
+import { type ClientRequest, type IncomingMessage, request as send } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { errnoOf } from '../../errors.ts'
+
+/** Loopback answers at once, unless the queue of a server that accepts nothing is full. */
+const CONNECT_MS = 5_000
+
+/** Bytes that may wait in each of the buffers of a connection. */
+const BUFFER_BYTES = 16 * 1024
+
+/** Nothing listens there. */
+const CLOSED = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETUNREACH', 'EAFNOSUPPORT'])
+
+/**
+ * A connection to a port of this machine: 127.0.0.1, or else ::1. Resolves once it is open; undefined where nothing
+ * listens. Rejects as connect(2) fails otherwise, also when the connection takes too long or the signal is aborted. The
+ * caller ends it.
+ */
+export async function connectToPort(port: number, signal: AbortSignal): Promise<Socket | undefined> {
+  for (const host of ['127.0.0.1', '::1']) {
+    try {
+      const socket = await opened(host, port, signal)
+      if (!isItself(socket)) return socket
+      socket.destroy()
+    } catch (error) {
+      if (!CLOSED.has(errnoOf(error) ?? '')) throw error
+    }
+  }
+  return undefined
+}
+
+function opened(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
+  const options = { host, port, noDelay: true, highWaterMark: BUFFER_BYTES }
+  const socket = connect(options)
+  const late = setTimeout(() => socket.destroy(new Error('the connection takes too long')), CONNECT_MS)
+  const leave = () => socket.destroy(new Error('the client has left'))
+  if (signal.aborted) leave()
+  signal.addEventListener('abort', leave, { once: true })
+  socket.once('connect', () => resolve(socket))
+  // It stays: what ends later must not be thrown.
+  socket.on('error', reject)
+  return promise.finally(() => {
+    clearTimeout(late)
+    signal.removeEventListener('abort', leave)
+  })
+}
+
+/** A port that nobody listens on may be the one that the connection itself was given, and so answers itself. */
+function isItself({ localPort, remotePort, localAddress, remoteAddress }: Socket): boolean {
+  return localPort === remotePort && localAddress === remoteAddress
+}
+
+/** What is sent by such a connection, for one request alone. */
+interface Outgoing {
+  readonly method: string
+  readonly path: string
+  /** Names and values in turn. */
+  readonly headers: readonly string[]
+}
+
+/** Begins a request. Throws for a path that cannot be sent. */
+export function requestBy(socket: Socket, { method, path, headers }: Outgoing): ClientRequest {
+  return send({ createConnection: () => socket, method, path, headers: [...headers] })
+}
+
+/** The answer, or `upgraded` with what came after its headers. Rejects when the connection ends without one. */
+export function answerOf(
+  outgoing: ClientRequest,
+): Promise<{ readonly response: IncomingMessage; readonly upgraded: Buffer | undefined }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    response: IncomingMessage
+    upgraded: Buffer | undefined
+  }>()
+  outgoing.on('response', (response) => {
+    // Its end is seen by who reads it.
+    response.on('error', () => {})
+    resolve({ response, upgraded: undefined })
+  })
+  outgoing.on('upgrade', (response, _socket, upgraded: Buffer) => resolve({ response, upgraded }))
+  outgoing.on('error', reject)
+  return promise
+}
