@@ -11,11 +11,15 @@ const noSchemas = {
   buildSerializer: () => () => JSON.stringify,
 } as unknown as SchemaCompilers
 
+/** Above every request target: a part of a path that is too long for a name is a path like any other that is not there. */
+const MAX_NAME = 1024 * 1024
+
 /** A Fastify app without logger, schemas and parsers: bodies of every content type arrive unread, in `request.raw`. */
 export function createFastify(options: FastifyServerOptions) {
   const app = fastify({
     logger: false,
     exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: MAX_NAME },
     schemaController: { compilersFactory: noSchemas },
     ...options,
   })
