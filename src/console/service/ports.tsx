@@ -92,7 +92,7 @@ function PortLink({ session, port, notify }: PortLinkProps) {
       ({ ok, status }) =>
         ok
           ? void window.open(href, '_blank', 'noopener')
-          : notify(`Port ${port} cannot be opened: ${refusalOf(status)}.`, 'error'),
+          : notify(`Port ${port} cannot be opened: the daemon answered ${status}.`, 'error'),
       (error: unknown) => notify(`Port ${port}: ${reasonOf(error)}`, 'error'),
     )
   }
@@ -101,8 +101,4 @@ function PortLink({ session, port, notify }: PortLinkProps) {
       {port} ↗
     </a>
   )
-}
-
-function refusalOf(status: number): string {
-  return status === 404 ? 'this daemon has no proxy for ports' : `the daemon answered ${status}`
 }
