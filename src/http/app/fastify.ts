@@ -11,7 +11,7 @@ const noSchemas = {
   buildSerializer: () => () => JSON.stringify,
 } as unknown as SchemaCompilers
 
-/** Above every request target: a part of a path that is too long for a name is a path like any other that is not there. */
+/** Above every request target: a path with a part that is too long for a name is not there, like any other. */
 const MAX_NAME = 1024 * 1024
 
 /** A Fastify app without logger, schemas and parsers: bodies of every content type arrive unread, in `request.raw`. */

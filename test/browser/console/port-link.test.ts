@@ -39,7 +39,7 @@ test.each([[false], [true]])('the link of a port opens what listens there (token
     await there.getByText('from /next?x=1').waitFor()
     expect(there.url()).not.toContain(TOKEN)
     expect(cookies.filter((cookie) => cookie !== undefined)).toEqual([])
-    expect(await there.evaluate(() => [document.cookie, window.opener])).toEqual(['', null])
+    expect(await there.evaluate('[document.cookie, window.opener]')).toEqual(['', null])
   } finally {
     app.close()
     app.closeAllConnections()
