@@ -1,6 +1,6 @@
 /**
  * build-console.ts TARGET: builds the page of src/console into the directory TARGET, with a compressed sibling (`.br`,
- * `.gz`) beside each file that is worth one.
+ * `.gz`) beside each file that is worth one, and into TARGET.packages.json the directories of the packages in it.
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -12,7 +12,7 @@ const MIN_COMPRESSED = 1024
 
 const [target = ''] = process.argv.slice(2)
 const outDir = resolve(target)
-await build({
+const built = await build({
   root: 'src/console',
   // Relative addresses: the page works below any path that a proxy serves it at.
   base: './',
@@ -29,6 +29,11 @@ await build({
     chunkSizeWarningLimit: 1000,
   },
 })
+const modules = [built].flat().flatMap((result) => ('output' in result ? result.output : []))
+const packages = modules
+  .flatMap((output) => (output.type === 'chunk' ? output.moduleIds : []))
+  .flatMap((id) => /node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? [])
+writeFileSync(`${outDir}.packages.json`, JSON.stringify([...new Set(packages)].sort()))
 for (const name of globSync('**/*.{html,js,css,svg}', { cwd: outDir })) {
   const path = join(outDir, name)
   const content = readFileSync(path)

@@ -32,13 +32,14 @@ for (const name of ['Apache-2.0', 'BSD', 'GPL-3', 'LGPL-2.1']) {
   if (existsSync(text)) cpSync(text, join(target, `${name}.txt`), { dereference: true })
 }
 
-/** The directories of all packages with a source in the bundle. */
+/** The directories of all packages with a source in the bundle, the console's included. */
 function packages(): Set<string> {
   const { sources }: { sources: string[] } = JSON.parse(readFileSync('dist/envd.cjs.map', 'utf8'))
   const directories = sources.map(
     (source) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(source.replace(/^(\.\.\/)+/, ''))?.[0],
   )
-  return new Set(directories.filter((directory) => directory !== undefined))
+  const ofConsole: string[] = JSON.parse(readFileSync('dist/console.packages.json', 'utf8'))
+  return new Set([...directories.filter((directory) => directory !== undefined), ...ofConsole])
 }
 
 /** Gives the package's line of `packages.txt`. */
