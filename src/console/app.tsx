@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from 'preact/hooks'
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { Toasts, useToasts } from './components/toast.tsx'
 import type { ConnectionState } from './connection.ts'
 import { Lazy } from './lazy.tsx'
@@ -51,7 +51,7 @@ function Frame({ session, theme, switchTheme }: FrameProps) {
   return (
     <div class="frame">
       <header class="top">
-        <span class="brand">envd</span>
+        <h1 class="brand">envd</h1>
         <Navigation current={view.name} />
         <span class="user">{session.user}</span>
         <button type="button" class="icon" aria-label={`Use ${other(theme)} colours`} onClick={switchTheme}>
@@ -68,8 +68,13 @@ function Frame({ session, theme, switchTheme }: FrameProps) {
 }
 
 function Navigation({ current }: { readonly current: string }) {
+  const links = useRef<HTMLElement>(null)
+  // On a phone not all of them are in sight.
+  useEffect(() => {
+    links.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
+  }, [current])
   return (
-    <nav aria-label="Views">
+    <nav aria-label="Views" ref={links}>
       {VIEWS.map(({ name, title }) => (
         <a key={name} href={hrefOf({ view: name, path: '' })} aria-current={name === current ? 'page' : undefined}>
           {title}
