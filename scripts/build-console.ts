@@ -18,7 +18,7 @@ const built = await build({
   base: './',
   configFile: false,
   logLevel: 'warn',
-  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
   build: {
     outDir,
     emptyOutDir: true,
