@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 /** One thing that a menu offers. */
 export interface MenuItem {
@@ -20,7 +20,8 @@ interface MenuProps {
 export function Menu({ title, label, items }: MenuProps) {
   const [open, setOpen] = useState(false)
   const root = useRef<HTMLDivElement>(null)
-  useEffect(() => {
+  // Before the paint: a key that is pressed at once is for the item.
+  useLayoutEffect(() => {
     if (!open) return undefined
     root.current?.querySelector<HTMLElement>('[role=menuitem]:not(:disabled)')?.focus()
     const elsewhere = (event: Event) => {
