@@ -18,7 +18,8 @@ const built = await build({
   base: './',
   configFile: false,
   logLevel: 'warn',
-  esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
+  // All that it needs of tsconfig.json, which is not there in the build of the image.
+  esbuild: { jsx: 'automatic', jsxImportSource: 'preact', tsconfigRaw: '{}' },
   build: {
     outDir,
     emptyOutDir: true,
