@@ -1,16 +1,18 @@
 import { createReadStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { DEFAULT_ARCHIVE_LIMITS } from './archives/limits.ts'
 import { unpackArchive } from './archives/unpack-archive.ts'
 import type { Features, Frame } from './build-features.ts'
 import type { Config } from './config.ts'
+import { AppError } from './errors.ts'
 import type { UpgradeFeature } from './http/routes/upgrade.ts'
 import { deliver, type Places, removeOthers, type UnpackBundle } from './upgrade/delivered.ts'
 import type { HandOver } from './upgrade/hand-over.ts'
 import { createUpgrade } from './upgrade/upgrade.ts'
 
-const PLACES: Places = { file: '/usr/bin/envd.next', store: '/var/lib/envd' }
+const PLACES: Places = { file: '/usr/bin/envd.next', store: '/var/lib/envd/programs' }
 
 /** Builds what exchanges the daemon. @param handOver stops taking requests, and ends this process. */
 export function buildUpgrade(
@@ -26,9 +28,30 @@ export function buildUpgrade(
   const words = process.argv.length - 2
   const upgrade = createUpgrade({ keeper, taken, before: kept.before, run, words, handOver, log })
   const unpack = unpackerOf(files.budget, bodyStall, log)
+  let delivering = false
+  let delivered: string | undefined
   const feature: UpgradeFeature = {
-    deliver: (body, digest, signal) => deliver(body, { places: PLACES, unpack, idleMs: bodyStall, digest, signal }),
-    start: upgrade.start,
+    deliver: async (body, digest, signal) => {
+      // There is one place for what comes.
+      if (delivering || upgrade.report.state === 'under_way')
+        throw new AppError('failed_precondition', 'another upgrade is under way')
+      delivering = true
+      try {
+        delivered = await deliver(body, { places: PLACES, unpack, idleMs: bodyStall, digest, signal })
+        return delivered
+      } finally {
+        delivering = false
+      }
+    },
+    start: async (directory, signal) => {
+      try {
+        await upgrade.start(directory, signal)
+      } catch (error) {
+        // What was refused is not run, and up to 512 MiB each time.
+        if (directory !== undefined && directory === delivered) await rm(directory, { recursive: true, force: true })
+        throw error
+      }
+    },
     get report() {
       return upgrade.report
     },

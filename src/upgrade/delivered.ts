@@ -10,7 +10,7 @@ import { pump } from '../lib/pump.ts'
 export interface Places {
   /** The file that an orchestrator knows (contract A13, I3). */
   readonly file: string
-  /** Holds a directory for each daemon that runs from here. */
+  /** Holds a directory for each daemon that runs from here, and nothing else: what no daemon runs from is removed. */
   readonly store: string
 }
 

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeEach, expect, test } from 'vitest'
@@ -184,6 +185,9 @@ test('envd ctl upgrade takes a directory and an archive, says what came of it, a
   expect(await text('--again')).toMatch(/^0: upgraded to/)
 }, 60_000)
 
+/** Where what was delivered runs from. */
+const STORE = '/var/lib/envd/programs'
+
 test('A13 I3 a body is a program or a bundle, which is checked, run from a place of its own and removed by the next', async () => {
   await using dir = await makeTmpDir(0o755)
   await using daemon = await startDaemon()
@@ -204,8 +208,8 @@ test('A13 I3 a body is a program or a bundle, which is checked, run from a place
     code: 'ECONNRESET',
   })
   expect(await finished(daemon)).toMatchObject({ state: 'upgraded' })
-  const [first] = await readdir('/var/lib/envd')
-  expect(await readdir(`/var/lib/envd/${first}`)).toEqual(['envd'])
+  const [first] = await readdir(STORE)
+  expect(await readdir(join(STORE, String(first)))).toEqual(['envd'])
   expect((await sendWhole(`${daemon.url}/init`, { method: 'POST', body: '{}' })).status).toBe(204)
   await expect(
     upgrade(daemon, { headers: { 'x-envd-upgrade-bin': '/usr/bin/envd.next' }, body: program }),
@@ -214,3 +218,47 @@ test('A13 I3 a body is a program or a bundle, which is checked, run from a place
   expect((await stat('/usr/bin/envd.next')).mode & 0o777).toBe(0o755)
   await expectReaderGoesOn(daemon, pid)
 }, 60_000)
+
+test('a delivery that is refused leaves nothing, and two at once are not mixed', async () => {
+  await using daemon = await startDaemon()
+  expect((await sendWhole(`${daemon.url}/init`, { method: 'POST', body: '{}' })).status).toBe(204)
+  const before = await readdir(STORE).catch(() => [])
+  const useless = Buffer.from('#!/bin/sh\nexit 1\n')
+  expect((await upgrade(daemon, { body: useless })).status).toBe(500)
+  expect(await readdir(STORE)).toEqual(before)
+  const headers = { 'content-length': '10' }
+  const slow = request(`${daemon.url}/upgrade`, { method: 'POST', headers }).on('error', () => {})
+  slow.write('#!/bin')
+  await expect.poll(() => readFile('/usr/bin/envd.next', 'utf8').catch(() => '')).toBe('#!/bin')
+  const second = await upgrade(daemon, { body: useless })
+  expect([second.status, second.text]).toEqual([500, 'another upgrade is under way'])
+  expect(await readFile('/usr/bin/envd.next', 'utf8')).toBe('#!/bin')
+  slow.destroy()
+  await expect.poll(async () => (await upgrade(daemon, { body: useless })).text).not.toContain('under way')
+})
+
+test('an upgrade by a body leaves the records of unfinished uploads', async () => {
+  // The default, of which other tests have one of their own.
+  await using daemon = await startDaemon({ args: ['-upload-dir', '/var/lib/envd/uploads'] })
+  await using dir = await makeTmpDir()
+  const tus = { 'tus-resumable': '1.0.0' }
+  const metadata = `filename ${Buffer.from('file').toString('base64')}`
+  const path = encodeURIComponent(join(dir.path, 'file'))
+  const created = await sendWhole(`${daemon.url}/uploads?path=${path}`, {
+    method: 'POST',
+    headers: { ...tus, 'upload-length': '5', 'upload-metadata': metadata },
+  })
+  expect(created.status, created.text).toBe(201)
+  const upload = new URL(created.headers['location'] ?? '', daemon.url).href
+  await writeProgram(dir.path, `exec ${LAUNCHER} "$@"`)
+  const body = await readFile(join(dir.path, 'envd'))
+  const headers = { 'x-envd-upgrade-bundle': 'body' }
+  await expect(upgrade(daemon, { headers, body })).rejects.toMatchObject({ code: 'ECONNRESET' })
+  expect(await finished(daemon)).toMatchObject({ state: 'upgraded' })
+  // What that one has removed is seen by the next, which reads all records anew.
+  expect((await sendWhole(`${daemon.url}/init`, { method: 'POST', body: '{}' })).status).toBe(204)
+  await expect(upgrade(daemon)).rejects.toMatchObject({ code: 'ECONNRESET' })
+  expect(await finished(daemon)).toMatchObject({ state: 'upgraded' })
+  const { status, headers: found } = await sendWhole(upload, { method: 'HEAD', headers: tus })
+  expect([status, found['upload-offset']]).toEqual([200, '0'])
+})
