@@ -1,3 +1,4 @@
+import { parseJsonAs } from '../lib/parse-json.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { isReadable, STATE_VERSION } from '../version.ts'
 import type { AccessToken } from './access-token.ts'
@@ -52,7 +53,7 @@ export function createStateText({ token, defaults }: Parts, restored: InitProgre
 
 /** Sets token and defaults as the text says. Undefined, with nothing set: it is not understood. */
 export function restoreState(text: string, { token, defaults }: Parts): InitProgress | undefined {
-  const state = parse(text)
+  const state = parseJsonAs(text, isState)
   if (state === undefined) return undefined
   if (state.token === null) token.clear()
   else token.set(state.token)
@@ -68,15 +69,6 @@ interface State {
   readonly workdir: string | null
   readonly env: [string, string][]
   readonly progress: { readonly initialized: boolean; readonly newest: string; readonly userNamed: boolean }
-}
-
-function parse(text: string): State | undefined {
-  try {
-    const state: unknown = JSON.parse(text)
-    return isState(state) ? state : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function isState(value: unknown): value is State {

@@ -1,3 +1,5 @@
+import { parseJsonAs } from '../lib/parse-json.ts'
+
 /** The daemon that hands over, for the one that takes over. */
 export interface HandOver {
   readonly version: string
@@ -10,13 +12,11 @@ export interface HandOver {
 
 /** What a state (JSON) says of the daemon that handed it over; undefined: that did not hand over. */
 export function readHandOver(state: string): HandOver | undefined {
-  try {
-    const value: unknown = JSON.parse(state)
-    const found = typeof value === 'object' && value !== null && 'handOver' in value ? value.handOver : undefined
-    return isHandOver(found) ? found : undefined
-  } catch {
-    return undefined
-  }
+  return parseJsonAs(state, hasHandOver)?.handOver
+}
+
+function hasHandOver(value: unknown): value is { readonly handOver: HandOver } {
+  return typeof value === 'object' && value !== null && 'handOver' in value && isHandOver(value.handOver)
 }
 
 function isHandOver(value: unknown): value is HandOver {

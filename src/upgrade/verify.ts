@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { parseJsonAs } from '../lib/parse-json.ts'
 import { COMMIT, readableVersions, STATE_VERSION, VERSION } from '../version.ts'
 
 /** What a program that may take over says of itself (`-self-test`). */
@@ -33,22 +34,13 @@ export async function verify(program: string, run: RunProgram, signal: AbortSign
   const version = await run(program, ['-version'], { timeout: VERSION_MS, signal })
   if (version.exitCode !== 0 || !/^\d+\.\d+\.\d+\S*$/.test(version.output)) throw failed('-version', version.output)
   const test = await run(program, ['-self-test'], { timeout: SELF_TEST_MS, signal })
-  const candidate = test.exitCode === 0 ? parse(test.output) : undefined
+  const candidate = test.exitCode === 0 ? parseJsonAs(test.output, isCandidate) : undefined
   if (candidate === undefined) throw failed('-self-test', test.output)
   if (!candidate.stateVersions.includes(STATE_VERSION)) {
     const known = candidate.stateVersions.join(', ')
     throw refused(`it takes over from daemons of state version ${known}, and this one has ${STATE_VERSION}`)
   }
   return candidate
-}
-
-function parse(text: string): Candidate | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isCandidate(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function isCandidate(value: unknown): value is Candidate {

@@ -33,9 +33,7 @@ export async function watchDirectories(
   if (paths.length === 0 || paths.length > MAX_WATCHED_DIRECTORIES)
     throw new AppError('invalid_argument', `1 to ${MAX_WATCHED_DIRECTORIES} paths can be watched, not ${paths.length}`)
   const over = new AbortController()
-  const end = () => over.abort(caller.signal.reason)
-  caller.signal.addEventListener('abort', end, { once: true })
-  const signal = over.signal
+  const signal = AbortSignal.any([caller.signal, over.signal])
   const merge = new Merge(caller)
   const arm = async ([index, path]: [number, string]) => {
     const request = { $typeName: 'filesystem.WatchDirRequest', path, includeEntry } as const

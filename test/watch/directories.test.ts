@@ -111,6 +111,20 @@ test('more directories than a stream may have, and none, are refused', async () 
   }
 })
 
+test('a call whose time is over before its directories are watched leaves no watcher', async () => {
+  await using dir = await makeTmpDir()
+  const before = await watchers()
+  const paths = Array.from({ length: 200 }, () => dir.path)
+  const ends = await Promise.all(
+    Array.from({ length: 20 }, async (_, index) => {
+      const stream = await watch(paths, { headers: { 'connect-timeout-ms': String(1 + (index % 5)) } })
+      return (await stream.rest()).end.error?.code
+    }),
+  )
+  expect(new Set(ends)).toEqual(new Set(['deadline_exceeded']))
+  await expect.poll(watchers).toBe(before)
+})
+
 test('all watchers of a stream end with it', async () => {
   await using dir = await makeTmpDir()
   const before = await watchers()

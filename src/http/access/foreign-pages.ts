@@ -1,9 +1,8 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
 import type { Config } from '../../config.ts'
 import { originOf, originOfUrl } from '../../lib/web-origin.ts'
 import type { Log } from '../../log.ts'
-import { errorBody } from '../app/error-body.ts'
-import { discardRest } from '../server/discard-rest.ts'
+import { sendErrorBody } from '../app/error-body.ts'
 import { createTrustedNames, type TrustedNames } from './trusted-names.ts'
 
 /** What stands between web pages and a server that asks for no token. */
@@ -38,7 +37,7 @@ export function refuseForeignPages(
       warned = performance.now()
       log.warn({ reason: refusal }, 'a request that a web page may have made was refused')
     }
-    refuse(request, response, refusal)
+    sendErrorBody(request, response, REFUSED, refusal)
   }
 }
 
@@ -89,16 +88,4 @@ function headersOf({ rawHeaders }: IncomingMessage): Header[] {
 /** Of a target in absolute form (RFC 9112 3.2.2), whose authority stands in the place of `Host`. */
 function authorityOf(target: string): string | undefined {
   return /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(target)?.[1]
-}
-
-function refuse(request: IncomingMessage, response: ServerResponse, refusal: string): void {
-  const body = errorBody(REFUSED, refusal)
-  response.writeHead(REFUSED, {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  })
-  response.end(body)
-  discardRest(request)
 }

@@ -3,7 +3,7 @@ import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
 import type { AccessToken } from '../../init/access-token.ts'
 import type { Log } from '../../log.ts'
-import { errorBody } from '../app/error-body.ts'
+import { sendErrorBody } from '../app/error-body.ts'
 import { RETRY_AFTER_SECONDS, statusOf } from '../app/error-response.ts'
 import { connectionOf } from '../server/connection.ts'
 import { discardRest } from '../server/discard-rest.ts'
@@ -41,7 +41,7 @@ export function relayPorts(handler: RequestListener, deps: RelayDeps): RequestLi
     if (checkPortAccess(deps.token, request, target.port)) deps.onTokenShown(request)
     // It came by the port of the daemon, which relays nothing to itself.
     if (target.port === request.socket.localPort)
-      return answer(request, response, FORBIDDEN, 'this is the port of the daemon')
+      return sendErrorBody(request, response, FORBIDDEN, 'this is the port of the daemon')
     if (lacksSlash(request.url ?? '')) return redirect(request, response, target)
     if (open >= MAX_RELAYS) throw new AppError('budget_spent', 'too many requests to ports are under way')
     const hold = deps.budget.hold('relay', { connection: connectionOf(request), user: undefined })
@@ -51,7 +51,7 @@ export function relayPorts(handler: RequestListener, deps: RelayDeps): RequestLi
       open--
       hold.release()
     })
-    const failed = (message: string) => answer(request, response, BAD_GATEWAY, message)
+    const failed = (message: string) => sendErrorBody(request, response, BAD_GATEWAY, message)
     void relay({ request, response, target, failed, log: deps.log })
   }
   return (request, response) => {
@@ -65,21 +65,9 @@ export function relayPorts(handler: RequestListener, deps: RelayDeps): RequestLi
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       if (error.kind === 'budget_spent') response.setHeader('retry-after', RETRY_AFTER_SECONDS)
-      answer(request, response, statusOf(error.kind), error.message)
+      sendErrorBody(request, response, statusOf(error.kind), error.message)
     }
   }
-}
-
-function answer(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
-  const body = errorBody(status, message)
-  response.writeHead(status, {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  })
-  response.end(body)
-  discardRest(request)
 }
 
 /** To the same with a slash; by a relative link, for proxies that serve the daemon below a path. */
