@@ -61,7 +61,7 @@ async function startRig({ certificates = true, audit = AUDIT }: { certificates?:
 const APPLIED = { envVars: { A: '1' }, defaultUser: 'user' }
 const BEFORE = 'audit user=root A= initialized=false'
 
-test('F3 F10 F23 K8 the audit comes after the token and before anything is applied, the thaw at the end, then the answer', async () => {
+test('F3 F10 F23 K8 N32 the audit comes after the token and before anything is applied, the thaw at the end, then the answer', async () => {
   await using front = await startRig()
   expect(await init(front, APPLIED)).toMatchObject({ status: 204, headers: { 'x-envd-freeze-audit': AUDIT } })
   expect(front.asked).toEqual([BEFORE, 'thaw user=user A=1 initialized=true'])
