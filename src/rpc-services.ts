@@ -35,6 +35,7 @@ import { createKills } from './process/kills.ts'
 import { MAX_PROCESSES, MAX_RETAINED, type Registry } from './process/registry.ts'
 import { processRpc } from './process/rpc.ts'
 import type { ProcessService } from './process/service.ts'
+import { createSessionUsage } from './process/session-usage.ts'
 import { supervisorRpc } from './supervisor/rpc.ts'
 import { createSupervisorService } from './supervisor/service.ts'
 import type { Services } from './supervisor/services.ts'
@@ -83,7 +84,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
     agentSandboxRpc(createAgentSandboxService({ processes: process, registry, budget: files.budget })),
     activityRpc(createActivityService(observer)),
     terminalsRpc(createTerminalsService({ processes: process, registry, kills, terminals })),
-    jobsRpc(createJobsService({ registry, kills })),
+    jobsRpc(createJobsService({ registry, kills, usage: createSessionUsage(() => registry.list()) })),
     logsRpc(createLogsService(recent)),
     capabilitiesRpc(capabilities),
   ]

@@ -20,6 +20,8 @@ export interface GroupLimits {
 /** What all processes of a cgroup have taken so far; undefined: its kernel does not report it. */
 interface GroupUsage {
   readonly cpuSeconds: number | undefined
+  /** Bytes now. */
+  readonly memory: number | undefined
   /** Bytes, at most at a time (`memory.peak`, Linux 5.19). */
   readonly peakMemory: number | undefined
   /** Processes that the kernel has killed for lack of memory, here or above. */
@@ -131,16 +133,21 @@ function limitedGroup(directory: string, handle: FileHandle): LimitedGroup {
 
 async function usageOf(directory: string): Promise<GroupUsage> {
   const read = (file: string) => readFile(join(directory, file), 'latin1').catch(() => '')
-  const files = ['cpu.stat', 'memory.peak', 'memory.events', 'memory.events.local', 'pids.events']
-  const [cpu = '', peak = '', events = '', local = '', pids = ''] = await Promise.all(files.map(read))
+  const files = ['cpu.stat', 'memory.current', 'memory.peak', 'memory.events', 'memory.events.local', 'pids.events']
+  const [cpu = '', current = '', peak = '', events = '', local = '', pids = ''] = await Promise.all(files.map(read))
   const microseconds = figure(cpu, 'usage_usec')
   return {
     cpuSeconds: microseconds === undefined ? undefined : microseconds / 1e6,
-    peakMemory: /^\d+$/.test(peak.trim()) ? Number(peak) : undefined,
+    memory: wholeNumber(current),
+    peakMemory: wholeNumber(peak),
     oomKills: figure(events, 'oom_kill') ?? 0,
     memoryHits: figure(local, 'oom') ?? 0,
     pidsHits: figure(pids, 'max') ?? 0,
   }
+}
+
+function wholeNumber(text: string): number | undefined {
+  return /^\d+$/.test(text.trim()) ? Number(text) : undefined
 }
 
 function figure(text: string, name: string): number | undefined {

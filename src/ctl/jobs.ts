@@ -25,7 +25,10 @@ export interface Job {
   readonly cause?: string
   readonly produced?: OffsetsJson
   readonly cpuSeconds?: number
+  readonly memoryBytes?: string
   readonly peakMemoryBytes?: string
+  readonly inputBytes?: string
+  readonly outputBytes?: string
 }
 
 /** The option by which the word of a command line is an `Idempotency-Key`. */
@@ -69,15 +72,18 @@ export function jobExitCode({ exitCode = 0, signal, status = '' }: Job): number 
   return exitCodeOf({ exited: signal === undefined, exitCode, status, error: undefined })
 }
 
-export const JOB_HEAD = ['PID', 'TAG', 'USER', 'AGE', 'CPU', 'MEMORY', 'STATE', 'COMMAND'] as const
+const FIGURES = ['CPU', 'MEMORY', 'PEAK', 'IN', 'OUT'] as const
+export const JOB_HEAD = ['PID', 'TAG', 'USER', 'AGE', ...FIGURES, 'STATE', 'COMMAND'] as const
 
-/** The columns of `JOB_HEAD`. Age is that of the start, memory the most that it had. */
+/** The columns of `JOB_HEAD`. Age is that of the start, memory what it has now, and peak the most that it had. */
 export function jobRow(job: Job): string[] {
-  const { pid, tag = '', user = '', started, cpuSeconds, peakMemoryBytes, cmd = '', args = [], argsLeftOut = 0 } = job
+  const { pid, tag = '', user = '', started, cpuSeconds, cmd = '', args = [], argsLeftOut = 0 } = job
   const command = [cmd, ...args, ...(argsLeftOut > 0 ? ['…'] : [])].join(' ')
   const cpu = cpuSeconds === undefined ? '' : `${cpuSeconds.toFixed(1)} s`
-  const memory = peakMemoryBytes === undefined ? '' : sizeText(Number(peakMemoryBytes))
-  return [String(pid), tag, user, ageText(started), cpu, memory, stateText(job), command]
+  const size = (bytes: string | undefined) => (bytes === undefined ? '' : sizeText(Number(bytes)))
+  const memory = [size(job.memoryBytes), size(job.peakMemoryBytes)]
+  const traffic = [size(job.inputBytes ?? '0'), size(job.outputBytes ?? '0')]
+  return [String(pid), tag, user, ageText(started), cpu, ...memory, ...traffic, stateText(job), command]
 }
 
 /** Seconds in the units in which an age is shown, the largest first. */

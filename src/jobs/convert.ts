@@ -4,9 +4,10 @@ import { Cause, type JobSchema, Limit, type OffsetsSchema, State } from '../gen/
 import type { End, Usage } from '../process/exit-status.ts'
 import type { KnownProcess } from '../process/known-process.ts'
 import type { Offsets } from '../process/output-log.ts'
+import type { LiveFigures } from '../process/seen-usage.ts'
 
-/** What a process that runs has taken so far. */
-type LiveUsage = Omit<Usage, 'startedAt' | 'endedAt'>
+/** What a process has taken so far. */
+type TakenUsage = Omit<Usage, 'startedAt' | 'endedAt'> & Partial<LiveFigures>
 
 const CAUSES: Readonly<Record<End['cause'], Cause>> = {
   exit: Cause.EXIT,
@@ -24,7 +25,7 @@ const LIMITS: Readonly<Record<End['limitsHit'][number], Limit>> = { memory: Limi
 const SIGNAL = 'signal: '
 
 /** The wire's form of a process. @param usage of one that runs, as far as it is known. */
-export function toJob(process: KnownProcess, usage?: LiveUsage): MessageInitShape<typeof JobSchema> {
+export function toJob(process: KnownProcess, usage?: TakenUsage): MessageInitShape<typeof JobSchema> {
   const { pid, tag, about, output, startedAt, end } = process
   const { key, ...rest } = about
   return {
@@ -56,11 +57,12 @@ function endFields({ exitCode, status, cause, limitsHit, usage }: End) {
   }
 }
 
-function usageFields(usage: LiveUsage | undefined) {
+function usageFields(usage: TakenUsage | undefined) {
   if (usage === undefined) return {}
-  const { cpuSeconds, peakMemory, bytesIn, bytesOut } = usage
+  const { cpuSeconds, memory, peakMemory, bytesIn, bytesOut } = usage
   return {
     ...(cpuSeconds === undefined ? {} : { cpuSeconds }),
+    ...(memory === undefined ? {} : { memoryBytes: BigInt(memory) }),
     ...(peakMemory === undefined ? {} : { peakMemoryBytes: BigInt(peakMemory) }),
     inputBytes: BigInt(bytesIn),
     outputBytes: BigInt(bytesOut),

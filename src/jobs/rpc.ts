@@ -4,12 +4,11 @@ import type { StreamCaller } from '../calls/caller.ts'
 import type { OpenStream } from '../calls/implementation.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
 import { Jobs, type ReadResponseSchema, type WatchResponseSchema } from '../gen/jobs/v1/jobs_pb.js'
-import type { KnownProcess } from '../process/known-process.ts'
 import { INPUT } from '../process/rpc.ts'
 import type { ChangeItem } from './changes.ts'
 import { toOffsets } from './convert.ts'
 import type { Reading } from './read.ts'
-import { currentJob, type JobMessage, type JobsService } from './service.ts'
+import type { JobMessage, JobsService } from './service.ts'
 
 /** The methods of `jobs.v1.Jobs`. */
 export function jobsRpc(service: JobsService): ServiceTable {
@@ -24,7 +23,7 @@ export function jobsRpc(service: JobsService): ServiceTable {
         return {
           ended: reading.reader.signal,
           pid: process.pid,
-          messages: () => messagesOf(process, reading, caller),
+          messages: () => messagesOf(reading, caller, () => service.current(process)),
         }
       }),
       write: unary(service.write, { limit: INPUT }),
@@ -38,9 +37,9 @@ export function jobsRpc(service: JobsService): ServiceTable {
 type Response = MessageInitShape<typeof ReadResponseSchema>
 
 async function* messagesOf(
-  process: KnownProcess,
   { reader, skipped, pieces }: Reading,
   { keepalive }: StreamCaller,
+  current: () => Promise<JobMessage>,
 ): AsyncGenerator<Response[], void> {
   try {
     const begin = { offsets: toOffsets(reader.begins), skipped: toOffsets(skipped) }
@@ -52,7 +51,7 @@ async function* messagesOf(
         yield [{ event: { case: 'data', value: { output, offset: BigInt(piece.offset) } } }]
       }
     }
-    yield [{ event: { case: 'end', value: await currentJob(process) } }]
+    yield [{ event: { case: 'end', value: await current() } }]
   } finally {
     reader.close()
   }

@@ -22,6 +22,7 @@ import type { KnownProcess } from '../process/known-process.ts'
 import type { StreamName } from '../process/output-log.ts'
 import { RunningProcess } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
+import type { SessionUsage } from '../process/session-usage.ts'
 import type { SignalName } from '../process/terminate.ts'
 import { type ChangeItem, watchJobs } from './changes.ts'
 import { toJob } from './convert.ts'
@@ -48,17 +49,28 @@ const SIGNALS: ReadonlyMap<Signal, SignalName> = new Map([
 /** The calls of `jobs.v1.Jobs`. Each rejects with AppError. */
 export type JobsService = ReturnType<typeof createJobsService>
 
+interface JobsDeps {
+  readonly registry: Registry
+  readonly kills: Kills
+  /** Of what the registry has that runs. */
+  readonly usage: SessionUsage
+}
+
 /** Makes the service. Jobs are what the registry knows. */
-export function createJobsService({ registry, kills }: { readonly registry: Registry; readonly kills: Kills }) {
+export function createJobsService({ registry, kills, usage }: JobsDeps) {
   const find = (selector: JobSelector | undefined) => findJob(selector, registry)
+  const current = (process: KnownProcess) => currentJob(process, usage)
   return {
+    /** As it is now, also what it has taken so far. */
+    current,
+
     /** One job as it is now. */
     async get({ job }: GetRequest) {
-      return { job: await currentJob(await find(job)) }
+      return { job: await current(await find(job)) }
     },
 
     /** Those that match, newest first, one at a time. */
-    list: ({ filter }: ListRequest) => listJobs(registry, matching(filter)),
+    list: ({ filter }: ListRequest) => listJobs(registry, matching(filter), current),
 
     /** The job at its end, or after the time. */
     async wait({ job, timeoutMs, tailBytes = TAIL_BYTES }: WaitRequest, { signal }: Caller) {
@@ -68,7 +80,7 @@ export function createJobsService({ registry, kills }: { readonly registry: Regi
       const milliseconds = timeoutMs ?? Number.POSITIVE_INFINITY
       await hasEnded(process, registry, { milliseconds, signal })
       const tail = (stream: StreamName) => process.output.tail(tailBytes, stream)
-      return { job: await currentJob(process), stdout: tail('stdout'), stderr: tail('stderr'), pty: tail('pty') }
+      return { job: await current(process), stdout: tail('stdout'), stderr: tail('stderr'), pty: tail('pty') }
     },
 
     /** Opens the output of a job. */
@@ -94,7 +106,7 @@ export function createJobsService({ registry, kills }: { readonly registry: Regi
       const plan = { signal: name, grace, scope: scope === Scope.LEADER ? 'leader' : 'session' } as const
       const live = running(process)
       if (live !== undefined) await kills.kill(live, plan, caller.signal)
-      return { job: await currentJob(process), left: await sessionOf(process.pid) }
+      return { job: await current(process), left: await sessionOf(process.pid) }
     },
 
     /** Jobs that start and end from now on. */
@@ -110,10 +122,10 @@ function running(process: KnownProcess): RunningProcess | undefined {
   return process instanceof RunningProcess && process.end === undefined ? process : undefined
 }
 
-/** As it is now, also what it has taken so far. */
-export async function currentJob(process: KnownProcess): Promise<JobMessage> {
-  const usage = await running(process)?.usage()
-  return toJob(process, usage)
+async function currentJob(process: KnownProcess, usage: SessionUsage): Promise<JobMessage> {
+  const live = running(process)
+  if (live !== undefined && !live.hasOwnGroup) await usage.look()
+  return toJob(process, await live?.usage())
 }
 
 async function findJob(selector: JobSelector | undefined, registry: Registry): Promise<KnownProcess> {
@@ -129,9 +141,10 @@ async function findJob(selector: JobSelector | undefined, registry: Registry): P
 async function* listJobs(
   registry: Registry,
   matches: (process: KnownProcess) => boolean,
+  current: (process: KnownProcess) => Promise<JobMessage>,
 ): AsyncGenerator<JobMessage[], void> {
   const all = [...registry.list(), ...registry.exits()].filter(matches)
-  for (const process of all.sort((one, other) => other.startedAt - one.startedAt)) yield [await currentJob(process)]
+  for (const process of all.sort((one, other) => other.startedAt - one.startedAt)) yield [await current(process)]
 }
 
 function matching(filter: Filter | undefined): (process: KnownProcess) => boolean {

@@ -11,6 +11,7 @@ import { type OutputCut, sinkFor } from './output-cut.ts'
 import type { OutputLog } from './output-log.ts'
 import { OutputSource } from './output-source.ts'
 import { QuietWait } from './quiet-wait.ts'
+import { type LiveFigures, SeenUsage } from './seen-usage.ts'
 import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
 
 /** What was asked for, as `List` returns it. */
@@ -51,6 +52,8 @@ export class RunningProcess {
   onForget: () => void = () => {}
   /** When it wrote last, on the clock of performance.now(); undefined: never. */
   lastOutput: number | undefined
+  /** What was seen of its CPU time and memory (`SessionUsage`). */
+  readonly seen = new SeenUsage()
   /** When a client wrote to it last, on the clock of performance.now(); undefined: never. */
   lastInput: number | undefined
   readonly #launched: Launched
@@ -182,13 +185,20 @@ export class RunningProcess {
     return { refused, others: scope === 'leader' ? Promise.resolve() : signalMembers(this.#leader, signal, abort) }
   }
 
-  /** What it has taken so far; CPU time and memory of a command with a cgroup of its own only. Never rejects. */
-  async usage(): Promise<Omit<Usage, 'startedAt' | 'endedAt'>> {
+  /** It has a cgroup of its own, which says what it takes. */
+  get hasOwnGroup(): boolean {
+    return this.#launched.group !== undefined
+  }
+
+  /**
+   * What it has taken so far; CPU time and memory without a cgroup of its own as they were seen last. Never rejects.
+   */
+  async usage(): Promise<Omit<Usage, 'startedAt' | 'endedAt'> & LiveFigures> {
     const { group, input } = this.#launched
-    const taken = await group?.usage()
+    if (group !== undefined) this.seen.see(await group.usage())
     const { stdout, stderr, pty } = this.output.range.produced
     const bytes = { bytesIn: input?.written ?? 0, bytesOut: stdout + stderr + pty }
-    return { cpuSeconds: taken?.cpuSeconds, peakMemory: taken?.peakMemory, ...bytes }
+    return { ...this.seen.figures, ...bytes }
   }
 
   /** Whether `signal` would reach a process at the moment: itself, or a member of its session. */
@@ -277,7 +287,7 @@ export class RunningProcess {
   #report(facts: EndFacts): void {
     if (this.#end !== undefined || this.#status === undefined) return
     const { stdout, stderr, pty } = this.output.range.produced
-    const usage = { ...facts.usage, bytesOut: stdout + stderr + pty }
+    const usage = this.seen.larger({ ...facts.usage, bytesOut: stdout + stderr + pty })
     this.#end = this.#launched.end ?? endOf(this.#status, { ...facts, usage })
     this.#launched.group?.removeOnceEmpty()
     this.#launched.deposit?.finished(this.#drained, this.#end)

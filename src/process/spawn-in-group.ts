@@ -5,6 +5,8 @@ import type { GroupLimits } from './limits.ts'
 /** What all processes of a cgroup of one command's own have taken so far; undefined: its kernel does not report it. */
 export interface GroupUsage {
   readonly cpuSeconds: number | undefined
+  /** Bytes now. */
+  readonly memory: number | undefined
   /** Bytes, at most at a time. */
   readonly peakMemory: number | undefined
   /** Processes that the kernel has killed for lack of memory, here or above. */

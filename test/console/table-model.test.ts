@@ -25,7 +25,7 @@ test('a pid that is used again is another job', () => {
 
 test('jobs are ordered by each column, and chosen by state and text', () => {
   const jobs = withJobs(new Map(), [
-    job(1, 3_000, { cpuSeconds: 1, peakMemoryBytes: 5n }),
+    job(1, 3_000, { cpuSeconds: 1, memoryBytes: 4n, peakMemoryBytes: 5n }),
     job(2, 1_000, { cpuSeconds: 9, cmd: 'ant', user: 'user', tag: 'build' }),
     job(3, 2_000, { state: State.ENDED, ended: timestampFromMs(9), status: 'signal: killed', peakMemoryBytes: 7n }),
   ])
@@ -34,7 +34,8 @@ test('jobs are ordered by each column, and chosen by state and text', () => {
   expect(by('pid', true)).toEqual([3, 2, 1])
   expect(by('started')).toEqual([2, 3, 1])
   expect(by('cpu', true)).toEqual([2, 1, 3])
-  expect(by('memory', true)).toEqual([3, 1, 2])
+  expect(by('peak', true)).toEqual([3, 1, 2])
+  expect(by('memory', true)).toEqual([1, 3, 2])
   expect(by('command')).toEqual([2, 1, 3])
   expect(by('user')).toEqual([1, 3, 2])
   expect(by('state')).toEqual([1, 2, 3])

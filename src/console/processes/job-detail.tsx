@@ -41,7 +41,7 @@ export function JobDetail({ session, job, notify }: JobDetailProps) {
 }
 
 function Facts({ job }: { readonly job: Job }) {
-  const { cpuSeconds, peakMemoryBytes, ended } = job
+  const { cpuSeconds, memoryBytes, peakMemoryBytes, ended } = job
   const lasted = ended === undefined ? undefined : (msOf(ended) - msOf(job.started)) / 1000
   const facts: [string, string | undefined][] = [
     ['User', job.user],
@@ -51,7 +51,8 @@ function Facts({ job }: { readonly job: Job }) {
     ['Ended', ended === undefined ? undefined : formatTime(msOf(ended))],
     ['Took', lasted === undefined ? undefined : formatSeconds(lasted)],
     ['CPU', cpuSeconds === undefined ? undefined : formatSeconds(cpuSeconds)],
-    ['Memory', peakMemoryBytes === undefined ? undefined : formatBytes(peakMemoryBytes)],
+    ['Memory', memoryBytes === undefined ? undefined : formatBytes(memoryBytes)],
+    ['Peak memory', peakMemoryBytes === undefined ? undefined : formatBytes(peakMemoryBytes)],
     ['Input', formatBytes(job.inputBytes)],
     ['Output', formatBytes(job.outputBytes)],
   ]

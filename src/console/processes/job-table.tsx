@@ -12,6 +12,7 @@ const COLUMNS: readonly { readonly key: SortKey; readonly title: string; readonl
   { key: 'started', title: 'Started', class: 'minor' },
   { key: 'cpu', title: 'CPU', class: 'numeric minor' },
   { key: 'memory', title: 'Memory', class: 'numeric minor' },
+  { key: 'peak', title: 'Peak', class: 'numeric minor' },
 ]
 
 interface JobTableProps {
@@ -51,7 +52,7 @@ export function JobTable({ rows, order, onOrder, selected }: JobTableProps) {
 }
 
 function Row({ job, selected }: { readonly job: Job; readonly selected: boolean }) {
-  const { cpuSeconds, peakMemoryBytes } = job
+  const { cpuSeconds, memoryBytes, peakMemoryBytes } = job
   return (
     <tr class={selected ? 'selected' : ''} aria-current={selected ? 'true' : undefined}>
       <td class="numeric">{job.pid}</td>
@@ -67,6 +68,7 @@ function Row({ job, selected }: { readonly job: Job; readonly selected: boolean 
       <td class="minor">{job.user}</td>
       <td class="minor">{formatTime(msOf(job.started))}</td>
       <td class="numeric minor">{cpuSeconds === undefined ? '–' : formatSeconds(cpuSeconds)}</td>
+      <td class="numeric minor">{memoryBytes === undefined ? '–' : formatBytes(memoryBytes)}</td>
       <td class="numeric minor">{peakMemoryBytes === undefined ? '–' : formatBytes(peakMemoryBytes)}</td>
     </tr>
   )

@@ -2,7 +2,7 @@ import { type Job, State } from '../../gen/jobs/v1/jobs_pb.js'
 import { msOf } from '../format.ts'
 
 /** What a table of jobs can be ordered by. */
-export type SortKey = 'pid' | 'command' | 'user' | 'started' | 'cpu' | 'memory' | 'state'
+export type SortKey = 'pid' | 'command' | 'user' | 'started' | 'cpu' | 'memory' | 'peak' | 'state'
 
 /** The order of a table. */
 export interface Order {
@@ -72,7 +72,8 @@ function sortValue(job: Job, key: SortKey): number | string {
     user: () => job.user,
     started: () => msOf(job.started),
     cpu: () => job.cpuSeconds ?? -1,
-    memory: () => Number(job.peakMemoryBytes ?? -1),
+    memory: () => Number(job.memoryBytes ?? -1),
+    peak: () => Number(job.peakMemoryBytes ?? -1),
     state: () => (job.state === State.RUNNING ? -1 : msOf(job.ended)),
   }
   return values[key]()

@@ -191,14 +191,15 @@ export declare type Job = Message<"jobs.v1.Job"> & {
   produced?: Offsets | undefined;
 
   /**
-   * User and system time: of all its processes if it has a cgroup of its own, else, at its end, of those that it waited for.
+   * User and system time: of all processes of its cgroup if it has one of its own, else of its session as it was seen last, and
+   * at its end at least of the processes that it waited for.
    *
    * @generated from field: optional double cpu_seconds = 20;
    */
   cpuSeconds?: number | undefined;
 
   /**
-   * At most at a time; absent: not known, or less than the daemon's own.
+   * At most at a time: of its cgroup; else the most that was seen of its session, or its largest process had. Absent: not known.
    *
    * @generated from field: optional uint64 peak_memory_bytes = 21;
    */
@@ -215,6 +216,13 @@ export declare type Job = Message<"jobs.v1.Job"> & {
    * @generated from field: uint64 output_bytes = 23;
    */
   outputBytes: bigint;
+
+  /**
+   * Now: of its cgroup, or what is resident of the processes of its session. Absent: it has ended, or is not known.
+   *
+   * @generated from field: optional uint64 memory_bytes = 24;
+   */
+  memoryBytes?: bigint | undefined;
 };
 
 /**
