@@ -43,6 +43,7 @@ import { createProcessService } from './process/service.ts'
 import type { Uploads } from './uploads/uploads.ts'
 import { createDefaults, type Defaults } from './users/defaults.ts'
 import { openUsers } from './users/own-user.ts'
+import type { ChangeCursors } from './watch/change-cursors.ts'
 import type { Inotify } from './watch/inotify.ts'
 import type { Pollers } from './watch/pollers.ts'
 
@@ -83,7 +84,7 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   })
   process.restore(left)
   const host = createHost({ path: config.path, env: defaults.env, log })
-  const { watch, inotify, pollers } = buildWatching(config, { users, defaults, budget, log })
+  const { watch, inotify, pollers, cursors } = buildWatching(config, { users, defaults, budget, log })
   const cpus = await buildCpus(config, devNull.fd, log)
   const initialized = { token, defaults, host, frozen: workload, cpus, logs, kept }
   const { initialization, mmds } = buildInitialization(config, initialized)
@@ -94,7 +95,7 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   const figures = buildFigures(cpus, oom.kills)
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, logs, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
-  const release = () => releaseAll({ closeGroups, host, cpus, oom, ports, pollers, inotify, uploads, devNull })
+  const release = () => releaseAll({ closeGroups, host, cpus, oom, ports, pollers, cursors, inotify, uploads, devNull })
   return {
     ...{ kept, registry, files, groups, workload, protection, process, host, watch, cpus, initialization, mmds },
     searches: buildSearches(groups),
@@ -119,6 +120,7 @@ interface Held {
   readonly cpus: { close(): Promise<void> }
   readonly ports: PortTable
   readonly pollers: Pollers
+  readonly cursors: ChangeCursors
   readonly inotify: Inotify
   readonly uploads: Uploads
   readonly oom: { close(): Promise<void> }
@@ -126,10 +128,11 @@ interface Held {
 }
 
 async function releaseAll(held: Held): Promise<void> {
-  const { closeGroups, host, cpus, oom, ports, pollers, inotify, uploads, devNull } = held
+  const { closeGroups, host, cpus, oom, ports, pollers, cursors, inotify, uploads, devNull } = held
   await closeGroups()
   await Promise.all([host.close(), cpus.close(), ports.close(), oom.close()])
   pollers.close()
+  cursors.close()
   inotify.close()
   uploads.close()
   await devNull.close()

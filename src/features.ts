@@ -41,6 +41,7 @@ export function featuresOf(config: Config, { keeper, groups, ports }: FeaturePar
     { name: 'file_archives', on: true, reason: '/files sends directories as tar, tar.gz, tar.zst and zip' },
     { name: 'file_resumable_uploads', on: true, reason: '/uploads speaks tus 1.0.0' },
     { name: 'file_edits', on: true, reason: 'files.v1.Files edits many files at once, and takes edits back' },
+    { name: 'file_changes', on: true, reason: 'files.v1.Files/Changes says what has changed since a token' },
     { name: 'file_trees', on: true, reason: 'files.v1.Files copies trees, sets their attributes and measures them' },
     { name: 'file_modes', on: true, reason: '/files takes mode=, chmod=, If-Match and If-None-Match' },
     {

@@ -53,6 +53,7 @@ import { Terminals } from './terminals/terminals.ts'
 import { Uploads } from './uploads/uploads.ts'
 import type { Defaults } from './users/defaults.ts'
 import type { Users } from './users/users.ts'
+import { ChangeCursors } from './watch/change-cursors.ts'
 import { Inotify } from './watch/inotify.ts'
 import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
 import { Pollers } from './watch/pollers.ts'
@@ -175,9 +176,10 @@ export function buildWatching({ strictFileUsers }: Config, { users, defaults, bu
   const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
   const trees = new SharedTrees({ inotify, budget })
   const pollers = new Pollers()
+  const cursors = new ChangeCursors({ inotify, budget, trees })
   const readEntry = (path: string, actor: Actor) => readEntryInfo(path, users, actor)
-  const shared = { users, defaults, inotify, budget, trees, pollers, strictFileUsers }
-  return { inotify, pollers, watch: createWatchService({ ...shared, readEntry }) }
+  const shared = { users, defaults, inotify, budget, trees, pollers, cursors, strictFileUsers }
+  return { inotify, pollers, cursors, watch: createWatchService({ ...shared, readEntry }) }
 }
 
 interface Observed {

@@ -77,7 +77,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
     processRpc(process),
     filesystemRpc(createFilesystemService(files), watchMethods(watch)),
     watchRpc(watch),
-    filesRpc(createFilesService({ ...files, searches })),
+    filesRpc(createFilesService({ ...files, searches }), watch.changes),
     metricsRpc(createMetricsService({ sampler })),
     portsRpc(createPortsService(ports, { showArguments: config.portArguments })),
     supervisorRpc(createSupervisorService(services)),

@@ -167,6 +167,6 @@ export class ChangeBuffer {
   }
 }
 
-function bytesOf({ name }: Change): number {
-  return CHANGE_BYTES + name.length
+function bytesOf({ name, raw }: Change): number {
+  return CHANGE_BYTES + name.length + (raw?.length ?? 0)
 }

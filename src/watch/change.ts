@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
 import { IN } from './inotify-event.ts'
 
@@ -5,6 +6,8 @@ import { IN } from './inotify-event.ts'
 export interface Change {
   /** Relative to the watched directory, `.` for itself; U+FFFD for what is not UTF-8. */
   readonly name: string
+  /** The bytes of a name that is not UTF-8. */
+  readonly raw?: Buffer
   readonly type: EventType
 }
 
@@ -43,5 +46,8 @@ export function typesOf(mask: number): EventType[] {
 
 /** A change of a path with one character per byte; empty: the watched directory itself. */
 export function toChange(type: EventType, path: string): Change {
-  return { name: path === '' ? '.' : Buffer.from(path, 'latin1').toString(), type }
+  if (path === '') return { name: '.', type }
+  const bytes = Buffer.from(path, 'latin1')
+  const name = bytes.toString()
+  return isUtf8(bytes) ? { name, type } : { name, raw: bytes, type }
 }

@@ -1,9 +1,8 @@
-import type { ChangeBuffer } from './change-buffer.ts'
 import type { Exclude } from './exclude.ts'
 import { Merge } from './merge.ts'
 import type { SharedTreesDeps } from './shared-trees.ts'
 import { WatchTree } from './tree.ts'
-import type { Watcher, WatchOptions } from './watcher.ts'
+import type { Watcher, WatchOptions, WatchSink } from './watcher.ts'
 
 /**
  * Milliseconds between two looks at a file: what other machines do is reported that much later at most, give or take
@@ -26,7 +25,7 @@ interface NetworkTarget {
  */
 export async function openNetworkWatcher(
   { real, deps, options, exclude }: NetworkTarget,
-  buffer: ChangeBuffer,
+  sink: WatchSink,
 ): Promise<Watcher> {
   const { path: shown, recursive, user } = options
   const path = real.toString()
@@ -34,8 +33,8 @@ export async function openNetworkWatcher(
   const merge = new Merge({
     path,
     hold: deps.budget.hold('watch', owner),
-    onChange: (change) => buffer.push(change),
-    onEnd: (error) => buffer.end(error),
+    onChange: (change) => sink.push(change),
+    onEnd: (error) => sink.end(error),
     settled: () => tree.settled(),
     onDirectory: async (name) => recursive && tree.appeared(Buffer.from(name).toString('latin1')),
   })
@@ -43,7 +42,8 @@ export async function openNetworkWatcher(
     ...{ inotify: deps.inotify, path: real, shown, recursive, exclude },
     hold: deps.budget.hold('watch', owner),
     onChange: (change) => merge.local(change),
-    onEnd: (error) => void merge.settled().then(() => buffer.end(error)),
+    onLoss: () => sink.onLoss?.(),
+    onEnd: (error) => void merge.settled().then(() => sink.end(error)),
   })
   try {
     await tree.start()

@@ -3,6 +3,7 @@ import type { Caller, StreamCaller } from '../calls/caller.ts'
 import type { AppError } from '../errors.ts'
 import type { EntryInfo } from '../filesystem/entry.ts'
 import { createFileUsers } from '../filesystem/file-user.ts'
+import type { ChangesRequest } from '../gen/files/v1/files_pb.js'
 import type {
   CreateWatcherRequest,
   FilesystemEventSchema,
@@ -18,6 +19,8 @@ import { resolvePath, selectUser } from '../users/paths.ts'
 import type { Users } from '../users/users.ts'
 import { type Change, isGone } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
+import type { ChangeCursors } from './change-cursors.ts'
+import { askingOf, toChangedPaths, unknownOf } from './convert.ts'
 import { EXCLUDE_HEADER, parseExcludeHeader } from './exclude-header.ts'
 import type { PollContext, Pollers } from './pollers.ts'
 import { openWatcher, type WatcherDeps, type WatchOptions } from './watcher.ts'
@@ -49,6 +52,7 @@ interface WatchServiceDeps extends WatcherDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly pollers: Pollers
+  readonly cursors: ChangeCursors
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
   /** Looks at a path; rejects when it is not there. */
@@ -64,8 +68,8 @@ export function createWatchService(deps: WatchServiceDeps) {
   const open = new Set<ChangeBuffer>()
   let dropped = 0
   return {
-    /** Watchers that are open, streamed and polled, and the events that slow clients have lost so far. */
-    activity: () => ({ watchers: open.size + pollers.size, dropped: dropped + pollers.dropped }),
+    /** Watchers that are open, streamed, polled and cursors, and the events that slow clients have lost so far. */
+    activity: () => ({ watchers: open.size + pollers.size + deps.cursors.size, dropped: dropped + pollers.dropped }),
 
     /** Watches for one stream, which gets what happens from now on (contract C27). */
     watchDir: (request: WatchDirRequest, caller: StreamCaller) =>
@@ -92,6 +96,19 @@ export function createWatchService(deps: WatchServiceDeps) {
         }
       } finally {
         sent(changes.slice(at))
+      }
+    },
+
+    /** What has changed since a token (`files.v1.Files/Changes`). */
+    async changes(request: ChangesRequest, caller: Caller) {
+      const asking = askingOf(request, caller.signal)
+      const options = await watchOptions(request, caller, deps)
+      const { changes, unknown, ...told } = await deps.cursors.changes(options, asking)
+      const look = (name: string) => deps.readEntry(cleanPath(`${options.path}/${name}`), options.actor)
+      return {
+        ...told,
+        ...unknownOf(unknown),
+        changes: await toChangedPaths(changes, request.includeEntry ? look : undefined),
       }
     },
 
@@ -140,13 +157,20 @@ async function watchStream({ request, caller, open, onDrop }: WatchCall, deps: W
 async function optionsOf(
   request: WatchDirRequest | CreateWatcherRequest,
   caller: Caller,
+  deps: WatchServiceDeps,
+): Promise<WatchOptions> {
+  return watchOptions({ ...request, exclude: parseExcludeHeader(caller.header(EXCLUDE_HEADER)) }, caller, deps)
+}
+
+/** What a caller wants to watch. Rejects with AppError. */
+async function watchOptions(
+  { path: given, recursive, allowNetworkMounts, exclude }: Omit<WatchOptions, 'actor' | 'user'>,
+  caller: Caller,
   { users, defaults, strictFileUsers }: WatchServiceDeps,
 ): Promise<WatchOptions> {
   const user = await selectUser(users, caller.user, defaults.user)
   const actor = await createFileUsers(users, strictFileUsers)(user)
-  const path = cleanPath(resolvePath(request.path, user, defaults.workdir))
-  const { recursive, allowNetworkMounts } = request
-  const exclude = parseExcludeHeader(caller.header(EXCLUDE_HEADER))
+  const path = cleanPath(resolvePath(given, user, defaults.workdir))
   return { path, actor, recursive, allowNetworkMounts, exclude, user: user.name }
 }
 

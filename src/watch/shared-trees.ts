@@ -24,6 +24,8 @@ interface SharedTreeOptions {
 /** Receives what a tree emits. */
 interface Subscriber {
   onChange(change: Change): void
+  /** Some changes are not emitted; only these are missing. */
+  onLoss?(): void
   /** The tree emits nothing more. */
   onEnd(error: AppError): void
 }
@@ -94,6 +96,9 @@ export class SharedTrees {
       hold: this.#deps.budget.hold('watch', { connection: undefined, user }),
       onChange: (change) => {
         for (const subscriber of subscribers) subscriber.onChange(change)
+      },
+      onLoss: () => {
+        for (const subscriber of subscribers) subscriber.onLoss?.()
       },
       onEnd: (error) => {
         entry.over = true

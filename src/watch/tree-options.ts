@@ -17,6 +17,8 @@ export interface TreeOptions {
   /** Takes the memory of the tree and of the events that wait in it. The tree releases it when it closes. */
   readonly hold: Hold
   readonly onChange: (change: Change) => void
+  /** Some changes will not be reported: what was made or removed will be, but not what was written. */
+  readonly onLoss?: () => void
   /**
    * The tree can emit nothing more: the directory is gone, or the kernel's limits are reached. Called once, at most.
    */

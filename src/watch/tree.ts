@@ -41,10 +41,18 @@ export class WatchTree {
     this.#branches = new Branches({
       ...{ inotify, path, shown, recursive, exclude, hold },
       sink: (node, event) => this.#push({ kind: 'event', seq: event.seq, node, event }),
-      onLost: (seq) => this.#rescanLater(seq),
+      onLost: (seq) => {
+        options.onLoss?.()
+        this.#rescanLater(seq)
+      },
     })
     this.#renames = new Renames({ inotify, queue: this.#queue, drop: (node) => this.#branches.drop(node) })
-    this.#forgetOverflow = inotify.onOverflow({ overflowed: (seq) => this.#push({ kind: 'rescan', seq }) })
+    this.#forgetOverflow = inotify.onOverflow({
+      overflowed: (seq) => {
+        options.onLoss?.()
+        this.#push({ kind: 'rescan', seq })
+      },
+    })
   }
 
   /** Arms everything. Rejects with AppError, with nothing left behind. */

@@ -4,7 +4,7 @@ import { isKind } from '../filesystem/entry.ts'
 import { failure, fileErrno } from '../filesystem/failure.ts'
 import { permitted } from '../filesystem/file-user.ts'
 import { unpackStatus } from '../native/entries.ts'
-import { readStatus } from '../native/files.ts'
+import { type Actor, readNames, readStatus } from '../native/files.ts'
 import type { WatchOptions } from './watcher.ts'
 
 /** f_type of statfs(2) for filesystems whose changes are made by other machines or programs (contract C26). */
@@ -40,11 +40,24 @@ export async function findTarget({
   })
   const { mode, real, filesystem, device, inode } = unpackStatus(packed)
   if (!isKind(mode, constants.S_IFDIR)) throw new AppError('invalid_argument', `path ${path} is not a directory`)
+  if (actor.groups !== undefined) await checkReadable(path, actor)
   const network = NETWORK_FILESYSTEMS.has(Number(filesystem))
   if (network && !allowNetworkMounts)
     throw new AppError('invalid_argument', `cannot watch path on network filesystem: ${path}`)
   return { real, identity: `${device}:${inode}`, network }
 }
+
+/** One with no more than their own rights watches what they may list. Rejects with AppError permission_denied. */
+async function checkReadable(path: string, actor: Actor): Promise<void> {
+  try {
+    await permitted(path, () => readNames(Buffer.from(path), SOME_NAMES_BYTES, actor))
+  } catch (error) {
+    // What else is wrong arming it will say, and a directory with more names can be read.
+    if (error instanceof AppError) throw error
+  }
+}
+
+const SOME_NAMES_BYTES = 4096
 
 function statError(path: string, error: unknown): AppError {
   const reason = failure('stat', path, error)

@@ -1,5 +1,6 @@
+import type { AppError } from '../errors.ts'
 import type { Actor } from '../native/files.ts'
-import type { ChangeBuffer } from './change-buffer.ts'
+import type { Change } from './change.ts'
 import { createExclude } from './exclude.ts'
 import { openNetworkWatcher } from './network-watcher.ts'
 import type { SharedTrees, SharedTreesDeps } from './shared-trees.ts'
@@ -19,11 +20,20 @@ export interface WatchOptions {
   readonly user: string
 }
 
+/** Takes what a watcher sees. */
+export interface WatchSink {
+  push(change: Change): void
+  /** Some changes are not told. */
+  onLoss?(): void
+  /** No more changes will come, for this reason. */
+  end(error: AppError): void
+}
+
 /** A directory that is being watched. */
 export interface Watcher {
-  /** Resolves when every change that has happened so far is in the buffer. */
+  /** Resolves when every change that has happened so far is in the sink. */
   settled(): Promise<void>
-  /** Idempotent; nothing reaches the buffer afterwards. */
+  /** Idempotent; nothing reaches the sink afterwards. */
   close(): void
 }
 
@@ -33,13 +43,13 @@ export interface WatcherDeps extends SharedTreesDeps {
 }
 
 /** Watches for one client. Resolves when everything is armed; rejects with AppError and leaves nothing behind. */
-export async function openWatcher(deps: WatcherDeps, options: WatchOptions, buffer: ChangeBuffer): Promise<Watcher> {
+export async function openWatcher(deps: WatcherDeps, options: WatchOptions, sink: WatchSink): Promise<Watcher> {
   const exclude = createExclude(options.exclude)
   const { real, identity, network } = await findTarget(options)
-  if (network) return openNetworkWatcher({ real, deps, options, exclude }, buffer)
+  if (network) return openNetworkWatcher({ real, deps, options, exclude }, sink)
   const { path: shown, recursive, exclude: patterns, user } = options
   return deps.trees.subscribe(
     { path: real, identity, shown, recursive, patterns, exclude, user },
-    { onChange: (change) => buffer.push(change), onEnd: (error) => buffer.end(error) },
+    { onChange: (change) => sink.push(change), onLoss: () => sink.onLoss?.(), onEnd: (error) => sink.end(error) },
   )
 }

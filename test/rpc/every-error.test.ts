@@ -54,6 +54,7 @@ const REFUSED: Readonly<Record<string, JsonValue | undefined>> = {
   'files.v1.Files/DiskUsage': { path: '/no/such/file' },
   'files.v1.Files/Symlink': { path: '/no/such/link' },
   'files.v1.Files/ReadLink': { path: '/no/such/link' },
+  'files.v1.Files/Changes': { path: '/no/such/directory' },
   'files.v1.Files/Truncate': { path: '/no/such/file' },
   'jobs.v1.Jobs/Get': {},
   'jobs.v1.Jobs/List': { filter: { state: 9 } },

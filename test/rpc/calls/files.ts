@@ -77,6 +77,16 @@ export const FILES_CALLS: Calls = {
     await symlink('somewhere', `${dir}/${tag}`)
     expect((await files.readLink({ path: `${dir}/${tag}` })).target).toBe('somewhere')
   },
+  'files.v1.Files/Changes': async ({ files, dir, tag }) => {
+    await mkdir(`${dir}/${tag}`)
+    const path = `${dir}/${tag}`
+    const { token } = await files.changes({ path })
+    await writeFile(`${path}/new`, '')
+    expect(await files.changes({ path, token, waitMs: 10_000, includeEntry: true })).toMatchObject({
+      changes: [{ path: 'new', types: expect.arrayContaining([1]), entry: { name: 'new' } }],
+      unknown: false,
+    })
+  },
   'files.v1.Files/Truncate': async ({ files, dir, tag }) => {
     await writeFile(`${dir}/${tag}`, 'text')
     expect((await files.truncate({ path: `${dir}/${tag}`, size: 2n })).etag).toMatch(/^"/)

@@ -5,6 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { EntryInfo, EventType } from "../../filesystem/filesystem_pb.js";
 
 /**
  * Describes the file files/v1/files.proto.
@@ -1610,6 +1611,159 @@ export declare type DiskUsageSummary = Message<"files.v1.DiskUsageSummary"> & {
 export declare const DiskUsageSummarySchema: GenMessage<DiskUsageSummary>;
 
 /**
+ * ChangesRequest is the same in every call but for token, include_entry, wait_ms and limit: a token that was made for
+ * something else, or for another user, is unknown.
+ *
+ * @generated from message files.v1.ChangesRequest
+ */
+export declare type ChangesRequest = Message<"files.v1.ChangesRequest"> & {
+  /**
+   * A directory; empty: that of commands without one.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Of the last answer that has come; empty: from now on.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * Also in the directories below it.
+   *
+   * @generated from field: bool recursive = 3;
+   */
+  recursive: boolean;
+
+  /**
+   * What is neither watched nor told, as in a .gitignore; at most 64 of 2048 bytes in sum.
+   *
+   * @generated from field: repeated string exclude = 4;
+   */
+  exclude: string[];
+
+  /**
+   * Paths have the entry, if it is still there.
+   *
+   * @generated from field: bool include_entry = 5;
+   */
+  includeEntry: boolean;
+
+  /**
+   * The answer waits so long for a change, at most 60000; 0: not at all.
+   *
+   * @generated from field: uint32 wait_ms = 6;
+   */
+  waitMs: number;
+
+  /**
+   * Paths, at most 10000 (256 with include_entry); 0: 1000 (256).
+   *
+   * @generated from field: uint32 limit = 7;
+   */
+  limit: number;
+
+  /**
+   * As that of WatchDir.
+   *
+   * @generated from field: bool allow_network_mounts = 8;
+   */
+  allowNetworkMounts: boolean;
+};
+
+/**
+ * Describes the message files.v1.ChangesRequest.
+ * Use `create(ChangesRequestSchema)` to create a new message.
+ */
+export declare const ChangesRequestSchema: GenMessage<ChangesRequest>;
+
+/**
+ * @generated from message files.v1.ChangesResponse
+ */
+export declare type ChangesResponse = Message<"files.v1.ChangesResponse"> & {
+  /**
+   * Each path once, in the order in which they changed first.
+   *
+   * @generated from field: repeated files.v1.ChangedPath changes = 1;
+   */
+  changes: ChangedPath[];
+
+  /**
+   * For the next call. The call before can be repeated with its own token until this one is used.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * What has changed since the token is not known: list the directory. The new token counts from before this answer.
+   *
+   * @generated from field: bool unknown = 3;
+   */
+  unknown: boolean;
+
+  /**
+   * Why it is unknown, for people.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * There are more changes: call again at once.
+   *
+   * @generated from field: bool more = 5;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message files.v1.ChangesResponse.
+ * Use `create(ChangesResponseSchema)` to create a new message.
+ */
+export declare const ChangesResponseSchema: GenMessage<ChangesResponse>;
+
+/**
+ * @generated from message files.v1.ChangedPath
+ */
+export declare type ChangedPath = Message<"files.v1.ChangedPath"> & {
+  /**
+   * Below the directory, "." for itself; bytes that are not UTF-8 are U+FFFD.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * If path is not what it is called.
+   *
+   * @generated from field: optional bytes raw_path = 2;
+   */
+  rawPath?: Uint8Array | undefined;
+
+  /**
+   * What happened, each once, in the order in which it happened last.
+   *
+   * @generated from field: repeated filesystem.EventType types = 3;
+   */
+  types: EventType[];
+
+  /**
+   * @generated from field: optional filesystem.EntryInfo entry = 4;
+   */
+  entry?: EntryInfo | undefined;
+};
+
+/**
+ * Describes the message files.v1.ChangedPath.
+ * Use `create(ChangedPathSchema)` to create a new message.
+ */
+export declare const ChangedPathSchema: GenMessage<ChangedPath>;
+
+/**
  * @generated from enum files.v1.Case
  */
 export enum Case {
@@ -1769,6 +1923,16 @@ export declare const Files: GenService<{
     methodKind: "unary";
     input: typeof TruncateRequestSchema;
     output: typeof TruncateResponseSchema;
+  },
+  /**
+   * Changes returns what has changed in a directory since a token. Without one it begins to watch, and returns the first.
+   *
+   * @generated from rpc files.v1.Files.Changes
+   */
+  changes: {
+    methodKind: "unary";
+    input: typeof ChangesRequestSchema;
+    output: typeof ChangesResponseSchema;
   },
 }>;
 
