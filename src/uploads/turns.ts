@@ -26,6 +26,11 @@ export interface Turns {
    * connection then. Rejects with AppError locked while another one is at work.
    */
   take(id: string): Promise<Turn>
+  /**
+   * Begins a turn that removes the upload: whoever is at work is ended, unless it puts the file in its place, which is
+   * waited for. Rejects with AppError locked if yet another one has begun meanwhile.
+   */
+  seize(id: string): Promise<Turn>
 }
 
 export function createTurns(): Turns {
@@ -33,15 +38,22 @@ export function createTurns(): Turns {
   return {
     take: async (id) => {
       const before = running.get(id)
-      if (before !== undefined) {
-        if (before.held || performance.now() - before.touched < SILENT_MS) throw locked()
-        before.cancel.abort(new CutShort())
-        await before.ended
-        if (running.has(id)) throw locked()
-      }
-      return begin(id, running)
+      if (before === undefined) return begin(id, running)
+      if (before.held || performance.now() - before.touched < SILENT_MS) throw locked()
+      return succeed(id, before, running)
+    },
+    seize: async (id) => {
+      const before = running.get(id)
+      return before === undefined ? begin(id, running) : succeed(id, before, running)
     },
   }
+}
+
+async function succeed(id: string, before: Running, running: Map<string, Running>): Promise<Turn> {
+  if (!before.held) before.cancel.abort(new CutShort())
+  await before.ended
+  if (running.has(id)) throw locked()
+  return begin(id, running)
 }
 
 function begin(id: string, running: Map<string, Running>): Turn {

@@ -153,9 +153,9 @@ export class Uploads {
     return this.#finish({ ...joined, offset: length }, tag)
   }
 
-  /** Removes an upload, and what has come of it. */
+  /** Removes an upload, and what has come of it; a request that brings more is ended. A file in its place stays. */
   async remove(id: string): Promise<void> {
-    using _turn = await this.#turns.take(id)
+    using _turn = await this.#turns.seize(id)
     await this.#forget(await this.#get(id))
   }
 

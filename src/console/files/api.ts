@@ -7,6 +7,8 @@ import { type Entry, toEntry } from './entry.ts'
 import { FileFailure, failureOf } from './failure.ts'
 import { downloadLink } from './links.ts'
 import { nameOf, parentOf } from './paths.ts'
+import type { UploadTarget } from './send-resumable.ts'
+import type { WholeTarget } from './send-whole.ts'
 
 /** A file that was read. */
 interface FileContent {
@@ -19,6 +21,8 @@ interface FileContent {
 /** What must hold for a write. */
 type Condition = { readonly tag: string } | 'absent' | 'none'
 
+const OCTETS = { 'content-type': 'application/octet-stream' }
+
 /** What the view asks the daemon for. All calls reject with what `textOf` makes a text of. */
 export type FilesApi = ReturnType<typeof createFilesApi>
 
@@ -27,19 +31,32 @@ export function createFilesApi(session: Session) {
   const filesystem = createClient(Filesystem, session.transport)
   const files = createClient(Files, session.transport)
   const { directories } = createClient(Watch, session.transport)
-  const urlOf = (path: string, query: Readonly<Record<string, string>> = {}) => {
+  const queryOf = (path: string, query: Readonly<Record<string, string>> = {}) => {
     const user = session.user === '' ? {} : { username: session.user }
-    return `/files?${new URLSearchParams({ path, ...user, ...query })}`
+    return new URLSearchParams({ path, ...user, ...query }).toString()
   }
+  const urlOf: typeof queryOf = (path, query) => `/files?${queryOf(path, query)}`
+  const content = contentCalls(session, urlOf)
   return {
     files,
     directories,
     ...entryCalls(filesystem),
-    ...contentCalls(session, urlOf),
-    /** Where to send the bytes of a new file, and the headers that it takes. */
-    uploadTo: (path: string, { replace }: { readonly replace: boolean }) => ({
-      url: session.baseUrl + urlOf(path, { mode: replace ? 'atomic' : 'create' }),
-      headers: { ...session.headers(), 'content-type': 'application/octet-stream' },
+    ...content,
+    /** How to send a new file in pieces. */
+    uploadTo: (path: string, { replace }: { readonly replace: boolean }): UploadTarget => ({
+      url: `${session.baseUrl}/uploads?${queryOf(path, { mode: replace ? 'atomic' : 'create' })}`,
+      headers: session.headers(),
+      connection: session.connection,
+    }),
+    /** How to post one. */
+    postTo: (path: string, { replace, size }: { readonly replace: boolean; readonly size: number }): WholeTarget => ({
+      post: (file, signal) => {
+        const url = urlOf(path, { mode: replace ? 'atomic' : 'create' })
+        return session.fetch(url, { method: 'POST', body: file, headers: OCTETS, signal })
+      },
+      read: async (signal) => (await content.read(path, size, signal)).bytes,
+      creates: !replace,
+      connection: session.connection,
     }),
     /** An address that the browser can open by itself. */
     linkTo: (path: string, archive?: 'tar.gz') => {
@@ -108,7 +125,7 @@ function contentCalls(session: Session, urlOf: (path: string, query?: Readonly<R
      * Writes a file whole. Rejects with status 412 if the condition does not hold. @returns its new tag.
      */
     async write(path: string, content: BlobPart, condition: Condition): Promise<string | undefined> {
-      const headers = { 'content-type': 'application/octet-stream', ...conditionHeader(condition) }
+      const headers = { ...OCTETS, ...conditionHeader(condition) }
       const body = new Blob([content])
       const send = (mode: Readonly<Record<string, string>>) =>
         session.fetch(urlOf(path, mode), { method: 'POST', headers, body })

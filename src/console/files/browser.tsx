@@ -158,6 +158,7 @@ function UploadsOf({ queue }: ReturnType<typeof useUploads>) {
     <Uploads
       {...{ uploads, totals: queue.totals() }}
       onCancel={(id) => queue.cancel(id)}
+      onPause={(id) => queue.pause(id)}
       onCancelAll={() => queue.cancelAll()}
       onRetry={(id) => queue.retry(id)}
       onReplace={(id) => queue.retry(id, { replace: true })}

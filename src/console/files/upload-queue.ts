@@ -7,7 +7,9 @@ export interface Upload {
   readonly size: number
   readonly sent: number
   /** `exists`: a file of this name is there, and somebody must choose. */
-  readonly state: 'waiting' | 'sending' | 'done' | 'exists' | 'failed' | 'cancelled'
+  readonly state: 'waiting' | 'sending' | 'paused' | 'done' | 'exists' | 'failed' | 'cancelled'
+  /** It is being sent, and waits for the daemon to answer. */
+  readonly stalled: boolean
   readonly failure: string | undefined
   /** It may take the place of a file that is there. */
   readonly replace: boolean
@@ -16,15 +18,24 @@ export interface Upload {
 /** The outcome of sending one file that did not fail. */
 export type Sent = 'done' | 'exists'
 
-/** Sends one file. Rejects with an Error whose message can be shown, or when the signal aborts. */
-type Send<Source> = (
-  source: Source,
-  upload: Upload,
-  options: { readonly signal: AbortSignal; readonly onProgress: (sent: number) => void },
-) => Promise<Sent>
+/** How one file is sent. */
+export interface SendOptions {
+  /** Aborts when it is paused or cancelled. */
+  readonly signal: AbortSignal
+  /** Takes the bytes that were sent so far. */
+  readonly onProgress: (sent: number) => void
+  /** Takes whether it waits for the daemon to answer. */
+  readonly onWaiting: (waiting: boolean) => void
+}
 
 interface Options<Source> {
-  readonly send: Send<Source>
+  /**
+   * Sends one file, from where it was left. Rejects with an Error whose message can be shown, or when the signal
+   * aborts.
+   */
+  readonly send: (source: Source, upload: Upload, options: SendOptions) => Promise<Sent>
+  /** Removes what has come of a file that is not to be sent. Never rejects. */
+  readonly discard: (source: Source, upload: Upload) => Promise<void>
   /** Called after each change; not more often than that. */
   readonly onChange: () => void
 }
@@ -35,7 +46,7 @@ export interface UploadTotals {
   readonly done: number
   readonly failed: number
   readonly exists: number
-  /** Waiting or being sent. */
+  /** Waiting, being sent, or paused. */
   readonly open: number
   readonly bytes: number
   readonly sent: number
@@ -51,7 +62,12 @@ interface Item<Source> {
   upload: Upload
   readonly source: Source
   abort: AbortController | undefined
+  /** The last attempt, and what it leaves, has ended. */
+  settled: Promise<void>
 }
+
+const OPEN: readonly Upload['state'][] = ['waiting', 'sending', 'paused']
+const IDLE: readonly Upload['state'][] = ['paused', 'failed', 'exists', 'cancelled']
 
 /** Sends files some at a time, in the order in which they came. */
 export class UploadQueue<Source> {
@@ -70,8 +86,8 @@ export class UploadQueue<Source> {
     const room = Math.max(0, MAX_UPLOADS - this.#items.size)
     for (const { source, path, size } of files.slice(0, room)) {
       const id = ++this.#lastId
-      const upload: Upload = { id, path, size, sent: 0, state: 'waiting', failure: undefined, replace: false }
-      this.#items.set(id, { upload, source, abort: undefined })
+      const begin = { sent: 0, state: 'waiting', stalled: false, failure: undefined, replace: false } as const
+      this.#items.set(id, { upload: { id, path, size, ...begin }, source, abort: undefined, settled: NOTHING })
       this.#waiting.push(id)
     }
     this.#changed()
@@ -90,17 +106,29 @@ export class UploadQueue<Source> {
       totals.files++
       totals.bytes += upload.size
       totals.sent += upload.state === 'done' ? upload.size : upload.sent
-      if (upload.state === 'waiting' || upload.state === 'sending') totals.open++
-      else totals[upload.state]++
+      const { state } = upload
+      if (state === 'waiting' || state === 'sending' || state === 'paused') totals.open++
+      else totals[state]++
     }
     return totals
   }
 
-  /** Ends one upload; the file stays as it was. */
+  /** Ends one upload; the file stays as it was, and nothing of the new one is left. */
   cancel(id: number): void {
     const item = this.#items.get(id)
-    if (item === undefined || item.upload.state === 'done') return
-    item.upload = { ...item.upload, state: 'cancelled' }
+    if (item === undefined || item.upload.state === 'done' || item.upload.state === 'cancelled') return
+    const wasIdle = IDLE.includes(item.upload.state)
+    item.upload = { ...item.upload, state: 'cancelled', stalled: false }
+    item.abort?.abort()
+    if (wasIdle) this.#discard(item)
+    this.#changed()
+  }
+
+  /** Stops one that waits or is being sent, until `retry`. */
+  pause(id: number): void {
+    const item = this.#items.get(id)
+    if (item?.upload.state !== 'sending' && item?.upload.state !== 'waiting') return
+    item.upload = { ...item.upload, state: 'paused', stalled: false }
     item.abort?.abort()
     this.#changed()
   }
@@ -109,12 +137,13 @@ export class UploadQueue<Source> {
     for (const id of this.#items.keys()) this.cancel(id)
   }
 
-  /** Sends one again that failed, or, with `replace`, one whose place was taken. */
+  /** Goes on with one that is paused, sends one again that failed, or, with `replace`, one whose place was taken. */
   retry(id: number, { replace = false } = {}): void {
     const item = this.#items.get(id)
-    if (item === undefined || !['failed', 'exists', 'cancelled'].includes(item.upload.state)) return
+    if (item === undefined || !IDLE.includes(item.upload.state)) return
     const replaces = replace || item.upload.replace
-    item.upload = { ...item.upload, state: 'waiting', sent: 0, failure: undefined, replace: replaces }
+    const sent = item.upload.state === 'paused' ? item.upload.sent : 0
+    item.upload = { ...item.upload, state: 'waiting', sent, failure: undefined, replace: replaces }
     this.#waiting.push(id)
     this.#changed()
   }
@@ -125,10 +154,13 @@ export class UploadQueue<Source> {
       if (upload.state === 'exists') this.retry(upload.id, { replace: true })
   }
 
-  /** Forgets what is not waiting or being sent. */
+  /** Forgets what is not waiting, being sent or paused. */
   clear(): void {
-    for (const [id, { upload }] of this.#items)
-      if (upload.state !== 'waiting' && upload.state !== 'sending') this.#items.delete(id)
+    for (const [id, item] of this.#items) {
+      if (OPEN.includes(item.upload.state)) continue
+      if (item.upload.state === 'failed') this.#discard(item)
+      this.#items.delete(id)
+    }
     this.#changed()
   }
 
@@ -152,24 +184,46 @@ export class UploadQueue<Source> {
     const abort = new AbortController()
     item.abort = abort
     item.upload = { ...item.upload, state: 'sending' }
-    const onProgress = (sent: number) => {
-      if (item.abort !== abort) return
-      item.upload = { ...item.upload, sent: Math.min(sent, item.upload.size) }
+    const change = (part: Partial<Upload>) => {
+      if (item.abort !== abort || abort.signal.aborted) return
+      item.upload = { ...item.upload, ...part }
       this.#options.onChange()
     }
-    const end = await this.#options.send(item.source, item.upload, { signal: abort.signal, onProgress }).then(
-      (state) => ({ state, failure: undefined }),
-      (error: unknown) => ({
-        state: 'failed' as const,
-        failure: error instanceof Error ? error.message : String(error),
-      }),
-    )
+    const end = await this.#outcome(item, {
+      signal: abort.signal,
+      onProgress: (sent) => change({ sent: Math.min(sent, item.upload.size) }),
+      onWaiting: (stalled) => stalled !== item.upload.stalled && change({ stalled }),
+    })
     this.#sending--
-    // One that was cancelled, and perhaps is sent again already, stays what it is.
+    // One that was stopped, and perhaps waits to be sent again already, stays what it is.
     if (item.abort === abort) {
       item.abort = undefined
-      if (!abort.signal.aborted || end.state === 'done') item.upload = { ...item.upload, ...end }
+      if (!abort.signal.aborted || end.state === 'done') item.upload = { ...item.upload, stalled: false, ...end }
     }
     this.#changed()
   }
+
+  #outcome(item: Item<Source>, options: SendOptions): Promise<{ state: Sent | 'failed'; failure: string | undefined }> {
+    const { source, upload } = item
+    const outcome = item.settled
+      .then(() => this.#options.send(source, upload, options))
+      .then(
+        (state) => ({ state, failure: undefined }),
+        (error: unknown) => ({
+          state: 'failed' as const,
+          failure: error instanceof Error ? error.message : String(error),
+        }),
+      )
+    item.settled = outcome.then(async ({ state }) => {
+      // As one may be sent again meanwhile, it is asked now.
+      if (state === 'failed' && item.upload.state === 'cancelled') await this.#options.discard(source, upload)
+    })
+    return outcome
+  }
+
+  #discard(item: Item<Source>): void {
+    item.settled = item.settled.then(() => this.#options.discard(item.source, item.upload))
+  }
 }
+
+const NOTHING = Promise.resolve()

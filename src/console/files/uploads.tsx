@@ -6,6 +6,7 @@ interface UploadsProps {
   readonly uploads: readonly Upload[]
   readonly totals: UploadTotals
   readonly onCancel: (id: number) => void
+  readonly onPause: (id: number) => void
   readonly onCancelAll: () => void
   readonly onRetry: (id: number) => void
   readonly onReplace: (id: number) => void
@@ -17,7 +18,7 @@ interface UploadsProps {
 const LISTED = 50
 
 const RANK: Readonly<Record<Upload['state'], number>> = {
-  ...{ sending: 0, exists: 1, failed: 2, waiting: 3 },
+  ...{ sending: 0, paused: 0, exists: 1, failed: 2, waiting: 3 },
   ...{ cancelled: 4, done: 5 },
 }
 
@@ -73,12 +74,22 @@ function summaryOf({ files, done, failed, exists, open, bytes, sent }: UploadTot
 function UploadItem({ upload, ...props }: UploadsProps & { readonly upload: Upload }) {
   const { id, path, state, size, sent } = upload
   const name = shownName(nameOf(path))
-  const running = state === 'sending' || state === 'waiting'
+  const running = state === 'sending' || state === 'waiting' || state === 'paused'
   return (
     <li data-state={state}>
       <bdi title={shownName(path)}>{name}</bdi>
       {running ? <progress aria-label={`Upload of ${name}`} max={Math.max(1, size)} value={sent} /> : null}
       <span class="note">{noteOf(upload)}</span>
+      {state === 'sending' ? (
+        <button type="button" aria-label={`Pause ${name}`} onClick={() => props.onPause(id)}>
+          Pause
+        </button>
+      ) : null}
+      {state === 'paused' ? (
+        <button type="button" aria-label={`Go on with ${name}`} onClick={() => props.onRetry(id)}>
+          Go on
+        </button>
+      ) : null}
       {running ? (
         <button type="button" aria-label={`Cancel ${name}`} onClick={() => props.onCancel(id)}>
           Cancel
@@ -98,10 +109,12 @@ function UploadItem({ upload, ...props }: UploadsProps & { readonly upload: Uplo
   )
 }
 
-function noteOf({ state, failure, size, sent }: Upload): string {
+function noteOf({ state, stalled, failure, size, sent }: Upload): string {
   if (state === 'failed') return failure ?? 'Failed'
   if (state === 'exists') return 'A file of this name is there'
   if (state === 'cancelled') return 'Cancelled'
   if (state === 'done') return formatBytes(size)
+  if (state === 'paused') return `Paused at ${formatBytes(sent)}`
+  if (stalled) return 'Waiting for the sandbox to answer'
   return state === 'sending' ? `${formatBytes(sent)} of ${formatBytes(size)}` : 'Waiting'
 }

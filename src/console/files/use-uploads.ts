@@ -5,7 +5,8 @@ import type { FilesApi } from './api.ts'
 import type { Chosen, Dropped } from './dropped.ts'
 import { textOf } from './failure.ts'
 import { joinPath } from './paths.ts'
-import { sendBody } from './send-body.ts'
+import { discardResumable, sendResumable } from './send-resumable.ts'
+import { sendWhole } from './send-whole.ts'
 import { UploadQueue } from './upload-queue.ts'
 
 interface Source {
@@ -13,6 +14,9 @@ interface Source {
   /** That of the user who has chosen it. */
   readonly api: FilesApi
 }
+
+/** What is smaller is sent again sooner than it is asked how much of it has come. */
+const RESUMABLE_BYTES = 1024 * 1024
 
 /** Uploads go on while another view is shown, until the page is signed in anew. */
 const QUEUES = new WeakMap<object, { readonly queue: UploadQueue<Source>; readonly listeners: Set<() => void> }>()
@@ -31,16 +35,26 @@ function queueOf(session: Session) {
       for (const listener of listeners) listener()
     }, 50)
   }
-  const made = { listeners, queue: new UploadQueue<Source>({ send, onChange }) }
+  const made = {
+    listeners,
+    queue: new UploadQueue<Source>({
+      send: ({ file, api }, upload, options) =>
+        upload.size < RESUMABLE_BYTES
+          ? sendWhole(file, api.postTo(upload.path, upload), options)
+          : sendResumable(file, api.uploadTo(upload.path, upload), options),
+      discard: async ({ file, api }, upload) => {
+        if (upload.size >= RESUMABLE_BYTES)
+          await discardResumable(file, api.uploadTo(upload.path, upload)).catch(() => {})
+      },
+      onChange,
+    }),
+  }
   QUEUES.set(session, made)
   window.addEventListener('beforeunload', (event) => {
     if (made.queue.totals().open > 0) event.preventDefault()
   })
   return made
 }
-
-const send: ConstructorParameters<typeof UploadQueue<Source>>[0]['send'] = ({ file, api }, upload, options) =>
-  sendBody(file, { ...api.uploadTo(upload.path, upload), ...options })
 
 /** The uploads of a session, and what adds to them. */
 export function useUploads(session: Session, api: FilesApi, notify: Notify) {

@@ -13,6 +13,7 @@ import { pathOf } from '../app/path.ts'
 import { withDecodedBody } from '../body/decoded-body.ts'
 import { parseMediaType } from '../body/media-type.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
+import { clientGone } from '../server/client-gone.ts'
 import { connectionOf } from '../server/connection.ts'
 import { discardRest } from '../server/discard-rest.ts'
 import { type FileQuery, readFileQuery } from '../transfer/file-query.ts'
@@ -133,10 +134,22 @@ async function create(asked: Asked): Promise<FastifyReply> {
       : await deps.uploads.create(upload, hold)
     reply.code(201).header('location', locationOf(made, asked))
     const whole = !joins && (length === 0 || content > 0)
+    await using _kept = keptIfTold(made, asked)
     if (whole) made = await receive(asked, { id: made.id, offset: 0, hold })
     if (whole || joins) describe(reply, made)
     return expiring(reply, made).send()
   })
+}
+
+/** At its end removes an upload whose client has left: nobody knows its URL. What is whole stays in its place. */
+function keptIfTold({ id }: UploadRecord, { request, reply, deps }: Asked): AsyncDisposable {
+  const gone = clientGone(reply.raw)
+  return {
+    [Symbol.asyncDispose]: async () => {
+      // The body is cut off before the response is.
+      if (gone.aborted || request.raw.readableAborted) await deps.uploads.remove(id).catch(() => {})
+    },
+  }
 }
 
 /** The bytes of the first piece, in a request that makes an upload; 0: it has none. Throws AppError. */
@@ -177,7 +190,8 @@ async function append(asked: Asked): Promise<FastifyReply> {
   const { request, reply } = asked
   const found = await find(asked, idOf(asked))
   const offset = bytesOf(request.headers, 'upload-offset')
-  checkPiece(request, found.length - offset)
+  // One that does not follow what has come is 409, whatever its length.
+  checkPiece(request, offset === found.offset ? found.length - offset : found.length)
   return withHold(asked, found.user, async (hold) => {
     const upload = await receive(asked, { id: found.id, offset, hold })
     return expiring(describe(reply, upload), upload).code(204).send()

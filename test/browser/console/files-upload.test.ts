@@ -7,8 +7,7 @@ import { TOKEN } from './open-console.ts'
 
 beforeEach(needsChromium)
 
-/** The whole form is run by hand: BIG_UPLOAD=2147483648. */
-const BIG = Number(process.env['BIG_UPLOAD'] ?? 256 * 1024 * 1024)
+const GIB = 1024 * 1024 * 1024
 
 async function makeSparse(path: string, size: number): Promise<void> {
   await using file = await open(path, 'w')
@@ -26,6 +25,7 @@ test('500 files and a directory are uploaded by drag and drop', async () => {
   const { dir, page, drop } = files
   await drop([...paths, `${source.path}/tree`])
   await page.getByText('Uploaded 501 files').waitFor({ timeout: 60_000 })
+  expect((await readdir(dir)).filter((name) => !name.startsWith('file-'))).toEqual(['tree'])
   expect((await readdir(dir)).length).toBe(501)
   expect(await readFile(`${dir}/file-499.txt`, 'utf8')).toBe('content 499')
   expect(await readFile(`${dir}/tree/in/deep.txt`, 'utf8')).toBe('deep')
@@ -34,7 +34,8 @@ test('500 files and a directory are uploaded by drag and drop', async () => {
   await page.getByRole('region', { name: 'Uploads' }).waitFor({ state: 'detached' })
 })
 
-test('a large file is uploaded with its progress', async () => {
+test('2 GiB are uploaded with progress', async () => {
+  const BIG = 2 * GIB
   await using source = await makeTmpDir()
   await makeSparse(`${source.path}/large.bin`, BIG)
   await using files = await openFiles(async () => undefined)
@@ -54,17 +55,6 @@ test('a large file is uploaded with its progress', async () => {
   expect((await stat(`${dir}/large.bin`)).size).toBe(BIG)
   await using file = await open(`${dir}/large.bin`)
   expect((await file.read(Buffer.alloc(3), 0, 3, BIG - 3)).buffer.toString()).toBe('end')
-})
-
-test('an upload that is cancelled leaves nothing', async () => {
-  await using source = await makeTmpDir()
-  await makeSparse(`${source.path}/large.bin`, 4 * 1024 * 1024 * 1024)
-  await using files = await openFiles(async () => undefined, { tolerates: [/ERR_ABORTED/] })
-  const { dir, page, drop } = files
-  await drop([`${source.path}/large.bin`])
-  await page.getByRole('button', { name: 'Cancel large.bin' }).click()
-  await page.getByRole('button', { name: 'Try large.bin again' }).waitFor()
-  await expect.poll(() => readdir(dir)).toEqual([])
 })
 
 test('a file that is there is replaced only if that is chosen', async () => {

@@ -38,6 +38,8 @@ export interface ConsolePage extends AsyncDisposable {
   readonly page: Page
   /** Ends all connections of the page (`relayed`). */
   cut(): void
+  /** The daemon is gone for the page (`relayed`), until what is returned is called. */
+  vanish(): () => void
   /** What was found so far, without what is tolerated. */
   faults(): readonly string[]
 }
@@ -68,7 +70,11 @@ export async function openConsole(options: ConsoleOptions = {}): Promise<Console
     if (left.length > 0) throw new Error(`faults of the page:\n${left.join('\n')}`)
   }
   const cut = () => relay?.cut()
-  return { daemon, context, page, cut, faults, [Symbol.asyncDispose]: dispose }
+  const vanish = () => {
+    relay?.close()
+    return () => relay?.restore()
+  }
+  return { daemon, context, page, cut, vanish, faults, [Symbol.asyncDispose]: dispose }
 }
 
 /** A browser without a window. The caller closes it. */

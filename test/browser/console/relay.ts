@@ -7,12 +7,17 @@ interface Relay extends AsyncDisposable {
   readonly port: number
   /** Ends all connections at once. New ones get through. */
   cut(): void
+  /** Ends all connections, and every new one at once, until `restore`. */
+  close(): void
+  restore(): void
 }
 
 /** Passes all connections to a port of its own on to `target`. */
 export async function startRelay(target: number): Promise<Relay> {
   const sockets = new Set<Socket>()
+  let isClosed = false
   const server = createServer((socket) => {
+    if (isClosed) return void socket.resetAndDestroy()
     const upstream = connect(target, '127.0.0.1')
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
@@ -33,5 +38,12 @@ export async function startRelay(target: number): Promise<Relay> {
     cut()
     await once(server, 'close')
   }
-  return { port, cut, [Symbol.asyncDispose]: dispose }
+  const close = () => {
+    isClosed = true
+    cut()
+  }
+  const restore = () => {
+    isClosed = false
+  }
+  return { port, cut, close, restore, [Symbol.asyncDispose]: dispose }
 }

@@ -68,8 +68,11 @@ test('a piece with its checksum is taken as a whole', async () => {
 })
 
 async function waitForSize(files: FilesFront, bytes: number): Promise<void> {
-  const name = (await readdir(files.dir)).find((found) => found.startsWith('.envd-')) ?? ''
-  await expect.poll(async () => (await stat(join(files.dir, name))).size).toBe(bytes)
+  const sizeOf = async () => {
+    const name = (await readdir(files.dir)).find((found) => found.startsWith('.envd-'))
+    return name === undefined ? undefined : (await stat(join(files.dir, name))).size
+  }
+  await expect.poll(sizeOf).toBe(bytes)
 }
 
 function beginPatch(url: string, length: number, offset: number, more = ''): string {
@@ -106,10 +109,48 @@ test('of two pieces at once one is taken, and 423 is the answer to the other one
   raw.write(`${beginPatch(url, 10, 0)}01234`)
   await waitForSize(files, 5)
   expect((await patch(files, url, [0, 'x'])).status).toBe(423)
-  expect((await call(files, 'DELETE', url)).status).toBe(423)
   raw.write('56789')
   await expect.poll(() => raw.received()).toContain('204')
   expect(await readFile(path, 'utf8')).toBe('0123456789')
+})
+
+test('an upload is removed while a piece of it comes, and nothing is left', async () => {
+  await using files = await startFilesFront()
+  const path = join(files.dir, 'f')
+  const url = await create(files, { path }, 100)
+  using raw = await connectRaw(files.front.port)
+  raw.write(`${beginPatch(url, 100, 0)}01234`)
+  await waitForSize(files, 5)
+  raw.write('56789')
+  expect((await call(files, 'DELETE', url)).status).toBe(204)
+  expect(await leftovers(files)).toEqual([])
+  expect(await offsetOf(files, url)).toBe('status 404')
+  await expect(stat(path)).rejects.toThrow('ENOENT')
+})
+
+test('an upload is removed as it is put in its place: the file is whole, or there is none', async () => {
+  await using files = await startFilesFront()
+  for (let round = 0; round < 20; round++) {
+    const path = join(files.dir, `f${round}`)
+    const url = await create(files, { path }, 10)
+    const [piece, removed] = await Promise.all([patch(files, url, [0, '0123456789']), call(files, 'DELETE', url)])
+    expect(removed.status).toBe(204)
+    const text = await readFile(path, 'utf8').catch(() => undefined)
+    expect(text).toBe(piece.status === 204 ? '0123456789' : undefined)
+    expect(await leftovers(files)).toEqual([])
+  }
+})
+
+test('nothing is left of an upload whose client leaves before it knows the URL', async () => {
+  await using files = await startFilesFront()
+  const path = join(files.dir, 'f')
+  using raw = await connectRaw(files.front.port)
+  const lines = ['Host: x', 'Tus-Resumable: 1.0.0', `Content-Type: ${PIECE['content-type']}`, 'Content-Length: 10']
+  const target = `/uploads?${new URLSearchParams({ path })}`
+  raw.write(`POST ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\nUpload-Length: 10\r\n\r\n01234`)
+  await waitForSize(files, 5)
+  raw.socket.destroy()
+  await expect.poll(() => leftovers(files)).toEqual([])
 })
 
 test('a connection that is silent gives way to the same client on another one', async () => {
@@ -133,6 +174,14 @@ test('many requests for the same piece at once: one is taken', async () => {
   expect(statuses.filter((status) => status === 204)).toHaveLength(1)
   expect(statuses.every((status) => [204, 409, 423].includes(status))).toBe(true)
   expect(await offsetOf(files, url)).toBe('100000')
+})
+
+test('a piece that does not follow what has come is 409, also if it is longer than what is to come', async () => {
+  await using files = await startFilesFront()
+  const url = await create(files, { path: join(files.dir, 'f') }, 10)
+  expect((await patch(files, url, [3, '0123456789'])).status).toBe(409)
+  expect((await patch(files, url, [0, '0123456789a'])).status).toBe(413)
+  expect((await patch(files, url, [0, '0123456789'])).status).toBe(204)
 })
 
 test('a condition is checked again when all has come: 412, and nothing is left', async () => {
