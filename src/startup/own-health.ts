@@ -8,7 +8,7 @@ const HEALTHY = 204
  * answer in time, or not with 204.
  */
 export function checkOwnHealth({ address, port }: { readonly address: string; readonly port: number }, waitMs: number) {
-  const host = ANY.has(address) ? 'localhost' : address
+  const host = ANY.has(address) ? '127.0.0.1' : address
   return new Promise<void>((resolve, reject) => {
     const sent = request(
       { host, port, path: '/health', agent: false, signal: AbortSignal.timeout(waitMs) },
