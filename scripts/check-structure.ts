@@ -1,6 +1,6 @@
 /**
- * Checks what the linter cannot say: which part may import which, and how long files and lines may grow. Exit code 1 on
- * a breach.
+ * Checks what the linter cannot say: which part may import which, how long files and lines may grow, and words. Exit
+ * code 1 on a breach.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, relative, resolve } from 'node:path'
@@ -86,7 +86,10 @@ const ENTRY = [
 const FACE =
   /^(activity|files|process|filesystem|watch|metrics|supervisor|ports|capabilities|agent-sandbox|terminals|jobs|logs)\/(rpc|service|convert|entry|frames|input-pieces|legacy|search-convert|tree-convert|directories)\.ts$/
 const FACE_MAY_IMPORT = ['calls', 'gen']
-/** The vocabulary of the protocol: in `rpc/`, in `calls/`, in the faces and in the page. Every other package is used in one file. */
+/**
+ * The vocabulary of the protocol: in `rpc/`, in `calls/`, in the faces and in the page. Every other package is used in
+ * one file.
+ */
 const PROTOCOL_PACKAGES = ['npm:@connectrpc/connect', 'npm:@bufbuild/protobuf']
 /** The page is made of it. */
 const PAGE_PACKAGES = ['npm:preact']
@@ -97,6 +100,8 @@ const LONGER: Readonly<Record<string, number>> = { 'src/keeper/keeper.c': 530 }
 /** As the formatter breaks lines; it leaves comments and literals. */
 const MAX_COLUMNS = 120
 const MANY_LINES = 200
+/** Words that hide who acts: a client, a caller, a process, a reader, another user. */
+const VAGUE = /\b(?:nobody|somebody|anybody|everybody|someone|anyone|everyone|whoever|whomever)\b/i
 
 const sources = globSync('src/**/*.{ts,tsx}', { exclude: (name) => name.endsWith('.d.ts') }).sort()
 const tests = globSync('test/**/*.ts').sort()
@@ -109,6 +114,7 @@ const breaches = [
   ...globSync('{src,test,scripts}/**/*.{ts,tsx,mjs,cjs,cc,h,c}', { exclude: ['src/gen/**'] }).flatMap(tooWide),
   ...renamedTests(),
   ...unusedExports(),
+  ...vagueWords(),
 ]
 for (const line of breaches) console.error(line)
 const lengths = sources.map(lineCount).sort((a, b) => a - b)
@@ -171,7 +177,7 @@ function renamedTests(): string[] {
     .map((file) => `test/_util/kinds.ts: there is no ${file}`)
 }
 
-/** Exports that only their own file uses: they widen its face for nobody. */
+/** Exports that only their own file uses: they must not be exported. */
 function unusedExports(): string[] {
   const texts = [...globSync('{src,test,scripts}/**/*.{ts,tsx}')].map((file) => ({
     file,
@@ -188,6 +194,25 @@ function unusedExports(): string[] {
       .filter(([, name]) => !importers.some(({ text }) => new RegExp(`\\b${name}\\b`).test(text)))
       .map(([, name]) => `${source}: only this file uses its export ${name}`)
   })
+}
+
+/** In comments and documents; literals and code spans may have any word. */
+function vagueWords(): string[] {
+  const comments = globSync('{src,test,scripts}/**/*.{ts,tsx,cc,h,c}', { exclude: ['src/gen/**'] }).sort()
+  const pages = globSync(['*.md', 'docs/**/*.md', 'test/README.md']).sort()
+  return [
+    ...comments.flatMap((file) => vagueIn(file, (line) => /(?:^\s*(?:\/\*)?\*|\/\/) .*/.exec(line)?.[0] ?? '')),
+    ...pages.flatMap((file) => vagueIn(file, (line) => line)),
+  ]
+}
+
+function vagueIn(file: string, prose: (line: string) => string): string[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .flatMap((line, index) => {
+      const [word] = VAGUE.exec(prose(line).replace(/`[^`]*`/g, '')) ?? []
+      return word === undefined ? [] : [`${file}:${index + 1}: say who: "${word}"`]
+    })
 }
 
 function lineCount(file: string): number {

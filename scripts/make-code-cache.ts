@@ -38,7 +38,7 @@ setTimeout(() => fail(new Error(`the code cache is not there after ${TIMEOUT_MS 
 try {
   await makeCache()
 } catch (error) {
-  // The daemon in this process logs what nobody catches, and goes on.
+  // The daemon in this process logs uncaught exceptions, and goes on.
   fail(error)
 }
 process.kill(process.pid, 'SIGTERM')

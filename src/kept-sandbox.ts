@@ -21,7 +21,7 @@ export interface KeptSandbox {
   begin(sockets: () => readonly number[]): void
   /** To be called after each request of `/init`, before it is answered. */
   applied(progress: InitProgress): void
-  /** Who has handed over, to this daemon or one before it; undefined: nobody. */
+  /** The last upgrade, to this daemon or one before it; undefined: there was none. */
   readonly before: HandOver | undefined
   /** This daemon hands over: what is kept says so, and stays. */
   handOver(own: HandOver): void
@@ -41,7 +41,8 @@ interface Parts {
 
 /**
  * Restores token and defaults from what an earlier daemon has deposited. A state that cannot be understood locks the
- * sandbox with a token that nobody knows: until the host's word allows another one in `/init`, nobody but it may call.
+ * sandbox with a random token: until a hash of the metadata service allows another one in `/init`, all calls are
+ * refused.
  */
 export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }: Parts): KeptSandbox {
   const wanted = `${endpoint.port} ${endpoint.address}`

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs'
 import { type Config, readInvocation } from './config.ts'
 import { COMMIT, VERSION } from './version.ts'
 
-/** The daemon promises its supervisor to be gone this long after it was asked to stop. */
+/** The daemon has ended so many milliseconds after SIGTERM or SIGINT. */
 const LAST_RESORT_MS = 4_500
 
 const STDOUT = 1

@@ -66,7 +66,7 @@ interface Accounts {
   readonly defaults: Pick<Defaults, 'user'>
 }
 
-/** The memory that waits for somebody, and what reads the bodies of requests into it. */
+/** The memory that waits for clients, and what reads the bodies of requests into it. */
 export function buildBudget({ bodyStall }: Config, memory: number | undefined, { token, defaults }: Accounts) {
   const budget = createByteBudget(budgetTotal(memory), () => defaults.user)
   return { budget, bodies: createRequestBodies({ budget, token, stallMs: bodyStall }) }

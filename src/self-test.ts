@@ -28,7 +28,7 @@ function idle(service: SupervisorConfig): SupervisorConfig {
 }
 
 /**
- * Starts a daemon on a free port of loopback, locked by a token that nobody knows, which changes nothing on this
+ * Starts a daemon on a free port of loopback, locked by a random token, which changes nothing on this
  * machine; resolves, once it has answered, with what it says of itself as JSON. Rejects with what failed.
  * @param config the paths and limits of it; where it listens and what it starts do not count.
  */

@@ -159,7 +159,7 @@ test('D2 limits, signals and umask of the daemon are not those of a command', as
   expect(String(stdout)).toMatch(/\n0\n1\n2\n3\n$/)
 })
 
-test('A7 an ignored signal of whoever starts the daemon does not reach commands', async () => {
+test('A7 a signal that the parent of the daemon ignores is not ignored in commands', async () => {
   await using dir = await makeTmpDir()
   const command = `trap '' INT QUIT; exec ${LAUNCHER} -port 0 -address 127.0.0.1 -kill-on-exit -run-dir ${dir.path}`
   await using daemon = await launched('sh', ['-c', command])
@@ -168,7 +168,7 @@ test('A7 an ignored signal of whoever starts the daemon does not reach commands'
   expect(await daemon.stop()).toBe(0)
 })
 
-test('A28 the daemon goes on when nobody reads its log any more', async () => {
+test('A28 the daemon goes on when its log has no reader any more', async () => {
   await using dir = await makeTmpDir()
   const args = ['-port', '0', '-address', '127.0.0.1', '-run-dir', dir.path, '-verbose']
   await using daemon = await launched(LAUNCHER, args)

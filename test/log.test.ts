@@ -31,7 +31,7 @@ test('G35 timestamps are RFC 3339 in UTC, of the clock that /init sets', () => {
   expect(Date.parse(timestamp)).toBeLessThanOrEqual(Date.now())
 })
 
-test('each sink gets the levels it wants, whoever else wants them', () => {
+test('each sink gets its own levels, whatever others get', () => {
   const [all, loud] = [collecting('debug'), collecting('warn')]
   const log = createLog([loud, all])
   for (const level of ['debug', 'info', 'warn', 'error'] as const) log[level]({}, level)

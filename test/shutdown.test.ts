@@ -11,7 +11,7 @@ import { call, enveloped, pidOf, start } from './_util/rpc.ts'
 import { makeTmpDir } from './_util/tmp-dir.ts'
 
 /**
- * The daemon promises to end within 5 s of SIGTERM, and as long again is for a busy machine. Whoever waits for what
+ * The daemon promises to end within 5 s of SIGTERM, and as long again is for a busy machine. A test that waits for what
  * these tests hold up waits for ever.
  */
 const END_MS = 10_000

@@ -18,7 +18,7 @@ export const OWN: Command = [fileURLToPath(new URL('../envd', import.meta.url))]
 /** The daemon that is measured. Disposing stops it, if it was started here, and removes the directory. */
 export interface Target extends AsyncDisposable {
   readonly client: Client
-  /** Undefined for a daemon that somebody else started: its memory and its start are not measured. */
+  /** Undefined for a daemon that was started elsewhere: its memory and its start are not measured. */
   readonly pid: number | undefined
   /** A directory of the measurement's own, on the same machine as the daemon. */
   readonly dir: string

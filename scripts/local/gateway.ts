@@ -91,7 +91,7 @@ function routeOf(request: IncomingMessage, sandboxes: Sandboxes): Route {
   return { sandbox, id: sandbox?.id ?? id, port: Number(port ?? hostPort ?? DAEMON_PORT) }
 }
 
-/** A signed link names nobody, but only one sandbox's token gives its signature. */
+/** A signed link names no sandbox, but only one sandbox's token gives its signature. */
 function signerOf({ url = '', method }: IncomingMessage, sandboxes: Sandboxes): Sandbox | undefined {
   const query = new URL(url, 'http://gateway').searchParams
   const signature = query.get('signature')

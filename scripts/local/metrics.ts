@@ -17,7 +17,7 @@ interface Sample {
  * limit.
  */
 export async function metricsOf({ daemon, token, state }: Sandbox, from?: number, to?: number): Promise<object[]> {
-  // A daemon that stands still answers nobody.
+  // A daemon that is stopped does not answer.
   if (daemon === undefined || state === 'paused') return []
   const time = (seconds: number | undefined) =>
     seconds === undefined ? undefined : new Date(seconds * 1000).toISOString()

@@ -4,7 +4,7 @@ import { MAX_SOCKETS } from '../../src/ports/read-sockets.ts'
 const readSockets = procNetReader('/proc/self/net', MAX_SOCKETS)
 
 /**
- * The address of this machine at which a server listens on a port, loopback before others. Undefined: nobody listens.
+ * The address of this machine at which a server listens on a port, loopback before others. Undefined: there is none.
  */
 export async function addressOf(port: number): Promise<string | undefined> {
   const addresses = (await readSockets())

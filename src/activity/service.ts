@@ -15,10 +15,10 @@ export type ActivityItem = { readonly kind: 'status'; readonly status: StatusMes
 /** The calls of `activity.v1.Activity`. */
 export type ActivityService = ReturnType<typeof createActivityService>
 
-/** Between two looks while somebody watches; all who watch share one. */
+/** Milliseconds between two observations while there are `Watch` calls, which share them. */
 const LOOK_MS = 1_000
 
-/** Makes the service. It does nothing while nobody asks. */
+/** Makes the service. It does nothing without calls. */
 export function createActivityService(observer: Pick<Observer, 'status'>) {
   let latest: { readonly at: number; readonly status: ActivityStatus } | undefined
   const shared = () => {
@@ -38,7 +38,7 @@ export function createActivityService(observer: Pick<Observer, 'status'>) {
       yield { kind: 'status', status: toMessage(status) }
       let silent = performance.now()
       for (;;) {
-        // Nobody wakes it: it is a pause that the signal ends.
+        // Never woken: a pause that the signal ends.
         await look.wait(Math.min(LOOK_MS, caller.keepalive), caller.signal)
         status = shared()
         const now = identity(status)

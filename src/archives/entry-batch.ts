@@ -84,7 +84,7 @@ export class EntryBatch {
         this.#room.resolve()
         this.#room = Promise.withResolvers()
       })
-    // Noticed by whoever adds or flushes next.
+    // The next `add` or `flush` rejects with it.
     this.#running.catch(() => {})
   }
 

@@ -44,9 +44,9 @@ export interface Hold {
 }
 
 /**
- * The memory that may wait for somebody, in sum over all connections and users. A connection and a user may each hold
+ * The memory that may wait for clients, in sum over all connections and users. A connection and a user may each hold
  * at most as much as is still free (the dynamic threshold of Choudhury and Hahne, 1998, with alpha = 1): one alone gets
- * half of the total, n of them 1/(n+1) each, and there is always something left for a newcomer.
+ * half of the total, n of them 1/(n+1) each, and some is always left for a new connection.
  */
 export interface ByteBudget {
   /** Bytes that may be held in sum. */

@@ -4,7 +4,7 @@ import type { Hold } from './budget.ts'
 export interface Memory {
   /** Memory with any content. Throws as `Hold.grow`. */
   allocate(bytes: number): Buffer
-  /** Releases what came from `allocate`, or a view of it; nobody may look at it any more. */
+  /** Releases what came from `allocate`, or a view of it, which must not be used afterwards. */
   free(buffer: Buffer): void
   /** Counts bytes that are not from here. Throws as `Hold.grow`. */
   count(bytes: number): void

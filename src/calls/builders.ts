@@ -24,7 +24,7 @@ type Items<T> = Promise<readonly T[]> | AsyncIterable<readonly T[]>
 const BATCH = 50
 
 /**
- * A unary method whose answer is one list, which may be so long that encoding it at once would hold up everybody else,
+ * A unary method whose answer is one list, which may be so long that encoding it at once would hold up all other calls,
  * and that it must not be in memory as a whole.
  * @param field JSON name of the list, the only field of the answer.
  * @param options batch: items that are encoded before the clock is looked at, default 50.

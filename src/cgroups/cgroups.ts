@@ -28,7 +28,7 @@ export interface Cgroups {
    */
   descriptor(name: GroupName): number | undefined
   /**
-   * After a start that the cgroup refused: makes it anew if somebody has removed it. Returns whether to try again, also
+   * After a start that the cgroup refused: makes it anew if it was removed. Returns whether to try again, also
    * because commands go elsewhere since; never rejects.
    */
   recreate(name: GroupName, errno: string): Promise<boolean>

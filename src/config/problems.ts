@@ -8,7 +8,7 @@ const MAX_SECONDS = 86_400
 /** What is counted exactly. */
 const MAX_BYTES = Number.MAX_SAFE_INTEGER
 
-/** More failures than anybody waits for. */
+/** Failures are listed up to this number. */
 const MAX_LIVE_FAILURES = 1_000
 
 /** Flags that count something. */

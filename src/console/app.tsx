@@ -8,7 +8,7 @@ import { type Credentials, createSession, daemonUrl, type Session } from './sess
 import { type Theme, useTheme } from './theme.ts'
 import { VIEWS } from './views.ts'
 
-/** Who is signed in: nobody yet, nobody who may, or the session. */
+/** Whether a user is signed in: not yet, refused, or the session. */
 type Access =
   | { readonly kind: 'asked' }
   | { readonly kind: 'refused'; readonly reason: string }

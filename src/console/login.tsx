@@ -8,7 +8,7 @@ interface LoginProps {
   readonly onLogin: (credentials: Credentials) => void
 }
 
-/** Asks for the access token and, if somebody wants another one than the default, for the user. */
+/** Asks for the access token and, if wished, for another user than the default. */
 export function Login({ reason, onLogin }: LoginProps) {
   const [token, setToken] = useState('')
   const [user, setUser] = useState('')

@@ -12,7 +12,7 @@ import { createCpuWorker } from './worker.ts'
 export interface CpuFigures {
   readonly online: number
   readonly possible: number
-  /** 0: nobody has asked for any number. */
+  /** 0: no number was set. */
   readonly target: number
 }
 
@@ -37,7 +37,7 @@ export interface Cpus {
   }
   /** Takes up the target that a daemon before this one left, unless there is a newer one. Never rejects. */
   resume(): Promise<void>
-  /** Children that nobody else may wait for. */
+  /** Children that must not be reaped elsewhere. */
   pids(): number[]
   /** Releases what it holds; a write that hangs is left to itself. Idempotent. */
   close(): Promise<void>

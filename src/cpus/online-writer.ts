@@ -9,7 +9,7 @@ export interface OnlineWriter {
   write(file: string, online: boolean): Promise<void>
   /** Milliseconds that the write under way has taken so far, at least 1; 0: there is none. */
   pendingMs(): number
-  /** The child that runs. Nobody else may wait for it. */
+  /** The child that runs, which must not be reaped elsewhere. */
   pids(): number[]
   /** Waits no longer for a child; it is left to itself. Idempotent. */
   close(): void

@@ -70,7 +70,7 @@ function createSession({ sandbox, json, write }: Invocation, leave: () => void) 
 const BELL = '\x07'
 
 /**
- * Alternate screen, mouse, focus and pastes as in a terminal that nobody has used, then DECSTR, which does not
+ * Alternate screen, mouse, focus and pastes as in a new terminal, then DECSTR, which does not
  * move the cursor.
  */
 const AS_BEFORE = `${[1000, 1002, 1003, 1004, 1006, 1015, 2004, 1049].map((mode) => `\x1b[?${mode}l`).join('')}\x1b[!p\r\n`

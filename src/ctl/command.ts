@@ -23,7 +23,7 @@ export interface Invocation {
   flag(name: string): boolean
   /** JSON is wanted: an object, or one in each line. */
   readonly json: boolean
-  /** Writes to standard output, and waits while nobody takes it. */
+  /** Writes to standard output. Resolves when it is written. */
   write(text: string | Uint8Array): Promise<void>
 }
 

@@ -8,7 +8,7 @@ const DETACH = 0x1d
 /**
  * Sends what comes on standard input to the standard input of a process that only this client writes to, and then
  * closes it. Each piece has its offset, so that one whose answer was lost is sent again and written once. Resolves
- * when that is done, or nobody reads it any more. Rejects with Failure.
+ * when that is done, or the process reads no more. Rejects with Failure.
  */
 export async function sendInput(sandbox: Sandbox, pid: number): Promise<void> {
   let offset = 0
@@ -31,7 +31,7 @@ const NO_LIMIT_MS = 2 ** 31 - 1
 
 /**
  * Hands every key to `send`, in order, until the detach key, which calls `detach`; undefined: it is a key like
- * others. Resolves at the end of standard input, or when nobody reads it any more. Rejects as `send`.
+ * others. Resolves at the end of standard input, or when the process reads no more. Rejects as `send`.
  */
 export async function sendKeys(send: (data: Buffer) => Promise<unknown>, detach?: () => void): Promise<void> {
   try {

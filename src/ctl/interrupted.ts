@@ -1,7 +1,9 @@
 /** The exit code of a client that was interrupted, as of a shell. */
 export const INTERRUPTED = 130
 
-/** Aborts at the first SIGINT or SIGTERM; the second one ends the client at once. The caller forgets it. */
+/**
+ * Aborts at the first SIGINT or SIGTERM; the second one ends the client at once. `forget` restores the default action.
+ */
 export function interrupted(): { readonly signal: AbortSignal; forget(): void } {
   const controller = new AbortController()
   const onSignal = () => {

@@ -14,7 +14,7 @@ import { createExclude } from '../watch/exclude.ts'
 import { Failure } from './failure.ts'
 import type { Moved } from './progress.ts'
 
-/** Nobody else waits for memory here. */
+/** A program of its own has no other user of memory. */
 const HOLD: Hold = { bytes: 0, tryGrow: () => true, grow: () => {}, shrink: () => {}, release: () => {} }
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => SILENT }
 

@@ -34,7 +34,7 @@ const CALLS: readonly Command[] = [
 const COMMANDS: readonly Command[] = [...CALLS, completionOf(CALLS)]
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Nobody reads any more: `envd ctl logs | head`.
+  // The reader has closed the pipe: `envd ctl logs | head`.
   if (error.code === 'EPIPE') process.exit(0)
   throw error
 })

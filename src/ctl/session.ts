@@ -42,7 +42,7 @@ function toJson(item: ProcessItem): unknown {
   return { [kind]: end }
 }
 
-/** Writes to standard error, and waits while nobody takes it. */
+/** Writes to standard error. Resolves when it is written. */
 export function writeError(text: string | Uint8Array): Promise<void> {
   return new Promise((resolve) => process.stderr.write(text, () => resolve()))
 }

@@ -43,7 +43,7 @@ export async function readWhole(path: string, { owner, hold, signal }: ReadOptio
 const MAX_TRIES = 3
 
 function changing(path: string): AppError {
-  return new AppError('condition_failed', `path '${path}' is being written by somebody else`)
+  return new AppError('condition_failed', `path '${path}' is being written by another process`)
 }
 
 async function readOnce(path: string, { owner, hold, signal }: ReadOptions): Promise<WholeFile> {

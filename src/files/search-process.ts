@@ -44,7 +44,7 @@ const OOM_SCORE_ADJ = 500
 const NICE = 0
 /** ioprio_set(2): class best-effort, level 4. */
 const IO_PRIORITY = (2 << 13) | 4
-/** Nothing of anybody's, so that no configuration of its own is found. */
+/** No variables of a user, so that ripgrep finds no configuration file. */
 const ENVIRONMENT = ['PATH=/usr/bin:/bin', 'HOME=/nonexistent', 'LC_ALL=C']
 
 let devNull: number | undefined

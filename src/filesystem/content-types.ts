@@ -30,7 +30,7 @@ const MIME_TYPES = [
   '/etc/httpd/conf/mime.types',
 ]
 
-/** Debian's tables have 80 KB; an image may have anything there, also a pipe that nobody writes. */
+/** Debian's tables have 80 KB; an image may have anything there, also a pipe without a writer. */
 const MAX_TABLE_BYTES = 1024 * 1024
 
 /** Media types by file name extension. */

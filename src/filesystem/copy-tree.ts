@@ -30,7 +30,7 @@ const ZEROS = Buffer.alloc(COPY_BYTES)
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const READ_DIRECTORY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-/** Nobody else may look into what is not complete. */
+/** What is not complete is closed to other users. */
 const PRIVATE_FILE = 0o600
 const PRIVATE_DIRECTORY = 0o700
 

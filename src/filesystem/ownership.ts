@@ -24,7 +24,7 @@ const REFUSALS = new Set(['EPERM', 'EACCES', 'EINVAL', 'ENOSYS'])
 
 /**
  * Judges why an open file could not be given to its owner. Resolves where owners are the kernel's matter, or where the
- * owner is the daemon's own user and the file somebody else's. Rejects with permission_denied when a daemon that may
+ * owner is the daemon's own user and the file another user's. Rejects with permission_denied when a daemon that may
  * not change owners should act for another user, else with the error itself.
  */
 export async function forgiveOwner(fd: number, owner: Owner, error: unknown): Promise<void> {

@@ -90,8 +90,8 @@ function createMemory(hold: Hold) {
       return small
     },
     /**
-     * Everything has arrived, so nobody uses the buffers any more; after a failure they are left to the garbage
-     * collector.
+     * To be called when everything has arrived, so that the buffers are used again; after a failure they are left to
+     * the garbage collector.
      */
     giveBack: () => {
       for (const buffer of large ?? []) if (spare.length < MAX_SPARE_BUFFERS) spare.push(buffer)

@@ -53,7 +53,7 @@ async function versionAt(path: string, owner: FileUser): Promise<Buffer | undefi
   }
 }
 
-/** Sets the mode of an open file of the user's own. Rejects with AppError permission_denied for somebody else's. */
+/** Sets the mode of an open file of the user's own. Rejects with AppError permission_denied for another user's. */
 export async function setMode(
   fd: number,
   mode: number,

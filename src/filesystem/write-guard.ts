@@ -51,7 +51,7 @@ function isExpected(opened: BigIntStats, { made, expected }: { made: boolean; ex
 const locks = new Map<string, { readonly lock: ReturnType<typeof createLock>; users: number }>()
 
 /**
- * Runs the work of those that write one file one after the other. A lock lives as long as somebody has or awaits it.
+ * Runs the work of those that write one file one after the other. A lock lives as long as a writer has or awaits it.
  */
 export async function oneWriter<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const entry = locks.get(key) ?? { lock: createLock(), users: 0 }

@@ -19,7 +19,7 @@ export interface InitCall {
   readonly generation: number
   /** When its body had been read, by the monotonic clock; milliseconds. */
   readonly readAt: number
-  /** Whether the client is gone, also if that has reached nobody yet. */
+  /** Whether the client is gone, asked of the kernel: before Node reports it. */
   left(): boolean
   /** Sets a header of the answer. */
   setHeader(header: InitHeader, value: string): void

@@ -17,7 +17,7 @@ export interface InitProgress {
 export const NO_PROGRESS: InitProgress = { initialized: false, newest: 0n, userNamed: false }
 
 /**
- * The state of a sandbox that the next daemon goes on with: JSON with the token, for nobody but the daemon's own user.
+ * The state of a sandbox that the next daemon goes on with: JSON with the token, readable by the daemon's user only.
  */
 interface StateText {
   /** What is to be kept at the moment. @param more members beside it, which not every reader knows. */

@@ -36,7 +36,7 @@ export type JobMessage = MessageInitShape<typeof JobSchema>
 const TAIL_BYTES = 4096
 const MAX_TAIL_BYTES = 256 * 1024
 
-/** A week: nobody waits longer for a command to end by itself. */
+/** A week, longer than any command is expected to run. */
 const MAX_GRACE_MS = 7 * 86_400_000
 
 const SIGNALS: ReadonlyMap<Signal, SignalName> = new Map([

@@ -25,7 +25,7 @@ const ETOOMANYREFS = 109
 const SHORT_OF_MEMORY: ReadonlySet<number> = new Set([-ENOBUFS, -ENOMEM, -ETOOMANYREFS])
 const RETRY_MS = 10
 
-/** Messages that wait for a keeper that takes none; it takes them at once, unless somebody has stopped it. */
+/** Messages that wait for a keeper that takes none; it takes them at once, unless it was stopped (SIGSTOP). */
 const MAX_WAITING = 4096
 
 /** The daemon's end of the socket pair. Owns the descriptor. */

@@ -9,7 +9,7 @@ import { CANCEL, END, ENDED, EXITED, type Message, PUT, READY, REFUSED, TRIAL, W
 /** Sorts what the keeper sends. Descriptors of deposits are those of who takes them. */
 export class Inbox {
   readonly #exits = new Map<number, (status: number) => void>()
-  /** Ends that came before anybody asked for them. */
+  /** Ends that came before a call waited for them. */
   readonly #early = new Map<number, number>()
   readonly taken = Promise.withResolvers<Taken>()
   readonly #deposits: Deposit[] = []

@@ -14,10 +14,10 @@ const MIN_SLICE_MS = 1
 export interface Turns {
   /** Units that wait. */
   readonly waiting: number
-  /** Runs `work` at once while there is time left and nobody waits, else in its turn. */
+  /** Runs `work` at once while there is time left and nothing waits, else in its turn. */
   run(owner: object, work: () => void): void
   /**
-   * For a unit of work that is about to begin: undefined at once while there is time left and nobody waits, else
+   * For a unit of work that is about to begin: undefined at once while there is time left and nothing waits, else
    * resolves in its turn.
    */
   turn(owner: object): Promise<void> | undefined

@@ -1,8 +1,8 @@
-/** Lets calls wait until somebody wakes them. */
+/** Lets calls wait until `wake` is called. */
 export class WakeUp {
   readonly #waiting = new Set<() => void>()
 
-  /** Whether anyone waits. */
+  /** Whether a call waits. */
   get awaited(): boolean {
     return this.#waiting.size > 0
   }

@@ -26,7 +26,7 @@ interface LogExporter {
   configure(target: LogTarget): void
   /**
    * The machine may have been paused, and the connection of the line that is on its way be gone without notice: it is
-   * sent again, once, when no answer comes within a moment. May be called as often as somebody asks.
+   * sent again, once, when no answer comes within a moment. May be called repeatedly.
    */
   resumed(): void
   /**

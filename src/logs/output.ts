@@ -8,13 +8,13 @@ import { withTimeout } from '../lib/with-timeout.ts'
 
 /** Lines on a descriptor, written in order and behind the caller's back. */
 interface Output {
-  /** Takes a line with its line feed. Never blocks, never throws; while nobody reads, the oldest lines give way. */
+  /** Takes a line with its line feed. Never blocks, never throws; without a reader the oldest lines are dropped. */
   write(line: string): void
   /** Resolves when all is written, or after so many milliseconds. */
   flush(graceMs: number): Promise<void>
 }
 
-/** As much as the log exporter holds: some 30,000 lines of a time when nobody reads. */
+/** As much as the log exporter holds: some 30,000 lines while there is no reader. */
 const MAX_QUEUE_BYTES = 8 * 1024 * 1024
 /** As for the exporter (contract G31). */
 const MAX_LINE_BYTES = 192 * 1024
@@ -26,9 +26,9 @@ const RETRY_MS = 50
 type Sink = (bytes: Buffer) => Promise<void>
 
 /**
- * Makes the output of a descriptor that stays open for ever. A write that nobody takes holds up neither the event loop
- * nor a thread: a thread that is stuck in write(2) would keep the process from exiting. Only a regular file on a disk
- * that hangs does take a thread, one. Errors lose the lines they are about.
+ * Makes the output of a descriptor that stays open for ever. A write that waits for its reader blocks neither the event
+ * loop nor a thread: a thread that is stuck in write(2) would keep the process from exiting. Only a regular file on a
+ * disk that hangs does take a thread, one. Errors lose the lines they are about.
  */
 export function createOutput(fd: number): Output {
   const queue = createLineQueue<string>({
@@ -82,7 +82,7 @@ function openSink(fd: number): Sink {
 }
 
 /**
- * The same pipe or terminal with O_NONBLOCK, which on the descriptor itself would hold for everyone who shares it.
+ * The same pipe or terminal with O_NONBLOCK, which on the descriptor itself would hold for all processes that share it.
  * Undefined where another user's pipe may not be opened.
  */
 function reopened(fd: number, { ino, rdev }: Stats): number | undefined {
@@ -111,8 +111,8 @@ function fileSink(fd: number): Sink {
 }
 
 /**
- * For sockets and pipes, which report when they take more. Node makes a socket non-blocking for everyone who has it; a
- * service manager, as a rule, passes one to this process alone.
+ * For sockets and pipes, which report when they take more. Node makes a socket non-blocking for all processes that have
+ * it; a service manager, as a rule, passes one to this process alone.
  */
 function socketSink(fd: number): Sink {
   const socket = new Socket({ fd, readable: false, writable: true })

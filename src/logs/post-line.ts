@@ -13,7 +13,7 @@ export interface Collector {
 /** How long a post may take. */
 interface PostOptions {
   readonly timeoutMs: number
-  /** Aborts when nobody waits for it any more. */
+  /** Ends the request, which rejects with the reason. */
   readonly signal: AbortSignal
 }
 

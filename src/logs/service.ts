@@ -22,7 +22,7 @@ const LEVELS: Readonly<Record<LogLevel, Level>> = {
   error: Level.ERROR,
 }
 
-/** Makes the service. It does nothing while nobody reads. */
+/** Makes the service. It does nothing without readers. */
 export function createLogsService(recent: RecentLines) {
   const run = randomUuid()
   return {

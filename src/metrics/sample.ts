@@ -117,7 +117,7 @@ const MIB = 2 ** 20
 interface CpuTarget {
   /** CPUs that can be online. */
   readonly possible: number
-  /** CPUs that shall be online; 0: nobody asked. */
+  /** CPUs that shall be online; 0: not set. */
   readonly target: number
   /** Runs towards the target since it was set. */
   readonly attempts: number
@@ -125,7 +125,7 @@ interface CpuTarget {
   readonly pendingMs: number
 }
 
-/** Of a machine whose CPUs nobody changes. */
+/** Of a machine whose number of CPUs is not set by the daemon. */
 export const NO_CPU_TARGET: CpuTarget = { possible: 0, target: 0, attempts: 0, pendingMs: 0 }
 
 /** What `GET /metrics` reports besides the sample, as it is now. */

@@ -44,7 +44,7 @@ class Rights {
     setfsuid(geteuid());
     setfsgid(getegid());
     const bool grouped = syscall(SYS_setgroups, groups_.size(), groups_.data()) == 0;
-    // The thread goes back to the pool: with somebody else's rights it must not.
+    // The thread goes back to the pool: with another user's rights it must not.
     if (!capable || !grouped || setfsuid(static_cast<uid_t>(-1)) != static_cast<int>(geteuid())) abort();
   }
 

@@ -28,7 +28,7 @@ struct Actor {
 // The `Actor` of index.ts; undefined: an unchecked one.
 bool to_actor(napi_env env, napi_value value, Actor& actor);
 
-// A job that acts for somebody.
+// A job that acts as a user.
 struct ActorJob : Job {
   Actor actor;
 

@@ -42,7 +42,7 @@ struct Making {
 // Owner, attributes, permissions and time of an open file. 0, or the errno.
 int settle(int file, const ArchivedEntry& entry, const Making& making);
 
-// The owner of a new file in the place of another one: what was somebody else's stays so, without the bits that let it
+// The owner of a new file in the place of another one: what was another user's stays so, without the bits that let it
 // run as its owner.
 void keep_owner(ArchivedEntry& entry, const struct stat& before, const Making& making);
 

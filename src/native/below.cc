@@ -21,7 +21,7 @@ constexpr mode_t new_directory_mode = 0755;
 
 bool is_plain(std::string_view name) { return !name.empty() && name != "." && name != ".."; }
 
-// One that was swapped for somebody else's meanwhile is left alone.
+// One that was swapped for another user's meanwhile is left alone.
 int give(int parent, const std::string& name, const NewOwner& owner) {
   if (!owner.given) return 0;
   const Descriptor made(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

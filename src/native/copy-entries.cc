@@ -14,7 +14,7 @@ namespace {
 
 constexpr int read_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 constexpr int make_flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
-// Nobody else may look into what is not complete.
+// What is not complete is closed to other users.
 constexpr mode_t private_mode = 0600;
 
 }  // namespace
@@ -49,7 +49,7 @@ int EntryCopier::copy_link(int in, const std::string& name, const struct stat& s
   if (length < 0) return errno == EINVAL ? ENOENT : errno;
   target[length] = 0;
   if (symlinkat(target, into, made.c_str()) < 0) return errno;
-  // Root's links are followed for everybody: a copy of somebody else's is none of root's.
+  // Root's links are followed for all users: a copy of another user's link must not be root's.
   const bool kept = owner_.keep_owners || owner_.actor.uid == 0;
   const auto [uid, gid] = kept ? std::pair(status.st_uid, status.st_gid) : owner_of(status);
   const int given = is_given() ? fchownat(into, made.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) : 0;

@@ -15,7 +15,7 @@ namespace envd {
 struct CopyOwner {
   const Actor& actor;
   // Owners, all bits of the mode and all attributes are kept; else it is the actor's, with permissions up to 0777 and
-  // the attributes that anybody may set.
+  // the attributes that any user may set.
   bool keep_owners;
 };
 

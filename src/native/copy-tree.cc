@@ -162,7 +162,7 @@ struct CopyTree : TreeWalk {
     const int parent = to.parent.get();
     struct stat there {};
     if (fstatat(parent, made.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0) return fail("place", errno);
-    // Somebody else has put something there.
+    // Another process has put something there.
     if (!is_same(there, made_)) return fail("place", ESTALE);
     const bool exchange = to.exists() && S_ISDIR(to.status.st_mode);
     const unsigned flags = exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;

@@ -47,7 +47,7 @@ napi_value close_descriptor(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int descriptor = -1;
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
-  // Not repeated after EINTR: the number may already belong to someone else (close(2), "Dealing with error returns").
+  // Not repeated after EINTR: the number may already be used anew (close(2), "Dealing with error returns").
   close(descriptor);
   return nullptr;
 }

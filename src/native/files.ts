@@ -1,11 +1,11 @@
 import { loadAddon } from './load.ts'
 
 /**
- * Whom a file call is for. It decides what links may lead to: a link of somebody else than root is followed only to
- * what belongs to the link's owner (or into nothing, in a directory of theirs), and in a directory that everybody may
- * write only if it is the actor's or the directory owner's. Nobody is led to the daemon's own entries in proc(5), nor
- * by links that stand for what a process has open. Refusals have the `syscall` `follow` and the code EACCES. For root,
- * and where the daemon runs as the actor, only the latter holds.
+ * Whom a file call is for. It decides what links may lead to: a link that does not belong to root is followed only to
+ * what belongs to the link's owner (or into nothing, in a directory of theirs), and in a directory that all users may
+ * write only if it is the actor's or the directory owner's. No path leads to the daemon's own entries in proc(5), nor
+ * through links that stand for what a process has open. Refusals have the `syscall` `follow` and the code EACCES. For
+ * root, and where the daemon runs as the actor, only the latter holds.
  */
 export interface Actor {
   /** What is made belongs to them. */
@@ -134,7 +134,7 @@ export const readFile = addon.readFile
 export const storeFile = addon.storeFile
 /**
  * Opens a regular file to be written anew, in place: makes it (0666 less the umask) where it is missing, makes the
- * actor its owner unless it was somebody else's before, and then, if `empty` says so, empties it. Somebody else's file
+ * actor its owner unless it was another user's before, and then, if `empty` says so, empties it. Another user's file
  * loses the bits that let it run as its owner. The devices null, zero and full are opened, too; what is anything else
  * is not. The result is packed for `unpackOpened`: with an owner error the file is open, but not emptied. With
  * `append` every write goes to its end. Rejects with `code` and `syscall`. On the thread pool.
@@ -208,7 +208,7 @@ export const renameEntry = addon.renameEntry
  */
 export const openParent = addon.openParent
 /**
- * From now on nobody is led to the entries of that process in proc(5), as they are not to the daemon's own; 0: only
- * these. Throws a TypeError for what is no pid.
+ * From now on no path of a caller leads to the entries of that process in proc(5), as they are not to the daemon's own;
+ * 0: only these. Throws a TypeError for what is no pid.
  */
 export const hideProcess = addon.hideProcess

@@ -214,7 +214,7 @@ export const pidfdStatus = addon.pidfdStatus
 /**
  * Signals the living members of sessions, all by one walk over the processes, except their leaders and those that
  * ignore SIGHUP. Four numbers a target: the session; the signal (0 only looks); a second signal for who got the first,
- * or 0; 1 if the leader has been reaped, as then nobody is signalled once its number is somebody else's. Returns 8
+ * or 0; 1 if the leader has been reaped, as then nothing is signalled once its number is used anew. Returns 8
  * bytes for each process that was reached: the target's place and the pid, as 32-bit little-endian. Each process is
  * signalled through a pidfd after its session was checked; by its number where a sandbox refuses pidfds. On a thread of
  * its own. Rejects with `code` where there is no /proc.
@@ -222,8 +222,9 @@ export const pidfdStatus = addon.pidfdStatus
 export const signalSessions = addon.signalSessions
 /**
  * Reaps one ended child that is none of `ours` (for a daemon that is PID 1 or a subreaper). 'ours': one of ours waits
- * to be reaped first; 'none': nothing to reap; else the pid that was reaped. `ours` must name every child that somebody
- * waits for, those of node:child_process included; what `spawn` has not yet resolved with counts as ours by itself.
+ * to be reaped first; 'none': nothing to reap; else the pid that was reaped. `ours` must name every child that other
+ * code waits for, those of node:child_process included; what `spawn` has not yet resolved with counts as ours by
+ * itself.
  */
 export const waitOrphan = addon.waitOrphan
 /** prctl(PR_SET_CHILD_SUBREAPER): orphans below this process become its children. */

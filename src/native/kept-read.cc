@@ -88,7 +88,7 @@ Slot& slot_of(const Target& target) {
 size_t prepare(int descriptor, const Target& target, Intent& intent) {
   int waiting = 0;
   const bool exact = target.stream != 2 && ioctl(descriptor, FIONREAD, &waiting) == 0;
-  // With nothing there the answer is the end, or what comes this very moment.
+  // With nothing there the answer is the end, or bytes that arrive meanwhile.
   const size_t asked = exact ? std::min(target.most, static_cast<size_t>(std::max(waiting, 1))) : target.most;
   Chunk& chunk = *reinterpret_cast<Chunk*>(target.slab + target.at);
   const Slot& slot = slot_of(target);

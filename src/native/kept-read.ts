@@ -17,7 +17,7 @@ interface KeptReadFunctions {
 const addon = loadAddon<KeptReadFunctions>()
 
 /**
- * mmap(2) of a part of such memory as `sharedMemory` makes, shared with whoever else maps it, and in no core file.
+ * mmap(2) of a part of such memory as `sharedMemory` makes, shared with all that map it, and in no core file.
  * `offset` is a multiple of a page. The descriptor stays the caller's; the mapping goes with the buffer. Throws with
  * `code`: EINVAL for memory that is shorter.
  */

@@ -28,7 +28,7 @@ struct MakeLink : ActorJob {
     if (!actor.own_rights) give(place);
   }
 
-  // What has taken its place meanwhile is left alone, unless it is a link, too: of those nobody has more rights by one.
+  // What has taken its place meanwhile is left alone, unless it is a link, too: a link adds no rights.
   void give(const Place& place) {
     const Descriptor link(openat(place.parent.get(), place.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat status {};

@@ -72,7 +72,7 @@ struct OpenToWrite : ActorJob {
     report(std::move(file), status, made, owner_error);
   }
 
-  // What is somebody else's stays so, but loses the bits and capabilities that let it run as its owner, as after any
+  // What is another user's stays so, but loses the bits and capabilities that let it run as its owner, as after any
   // chown(2).
   int own(int file, const struct stat& status, bool made) const {
     if (actor.own_rights) return 0;
@@ -214,7 +214,7 @@ struct MakeDirectories : ActorJob {
     return false;
   }
 
-  // One that was swapped for a link or for somebody else's directory meanwhile is left alone.
+  // One that was swapped for a link or for another user's directory meanwhile is left alone.
   bool give(const Place& place) {
     if (actor.own_rights) return true;
     const Descriptor opened(
@@ -229,7 +229,7 @@ struct MakeDirectories : ActorJob {
     const int refused = errno;
     if (actor.uid == geteuid() || is_kernel_filesystem(opened.get())) return true;
     fail("fchown", refused);
-    // Nobody has asked for a directory of the daemon's own. Others may have put something into it, and then it stays.
+    // A directory of the daemon's user was not asked for. Others may have put something into it, and then it stays.
     unlinkat(place.parent.get(), place.name.c_str(), AT_REMOVEDIR);
     return true;
   }

@@ -155,7 +155,7 @@ napi_value shared_memory(napi_env env, napi_callback_info info) {
   if (!memory.valid()) return throw_errno(env, "memfd_create", errno);
   if (fchmod(memory.get(), S_IRUSR | S_IWUSR) < 0) return throw_errno(env, "fchmod", errno);
   if (ftruncate(memory.get(), length) < 0) return throw_errno(env, "ftruncate", errno);
-  // Nobody can take away what is mapped.
+  // What is mapped cannot be taken away.
   if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
     return throw_errno(env, "fcntl", errno);
   return from_integer(env, memory.release());

@@ -26,12 +26,12 @@ export const sendPacket = addon.sendPacket
  */
 export const receivePacket = addon.receivePacket
 /**
- * memfd_create(2) with these bytes, sealed: nobody can change it any more. Close-on-exec; the caller closes it. Its
+ * memfd_create(2) with these bytes, sealed: they cannot be changed any more. Close-on-exec; the caller closes it. Its
  * position is at the end. Throws with `code`.
  */
 export const sealedMemory = addon.sealedMemory
 /**
- * memfd_create(2) of that many zeros, whose size nobody can change. Close-on-exec; the caller closes it. Throws with
+ * memfd_create(2) of that many zeros, whose size cannot be changed. Close-on-exec; the caller closes it. Throws with
  * `code`.
  */
 export const sharedMemory = addon.sharedMemory

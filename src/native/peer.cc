@@ -43,7 +43,7 @@ napi_value received_segments(napi_env env, napi_callback_info info) {
 }
 
 // Whether the bytes that wait to be read begin with these; if so, they are discarded (MSG_TRUNC in tcp(7)), because
-// closing a connection with bytes that nobody read resets it.
+// closing a connection with unread bytes resets it.
 bool discard_beginning(int descriptor, const uint8_t* bytes, size_t length) {
   uint8_t waiting[max_beginning];
   const ssize_t count = recv(descriptor, waiting, length, MSG_PEEK | MSG_DONTWAIT);

@@ -1,5 +1,5 @@
-// Processes by descriptor: pidfd_open(2), pidfd_send_signal(2), waitid(2); and the reaping of processes that nobody
-// waits for.
+// Processes by descriptor: pidfd_open(2), pidfd_send_signal(2), waitid(2); and the reaping of processes that no
+// other code waits for.
 #include <errno.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>

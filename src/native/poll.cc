@@ -46,7 +46,7 @@ void on_ready(uv_poll_t* handle, int status, int) {
   auto& watch = *static_cast<Watch*>(handle->data);
   call_ready(watch);
   // libuv stops the handle when the descriptor has an error (EPOLLERR: the reader of a pipe is gone). The callback
-  // learns of it from read or write; if it does not stop, it is called again like for any other readiness.
+  // notices it by read or write; if it does not stop, it is called again like for any other readiness.
   if (status < 0 && watch.started && !watch.closed) arm(watch);
 }
 

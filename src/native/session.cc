@@ -1,5 +1,5 @@
 // Signals to the members of sessions (setsid(2)). The kernel has no call for that, and members may be in process groups
-// of their own and children of anybody, so one walk over the process numbers finds those of all sessions that are
+// of their own and children of any process, so one walk over the process numbers finds those of all sessions that are
 // wanted: getsid(2) takes 0.2 us, and only members are looked at in /proc.
 #include <dirent.h>
 #include <errno.h>
@@ -68,7 +68,7 @@ Stat read_stat(pid_t pid) {
 
 bool is_dead(char state) { return state == 'Z' || state == 'X'; }
 
-// The number of a session is given to nobody while it has members.
+// The number of a session is not used anew while it has members.
 bool is_strange(const Target& target) { return target.leader_gone && (kill(target.session, 0) == 0 || errno != ESRCH); }
 
 // pidfd_open(2) may be refused by a sandbox, or find no descriptor left; then the number itself has to do.
@@ -77,7 +77,7 @@ long send_signal(int pidfd, pid_t pid, int signal) {
   return result < 0 && (pidfd < 0 || errno == ENOSYS || errno == EPERM) ? kill(pid, signal) : result;
 }
 
-// True if the process is a living member that minds SIGHUP, and got the signal.
+// True if the process is a living member that does not ignore SIGHUP, and was signalled.
 bool signal_member(const Target& target, pid_t pid) {
   // Opened before it is looked at, so that the signal goes to who was looked at.
   const auto pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));

@@ -71,7 +71,7 @@ void free_spawn(Spawn* spawn) {
   delete spawn;
 }
 
-// The daemon is going away: the process stays, nobody will ask for its status.
+// The daemon is going away: the process stays, its status is not wanted any more.
 void discard(Spawn* spawn) {
   if (spawn->pidfd >= 0) close(spawn->pidfd);
   free_spawn(spawn);
@@ -83,7 +83,7 @@ void set_failure(Spawn& spawn, Stage stage, int error) {
 }
 
 // clone(2) puts the pidfd where CLONE_PARENT_SETTID would put the pid. Kernels and sandboxes that do not know
-// CLONE_PIDFD ignore it or answer EINVAL; the child cannot be reaped by anyone else before pidfd_open(2) is asked.
+// CLONE_PIDFD ignore it or answer EINVAL; the child cannot be reaped elsewhere before pidfd_open(2) is called.
 pid_t clone_and_join(Spawn& spawn, char* stack_top) {
   constexpr int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
   int pidfd = -1;

@@ -5,7 +5,7 @@
 
 namespace envd {
 
-// Whether `pid` may be a child of a spawn whose result has not been delivered yet, so that nobody but that spawn may
+// Whether `pid` may be a child of a spawn whose result has not been delivered yet, so that only that spawn may
 // reap it.
 bool may_be_starting(pid_t pid);
 

@@ -41,7 +41,7 @@ struct OpenStage : Job {
     if (length <= 0 || length == sizeof path || path[0] != '/') return Descriptor();
     const std::string name(path, static_cast<size_t>(length));
     const std::string directory = name.substr(0, std::max<size_t>(name.rfind('/'), 1));
-    // Whatever directory has this name by now: the file gets no name in it and is closed to everybody.
+    // Whatever directory has this name by now: the file gets no name in it and is closed to other users.
     Descriptor stage(open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     struct stat there {}, here {};
     if (!stage.valid() || fstat(target, &there) < 0 || fstat(stage.get(), &here) < 0) return Descriptor();

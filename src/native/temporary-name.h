@@ -9,7 +9,7 @@
 
 namespace envd {
 
-// A name that nobody guesses, so that nobody takes it first. Empty with errno set.
+// A name of random letters, which cannot be guessed and so not taken before. Empty with errno set.
 inline std::string temporary_name() {
   uint8_t bytes[12];
   if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return {};

@@ -122,7 +122,7 @@ struct UnpackEntries : Unpack {
     const Descriptor made(openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat status {};
     if (!made.valid() || fstat(made.get(), &status) < 0) return errno;
-    // Somebody else's that has taken its place is left alone.
+    // Another user's that has taken its place is left alone.
     if (status.st_uid != geteuid() || fchown(made.get(), entry.uid, entry.gid) == 0 || entry.uid == geteuid()) return 0;
     return errno;
   }

@@ -91,7 +91,7 @@ export class Forwards {
     this.#connections.close()
   }
 
-  /** Says at once when the address that somebody asked for is not there, not only when a port needs it. */
+  /** Logs at once when the configured address is not there, not only when a port needs it. */
   async #probe({ address }: ForwardConfig): Promise<void> {
     this.#probed = true
     const free = { address, port: 0, connections: this.#connections }

@@ -181,7 +181,7 @@ export class PortTable {
     await Promise.all([...this.#entries.values()].map(check))
   }
 
-  /** Looks for the owners that are not known, unless somebody does already. */
+  /** Looks for the owners that are not known, unless a search is under way. */
   #searchOwners(): void {
     this.#search ??= this.#searchAll().finally(() => {
       this.#search = undefined

@@ -38,7 +38,7 @@ export function endFacts(circumstances: Circumstances): EndFacts | Promise<EndFa
   })
 }
 
-/** The same without asking anybody. */
+/** The same from what is known already, without I/O. */
 export function plainFacts({ status, reason, usage }: Omit<Circumstances, 'group' | 'oom' | 'pid'>): EndFacts {
   const cause = status === 'unknown' ? 'unknown' : (reason ?? ('signal' in status ? 'signal' : 'exit'))
   return { cause, outOfMemory: false, limitsHit: [], usage }

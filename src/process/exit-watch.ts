@@ -5,7 +5,7 @@ import type { Launched } from './launched.ts'
 /**
  * Calls `use` once, when the process has ended, never before this function has returned: with what the kernel says of
  * a child; with what the keeper says of a process that an earlier daemon started; with the status it came with if it
- * has none of its own to wait for. Owns the pidfd. The keeper learns the status of a child before it is reaped.
+ * has none of its own to wait for. Owns the pidfd. The status of a child is sent to the keeper before it is reaped.
  */
 export function onExit(
   { pidfd, status, adopted, inherited, deposit }: Launched,

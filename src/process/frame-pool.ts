@@ -26,7 +26,7 @@ export class FramePool {
     return Buffer.from(slab, 0, length)
   }
 
-  /** The frame was sent and nobody looks at it any more; frames that are not from here are left alone. */
+  /** To be called when the frame was sent; its memory is used again. Ignores frames that are not of this pool. */
   give({ buffer }: Uint8Array<ArrayBufferLike>): void {
     if (!this.#lent.delete(buffer) || this.#free.length >= MAX_FREE) return
     // What was lent is what `take` made.

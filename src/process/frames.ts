@@ -18,7 +18,7 @@ interface FrameOptions {
 /**
  * The frame of one chunk of output. It is made once per codec, also for many readers: handing bytes straight into a
  * frame is several times as fast as building a message and letting the library encode it. The frame of the last reader
- * comes from `pool`, which wants it back once it is sent.
+ * comes from `pool`, to which it is returned once it is sent.
  */
 export function chunkFrame(chunk: Chunk, { codec, pool, offsets }: FrameOptions): Uint8Array {
   const form = offsets ? codec : `${codec} without offset`

@@ -11,7 +11,7 @@ export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
 const { EAGAIN, EINTR, EPIPE, EIO } = constants.errno
 
-/** What the owner of an input learns of it. */
+/** What an input reports to its owner. */
 export interface InputReport {
   /** Bytes written so far, changed in place: those that an earlier daemon has written count. */
   readonly count: { bytes: number }
@@ -64,7 +64,7 @@ export class InputQueue {
 
   /**
    * Writes all of `bytes`. Aborting `signal` takes back what is not written yet. Fails with `failed_precondition` when
-   * the input is closed or nobody reads it any more (contract N2), with `resource_exhausted` beyond 16 MiB waiting.
+   * the input is closed or has no reader any more (contract N2), with `resource_exhausted` beyond 16 MiB waiting.
    * @param offset position of the first byte in all input: what was written already is not written again;
    * `invalid_argument` if bytes before it are missing when it has its turn. Undefined: behind everything.
    */

@@ -167,7 +167,7 @@ type Outcome = Spawned | { readonly pid: number; readonly text: string; readonly
 
 interface RunContext {
   readonly cwd: string
-  /** Nobody asked for that directory: it is where a user's commands run otherwise. */
+  /** No directory was given: `cwd` is the home of the user. */
   readonly isHome: boolean
   readonly identity: Identity
   /** The cgroup of this command alone. */
@@ -202,7 +202,7 @@ async function run(request: LaunchRequest, context: RunContext): Promise<Outcome
     const failure = error as SpawnFailure
     if (failure.stage === 'exec' && failure.code !== 'E2BIG' && !isExhaustion(failure.code))
       return notRun(config, failure)
-    // As su(1) and sshd(8): a home that is missing or closed keeps nobody out.
+    // As su(1) and sshd(8): a home that is missing or closed does not refuse the command.
     if (failure.stage === 'chdir' && isHome) return run(request, { ...context, cwd: '/', isHome: false })
     throw await startFailure(request, cwd, failure)
   }

@@ -22,7 +22,7 @@ export interface Launched {
   readonly config: ProcessConfig
   readonly tag: string | undefined
   readonly about: About
-  /** Who connects later gets the output that is kept first, not only what comes from then on. */
+  /** Whether a later `Connect` begins with the retained output, not only with what is written from then on. */
   readonly replay: boolean
   /** One of many of its kind that the daemon starts by itself, no sign that the sandbox is in use. */
   readonly routine?: boolean
@@ -41,7 +41,7 @@ export interface Launched {
   readonly size?: TerminalSize | undefined
   /** See `Stdio.heldSlave`. */
   readonly heldSlave?: number | undefined
-  /** Whom to ask whether it was killed for lack of memory. */
+  /** Finds out whether it was killed for lack of memory. */
   readonly oom?: OomInquiry
   /** The cgroup of this command alone, which the process removes. */
   readonly group?: OwnGroup | undefined

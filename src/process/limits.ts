@@ -6,7 +6,7 @@ export interface CommandLimits {
   readonly memoryMax?: number | undefined
   /** Processes and threads at a time, 1 or more; with more, fork(2) fails with EAGAIN. */
   readonly pidsMax?: number | undefined
-  /** CPUs, `MIN_CPUS` or more; who wants more time waits for it. */
+  /** CPUs, `MIN_CPUS` or more; a command that needs more CPU time waits for it. */
   readonly cpuMax?: number | undefined
   /** Bytes of each output stream that clients get, half of them its beginning and half its end (`OutputCut`). */
   readonly outputMax?: number | undefined

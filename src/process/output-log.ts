@@ -46,7 +46,7 @@ interface OutputLogOptions {
 
 /**
  * The recent output of one process: a bounded window of chunks that any number of readers follow, each with a cursor.
- * Nobody reads: the newest bytes stay, the process never waits. One reader: back-pressure, it gets every byte. Several:
+ * No reader: the newest bytes stay, the process never waits. One reader: back-pressure, it gets every byte. Several:
  * the fastest sets the pace; one that falls out of the window is ended with the number of bytes that it missed.
  */
 export class OutputLog {

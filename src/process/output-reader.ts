@@ -72,7 +72,7 @@ export class OutputReader {
     const before = this.begins[chunk.stream] - chunk.offset
     if (before <= 0) return chunk
     if (before >= chunk.bytes.length) return undefined
-    // Nobody else wants the frames of this part.
+    // Frames of a part of a chunk are not shared with other readers.
     const [bytes, offset] = [chunk.bytes.subarray(before), chunk.offset + before]
     return { ...chunk, bytes, offset, pending: 0, frames: undefined }
   }
@@ -123,7 +123,7 @@ export class OutputReader {
     })
   }
 
-  /** (Re)starts the clock that runs while output waits and nobody takes it. */
+  /** (Re)starts the timer that runs while output waits for this reader. */
   #watch(): void {
     if (this.#log.at(this.seq) === undefined) {
       clearTimeout(this.#timer)

@@ -23,8 +23,8 @@ interface OutputSourceOptions {
 const AGAIN = new Set([-constants.errno.EAGAIN, -constants.errno.EINTR])
 
 /**
- * Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written later, by
- * somebody else.
+ * Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written
+ * after the exit, by another process.
  */
 const MAX_DRAIN_READS = 256
 
@@ -73,7 +73,7 @@ export class OutputSource {
     else this.#poll.stop()
   }
 
-  /** Reads what is there now, even into a full log, and no more than that, though somebody goes on writing. */
+  /** Reads what is there now, even into a full log, and no more than that, also while processes go on writing. */
   drain(): void {
     if (this.#ended) return
     const { fd, stream } = this.#options

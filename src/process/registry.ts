@@ -16,7 +16,7 @@ interface Retained extends KnownProcess, Pick<RunningProcess, 'replay' | 'reconn
 /** How long an exit is kept (contract D34), while there are no more than `MAX_RETAINED`. */
 const RETAIN_MS = 600_000
 
-/** Exits kept; a small object each. Beyond it the oldest go: nobody starts that many and then asks for the first. */
+/** Exits kept, a small object each. Beyond it the oldest are dropped. */
 export const MAX_RETAINED = 1000
 
 /** UTF-16 units of a tag by which an exit can be found; they may be a thousand times 8 MiB otherwise. */
@@ -29,7 +29,9 @@ export const MAX_PROCESSES = 16_384
 export class Registry {
   /** The starts that have a key. */
   readonly keys = new StartKeys()
-  /** Called with each process that starts, and with what is kept of each that ends, before anybody can see the end. */
+  /**
+   * Called with each process that starts, and with what is kept of each that ends, before any client can see the end.
+   */
   readonly watchers = new Set<(change: 'start' | 'end', process: KnownProcess) => void>()
   /** In order of start. */
   readonly #live = new Map<number, RunningProcess>()

@@ -40,7 +40,7 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): voi
     const { key, digest } = record
     if (key !== undefined && digest !== undefined) registry.keys.restore(key, digest, process)
     if (!finished) goOn(process, record, deps)
-    // Whom it was to answer is gone, and asks anew.
+    // The call that it was for has ended with the earlier daemon.
     if (record.routine) process.signal('SIGKILL', NEVER, 'daemon_stopped')
   }
 }

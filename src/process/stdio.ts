@@ -20,11 +20,11 @@ export interface Stdio {
   readonly terminal: number | undefined
   closeChildEnds(): void
   /**
-   * The slave of the terminal, which `closeChildEnds` leaves open: while somebody has it, a leader that closes its
+   * The slave of the terminal, which `closeChildEnds` leaves open: while it is open, a leader that closes its
    * descriptors and opens /dev/tty again later loses nothing. To be closed after the leader's exit.
    */
   readonly heldSlave: number | undefined
-  /** For a program that could not be run: nobody will use the daemon's ends. */
+  /** For a program that could not be run: closes the daemon's ends, which stay unused. */
   closeDaemonEnds(): void
   /** Closes everything, for a start that failed. */
   closeAll(): void
@@ -111,9 +111,9 @@ export function openTerminalStdio(owner: Owner, size: TerminalSize): Stdio {
 }
 
 /**
- * The same pipe, opened for reading as well: it has a reader for as long as somebody can write to it, so that nobody is
- * ended by SIGPIPE (pipe(7)). Takes the place of the given descriptor, also in `opened`; that is kept where /proc is
- * missing.
+ * The same pipe, opened for reading as well: it has a reader for as long as a process can write to it, so that no
+ * writer is ended by SIGPIPE (pipe(7)). Takes the place of the given descriptor, also in `opened`; that is kept where
+ * /proc is missing.
  */
 function readable(fd: number, opened: number[]): number {
   try {

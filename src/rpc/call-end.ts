@@ -1,6 +1,6 @@
 /**
  * How a call ends before its answer is there. Nearly all calls never ask for its signal, which takes as long as all
- * else that is done for a small one: it is made when somebody does.
+ * else that is done for a small one: it is made at the first use.
  */
 export class CallEnd {
   #controller: AbortController | undefined

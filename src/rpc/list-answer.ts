@@ -105,7 +105,7 @@ async function* larger(answer: AsyncGenerator<Buffer, void>): AsyncGenerator<Buf
   if (size > 0) yield Buffer.concat(parts)
 }
 
-/** The same pieces; `release` is called after the last one, or when nobody wants more. */
+/** The same pieces; `release` is called after the last one, or when the consumer ends early. */
 async function* released(answer: AsyncGenerator<Buffer, void>, release: () => void): AsyncGenerator<Buffer, void> {
   try {
     yield* answer
@@ -136,7 +136,7 @@ async function begun(
     parts.push(item.value)
     size += item.value.length
   }
-  // Nobody would end it.
+  // It is not handed on, so it is ended here.
   if (caller.signal.aborted) await answer.return()
   caller.signal.throwIfAborted()
   return { body: Buffer.concat(parts), legacy, rest: answer }

@@ -7,7 +7,7 @@ export type RawResponse = ServerResponse
 
 /** How frames are written. */
 interface WriteOptions {
-  /** Aborts when nobody waits for more: the client left, or its stream was ended from the other side. */
+  /** Aborts when no more is to be written: the client left, or its stream was ended from the other side. */
   readonly signal: AbortSignal
   /** The kernel has the frame; its memory may be written again. Not called for frames that were never sent. */
   readonly sent?: ((frame: Uint8Array) => void) | undefined

@@ -21,7 +21,9 @@ const NAMES = [
   'SIGPWR',
 ] as const
 
-/** glibc keeps 32 to end threads, which nobody here does; 33 has a handler of glibc's own, which setuid(2) needs. */
+/**
+ * glibc keeps 32 for pthread_cancel(3), which is not used here; 33 has a handler of glibc's own, which setuid(2) needs.
+ */
 const RESERVED = 32
 const FIRST_REAL_TIME = 34
 const LAST_REAL_TIME = 64

@@ -7,7 +7,7 @@ const OTHERS_WRITE = 0o022
 const STICKY = 0o1000
 
 /**
- * Warns, in one line, if the daemon runs as root from files that someone else may change, which would make that user
+ * Warns, in one line, if the daemon runs as root from files that another user may change, which would make that user
  * root: a file below `directory`, or a directory on the way to it. Never rejects.
  * @param directory absolute; the daemon's own, with its program in it.
  */

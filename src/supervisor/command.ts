@@ -53,7 +53,7 @@ const TAIL_BYTES = 4096
 
 /**
  * Runs the script as the platform runs those of a template (contract K11, K16): `/bin/bash -l -c`, else `/bin/sh -l
- * -c`, in a session of its own. Nobody reads its output, so it is never held up. Rejects with AppError as `Start` does.
+ * -c`, in a session of its own. Its output has no reader, so it never blocks. Rejects with AppError as `Start` does.
  */
 export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<Command> {
   const { tag, interactive, routine } = spec

@@ -60,7 +60,7 @@ export function recordFile(dir: string, name: string, log: Log): RecordFile {
   }
 }
 
-/** The text of a small regular file that nobody but this user may write. */
+/** The text of a small regular file that only this user may write. */
 async function readOwn(path: string): Promise<string | undefined> {
   // Without waiting for what is no file.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW).catch((error) => {

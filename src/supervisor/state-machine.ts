@@ -47,7 +47,7 @@ type NotLive = Extract<Cause, { readonly kind: 'not live' }>
 
 /** What happens to it. */
 export type Event =
-  /** The first `/init` came, the wait is over, or somebody asked for it. */
+  /** The first `/init` came, the wait is over, or a client called `Start`. */
   | { readonly kind: 'begin' }
   /** Of the ready command, or after readiness of the live command. */
   | { readonly kind: 'attempt failed'; readonly attempt: FailedAttempt }
@@ -59,7 +59,7 @@ export type Event =
    * The start command ended or could not be started; `stillReady`: the ready command succeeded once more after that.
    */
   | { readonly kind: 'ended'; readonly cause: Cause; readonly stillReady: boolean }
-  /** Somebody asked for its end. */
+  /** A client or the shutdown ends it. */
   | { readonly kind: 'stop' }
   /** Nothing is left of it after a stop. */
   | { readonly kind: 'gone' }

@@ -64,7 +64,7 @@ export class Clients {
       throw new AppError('failed_precondition', `client ${this.#writer} has taken over the terminal: only it may write`)
   }
 
-  /** What the terminal's size is to be; undefined: nobody has a say. */
+  /** What the terminal's size is to be; undefined: no client decides it. */
   wantedSize(): TerminalSize | undefined {
     const sizes = [...this.#clients.values()].flatMap(({ size }) => (size === undefined ? [] : [size]))
     if (this.#policy === 'newest' || sizes.length === 0) return sizes.at(-1)

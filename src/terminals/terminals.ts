@@ -20,8 +20,8 @@ export interface AttachOptions {
 }
 
 /**
- * Screens at a time, of up to 6 MB each and much less as a rule: beyond it, the screen that nobody has looked at for
- * longest is given up, and drawn anew from the output that is kept when somebody attaches.
+ * Screens at a time, of up to 6 MB each and much less as a rule: beyond it, the screen that was not read for
+ * longest is dropped, and drawn anew from the retained output at the next attach.
  */
 export const MAX_SCREENS = 32
 

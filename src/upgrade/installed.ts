@@ -8,7 +8,7 @@ const PROGRAM = 'envd'
 
 /**
  * The program of the bundle in a directory. Rejects with AppError `failed_precondition` when there is none, when
- * somebody else than root and the daemon's own user may change it, anything beside it, or a directory on the way, and
+ * a user other than root and the daemon's own may change it, anything beside it, or a directory on the way, and
  * when a link leads out of it.
  * @param directory absolute.
  */

@@ -27,7 +27,7 @@ export interface Turns {
    */
   take(id: string): Promise<Turn>
   /**
-   * Begins a turn that removes the upload: whoever is at work is ended, unless it puts the file in its place, which is
+   * Begins a turn that removes the upload: a turn under way is ended, unless it puts the file in its place, which is
    * waited for. Rejects with AppError locked if yet another one has begun meanwhile.
    */
   seize(id: string): Promise<Turn>

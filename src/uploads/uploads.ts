@@ -111,7 +111,10 @@ export class Uploads {
     }
   }
 
-  /** The upload, when nobody works on it; one that is whole is put in its place first, as its daemon may have ended. */
+  /**
+   * The upload, when no other call works on it; one that is complete is put in its place first, as its daemon may have
+   * ended.
+   */
   async look(id: string, hold: Hold): Promise<UploadRecord> {
     using turn = await this.#turns.take(id)
     const upload = await this.#get(id)
@@ -121,7 +124,8 @@ export class Uploads {
 
   /**
    * Takes a piece of an upload, and puts the file in its place when all has come. Rejects with not_found, locked,
-   * aborted for another offset, as `receivePiece`, and as `storeFile`; the upload is gone if the file cannot be put in its place.
+   * aborted for another offset, as `receivePiece`, and as `storeFile`; the upload is gone if the file cannot be put in
+   * its place.
    */
   async append(id: string, incoming: Incoming): Promise<UploadRecord> {
     using turn = await this.#turns.take(id)
@@ -282,7 +286,7 @@ export class Uploads {
 
 const NOWHERE = { directory: '/', name: '', device: '', inode: '' }
 const NOTHING_YET = { place: NOWHERE, offset: 0, done: false, tag: undefined }
-/** What has come whole is finished, whoever waits for it. */
+/** A complete upload is finished also when its client has left. */
 const NEVER = new AbortController().signal
 
 function isFinished({ done, concat }: UploadRecord): boolean {

@@ -4,7 +4,7 @@ import { ChangeCursor, MAX_CHANGED_PATHS, type PathChange, type Since } from './
 import { findTarget } from './watch-target.ts'
 import { openWatcher, type Watcher, type WatcherDeps, type WatchOptions } from './watcher.ts'
 
-/** A cursor that nobody asks for so long is forgotten, and its directory no longer watched. */
+/** A cursor that is not used for so long is removed, and its directory no longer watched. */
 const IDLE_MS = 60 * 60 * 1000
 /** How often such are looked for. */
 const SWEEP_MS = 60 * 1000

@@ -21,9 +21,9 @@ interface DirectoriesStream {
 }
 
 /**
- * Watches several directories for one stream (`watch.v1`). Resolves when all of them are armed; those that cannot be are
- * reported in the stream. Rejects with AppError `invalid_argument` for a number of paths that is not allowed, and with the
- * reason of the caller's signal.
+ * Watches several directories for one stream (`watch.v1`). Resolves when all of them are armed; those that cannot be
+ * are reported in the stream. Rejects with AppError `invalid_argument` for a number of paths that is not allowed, and
+ * with the reason of the caller's signal.
  */
 export async function watchDirectories(
   { watchDir }: Pick<WatchService, 'watchDir'>,
@@ -77,7 +77,7 @@ class Merge {
     this.#news.wake()
   }
 
-  /** @param stop called at the end, whoever ends it; it must end every directory. */
+  /** @param stop called at the end, for every reason of it; it must stop the watch of every directory. */
   async *messages(stop: () => void): AsyncGenerator<readonly Response[], void> {
     const { signal, keepalive } = this.#caller
     try {

@@ -29,7 +29,7 @@ export class HeldEvents {
     return arming
   }
 
-  /** Nobody comes late any more for this arming. Idempotent. */
+  /** Ends an arming: no event is held for it any more. Idempotent. */
   end(arming: Arming): void {
     if (!this.#armings.delete(arming)) return
     if (this.#armings.size === 0) this.#clear()

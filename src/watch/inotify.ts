@@ -16,7 +16,7 @@ export interface InotifyListener {
   notify(event: RawEvent): void
 }
 
-/** Who wants to hear that the kernel's queue overflowed. */
+/** Is called when the kernel's queue overflowed. */
 interface OverflowListener {
   overflowed(seq: number): void
 }

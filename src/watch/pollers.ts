@@ -6,10 +6,10 @@ import type { Change } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
 import type { Watcher } from './watcher.ts'
 
-/** A watcher that nobody polls for so long belongs to a client that has forgotten it. */
+/** A watcher without a poll for so long is removed: its client has left or lost the id. */
 const IDLE_MS = 24 * 60 * 60 * 1000
 
-/** How often forgotten watchers are looked for. */
+/** Milliseconds between two searches for watchers without a poll. */
 const SWEEP_MS = 60 * 60 * 1000
 
 /**

@@ -4,7 +4,7 @@ export class Watermark {
   #waiting: { readonly at: number; readonly resolve: () => void }[] = []
   #head = 0
 
-  /** Whether anyone waits. */
+  /** Whether a call waits. */
   get awaited(): boolean {
     return this.#head < this.#waiting.length
   }

@@ -19,7 +19,7 @@ for (const port of ports.split(',').map(Number)) {
   const server = createServer().listen(port, host)
   await once(server, 'listening')
   await new Promise((resolve) => send({ port } satisfies FromInside, server, {}, resolve))
-  // Whoever listens on a socket takes a part of its connections.
+  // Every process that listens on a socket gets a part of its connections.
   server.close()
 }
 

@@ -66,7 +66,7 @@ export async function startMicroVm({ args = [], options, ports = [] }: MicroVmOp
   const address = front.address()
   if (address === null || typeof address === 'string') throw new Error('it listens on TCP')
   await new Promise((resolve) => child.send('front' satisfies ToInside, front, {}, resolve))
-  // Whoever listens on a socket takes a part of its connections.
+  // Every process that listens on a socket gets a part of its connections.
   front.close()
   const stop = async () => {
     if (child.connected) child.send('stop' satisfies ToInside)

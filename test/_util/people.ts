@@ -5,7 +5,7 @@ import { makeTmpDir } from './tmp-dir.ts'
 
 /** A directory with a passwd and a group file of its own, and the home of a user who is in them. */
 export interface People extends AsyncDisposable {
-  /** The directory; anyone may enter it. */
+  /** The directory, which all users may enter. */
   readonly dir: string
   readonly users: Users
   /** `ann`: uid and gid 23456 as root, else those of who runs the test, so that files can be given to her. */

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A fresh directory that anyone may enter, removed with all that is in it when disposed. */
+/** A fresh directory that all users may enter, removed with all that is in it when disposed. */
 export interface TmpDir extends AsyncDisposable {
   readonly path: string
 }

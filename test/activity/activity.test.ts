@@ -39,7 +39,7 @@ async function leave(daemon: Daemon, cmd: string, args: readonly string[], more:
 const SERVER = "require('net').createServer((s) => s.on('error', () => {})).listen(+process.argv[1], '127.0.0.1')"
 
 describe.concurrent('activity', { timeout: LONG }, () => {
-  test('a sleeping server with an open port and no connection is idle, and busy while somebody is connected', async () => {
+  test('a sleeping server with an open port and no connection is idle, and busy while a client is connected', async () => {
     const here = '127.0.77.1'
     await using daemon = await startDaemon({ args: ['-forward-address', here] })
     const port = await freePort()
@@ -61,7 +61,7 @@ describe.concurrent('activity', { timeout: LONG }, () => {
     await vi.waitUntil(async () => !(await activity(daemon.url)).busy, FORGETTING)
   })
 
-  test('a compile that writes nothing and that nobody follows is busy, by the CPU of its many short children', async () => {
+  test('a compile that writes nothing and has no client is busy, by the CPU of its many short children', async () => {
     await using daemon = await startDaemon()
     const once = "echo '#include <string>' | g++ -x c++ -fsyntax-only -"
     const pid = await leave(daemon, 'sh', ['-c', `while :; do ${once}; done`], { tag: 'compile' })
@@ -79,7 +79,7 @@ describe.concurrent('activity', { timeout: LONG }, () => {
     expect(Date.now() - Date.parse(status.since)).toBeGreaterThan(12_000)
   })
 
-  test('a silent stream that somebody reads is named, in every protocol, with who reads and which command', async () => {
+  test('a silent stream with a client is named, in every protocol, with its client and command', async () => {
     await using daemon = await startDaemon()
     const { stream, pid } = await start(daemon, 'sleep', ['1000'], { tag: 'silent' })
     const grpc = createClient(Process, createGrpcTransport({ baseUrl: daemon.url }))

@@ -45,7 +45,7 @@ export async function browse(url: string, report: Promise<unknown>): Promise<unk
   }
 }
 
-/** A web server of somebody else. Disposing closes it. */
+/** A web server of another origin. Disposing closes it. */
 export interface Site extends AsyncDisposable {
   readonly port: number
   /** What the page's `report(value)` sent. */

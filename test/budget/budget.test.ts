@@ -25,7 +25,7 @@ test('the holds of one connection, and of one user on many connections, share', 
   expect(budget.hold('body', { connection: {}, user: 'b' }).tryGrow(300)).toBe(true)
 })
 
-test('no name and the name of the default user are one user, whoever is the default user meanwhile', () => {
+test('no name and the name of the default user are one user, also when the default user changes', () => {
   let name = 'first'
   const budget = createByteBudget(1200, () => name)
   const unnamed = budget.hold('body', { connection: undefined, user: '' })

@@ -151,7 +151,7 @@ test('H1 with cgroups of version 1 at the usual root, or nothing, there are none
 
 test('H1 with a cgroup2 at the usual root that is read-only, or belongs to others, there are none, which is no warning', (context) => {
   needsCgroups(context)
-  // A root where the cgroups are not there yet, as whoever runs beside this has made them in the namespace's own.
+  // A root where the cgroups are not there yet, as a test beside this one has made them in the namespace's own.
   const root = freshRoot()
   const fresh = `mount --bind ${root.path} /sys/fs/cgroup`
   expect(atUsualRoot(`${fresh} && mount -o remount,bind,ro /sys/fs/cgroup`)).toEqual(none('EROFS'))

@@ -178,7 +178,7 @@ test('a directory that is mounted in itself is refused', async (context) => {
   }
 })
 
-test("nobody is led through a link to what is not its owner's, and a copied link is none of root's", async (context) => {
+test("no link leads to what is not its owner's, and a copied link is none of root's", async (context) => {
   needsRoot(context)
   await using files = await serveFiles()
   const { uid, gid } = files.people.ann

@@ -7,7 +7,7 @@ import { type Served, serveFiles, write } from './served.ts'
 
 beforeEach((context) => needsRoot(context))
 
-/** A file of root's that nobody else may read, and links of ann's to it and its directory. */
+/** A file that only root may read, and links of ann's to it and its directory. */
 async function plant({ people, home }: Served) {
   const closed = join(people.dir, 'closed')
   await mkdir(closed, { mode: 0o700 })
@@ -23,7 +23,7 @@ async function plant({ people, home }: Served) {
   return { closed, secret }
 }
 
-test('nobody is led through a link to what is not its owners', async () => {
+test('no link leads to what is not its owner’s', async () => {
   await using files = await serveFiles()
   const { closed, secret } = await plant(files)
   const refused = refusal('permission_denied', /must not be followed/)
@@ -35,7 +35,7 @@ test('nobody is led through a link to what is not its owners', async () => {
   expect(await readFile(secret, 'utf8')).toBe('secret')
 })
 
-test("an edit of somebody else's file leaves it theirs", async () => {
+test("an edit of another user's file leaves it theirs", async () => {
   await using files = await serveFiles()
   const { secret } = await plant(files)
   await files.edit({ files: [write(secret, 'x')] })

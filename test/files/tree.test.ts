@@ -141,7 +141,7 @@ test('other filesystems are passed over if that is wanted', async (context) => {
   }
 })
 
-test('a disk usage whose client leaves ends, also while nobody takes what it has found', async () => {
+test('a disk usage whose client leaves ends, also while it waits with what it has found', async () => {
   await using files = await serveFiles()
   const leave = new AbortController()
   const measuring = files.diskUsage({ path: '/', depth: 100 }, { signal: leave.signal })

@@ -146,7 +146,7 @@ test('C21 ten thousand entries are listed while other work goes on', async () =>
   expect(turns).toBeGreaterThan(3)
 })
 
-test('C21 a listing that nobody waits for any more stops', async () => {
+test('C21 a listing whose client has left stops', async () => {
   await using files = await withTree(['a/b/c'])
   const gone = new AbortController()
   gone.abort(new Error('gone'))

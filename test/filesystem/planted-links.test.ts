@@ -67,7 +67,7 @@ test('a download, also of parts of a join, does not go through such a link', asy
   expect(await readFile(join(home, 'part'), 'utf8')).toBe('part')
 })
 
-test('what exists and belongs to somebody else stays theirs, without rights to run as them', async () => {
+test('what exists and belongs to another user stays theirs, without rights to run as them', async () => {
   await using files = await startFilesFront()
   const { secret, closed, uid, home } = await plant(files)
   await chmod(secret, 0o6755)
@@ -120,7 +120,7 @@ test('links of root, of a user to their own, and to devices that keep nothing ar
   await files.put(join(home, 'history'), 'z')
 })
 
-test('links of others in a directory that everybody may write are not followed, their own are', async () => {
+test('links of others in a directory that all users may write are not followed, their own are', async () => {
   await using files = await startFilesFront()
   const { home, uid, gid, linkTo } = await plant(files)
   const open = join(files.dir, 'open')
@@ -139,7 +139,7 @@ test('links of others in a directory that everybody may write are not followed, 
   expect(await readdir(other)).toEqual([])
 })
 
-test("nobody is led to the daemon's own entries in /proc", async () => {
+test("no path leads to the daemon's own entries in /proc", async () => {
   await using files = await startFilesFront()
   await using service = await startFiles()
   const { home, linkTo } = await plant(files)

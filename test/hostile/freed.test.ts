@@ -14,7 +14,7 @@ const FREED_MS = 20_000
 const ATTACKS = new Set([
   'half-sent bodies of 60 MB',
   'downloads over HTTP/2 with a window of 0',
-  'recursive watches that nobody reads',
+  'recursive watches that are not read',
 ])
 
 // As in attacks.test.ts.

@@ -55,7 +55,7 @@ test(`${FUZZ_MESSAGES} messages of every protocol are all answered, and the daem
   const after = await settled(() => daemon.held(), before)
   console.log(JSON.stringify({ seed, health, halts, before, after, answers: Object.fromEntries(work.answers) }))
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
-  // What is logged of failures that nobody has foreseen.
+  // What is logged of unexpected failures.
   expect(daemon.stdout().match(/.*failed unexpectedly.*/)?.[0]).toBeUndefined()
   expect(daemon.stderr()).not.toMatch(/\n\s+at /)
   expect(health.worst).toBeLessThan(WORST_HEALTH_MS)
@@ -64,7 +64,7 @@ test(`${FUZZ_MESSAGES} messages of every protocol are all answered, and the daem
   expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + SPARE_DESCRIPTORS)
 })
 
-/** Watchers that nobody removed keep an inotify instance, and the thread pool its files. */
+/** Watchers that were not removed keep an inotify instance, and the thread pool its files. */
 const SPARE_DESCRIPTORS = 8
 
 async function settled(held: () => Held, before: Held): Promise<Held> {

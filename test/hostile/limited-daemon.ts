@@ -60,7 +60,7 @@ export async function startLimited(context: TestContext, args: readonly string[]
     args: ['-no-cgroups', ...args],
     env: { ENVD_HALTS: halts },
   })
-  // The turn in which it starts answers nobody; it is over when there is an answer.
+  // The turn in which it starts answers no request; it is over when there is an answer.
   await sendWhole(`${daemon.url}/health`)
   takeHalts(halts)
   return {

@@ -38,7 +38,7 @@ export async function startProbe({ url, pid }: Pick<Daemon, 'url' | 'pid'>): Pro
   try {
     setPriority(child.pid ?? 0, -20)
   } catch {
-    // Without root it has the priority of everybody.
+    // Without root it has the normal priority.
   }
   return {
     report: async () => {

@@ -34,7 +34,7 @@ function bodyOf(random: Random): Buffer {
   return Buffer.concat([head, payload])
 }
 
-/** A call that nobody answers is answered at no attempt; a machine that is busy for a second is so once. */
+/** A call without an answer fails at every attempt; a machine that is busy for a second is so once. */
 const ATTEMPTS = 5
 
 async function patiently(ask: () => Promise<Answered>): Promise<Answered | string> {

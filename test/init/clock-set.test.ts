@@ -18,7 +18,7 @@ const SOON = { timeout: 60_000 }
 
 const DEADLINE = 4_000
 
-/** A daemon whose wall clock really can be set, and is that of nobody else. */
+/** A daemon whose wall clock really can be set, and which no other process has. */
 async function startWithOwnClock(dir: string): Promise<Daemon> {
   const library = join(dir, 'own-clock.so')
   const source = join(import.meta.dirname, 'fixtures/own-clock.cc')

@@ -93,7 +93,7 @@ function send(url: string, path: string): Promise<number | undefined> {
   })
 }
 
-/** Processes below that one which have ended and that nobody has waited for: their lines of proc_pid_stat(5). */
+/** Processes below that one which have ended and were not reaped: their lines of proc_pid_stat(5). */
 export async function zombiesBelow(pid: number): Promise<string[]> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'latin1').catch(() => '')
   const below = children.split(' ').flatMap((child) => (child === '' ? [] : Number(child)))

@@ -31,7 +31,7 @@ test('no user reaches the keeper, what it keeps, or the way to it', async () => 
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
 })
 
-test('the file calls lead nobody to the entries of the keeper in /proc, root neither', async () => {
+test('no path of the file calls leads to the entries of the keeper in /proc, root neither', async () => {
   await using daemon = await startDaemon()
   const entries = [`/proc/${daemon.launched}`, `/proc/${daemon.launched}/task/${daemon.launched}`]
   for (const path of entries.flatMap((entry) => [entry, `${entry}/environ`, `${entry}/mem`, `${entry}/fd/0`])) {

@@ -89,7 +89,7 @@ test('a pipe that is read again gets whole lines', async () => {
   expect(messages.slice(-2)).toEqual(['rpc', 'stopping'])
 })
 
-test('with a socket that nobody reads for standard output the daemon answers and ends when it is told to', async () => {
+test('with a socket without a reader for standard output the daemon answers, and ends at SIGTERM', async () => {
   await using dir = await makeTmpDir()
   const daemon = await startVerbose('pipe', dir.path)
   // With 'pipe' there is a stream; the cast: it may be anything in the type of a child that any options made.

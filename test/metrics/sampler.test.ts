@@ -52,7 +52,7 @@ async function makeRig(period: number, sources: { readonly disk?: string } = {})
 /** Resolves when there are that many samples. */
 const samples = (sampler: Sampler, count: number) => sampler.hasSample(count - 1, 20_000, AbortSignal.timeout(20_000))
 
-test('E4 a CPU share covers the window of the schedule: whoever samples in between neither shortens nor splits it', async () => {
+test('E4 a CPU share covers the window of the schedule: a sample in between neither shortens nor splits it', async () => {
   await using rig = await makeRig(NEVER)
   // The reading that the sampler begins with.
   await rig.sampler.sampleNow()

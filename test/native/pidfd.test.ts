@@ -17,10 +17,10 @@ test('a process is signalled and reaped by its pidfd', async () => {
   close(pidfd)
 })
 
-test('a pidfd of an ended process reaches nobody, and its pid cannot be opened', async () => {
+test('a pidfd of an ended process reaches no process, and its pid cannot be opened', async () => {
   const child = await spawn(plainSpec)
   await ready(child.pidfd)
-  // A zombie still has its pid, so that it is nobody else's.
+  // A zombie still has its pid, so that it is not used anew.
   expect(pidfdSignal(child.pidfd, 0)).toBe(0)
   expect(pidfdWait(child.pidfd)?.status).toEqual({ exitCode: 0 })
   expect(pidfdSignal(child.pidfd, 9)).toBe(-ESRCH)

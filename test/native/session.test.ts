@@ -62,7 +62,7 @@ test('one walk reaches the members of many sessions, and neither leaders nor who
   expect(await ended(first.leader)).toEqual({ exitCode: 0 })
 })
 
-test("nobody is signalled once the number of a leader that is gone is somebody else's", async () => {
+test('no process is signalled once the number of a leader that is gone is used anew', async () => {
   const { leader, pids } = await startSession('sleep 60 & echo $!', 1)
   expect(await reached([leader.pid, SIGKILL, 0, 1])).toEqual([])
   expect(await reached([leader.pid, SIGKILL, 0, 0])).toEqual([[0, pids[0]]])

@@ -105,7 +105,7 @@ test('a resize is seen by the command, with its signal', async () => {
   close(master)
 })
 
-test('a master that nobody writes to gives EAGAIN', () => {
+test('a master without a writer returns EAGAIN', () => {
   const [master, slave] = openTerminal(80, 24)
   expect(read(master, Buffer.alloc(10), 0, 10)).toBe(-constants.errno.EAGAIN)
   close(master)

@@ -20,7 +20,7 @@ export interface Sandbox {
   readonly caBundle?: string
 }
 
-/** A call of the platform, its time and what became of it. `refused`: nobody listened, or it did no longer. */
+/** A call of the platform, its time and what became of it. `refused`: nothing listened, or no longer. */
 export interface Call {
   readonly name: string
   readonly ms: number

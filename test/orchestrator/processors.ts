@@ -7,7 +7,7 @@ const run = promisify(execFile)
 /** The host's processor: the last, where there are several. The others are the machine's. */
 const last = availableParallelism() - 1
 
-/** Words before a command that make it run on the machine's processors, whoever starts it. */
+/** Words before a command that make it run on the machine's processors, also for other starters. */
 export const ON_MACHINE = last > 0 ? ['taskset', '--cpu-list', `0-${last - 1}`] : []
 
 /** The same for a command of the host's, which goes before what else may be there. */

@@ -73,7 +73,7 @@ export function createTemplateBuild(url: string, sandbox: Sandbox): TemplateBuil
         if (event?.case === 'end' && event.value.exitCode !== 0) throw new Error(event.value.status)
       }
     })()
-    // Whoever leaves it hears no more.
+    // A client that has left gets no more.
     done.catch(() => {})
     return { pid: first.event.event.value.pid, stdout: () => output, done, leave: () => leaving.abort() }
   }

@@ -21,7 +21,7 @@ export interface Island extends AsyncDisposable {
   /** The daemon, over the one that `cut` cuts. */
   readonly doomed: string
   /**
-   * From now on nothing comes back from the clients of `doomed`, and nobody tells the daemon: as after a restored
+   * From now on nothing comes back from the clients of `doomed`, and the daemon gets no notice: as after a restored
    * snapshot.
    */
   cut(): Promise<void>

@@ -115,7 +115,7 @@ test('G5 one process on both 127.0.0.1 and ::1 has one forward', async () => {
   expect(await received(HERE, port)).toBe('from p\n')
 })
 
-test('G4 a forwarding address that somebody else listens on is told, and forwarded once it is free', async () => {
+test('G4 a forwarding address on which another process listens is logged, and forwarded once it is free', async () => {
   await using puppet = await startPuppet('p')
   await using rival = await startPuppet('rival')
   const port = await rival.listen(HERE)

@@ -43,7 +43,7 @@ os.wait()`
   expect(owner).toMatchObject({ pid: child.pid, command: 'python3' })
 })
 
-test('what nobody holds is not found, and what is asked for beside it is', async () => {
+test('what no process holds is not found, and what is asked for beside it is', async () => {
   await using server = await serve(() => {})
   const inode = await inodeOf(server.port)
   const found = await findOwners(new Set(['4294967295', inode]), options)

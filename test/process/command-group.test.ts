@@ -93,7 +93,7 @@ test('D26 a start into a frozen cgroup holds up nothing else, and the command ru
   expect(new Set(await Promise.all(waiting))).toEqual(new Set(['user']))
 })
 
-test('a cgroup that somebody has removed is there again with the next command', async (context) => {
+test('a cgroup that was removed is there again with the next command', async (context) => {
   const { root, groupOf } = await placed(context)
   expect(await groupOf()).toBe('user')
   for (let round = 0; round < 3; round++) {

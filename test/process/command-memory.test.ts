@@ -12,7 +12,7 @@ async function held(url: string): Promise<Record<string, number>> {
   return Object.fromEntries(lines.map(([, kind, bytes]) => [kind, Number(bytes)]).filter(([, bytes]) => bytes !== 0))
 }
 
-/** A command with so many bytes of arguments that nobody needs. */
+/** A command with so many bytes of arguments. */
 function idle(url: string, bytes: number) {
   const argument = 'x'.repeat(100_000)
   const args = ['-c', 'sleep 1000', ...Array.from({ length: bytes / argument.length }, () => argument)]

@@ -52,7 +52,7 @@ test('a kill of the kernel for lack of memory is told in the error, not in the s
   })
 })
 
-test('nobody is asked about an end that is none of such a kill, and a no changes nothing', async () => {
+test('the witness is not asked about an end that is no SIGKILL, and its no changes nothing', async () => {
   const error = 'signal: killed'
   expect(await read({ status: KILLED, oom: saying(false) })).toMatchObject({ cause: 'signal', error })
   expect(await read({ status: KILLED, oom: saying(true), signalled: true })).toMatchObject({ cause: 'signal', error })

@@ -11,7 +11,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 const { name: username, home: homedir } = await self()
 const PATH = '/usr/local/bin:/usr/bin:/bin'
-/** SECRET stands for everything in the daemon's own environment that is nobody's business. */
+/** SECRET stands for everything in the daemon's own environment that commands must not have. */
 const env = { PATH, SECRET: 'of the daemon', LANG: 'de_DE.UTF-8', TERM: 'vt100', SHELL: '/bin/zsh' }
 const daemon = sharedDaemon({ env })
 const pty = { cols: 80, rows: 24 }

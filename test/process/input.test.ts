@@ -178,7 +178,7 @@ describe('D50 N2 refused inputs', () => {
     await stream.rest()
   })
 
-  test('D50 N2 stdin that nobody reads any more', async () => {
+  test('D50 N2 stdin without a reader', async () => {
     const { stream, pid } = await startShell('exec 0<&-; echo closed; sleep 300')
     await outputUntil(stream, 'closed')
     const { body } = await sendInput(daemon.url, { pid }, { stdin: 'x' })

@@ -88,7 +88,7 @@ test('output of ended processes takes a quarter of the memory, the oldest leaves
   expect(logs.map((log) => log.tail(MIB).length)).toEqual(logs.map(() => 0))
 })
 
-test('a reader of an ended process keeps its output from leaving no more than anybody: it is ended', () => {
+test('a reader of an ended process does not keep its output from being dropped: it is ended', () => {
   const window = new OutputWindow(64 * KIB)
   const log = createLog(window)
   append(log, 'x'.repeat(8 * KIB))

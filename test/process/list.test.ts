@@ -28,7 +28,7 @@ async function pidBehind(tag: string): Promise<number> {
   return pid
 }
 
-test('D43 D44 every live process is listed as it was asked for, and nobody else', async () => {
+test('D43 D44 every live process is listed as it was asked for, and nothing else', async () => {
   expect(await list(daemon.url)).toEqual([])
   const envs = { SECRET: 'in clear', EMPTY: '' }
   const full = await cat({ args: ['-', '-u'], envs, cwd: '/usr/../tmp/.', tag: 'tagged' })

@@ -72,6 +72,6 @@ test('the root cgroup: /proc/vmstat', async () => {
   expect(await countsOf(files, ['proc/vmstat', 'oom_kill 101\n'])).toEqual([100, 101])
 })
 
-test('a process that is gone and a machine without counters: nobody tells', async () => {
+test('a process that is gone and a machine without counters: not known', async () => {
   expect(await countsOf({}, ['proc/other', ''])).toEqual([undefined, undefined])
 })

@@ -19,7 +19,7 @@ function witnessOf(answer: boolean | undefined) {
   return { counter, asked, witness }
 }
 
-test('without a new kill in the counter nobody waits for the log', async () => {
+test('without a new kill in the counter the log is not waited for', async () => {
   const { asked, witness } = witnessOf(true)
   const inquiry = witness.begin()
   expect(await inquiry.wasOutOfMemory(7, 'killed')).toBe(false)

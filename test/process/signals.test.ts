@@ -205,7 +205,7 @@ test('D57 a kill is carried out to the end, though its client no longer waits', 
   await expect.poll(async () => (await sessionOf(pid)).length === 0).toBe(true)
 })
 
-test('D57 a normal exit kills nobody', async () => {
+test('D57 a normal exit kills no other process', async () => {
   const said = await transcript(
     await start(daemon.url, '/bin/sh', { args: ['-c', 'sleep 300 >/dev/null 2>&1 & echo $!'] }),
   )

@@ -61,7 +61,7 @@ test('D51 a terminal that takes no input costs no processor time, and the others
   await end(other)
 })
 
-test('D51 input that waits for a dead terminal reaches nobody else', async () => {
+test('D51 input that waits for a dead terminal reaches no other process', async () => {
   for (let round = 0; round < 20; round++) {
     const silent = await stalled()
     const blocked = sendInput(daemon.url, { pid: silent.pid }, { pty: Buffer.alloc(200_000, 'A') })

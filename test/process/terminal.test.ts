@@ -35,7 +35,7 @@ test('D68 a leader that closes its terminal and opens it again later loses no ou
   expect(end?.exitCode).toBe(7)
 })
 
-test('D50 D63 a terminal that nobody has open can still be written to and resized while its leader lives', async () => {
+test('D50 D63 a terminal that no process has open can still be written to and resized while its leader lives', async () => {
   const { stream, pid } = await startShell(
     'exec </dev/null >/dev/null 2>&1; sleep 0.3; read line </dev/tty; (echo $line; stty size) </dev/tty >/dev/tty',
   )
@@ -194,7 +194,7 @@ describe('line discipline', () => {
   })
 
   test('D65 an interactive shell that runs one command does not hang, with and without a terminal', async () => {
-    // Without the start-up files of whoever runs the test.
+    // Without the start-up files of the user of the test.
     const envs = { HOME: '/' }
     for (const options of [{ pty }, {}, { stdin: false }]) {
       const stream = await start(daemon.url, '/bin/bash', { args: ['-ic', 'echo hi'], envs, ...options })

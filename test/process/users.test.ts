@@ -62,7 +62,7 @@ test('D65 the terminal belongs to its user', async (context) => {
   expect(await printed('stat -c %U "$(tty)"; echo again > "$(tty)"', { pty })).toBe('user\nagain\n')
 })
 
-test('D43 the user of a call is that of the start only: anyone may follow, write and kill', async (context) => {
+test('D43 the user of a call is that of the start only: every caller may follow, write and kill', async (context) => {
   needsNamespace(context)
   const stream = await start(daemon.url, 'cat', { headers: asUser('root') })
   const pid = await startedPid(stream)

@@ -110,7 +110,7 @@ test('terminals: the example for curl opens one, types into it and lists it', as
   await runShell(`until grep -aq ${listing} ${work}/stream; do :; done`)
 })
 
-/** A terminal of xterm.js into which somebody types, and which says what it shows. */
+/** A terminal of xterm.js into which the test types, and which says what it shows. */
 const SCREEN = `import headless from '@xterm/headless'
 const term = new headless.Terminal({ cols: 80, rows: 24, allowProposedApi: true })
 const line = (y) => term.buffer.active.getLine(y)?.translateToString(true)

@@ -37,7 +37,7 @@ test('A41 a user is known from the moment it stands in /etc/passwd', async (cont
   expect(String(after.stdout)).toBe('4321\n4321 4399\n/tmp\n')
 })
 
-test('A42 anyone may act on the process of anyone', async (context) => {
+test('A42 every caller may act on the processes of others', async (context) => {
   needsRoot(context)
   const { url } = daemon
   const cat = await start(url, 'cat', { headers: asUser('root') })

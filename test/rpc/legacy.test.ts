@@ -60,13 +60,13 @@ test.each(['connect-python/1.0', 'Connect-Python', 'e2b-python-sdk/2.0', 'connec
   },
 )
 
-test('J3 errors of connect-python are as everyone gets them, without the header', async () => {
+test('J3 errors of connect-python are those of every client, without the header', async () => {
   const answer = await filesystem('Stat', { path: '/no/such/path' })
   expect({ status: answer.status, header: answer.headers[HEADER] }).toEqual({ status: 404, header: undefined })
   expect(answer.body).toEqual((await filesystem('Stat', { path: '/no/such/path' }, 'x')).body)
 })
 
-test('J5 the process service of connect-python is as for everyone', async () => {
+test('J5 the process service of connect-python is as for every client', async () => {
   const headers = { 'user-agent': 'connect-python' }
   const list = await call(daemon.url, 'process.Process/List', {}, { headers })
   expect({ status: list.status, header: list.headers[HEADER] }).toEqual({ status: 200, header: undefined })

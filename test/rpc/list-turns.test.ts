@@ -68,7 +68,7 @@ test('a call whose client has gone is not encoded to its end', async () => {
   expect(budget.usage().listing).toBe(0)
 })
 
-test('a rest that nobody wants gives back what it held', async () => {
+test('a rest that is not read releases what it held', async () => {
   const { rest } = await poll()
   await rest?.next()
   await rest?.return()

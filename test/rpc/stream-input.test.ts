@@ -135,7 +135,7 @@ test('D50 D52 N2 the first failed write ends the call', async () => {
   await silent.rest()
 })
 
-test('D51 a client that goes away in the middle takes back what is not written, and nobody else waits for it', async () => {
+test('D51 a client that goes away in the middle takes back what is not written, and no other client waits for it', async () => {
   const sleeper = await start(daemon.url, 'sh', { args: ['-c', 'sleep 1000 & wait; exec cat'] })
   const pid = await pidOf(sleeper)
   const outgoing = request(daemon.url + PATH, { method: 'POST', headers: HEADERS })

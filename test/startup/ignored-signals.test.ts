@@ -57,7 +57,7 @@ test('no signal but those that mean it ends the daemon, none opens an inspector,
 })
 
 test.each(['--inspect', '--require=/nowhere.js', '--heapsnapshot-signal=SIGUSR2'])(
-  'NODE_OPTIONS=%s of whoever starts the daemon changes nothing',
+  'NODE_OPTIONS=%s in the environment of the daemon changes nothing',
   async (options) => {
     await using daemon = await startDaemon({ env: { NODE_OPTIONS: options, NODE_V8_COVERAGE: '/nowhere' } })
     expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)

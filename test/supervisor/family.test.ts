@@ -46,7 +46,7 @@ test('what a killed command left in sessions of its own is ended before it is st
   await rig.supervisor.stop(NEVER)
 })
 
-test('one that ignores SIGTERM is killed after the grace; nobody else is touched', async () => {
+test('one that ignores SIGTERM is killed after the grace; no other process is signalled', async () => {
   const stubborn = `setsid sh -c 'trap "" TERM; echo $$ > stubborn; while :; do sleep 1; done' & touch up; exec sleep 1000`
   await using rig = await createRig({ startCommand: stubborn, readyCommand: '[ -e up ]' })
   await using other = await createRig({ startCommand: `${KERNELS}; exec sleep 1000`, readyCommand: '[ -e up ]' })

@@ -19,7 +19,7 @@ function status(sequence: number): Status {
   }
 }
 
-test('a watcher gets every status in order, also those that came while nobody waited', async () => {
+test('a watcher gets every status in order, also those that came while it did not wait', async () => {
   const feed = new StatusFeed()
   const watcher = feed.subscribe()
   feed.publish(status(1))

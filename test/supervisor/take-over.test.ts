@@ -53,7 +53,7 @@ async function becomesReady({ url }: Daemon): Promise<void> {
   await expect.poll(async () => (await sendWhole(`${url}/ready`)).status).toBe(204)
 }
 
-/** Kills the daemon once it has recorded its start command, as nobody told it to stop. */
+/** Kills the daemon once it has recorded its start command, without a signal to stop. */
 async function crash(daemon: Daemon, dir: string): Promise<void> {
   await becomesReady(daemon)
   const record = join(dir, 'run', 'start.service.json')
@@ -70,7 +70,7 @@ describe('a daemon that is started anew', () => {
     const dir = await workDir()
     await crash(await start(dir), dir)
     const [pid = 0] = await started(dir)
-    // While no daemon is there: an answer that nobody reads must not end the command.
+    // While no daemon is there: an answer without a reader must not end the command.
     await writeFile(join(dir, 'ask'), '')
     await expect.poll(() => readFile(join(dir, 'ask')).catch(() => 'taken')).toBe('taken')
     await using daemon = await start(dir)

@@ -20,7 +20,7 @@ test('of 40 terminals opened at the same instant 32 have a screen, the others ar
   const refused = names.find((name) => !clients.some(({ attached }) => attached.name === name))
   const attach = await open(daemon.url, 'terminals.v1.Terminals/Attach', { terminal: { name: refused } })
   expect((await attach.rest()).end).toMatchObject({ error: { code: 'resource_exhausted' } })
-  // A screen that nobody looks at makes room, and is drawn anew.
+  // A screen that is not read makes room, and is drawn anew.
   for (const client of clients) client.close()
   await vi.waitUntil(async () => !JSON.stringify((await terminals('List', {})).body).includes('"clients"'), {
     timeout: 15_000,

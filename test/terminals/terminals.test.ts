@@ -67,7 +67,7 @@ test('a program in the alternate screen is found again as it was left, cell by c
   expect(second.text()).toContain('before')
 })
 
-test('in a flood no byte is lost or doubled between screen and output, for whoever attaches when', async () => {
+test('in a flood no byte is lost or doubled between screen and output, whenever a client attaches', async () => {
   const first = await opened('flood', 'stty -onlcr; seq 1 200000; printf "\\033[31mend"; read x')
   const others: TerminalClient[] = []
   const follow = async () => {

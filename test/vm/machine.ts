@@ -106,7 +106,7 @@ async function untilHealthy(url: string): Promise<number> {
   }
 }
 
-/** The status of `/health`; undefined: nobody listens, or answers within 5 s. */
+/** The status of `/health`; undefined: nothing listens, or answers within 5 s. */
 export async function statusOf(url: string): Promise<number | undefined> {
   return sendWhole(`${url}/health`, { signal: AbortSignal.timeout(5000) }).then(
     ({ status }) => status,

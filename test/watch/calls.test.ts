@@ -148,7 +148,7 @@ test('C33 C41 a poll hands over what was told before it says that the directory 
   expect((await unary('RemoveWatcher', { watcherId })).status).toBe(404)
 })
 
-test('C40 C42 a watcher outlives the request and the connection that made it, and anybody who knows its id may use it', async (context) => {
+test('C40 C42 a watcher outlives the request and the connection that made it, and every caller with its id may use it', async (context) => {
   needsNamespace(context)
   await using dir = await makeTmpDir()
   const started = performance.now()

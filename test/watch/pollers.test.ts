@@ -76,7 +76,7 @@ test('C33 C41 when the watching has ended, what was told before comes first, the
   await expect(names()).rejects.toMatchObject({ kind: 'not_found' })
 })
 
-test('C40 a watcher that nobody polls is removed, one that is polled is not', async () => {
+test('C40 a watcher without polls is removed, one that is polled is not', async () => {
   const { pollers, id, closed } = await withWatcher({ idle: 300, sweep: 10 })
   const end = performance.now() + 500
   await expect

@@ -131,7 +131,7 @@ test.each([true, false])('streams that clients leave hold nothing (HTTP/2: %s)',
   await expect.poll(nothing).toBe(true)
 })
 
-test('a client that stops reading is told how many events it has missed, and holds up nobody', async () => {
+test('a client that stops reading gets the number of events that it has missed, and delays no other', async () => {
   await using own = await startDaemon()
   await using dir = await makeTmpDir()
   const calls = watchCalls(() => own.url)

@@ -10,14 +10,14 @@ import { freezeFilesystem, thawFilesystem } from '../../native/index.ts'
 /** Stops all writing to a filesystem, so that its disk can be copied, and lets it go on. */
 interface FilesystemFreeze {
   /**
-   * Writes out what is dirty and freezes; one that is frozen already, by whomever, is success. Rejects with the
+   * Writes out what is dirty and freezes; one that is frozen already, also by others, is success. Rejects with the
    * signal's reason while it waits for its turn, and with `internal` when it cannot be frozen. One that succeeds when
-   * the signal has aborted is taken back: nobody knows of it, so nobody would thaw it.
+   * the signal has aborted is taken back, as its caller will not thaw it.
    */
   freeze(signal: AbortSignal): Promise<void>
   /** Thaws, also what others froze; one that is not frozen is success. Rejects with `internal`. */
   thaw(): Promise<void>
-  /** Thaws what is still frozen from here: without the daemon nobody could. Never rejects. */
+  /** Thaws what is still frozen by this daemon. Never rejects. */
   close(): Promise<void>
 }
 

@@ -67,7 +67,7 @@ export class Freezer {
     this.#gate = gate
     this.#log = log
     this.#watchdog = createWatchdog(watchdogMs, () => {
-      log.warn({ seconds: watchdogMs / 1000 }, 'nobody has ended the freeze: thawing')
+      log.warn({ seconds: watchdogMs / 1000 }, 'no call has ended the freeze: thawing')
       void this.thaw()
     })
   }
@@ -137,7 +137,7 @@ export class Freezer {
     return auditHierarchy(rules).then(JSON.stringify, () => undefined)
   }
 
-  /** Ends a freeze of its own, which nobody would watch over any more. Call it once, last. */
+  /** Thaws what this freezer froze, as its watchdog ends with it. Call it once, last. */
   async close(): Promise<void> {
     if (this.#window !== undefined) await this.thaw()
     this.#watchdog.disarm()

@@ -48,8 +48,7 @@ export function parseEvents(text: string): GroupEvents {
 }
 
 /**
- * Entries of a directory that are read at once: thousands in one go would take the event loop longer than anybody
- * should wait.
+ * Entries of a directory that are read at once: thousands at once would block the event loop for too long.
  */
 const ENTRIES_AT_ONCE = 256
 

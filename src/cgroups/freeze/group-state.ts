@@ -6,8 +6,8 @@ import { parseEvents } from './group-files.ts'
 /** Reads whether a cgroup lets processes run, fast enough to be asked at every start. */
 export interface GroupState {
   /**
-   * `frozen`: it is being frozen or is frozen, by whomever, or with something above it. `unknown`: it is gone, or this
-   * was closed. Takes 3 µs: the kernel answers both reads from memory, without a lock.
+   * `frozen`: it is being frozen or is frozen, also by others, or with something above it. `unknown`: it is gone, or
+   * this was closed. Takes 3 µs: the kernel answers both reads from memory, without a lock.
    */
   read(): 'frozen' | 'running' | 'unknown'
   /** Closes the descriptors. Idempotent. */

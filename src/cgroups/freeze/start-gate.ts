@@ -20,7 +20,7 @@ export interface StartGate {
    */
   enter(group: WorkloadGroup, signal: AbortSignal, what?: () => string): Promise<() => void>
   /**
-   * Lets nobody in any more, and resolves when those who are inside have left. The caller freezes and then opens the
+   * Lets no start in any more, and resolves when those inside have left. The caller freezes and then opens the
    * gate with the returned function; starts go on to wait by what the kernel says. Undefined, with the gate open again,
    * if they have not left after a quarter of a second.
    */
@@ -29,7 +29,7 @@ export interface StartGate {
   ownFreeze(inEffect: boolean): void
   /** Every group of commands was seen to let processes run. */
   isThawed(): boolean
-  /** Closes the descriptors; who waits goes on. */
+  /** Closes the descriptors; starts that wait go on. */
   close(): void
 }
 
@@ -42,11 +42,13 @@ const MAX_WAITING = 1000
 const LEAVE_MS = 250
 /** Clients do not try again (contract N4): a pause takes less. */
 const MAX_WAIT_MS = 30_000
-/** Time between looks at a group that somebody waits for: others may thaw it too, and the kernel takes a moment. */
+/**
+ * Milliseconds between looks at a group that a start waits for: others may thaw it too, and the kernel takes a moment.
+ */
 const LOOK_MS = 20
 
 /**
- * Makes the gate for the groups of commands below `root`; one that cannot be read lets everybody in. Without a root
+ * Makes the gate for the groups of commands below `root`; one that cannot be read lets every start in. Without a root
  * there are none, and only `shut` closes it.
  * @param maxWait milliseconds that a start waits at most; another one than the standard is for tests.
  */

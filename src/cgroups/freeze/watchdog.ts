@@ -6,7 +6,7 @@ import { longTimeout } from '../../lib/long-timeout.ts'
  */
 export const WATCHDOG_MS = 10 * 60 * 1000
 
-/** Ends what was forgotten. */
+/** Runs an action once, some time after it was armed, unless it is disarmed before. */
 export interface Watchdog {
   /** Begins the time anew. */
   arm(): void

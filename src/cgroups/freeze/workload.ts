@@ -104,7 +104,7 @@ function createStartHold(gate: StartGate, log: Log, watchdogMs: number) {
     gate.ownFreeze(false)
   }
   const watchdog = createWatchdog(watchdogMs, () => {
-    log.warn({ seconds: watchdogMs / 1000 }, 'nobody has ended the freeze: starts go on')
+    log.warn({ seconds: watchdogMs / 1000 }, 'no call has ended the freeze: starts go on')
     open()
   })
   return {

@@ -1,7 +1,7 @@
 import type { Connection, ConnectionState } from '../connection.ts'
 import { FileFailure } from './failure.ts'
 
-/** Failures that follow each other without a byte between them, before somebody must say that it is to go on. */
+/** Failures that follow each other without a byte between them, before the user must resume it. */
 export const MAX_FAILURES = 6
 
 /** Milliseconds before the next attempt, after the first failure. */

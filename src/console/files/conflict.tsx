@@ -2,7 +2,7 @@ import { Dialog } from '../components/dialog.tsx'
 import { DiffView } from './code-view.tsx'
 import { shownName } from './paths.ts'
 
-/** A file that somebody else has changed. */
+/** A file that another process has changed. */
 export interface Conflict {
   readonly mine: string
   /** Undefined: the file is gone, or is no text any longer. */

@@ -5,7 +5,7 @@ import { copyName, joinPath, nameOf, parentOf } from './paths.ts'
 /** How saving ended. */
 export type Saved =
   | { readonly kind: 'saved'; readonly path: string; readonly tag: string | undefined }
-  /** Somebody else has written or removed the file; nothing was changed. */
+  /** Another process has written or removed the file; nothing was changed. */
   | { readonly kind: 'conflict' }
 
 type Writer = Pick<FilesApi, 'write'>

@@ -121,7 +121,7 @@ export class Tree {
     if (entry.kind !== 'directory' && this.isOpen(entry.path)) this.collapse(entry.path)
     directory.entries.set(entry.name, entry)
     directory.sorted?.push([entry.name, entry])
-    // Nobody looks at a page in the background, which would keep what has changed again and again.
+    // A page in the background is not seen, and would collect changes without end.
     if ((directory.sorted?.length ?? 0) > 2 * directory.entries.size + 1000) directory.sorted = undefined
     this.#changed()
   }

@@ -6,7 +6,7 @@ export interface Upload {
   /** Bytes. */
   readonly size: number
   readonly sent: number
-  /** `exists`: a file of this name is there, and somebody must choose. */
+  /** `exists`: a file of this name is there, and the user must choose. */
   readonly state: 'waiting' | 'sending' | 'paused' | 'done' | 'exists' | 'failed' | 'cancelled'
   /** It is being sent, and waits for the daemon to answer. */
   readonly stalled: boolean

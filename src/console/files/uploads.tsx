@@ -14,7 +14,7 @@ interface UploadsProps {
   readonly onClear: () => void
 }
 
-/** Of many uploads these many are listed: first what is being sent, then what needs somebody, then what waits. */
+/** Of many uploads these many are listed: first what is being sent, then what needs the user, then what waits. */
 const LISTED = 50
 
 const RANK: Readonly<Record<Upload['state'], number>> = {

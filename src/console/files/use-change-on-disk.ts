@@ -17,8 +17,8 @@ interface Watched {
 }
 
 /**
- * Follows a file whose directory is watched: reads it again if it has changed and nobody has edited it.
- * @returns what to show if somebody has.
+ * Follows a file whose directory is watched: reads it again if it has changed and was not edited here.
+ * @returns what to show if it was edited.
  */
 export function useChangeOnDisk(watched: Watched): string | undefined {
   const latest = useRef(watched)

@@ -50,7 +50,7 @@ export function LineList({ label, start, end, line, classOf, follow, onFollow, t
   const onScroll = (event: Event & { readonly currentTarget: HTMLElement }) => {
     const { scrollTop, clientHeight, scrollHeight } = event.currentTarget
     const atEnd = scrollTop + clientHeight >= scrollHeight - LINE_HEIGHT
-    // Layout scrolls by itself when lines come; only moves away from the end are somebody's.
+    // Layout scrolls by itself when lines come; only moves away from the end are the user's.
     if (atEnd !== follow && (atEnd || scrollTop < view.top)) onFollow(atEnd)
     measure()
   }

@@ -19,7 +19,7 @@ const KINDS: Readonly<Record<Kind, string>> = {
   [Kind.OUTPUT]: 'has written output',
   [Kind.INPUT]: 'was written to',
   [Kind.STREAM]: 'A stream is open',
-  [Kind.PORT]: 'Somebody is connected to port',
+  [Kind.PORT]: 'A client is connected to port',
   [Kind.UPLOAD]: 'Uploads under way:',
   [Kind.DOWNLOAD]: 'Downloads under way:',
   [Kind.CALL]: 'A call has acted on files or commands',

@@ -73,7 +73,7 @@ type Header = readonly [name: string, value: string]
 const TELLING = new Set(['origin', 'host', ':authority', 'referer', 'sec-fetch-site'])
 const TELLING_LENGTHS = new Set([...TELLING].map(({ length }) => length))
 
-/** Those that tell something, as they were sent: the parsed ones lack what came twice. */
+/** The headers that are judged, as they were sent: the parsed ones lack repeated ones. */
 function headersOf({ rawHeaders }: IncomingMessage): Header[] {
   const pairs: Header[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {

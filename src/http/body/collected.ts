@@ -27,7 +27,7 @@ export class Collected {
   }
 
   /**
-   * Takes over a piece that nobody else has; it is empty afterwards. Throws AppError `too_large`, or as `Hold.grow`.
+   * Takes over a piece that has no other user; it is empty afterwards. Throws AppError `too_large`, or as `Hold.grow`.
    */
   add(piece: Buffer): void {
     const length = this.#length + piece.length

@@ -46,7 +46,7 @@ function opened(host: string, port: number, signal: AbortSignal): Promise<Socket
   })
 }
 
-/** A port that nobody listens on may be the one that the connection itself was given, and so answers itself. */
+/** A connection to a port without a listener may be given that port as its own, and then answers itself. */
 function isItself({ localPort, remotePort, localAddress, remoteAddress }: Socket): boolean {
   return localPort === remotePort && localAddress === remoteAddress
 }

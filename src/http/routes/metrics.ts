@@ -19,7 +19,7 @@ interface MetricsRouteOptions {
 }
 
 /**
- * `GET /metrics` (contract B2, E, N17): the latest sample as JSON, or, for who asks with `?format=openmetrics` or
+ * `GET /metrics` (contract B2, E, N17): the latest sample as JSON, or, for requests with `?format=openmetrics` or
  * `Accept: application/openmetrics-text`, as OpenMetrics text; 500 without a body while a source fails. Nothing is read
  * for it.
  */

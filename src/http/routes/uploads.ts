@@ -141,7 +141,7 @@ async function create(asked: Asked): Promise<FastifyReply> {
   })
 }
 
-/** At its end removes an upload whose client has left: nobody knows its URL. What is whole stays in its place. */
+/** At its end removes an upload whose client has left without its URL. A complete file stays in its place. */
 function keptIfTold({ id }: UploadRecord, { request, reply, deps }: Asked): AsyncDisposable {
   const gone = clientGone(reply.raw)
   return {

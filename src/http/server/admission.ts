@@ -9,15 +9,15 @@ import { connectionOf } from './connection.ts'
 const AT_ONCE = new Set(['/health', '/ready', '/metrics', '/init', '/process.Process/SendSignal'])
 
 /**
- * Some 30 MB of requests that are read and wait for their turn. Beyond it each connection may have one, so that a crowd
- * of a few locks nobody out.
+ * Some 30 MB of requests that are read and wait for their turn. Beyond it each connection may have one, so that many
+ * requests of a few connections lock no other connection out.
  */
 const MAX_WAITING = 4096
 
 const UNAVAILABLE = 503
 
 /**
- * Lets requests in as the event loop has time, in turn for each connection, so that a crowd of them delays neither
+ * Lets requests in as the event loop has time, in turn for each connection, so that many of them delay neither
  * what is under way nor health checks. Those whose client has left meanwhile are dropped.
  */
 export function admitInTurn(handler: RequestListener, turns: Turns): RequestListener {

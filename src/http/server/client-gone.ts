@@ -3,7 +3,7 @@ import { AppError } from '../../errors.ts'
 
 /**
  * A signal that aborts with AppError `unavailable` when the connection or stream of an unfinished response is gone: the
- * client has left and nobody waits for the answer. It never aborts after the response was sent.
+ * client has left and will not read the answer. It never aborts after the response was sent.
  */
 export function clientGone(response: ServerResponse): AbortSignal {
   const controller = new AbortController()

@@ -46,7 +46,7 @@ interface EntranceOptions {
 }
 
 /**
- * Makes one. Node itself accepts one connection in each turn of the event loop: a health check behind a crowd would
+ * Makes one. Node itself accepts one connection in each turn of the event loop: a health check behind many others would
  * wait for as many turns as there are connections before it.
  */
 export function createEntrance({ turns = loopTurns, ...options }: EntranceOptions): Entrance {
@@ -113,7 +113,7 @@ function createWaitingRoom(
       const text = first.toString('latin1', 0, beginning(descriptor, first))
       if (URGENT.some((start) => text.startsWith(start))) urgent.push(descriptor)
       else if (text === '' && atOnce-- > 0) letIn(descriptor)
-      // Each for itself: those of a crowd wait as long as its requests do.
+      // Each for itself: a connection among many waits as long as their requests do.
       else turns.run({}, () => letIn(descriptor))
     },
     /** Lets urgent ones in; once in each turn of the event loop. */

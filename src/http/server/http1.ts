@@ -72,7 +72,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
   let draining = false
   const take: RequestListener = (request, response) => {
     const { socket } = request
-    // Its client may leave while nobody reads the body.
+    // Its client may leave while the body is not read.
     request.on('error', () => {})
     const before = unanswered.get(socket) ?? 0
     const hold = pipelined.take(socket, before)

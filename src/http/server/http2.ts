@@ -26,7 +26,7 @@ const MAX_CONCURRENT_STREAMS = 500
 const STREAM_WINDOW = 1024 * 1024
 
 /**
- * Bytes of all uploads of a connection on their way, which Node holds when nobody reads them: so many that some may
+ * Bytes of all uploads of a connection on their way, which Node holds while they are not read: so many that some may
  * stall without stopping the others. In sum over all connections some 130 MB: 32, 32 and 64.
  */
 const SESSION_WINDOWS = [
@@ -202,12 +202,12 @@ function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): 
       session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
     }
     if (isOver(stream, headers)) {
-      // Nobody else listens, or reads what it brought, without which Node would keep it.
+      // It has no other listener or reader, and Node keeps a stream with unread bytes.
       stream.on('error', () => {}).resume()
       return wasReset()
     }
-    // Nobody may read a request without a body to its end; unread, Node would keep the stream though its client resets
-    // it with NO_ERROR.
+    // A request without a body may stay unread, and Node would keep such a stream though its client resets it with
+    // NO_ERROR.
     if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) stream.resume()
     connections.alias(stream, session)
     connections.began(session)

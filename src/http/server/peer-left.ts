@@ -6,7 +6,7 @@ const ANYTHING = Buffer.alloc(0)
 
 /**
  * Whether the client of a connection has closed it, asked of the kernel: the end of the stream may wait behind bytes
- * that nobody has read yet. Takes some microseconds.
+ * that have not been read yet. Takes some microseconds.
  */
 export function peerLeft(socket: Socket): boolean {
   return hasLeft(descriptorOf(socket), ANYTHING) ?? socket.destroyed

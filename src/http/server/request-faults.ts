@@ -13,9 +13,9 @@ export const MAX_HEADERS = 512
 export function faultOf(request: IncomingMessage): number | undefined {
   const { httpVersionMajor, httpVersionMinor, headers, rawHeaders } = request
   if (httpVersionMajor > 1) return 505
-  // A request line without a version is of HTTP/0.9, which nobody speaks any more.
+  // A request line without a version is of HTTP/0.9, which is not supported.
   if (httpVersionMajor < 1) return 400
-  // HTTP/1.0 has no chunks: somebody on the way did not understand the body (RFC 9112 6.1).
+  // HTTP/1.0 has no chunks: an intermediary did not understand the body (RFC 9112 6.1).
   if (httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined) return 400
   // Another coding below the chunks would be taken for the body itself (RFC 9112 6.1).
   if (/,\s*chunked$/i.test(headers['transfer-encoding'] ?? '')) return 501

@@ -7,8 +7,7 @@ interface Rooms {
 }
 
 /**
- * Hands out sizes of buffers that connections may fill before anybody has shown a token: the more there are, the
- * smaller.
+ * Hands out sizes of buffers that connections may fill before a token was verified: the more there are, the smaller.
  */
 interface ConnectionRooms {
   /** Bytes for a new connection, which has them until it closes. */

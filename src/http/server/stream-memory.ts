@@ -2,9 +2,9 @@ import { type ByteBudget, createByteBudget, type Hold } from '../../budget/budge
 import type { Connections } from './connections.ts'
 
 /**
- * What the calls of all HTTP/2 connections may take in sum, counted before anybody has shown a token; as much again is
- * for connections that have. With small headers these are 4,096 calls each; a connection may have as many as are still
- * free.
+ * What the calls of all HTTP/2 connections may take in sum, counted before a token was verified; as much again is for
+ * connections with a verified token. With small headers these are 4,096 calls each; a connection may have as many as
+ * are still free.
  */
 const CALLS_BYTES = 32 * 1024 * 1024
 

@@ -8,7 +8,7 @@ export function takeOver(reply: FastifyReply): FastifyReply['raw'] {
   const { raw } = reply
   raw.statusCode = reply.statusCode
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
-  // From here on nobody else answers: what can fail comes before.
+  // From here on fastify sends no answer: what can fail comes before.
   reply.hijack()
   return raw
 }

@@ -62,7 +62,7 @@ export function acceptRequests(
   }
 }
 
-/** Whether a request is for WebSocket; without a body, whose end nobody would see. */
+/** Whether a request is for WebSocket; without a body, whose end would not be seen. */
 export function isWebSocket({ method, headers, httpVersionMinor }: IncomingMessage): boolean {
   const { upgrade = '', 'content-length': length = '0', 'transfer-encoding': coding } = headers
   const plain = method === 'GET' && httpVersionMinor === 1 && length === '0' && coding === undefined

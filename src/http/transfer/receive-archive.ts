@@ -47,7 +47,7 @@ interface Sender {
 
 /**
  * Reads how an archive is to be unpacked. Throws AppError invalid_argument for what there is not, or what does not go
- * with archives; permission_denied for `owner=archive` by anybody but root with the token.
+ * with archives; permission_denied for `owner=archive` by callers other than root with the token.
  */
 export function archiveOptionsOf(query: FileQuery, { headers, hasMetadata, signed, isRoot }: Sender): ArchiveOptions {
   const { mode = 'overwrite', owner = 'user', strip = '0' } = query

@@ -18,7 +18,7 @@ interface Writer {
 /**
  * How an upload is to be written. Throws AppError invalid_argument for a mode that there is not, for a chmod that is
  * not octal, and for conditions that are none; permission_denied for bits that let a program run as another user by
- * anybody but root, and where a signature stands for less.
+ * callers other than root, and where a signature stands for less.
  */
 export function writeOptionsOf(
   { mode, chmod }: FileQuery,

@@ -27,7 +27,7 @@ export interface HostCommands {
    * program is in.
    */
   run(file: string, args: readonly string[], limits: CommandLimits): Promise<CommandEnd>
-  /** The running ones. Nobody else may wait for them. */
+  /** The running ones, which must not be reaped elsewhere. */
   pids(): number[]
 }
 

@@ -50,7 +50,7 @@ export async function rewriteFile(path: string, rewrite: Rewrite): Promise<boole
     if (bytes === undefined) return false
     if (await writeUnlessChanged(target, before, { bytes, mode: rewrite.mode })) return true
   }
-  throw new AppError('aborted', `${path} is written all the time by somebody else`)
+  throw new AppError('aborted', `${path} is written all the time by another process`)
 }
 
 /** Reads a regular file whole; a missing one is empty. Rejects like `rewriteFile`. */

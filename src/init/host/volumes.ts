@@ -176,7 +176,7 @@ async function mayBeMounted(path: string, commands: HostCommands, budget: Budget
 
 /**
  * By force, or else lazily. Where neither is possible there was nothing (findmnt(8) lists mounts that a later one
- * hides), or it is left below the new mount, which is what everybody sees then.
+ * hides), or it is left below the new mount, which hides it.
  */
 async function unmount(path: string, commands: HostCommands, budget: Budget): Promise<void> {
   const umount = (how: string) => {

@@ -51,7 +51,7 @@ export interface MmdsParts {
 /** A service of the host answers within 2 ms; the caller of `/init` waits for 50. */
 const REFRESH_BUDGET_MS = 20
 
-/** Makes the daemon's view of the service; nobody is asked before the first call. */
+/** Makes the daemon's view of the service; it sends nothing before the first call. */
 export function createMmds({ client, pace, writeStderr, ...parts }: MmdsParts): Mmds {
   const { log, run } = parts
   const closing = new AbortController()
@@ -93,7 +93,7 @@ export function createMmds({ client, pace, writeStderr, ...parts }: MmdsParts): 
   }
 }
 
-/** Where there is no such service: nobody is ever asked (contract F8). */
+/** Where there is no such service: nothing is ever sent (contract F8). */
 export const NO_MMDS: Mmds = {
   start: () => {},
   look: () => ({ tokenHash: Promise.resolve(''), refresh: async () => {} }),

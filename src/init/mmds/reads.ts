@@ -11,7 +11,7 @@ export interface Reads {
 }
 
 /**
- * A caller who comes again every 50 ms must profit from what his earlier calls began, or a slow service would never
+ * A caller who comes again every 50 ms must profit from what their earlier calls began, or a slow service would never
  * satisfy him; but a look that is older than this may hang on a connection that a snapshot has cut, so it is not waited
  * for alone. At 10 s for a look some 40 are ever under way.
  */

@@ -39,7 +39,7 @@ export interface OomKills {
   close(): Promise<void>
 }
 
-/** Where nobody reads the kernel's log: outside microVMs, where it is another's. */
+/** Where the kernel's log is not read: outside microVMs, where it is the host's. */
 export const NO_OOM_KILLS: OomKills = {
   list: () => undefined,
   newest: () => -1,

@@ -44,7 +44,7 @@ export interface ConsolePage extends AsyncDisposable {
   faults(): readonly string[]
 }
 
-/** Opens the console of a daemon of its own in a browser of its own, as somebody who was sent its address. */
+/** Opens the console of a daemon of its own in a browser of its own, as a user who was sent its address. */
 export async function openConsole(options: ConsoleOptions = {}): Promise<ConsolePage> {
   await using stack = new AsyncDisposableStack()
   const daemon = stack.use(await startWithToken(options, stack))

@@ -24,7 +24,7 @@ test('B60 freezing and thawing the root, each twice, is 204 and not to be cached
   expect(await post(daemon, '/fsthaw')).toMatchObject(done)
 })
 
-test('B60 what somebody else froze is frozen and can be thawed', async (context) => {
+test('B60 what others froze is frozen and can be thawed', async (context) => {
   await using daemon = await startFrozenDaemon(context)
   await daemon.freeze()
   expect(await post(daemon, '/fsfreeze')).toMatchObject(done)
@@ -55,7 +55,7 @@ test('H12 while the disk that holds the daemon and its log is frozen everything 
 
 const freezers = [
   { who: 'by the daemon', freeze: (daemon: FrozenDaemon) => post(daemon, '/fsfreeze') },
-  { who: 'by somebody else', freeze: (daemon: FrozenDaemon) => daemon.freeze() },
+  { who: 'by others', freeze: (daemon: FrozenDaemon) => daemon.freeze() },
 ]
 
 test.for(freezers)(

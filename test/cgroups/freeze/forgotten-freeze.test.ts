@@ -35,7 +35,7 @@ test('a freeze that is forgotten ends by itself, and says so', async (context) =
   expect(await disk.isFrozen()).toBe(false)
 })
 
-test('a freeze that was thawed in time, or that somebody else made, does not end by itself', async (context) => {
+test('a freeze that was thawed in time, or that others made, does not end by itself', async (context) => {
   await using disk = await freezeOf(context, { thawAfter: 300 })
   await disk.freeze.freeze(NEVER)
   await disk.freeze.thaw()

@@ -19,7 +19,7 @@ export interface FrozenDaemon extends AsyncDisposable {
   readonly root: string
   /** What it logged so far. */
   log(): Promise<string>
-  /** By fsfreeze(8), as somebody else would. */
+  /** By fsfreeze(8), outside of the daemon. */
   freeze(): Promise<void>
   thaw(): Promise<void>
   /** Whether a write to its root gets through within a second; one that does not goes on waiting for the thaw. */

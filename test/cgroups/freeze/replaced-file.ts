@@ -10,6 +10,6 @@ export function replaceFile(file: string, text: string): Disposable {
   writeFileSync(stand, text)
   execFileSync('mount', ['--bind', stand, file])
   execFileSync('mount', ['-o', 'remount,bind,ro', file])
-  // Lazily: whoever tries again and again may have it open.
+  // Lazily: a process that tries again and again may have it open.
   return { [Symbol.dispose]: () => void execFileSync('umount', ['--lazy', file]) }
 }

@@ -8,7 +8,7 @@ import { HIERARCHY, LEGACY, makeCounter, makeRig, type Rig } from './rig.ts'
 
 const NOTHING: ReadonlySet<string> = new Set()
 
-/** Lets nobody write a group's `cgroup.freeze`, which says 1. */
+/** Makes writes fail of a group's `cgroup.freeze`, which says 1. */
 function stuck(rig: Rig, group: string): Disposable {
   return replaceFile(`${rig.root.path}/${group}/cgroup.freeze`, '1\n')
 }
@@ -78,7 +78,7 @@ test('B59 H9 what cannot be thawed is told in numbers, all else is thawed, and t
       message: 'unfreeze: 1 cgroup: EROFS',
     })
     expect(rig.frozen()).toMatchObject({ other: false, user: false, ptys: false })
-    const tries = () => rig.logged.filter(({ message }) => message.startsWith('nobody has ended the freeze')).length
+    const tries = () => rig.logged.filter(({ message }) => message.startsWith('no call has ended the freeze')).length
     await expect.poll(tries).toBeGreaterThan(0)
   }
   await expect.poll(() => rig.frozen()['machine']).toBe(false)
@@ -113,7 +113,7 @@ test('B56 a group that cannot be frozen is counted, not an error', async (contex
   })
 })
 
-test('H9 a freeze that nobody ends is ended by the watchdog, which a new freeze begins anew', async (context) => {
+test('H9 a freeze without a thaw is ended by the watchdog, which a new freeze begins anew', async (context) => {
   needsCgroups(context)
   await using rig = await makeRig([], { watchdogMs: 300 })
   await using counter = await makeCounter(rig.root, 'user')
@@ -121,7 +121,7 @@ test('H9 a freeze that nobody ends is ended by the watchdog, which a new freeze 
   await counter.counts()
   // One group after the other.
   await expect.poll(() => rig.frozen()).toEqual({ ptys: false, user: false })
-  const ended = () => rig.logged.filter(({ message }) => message.startsWith('nobody has ended')).length
+  const ended = () => rig.logged.filter(({ message }) => message.startsWith('no call has ended')).length
   const before = ended()
   expect(before).toBeGreaterThan(0)
   await rig.workload.freeze(LEGACY, NEVER)
@@ -142,7 +142,7 @@ test('H9 a freeze that wrote nothing needs no watchdog', async (context) => {
   await using other = await makeRig([], { watchdogMs: 1 })
   await other.workload.freeze(LEGACY, NEVER)
   await expect.poll(() => other.frozen()).toEqual({ ptys: false, user: false })
-  expect(rig.logged.map(({ message }) => message)).not.toContain('nobody has ended the freeze: thawing')
+  expect(rig.logged.map(({ message }) => message)).not.toContain('no call has ended the freeze: thawing')
   expect(rig.frozen()).toEqual({ user: true })
 })
 

@@ -16,12 +16,12 @@ const download = (path: string, headers = '') =>
 
 export const readers: readonly Attack[] = [
   {
-    name: 'downloads over HTTP/1.1 that nobody reads',
+    name: 'downloads over HTTP/1.1 that are not read',
     prepare: bigFile,
     run: (field) => allOf(scaled(1000, field), 50, () => unread(field, download(`${field.directory}/big`))),
   },
   {
-    name: 'compressed downloads that nobody reads',
+    name: 'compressed downloads that are not read',
     prepare: bigFile,
     run: (field) =>
       allOf(scaled(250, field), 50, () =>
@@ -62,7 +62,7 @@ export const readers: readonly Attack[] = [
       }),
   },
   {
-    name: 'recursive watches that nobody reads',
+    name: 'recursive watches that are not read',
     prepare: (field) => manyDirectories(field),
     run: async (field) => {
       const watch = streamCall('filesystem.Filesystem/WatchDir', { path: field.directory, recursive: true })

@@ -72,7 +72,7 @@ export const streams: readonly Attack[] = [
     },
   },
   {
-    name: 'commands whose output nobody reads',
+    name: 'commands whose output is not read',
     run: async (field) => {
       const request = streamCall('process.Process/Start', {
         process: { cmd: '/bin/sh', args: ['-c', 'exec timeout 6 head -c 9000000 /dev/zero'] },

@@ -38,7 +38,7 @@ export const work: readonly Attack[] = [
     },
   },
   {
-    name: 'recursive watchers that nobody asks',
+    name: 'recursive watchers that are not polled',
     prepare: async (field) => {
       await allOf(scaled(20_000, field), 32, (index) => mkdir(`${field.directory}/w${index}`))
     },

@@ -10,7 +10,7 @@ import { connectRaw } from '../front.ts'
 const EVIL = 'https://evil.example'
 const REFUSED = expect.objectContaining({ status: 403 })
 
-/** Nobody sets a token, and nothing that is refused leaves anything. */
+/** No token is set, and nothing that is refused leaves anything. */
 const daemon = sharedDaemon()
 
 /** Every kind of route, known and unknown. */
@@ -89,7 +89,7 @@ test('a page cannot upload, start or initialise, also by requests that need no p
   for (const [url, request] of requests)
     expect(await sendWhole(daemon.url + url, { method: 'POST', ...request })).toEqual(REFUSED)
   await expect(access(path)).rejects.toMatchObject({ code: 'ENOENT' })
-  // Nobody has set a token.
+  // No token is set.
   expect((await sendWhole(`${daemon.url}/envs`)).status).toBe(200)
 })
 

@@ -10,7 +10,7 @@ import { startFilesFront } from '../files-front.ts'
 
 const KIB = 1024
 
-test('downloads that nobody reads are refused when the budget is spent, and give back what they held', async () => {
+test('downloads without a reader are refused when the budget is spent, and release what they held', async () => {
   const budget = createByteBudget(1024 * KIB)
   await using files = await startFilesFront({ budget })
   const path = join(files.dir, 'big')

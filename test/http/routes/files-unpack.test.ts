@@ -77,7 +77,7 @@ async function temporaries(dir: string): Promise<string[]> {
   return (await readdir(dir, { recursive: true })).filter((name) => name.includes('.envd-'))
 }
 
-test('what is unpacked is the user’s, without bits that let it run as somebody else', async (context) => {
+test('what is unpacked is the user’s, without bits that let it run as another user', async (context) => {
   needsNamespace(context)
   await using files = await startFilesFront()
   const { uid } = files.people.ann
@@ -118,7 +118,7 @@ test('compressed archives come by their type or by Content-Encoding', async () =
   expect((await files.post({ path: join(files.dir, 'x') }, zstdCompressSync(archive), encoded)).status).toBe(400)
 })
 
-test('what stands there is replaced and never followed, and somebody else’s stays theirs', async (context) => {
+test('what stands there is replaced and never followed, and another user’s stays theirs', async (context) => {
   needsNamespace(context)
   await using files = await startFilesFront()
   const path = join(files.dir, 'out')

@@ -122,7 +122,7 @@ test('E a freeze takes a closing sample of the metrics', async () => {
   expect(await count()).toBeGreaterThanOrEqual(before + 20)
 })
 
-test('B59 a body, also one that nobody asked for, does not keep a freeze or a thaw from being answered', async (context) => {
+test('B59 a body, also an unexpected one, does not keep a freeze or a thaw from being answered', async (context) => {
   needsCgroups(context)
   await using rig = await startFreezable()
   const body = Buffer.alloc(300_000, 0x20)

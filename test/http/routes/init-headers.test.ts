@@ -115,7 +115,7 @@ test('N8 N43 a call that entered before a freeze does not end it, one that enter
   expect(thaws).toEqual([0, 1])
 })
 
-test('N9 a caller that withholds its body holds up nobody', async () => {
+test('N9 a caller that withholds its body delays no other', async () => {
   await using front = await startFront()
   front.token.set('secret')
   const callers = await Promise.all(Array.from({ length: 50 }, () => withheld(front, { accessToken: 'wrong' })))
@@ -181,7 +181,7 @@ test('N11 calls that thawed for a client that had left are counted until an answ
   expect(await unobserved(other)).toBe('0')
 })
 
-test('N12 a success tells the defaults in force, and whether anybody ever named the user', async () => {
+test('N12 a success has the defaults in force, and whether a user was ever set', async () => {
   await using front = await startFront()
   const defaults = async (body: object) => (await init(front, body)).headers['x-envd-defaults']
   expect(await defaults({})).toBe('{"user":"root","fallback":true}')

@@ -57,7 +57,7 @@ test('F7 c F14 no token is accepted where the host tells the hash of the empty t
   expect((await sendWhole(`${front.url}/envs`)).status).toBe(200)
 })
 
-describe('F7 d: the first token needs nobody where the host', () => {
+describe('F7 d: the first token needs no approval where the host', () => {
   test('tells no hash', async () => {
     await using front = await startInMicroVm('')
     expect((await init(front, { accessToken: 'secret' })).status).toBe(204)

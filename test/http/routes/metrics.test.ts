@@ -63,7 +63,7 @@ test('E7 a source that cannot be read makes metrics 500 without a body, in eithe
   expect(front.logged.filter(({ level }) => level !== 'debug')).toMatchObject([{ level: 'error', errno: 'ENOENT' }])
 })
 
-test('E4 metrics are the same for everybody who asks within two seconds, as asking measures nothing', async () => {
+test('E4 metrics are the same for all requests within two seconds, as a request measures nothing', async () => {
   await using front = await startFront({ period: 1_000_000_000 })
   const answers = await Promise.all(Array.from({ length: 5 }, () => sendWhole(`${front.url}/metrics`)))
   expect(new Set(answers.map(({ text }) => text)).size).toBe(1)

@@ -63,7 +63,7 @@ test.each([
   for (const { socket } of held) socket.destroy()
 })
 
-test('the peer with most connections gives way, whoever came first', async () => {
+test('the peer with most connections loses one, in whatever order they came', async () => {
   await using front = await startFront({ listening: { limit: LIMIT } })
   const few = await hold(front, 5, { from: '127.0.0.2' })
   const many = await hold(front, LIMIT - 5, { from: '127.0.0.3' })

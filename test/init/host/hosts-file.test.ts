@@ -138,7 +138,7 @@ test('F16 a hosts file on a full disk of its own stays as it was', async (contex
   }
 })
 
-test('F16 whoever reads the hosts file while it changes finds all of its lines, and other writers keep theirs', async () => {
+test('F16 a reader of the hosts file while it changes finds all of its lines, and other writers keep theirs', async () => {
   await using directory = await makeTmpDir()
   const path = join(directory.path, 'hosts')
   const foreign = '127.0.0.1 localhost\n'.repeat(2000)

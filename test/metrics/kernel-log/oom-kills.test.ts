@@ -108,7 +108,7 @@ test('N17 N18 a log that fails is forgotten, and read again from its beginning',
   await pipe.writer.write(killed(7, 'a'))
   await using kills = follow(pipe.path)
   await expect.poll(kills.list).toEqual([{ seq: 7, process: 'a' }])
-  // The end of file of a pipe that nobody writes is no record.
+  // The end of file of a pipe without a writer is no record.
   await rename(pipe.path, `${pipe.path}-old`)
   await pipe.writer.close()
   await expect.poll(kills.list).toBeUndefined()

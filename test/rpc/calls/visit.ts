@@ -13,7 +13,7 @@ import { Supervisor } from '../../../src/gen/supervisor/supervisor_pb.js'
 import { Terminals } from '../../../src/gen/terminals/v1/terminals_pb.js'
 import { Watch } from '../../../src/gen/watch/v1/watch_pb.js'
 
-/** Clients of all of them, a directory to work in, and a tag that nobody else uses. */
+/** Clients of all of them, a directory to work in, and a tag of its own. */
 export interface Visit {
   readonly process: Client<typeof Process>
   readonly filesystem: Client<typeof Filesystem>
