@@ -2,6 +2,7 @@
  * Measures the daemon and prints its figures beside those of the reference. --only a,b   these measures only
  * --repeat N   the better of N runs     --url URL   a daemon that runs already --against COMMAND   another daemon with
  * the same flags, in turn with this one; prints the medians of --rounds N (3) and their ratio
+ * --scale   instead: what the daemon takes as streams, terminals, uploads and commands become many; --only takes their names
  */
 import { parseArgs } from 'node:util'
 import { bare } from './bare.ts'
@@ -16,8 +17,9 @@ import { kills } from './kills.ts'
 import type { Measure, Row } from './measure.ts'
 import { outputBinary, outputJson, outputLines } from './output.ts'
 import { pages } from './pages.ts'
-import { bestOf, printComparison, printTable, writeResults } from './report.ts'
+import { bestOf, print, printComparison, printTable, writeResults } from './report.ts'
 import { health, list, metrics, stat } from './requests.ts'
+import { measureScale, scaleCells } from './scale.ts'
 import { compose, multipart, smallFiles } from './small-files.ts'
 import { spawnLatency } from './spawn.ts'
 import { idle, peak, startUp } from './start.ts'
@@ -69,19 +71,27 @@ const { values } = parseArgs({
     url: { type: 'string' },
     against: { type: 'string' },
     rounds: { type: 'string', default: '3' },
+    scale: { type: 'boolean', default: false },
   },
 })
 const only = values.only?.split(',')
 const unknown = only?.filter((name) => !measures.some((measure) => measure.name === name)) ?? []
-if (unknown.length > 0) {
+if (!values.scale && unknown.length > 0) {
   console.error(`no such measure: ${unknown.join(', ')}; there are ${measures.map(({ name }) => name).join(', ')}`)
   process.exit(2)
 }
 const chosen = measures.filter(({ name }) => only?.includes(name) ?? true)
 
 const date = new Date()
-if (values.against === undefined) await measureAlone(Number(values.repeat))
+if (values.scale) await measureAtScale()
+else if (values.against === undefined) await measureAlone(Number(values.repeat))
 else await measureAgainst(values.against.split(/\s+/), Number(values.rounds))
+
+async function measureAtScale(): Promise<void> {
+  const rows = await measureScale(only)
+  print(scaleCells(rows))
+  console.log(`written to ${await writeResults({ scale: rows }, date)}`)
+}
 
 async function measureAlone(repeat: number): Promise<void> {
   const runs: Row[][] = []

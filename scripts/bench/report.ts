@@ -20,7 +20,8 @@ export function printComparison(rows: readonly Comparison[]): void {
   print([['measure', 'this daemon', 'the other', 'ratio'], ...cells])
 }
 
-function print(lines: readonly (readonly string[])[]): void {
+/** Prints lines of cells in columns, the first line being their heads. */
+export function print(lines: readonly (readonly string[])[]): void {
   const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
   for (const line of lines)
     console.log(
