@@ -69,6 +69,8 @@ async function exchange({ request, response, target }: Relay, socket: Socket): P
 
 /** A port may answer before it has read the body, and need not read it at all: only the answer counts. */
 function sendBody(request: IncomingMessage, outgoing: ClientRequest): void {
-  if (upgradeOf(request) !== undefined) outgoing.end()
-  else request.pipe(outgoing)
+  if (upgradeOf(request) !== undefined) return void outgoing.end()
+  // Whose body comes late is not kept from being answered.
+  outgoing.flushHeaders()
+  request.pipe(outgoing)
 }

@@ -20,8 +20,8 @@ interface RelayDeps {
   readonly onTokenShown: (request: IncomingMessage) => void
 }
 
-/** Relays at a time, in sum: each has two connections, and a thousand open ports of one sandbox are no page. */
-const MAX_RELAYS = 512
+/** Relays at a time, in sum: each has two connections, and no page needs so many. */
+const MAX_RELAYS = 1024
 
 /** What waits in the buffers of one, at most some 100 KB; as a rule it is nothing. */
 const RELAY_BYTES = 32 * 1024
