@@ -2,7 +2,7 @@
  * Measures the daemon and prints its figures beside those of the reference. --only a,b   these measures only
  * --repeat N   the better of N runs     --url URL   a daemon that runs already --against COMMAND   another daemon with
  * the same flags, in turn with this one; prints the medians of --rounds N (3) and their ratio
- * --scale   instead: what the daemon takes as streams, terminals, uploads and commands become many; --only takes their names
+ * --scale   instead: what the daemon takes as streams, terminals, uploads and commands become many
  */
 import { parseArgs } from 'node:util'
 import { bare } from './bare.ts'
