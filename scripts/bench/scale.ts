@@ -19,7 +19,7 @@ const AT_ONCE = 16
 const HEALTH_CALLS = 400
 const CALLS = 60
 
-/** Each load grows in a fresh daemon, and is measured at each of its steps. @param only names of loads; undefined: all. */
+/** Each load grows in a fresh daemon, and is measured at each of its steps. */
 export async function measureScale(only: readonly string[] | undefined): Promise<ScaleRow[]> {
   const rows: ScaleRow[] = []
   for (const load of LOADS.filter(({ name }) => only?.includes(name) ?? true)) {
