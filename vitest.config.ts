@@ -9,7 +9,7 @@ if (Number.parseInt(process.versions.node, 10) < 24)
     `tests need Node 24, and this is ${process.version}: run \`npm test\`, which takes the one in node_modules`,
   )
 
-const { unit, daemon, stress, e2e } = kindsOfTests()
+const { unit, integration, slow, stress, e2e } = kindsOfTests()
 
 export default defineConfig({
   test: {
@@ -23,7 +23,7 @@ export default defineConfig({
     expect: { poll: { timeout: 15_000 } },
     reporters: [['default', { summary: false }], './test/_util/reporter.ts'],
     projects: [
-      ...Object.entries({ unit, daemon, stress }).map(([name, include]) => ({
+      ...Object.entries({ unit, integration, slow, stress }).map(([name, include]) => ({
         extends: true as const,
         test: {
           name,

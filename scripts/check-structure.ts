@@ -4,7 +4,7 @@
  */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, relative, resolve } from 'node:path'
-import { E2E_STRESS, STRESS } from '../test/_util/kinds.ts'
+import { E2E_STRESS, INTEGRATION, SLOW, STRESS } from '../test/_util/kinds.ts'
 
 interface Import {
   readonly file: string
@@ -172,7 +172,7 @@ function packagesInSeveralFiles(): string[] {
 }
 
 function renamedTests(): string[] {
-  return [...STRESS, ...E2E_STRESS]
+  return [...INTEGRATION, ...SLOW, ...STRESS, ...E2E_STRESS]
     .filter((file) => !existsSync(file))
     .map((file) => `test/_util/kinds.ts: there is no ${file}`)
 }

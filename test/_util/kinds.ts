@@ -9,11 +9,87 @@ const DAEMON = 'test/_util/daemon.ts'
 const LAUNCHER = 'scripts/envd'
 
 /**
+ * Tests that start no daemon, and yet take a second or more: they start programs or servers, unpack archives, walk
+ * large trees, or wait. They run with those that start a daemon.
+ */
+export const INTEGRATION: readonly string[] = testFiles([
+  'cgroups/cgroups',
+  'cgroups/freeze/hierarchy',
+  'cgroups/freeze/thaw',
+  'cgroups/make-group',
+  'files/diff-effort',
+  'files/edit',
+  'files/grep',
+  'files/read-lines',
+  'http/routes/files-modes',
+  'http/routes/init-retries',
+  'http/routes/uploads',
+  'http/server/listener',
+  'init/host/commands',
+  'init/mmds/look-up',
+  'init/mmds/route-repair',
+  'keeper/keeper',
+  'logs/exporter',
+  'metrics/kernel-log/oom-kills',
+  'native/peer',
+  'native/poll',
+  'process/usage',
+  'supervisor/family',
+  'supervisor/supervisor',
+  'watch/pollers',
+])
+
+/**
+ * Tests that take several seconds of a processor, or of waiting, as they try all kinds of one thing or start many
+ * programs. They share a process as the quick ones do, and run with the stress tests.
+ */
+export const SLOW: readonly string[] = testFiles([
+  'budget/given-up',
+  'budget/spent',
+  'capabilities/capabilities',
+  'cgroups/freeze/starts',
+  'ctl/attach',
+  'ctl/commands',
+  'ctl/completion',
+  'ctl/cp',
+  'ctl/jobs',
+  'ctl/sandbox',
+  'files/find',
+  'http/access/foreign-pages',
+  'http/access/token-file',
+  'http/routes/files-replacement',
+  'http/routes/files-tree',
+  'http/routes/files-unpack',
+  'http/routes/files-unpack-hostile',
+  'http/routes/files-unzip',
+  'http/routes/freeze',
+  'http/server/init-turns',
+  'http/server/memory-limits',
+  'init/host/init',
+  'init/mmds/daemon',
+  'keeper/commands',
+  'keeper/restart',
+  'keeper/upgrade',
+  'metrics/dropped-events',
+  'ports/frozen',
+  'process/kept-exits',
+  'process/output-cut',
+  'rpc/broken-bodies',
+  'rpc/every-call',
+  'rpc/every-error',
+  'rpc/gzip-memory',
+  'rpc/long-lists',
+  'startup/ignored-signals',
+  'terminals/screen',
+  'uploads/clients',
+])
+
+/**
  * Tests that take long by nature: repetition and races until something would show (stress), many kinds of one thing,
  * and waits in real time that no injected clock can replace; and tests that need a process of their own, as the others
  * share one. They run by `npm test` and `npm run test:stress` only; `npm run check` fails on a file that is not there.
  */
-export const STRESS: readonly string[] = [
+export const STRESS: readonly string[] = testFiles([
   'activity/activity',
   'cgroups/freeze/concurrency',
   'cgroups/freeze/filesystem-freeze',
@@ -78,17 +154,18 @@ export const STRESS: readonly string[] = [
   'watch/recursion',
   'watch/resources',
   'watch/stream',
-].map((name) => `test/${name}.test.ts`)
+])
 
 /** The same of those that drive SDKs. */
 export const E2E_STRESS: readonly string[] = ['test/e2e/big-file.test.ts']
 
 /** The files of tests, by the project that runs them. */
 export interface Kinds {
-  /** No daemon is started: what they test is called in the process of the test. */
+  /** No daemon is started: what they test is called in the process of the test, and is quick. */
   readonly unit: readonly string[]
-  /** Against a daemon of its own process. */
-  readonly daemon: readonly string[]
+  /** Against a daemon of its own process, or listed in INTEGRATION. */
+  readonly integration: readonly string[]
+  readonly slow: readonly string[]
   readonly stress: readonly string[]
   /** Published SDKs drive it. */
   readonly e2e: readonly string[]
@@ -105,14 +182,19 @@ export function kindsOfTests(): Kinds {
     .filter((file) => file.endsWith('.test.ts'))
     .sort()
   const files = all.filter((file) => !APART.test(file))
-  const stress = files.filter((file) => STRESS.includes(file))
-  const others = files.filter((file) => !STRESS.includes(file))
+  const others = files.filter((file) => !STRESS.includes(file) && !SLOW.includes(file))
+  const together = (file: string) => INTEGRATION.includes(file) || startsDaemon(file, known)
   return {
-    unit: others.filter((file) => !startsDaemon(file, known)),
-    daemon: others.filter((file) => startsDaemon(file, known)),
-    stress,
+    unit: others.filter((file) => !together(file)),
+    integration: others.filter(together),
+    slow: files.filter((file) => SLOW.includes(file)),
+    stress: files.filter((file) => STRESS.includes(file)),
     e2e: all.filter((file) => file.startsWith('test/e2e/') && !E2E_STRESS.includes(file)),
   }
+}
+
+function testFiles(names: readonly string[]): readonly string[] {
+  return names.map((name) => `test/${name}.test.ts`)
 }
 
 function startsDaemon(file: string, known: Map<string, boolean>): boolean {
