@@ -77,6 +77,7 @@ const ENTRY = [
   'rpc-services.ts',
   'features.ts',
   'kept-sandbox.ts',
+  'kept-services.ts',
   'kept-versions.ts',
   'build-upgrade.ts',
   'self-test.ts',

@@ -88,7 +88,8 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   const cpus = await buildCpus(config, devNull.fd, log)
   const initialized = { token, defaults, host, frozen: workload, cpus, logs, kept }
   const { initialization, mmds } = buildInitialization(config, initialized)
-  const services = buildServices({ config, processes: process, groups, initialized: initialization.first, log })
+  const supervised = { config, processes: process, groups, states: kept.services }
+  const services = buildServices({ ...supervised, initialized: initialization.first, log })
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const { streams, transfers, observer, onSample } = buildActivity(registry, ports)
   const sampler = buildSampler({ resources, registry, watch, inotify, onSample, log: log.named('metrics') })

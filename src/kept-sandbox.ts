@@ -3,11 +3,13 @@ import type { Endpoint } from './http/server/bind.ts'
 import type { AccessToken } from './init/access-token.ts'
 import { createStateText, type InitProgress, NO_PROGRESS, restoreState } from './init/kept-state.ts'
 import { DAEMON_KEY, type Keeper, type Taken } from './keeper/keeper.ts'
+import { createKeptServices } from './kept-services.ts'
 import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
 import { close, duplicate } from './native/index.ts'
 import { sealedMemory } from './native/packets.ts'
 import { randomUuid } from './native/random.ts'
+import type { KeptStates } from './supervisor/kept-state.ts'
 import { type HandOver, readHandOver } from './upgrade/hand-over.ts'
 import type { Defaults } from './users/defaults.ts'
 
@@ -23,6 +25,8 @@ export interface KeptSandbox {
   applied(progress: InitProgress): void
   /** The last upgrade, to this daemon or one before it; undefined: there was none. */
   readonly before: HandOver | undefined
+  /** What becomes of services. */
+  readonly services: KeptStates
   /** This daemon hands over: what is kept says so, and stays. */
   handOver(own: HandOver): void
   /** The sockets are about to be closed, and nothing is to be kept any more. */
@@ -57,12 +61,11 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
   let listening: (() => readonly number[]) | undefined
   const before = found === undefined ? undefined : readHandOver(found.state)
   let more: { readonly handOver?: HandOver | undefined } = { handOver: before }
+  const services = createKeptServices(found?.state, () => keep())
   const keep = () => {
     if (listening === undefined || !keeper.present) return
     try {
-      const memory = sealedMemory(Buffer.from(`${wanted}\n${state.text(more)}`))
-      keeper.put(DAEMON_KEY, 0, [memory, ...listening()])
-      close(memory)
+      deposit(keeper, `${wanted}\n${state.text({ ...more, services: services.content() })}`, listening())
     } catch (error) {
       log.error({ ...errorFields(error) }, 'the state cannot be kept: the daemon will not be started again')
       keeper.leave()
@@ -80,6 +83,7 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
       keep()
     },
     before,
+    services: services.states,
     handOver: (own) => {
       more = { handOver: own }
       // What is applied from now on is kept with sockets that are not those of the listener, which closes them.
@@ -91,6 +95,16 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
       listening = undefined
       keeper.drop(DAEMON_KEY)
     },
+  }
+}
+
+/** Throws as `sealedMemory` and `Keeper.put`. */
+function deposit(keeper: Keeper, text: string, sockets: readonly number[]): void {
+  const memory = sealedMemory(Buffer.from(text))
+  try {
+    keeper.put(DAEMON_KEY, 0, [memory, ...sockets])
+  } finally {
+    close(memory)
   }
 }
 

@@ -14,6 +14,8 @@ interface Waiting {
   readonly bytes: Buffer
   /** Of its own, so that the sender may close its ones. */
   readonly descriptors: number[]
+  /** Called once it is sent, or never will be. */
+  done?: () => void
 }
 
 const { EAGAIN, ENOBUFS, ENOMEM } = constants.errno
@@ -71,6 +73,19 @@ export class Channel {
     this.#waiting.push({ bytes, descriptors: duplicates(descriptors) })
   }
 
+  /** Resolves when all that was to be sent so far is sent, or never will be. Undefined: that is so already. */
+  sent(): Promise<void> | undefined {
+    const last = this.#waiting.at(-1)
+    if (last === undefined) return undefined
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const before = last.done
+    last.done = () => {
+      before?.()
+      resolve()
+    }
+    return promise
+  }
+
   /** Idempotent. What waits is not sent. */
   close(): void {
     if (!this.#open) return
@@ -80,7 +95,7 @@ export class Channel {
     this.#writable.close()
     close(this.#fd)
     close(this.#writableFd)
-    for (const { descriptors } of this.#waiting.splice(0)) for (const fd of descriptors) close(fd)
+    for (const waiting of this.#waiting.splice(0)) settle(waiting)
   }
 
   #lose(why: string): void {
@@ -113,7 +128,7 @@ export class Channel {
         return
       }
       this.#waiting.shift()
-      for (const fd of next.descriptors) close(fd)
+      settle(next)
     }
     if (this.#open) this.#writable.stop()
   }
@@ -131,6 +146,11 @@ export class Channel {
       else for (const fd of descriptors) close(fd)
     }
   }
+}
+
+function settle({ descriptors, done }: Waiting): void {
+  for (const fd of descriptors) close(fd)
+  done?.()
 }
 
 /** The caller closes them. Throws as `duplicate`, and leaves none open then. */

@@ -4,7 +4,19 @@ import { close } from '../native/index.ts'
 import { endText } from './end-text.ts'
 import type { Deposit, Taken } from './keeper.ts'
 import type { Keys } from './keys.ts'
-import { CANCEL, END, ENDED, EXITED, type Message, PUT, READY, REFUSED, TRIAL, WENT_BACK } from './protocol.ts'
+import {
+  CANCEL,
+  END,
+  ENDED,
+  EXITED,
+  HEARS_CHILDREN,
+  type Message,
+  PUT,
+  READY,
+  REFUSED,
+  TRIAL,
+  WENT_BACK,
+} from './protocol.ts'
 
 /** Sorts what the keeper sends. Descriptors of deposits are those of who takes them. */
 export class Inbox {
@@ -17,6 +29,7 @@ export class Inbox {
   readonly #nothing: Taken
   readonly #log: Log
   #next: PromiseWithResolvers<void> | undefined
+  #hearsChildren = false
 
   /** @param nothing what is taken when the keeper is lost. */
   constructor(keys: Keys, nothing: Taken, log: Log) {
@@ -38,11 +51,20 @@ export class Inbox {
     else if (type === READY) this.#next?.resolve()
     else if (type === CANCEL)
       this.#next?.reject(new AppError('failed_precondition', `the other daemon ${endText(status)} before it was ready`))
-    else if (type === END)
-      this.taken.resolve({
-        ...{ deposits: this.#deposits.splice(0), starts: key, failures: pid, lastStatus: status },
-        ...{ trial: (value & TRIAL) !== 0, wentBack: (value & WENT_BACK) !== 0 },
-      })
+    else if (type === END) this.#end({ key, pid, status, value })
+  }
+
+  /** The keeper understands `Keeper.putByChild`; known once all is taken. */
+  get hearsChildren(): boolean {
+    return this.#hearsChildren
+  }
+
+  #end({ key: starts, pid: failures, status: lastStatus, value }: Omit<Message, 'type'>): void {
+    this.#hearsChildren = (value & HEARS_CHILDREN) !== 0
+    this.taken.resolve({
+      ...{ deposits: this.#deposits.splice(0), starts, failures, lastStatus },
+      ...{ trial: (value & TRIAL) !== 0, wentBack: (value & WENT_BACK) !== 0 },
+    })
   }
 
   /** Resolves when another daemon is ready, and rejects with AppError when it cannot be. */
@@ -70,6 +92,7 @@ export class Inbox {
   }
 
   lost(reason: string): void {
+    this.#hearsChildren = false
     this.#log.error({ reason }, 'the keeper is lost: nothing survives an unexpected end of the daemon')
     this.taken.resolve(this.#nothing)
     this.#next?.reject(new AppError('failed_precondition', 'the keeper is lost'))

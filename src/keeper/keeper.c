@@ -118,7 +118,8 @@ static void flush(void) {
         .pid = (int32_t)keeper.failures,
         .key = keeper.starts,
         .status = keeper.last_status,
-        .value = (keeper.on_trial ? KEEPER_TRIAL : 0) | (keeper.went_back ? KEEPER_WENT_BACK : 0)};
+        .value = KEEPER_HEARS_CHILDREN | (keeper.on_trial ? KEEPER_TRIAL : 0) |
+                 (keeper.went_back ? KEEPER_WENT_BACK : 0)};
     if (!send_message(&keeper.daemon, message, NULL, 0)) return;
     keeper.taking_now = false;
   }
@@ -217,7 +218,7 @@ static bool receive(const struct daemon *from) {
   if (length == 0) return false;
   int descriptors[KEEPER_DESCRIPTORS];
   size_t count = 0;
-  bool known = false;
+  pid_t sender = 0;
   for (struct cmsghdr *each = CMSG_FIRSTHDR(&header); each != NULL; each = CMSG_NXTHDR(&header, each)) {
     if (each->cmsg_level != SOL_SOCKET) continue;
     if (each->cmsg_type == SCM_RIGHTS) {
@@ -225,9 +226,9 @@ static bool receive(const struct daemon *from) {
       if (count > KEEPER_DESCRIPTORS) count = KEEPER_DESCRIPTORS;
       memcpy(descriptors, CMSG_DATA(each), count * sizeof(int));
     } else if (each->cmsg_type == SCM_CREDENTIALS) {
-      struct ucred sender;
-      memcpy(&sender, CMSG_DATA(each), sizeof sender);
-      known = sender.pid == from->pid && sender.uid == getuid();
+      struct ucred credentials;
+      memcpy(&credentials, CMSG_DATA(each), sizeof credentials);
+      if (credentials.uid == getuid()) sender = credentials.pid;
     }
   }
   // What lost a descriptor on the way is no deposit, and what is no text no path.
@@ -235,7 +236,12 @@ static bool receive(const struct daemon *from) {
   const size_t text = whole ? (size_t)length - sizeof packet.message : 0;
   if (text == 0) packet.path[0] = '\0';
   else if (packet.path[text - 1] != '\0') whole = false;
-  if (known && whole && from == &keeper.daemon) {
+  const bool known = sender != 0 && sender == from->pid;
+  // A new process deposits itself before it runs its program. Only the daemon and what it is about to start have its
+  // end of the channel.
+  const bool new_process = sender != 0 && packet.message.type == KEEPER_PUT && packet.message.pid == sender;
+  const bool heard = known || new_process;
+  if (heard && whole && from == &keeper.daemon) {
     handle(&packet.message, packet.path, descriptors, count);
     return true;
   }
@@ -348,7 +354,9 @@ static void reap(void) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
-    // What a daemon has sent last is there by now, and may be the deposit of this very process.
+    // What a daemon has sent last is there by now, and may be the deposit of this very process. From its end on nothing
+    // can be sent any more: a process that is about to start either has deposited itself, or does not run its program.
+    if (pid == keeper.daemon.pid && keeper.daemon.channel >= 0) shutdown(keeper.daemon.channel, SHUT_RD);
     receive_all(&keeper.daemon);
     if (pid == keeper.daemon.pid) {
       daemon_ended(status);

@@ -1,11 +1,14 @@
 import { AppError } from '../errors.ts'
+import { NEVER } from '../lib/never.ts'
 import { raceAbort } from '../lib/race-abort.ts'
+import { withTimeout } from '../lib/with-timeout.ts'
 import type { Log } from '../log.ts'
+import type { ChildDeposit } from '../native/index.ts'
 import { socketPeer } from '../native/packets.ts'
 import { Channel } from './channel.ts'
 import { Inbox } from './inbox.ts'
 import { Keys } from './keys.ts'
-import { CANCEL, DROP, EXITED, LEAVE, type Message, NEXT, PUT, TAKE, TRIM, UP } from './protocol.ts'
+import { CANCEL, DROP, EXITED, encode, LEAVE, type Message, NEXT, PUT, TAKE, TRIM, UP } from './protocol.ts'
 
 /** What an earlier daemon has deposited under one key. */
 export interface Deposit {
@@ -56,6 +59,12 @@ export interface Keeper {
    * none.
    */
   put(key: number, pid: number, descriptors: readonly number[]): void
+  /**
+   * The same for a process that is about to start, by that process itself (`spawn`): so it is kept if its program runs,
+   * and only then, whenever this daemon ends. Undefined: the keeper cannot, and `put` is to follow the start.
+   * @param descriptors -1 is where the pidfd is put.
+   */
+  putByChild(key: number, descriptors: readonly number[]): Promise<ChildDeposit | undefined>
   /** Keeps only the first `count` descriptors of those, and a note below 2^31. */
   trim(key: number, count: number, note: number): void
   /** Keeps nothing under that key any more. */
@@ -92,6 +101,7 @@ const NO_KEEPER: Keeper = {
   take: async () => nothing,
   freeKey: () => undefined,
   put: () => {},
+  putByChild: async () => undefined,
   trim: () => {},
   drop: () => {},
   exited: () => {},
@@ -103,6 +113,9 @@ const NO_KEEPER: Keeper = {
   leave: () => {},
   close: () => {},
 }
+
+/** A keeper that takes no messages for so long is stopped: no start waits for it. */
+const SENT_WAIT_MS = 1_000
 
 /** The key of what belongs to the daemon itself, not to one process. */
 export const DAEMON_KEY = 0
@@ -139,6 +152,10 @@ function keeperAt(descriptor: number, log: Log): Keeper {
     },
     freeKey: () => keys.useFree(),
     put: (key, pid, descriptors) => send(PUT, { key, pid }, descriptors),
+    putByChild: async (key, descriptors) => {
+      if (!inbox.hearsChildren || !(await isSent(channel))) return undefined
+      return { socket: descriptor, message: encode({ type: PUT, pid: 0, key, status: 0, value: 0 }), descriptors }
+    },
     trim: (key, count, note) => send(TRIM, { key, status: count, value: note }),
     drop: (key) => {
       send(DROP, { key })
@@ -162,4 +179,10 @@ function keeperAt(descriptor: number, log: Log): Keeper {
     leave: () => send(LEAVE),
     close: () => channel.close(),
   }
+}
+
+/** Whether the keeper has all that was sent so far: what is said of an earlier use of a key must not come later. */
+async function isSent(channel: Channel): Promise<boolean> {
+  const sent = channel.sent()?.then(() => true)
+  return sent === undefined || (await withTimeout(SENT_WAIT_MS, sent, NEVER)) === true
 }

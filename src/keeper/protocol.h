@@ -27,7 +27,8 @@ enum {
   // To the keeper: the end that follows is in order, whatever it is.
   KEEPER_LEAVE = 6,
   // To the daemon: that was all. `key`: the starts so far, this one included; `pid`: how many daemons in a row ended
-  // before they listened; `status`: how the last one ended; `value`: KEEPER_TRIAL, KEEPER_WENT_BACK or 0.
+  // before they listened; `status`: how the last one ended; `value`: of KEEPER_TRIAL, KEEPER_WENT_BACK and
+  // KEEPER_HEARS_CHILDREN.
   KEEPER_END = 7,
   // To the daemon: what was to be put under `key` is not kept, and what was there before is; `status`: why, an errno.
   KEEPER_REFUSED = 8,
@@ -49,6 +50,8 @@ enum {
 #define KEEPER_TRIAL 1u
 // This one is that of before.
 #define KEEPER_WENT_BACK 2u
+// This keeper also hears KEEPER_PUT of a process that the daemon is about to start, with that one's own pid.
+#define KEEPER_HEARS_CHILDREN 4u
 
 struct keeper_message {
   uint32_t type;

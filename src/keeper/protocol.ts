@@ -24,6 +24,8 @@ export const CANCEL = 12
 /** In the value of END: this daemon is on trial, or in the place of one that was. */
 export const TRIAL = 1
 export const WENT_BACK = 2
+/** In the same: the keeper hears what the daemon is about to start, see `Keeper.putByChild`. */
+export const HEARS_CHILDREN = 4
 
 /** In the value of a PUT to the daemon: the process has ended. The other bits are the note. */
 export const ENDED = 0x8000_0000

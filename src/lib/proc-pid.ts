@@ -16,9 +16,16 @@ export async function listPids(): Promise<number[]> {
   return names.filter((name) => /^\d+$/.test(name)).map(Number)
 }
 
-/** Undefined for a zombie, and where there is no such process. Never rejects. */
-export async function statOf(pid: number): Promise<ProcessStat | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
+/**
+ * Undefined for a zombie, and where there is no such process.
+ * @param mode 'strict': rejects when it cannot be told, for want of descriptors or memory; else never.
+ */
+export async function statOf(pid: number, mode?: 'strict'): Promise<ProcessStat | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch((error: unknown) => {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (mode === 'strict' && code !== 'ENOENT' && code !== 'ESRCH') throw error
+    return ''
+  })
   // The name in field 2 may contain anything, also spaces and brackets.
   const [state, parent, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const startTime = fields[17]

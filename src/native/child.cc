@@ -18,10 +18,6 @@
 #include <cstdint>
 #include <cstring>
 
-// The child leaves its stack without returning, which would leave the sanitizer's marks behind in memory that is used
-// again.
-#define IN_CHILD __attribute__((no_sanitize("address", "undefined"), noinline))
-
 namespace envd {
 
 namespace {
@@ -191,9 +187,13 @@ IN_CHILD void search_and_execute(const ChildPlan& plan) {
 
 IN_CHILD int run_child(void* data) {
   ChildPlan& plan = *static_cast<ChildPlan*>(data);
-  plan.pid.store(static_cast<pid_t>(syscall(SYS_getpid)));
+  const auto own = static_cast<pid_t>(syscall(SYS_getpid));
+  plan.pid.store(own);
   reset_signals();
   if (plan.join_cgroup) join_cgroup(plan);
+  // As root still, and with the descriptors of the daemon.
+  errno = deposit_child(plan.deposit, own);
+  if (errno != 0) fail(plan, Stage::keeper);
   if (syscall(SYS_setsid) < 0) fail(plan, Stage::session);
   if (plan.terminal && syscall(SYS_ioctl, plan.stdio[0], TIOCSCTTY, 0) < 0) fail(plan, Stage::terminal);
   set_stdio(plan);

@@ -6,10 +6,12 @@
 
 #include <atomic>
 
+#include "child-deposit.h"
+
 namespace envd {
 
 // Where a start stood when it failed; the names are those of SpawnStage in index.ts.
-enum class Stage { none, prepare, clone, cgroup, session, terminal, stdio, limits, user, chdir, exec };
+enum class Stage { none, prepare, clone, cgroup, keeper, session, terminal, stdio, limits, user, chdir, exec };
 
 // All that the child needs, ready made, because it may not allocate: it shares the daemon's memory, locks included. The
 // pointers belong to the spawning side and outlive the child's use of them.
@@ -30,6 +32,8 @@ struct ChildPlan {
   int cgroup = -1;
   // The child has to join it by itself.
   bool join_cgroup = false;
+  // What is deposited with the keeper before the program runs.
+  ChildDeposit deposit;
 
   bool has_user = false;
   uid_t uid = 0;

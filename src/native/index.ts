@@ -1,61 +1,7 @@
 import { loadAddon } from './load.ts'
+import type { Spawned, SpawnSpec, SpawnStage } from './spawn-spec.ts'
 
-/** Where the child stood when a start failed; the errno belongs to exactly this step. */
-type SpawnStage =
-  | 'prepare'
-  | 'clone'
-  | 'cgroup'
-  | 'session'
-  | 'terminal'
-  | 'stdio'
-  | 'limits'
-  | 'user'
-  | 'chdir'
-  | 'exec'
-
-/** What `spawn` needs. Strings are UTF-8; one that contains a NUL byte is refused with stage `prepare`, EINVAL. */
-export interface SpawnSpec {
-  /** Looked up in the PATH of `env` unless it contains a slash. */
-  readonly file: string
-  /** argv[1] and on; argv[0] is `file`. */
-  readonly args: readonly string[]
-  /** The whole environment, `NAME=value` each. */
-  readonly env: readonly string[]
-  /** Entered as the user, after privileges are dropped. */
-  readonly cwd: string
-  /** Become descriptors 0, 1 and 2; everything above is closed. The caller keeps and closes its own. */
-  readonly stdio: readonly [number, number, number]
-  /** Descriptor 0 becomes the controlling terminal of the new session. */
-  readonly terminal: boolean
-  /**
-   * Absent: the daemon's own user and groups stay. For the daemon's own uid, groups that may not be changed (EPERM
-   * without CAP_SETGID) stay as they are; for any other that is a failure with stage `user`.
-   */
-  readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
-  /** RLIMIT_NOFILE soft limit. */
-  readonly noFile?: number
-  /** RLIMIT_AS, soft and hard: bytes of address space. */
-  readonly memory?: number
-  /** Best effort: /proc/self/oom_score_adj. */
-  readonly oomScoreAdj?: number
-  /** Best effort: absolute nice value. */
-  readonly nice?: number
-  /** Best effort: ioprio_set(2) value, class << 13 | level. */
-  readonly ioPriority?: number
-  /**
-   * A descriptor of the directory of a cgroup (version 2) that the process is in from its first instruction; it may be
-   * closed as soon as `spawn` has returned. Absent: the daemon's own. While the cgroup is frozen the start waits, and
-   * nothing else does. One that is gone (ENODEV or ENOENT, as the kernel likes) or takes no processes (EBUSY,
-   * EOPNOTSUPP, EACCES) fails with stage `cgroup`.
-   */
-  readonly cgroup?: number
-}
-
-/** A started process. The caller owns `pidfd` and closes it; the process is its session's leader. */
-export interface Spawned {
-  readonly pid: number
-  readonly pidfd: number
-}
+export type { ChildDeposit, Spawned, SpawnSpec } from './spawn-spec.ts'
 
 /** A start that failed. `code` is the errno's name (`ENOENT`), `errno` its number. No process is left behind. */
 export class SpawnFailure extends Error {
@@ -101,6 +47,7 @@ export interface Poll {
 interface SpawnResult {
   readonly pid: number
   readonly pidfd: number
+  readonly deposited: boolean
   readonly stage: SpawnStage | ''
   readonly errno: number
   readonly code: string
@@ -169,7 +116,7 @@ const addon = loadAddon<Addon>()
 export function spawn(spec: SpawnSpec): Promise<Spawned> {
   return new Promise((resolve, reject) => {
     addon.spawn(spec, (result) => {
-      if (result.stage === '') resolve({ pid: result.pid, pidfd: result.pidfd })
+      if (result.stage === '') resolve({ pid: result.pid, pidfd: result.pidfd, deposited: result.deposited })
       else reject(new SpawnFailure(result.stage, result.errno, result.code, result.pid))
     })
   })

@@ -108,6 +108,40 @@ bool read_cgroup(napi_env env, napi_value object, SpawnSpec& spec) {
   return is_undefined(env, value) || to_descriptor(env, value, spec.cgroup);
 }
 
+bool read_descriptors(napi_env env, napi_value list, ChildDeposit& deposit) {
+  uint32_t length = 0;
+  if (!array_length(env, list, "deposit.descriptors", length)) return false;
+  if (length > keeper_descriptors) {
+    napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "deposit.descriptors has too many");
+    return false;
+  }
+  deposit.count = length;
+  for (uint32_t index = 0; index < length; index++) {
+    napi_value element = nullptr;
+    int64_t number = 0;
+    // The place of the pidfd has no descriptor yet.
+    if (napi_get_element(env, list, index, &element) != napi_ok ||
+        !to_integer(env, element, "deposit.descriptors", -1, INT32_MAX, number))
+      return false;
+    if (number < 0) deposit.pidfd_at = index;
+    deposit.descriptors[index] = static_cast<int>(number);
+  }
+  return true;
+}
+
+bool read_deposit(napi_env env, napi_value object, SpawnSpec& spec) {
+  napi_value value = nullptr;
+  napi_value part = nullptr;
+  if (!get(env, object, "deposit", value)) return false;
+  if (is_undefined(env, value)) return true;
+  ChildDeposit& deposit = spec.plan.deposit;
+  std::string_view message;
+  if (!get(env, value, "socket", part) || !to_descriptor(env, part, spec.keeper)) return false;
+  if (!get(env, value, "message", part) || !to_view(env, part, "deposit.message", message)) return false;
+  std::memcpy(deposit.message, message.data(), std::min(message.size(), keeper_message_bytes));
+  return get(env, value, "descriptors", part) && read_descriptors(env, part, deposit);
+}
+
 bool read_values(napi_env env, napi_value object, SpawnSpec& spec) {
   napi_value value = nullptr;
   if (!get(env, object, "file", value) || !to_string(env, value, "file", spec.file)) return false;
@@ -116,7 +150,8 @@ bool read_values(napi_env env, napi_value object, SpawnSpec& spec) {
   if (!get(env, object, "cwd", value) || !to_string(env, value, "cwd", spec.cwd)) return false;
   if (!get(env, object, "terminal", value) || !to_boolean(env, value, "terminal", spec.plan.terminal)) return false;
   return read_stdio(env, object, spec.plan) && read_user(env, object, spec) && read_no_file(env, object, spec.plan) &&
-         read_memory(env, object, spec.plan) && read_priorities(env, object, spec) && read_cgroup(env, object, spec);
+         read_memory(env, object, spec.plan) && read_priorities(env, object, spec) && read_cgroup(env, object, spec) &&
+         read_deposit(env, object, spec);
 }
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }

@@ -15,6 +15,8 @@ struct SpawnSpec {
   ChildPlan plan;
   // The caller's descriptor; -1: none.
   int cgroup = -1;
+  // The same, of the deposit's socket.
+  int keeper = -1;
   std::string file;
   std::string cwd;
   std::vector<std::string> args;

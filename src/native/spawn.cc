@@ -29,8 +29,8 @@ constexpr size_t thread_stack_bytes = 256 * 1024;
 constexpr size_t child_stack_bytes = 64 * 1024;
 constexpr size_t guard_bytes = 64 * 1024;
 
-constexpr const char* stage_names[] = {"",      "prepare", "clone", "cgroup", "session", "terminal",
-                                       "stdio", "limits",  "user",  "chdir",  "exec"};
+constexpr const char* stage_names[] = {"",         "prepare", "clone",  "cgroup", "keeper", "session",
+                                       "terminal", "stdio",   "limits", "user",   "chdir",  "exec"};
 
 struct Spawn {
   SpawnSpec spec;
@@ -46,6 +46,7 @@ struct Spawn {
   Spawn& operator=(const Spawn&) = delete;
   ~Spawn() {
     if (spec.plan.cgroup >= 0) close(spec.plan.cgroup);
+    if (spec.plan.deposit.socket >= 0) close(spec.plan.deposit.socket);
   }
 };
 
@@ -194,6 +195,7 @@ napi_value result_of(napi_env env, const Spawn& spawn) {
   const char* stage = stage_names[static_cast<size_t>(spawn.failed_stage)];
   napi_set_named_property(env, result, "pid", from_integer(env, spawn.pid));
   napi_set_named_property(env, result, "pidfd", from_integer(env, spawn.pidfd));
+  napi_set_named_property(env, result, "deposited", from_boolean(env, spawn.spec.plan.deposit.done));
   napi_set_named_property(env, result, "stage", from_string(env, stage));
   napi_set_named_property(env, result, "errno", from_integer(env, spawn.failed_errno));
   napi_set_named_property(env, result, "code", from_string(env, failed ? error_name(spawn.failed_errno) : ""));
@@ -212,10 +214,10 @@ void deliver(napi_env env, napi_value done, void*, void* data) {
 }
 
 // A descriptor of the spawn's own: the caller may close its own while the thread waits. Returns 0 or an errno.
-int take_cgroup(SpawnSpec& spec) {
-  if (spec.cgroup < 0) return 0;
-  spec.plan.cgroup = fcntl(spec.cgroup, F_DUPFD_CLOEXEC, 0);
-  return spec.plan.cgroup < 0 ? errno : 0;
+int take(int descriptor, int& own) {
+  if (descriptor < 0) return 0;
+  own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  return own < 0 ? errno : 0;
 }
 
 napi_value spawn(napi_env env, napi_callback_info info) {
@@ -225,7 +227,8 @@ napi_value spawn(napi_env env, napi_callback_info info) {
   int error = 0;
   if (!to_function(env, arguments.at[1], "done")) return nullptr;
   if (!read_spawn_spec(env, arguments.at[0], owned->spec, error)) return nullptr;
-  const int cgroup_error = take_cgroup(owned->spec);
+  const int cgroup_error = take(owned->spec.cgroup, owned->spec.plan.cgroup);
+  const int socket_error = take(owned->spec.keeper, owned->spec.plan.deposit.socket);
   if (napi_create_threadsafe_function(env, arguments.at[1], nullptr, from_string(env, "spawn"), 0, 1, nullptr, nullptr,
                                       nullptr, deliver, &owned->done) != napi_ok) {
     return throw_errno(env, "spawn", ENOMEM);
@@ -237,6 +240,9 @@ napi_value spawn(napi_env env, napi_callback_info info) {
     report(spawn);
   } else if (cgroup_error != 0) {
     set_failure(*spawn, Stage::cgroup, cgroup_error);
+    report(spawn);
+  } else if (socket_error != 0) {
+    set_failure(*spawn, Stage::keeper, socket_error);
     report(spawn);
   } else if (error = start_thread(spawn); error != 0) {
     set_failure(*spawn, Stage::clone, error);

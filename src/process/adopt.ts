@@ -1,6 +1,8 @@
-import { constants } from 'node:fs'
+import { constants as fs } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { startTimeOf } from '../lib/proc-pid.ts'
+import { constants } from 'node:os'
+import { AppError } from '../errors.ts'
+import { statOf } from '../lib/proc-pid.ts'
 import { close, duplicate, pidfdOpen } from '../native/index.ts'
 import { aboutOf } from './known-process.ts'
 import type { LaunchDeps } from './launch.ts'
@@ -19,20 +21,31 @@ export interface AdoptRequest {
   readonly tag: string
 }
 
+const { EMFILE, ENFILE, ENOMEM } = constants.errno
+
+/** With them it cannot be told whether a process is there. */
+const EXHAUSTION: ReadonlySet<number> = new Set([EMFILE, ENFILE, ENOMEM])
+
 const STREAMS: readonly StreamName[] = ['stdout', 'stderr']
 
 /**
  * Takes over a process that another daemon started, with its output from now on as far as its pipes are still its
- * stdout and stderr. Its input is gone. undefined: it is not there any more.
+ * stdout and stderr. Its input is gone. undefined: it is not there any more. Rejects where that
+ * cannot be told, for want of descriptors or memory.
  */
 export async function adopt(
   { pid, startTime, pipes, config, tag }: AdoptRequest,
   { window, pool, readerStall }: Pick<LaunchDeps, 'window' | 'pool' | 'readerStall'>,
 ): Promise<Launched | undefined> {
   const pidfd = pidfdOpen(pid)
+  if (EXHAUSTION.has(-pidfd)) throw new AppError('resource_exhausted', `process ${pid} cannot be looked at`)
   if (pidfd < 0) return undefined
   // The descriptor keeps naming the process that it was opened for, so it is looked at after that.
-  if ((await startTimeOf(pid)) !== startTime) {
+  const found = await statOf(pid, 'strict').catch((error: unknown) => {
+    close(pidfd)
+    throw error
+  })
+  if (found?.startTime !== startTime) {
     close(pidfd)
     return undefined
   }
@@ -51,7 +64,7 @@ export async function adopt(
 async function openPipe(path: string, inode: bigint | undefined): Promise<number | undefined> {
   let handle: FileHandle | undefined
   try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    handle = await open(path, fs.O_RDONLY | fs.O_NONBLOCK)
     const found = await handle.stat({ bigint: true })
     if (!found.isFIFO() || found.ino !== inode) return undefined
     return duplicate(handle.fd)

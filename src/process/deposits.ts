@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
-import { close, pidfdStatus } from '../native/index.ts'
+import { type ChildDeposit, close, pidfdStatus, type Spawned } from '../native/index.ts'
 import { sealedMemory } from '../native/packets.ts'
 import { type End, leftOf } from './exit-status.ts'
 import type { InputReport } from './input-queue.ts'
@@ -12,14 +12,15 @@ import type { FoundOutput } from './output-recovery.ts'
 import type { TerminalSize } from './process.ts'
 import { encodeEnd, encodeRecord, type ProcessRecord } from './process-record.ts'
 
-/** Descriptors of a process as they lie in a deposit; all stay the caller's. */
+/** Descriptors of a process as they lie in a deposit; all stay the caller's, and open until `begin`. */
 interface Held {
-  readonly pid: number
-  readonly pidfd: number
   readonly sources: readonly { readonly fd: number }[]
   /** Its input where that is a pipe, or the held slave of its terminal. */
   readonly last: number | undefined
 }
+
+/** Where the process puts its pidfd (`ChildDeposit`). */
+const PIDFD_PLACE = -1
 
 /** Note of a process whose end was reported. */
 export const FINISHED = 1
@@ -82,9 +83,9 @@ export class Deposits {
     return this.#stores.memory.recover(new Set(keys))
   }
 
-  /** A process will not outlive this daemon. */
-  notKept(pid: number, error: unknown): void {
-    this.#stores.log.info({ pid, ...errorFields(error) }, 'a command does not outlive this daemon')
+  /** A command will not outlive this daemon. */
+  notKept(error: unknown): void {
+    this.#stores.log.info({ ...errorFields(error) }, 'a command does not outlive this daemon')
   }
 
   #retain(deposit: ProcessDeposit, end: End): void {
@@ -133,6 +134,8 @@ export class ProcessDeposit {
   #count = Number.POSITIVE_INFINITY
   /** The key is another's. */
   #dropped = false
+  /** Until the process runs: its record, and all descriptors of the deposit. */
+  #prepared: { readonly memory: number; readonly with: (pidfd: number) => number[] } | undefined
 
   /** Made by `Deposits`. */
   constructor(options: DepositOptions) {
@@ -141,23 +144,32 @@ export class ProcessDeposit {
   }
 
   /**
-   * Deposits a process that runs. Throws as `sealedMemory` and `Keeper.put`, and AppError `resource_exhausted` when `MAX_LONG_RECORDS`
-   * are spent.
+   * Prepares the deposit of a process that is about to start. Resolves with what it deposits itself; undefined: `begin`
+   * does it. Rejects as `sealedMemory`, and with AppError `resource_exhausted` when `MAX_LONG_RECORDS` are spent; a
+   * service is kept all the same.
    */
-  begin({ pid, pidfd, sources, last }: Held, record: ProcessRecord): void {
+  async prepare({ sources, last }: Held, record: ProcessRecord): Promise<ChildDeposit | undefined> {
     const { key, keeper, room } = this.#options
     const bytes = encodeRecord(record)
     const long = bytes.length > PAGE_BYTES ? bytes.length : 0
-    if (long > room.bytes) throw new AppError('resource_exhausted', 'the descriptions of others take all room')
+    if (long > room.bytes && record.run === undefined)
+      throw new AppError('resource_exhausted', 'the descriptions of others take all room')
     room.bytes -= long
     this.#long = long
     const memory = sealedMemory(bytes)
     const streams = sources.map(({ fd }) => fd)
     this.#streams = streams.length
+    this.#prepared = { memory, with: (pidfd) => [memory, ...streams, pidfd, ...(last === undefined ? [] : [last])] }
+    return keeper.putByChild(key, this.#prepared.with(PIDFD_PLACE))
+  }
+
+  /** The process runs. Throws as `Keeper.put`. @param deposited it has deposited itself. */
+  begin({ pid, pidfd, deposited }: Spawned): void {
+    const { key, keeper } = this.#options
     try {
-      keeper.put(key, pid, [memory, ...streams, pidfd, ...(last === undefined ? [] : [last])])
+      if (!deposited && this.#prepared !== undefined) keeper.put(key, pid, this.#prepared.with(pidfd))
     } finally {
-      close(memory)
+      this.#forgetPrepared()
     }
   }
 
@@ -213,9 +225,15 @@ export class ProcessDeposit {
   drop(): void {
     if (this.#dropped) return
     this.#dropped = true
+    this.#forgetPrepared()
     this.#options.room.bytes += this.#long
     this.output.detach()
     this.#options.keeper.drop(this.#options.key)
+  }
+
+  #forgetPrepared(): void {
+    if (this.#prepared !== undefined) close(this.#prepared.memory)
+    this.#prepared = undefined
   }
 
   #trim(count: number): void {

@@ -1,42 +1,50 @@
 import { AppError } from '../errors.ts'
+import type { ChildDeposit } from '../native/index.ts'
 import { commandBytes } from './command-memory.ts'
 import type { Deposits, ProcessDeposit } from './deposits.ts'
-import type { About } from './known-process.ts'
 import type { LaunchRequest } from './launch.ts'
 import { monotonicNow } from './process-record.ts'
 
 /** A description that takes longer to write than the event loop should halt: such a command is not kept. */
 const MAX_KEPT_BYTES = 512 * 1024
 
-interface Started {
+interface Starting {
   readonly request: LaunchRequest
-  readonly about: About
+  readonly cwd: string
   readonly deposits: Deposits | undefined
 }
 
+/** A command that is to be kept for the next daemon. */
+export interface Keeping {
+  readonly deposit: ProcessDeposit
+  /** What the process deposits itself; undefined: `ProcessDeposit.begin` does it when it runs. */
+  readonly child: ChildDeposit | undefined
+}
+
 /**
- * Deposits a process that has just started, for the next daemon. Returns the deposit; undefined, with a line of the
- * log: it is not kept.
+ * Prepares the deposit of a command that is about to start. Undefined, with a line of the log and the deposit dropped:
+ * it is not kept.
  */
-export function keepProcess(
+export async function keepProcess(
   deposit: ProcessDeposit | undefined,
-  held: Parameters<ProcessDeposit['begin']>[0],
-  { request, about, deposits }: Started,
-): ProcessDeposit | undefined {
+  held: Parameters<ProcessDeposit['prepare']>[0],
+  { request, cwd, deposits }: Starting,
+): Promise<Keeping | undefined> {
   if (deposit === undefined) return undefined
-  const { config, tag, key, digest, replay, routine = false, terminal: size, limits, user, deadline } = request
+  const { config, tag, key, digest, replay, routine = false, terminal: size, limits, user, deadline, run } = request
   try {
-    if (commandBytes(config, tag) > MAX_KEPT_BYTES)
+    // A service is described by its configuration, and must never run twice.
+    if (run === undefined && commandBytes(config, tag) > MAX_KEPT_BYTES)
       throw new AppError('resource_exhausted', 'its description is too long')
     const started = monotonicNow()
-    deposit.begin(held, {
-      ...{ config, tag, key, digest, replay, routine, size, started },
-      ...{ user: user.name, cwd: about.cwd, outputMax: limits?.outputMax },
+    const child = await deposit.prepare(held, {
+      ...{ config, tag, key, digest, replay, routine, size, started, run },
+      ...{ user: user.name, cwd, outputMax: limits?.outputMax },
       deadline: deadline === undefined ? undefined : started + deadline - performance.now(),
     })
-    return deposit
+    return { deposit, child }
   } catch (error) {
-    deposits?.notKept(held.pid, error)
+    deposits?.notKept(error)
     deposit.drop()
     return undefined
   }

@@ -1,7 +1,14 @@
 import { constants } from 'node:os'
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
-import { type ExitStatus, type Spawned, SpawnFailure, type SpawnSpec, spawn } from '../native/index.ts'
+import {
+  type ChildDeposit,
+  type ExitStatus,
+  type Spawned,
+  SpawnFailure,
+  type SpawnSpec,
+  spawn,
+} from '../native/index.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
@@ -9,7 +16,7 @@ import { commandGroup } from './command-group.ts'
 import { checkConfig, environmentOf, hasTooLongWord } from './command-line.ts'
 import type { Deposits, ProcessDeposit } from './deposits.ts'
 import { InputQueue } from './input-queue.ts'
-import { keepProcess } from './keep-process.ts'
+import { type Keeping, keepProcess } from './keep-process.ts'
 import { aboutOf } from './known-process.ts'
 import type { Launched } from './launched.ts'
 import type { CommandLimits } from './limits.ts'
@@ -19,6 +26,7 @@ import type { OutputReader } from './output-reader.ts'
 import type { OutputWindow } from './output-window.ts'
 import { makeOwnGroup } from './own-group.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
+import type { ServiceRun } from './process-record.ts'
 import type { SlabPool } from './slab-pool.ts'
 import { type CommandGroups, type OwnGroup, spawnInGroup } from './spawn-in-group.ts'
 import { isExhaustion, startFailure, stdioFailure } from './start-failure.ts'
@@ -34,6 +42,8 @@ export interface LaunchRequest {
   readonly digest?: string | undefined
   /** See `Launched.replay`. */
   readonly replay: boolean
+  /** It is the command of a service, which the next daemon takes over. */
+  readonly run?: ServiceRun | undefined
   /** Its output goes on when the daemon has died: it waits in the pipes for the next one. Without a terminal only. */
   readonly outlives?: boolean
   /** One of many of its kind: its start and end are logged on the level debug. */
@@ -118,8 +128,8 @@ export async function launch(
 }
 
 /** The descriptors and the output log are closed again if it fails. */
-async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdio'>) {
-  const { identity, deps } = context
+async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdio' | 'child'>) {
+  const { identity, cwd, deps } = context
   const stdio = openStdio(request, identity, deps)
   const deposit = deps.deposits?.reserve(request.limits?.outputMax !== undefined)
   const { window, readerStall: stall } = deps
@@ -128,9 +138,12 @@ async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdi
   const output = new OutputLog({ share: window.share(), pool, stall, kept })
   const reader = output.reader(request.signal)
   try {
-    const outcome = await run(request, { ...context, stdio })
+    const { sources, terminal, input, heldSlave } = stdio
+    const held = { sources, last: terminal === undefined ? input : heldSlave }
+    const keeping = await keepProcess(deposit, held, { request, cwd, deposits: deps.deposits })
+    const outcome = await run(request, { ...context, stdio, child: keeping?.child })
     stdio.closeChildEnds()
-    return { stdio, output, pool, outcome, reader, deposit }
+    return { stdio, output, pool, outcome, reader, deposit, keeping }
   } catch (error) {
     stdio.closeAll()
     deposit?.drop()
@@ -173,11 +186,13 @@ interface RunContext {
   /** The cgroup of this command alone. */
   readonly group: OwnGroup | undefined
   readonly stdio: Stdio
+  /** See `Keeping`. */
+  readonly child: ChildDeposit | undefined
   readonly deps: LaunchDeps
 }
 
 async function run(request: LaunchRequest, context: RunContext): Promise<Outcome> {
-  const { cwd, isHome, identity, group, stdio, deps } = context
+  const { cwd, isHome, identity, group, stdio, child, deps } = context
   const { config, user } = request
   const global = deps.defaults.env.all()
   try {
@@ -193,6 +208,7 @@ async function run(request: LaunchRequest, context: RunContext): Promise<Outcome
       ioPriority: IO_PRIORITY,
       ...(identity === undefined ? {} : { user: identity }),
       ...(deps.noFile === undefined ? {} : { noFile: deps.noFile }),
+      ...(child === undefined ? {} : { deposit: child }),
     }
     // Without its limits it must not run.
     if (group !== undefined) return await spawn({ ...spec, cgroup: group.descriptor })
@@ -222,11 +238,12 @@ interface Parts {
   readonly outcome: Outcome
   readonly group: OwnGroup | undefined
   readonly deposit: ProcessDeposit | undefined
+  readonly keeping: Keeping | undefined
   readonly pool: SlabPool
   readonly deps: LaunchDeps
 }
 
-function toLaunched({ request, cwd, stdio, output, pool, outcome, group, deposit, deps }: Parts): Launched {
+function toLaunched({ request, cwd, stdio, output, pool, outcome, group, deposit, keeping, deps }: Parts): Launched {
   const { config, tag, replay, routine = false, limits } = request
   const common = {
     ...{ pid: outcome.pid, config, tag, replay, routine, output, group },
@@ -241,10 +258,20 @@ function toLaunched({ request, cwd, stdio, output, pool, outcome, group, deposit
   }
   const { sources, terminal, heldSlave } = stdio
   const { pidfd } = outcome
-  const last = terminal === undefined ? stdio.input : heldSlave
-  const held = { pid: outcome.pid, pidfd, sources, last }
-  const kept = keepProcess(deposit, held, { request, about: common.about, deposits: deps.deposits })
+  const kept = begun(outcome, keeping, deps)
   return { ...common, pidfd, sources, input: inputOf(stdio, kept), terminal, heldSlave, deposit: kept }
+}
+
+/** The deposit of a process that runs; undefined: it is not kept. */
+function begun(spawned: Spawned, keeping: Keeping | undefined, { deposits }: LaunchDeps): ProcessDeposit | undefined {
+  try {
+    keeping?.deposit.begin(spawned)
+    return keeping?.deposit
+  } catch (error) {
+    deposits?.notKept(error)
+    keeping?.deposit.drop()
+    return undefined
+  }
 }
 
 function inputOf({ input, terminal }: Stdio, deposit: ProcessDeposit | undefined): InputQueue | undefined {

@@ -3,6 +3,15 @@ import { isReadable, STATE_VERSION } from '../version.ts'
 import type { End } from './exit-status.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
 
+/** A run of a service, as its supervisor knows it again. */
+export interface ServiceRun {
+  readonly service: string
+  /** See `Command.marker`. */
+  readonly marker: string
+  /** What it was started with: another value is another command. */
+  readonly fingerprint: string
+}
+
 /** What the next daemon must know of a process beside its descriptors and positions. */
 export interface ProcessRecord {
   readonly config: ProcessConfig
@@ -19,6 +28,8 @@ export interface ProcessRecord {
   /** Of its terminal, as it was opened; undefined: it has none. */
   readonly size: TerminalSize | undefined
   readonly outputMax: number | undefined
+  /** Of a service; absent: it is none. */
+  readonly run?: ServiceRun | undefined
   /**
    * When it was started and when it is killed, in milliseconds of CLOCK_MONOTONIC, which all processes of a machine
    * share.

@@ -7,7 +7,7 @@ import { commandBytes } from './command-memory.ts'
 import type { LaunchDeps } from './launch.ts'
 import { logEnd } from './log-end.ts'
 import { RunningProcess } from './process.ts'
-import { monotonicNow } from './process-record.ts'
+import { monotonicNow, type ServiceRun } from './process-record.ts'
 import type { Registry } from './registry.ts'
 import { restoreProcess } from './restore.ts'
 
@@ -17,13 +17,20 @@ interface RestoreAllDeps extends Pick<LaunchDeps, 'window' | 'readerStall' | 'de
   readonly log: Log
 }
 
+/** A run of a service that an earlier daemon has started; it may have ended meanwhile. */
+export interface RestoredRun {
+  readonly process: RunningProcess
+  readonly run: ServiceRun
+}
+
 /**
  * Puts the processes of an earlier daemon into the registry, in the order of their start; what cannot be understood
- * is dropped.
+ * is dropped. Returns the runs of services among them whose end was not reported, by service.
  */
-export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): void {
+export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): ReadonlyMap<string, RestoredRun> {
   const { deposits, registry, log } = deps
-  if (deposits === undefined) return
+  const runs = new Map<string, RestoredRun>()
+  if (deposits === undefined) return runs
   const outputs = deposits.recover(taken.map(({ key }) => key))
   const restored = taken.flatMap((deposit) => {
     const found = outputs.get(deposit.key)
@@ -42,7 +49,9 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): voi
     if (!finished) goOn(process, record, deps)
     // The call that it was for has ended with the earlier daemon.
     if (record.routine) process.signal('SIGKILL', NEVER, 'daemon_stopped')
+    if (record.run !== undefined && !finished) runs.set(record.run.service, { process, run: record.run })
   }
+  return runs
 }
 
 interface Facts {

@@ -34,7 +34,7 @@ import type { Offsets, StreamName } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
 import { RunningProcess } from './process.ts'
 import { MAX_PROCESSES, type Registry } from './registry.ts'
-import { restoreAll } from './restore-all.ts'
+import { type RestoredRun, restoreAll } from './restore-all.ts'
 import { startDigest } from './start-digest.ts'
 import { startError } from './start-failure.ts'
 import { idempotencyKey } from './start-keys.ts'
@@ -64,6 +64,7 @@ export type ProcessService = ReturnType<typeof createProcessService>
 /** Makes the service; the registry it is given outlives it and is emptied by the one that stops the daemon. */
 export function createProcessService(deps: ProcessServiceDeps) {
   const { registry, log } = deps
+  const runs = new Map<string, RestoredRun>()
   return {
     /** Every live process, one at a time: each may have megabytes of arguments, of which this makes copies. */
     *list() {
@@ -99,7 +100,16 @@ export function createProcessService(deps: ProcessServiceDeps) {
     },
 
     /** Goes on with what the keeper has of processes that an earlier daemon started. */
-    restore: (deposits: readonly Deposit[]) => restoreAll(deposits, deps),
+    restore(deposits: readonly Deposit[]): void {
+      for (const [service, run] of restoreAll(deposits, deps)) runs.set(service, run)
+    },
+
+    /** The run of a service that was restored, once; undefined: there is none. */
+    takeRun(service: string): RestoredRun | undefined {
+      const run = runs.get(service)
+      runs.delete(service)
+      return run
+    },
 
     /** Changes what can be changed while it runs: the size of its terminal. */
     async update(request: UpdateRequest) {

@@ -56,7 +56,7 @@ function stepOf({ config }: LaunchRequest, cwd: string, { stage }: SpawnFailure)
 function kindOf({ stage, code }: SpawnFailure): ErrorKind {
   if (isExhaustion(code)) return 'resource_exhausted'
   if (stage === 'user') return 'permission_denied'
-  return stage === 'clone' ? 'internal' : 'invalid_argument'
+  return stage === 'clone' || stage === 'keeper' ? 'internal' : 'invalid_argument'
 }
 
 function reason({ code }: SpawnFailure): string {

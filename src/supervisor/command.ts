@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Cgroups } from '../cgroups/cgroups.ts'
 import type { ServiceGroup } from '../cgroups/service-group.ts'
 import { NEVER } from '../lib/never.ts'
@@ -11,7 +12,7 @@ import { findShell } from './shell.ts'
 
 /** As whom, where and with which variables commands run; undefined: as the defaults are when it starts. */
 export interface CommandDeps {
-  readonly processes: Pick<ProcessService, 'run' | 'adopt'>
+  readonly processes: Pick<ProcessService, 'run' | 'adopt' | 'takeRun'>
   readonly groups: Pick<Cgroups, 'makeService' | 'service'>
   readonly shells: readonly string[]
   readonly user: string | undefined
@@ -64,7 +65,7 @@ export async function runCommand(spec: CommandSpec, deps: CommandDeps): Promise<
   const kind = { terminal: undefined, stdin: interactive, replay: interactive, outlives: interactive, routine }
   try {
     const { process, reader } = await deps.processes.run(
-      { config, tag, ...kind, cgroup: directory?.fd },
+      { config, tag, ...kind, run: interactive ? runOf(spec, marker, deps) : undefined, cgroup: directory?.fd },
       { user: deps.user, signal: NEVER, userAgent: '', header: () => undefined, keepalive: 0, deadline: undefined },
     )
     reader.close()
@@ -94,6 +95,35 @@ export async function adoptCommand(
   const process = await deps.processes.adopt({ ...leader, tag: spec.tag, config: await configOf(spec, deps) })
   if (process === undefined) return undefined
   return followed(process, { marker, group: deps.groups.service(groupName(spec.tag, marker)) })
+}
+
+/**
+ * The run of a command that the keeper has kept for this daemon, with how it was started; it may have ended by now.
+ * Undefined: there is none.
+ */
+export function keptCommand(
+  tag: string,
+  { processes, groups }: Pick<CommandDeps, 'processes' | 'groups'>,
+): { readonly command: Command; readonly fingerprint: string } | undefined {
+  const kept = processes.takeRun(tag)
+  if (kept === undefined) return undefined
+  const { marker, fingerprint } = kept.run
+  return { command: followed(kept.process, { marker, group: groups.service(groupName(tag, marker)) }), fingerprint }
+}
+
+function runOf({ script, tag: service }: CommandSpec, marker: string, deps: CommandDeps) {
+  return { service, marker, fingerprint: fingerprintOf(script, deps) }
+}
+
+/** Distinguishes commands; a hash, as the variables may be secrets. */
+export function fingerprintOf(
+  script: string,
+  { user, workdir, env }: Pick<CommandDeps, 'user' | 'workdir' | 'env'>,
+): string {
+  const variables = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256')
+    .update(JSON.stringify([script, user, workdir, variables]))
+    .digest('hex')
 }
 
 async function configOf({ script }: Pick<CommandSpec, 'script'>, { shells, env, workdir }: CommandDeps) {

@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LeftoverMode } from '../config/supervisor.ts'
+import { AppError, errnoOf } from '../errors.ts'
 import { withTimeout } from '../lib/with-timeout.ts'
 import type { Log } from '../log.ts'
 import { endFamily } from '../process/family.ts'
-import { adoptCommand, type Command, type CommandDeps, groupName } from './command.ts'
+import { adoptCommand, type Command, type CommandDeps, fingerprintOf, groupName, keptCommand } from './command.ts'
 import type { LeaderRecord, RecordFile } from './record.ts'
 import { relativesOf } from './relatives.ts'
 import { stopCommand } from './stop.ts'
@@ -20,22 +21,34 @@ export interface EarlierRunOptions {
   readonly log: Log
 }
 
-/** Limit for reading from a run directory that hangs; long, as without the record a second one may be started. */
+/**
+ * Limit for reading the record, from a run directory that hangs or for want of descriptors; long, as without the record
+ * a second one may be started.
+ */
 const READ_LIMIT_MS = 10_000
+
+/** Between two looks at what could not be looked at. */
+const RETRY_MS = 200
 
 /**
  * Takes over the start command that an earlier daemon left running; undefined if there is none. One with the mode
- * `end`, or that was started from other settings, is ended first. Rejects with the signal's reason.
+ * `end`, or that was started from other settings, is ended first. What the keeper has kept is taken before the record
+ * is asked: it knows of every run whose program was executed, also of one that has ended since. Rejects with the
+ * signal's reason.
  */
 export async function takeOverEarlierRun(
   options: EarlierRunOptions,
   signal: AbortSignal,
 ): Promise<Command | undefined> {
-  const { script, tag, commands, mode, grace, log } = options
+  const { script, tag, commands, grace } = options
+  const kept = keptCommand(tag, commands)
+  if (kept !== undefined) return adoptOrEnd(kept.command, kept.fingerprint, options)
   const record = await readRecord(options, signal)
   if (record === undefined) return undefined
   const { leader, pipes, marker, fingerprint } = record
-  const command = await adoptCommand({ script, tag }, { ...leader, pipes, marker }, commands)
+  const adopt = () => adoptCommand({ script, tag }, { ...leader, pipes, marker }, commands)
+  // As long as it cannot be told whether it lives, no second one is started.
+  const command = await untilTold(adopt, Number.POSITIVE_INFINITY, signal)
   if (command === undefined) {
     // Its leader is gone, and what it left may hold its port.
     const group = commands.groups.service(groupName(tag, marker))
@@ -44,8 +57,16 @@ export async function takeOverEarlierRun(
     await group?.remove()
     return undefined
   }
+  return adoptOrEnd(command, fingerprint, options)
+}
+
+async function adoptOrEnd(
+  command: Command,
+  fingerprint: string,
+  { script, commands, mode, grace, log }: EarlierRunOptions,
+): Promise<Command | undefined> {
   const wanted = mode === 'adopt' && fingerprint === fingerprintOf(script, commands)
-  log.info({ pid: leader.pid, adopted: wanted }, 'an earlier daemon left this command running')
+  log.info({ pid: command.process.pid, adopted: wanted }, 'an earlier daemon left this command running')
   if (wanted) return command
   await stopCommand(command, grace)
   return undefined
@@ -67,16 +88,32 @@ export async function keepRecord(
 }
 
 async function readRecord({ record, log }: EarlierRunOptions, signal: AbortSignal): Promise<LeaderRecord | undefined> {
-  const read = await withTimeout(READ_LIMIT_MS, record.read(), signal)
+  const read = await withTimeout(
+    READ_LIMIT_MS,
+    untilTold(() => record.read(), READ_LIMIT_MS, signal),
+    signal,
+  )
   signal.throwIfAborted()
   if (read === undefined) log.warn({}, 'the record of an earlier start command could not be read')
   return read === 'nothing' ? undefined : read
 }
 
-/** Distinguishes commands; a hash, as the variables may be secrets. */
-function fingerprintOf(script: string, { user, workdir, env }: CommandDeps): string {
-  const variables = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))
-  return createHash('sha256')
-    .update(JSON.stringify([script, user, workdir, variables]))
-    .digest('hex')
+const PASSING: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'ENOMEM'])
+
+/**
+ * Repeats what fails for want of descriptors or memory, for so many milliseconds; then rejects as it does. Rejects with
+ * the signal's reason.
+ */
+async function untilTold<T>(look: () => Promise<T>, milliseconds: number, signal: AbortSignal): Promise<T> {
+  const end = performance.now() + milliseconds
+  for (;;) {
+    try {
+      return await look()
+    } catch (error) {
+      signal.throwIfAborted()
+      const passes = PASSING.has(errnoOf(error)) || (error instanceof AppError && error.kind === 'resource_exhausted')
+      if (!passes || performance.now() >= end) throw error
+      await sleep(RETRY_MS, undefined, { signal, ref: false })
+    }
+  }
 }

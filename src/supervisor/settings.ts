@@ -3,11 +3,13 @@ import type { Config } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { Probe } from './cause.ts'
-import type { CommandDeps } from './command.ts'
+import { type CommandDeps, fingerprintOf } from './command.ts'
 import type { EarlierRunOptions } from './earlier-run.ts'
+import { type KeptStates, keptText, readKept } from './kept-state.ts'
 import type { ProbeOptions } from './ready-loop.ts'
 import { recordFile } from './record.ts'
 import { SHELLS } from './shell.ts'
+import type { State } from './state-machine.ts'
 import type { Status } from './status.ts'
 import type { Supervisor, SupervisorOptions } from './supervisor.ts'
 import { PACE, type Timing } from './timing.ts'
@@ -16,13 +18,15 @@ import { PACE, type Timing } from './timing.ts'
 export interface SupervisorDeps {
   readonly config: Pick<Config, 'cgroupRoot' | 'runDir'>
   readonly service: SupervisorConfig
-  readonly processes: Pick<ProcessService, 'run' | 'adopt'>
+  readonly processes: Pick<ProcessService, 'run' | 'adopt' | 'takeRun'>
   readonly groups: CommandDeps['groups']
   /** Resolves with the first `/init` that succeeds. */
   readonly initialized: Promise<void>
   /** The supervisors of those services that it comes after. */
   readonly after?: readonly Supervisor[]
   readonly onChange?: (status: Status) => void
+  /** Absent: nothing is kept for the next daemon. */
+  readonly states?: KeptStates | undefined
   readonly log: Log
   /** Another pace than the product's, for tests. */
   readonly pace?: Partial<Timing>
@@ -56,9 +60,20 @@ export function supervisorOptions(deps: SupervisorDeps): SupervisorOptions {
       timing,
     },
     oom: { cgroupRoot: config.cgroupRoot },
+    kept: keptOf(deps, commands),
     ...waitOf(deps),
     log,
     onChange,
+  }
+}
+
+/** Undefined: there is no start command. */
+function keptOf({ service: { name, startCommand }, states }: SupervisorDeps, commands: CommandDeps) {
+  if (startCommand === undefined || states === undefined) return undefined
+  const fingerprint = fingerprintOf(startCommand, commands)
+  return {
+    read: () => readKept(states.read(name), fingerprint),
+    write: (state: State) => states.write(name, keptText(state, fingerprint)),
   }
 }
 

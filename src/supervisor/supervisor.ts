@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import { longTimeout } from '../lib/long-timeout.ts'
 import { raceAbort } from '../lib/race-abort.ts'
 import type { Log } from '../log.ts'
-import { titleOf } from './cause.ts'
+import { type Cause, titleOf } from './cause.ts'
 import type { Command } from './command.ts'
 import { takeOverEarlierRun } from './earlier-run.ts'
 import { NO_RESTARTS } from './restarts.ts'
@@ -11,6 +11,7 @@ import { Run, type RunOptions } from './run.ts'
 import { type Event, type State, type StateMachine, transition } from './state-machine.ts'
 import { causeOfState, outputOf, reasonOf, type Status } from './status.ts'
 import { StatusFeed, type StatusSubscription } from './status-feed.ts'
+import { stopCommand } from './stop.ts'
 
 /** What a supervisor works with. */
 export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStarted' | 'onEvent'> {
@@ -22,6 +23,8 @@ export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStart
   readonly mayStart: Promise<void>
   /** What is waited for until then, for people. */
   readonly waitsFor: () => string
+  /** What of its state is kept for the next daemon, and what an earlier one has kept; undefined: nothing. */
+  readonly kept: { readonly read: () => State | undefined; readonly write: (state: State) => void } | undefined
   /** Receives every status. */
   readonly onChange: (status: Status) => void
   readonly log: Log
@@ -78,19 +81,41 @@ export class Supervisor {
     if (this.#options.idle) return
     const { signal } = this.#left
     this.#comeUp(signal).then(
-      () => this.#happened({ kind: 'begin' }),
+      (before) => this.#goOn(before),
       (error) => {
         if (!signal.aborted) throw error
       },
     )
   }
 
-  /** Resolves when the commands may start, or at once for a start command that lives already. */
-  async #comeUp(signal: AbortSignal): Promise<void> {
-    const { leftover, mayStart } = this.#options
+  /**
+   * Resolves when the commands may start, or at once for a start command that lives already or is not to be started:
+   * with the state that an earlier daemon has left it in.
+   */
+  async #comeUp(signal: AbortSignal): Promise<State | undefined> {
+    const { leftover, mayStart, kept } = this.#options
+    const before = kept?.read()
     if (leftover !== undefined) this.#adopted = await takeOverEarlierRun(leftover, signal)
-    if (this.#adopted === undefined) await raceAbort(mayStart, signal)
+    if (before?.name === 'stopping' && this.#adopted !== undefined) {
+      await stopCommand(this.#adopted, this.#options.rules.timing.stopGrace)
+      this.#adopted = undefined
+    }
+    if (this.#adopted === undefined && before === undefined) await raceAbort(mayStart, signal)
     signal.throwIfAborted()
+    return before
+  }
+
+  #goOn(before: State | undefined): void {
+    if (this.#adopted === undefined && before !== undefined) {
+      const cause: Cause = { kind: 'requested' }
+      const state: State = before.name === 'stopping' ? { name: 'stopped', cause } : before
+      this.#machine = { ...this.#machine, state }
+      this.#left.abort()
+      this.#left = new AbortController()
+      this.#changed()
+      return
+    }
+    this.#happened({ kind: 'begin' })
   }
 
   /** How it is at the moment. */
@@ -237,6 +262,7 @@ export class Supervisor {
 
   #changed(): void {
     this.#sequence++
+    this.#options.kept?.write(this.#machine.state)
     this.#statusFeed.publish(this.status)
     this.#options.onChange(this.status)
   }

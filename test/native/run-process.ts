@@ -55,7 +55,7 @@ export async function readAll(fd: number): Promise<string> {
 }
 
 /** The status of a process, awaited by its pidfd, which is closed. */
-export async function ended(child: Spawned): Promise<ExitStatus> {
+export async function ended(child: Pick<Spawned, 'pid' | 'pidfd'>): Promise<ExitStatus> {
   await ready(child.pidfd)
   const status = pidfdWait(child.pidfd)?.status
   close(child.pidfd)
