@@ -35,29 +35,43 @@ interface Level {
   close(): void
 }
 
+/** What a level has of its entries: those that are taken, and those that are read meanwhile. */
+const LEVEL_BYTES = 2 * ENTRIES_BYTES
+
 /**
  * Reads the names of a directory. Rejects with the system error, or AppError `budget_spent` where `hold` cannot grow by
  * them.
  */
 export async function openLevel(path: Buffer, { actor, hold }: LevelOptions): Promise<Level> {
   let names = await namesIn(path, { actor, hold })
-  const { length } = names
+  const bytes = names.length + LEVEL_BYTES
+  hold.grow(LEVEL_BYTES)
   let entries: Iterator<RawEntry> = [][Symbol.iterator]()
+  const read = () =>
+    names.length === 0
+      ? undefined
+      : readEntries(path, METADATA_PREFIX, names.subarray(0, WINDOW_BYTES), ENTRIES_BYTES, actor).catch(failureOf)
+  let coming = read()
   return {
     next: async () => {
       for (;;) {
         const item = entries.next()
         if (!item.done) return item.value
-        if (names.length === 0) return undefined
-        const window = names.subarray(0, WINDOW_BYTES)
-        const packed = await readEntries(path, METADATA_PREFIX, window, ENTRIES_BYTES, actor).catch(gone)
+        const packed = await coming
         if (packed === undefined) return undefined
+        if (!Buffer.isBuffer(packed)) return gone(packed.error)
         names = names.subarray(packed.readUInt32LE(0))
+        coming = read()
         entries = unpackEntries(packed.subarray(4))
       }
     },
-    close: () => hold.shrink(length),
+    close: () => hold.shrink(bytes),
   }
+}
+
+/** Kept until it is asked for: a level may be left before. */
+function failureOf(error: unknown) {
+  return { error }
 }
 
 async function namesIn(path: Buffer, { actor, hold }: LevelOptions): Promise<Buffer> {
