@@ -12,7 +12,7 @@ import { failure, fileErrno } from './failure.ts'
 import { permitted } from './file-user.ts'
 
 /** Files below this are read whole on opening: most of them, and all of the kernel's, whose size cannot be trusted. */
-const WHOLE_BYTES = 64 * 1024
+export const SMALL_BYTES = 64 * 1024
 
 const NS = 1_000_000_000n
 
@@ -44,9 +44,9 @@ export interface Download {
  * @param hold grows by the bytes of `head`; the caller releases it.
  */
 export async function readSmallFile(path: string, actor: Actor, hold: Hold): Promise<Download | undefined> {
-  if (!hold.tryGrow(WHOLE_BYTES)) return undefined
+  if (!hold.tryGrow(SMALL_BYTES)) return undefined
   const packed = await readOrNothing(path, actor)
-  hold.shrink(WHOLE_BYTES - Math.max(0, packed.length - VERSION_BYTES))
+  hold.shrink(SMALL_BYTES - Math.max(0, packed.length - VERSION_BYTES))
   if (packed.length === 0) return undefined
   const version = unpackVersion(packed)
   const tag = settledTag(version)
@@ -56,11 +56,20 @@ export async function readSmallFile(path: string, actor: Actor, hold: Hold): Pro
   return undefined
 }
 
+/**
+ * All of a small file in one trip to the thread pool; undefined for what it takes `openDownload` to read or to refuse.
+ * Never rejects. The result takes up to 64 KiB.
+ */
+export async function readContent(path: string, actor: Actor): Promise<Buffer | undefined> {
+  const packed = await readOrNothing(path, actor)
+  return packed.length === 0 ? undefined : packed.subarray(VERSION_BYTES)
+}
+
 const NOTHING = Buffer.alloc(0)
 
 async function readOrNothing(path: string, actor: Actor): Promise<Buffer> {
   try {
-    return await readFile(Buffer.from(path), actor, WHOLE_BYTES - 1)
+    return await readFile(Buffer.from(path), actor, SMALL_BYTES - 1)
   } catch {
     // A failure is found again, and named, by what opens the file.
     return NOTHING
@@ -145,7 +154,7 @@ export async function openDownload(path: string, actor: Actor, hold?: Hold): Pro
 
 /** Kernel files claim 0 or 4096 bytes whatever they hold, so that only reading to the end shows their size. */
 async function readHead(handle: FileHandle, size: number, hold?: Hold): Promise<{ head: Buffer; ended: boolean }> {
-  const length = size === 0 ? WHOLE_BYTES : size < WHOLE_BYTES ? size + 1 : SNIFF_BYTES
+  const length = size === 0 ? SMALL_BYTES : size < SMALL_BYTES ? size + 1 : SNIFF_BYTES
   hold?.grow(length)
   const buffer = Buffer.allocUnsafe(length)
   let filled = 0

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
-import { COPY_BYTES, composeFiles } from '../../filesystem/compose.ts'
+import { composeFiles, JOIN_BYTES } from '../../filesystem/compose.ts'
 import { createFileUsers } from '../../filesystem/file-user.ts'
 import { readJson } from '../../json/read-json.ts'
 import { EVERYTHING } from '../../json/shape.ts'
@@ -54,7 +54,7 @@ export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void
       const condition = preconditionOf(request.headers)
       const hold = deps.budget.hold('upload', { connection: connectionOf(request.raw), user: user.name })
       try {
-        hold.grow(COPY_BYTES + sourcePaths.reduce((sum, { length }) => sum + length, 0))
+        hold.grow(JOIN_BYTES + sourcePaths.reduce((sum, { length }) => sum + length, 0))
         const { file, tag } = await composeFiles({ sources, path, owner: user, condition })
         if (tag !== undefined) reply.header('etag', tag)
         return reply.header('content-type', 'application/json').send(`${JSON.stringify(file)}\n`)
