@@ -20,9 +20,7 @@ export async function truncateFile(
 ): Promise<string> {
   await checkDownload(path, owner)
   if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw tooLong(path)
-  const { fd, device } = await openAnew(path, owner, false).catch((error: unknown) =>
-    Promise.reject(failed(path, error)),
-  )
+  const { fd, device } = await openAnew(path, owner, {}).catch((error: unknown) => Promise.reject(failed(path, error)))
   try {
     if (device) throw new AppError('invalid_argument', `path '${path}' is not a regular file`)
     await withWriteSlot(() => emptyFile(fd, Number(size)))

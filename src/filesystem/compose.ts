@@ -125,7 +125,7 @@ function isSame(a: Status, b: Status): boolean {
 }
 
 async function writeJoined(temporary: string, sources: readonly string[], owner: FileUser): Promise<Status> {
-  const { fd } = await openAnew(temporary, owner, true).catch((error: unknown) => {
+  const { fd } = await openAnew(temporary, owner, { empty: true }).catch((error: unknown) => {
     throw composeError('error creating temporary file', error)
   })
   try {

@@ -1,7 +1,7 @@
 import { close, constants, ftruncate } from 'node:fs'
 import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
-import { type Opened, unpackOpened } from '../native/entries.ts'
+import { type Opened, type Unnamed, unpackOpened } from '../native/entries.ts'
 import { openToWrite } from '../native/files.ts'
 import { permitted } from './file-user.ts'
 import { forgiveOwner, type Owner } from './ownership.ts'
@@ -17,6 +17,8 @@ export interface OpenedFile {
   readonly size: number
   /** A device that keeps nothing. */
   readonly device: boolean
+  /** Set: it was made without a name, which it gets when it is whole (`nameNewFile`). */
+  readonly unnamed?: Unnamed | undefined
 }
 
 /** ftruncate(2). Rejects with the system error. */
@@ -29,12 +31,21 @@ export const closeWritten = (fd: number) => withWriteSlot(() => closeFile(fd))
 /**
  * Opens a file to be written anew, in place; makes it for its owner where it is missing. Rejects with AppError
  * (invalid_argument for what is no file, permission_denied) or with the system error.
- * @param empty its old content goes at once.
- * @param append every write goes to its end.
  */
-export async function openAnew(path: string, owner: Owner, empty: boolean, append = false): Promise<OpenedFile> {
-  const packed = await permitted(path, () => withWriteSlot(() => openToWrite(Buffer.from(path), owner, empty, append)))
-  return toOpenedFile(unpackOpened(packed), { path, owner, empty })
+export async function openAnew(path: string, owner: Owner, how: OpeningMode): Promise<OpenedFile> {
+  const { empty = false, append = false, unnamed = false } = how
+  const open = () => withWriteSlot(() => openToWrite(Buffer.from(path), owner, empty, append, unnamed))
+  return toOpenedFile(unpackOpened(await permitted(path, open)), { path, owner, empty })
+}
+
+/** How a file is opened. */
+interface OpeningMode {
+  /** Its old content goes at once. */
+  readonly empty?: boolean
+  /** Every write goes to its end. */
+  readonly append?: boolean
+  /** One that is missing gets its name when it is whole, where the filesystem can do that. */
+  readonly unnamed?: boolean
 }
 
 interface OpenedFor {
@@ -45,13 +56,13 @@ interface OpenedFor {
 
 /** The file that was opened so, in every respect. Rejects as `openAnew`, and the file is closed then. */
 export async function toOpenedFile(opened: Opened, { path, owner, empty }: OpenedFor): Promise<OpenedFile> {
-  const { fd, mode, made, size, ownerError } = opened
+  const { fd, mode, made, size, ownerError, unnamed } = opened
   const kind = mode & constants.S_IFMT
   if (fd === undefined) {
     if (kind === constants.S_IFDIR) throw isDirectory(path)
     throw new AppError('invalid_argument', `path is not a regular file: ${path}`)
   }
-  const file = { fd, made, size, device: kind === constants.S_IFCHR }
+  const file = { fd, made, size, device: kind === constants.S_IFCHR, unnamed }
   if (ownerError === '') return file
   try {
     await forgiveOwner(fd, owner, Object.assign(new Error('fchown'), { code: ownerError }))
@@ -59,6 +70,7 @@ export async function toOpenedFile(opened: Opened, { path, owner, empty }: Opene
     await withWriteSlot(() => emptyFile(fd, 0))
     return { ...file, size: 0 }
   } catch (error) {
+    if (unnamed !== undefined) await closeWritten(unnamed.parent)
     await closeWritten(fd)
     throw error
   }

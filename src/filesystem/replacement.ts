@@ -1,8 +1,9 @@
 import { close } from 'node:fs'
 import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
-import { moveContent, openStage } from '../native/files.ts'
+import { openStage } from '../native/files.ts'
 import { createFileSink, type FileSink } from './file-sink.ts'
+import { moveAll } from './new-file.ts'
 import { emptyFile } from './open-anew.ts'
 import type { WriteGuard } from './write-guard.ts'
 import { withWriteSlot } from './write-semaphore.ts'
@@ -33,8 +34,6 @@ const closeFile = promisify(close)
 const HELD_BYTES = 64 * 1024
 /** Of all uploads together; then they go to the disk at once. */
 const ALL_HELD_BYTES = 8 * 1024 * 1024
-/** Copied in one piece of work, so that a large file does not take a thread for long. */
-const MOVED_BYTES = 32 * 1024 * 1024
 
 let allHeld = 0
 
@@ -136,10 +135,7 @@ class StagedReplacement implements Replacement {
     await guard?.check()
     this.#begun = true
     await withWriteSlot(() => emptyFile(fd, 0))
-    for (let at = 0; at < this.#written; at += MOVED_BYTES) {
-      const length = Math.min(MOVED_BYTES, this.#written - at)
-      await withWriteSlot(() => moveContent(from, fd, at, length))
-    }
+    await moveAll(from, fd, this.#written)
   }
 }
 

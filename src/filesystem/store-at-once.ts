@@ -7,9 +7,6 @@ import { type FinishedFile, finishError, METADATA_PREFIX, type Metadata, toFinis
 import { type OpenedFile, toOpenedFile } from './open-anew.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
-/** Content that is written in one trip to the thread pool, which holds it once more meanwhile. */
-export const SMALL_BYTES = 64 * 1024
-
 /** What is stored. */
 interface SmallFile {
   readonly content: Buffer

@@ -13,6 +13,8 @@ NAPI_MODULE_INIT() {
   envd::register_attributes(env, exports);
   envd::register_remove(env, exports);
   envd::register_open(env, exports);
+  envd::register_name_file(env, exports);
+  envd::register_make_directories(env, exports);
   envd::register_stage(env, exports);
   envd::register_beside(env, exports);
   envd::register_link(env, exports);

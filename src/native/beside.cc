@@ -10,6 +10,7 @@
 #include <string>
 
 #include "job.h"
+#include "name-file.h"
 #include "registration.h"
 #include "temporary-name.h"
 #include "values.h"
@@ -41,8 +42,8 @@ struct OpenBeside : ActorJob {
       return fail("open", errno);
     const mode_t mode = regular ? private_mode : new_file_mode;
     std::string temporary;
-    Descriptor file(openat(place.parent.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
-    if (!file.valid() && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL)) {
+    Descriptor file = open_unnamed(place.parent.get(), mode);
+    if (!file.valid() && has_no_unnamed(errno)) {
       temporary = temporary_name();
       if (temporary.empty()) return fail("getrandom", errno);
       file = Descriptor(

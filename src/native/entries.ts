@@ -55,6 +55,15 @@ export interface Opened {
   readonly size: number
   /** Why the file could not be given to its owner (`EPERM`); empty: it was. */
   readonly ownerError: string
+  /** Set: it has no name yet (`nameFile`). */
+  readonly unnamed: Unnamed | undefined
+}
+
+/** Where a file without a name belongs. */
+export interface Unnamed {
+  /** Its directory. The caller closes it. */
+  readonly parent: number
+  readonly name: Buffer
 }
 
 /** Reads what `openToWrite` has packed. */
@@ -69,7 +78,12 @@ function takeOpened(cursor: Cursor): Opened {
   const made = packed.readUInt32LE(at + 8) === 1
   const size = Number(packed.readBigInt64LE(at + 12))
   cursor.at += 20
-  return { fd: fd < 0 ? undefined : fd, mode, made, size, ownerError: takeText(cursor).toString() }
+  const ownerError = takeText(cursor).toString()
+  const name = takeText(cursor)
+  const parent = packed.readInt32LE(cursor.at)
+  cursor.at += 4
+  const unnamed = parent < 0 ? undefined : { parent, name }
+  return { fd: fd < 0 ? undefined : fd, mode, made, size, ownerError, unnamed }
 }
 
 /** What `storeFile` has come to. */
@@ -77,7 +91,7 @@ interface StoredAtOnce {
   readonly opened: Opened
   /** Bytes that were written. */
   readonly written: number
-  /** The file is closed; undefined: it is open, unless there was nothing to open. */
+  /** The file is closed, and has its name; undefined: it is open, unless there was nothing to open. */
   readonly finished: Finished | undefined
 }
 

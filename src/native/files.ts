@@ -39,7 +39,8 @@ interface FilesAddon {
     prefix: string,
     pairs: readonly string[],
   ): Promise<Buffer>
-  openToWrite(path: Uint8Array, actor: Actor, empty: boolean, append?: boolean): Promise<Buffer>
+  openToWrite(path: Uint8Array, actor: Actor, empty: boolean, append?: boolean, unnamed?: boolean): Promise<Buffer>
+  nameFile(fd: number, parent: number, name: Uint8Array, actor: Actor): Promise<Buffer>
   openBeside(path: Uint8Array, actor: Actor, absent: boolean): Promise<Buffer>
   placeFile(
     file: number,
@@ -137,9 +138,16 @@ export const storeFile = addon.storeFile
  * actor its owner unless it was another user's before, and then, if `empty` says so, empties it. Another user's file
  * loses the bits that let it run as its owner. The devices null, zero and full are opened, too; what is anything else
  * is not. The result is packed for `unpackOpened`: with an owner error the file is open, but not emptied. With
- * `append` every write goes to its end. Rejects with `code` and `syscall`. On the thread pool.
+ * `append` every write goes to its end. With `unnamed` a file that is missing has no name yet, where its filesystem has
+ * such files (O_TMPFILE). Rejects with `code` and `syscall`. On the thread pool.
  */
 export const openToWrite = addon.openToWrite
+/**
+ * Gives an open file without a name that name in an open directory, and opens it by it, packed as 4 bytes: what is
+ * changed by that descriptor is told to watchers. The caller closes all of them. Rejects with `code` and `syscall`:
+ * EEXIST where something is. On the thread pool.
+ */
+export const nameFile = addon.nameFile
 /**
  * Opens a new file in the directory of a path, for the daemon, to be put in the path's place by `placeFile`; packed
  * for `unpackBeside`. It has no name until then, or a temporary one where the filesystem cannot do that. With `absent`

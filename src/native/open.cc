@@ -1,5 +1,4 @@
-// Opens files, and makes directories for them, each in one piece of work: every trip to the thread pool costs more than
-// the system calls it is for.
+// Opens files, each in one piece of work: every trip to the thread pool costs more than the system calls it is for.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,6 +8,7 @@
 
 #include "attributes.h"
 #include "job.h"
+#include "name-file.h"
 #include "registration.h"
 #include "values.h"
 #include "version.h"
@@ -22,7 +22,6 @@ namespace {
 constexpr int write_flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW;
 constexpr int read_flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW;
 constexpr mode_t new_file_mode = 0666;
-constexpr mode_t new_directory_mode = 0755;
 constexpr int max_tries = 16;
 
 template <typename PathJob>
@@ -38,6 +37,8 @@ struct OpenToWrite : ActorJob {
   std::string path;
   bool empty = false;
   bool append = false;
+  // What is not there gets its name when it is whole (`name_file`), where the filesystem can do that.
+  bool unnamed = false;
 
   void act() override {
     // Others may make and remove the file meanwhile.
@@ -50,6 +51,15 @@ struct OpenToWrite : ActorJob {
       // Looked at before it is opened: opening a device may have effects of its own.
       if (place.exists() && !S_ISREG(place.status.st_mode) && !is_sink(place.status))
         return report(Descriptor(), place.status, false, 0);
+      if (unnamed && !place.exists() && place.parent.valid()) {
+        Descriptor file = open_unnamed(place.parent.get(), new_file_mode);
+        if (!file.valid() && !has_no_unnamed(errno)) return fail("open", errno);
+        if (file.valid()) {
+          directory = std::move(place.parent);
+          name = place.name;
+          return open_file(std::move(file), true);
+        }
+      }
       const int flags = (place.exists() ? write_flags : write_flags | O_CREAT | O_EXCL) | (append ? O_APPEND : 0);
       Descriptor file(openat(place.parent.get(), place.name.c_str(), flags, new_file_mode));
       if (file.valid()) return open_file(std::move(file), !place.exists());
@@ -85,6 +95,10 @@ struct OpenToWrite : ActorJob {
 
   // What is ready to be written, which the result has, too; -1: something is to be decided before.
   int ready = -1;
+  // Where a file without a name belongs, of which the result has the second one, too.
+  Descriptor directory;
+  int parent = -1;
+  std::string name;
 
   void report(Descriptor file, const struct stat& status, bool made, int owner_error) {
     if (owner_error == 0 && S_ISREG(status.st_mode)) ready = file.get();
@@ -93,6 +107,9 @@ struct OpenToWrite : ActorJob {
     put_integer(result, made ? 1 : 0, 4);
     put_integer(result, static_cast<uint64_t>(status.st_size), 8);
     put_text(result, owner_error == 0 ? "" : error_name(owner_error));
+    put_text(result, name);
+    parent = directory.release();
+    put_integer(result, static_cast<uint32_t>(parent), 4);
   }
 };
 
@@ -105,9 +122,20 @@ struct StoreFile : OpenToWrite {
   void conclude() override {
     const size_t written = ready < 0 ? 0 : write_content();
     put_integer(result, written, 4);
-    if (ready < 0 || written < content.size()) return;
+    if (ready < 0 || written < content.size() || !give_name()) return;
     finish.descriptor = ready;
     finish.run(*this);
+  }
+
+  // False: something has taken the name meanwhile, and both descriptors stay open.
+  bool give_name() {
+    if (parent < 0) return true;
+    Descriptor named = name_file(ready, parent, name, actor);
+    if (!named.valid()) return false;
+    close(ready);
+    close(parent);
+    ready = named.release();
+    return true;
   }
 
   // As many bytes as there is room for; why there is no more is found out by who writes the rest.
@@ -170,71 +198,6 @@ struct ReadFile : OpenToRead {
   }
 };
 
-struct MakeDirectories : ActorJob {
-  std::string path;
-  // One that was looked at and is none.
-  std::string file;
-  bool made = false;
-
-  void act() override {
-    made = ensure(path);
-    if (error != 0) return;
-    put_integer(result, made ? 1 : 0, 4);
-    result.append(file);
-  }
-
-  // Whether it was made here.
-  bool ensure(const std::string& directory) {
-    Place place;
-    if (!find_place(*this, directory, Last::follow, "stat", place)) {
-      const size_t slash = directory.rfind('/');
-      const bool further_up = (error == ENOENT || error == ENOTDIR) && slash != std::string::npos && slash > 0;
-      if (!further_up) return false;
-      // A file further up is found, and named, when its own level is looked at.
-      fail("", 0);
-      ensure(directory.substr(0, slash));
-      if (error != 0 || !file.empty() || !find_place(*this, directory, Last::follow, "stat", place)) return false;
-    }
-    if (!place.exists()) return create(directory, place);
-    if (!S_ISDIR(place.status.st_mode)) file = directory;
-    return false;
-  }
-
-  bool create(const std::string& directory, const Place& place) {
-    Place found;
-    if (!find_place(*this, directory, Last::keep, "mkdir", found)) return false;
-    // A link that leads nowhere.
-    const bool taken = found.exists() && S_ISLNK(found.status.st_mode);
-    if (!taken && mkdirat(place.parent.get(), place.name.c_str(), new_directory_mode) == 0) return give(place);
-    const int refused = taken ? EEXIST : errno;
-    // Others may make the same one meanwhile.
-    const bool there =
-        refused == EEXIST && find_place(*this, directory, Last::follow, "mkdir", found) && found.exists();
-    if (error == 0 && !(there && S_ISDIR(found.status.st_mode))) fail("mkdir", refused);
-    return false;
-  }
-
-  // One that was swapped for a link or for another user's directory meanwhile is left alone.
-  bool give(const Place& place) {
-    if (actor.own_rights) return true;
-    const Descriptor opened(
-        openat(place.parent.get(), place.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    struct stat status {};
-    if (!opened.valid() || fstat(opened.get(), &status) < 0) {
-      fail("open", errno);
-      return true;
-    }
-    const bool ours = status.st_uid == geteuid();
-    if (!ours || fchown(opened.get(), actor.uid, actor.gid) == 0) return true;
-    const int refused = errno;
-    if (actor.uid == geteuid() || is_kernel_filesystem(opened.get())) return true;
-    fail("fchown", refused);
-    // A directory of the daemon's user was not asked for. Others may have put something into it, and then it stays.
-    unlinkat(place.parent.get(), place.name.c_str(), AT_REMOVEDIR);
-    return true;
-  }
-};
-
 napi_value open_to_write(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<OpenToWrite>();
@@ -242,6 +205,7 @@ napi_value open_to_write(napi_env env, napi_callback_info info) {
   if (!to_actor(env, arguments.at[1], job->actor) || !to_boolean(env, arguments.at[2], "empty", job->empty))
     return nullptr;
   if (!is_undefined(env, arguments.at[3]) && !to_boolean(env, arguments.at[3], "append", job->append)) return nullptr;
+  if (!is_undefined(env, arguments.at[4]) && !to_boolean(env, arguments.at[4], "unnamed", job->unnamed)) return nullptr;
   return start_job(env, std::move(job), "openToWrite");
 }
 
@@ -254,6 +218,7 @@ napi_value store_file(napi_env env, napi_callback_info info) {
   if (!to_string(env, arguments.at[3], "prefix", job->finish.prefix)) return nullptr;
   if (!to_strings(env, arguments.at[4], "pairs", job->finish.pairs)) return nullptr;
   job->empty = true;
+  job->unnamed = true;
   job->content = content;
   return start_job(env, std::move(job), "storeFile");
 }
@@ -271,10 +236,6 @@ napi_value open_to_read(napi_env env, napi_callback_info info) {
   return start_at_path<OpenToRead>(env, info, "openToRead");
 }
 
-napi_value make_directories(napi_env env, napi_callback_info info) {
-  return start_at_path<MakeDirectories>(env, info, "makeDirectories");
-}
-
 }  // namespace
 
 void register_open(napi_env env, napi_value exports) {
@@ -282,7 +243,6 @@ void register_open(napi_env env, napi_value exports) {
   export_function(env, exports, "storeFile", store_file);
   export_function(env, exports, "openToRead", open_to_read);
   export_function(env, exports, "readFile", read_file);
-  export_function(env, exports, "makeDirectories", make_directories);
 }
 
 }  // namespace envd

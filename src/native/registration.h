@@ -18,6 +18,8 @@ void register_files(napi_env env, napi_value exports);
 void register_attributes(napi_env env, napi_value exports);
 void register_remove(napi_env env, napi_value exports);
 void register_open(napi_env env, napi_value exports);
+void register_name_file(napi_env env, napi_value exports);
+void register_make_directories(napi_env env, napi_value exports);
 void register_stage(napi_env env, napi_value exports);
 void register_beside(napi_env env, napi_value exports);
 void register_link(napi_env env, napi_value exports);

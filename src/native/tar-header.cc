@@ -56,7 +56,7 @@ std::string time_text(const timespec& time) {
   const bool borrowed = time.tv_sec < 0 && time.tv_nsec != 0;
   const int64_t seconds = borrowed ? time.tv_sec + 1 : time.tv_sec;
   const long nanoseconds = borrowed ? 1000000000 - time.tv_nsec : time.tv_nsec;
-  char fraction[16] = "";
+  char fraction[24] = "";
   if (nanoseconds != 0) snprintf(fraction, sizeof fraction, ".%09ld", nanoseconds);
   std::string text = (borrowed && seconds == 0 ? "-" : "") + std::to_string(seconds) + fraction;
   if (nanoseconds != 0) text.resize(text.find_last_not_of('0') + 1);

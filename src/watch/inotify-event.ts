@@ -31,6 +31,11 @@ export interface RawEvent {
   readonly name: string
 }
 
+/** Whether a file is written that has no name yet (O_TMPFILE): the kernel calls it by its inode. */
+export function isUnnamed({ mask, name }: RawEvent): boolean {
+  return (mask & ~(IN.MODIFY | IN.ATTRIB)) === 0 && /^#\d+$/.test(name)
+}
+
 const HEADER_BYTES = 16
 
 /** The events in the first `length` bytes that a read of an inotify descriptor returned, numbered from `seq` on. */

@@ -6,7 +6,7 @@ import { Branches } from './branches.ts'
 import { toChange, typesOf } from './change.ts'
 import { type ChangeSink, emitDifferences, emitRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
-import { IN, type RawEvent } from './inotify-event.ts'
+import { IN, isUnnamed, type RawEvent } from './inotify-event.ts'
 import { Renames } from './renames.ts'
 import type { TreeNode } from './tree-node.ts'
 import type { TreeOptions } from './tree-options.ts'
@@ -149,6 +149,7 @@ export class WatchTree {
     const known = node.entries.has(name)
     const appears = (mask & (IN.CREATE | IN.MOVED_TO)) !== 0
     const goes = (mask & (IN.DELETE | IN.MOVED_FROM)) !== 0
+    if (!known && isUnnamed(event)) return undefined
     // The list of entries was read after this happened, and what it says was or will be reported.
     if (seq <= node.settled && ((appears && known) || (goes && !known))) {
       this.#renames.forget(cookie)

@@ -10,8 +10,8 @@ import { watchCalls } from './watch-calls.ts'
 const daemon = sharedDaemon()
 const { unary, events, told, createWatcher } = watchCalls(() => daemon.url)
 
-function upload(path: string, body: string, headers: Record<string, string> = {}) {
-  return sendWhole(`${daemon.url}/files?path=${encodeURIComponent(path)}`, {
+function upload(path: string, body: string, headers: Record<string, string> = {}, mode = '') {
+  return sendWhole(`${daemon.url}/files?path=${encodeURIComponent(path)}${mode}`, {
     method: 'POST',
     headers: { 'content-type': 'application/octet-stream', ...headers },
     body,
@@ -34,6 +34,21 @@ test('C28 C40 C41 an upload of a new file is CREATE, CHMOD, WRITE, and a poll ri
     expect(await told(watcherId)).toEqual([`CREATE form${i}`, `CHMOD form${i}`, `WRITE form${i}`])
   }
   expect(await events(watcherId)).toEqual([])
+})
+
+test('C28 uploads that are written before they have their name are told under it alone', async () => {
+  await using dir = await makeTmpDir()
+  const watcherId = await createWatcher({ path: dir.path })
+  const body = 'x'.repeat(300_000)
+  for (const mode of ['', '&mode=atomic']) {
+    await upload(`${dir.path}/f`, body, {}, mode)
+    const lines = await told(watcherId)
+    if (mode === '') expect(lines).toEqual(['CREATE f', 'CHMOD f', 'WRITE f'])
+    expect(lines.filter((line) => line.includes('#'))).toEqual([])
+    expect(lines).not.toEqual([])
+  }
+  await writeFile(`${dir.path}/#1`, 'of a user with such names')
+  expect(await told(watcherId)).toEqual(['CREATE #1', 'WRITE #1'])
 })
 
 test('C28 metadata of an upload is one more CHMOD', async () => {

@@ -12,7 +12,11 @@ export function linger(socket: Socket, latest: () => IncomingMessage | undefined
   const destroySoon = socket.destroySoon.bind(socket)
   socket.destroySoon = () => {
     const request = latest()
-    if (request === undefined || request.complete || request.destroyed) {
+    // A client that has closed its side in the middle sends no more.
+    const over = socket.readableEnded
+    if (request === undefined || request.complete || request.destroyed || over) {
+      // Node has done with a request that is answered: the reader of its body would wait.
+      if (over && request?.complete === false) socket.once('close', () => request.destroy())
       destroySoon()
       return
     }

@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { startFilesFront } from '../files-front.ts'
 import { connectRaw } from '../front.ts'
+import { unnamedBelow } from '../open-below.ts'
 
 test('an upload without a byte for too long is 408', async () => {
   await using files = await startFilesFront({ stallMs: 300 })
@@ -30,7 +30,7 @@ test('an upload that is slow goes on, however long it takes in all', async () =>
   slow.write(head(join(files.dir, 'g'), 'content-length: 6'))
   for (const letter of 'slowly') {
     slow.write(letter)
-    await expect.poll(() => readFile(join(files.dir, 'g'), 'utf8').catch(() => '')).toContain(letter)
+    await expect.poll(() => unnamedBelow(files.dir)).toEqual([expect.stringMatching(`${letter}$`)])
     await new Promise((resolve) => setTimeout(resolve, 400))
   }
   await expect.poll(() => slow.received()).toContain('200 OK')

@@ -206,7 +206,10 @@ test('B42 a full disk is 507, with what was to be written', async (context) => {
     expect(
       await files.post({ path: join(disk, 'big') }, body, { ...OCTETS, 'transfer-encoding': 'chunked' }),
     ).toMatchObject(failed(507, 'not enough disk space available'))
-    expect((await stat(join(disk, 'big'))).size).toBeLessThan(body.length)
+    expect(await readdir(disk)).toEqual([])
+    await writeFile(join(disk, 'there'), 'old')
+    expect((await files.post({ path: join(disk, 'there') }, body)).status).toBe(507)
+    expect(await readdir(disk)).toEqual(['there'])
     await writeFile(join(disk, 'a'), '')
     await writeFile(join(disk, 'b'), '')
     expect(await files.post({ path: join(disk, 'c') }, 'x')).toMatchObject(
