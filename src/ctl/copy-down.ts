@@ -27,8 +27,8 @@ export async function getDirectory(
   }
 }
 
-/** The trailer: how many, and the names of some, percent-encoded. */
-function leftOutOf(trailer = ''): readonly string[] {
+/** The trailer `X-Left-Out`: how many, and the names of some, percent-encoded. */
+export function leftOutOf(trailer = ''): readonly string[] {
   const [, count = '0', names = ''] = /^(\d+);? ?(.*)$/.exec(trailer) ?? []
   if (Number(count) === 0) return []
   const some = names.split(',').map(decodeURIComponentOr)

@@ -21,6 +21,7 @@ export const cp: Command = {
     recursive: { type: 'boolean', short: 'r', help: 'a directory with all that is in it' },
     exclude: { type: 'string', multiple: true, value: 'PATTERN', help: 'leave out what matches, as in a .gitignore' },
     delete: { type: 'boolean', help: 'replace a directory in one step: what is not in the source goes' },
+    resume: { type: 'boolean', help: 'a file: go on where a copy that was cut off had come to' },
     compress: { type: 'boolean', short: 'z', help: 'compress a directory on its way, for slow connections' },
   },
   run: async (invocation) => {
@@ -34,6 +35,7 @@ export const cp: Command = {
       exclude: invocation.texts('exclude'),
       replace: flag('delete'),
       compress: flag('compress'),
+      resume: flag('resume'),
       signal: interrupt.signal,
     }
     try {
@@ -55,6 +57,8 @@ export interface CopyOptions {
   readonly exclude: readonly string[]
   readonly replace: boolean
   readonly compress: boolean
+  /** What has come of a file stays when the copy is cut off, and the next one goes on there. */
+  readonly resume: boolean
   readonly signal: AbortSignal
 }
 
@@ -72,15 +76,31 @@ async function copy(
 ): Promise<readonly string[]> {
   const [from, to] = [source.startsWith(':'), destination.startsWith(':')]
   if (!from && !to) throw new Failure('usage', 'one of both is in the sandbox: its path begins with ":"')
+  if (from && to && how.resume) throw new Failure('usage', 'a copy in the sandbox cannot be resumed')
   if (from && to) return copyInside(sandbox, source.slice(1), destination.slice(1), how)
   if (from) {
     const remote = source.slice(1)
     const { directory, mode } = await statRemote(sandbox, remote, how)
     const local = resolve(destination)
+    checkResume(how, directory)
+    if (how.resume) return resumed(({ getResumed }) => getResumed(sandbox, remote, local, { ...how, mode }))
     return directory ? getDirectory(sandbox, remote, local, how) : getFile(sandbox, remote, local, { ...how, mode })
   }
   const local = resolve(source)
   const remote = destination.slice(1)
   const { directory, mode, size } = await statLocal(local, how)
+  checkResume(how, directory)
+  if (how.resume) return resumed(({ putResumed }) => putResumed(sandbox, local, remote, { ...how, mode, size }))
   return directory ? putDirectory(sandbox, local, remote, how) : putFile(sandbox, local, remote, { ...how, mode, size })
+}
+
+function checkResume({ resume }: CopyOptions, directory: boolean): void {
+  if (resume && directory) throw new Failure('usage', '--resume is for files: sync goes on with a directory')
+}
+
+async function resumed(
+  copying: (how: typeof import('./resume-up.ts') & typeof import('./resume-down.ts')) => Promise<void>,
+): Promise<readonly string[]> {
+  await copying({ ...(await import('./resume-up.ts')), ...(await import('./resume-down.ts')) })
+  return []
 }

@@ -15,10 +15,12 @@ import { Failure } from './failure.ts'
 import type { Moved } from './progress.ts'
 
 /** A program of its own has no other user of memory. */
-const HOLD: Hold = { bytes: 0, tryGrow: () => true, grow: () => {}, shrink: () => {}, release: () => {} }
-const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => SILENT }
+export const HOLD: Hold = { bytes: 0, tryGrow: () => true, grow: () => {}, shrink: () => {}, release: () => {} }
+/** The client has no log. */
+export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => SILENT }
 
-function self(): FileUser {
+/** Who runs the client. */
+export function self(): FileUser {
   const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0]
   return { name: String(uid), uid, gid, home: '/' }
 }
@@ -27,16 +29,21 @@ function self(): FileUser {
 interface PackOptions {
   /** Patterns as in a .gitignore. */
   readonly exclude: readonly string[]
+  /** Only what it says of an entry, with one character per byte; default: all. */
+  readonly only?: (path: string, isDirectory: boolean) => boolean
   readonly moved: Moved
   /** Called for each entry that is left out, with its path. */
   readonly onLeftOut: (path: string) => void
 }
 
 /** A directory as a tar archive. Throws Failure. */
-export async function* packTree(path: string, { exclude, moved, onLeftOut }: PackOptions): AsyncGenerator<Buffer> {
+export async function* packTree(
+  path: string,
+  { exclude, only, moved, onLeftOut }: PackOptions,
+): AsyncGenerator<Buffer> {
   const excluded = createExclude(exclude)
   const counted = (name: string, isDirectory: boolean) => {
-    if (excluded?.(name, isDirectory) === true) return true
+    if (excluded?.(name, isDirectory) === true || only?.(name, isDirectory) === false) return true
     if (!isDirectory) moved.files++
     return false
   }

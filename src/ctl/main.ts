@@ -16,8 +16,10 @@ import { ports } from './ports.ts'
 import { ps } from './ps.ts'
 import { record } from './record.ts'
 import { run } from './run.ts'
+import { sync } from './sync.ts'
 import { terminals } from './terminals.ts'
 import { top } from './top.ts'
+import { chmod, chown, du } from './tree-calls.ts'
 import { upgrade } from './upgrade.ts'
 import { wait } from './wait.ts'
 import { watch } from './watch.ts'
@@ -28,7 +30,7 @@ const CALLS: readonly Command[] = [
   ...[run, ps, logs, wait, kill],
   ...[attach, record, terminals],
   ...[top, activity, ports, watch],
-  ...[ls, cat, cp, find, grep, edit],
+  ...[ls, cat, cp, sync, find, grep, edit, du, chmod, chown],
   upgrade,
 ]
 const COMMANDS: readonly Command[] = [...CALLS, completionOf(CALLS)]

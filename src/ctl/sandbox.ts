@@ -18,8 +18,12 @@ export interface Sandbox {
   postBody(path: string, headers: Headers, body: Buffer | undefined, silence: number): Promise<void>
   /** The bytes of a file. Throws Failure. */
   download(path: string): AsyncGenerator<Buffer, void>
+  /** Which sandbox it is, and for which user. */
+  readonly identity: string
+  /** A request of any kind, whatever it is answered with. Throws Failure `lost`. */
+  exchange(asked: Exchange): Promise<Answer>
   /** `GET /files`: the body, and at its end the trailers. The caller takes or returns the body. Throws Failure. */
-  get(query: Query, signal: AbortSignal): Promise<Download>
+  get(query: Query, signal: AbortSignal, headers?: Headers): Promise<Download>
   /** `POST /files` of a body that is made as it is sent. Throws Failure. */
   post(query: Query, body: AsyncIterable<Buffer>, headers: Headers, signal: AbortSignal): Promise<void>
 }
@@ -30,8 +34,30 @@ export type Headers = Readonly<Record<string, string | undefined>>
 /** Of a URL; undefined: none of that name. */
 type Query = Readonly<Record<string, string | undefined>>
 
+/** A request. */
+interface Exchange {
+  readonly method: string
+  readonly path: string
+  /** Goes with the user; default: there is none. */
+  readonly query?: Query
+  readonly headers: Headers
+  readonly body?: AsyncIterable<Buffer>
+  readonly signal: AbortSignal
+}
+
+/** An answer that has come whole. */
+interface Answer {
+  readonly status: number
+  header(name: string): string | undefined
+  /** What it means as a failure. */
+  refusal(): Failure
+}
+
 /** A body that is on its way. */
 interface Download {
+  /** 200, or 206 for a part. */
+  readonly status: number
+  header(name: string): string | undefined
   readonly body: AsyncGenerator<Buffer, void>
   /** Once the body has ended. */
   trailer(name: string): string | undefined
@@ -58,10 +84,8 @@ export function openSandbox(address: Address): Sandbox {
     call: async <T>(method: string, message: unknown, silence?: number) => {
       const headers = { 'content-type': 'application/json' }
       const response = await send(`POST /${method}`, { body: JSON.stringify(message), headers, silence })
-      const text = await textOf(response)
-      if (response.statusCode !== 200) throw refusal(response, text)
       // The caller names the type.
-      return JSON.parse(text) as T
+      return JSON.parse(await acceptedText(response)) as T
     },
     stream: async function* <T>(method: string, message: unknown, headers: Headers = {}) {
       const type = { 'content-type': 'application/connect+json', 'keepalive-ping-interval': String(KEEPALIVE_S) }
@@ -75,41 +99,53 @@ export function openSandbox(address: Address): Sandbox {
     },
     getJson: async <T>(path: string) => {
       const response = await send(`GET ${path}`, {})
-      const text = await textOf(response)
-      if (response.statusCode !== 200) throw refusal(response, text)
       // The caller names the type.
-      return JSON.parse(text) as T
+      return JSON.parse(await acceptedText(response)) as T
     },
     postBody: async (path, headers, body, silence) => {
       const response = await send(`POST ${path}`, { headers, silence, ...(body === undefined ? {} : { body }) })
-      const text = await textOf(response)
-      if (response.statusCode !== 200) throw refusal(response, text)
+      await acceptedText(response)
     },
     download: async function* (path) {
       yield* bodyOf(await send(`GET ${fileLine({ path }, address)}`, {}))
     },
-    get: async (query, signal) => {
-      const response = await send(`GET ${fileLine(query, address)}`, { signal })
-      if (response.statusCode !== 200) throw refusal(response, await textOf(response))
-      return { body: bodyOf(response), trailer: (name) => response.trailers[name] }
+    identity: `${address.url} ${address.user ?? ''}`,
+    exchange: async ({ method, path, query, ...sent }) => {
+      const line = query === undefined ? path : withQuery(path, query, address)
+      const response = await send(`${method} ${line}`, { ...sent, silence: STORED_MS })
+      const text = await textOf(response)
+      return { status: response.statusCode ?? 0, header: headersOf(response), refusal: () => refusal(response, text) }
+    },
+    get: async (query, signal, headers = {}) => {
+      const response = await send(`GET ${fileLine(query, address)}`, { signal, headers })
+      const { statusCode: status = 0 } = response
+      if (status !== 200 && status !== 206) throw refusal(response, await textOf(response))
+      return { status, header: headersOf(response), body: bodyOf(response), trailer: (name) => response.trailers[name] }
     },
     post: async (query, body, headers, signal) => {
       const response = await send(`POST ${fileLine(query, address)}`, { body, headers, signal, silence: STORED_MS })
-      const text = await textOf(response)
-      if (response.statusCode !== 200) throw refusal(response, text)
+      await acceptedText(response)
     },
   }
 }
 
-function fileLine(query: Query, { user }: Address): string {
+function fileLine(query: Query, address: Address): string {
+  return withQuery('/files', query, address)
+}
+
+function withQuery(path: string, query: Query, { user }: Address): string {
   const given = Object.entries({ ...query, username: user }).filter(
     (pair): pair is [string, string] => pair[1] !== undefined,
   )
-  return `/files?${new URLSearchParams(given)}`
+  return `${path}?${new URLSearchParams(given)}`
+}
+
+function headersOf({ headers }: http.IncomingMessage): (name: string) => string | undefined {
+  return (name) => [headers[name] ?? []].flat()[0]
 }
 
 async function* bodyOf(response: http.IncomingMessage): AsyncGenerator<Buffer, void> {
-  if (response.statusCode !== 200) throw refusal(response, await textOf(response))
+  if (response.statusCode !== 200 && response.statusCode !== 206) throw refusal(response, await textOf(response))
   try {
     yield* broken(response)
   } finally {
@@ -169,6 +205,13 @@ async function* broken(response: http.IncomingMessage): AsyncGenerator<Buffer, v
   } catch (error) {
     throw new Failure('lost', `the connection broke: ${error instanceof Error ? error.message : error}`)
   }
+}
+
+/** The body of an answer that is 200. Throws Failure. */
+async function acceptedText(response: http.IncomingMessage): Promise<string> {
+  const text = await textOf(response)
+  if (response.statusCode !== 200) throw refusal(response, text)
+  return text
 }
 
 async function textOf(response: http.IncomingMessage): Promise<string> {

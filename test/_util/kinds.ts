@@ -36,6 +36,7 @@ export const INTEGRATION: readonly string[] = testFiles([
   'process/usage',
   'supervisor/family',
   'supervisor/supervisor',
+  'watch/change-cursors',
   'watch/pollers',
 ])
 
@@ -54,6 +55,8 @@ export const SLOW: readonly string[] = testFiles([
   'ctl/cp',
   'ctl/jobs',
   'ctl/sandbox',
+  'ctl/sync',
+  'files/changes',
   'files/find',
   'http/access/foreign-pages',
   'http/access/token-file',
@@ -95,6 +98,7 @@ export const STRESS: readonly string[] = testFiles([
   'cgroups/freeze/filesystem-freeze',
   'cgroups/freeze/forgotten-freeze',
   'cgroups/freeze/starts-refused',
+  'ctl/resume',
   'http/abandoned-requests',
   'http/floods',
   'http/routes/files-pace',
