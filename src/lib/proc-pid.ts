@@ -17,17 +17,25 @@ export async function listPids(): Promise<number[]> {
 }
 
 /**
- * Undefined for a zombie, and where there is no such process.
- * @param mode 'strict': rejects when it cannot be told, for want of descriptors or memory; else never.
+ * The fields of proc_pid_stat(5) from the third on, the state; one empty one where there is no such process.
+ * @param mode 'strict': rejects when it cannot be read, for want of descriptors or memory; else never.
  */
-export async function statOf(pid: number, mode?: 'strict'): Promise<ProcessStat | undefined> {
+export async function statFieldsOf(pid: number, mode?: 'strict'): Promise<readonly string[]> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch((error: unknown) => {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (mode === 'strict' && code !== 'ENOENT' && code !== 'ESRCH') throw error
     return ''
   })
   // The name in field 2 may contain anything, also spaces and brackets.
-  const [state, parent, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
+/**
+ * Undefined for a zombie, and where there is no such process.
+ * @param mode as of `statFieldsOf`.
+ */
+export async function statOf(pid: number, mode?: 'strict'): Promise<ProcessStat | undefined> {
+  const [state, parent, ...fields] = await statFieldsOf(pid, mode)
   const startTime = fields[17]
   if (startTime === undefined || state === 'Z' || state === 'X') return undefined
   return { parent: Number(parent), session: Number(fields[1]), startTime }

@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises'
 import { forEachLimited } from './for-each-limited.ts'
-import { listPids } from './proc-pid.ts'
+import { listPids, statFieldsOf } from './proc-pid.ts'
 
 /** Files of /proc that are read at a time. */
 const READS = 8
@@ -8,7 +7,7 @@ const READS = 8
 /** Ticks of a second in /proc/pid/stat: USER_HZ (time(7)). */
 const TICKS_PER_SECOND = 100
 
-/** Fields of proc_pid_stat(5), counted from the one after the name. */
+/** Places in `statFieldsOf`. */
 const SESSION = 3
 const FIRST_TIME = 11
 const AFTER_TIMES = 15
@@ -30,9 +29,7 @@ export async function forEachMember(
   use: (member: SessionMember) => void | Promise<void>,
 ): Promise<void> {
   await forEachLimited(await listPids(), READS, async (pid) => {
-    const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
-    // The name in field 2 may contain anything, also spaces and brackets.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const fields = await statFieldsOf(pid)
     const session = Number(fields[SESSION])
     if (!sessions.has(session)) return
     const ticks = fields.slice(FIRST_TIME, AFTER_TIMES).reduce((sum, field) => sum + Number(field), 0)

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
+import { NEVER } from '../lib/never.ts'
 import { forEachMember } from '../lib/session-members.ts'
+import { withTimeout } from '../lib/with-timeout.ts'
 import type { RunningProcess } from './process.ts'
 
 /** What commands that have no cgroup of their own take while they run, from /proc. */
@@ -42,7 +44,7 @@ export function createSessionUsage(processes: () => readonly RunningProcess[]): 
           pause = now + Math.max(LOOK_MS, (now - began) / LOOKING_SHARE)
         })
       }
-      await atMost(looking, MAX_WAIT_MS)
+      await withTimeout(MAX_WAIT_MS, looking, NEVER)
     },
   }
 }
@@ -76,11 +78,4 @@ async function memoryOf(pid: number): Promise<{ readonly memory: number; readonl
   const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
   const figure = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * KIBIBYTE
   return { memory: figure('VmRSS'), peak: figure('VmHWM') }
-}
-
-/** Waits for it so long. */
-async function atMost(work: Promise<void>, milliseconds: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, milliseconds)
-  await Promise.race([work, promise]).finally(() => clearTimeout(timer))
 }

@@ -13,6 +13,7 @@ import {
 } from '../filesystem/partial-file.ts'
 import type { UploadTarget } from '../filesystem/upload.ts'
 import type { WriteCondition } from '../filesystem/write-condition.ts'
+import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import { randomUuid } from '../native/random.ts'
 import { EXPIRES_MS, MAX_FINISHED, SWEEP_MS } from './limits.ts'
@@ -217,6 +218,7 @@ export class Uploads {
     const { ownerOf, conditionOf, log } = this.#options
     const owner = await ownerOf(user)
     return {
+      // A complete upload is put in its place also when its client has left.
       ...{ path, chmod, hold, log, announcedBytes: length, signal: NEVER },
       mode: upload.concat === 'partial' ? 'atomic' : mode,
       owner: confined ? { ...owner, beneath: Buffer.from(owner.home) } : owner,
@@ -286,8 +288,6 @@ export class Uploads {
 
 const NOWHERE = { directory: '/', name: '', device: '', inode: '' }
 const NOTHING_YET = { place: NOWHERE, offset: 0, done: false, tag: undefined }
-/** A complete upload is finished also when its client has left. */
-const NEVER = new AbortController().signal
 
 function isFinished({ done, concat }: UploadRecord): boolean {
   return done && concat !== 'partial'
