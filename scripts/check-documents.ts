@@ -39,7 +39,7 @@ function flagBreaches(): Result {
   const missing = known.filter(([name]) => documented.every((row) => row.name !== name))
   const extra = documented.filter(({ name }) => !(name in flags))
   const different = known.filter(([name, { default: preset }]) => {
-    const cell = documented.find((row) => row.name === name)?.preset
+    const { preset: cell = '' } = documented.find((row) => row.name === name) ?? {}
     return (typeof preset === 'number' || preset === true) && cell !== '' && cell !== String(preset)
   })
   return {

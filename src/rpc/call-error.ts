@@ -3,19 +3,21 @@ import { statusOf } from '../http/app/error-response.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 
-/** The codes of Connect: a new kind of error that is none does not compile until `codeOf` maps it. */
-export type ConnectCode = Exclude<
-  ErrorKind,
-  | 'no_space'
-  | 'not_acceptable'
-  | 'budget_spent'
-  | 'too_large'
-  | 'stalled'
-  | 'condition_failed'
-  | 'unsupported_type'
-  | 'locked'
-  | 'checksum_mismatch'
->
+/** Kinds of error that only HTTP has, and the code of Connect for each. */
+const HTTP_ONLY = {
+  no_space: 'resource_exhausted',
+  budget_spent: 'resource_exhausted',
+  too_large: 'resource_exhausted',
+  condition_failed: 'failed_precondition',
+  stalled: 'deadline_exceeded',
+  locked: 'aborted',
+  checksum_mismatch: 'invalid_argument',
+  not_acceptable: 'invalid_argument',
+  unsupported_type: 'invalid_argument',
+} as const satisfies Partial<Record<ErrorKind, ErrorKind>>
+
+/** The codes of Connect: a new kind of error that is none does not compile until it stands in `HTTP_ONLY`. */
+export type ConnectCode = Exclude<ErrorKind, keyof typeof HTTP_ONLY>
 
 /** An error in the words of Connect, as a unary body or the last frame of a stream has it. */
 interface WireError {
@@ -46,10 +48,9 @@ export function httpStatus({ kind }: AppError): number {
 }
 
 function codeOf(kind: ErrorKind): ConnectCode {
-  if (kind === 'no_space' || kind === 'budget_spent' || kind === 'too_large') return 'resource_exhausted'
-  if (kind === 'condition_failed') return 'failed_precondition'
-  if (kind === 'stalled') return 'deadline_exceeded'
-  if (kind === 'locked') return 'aborted'
-  if (kind === 'checksum_mismatch') return 'invalid_argument'
-  return kind === 'not_acceptable' || kind === 'unsupported_type' ? 'invalid_argument' : kind
+  return isHttpOnly(kind) ? HTTP_ONLY[kind] : kind
+}
+
+function isHttpOnly(kind: ErrorKind): kind is keyof typeof HTTP_ONLY {
+  return Object.hasOwn(HTTP_ONLY, kind)
 }

@@ -1,6 +1,6 @@
 import { AppError } from '../../errors.ts'
 import { parseWeightedList, type Weighted } from '../../lib/weighted-list.ts'
-import type { Compression } from './compressors.ts'
+import { COMPRESSIONS, type Compression, isCompression } from './compressors.ts'
 
 /** How a body may travel. */
 type Encoding = 'identity' | Compression
@@ -27,13 +27,13 @@ export function chooseEncoding(header: string | undefined, { identityOnly }: Enc
   }
   for (const { name, q } of given.toSorted((a, b) => b.q - a.q)) {
     if (q === 0) continue
-    if (name === 'gzip' || name === 'zstd' || name === 'identity') return name
+    if (name === 'identity' || isCompression(name)) return name
     if (name === '*') return rejected ? 'gzip' : 'identity'
   }
   if (!rejected) return 'identity'
   throw new AppError(
     'not_acceptable',
-    'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip zstd]',
+    `error parsing Accept-Encoding: no acceptable encoding found, supported: [${COMPRESSIONS.join(' ')}]`,
   )
 }
 

@@ -30,6 +30,14 @@ const make: Record<Compression, () => Transform> = {
   zstd: () => createZstdCompress(ZSTD),
 }
 
+/** Their names, in the order of our messages. */
+export const COMPRESSIONS: readonly string[] = Object.keys(make)
+
+/** Whether an answer may be compressed so. */
+export function isCompression(name: string): name is Compression {
+  return COMPRESSIONS.includes(name)
+}
+
 /** The compressors of all answers. */
 export interface Compressors {
   /** A compressor, whose place is free again when it closes; undefined: all are busy. */
