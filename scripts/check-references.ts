@@ -105,10 +105,10 @@ function expanded(name: string): string[] {
   return list === undefined ? [name] : list.split(',').map((word) => before + word + after)
 }
 
-/** Parts of `src` that the page about its structure does not name. */
+/** Parts and files of `src` itself that the page about its structure does not name. */
 function missingParts(): string[] {
   const text = readFileSync(ARCHITECTURE, 'utf8')
-  return globSync('src/*/')
+  return globSync('src/*')
     .map((path) => basename(path))
     .filter((name) => !text.includes(`\`${name}\``) && !text.includes(`\`${name}/`))
     .map((name) => `${ARCHITECTURE}: src/${name} is not named`)

@@ -1,5 +1,5 @@
 // A new process deposits itself with the keeper (src/keeper/protocol.h) before it runs its program, so that the next
-// daemon finds it whenever this one ends: there is no moment in which a program runs that nobody knows.
+// daemon finds it whenever this one ends: no program runs at any moment that is not deposited.
 #pragma once
 
 #include <sys/types.h>

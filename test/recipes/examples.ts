@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-const project = fileURLToPath(new URL('../..', import.meta.url))
+/** The root of the checkout. */
+export const project = fileURLToPath(new URL('../..', import.meta.url))
 /** In the project, so that examples find its packages. */
 const directory = join(project, '.cache/examples')
 
