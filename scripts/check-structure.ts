@@ -73,7 +73,7 @@ const ENTRY = [
   'build-features.ts',
   'build-front.ts',
   'daemon.ts',
-  'parts.ts',
+  'build-parts.ts',
   'rpc-services.ts',
   'features.ts',
   'kept-sandbox.ts',

@@ -1,4 +1,21 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import {
+  buildActivity,
+  buildBudget,
+  buildCpus,
+  buildDeposits,
+  buildFigures,
+  buildGroups,
+  buildOom,
+  buildPorts,
+  buildSampler,
+  buildSearches,
+  buildServices,
+  buildUploads,
+  buildWatching,
+  commandSettings,
+  fileSettings,
+} from './build-parts.ts'
 import type { Cgroups } from './cgroups/cgroups.ts'
 import { createFilesystemFreeze } from './cgroups/freeze/filesystem-freeze.ts'
 import type { Config } from './config.ts'
@@ -19,23 +36,6 @@ import { MACHINE } from './metrics/hierarchy.ts'
 import { memoryOf, openResourceReader } from './metrics/resource-reader.ts'
 import type { Sampler } from './metrics/sampler.ts'
 import { setClock } from './native/index.ts'
-import {
-  buildActivity,
-  buildBudget,
-  buildCpus,
-  buildDeposits,
-  buildFigures,
-  buildGroups,
-  buildOom,
-  buildPorts,
-  buildSampler,
-  buildSearches,
-  buildServices,
-  buildUploads,
-  buildWatching,
-  commandSettings,
-  fileSettings,
-} from './parts.ts'
 import { createResumeCheck } from './peers/resume-check.ts'
 import type { PortTable } from './ports/port-table.ts'
 import { Registry } from './process/registry.ts'

@@ -1,4 +1,5 @@
 import type { Features, Frame } from './build-features.ts'
+import { countedBy, freezeRoutes } from './build-parts.ts'
 import { capabilitiesJson } from './capabilities/rpc.ts'
 import type { Config } from './config.ts'
 import { refuseForeignPages } from './http/access/foreign-pages.ts'
@@ -17,7 +18,6 @@ import { portAccessRoute } from './http/routes/port-access.ts'
 import { readyRoute } from './http/routes/ready.ts'
 import type { UpgradeFeature } from './http/routes/upgrade.ts'
 import { uploadsRoutes } from './http/routes/uploads.ts'
-import { countedBy, freezeRoutes } from './parts.ts'
 import { rpcRoutes } from './rpc/routes.ts'
 import { rpcServices } from './rpc-services.ts'
 
