@@ -79,6 +79,7 @@ const ENTRY = [
   'kept-sandbox.ts',
   'kept-services.ts',
   'kept-versions.ts',
+  'kept-watchers.ts',
   'build-upgrade.ts',
   'self-test.ts',
   'start.ts',

@@ -84,7 +84,7 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   })
   process.restore(left)
   const host = createHost({ path: config.path, env: defaults.env, log })
-  const { watch, inotify, pollers, cursors } = buildWatching(config, { users, defaults, budget, log })
+  const { watch, inotify, pollers, cursors } = buildWatching(config, { users, defaults, budget, keeper, taken, log })
   const cpus = await buildCpus(config, devNull.fd, log)
   const initialized = { token, defaults, host, frozen: workload, cpus, logs, kept }
   const { initialization, mmds } = buildInitialization(config, initialized)

@@ -26,6 +26,7 @@ import { preconditionOf } from './http/transfer/conditions.ts'
 import { findFileUser } from './http/transfer/file-user.ts'
 import type { AccessToken } from './init/access-token.ts'
 import { type Deposit, type Keeper, OUTPUT_KEY, type Taken } from './keeper/keeper.ts'
+import { keepWatchers } from './kept-watchers.ts'
 import { baseName } from './lib/clean-path.ts'
 import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
@@ -55,6 +56,7 @@ import type { Defaults } from './users/defaults.ts'
 import type { Users } from './users/users.ts'
 import { ChangeCursors } from './watch/change-cursors.ts'
 import { Inotify } from './watch/inotify.ts'
+import { type KeptWatchers, NOT_KEPT } from './watch/kept-watchers.ts'
 import { INOTIFY_LIMITS, raiseKernelLimits } from './watch/kernel-limits.ts'
 import { Pollers } from './watch/pollers.ts'
 import { createWatchService, type WatchService } from './watch/service.ts'
@@ -136,7 +138,7 @@ const MAX_FAILURES = 3
  */
 export function buildDeposits({ keepExits: keepMs }: Config, keeper: Keeper, taken: Taken, log: Log) {
   if (!keeper.present) return { deposits: undefined, left: [] }
-  const left = taken.deposits.filter(({ key }) => key > OUTPUT_KEY)
+  const left = taken.deposits.filter(({ key, pid }) => key > OUTPUT_KEY && pid !== 0)
   const output = taken.deposits.filter(({ key }) => key === OUTPUT_KEY)
   const usable = taken.failures < MAX_FAILURES
   if (!usable) dropAll(keeper, [...left, ...output], log)
@@ -150,8 +152,17 @@ export function buildDeposits({ keepExits: keepMs }: Config, keeper: Keeper, tak
   }
 }
 
+/** Where polled watchers are kept, which have the deposits of no process. */
+function buildKeptWatchers({ keeper, taken: { deposits, failures }, log }: WatchingParts): KeptWatchers {
+  if (!keeper.present) return NOT_KEPT
+  const left = deposits.filter(({ key, pid }) => key > OUTPUT_KEY && pid === 0)
+  if (failures < MAX_FAILURES) return keepWatchers(keeper, left, log)
+  dropAll(keeper, left, log)
+  return keepWatchers(keeper, [], log)
+}
+
 function dropAll(keeper: Keeper, deposits: readonly Deposit[], log: Log): void {
-  log.error({ count: deposits.length }, 'the commands of the daemon before this one are left alone')
+  log.error({ count: deposits.length }, 'what the daemon before this one has left is given up')
   for (const { key, descriptors } of deposits) {
     for (const fd of descriptors) close(fd)
     keeper.drop(key)
@@ -168,18 +179,24 @@ interface WatchingParts {
   readonly users: Users
   readonly defaults: Defaults
   readonly budget: ByteBudget
+  readonly keeper: Keeper
+  readonly taken: Taken
   readonly log: Log
 }
 
 /** What watches files: the caller closes `inotify` and `pollers`. */
-export function buildWatching({ strictFileUsers }: Config, { users, defaults, budget, log }: WatchingParts) {
+export function buildWatching({ strictFileUsers }: Config, parts: WatchingParts) {
+  const { users, defaults, budget, log } = parts
   const inotify = new Inotify({ log: log.named('filesystem'), ready: raiseKernelLimits(INOTIFY_LIMITS, log) })
   const trees = new SharedTrees({ inotify, budget })
   const pollers = new Pollers()
   const cursors = new ChangeCursors({ inotify, budget, trees })
   const readEntry = (path: string, actor: Actor) => readEntryInfo(path, users, actor)
-  const shared = { users, defaults, inotify, budget, trees, pollers, cursors, strictFileUsers }
-  return { inotify, pollers, cursors, watch: createWatchService({ ...shared, readEntry }) }
+  const kept = buildKeptWatchers(parts)
+  const shared = { users, defaults, inotify, budget, trees, pollers, cursors, kept, strictFileUsers }
+  const watch = createWatchService({ ...shared, readEntry })
+  watch.restore()
+  return { inotify, pollers, cursors, watch }
 }
 
 interface Observed {

@@ -87,7 +87,7 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
     handOver: (own) => {
       more = { handOver: own }
       // What is applied from now on is kept with sockets that are not those of the listener, which closes them.
-      const copies = listening?.().map(duplicate)
+      const copies = listening?.().flatMap(copyOf)
       if (copies !== undefined) listening = () => copies
       keep()
     },
@@ -95,6 +95,15 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
       listening = undefined
       keeper.drop(DAEMON_KEY)
     },
+  }
+}
+
+/** None for want of descriptors: this daemon ends in a moment, and the next one listens anew. */
+function copyOf(socket: number): readonly number[] {
+  try {
+    return [duplicate(socket)]
+  } catch {
+    return []
   }
 }
 

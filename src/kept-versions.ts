@@ -1,5 +1,6 @@
 import { fstatSync, readSync } from 'node:fs'
 import { DAEMON_KEY, OUTPUT_KEY, type Taken } from './keeper/keeper.ts'
+import { isReadableWatcher } from './kept-watchers.ts'
 import { isKnownLayout } from './process/output-layout.ts'
 import { readRecord } from './process/process-record.ts'
 import { isReadable } from './version.ts'
@@ -14,6 +15,7 @@ export function requireReadable({ deposits }: Taken): void {
     if (memory === undefined) continue
     if (key === DAEMON_KEY && !isReadable(versionOfState(memory))) throw foreign('the state of the sandbox')
     if (key === OUTPUT_KEY && !isKnownLayout(bytesOf(memory, 8))) throw foreign('the memory of output')
+    if (key > OUTPUT_KEY && pid === 0 && !isReadableWatcher(memory)) throw foreign('the record of a watcher')
     if (pid !== 0 && readRecord(memory).record === undefined) throw foreign(`the record of process ${pid}`)
   }
 }

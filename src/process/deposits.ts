@@ -217,7 +217,8 @@ export class ProcessDeposit {
     if (this.#dropped) return
     this.output.setEnd(encodeEnd(end))
     const { key, keeper, onFinished } = this.#options
-    keeper.trim(key, drained ? 1 : this.#streams + 1, FINISHED)
+    this.#count = drained ? 1 : this.#streams + 1
+    keeper.trim(key, this.#count, FINISHED)
     if (drained) onFinished(this, end)
   }
 

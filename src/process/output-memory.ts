@@ -34,10 +34,10 @@ export class OutputMemory {
   /** Of all processes that have ended. */
   #shared: Slab | undefined
 
-  /** @param fd the memory, from now on this object's. Throws as `mapMemory`. */
+  /** @param fd the memory, from now on this object's, which is closed if it throws as `mapMemory`. */
   constructor(fd: number) {
     this.#fd = fd
-    const control = mapMemory(fd, 0, CONTROL_BYTES)
+    const control = mapControl(fd)
     this.control = new Uint8Array(control)
     this.numbers = new Float64Array(control)
     this.#words = new Uint32Array(control)
@@ -128,6 +128,15 @@ export class OutputMemory {
 
   #map(number: number): Buffer {
     return Buffer.from(mapMemory(this.#fd, SLABS_AT + number * SLAB_BYTES, SLAB_BYTES))
+  }
+}
+
+function mapControl(fd: number): ArrayBuffer {
+  try {
+    return mapMemory(fd, 0, CONTROL_BYTES)
+  } catch (error) {
+    close(fd)
+    throw error
   }
 }
 

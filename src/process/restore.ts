@@ -70,8 +70,17 @@ export function restoreProcess(
     const ended = { pidfd: undefined, status: exitStatusOf(status), input: undefined, over: finished, end: reported }
     return { record, finished, launched: { ...common, ...ended, terminal: master } }
   }
-  const end = terminal && master !== undefined ? duplicate(master) : last
+  const end = terminal ? copyOf(master) : last
   const input = end === undefined ? undefined : new InputQueue(end, terminal ? 'tty' : 'stdin', kept.input(terminal))
   const alive = { pidfd, inherited: true, input, terminal: master, heldSlave: terminal ? last : undefined }
   return { record, finished, launched: { ...common, ...alive } }
+}
+
+/** Undefined: there is none, or no descriptor for it; then the terminal goes on without input. */
+function copyOf(master: number | undefined): number | undefined {
+  try {
+    return master === undefined ? undefined : duplicate(master)
+  } catch {
+    return undefined
+  }
 }

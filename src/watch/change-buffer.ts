@@ -37,6 +37,7 @@ export class ChangeBuffer {
   #lost = 0
   #end: AppError | undefined
   #closed = false
+  #gap: string | undefined
   /** That, and not their number, is why changes were lost. */
   #memorySpent = false
 
@@ -53,6 +54,11 @@ export class ChangeBuffer {
     if (this.length >= this.#limit) this.#dropOldest()
     if (this.#fits(change)) this.#changes.push(change)
     this.#news.wake()
+  }
+
+  /** Changes of before may be missing, for this reason: the next `drain` says so. */
+  missed(why: string): void {
+    this.#gap = why
   }
 
   /** No more changes will come, for this reason. */
@@ -105,9 +111,15 @@ export class ChangeBuffer {
   }
 
   /**
-   * Takes all changes. Throws `resource_exhausted` once after some were lost, with their number; the next call goes on.
+   * Takes all changes. Throws `resource_exhausted` once after some were lost, with their number, or why they may be; the
+   * next call goes on.
    */
   drain(): Change[] {
+    if (this.#gap !== undefined) {
+      const error = new AppError('resource_exhausted', this.#gap)
+      this.#gap = undefined
+      throw error
+    }
     if (this.#lost > 0) {
       const error = this.#exhausted(this.#lost)
       this.#lost = 0

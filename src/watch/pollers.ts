@@ -33,10 +33,19 @@ export interface PollerLimits {
 }
 
 interface Poller {
-  readonly watcher: Watcher
+  /** Undefined: it is being made anew, or could not be, and then its buffer has ended. */
+  opened: Opened | undefined
+  readonly opening?: Promise<void>
   readonly buffer: ChangeBuffer
-  readonly context: PollContext
+  /** The next daemon does not make it anew. */
+  readonly forget: () => void
   polled: number
+}
+
+/** A watcher into a buffer, and what its creator wants to have back. */
+interface Opened {
+  readonly watcher: Watcher
+  readonly context: PollContext
 }
 
 /** What the creator of a watcher wants to have back with every poll. */
@@ -85,28 +94,56 @@ export class Pollers {
    * Opens a watcher into a buffer of its own and returns its id. Rejects with what `open` rejects with, or
    * `resource_exhausted`.
    * @param hold takes the memory of the buffer, which releases it.
+   * @param keep is called with its id, has it kept for the next daemon, and returns what undoes that.
    */
-  async add(context: PollContext, open: (buffer: ChangeBuffer) => Promise<Watcher>, hold?: Hold): Promise<string> {
+  async add(
+    context: PollContext,
+    open: (buffer: ChangeBuffer) => Promise<Watcher>,
+    { hold, keep = () => () => {} }: { readonly hold?: Hold; readonly keep?: (id: string) => () => void } = {},
+  ): Promise<string> {
     if (this.#pollers.size + this.#opening >= this.#max)
       throw new AppError('resource_exhausted', `there are ${this.#max} watchers already: remove some first`)
     this.#opening++
     try {
-      const { changes: limit } = this.#limits
-      const onDrop = () => {
-        this.#dropped++
-      }
-      const buffer = new ChangeBuffer({ onDrop, ...(limit === undefined ? {} : { limit }), ...(hold ? { hold } : {}) })
+      const buffer = this.#buffer(hold)
       const watcher = await open(buffer).catch((error: unknown) => {
         buffer.close()
         throw error
       })
-      if (this.#closed) end({ watcher, buffer })
+      const opened = { watcher, context }
+      if (this.#closed) end({ opened, buffer })
       const id = createId()
-      this.#pollers.set(id, { watcher, buffer, context, polled: performance.now() })
+      this.#pollers.set(id, { opened, buffer, forget: keep(id), polled: performance.now() })
       return id
     } finally {
       this.#opening--
     }
+  }
+
+  /**
+   * A watcher of an earlier daemon, under its id: the first poll says that changes may be missing, and those after it go
+   * on. One that cannot be opened any more ends with that error.
+   */
+  restore(id: string, open: (buffer: ChangeBuffer) => Promise<Opened>, { hold, forget }: RestoreOptions): void {
+    const buffer = this.#buffer(hold)
+    buffer.missed(`file events may be missing since the last poll: the daemon was started again at ${now()}`)
+    const opening = open(buffer).then(
+      (opened) => {
+        poller.opened = opened
+        if (this.#pollers.get(id) !== poller) end(poller)
+      },
+      (error: unknown) => buffer.end(error instanceof AppError ? error : new AppError('internal', String(error))),
+    )
+    const poller: Poller = { opened: undefined, opening, buffer, forget, polled: performance.now() }
+    this.#pollers.set(id, poller)
+  }
+
+  #buffer(hold: Hold | undefined): ChangeBuffer {
+    const { changes: limit } = this.#limits
+    const onDrop = () => {
+      this.#dropped++
+    }
+    return new ChangeBuffer({ onDrop, ...(limit === undefined ? {} : { limit }), ...(hold ? { hold } : {}) })
   }
 
   /**
@@ -117,16 +154,21 @@ export class Pollers {
   async poll(id: string): Promise<Polled> {
     const poller = this.#find(id)
     poller.polled = performance.now()
-    await poller.watcher.settled()
-    const changes = poller.buffer.drain()
-    if (changes.length === 0 && poller.buffer.ended !== undefined) throw poller.buffer.ended
-    return { ...poller.context, changes, sent: (some) => poller.buffer.sent(some) }
+    await poller.opening
+    const { opened, buffer } = poller
+    await opened?.watcher.settled()
+    const changes = buffer.drain()
+    if (changes.length === 0 && buffer.ended !== undefined) throw buffer.ended
+    if (opened === undefined) throw notFound(id)
+    return { ...opened.context, changes, sent: (some) => buffer.sent(some) }
   }
 
   /** Ends a watcher. Throws `not_found` for an unknown id. */
   remove(id: string): void {
-    end(this.#find(id))
+    const poller = this.#find(id)
     this.#pollers.delete(id)
+    end(poller)
+    poller.forget()
   }
 
   /** Ends all watchers. */
@@ -139,7 +181,7 @@ export class Pollers {
 
   #find(id: string): Poller {
     const poller = this.#pollers.get(id)
-    if (poller === undefined) throw new AppError('not_found', `watcher with id ${id} not found`)
+    if (poller === undefined) throw notFound(id)
     return poller
   }
 
@@ -149,8 +191,23 @@ export class Pollers {
   }
 }
 
-function end({ watcher, buffer }: Pick<Poller, 'watcher' | 'buffer'>): void {
-  watcher.close()
+/** How a watcher is made anew. */
+interface RestoreOptions {
+  /** See `Pollers.add`. */
+  readonly hold: Hold
+  readonly forget: () => void
+}
+
+function notFound(id: string): AppError {
+  return new AppError('not_found', `watcher with id ${id} not found`)
+}
+
+function now(): string {
+  return new Date().toISOString()
+}
+
+function end({ opened, buffer }: Pick<Poller, 'opened' | 'buffer'>): void {
+  opened?.watcher.close()
   buffer.close()
 }
 

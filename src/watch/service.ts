@@ -22,6 +22,7 @@ import { ChangeBuffer } from './change-buffer.ts'
 import type { ChangeCursors } from './change-cursors.ts'
 import { askingOf, toChangedPaths, unknownOf } from './convert.ts'
 import { EXCLUDE_HEADER, parseExcludeHeader } from './exclude-header.ts'
+import { type KeptWatchers, NOT_KEPT, type WatcherDefinition } from './kept-watchers.ts'
 import type { PollContext, Pollers } from './pollers.ts'
 import { openWatcher, type WatcherDeps, type WatchOptions } from './watcher.ts'
 
@@ -55,6 +56,8 @@ interface WatchServiceDeps extends WatcherDeps {
   readonly cursors: ChangeCursors
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
+  /** Where polled watchers are kept for the next daemon. */
+  readonly kept?: KeptWatchers
   /** Looks at a path; rejects when it is not there. */
   readonly readEntry: (path: string, actor: Actor) => Promise<EntryInfo>
 }
@@ -64,7 +67,7 @@ export type WatchService = ReturnType<typeof createWatchService>
 
 /** Makes the service. Streams end with their callers; pollers live on until the owner of `pollers` closes it. */
 export function createWatchService(deps: WatchServiceDeps) {
-  const { budget, pollers } = deps
+  const { budget, pollers, kept = NOT_KEPT } = deps
   const open = new Set<ChangeBuffer>()
   let dropped = 0
   return {
@@ -81,7 +84,17 @@ export function createWatchService(deps: WatchServiceDeps) {
       const context = { path: options.path, actor: options.actor, includeEntry: request.includeEntry }
       // It outlives its connection.
       const hold = budget.hold('events', { connection: undefined, user: options.user })
-      return { watcherId: await pollers.add(context, (buffer) => openWatcher(deps, options, buffer), hold) }
+      const { includeEntry } = request
+      const keep = (id: string) => kept.keep({ id, includeEntry, ...definitionOf(options) })
+      return { watcherId: await pollers.add(context, (buffer) => openWatcher(deps, options, buffer), { hold, keep }) }
+    },
+
+    /** Makes the polled watchers of the daemon before this one anew, under their ids. */
+    restore(): void {
+      for (const { definition, forget } of kept.before) {
+        const hold = budget.hold('events', { connection: undefined, user: definition.user })
+        pollers.restore(definition.id, (buffer) => openAnew(definition, buffer, deps), { hold, forget })
+      }
     },
 
     /** Everything since the last poll (contract C41), in pieces of some hundred events at most. */
@@ -172,6 +185,17 @@ async function watchOptions(
   const actor = await createFileUsers(users, strictFileUsers)(user)
   const path = cleanPath(resolvePath(given, user, defaults.workdir))
   return { path, actor, recursive, allowNetworkMounts, exclude, user: user.name }
+}
+
+function definitionOf({ path, recursive, allowNetworkMounts, exclude, user }: WatchOptions) {
+  return { path, recursive, allowNetworkMounts, exclude, user }
+}
+
+async function openAnew(definition: WatcherDefinition, buffer: ChangeBuffer, deps: WatchServiceDeps) {
+  const { users, defaults, strictFileUsers } = deps
+  const actor = await createFileUsers(users, strictFileUsers)(await selectUser(users, definition.user, defaults.user))
+  const watcher = await openWatcher(deps, { ...definition, actor }, buffer)
+  return { watcher, context: { path: definition.path, actor, includeEntry: definition.includeEntry } }
 }
 
 type Describe = (changes: readonly Change[]) => Promise<readonly FilesystemEvent[]>
