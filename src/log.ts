@@ -33,7 +33,7 @@ interface LogSink {
   write(line: LogLine, level: LogLevel): void
 }
 
-/** Of a line without fields, and of each field without a text. */
+/** Bytes of a line without fields, and of each field without a text. */
 const BASE_SIZE = 120
 const FIELD_SIZE = 16
 

@@ -40,9 +40,9 @@ interface TreeOptions {
  * time (scripts/launch-options), which costs more than to read the files.
  */
 const BATCH_BYTES = 48 * 1024
-/** Of all names in one directory: some 400,000. */
+/** Bytes of all names in one directory: some 400,000 names. */
 const MAX_NAMES_BYTES = 16 * 1024 * 1024
-/** Of them, what one piece of work is given. */
+/** Bytes of names for one piece of work. */
 const NAMES_BYTES = 64 * 1024
 const LENGTH_BYTES = 4
 /** Files of several names that are remembered; later ones are archived as if they had one. */
@@ -209,7 +209,7 @@ function pathOf(directory: Buffer, name: Buffer): Buffer {
 
 /** Makes the archive of what was read. */
 class TreeEncoder {
-  /** Of the directory that is being read. */
+  /** Directories in the one that is being read. */
   readonly below: Directory[] = []
   readonly #root: number
   readonly #options: TreeOptions

@@ -10,7 +10,7 @@ export type IgnoreRules = (path: string, isDirectory: boolean) => boolean | unde
 
 /** Of one .gitignore: large projects have 10 KiB. Each byte takes a step for each byte of a name at worst. */
 const MAX_FILE_BYTES = 16 * 1024
-/** Of all in one tree. */
+/** Bytes of all such files in one tree. */
 const MAX_BYTES = 256 * 1024
 /** Memory of parsed rules, for each byte of their text. */
 const PARSED_FACTOR = 16

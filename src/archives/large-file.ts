@@ -14,7 +14,7 @@ const unlinkFile = promisify(unlink)
 
 /** A file that is written as it comes, and has its name when it is whole. */
 export interface LargeFile {
-  /** As of `Sink`. */
+  /** Writes as `Sink.write`. */
   write(content: Buffer): Promise<void> | undefined
   /** Puts it in its place, with what `packUnpacked` has packed of its entry. Rejects with the system error. */
   place(packed: Buffer): Promise<void>

@@ -16,7 +16,7 @@ export interface ArchiveEntry {
   readonly modified: { readonly seconds: number; readonly nanoseconds: number }
   /** By the whole names of extended attributes; one character per byte. */
   readonly attributes: ReadonlyMap<string, Buffer>
-  /** Of a file with holes. */
+  /** Size and pieces of a file with holes. */
   readonly sparse?: { readonly size: number; readonly pieces: readonly SparsePiece[] } | undefined
 }
 

@@ -40,14 +40,14 @@ const MAX_ID = 0xfffffffe
 interface Current {
   readonly facts: UnpackedEntry
   left: number
-  /** Of a small file. */
+  /** Content of a small file. */
   readonly chunks: Buffer[]
   readonly large: LargeFile | undefined
 }
 
 /**
- * A sink of a tar archive that makes what it holds below an open directory; `end` resolves when all entries are made. Its
- * promises reject with AppError or the system error.
+ * A sink of a tar archive that makes what it holds below an open directory; `end` resolves when all entries are made.
+ * Its promises reject with AppError or the system error.
  */
 export class Unpacker implements Sink {
   readonly #root: number

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 
 /** A member of a zip archive, as its headers say it (APPNOTE 6.3.10). */
 export interface ZipMember {
-  /** As it is on the disk; of a directory with a slash at its end. */
+  /** Name as on disk; that of a directory has a slash at its end. */
   readonly name: Buffer
   /** With the bits of its type (S_IFMT). */
   readonly mode: number

@@ -28,7 +28,7 @@ const deflate = promisify(deflateRaw)
 interface Current {
   readonly member: ZipMember
   left: number
-  /** Of a small one. */
+  /** Content of a small file. */
   readonly chunks: Buffer[]
   readonly stream: StreamedContent | undefined
 }

@@ -5,7 +5,7 @@ import type { MessageLimit } from './message-limit.ts'
 
 /** What a method may say about its requests. */
 export interface RequestOptions {
-  /** Of one request message. Default: ORDINARY_MESSAGE. */
+  /** Limit of one request message; default: ORDINARY_MESSAGE. */
   readonly limit?: MessageLimit
 }
 
@@ -65,6 +65,6 @@ export interface OpenStream<O extends DescMessage = DescMessage> {
 export interface FrameSource {
   /** Envelopes, ready to be sent. */
   readonly frames: AsyncIterable<Uint8Array>
-  /** Takes every frame that was sent. */
+  /** To be called with every frame that was sent: its memory is used again. */
   sent(frame: Uint8Array): void
 }

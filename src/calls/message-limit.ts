@@ -2,9 +2,9 @@ import type { BudgetKind } from '../budget/budget.ts'
 
 /** What one request message of a method may be. */
 export interface MessageLimit {
-  /** Bytes, as they are sent and inflated. */
+  /** Bytes of the message, both as sent and as inflated. */
   readonly bytes: number
-  /** What they wait as. */
+  /** The kind under which they count in the byte budget. */
   readonly kind: BudgetKind
 }
 

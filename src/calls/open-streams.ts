@@ -7,7 +7,7 @@ export interface OpenedStream {
   readonly userAgent: string
   /** Name of the user in the request; empty: the default user. */
   readonly user: string
-  /** Of the connection, as text; empty: unknown. */
+  /** IP address of the client; empty: unknown. */
   readonly address: string
   /** The command that it follows, if it follows one. */
   readonly pid: number | undefined
@@ -23,13 +23,13 @@ export interface OpenStreams extends Iterable<OpenedStream> {
   lastChange(method: (name: string) => boolean): number | undefined
 }
 
-/** Of a user agent, which a client chooses. */
+/** UTF-16 units that are kept of a user agent, which a client chooses. */
 const MAX_AGENT_LENGTH = 256
 
-/** Makes a list of no streams. */
+/** Makes an empty list. */
 export function createOpenStreams(): OpenStreams {
   const open = new Set<OpenedStream>()
-  // As many as there are methods.
+  // Time of the last change, by method: at most one entry a method.
   const changes = new Map<string, number>()
   return {
     [Symbol.iterator]: () => open.values(),

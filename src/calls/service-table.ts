@@ -36,7 +36,7 @@ export interface TableMethod {
   readonly name: string
   readonly description: DescMethod
   readonly implementation: Implementation
-  /** Of one request message. */
+  /** Limit of one request message. */
   readonly limit: MessageLimit
   /** Takes out of an answer, in place, what the oldest clients do not know; undefined: nothing. */
   readonly reduce: ((answer: Message) => void) | undefined
@@ -54,7 +54,7 @@ export function serviceTable<S extends DescService>(
   methods: Methods<S>,
   { logger = service.file.proto.package, reduce }: ServiceOptions = {},
 ): ServiceTable {
-  // Its type says so.
+  // `Methods` has an entry for every method.
   const byName = methods as Readonly<Record<string, Implementation>>
   const toMethod = (description: DescMethod): TableMethod => {
     const implementation = byName[description.localName]

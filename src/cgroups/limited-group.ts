@@ -34,7 +34,7 @@ interface GroupUsage {
 
 /** The cgroup of one command. It is the maker's to call `removeOnceEmpty`, also when nothing was started in it. */
 export interface LimitedGroup {
-  /** Of its directory, until `close`. */
+  /** Descriptor of its directory, open until `close`. */
   readonly descriptor: number
   /** Closes the descriptor. */
   close(): Promise<void>

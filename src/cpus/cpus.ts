@@ -23,7 +23,7 @@ export interface Cpus {
    * target that cannot be kept for a restart. Takes some 20 ms at most; never rejects.
    */
   request(count: number): Promise<string | undefined>
-  /** As `X-Envd-Cpus` has them; from memory. */
+  /** Figures of `X-Envd-Cpus`, without I/O. */
   figures(): CpuFigures
   /**
    * For the metrics: runs since the target was set, and milliseconds that the write under way has taken so far (0:

@@ -31,7 +31,7 @@ export interface Sandbox {
 /** Headers of a request; undefined: none of that name. */
 export type Headers = Readonly<Record<string, string | undefined>>
 
-/** Of a URL; undefined: none of that name. */
+/** Parameters of a URL; undefined: none of that name. */
 type Query = Readonly<Record<string, string | undefined>>
 
 /** A request. */

@@ -52,7 +52,7 @@ function archivesOf(paths: readonly string[], exclude: readonly string[]): reado
   return archives.map((one) => [...one])
 }
 
-/** Of a path, and of the directories that lead there. */
+/** Patterns of a path, and of the directories that lead there. */
 function patternsOf(path: string): readonly string[] {
   const names = utf8(path)
     .split('/')

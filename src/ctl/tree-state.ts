@@ -151,7 +151,7 @@ export function differencesOf(wanted: TreeState, there: TreeState): Differences 
   return { changed, gone: [...gone] }
 }
 
-/** Of directories times say nothing, and of links permissions. */
+/** Times of directories and permissions of links are not compared. */
 function isSame(one: Item, other: Item | undefined): boolean {
   if (one.kind !== other?.kind) return false
   if (one.kind === 'other') return true

@@ -6,7 +6,7 @@ import { repeated } from './reopened.ts'
 /** What a call waits at most, so that a connection which is gone is found. */
 const ROUND_MS = 10_000
 
-/** As timeout(1). */
+/** Exit code as of timeout(1). */
 const TIMED_OUT = 124
 
 /** Waits for the end of a command, and passes its exit code on. */

@@ -16,7 +16,7 @@ import { removeVersion } from './remove-version.ts'
 export interface Change {
   /** Absolute. */
   readonly path: string
-  /** As it must be still; undefined: there must be nothing. */
+  /** Content that the file must have still; undefined: there must be no file. */
   readonly before: WholeFile | undefined
   /** Undefined: it is removed. */
   readonly after: Buffer | undefined

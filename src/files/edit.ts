@@ -23,7 +23,7 @@ export interface FileEditing {
 /** What has become of one file. */
 export interface EditedFile {
   readonly path: string
-  /** As it is now; undefined: it is gone, or nothing was written. */
+  /** Tag of the file as it is now; undefined: it is gone, or nothing was written. */
   readonly tag: string | undefined
   /** Undefined: it is left out. */
   readonly diff: string | undefined

@@ -6,7 +6,7 @@ import type { SearchRecord } from './records.ts'
 /** A line that `rg --json` has found. */
 export interface FoundLine {
   readonly kind: 'match' | 'context'
-  /** As it calls the file. */
+  /** Path of the file, as ripgrep has it. */
   readonly path: Buffer
   readonly number: number
   readonly offset: number
@@ -29,7 +29,7 @@ interface FoundFile {
 export const MAX_RECORD_BYTES = 2 * MAX_LINE_BYTES
 /** What follows the line in a record; in a text of JSON there is no quote like these. */
 export const RECORD_MARKER = Buffer.from('"},"line_number":')
-/** Of one line. */
+/** Matches of one line that are reported. */
 const MAX_LINE_MATCHES = 100
 
 /** What a record of `rg --json` says; undefined: nothing that counts. @param lineBytes of each line that are kept. */

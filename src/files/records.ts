@@ -10,7 +10,7 @@ interface RecordOptions {
   readonly separator: number
   /** Longer records are cut. */
   readonly maxBytes: number
-  /** Of a cut record, what follows this is kept as well. */
+  /** In a record that is cut, what follows this is kept as well. */
   readonly marker: Buffer
 }
 

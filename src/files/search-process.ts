@@ -58,7 +58,7 @@ export class SearchProcesses {
     this.#spawn = spawn
   }
 
-  /** Of those that have not been reaped. */
+  /** Pids of those that have not been reaped. */
   pids(): number[] {
     return [...this.#pids]
   }

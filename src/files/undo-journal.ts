@@ -24,7 +24,7 @@ interface UndoEntry {
 /** The edits of one user, the last one at the end. */
 interface History {
   readonly entries: UndoEntry[]
-  /** Of those who take one back. */
+  /** Held while an edit is taken back. */
   readonly lock: Lock
   waiting: number
 }

@@ -21,7 +21,7 @@ import { writeWhole } from './write-whole.ts'
 
 /** A file to be joined. */
 interface ComposeSource {
-  /** As the client wrote it; for the text of errors. */
+  /** Path as the client wrote it, for the text of errors. */
   readonly given: string
   /** The absolute path. Throws AppError. */
   readonly resolve: () => string
@@ -34,7 +34,7 @@ interface ComposeOptions {
   /** Destination, absolute. */
   readonly path: string
   readonly owner: FileUser
-  /** Of the destination. */
+  /** Condition that the destination must meet. */
   readonly condition?: WriteCondition | undefined
 }
 

@@ -98,7 +98,7 @@ export function toEntryInfo(raw: RawEntry, names: EntryNames): EntryInfo {
   return create(EntryInfoSchema, facts)
 }
 
-/** Of a link that leads nowhere its own path. */
+/** Target of a link; of one that leads nowhere its own path. */
 function targetOf(link: RawEntry['link'], path: string): string | undefined {
   if (link === undefined) return undefined
   return link === 'broken' ? path : link.path.toString()

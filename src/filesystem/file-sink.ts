@@ -27,7 +27,7 @@ export interface FileSink extends Sink {
 export function createFileSink(fd: number, hold: Hold): FileSink {
   let queue: Buffer[] = []
   let queuedBytes = 0
-  /** Of these, the bytes that `hold` counts. */
+  /** Bytes of these that `hold` counts. */
   let heldBytes = 0
   let writing: Promise<void> | undefined
   let failed: { readonly error: unknown } | undefined

@@ -21,7 +21,7 @@ const NAMES_COST = 3
 const WINDOW_BYTES = 16 * 1024
 const ENTRIES_BYTES = 64 * 1024
 
-/** As whom a directory is read, and on whose account. */
+/** The user that a directory is read as, and the hold that its memory counts in. */
 interface LevelOptions {
   readonly actor: Actor
   readonly hold: Hold

@@ -63,9 +63,9 @@ async function resolveDirectory({ path, actor }: ListOptions): Promise<Buffer> {
 
 /** A directory to be listed. */
 interface Directory {
-  /** As on disk. */
+  /** Path as on disk. */
   readonly path: Buffer
-  /** As the client sees it, without a slash at the end. */
+  /** Path as clients get it, without a slash at the end. */
   readonly shown: string
   readonly depth: number
 }

@@ -16,7 +16,7 @@ const NO_ATTRIBUTES = '\0'
 interface MoveOptions {
   readonly source: string
   readonly destination: string
-  /** Of the parents that are made. */
+  /** Owner of the parents that are made. */
   readonly owner: Owner
   readonly signal: AbortSignal
 }

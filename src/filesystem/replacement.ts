@@ -32,7 +32,7 @@ const closeFile = promisify(close)
 
 /** Bytes of one upload that wait in memory for its end: small ones need no second file. */
 const HELD_BYTES = 64 * 1024
-/** Of all uploads together; then they go to the disk at once. */
+/** Bytes of all uploads together; beyond it they go to the disk at once. */
 const ALL_HELD_BYTES = 8 * 1024 * 1024
 
 let allHeld = 0

@@ -13,7 +13,7 @@ export interface InitProgress {
   readonly userNamed: boolean
 }
 
-/** Of a daemon that nothing was applied to. */
+/** Progress of a daemon that had no `/init`. */
 export const NO_PROGRESS: InitProgress = { initialized: false, newest: 0n, userNamed: false }
 
 /**

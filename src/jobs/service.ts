@@ -52,7 +52,7 @@ export type JobsService = ReturnType<typeof createJobsService>
 interface JobsDeps {
   readonly registry: Registry
   readonly kills: Kills
-  /** Of what the registry has that runs. */
+  /** Figures of the running processes of the registry. */
   readonly usage: SessionUsage
 }
 
@@ -61,7 +61,7 @@ export function createJobsService({ registry, kills, usage }: JobsDeps) {
   const find = (selector: JobSelector | undefined) => findJob(selector, registry)
   const current = (process: KnownProcess) => currentJob(process, usage)
   return {
-    /** As it is now, also what it has taken so far. */
+    /** Returns a job as it is now, also what it has taken so far. */
     current,
 
     /** One job as it is now. */

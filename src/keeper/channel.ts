@@ -12,7 +12,7 @@ interface Received {
 
 interface Waiting {
   readonly bytes: Buffer
-  /** Of its own, so that the sender may close its ones. */
+  /** Duplicates that the message owns, so that the sender may close its own. */
   readonly descriptors: number[]
   /** Called once it is sent, or never will be. */
   done?: () => void

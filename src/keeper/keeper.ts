@@ -17,7 +17,7 @@ export interface Deposit {
   readonly pid: number
   /** How that ended, as waitpid(2) has it; undefined: it runs. */
   readonly status: number | undefined
-  /** As the daemon that made the deposit has left it. */
+  /** Number that the depositing daemon set last. */
   readonly note: number
   /** The caller of `take` closes them. The keeper has its own until the key is dropped. */
   readonly descriptors: readonly number[]

@@ -19,9 +19,9 @@ const MIN_COMPACTION = 1024
 interface LineQueueOptions<Line> {
   /** The same for a line whenever it is asked. */
   readonly bytesOf: (line: Line) => number
-  /** Of all lines together. */
+  /** Bytes of all lines together. */
   readonly maxBytes: number
-  /** Of one line. */
+  /** Bytes of one line. */
   readonly maxLineBytes: number
 }
 

@@ -3,7 +3,7 @@ export interface WebOrigin {
   /** `scheme://host`, with the port unless it is the scheme's own; in small letters. */
   readonly text: string
   readonly scheme: string
-  /** As `hostnameOf` returns it. */
+  /** Host name as `hostnameOf` returns it. */
   readonly hostname: string
 }
 

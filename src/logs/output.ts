@@ -16,7 +16,7 @@ interface Output {
 
 /** As much as the log exporter holds: some 30,000 lines while there is no reader. */
 const MAX_QUEUE_BYTES = 8 * 1024 * 1024
-/** As for the exporter (contract G31). */
+/** Longest line in bytes, as for the exporter (contract G31). */
 const MAX_LINE_BYTES = 192 * 1024
 /** Written at once; what a pipe holds. */
 const BATCH_BYTES = 64 * 1024

@@ -125,7 +125,7 @@ interface CpuTarget {
   readonly pendingMs: number
 }
 
-/** Of a machine whose number of CPUs is not set by the daemon. */
+/** Target of a machine whose number of CPUs is not set by the daemon. */
 export const NO_CPU_TARGET: CpuTarget = { possible: 0, target: 0, attempts: 0, pendingMs: 0 }
 
 /** What `GET /metrics` reports besides the sample, as it is now. */

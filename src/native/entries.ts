@@ -1,6 +1,6 @@
 /** The facts about one directory entry, from lstat(2). */
 export interface RawEntry {
-  /** As on disk; not necessarily UTF-8. */
+  /** Name as on disk, which need not be UTF-8. */
   readonly name: Buffer
   /** st_mode. */
   readonly mode: number
@@ -174,7 +174,7 @@ export interface Beside {
   readonly parent: number
   /** What is to be replaced, for reading; undefined: there is nothing, or it could not be opened. */
   readonly old: number | undefined
-  /** Of what is to be replaced; undefined: there is nothing. */
+  /** What is to be replaced; undefined: there is nothing. */
   readonly existing:
     | { readonly mode: number; readonly uid: number; readonly gid: number; readonly version: Buffer }
     | undefined

@@ -160,7 +160,7 @@ export const pidfdWait = addon.pidfdWait
 export const pidfdStatus = addon.pidfdStatus
 /**
  * Signals the living members of sessions, all by one walk over the processes, except their leaders and those that
- * ignore SIGHUP. Four numbers a target: the session; the signal (0 only looks); a second signal for who got the first,
+ * ignore SIGHUP. Four numbers a target: the session; the signal (0 only looks); a second one for those that got it,
  * or 0; 1 if the leader has been reaped, as then nothing is signalled once its number is used anew. Returns 8
  * bytes for each process that was reached: the target's place and the pid, as 32-bit little-endian. Each process is
  * signalled through a pidfd after its session was checked; by its number where a sandbox refuses pidfds. On a thread of

@@ -47,7 +47,7 @@ interface PeerProbesOptions {
   readonly askInterval: number
 }
 
-/** Starts without probes. */
+/** Makes the probes; none runs before `add`. */
 export function createPeerProbes(options: PeerProbesOptions): PeerProbes {
   return new Probes(options)
 }

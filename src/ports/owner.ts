@@ -28,7 +28,7 @@ const LINKS_AT_ONCE = 64
  */
 const MAX_GENERATIONS = 16
 
-/** Of a command line: enough to distinguish two servers of a kind. */
+/** Bytes of a command line: enough to distinguish two servers of a kind. */
 const MAX_ARGUMENT_BYTES = 4_096
 
 /**

@@ -34,7 +34,7 @@ const IGNORES_SIGHUP = 1n
 
 const numbers = { SIGTERM: 15, SIGKILL: 9 } as const
 
-/** First and longest pause between two looks at who is left. */
+/** First and longest pause between two looks at what is left. */
 const FIRST_LOOK_MS = 20
 const MAX_LOOK_MS = 500
 
@@ -81,7 +81,7 @@ export async function livingOf(pids: readonly number[]): Promise<Family> {
 }
 
 /**
- * Ends who is left of a family, and what has joined it by now: SIGTERM, and SIGKILL after `grace` milliseconds.
+ * Ends what is left of a family, and what has joined it by now: SIGTERM, and SIGKILL after `grace` milliseconds.
  * Resolves when no process is left, or 2 s after SIGKILL. Never rejects.
  */
 export async function endFamily(known: Family, relatives: Relatives, grace: number): Promise<void> {

@@ -29,7 +29,7 @@ export class FramePool {
   /** To be called when the frame was sent; its memory is used again. Ignores frames that are not of this pool. */
   give({ buffer }: Uint8Array<ArrayBufferLike>): void {
     if (!this.#lent.delete(buffer) || this.#free.length >= MAX_FREE) return
-    // What was lent is what `take` made.
+    // The cast holds: memory that was lent was made by `take`.
     this.#free.push(buffer as ArrayBuffer)
   }
 }

@@ -29,5 +29,5 @@ export async function hasEnded(
   }
 }
 
-/** What a timer takes. */
+/** The longest time that a timer takes, in milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1

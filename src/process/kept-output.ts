@@ -61,7 +61,7 @@ export class KeptOutput {
     },
   }))(this)
 
-  /** Of the terminal, since it was changed; undefined: it was not. */
+  /** Size of the terminal after its last change; undefined: it was not changed. */
   get size(): TerminalSize | undefined {
     const [columns, rows] = [this.#get(SLOT.columns), this.#get(SLOT.rows)]
     return columns === 0 && rows === 0 ? undefined : { columns, rows }

@@ -11,7 +11,7 @@ export interface About {
   readonly user: string
   readonly cwd: string
   readonly cmd: string
-  /** As many as fit. */
+  /** The first arguments, as many as fit. */
   readonly args: readonly string[]
   readonly argsLeftOut: number
   readonly terminal: boolean

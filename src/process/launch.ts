@@ -53,7 +53,7 @@ export interface LaunchRequest {
    * others go.
    */
   readonly cgroup?: number | undefined
-  /** Of this command alone. */
+  /** Limits of this command alone. */
   readonly limits?: CommandLimits
   /** When it will be killed, on the clock of performance.now(). */
   readonly deadline?: number | undefined

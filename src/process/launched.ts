@@ -37,7 +37,7 @@ export interface Launched {
   readonly input: InputQueue | undefined
   /** Master of the terminal, for its size; it is one of the descriptors in `sources`. */
   readonly terminal: number | undefined
-  /** Of the terminal, as it was opened. */
+  /** Size of the terminal when it was opened. */
   readonly size?: TerminalSize | undefined
   /** See `Stdio.heldSlave`. */
   readonly heldSlave?: number | undefined
@@ -56,7 +56,7 @@ export interface Launched {
   readonly startedAt?: number
   /** An earlier daemon has reported its end: whatever comes is discarded. */
   readonly over?: boolean
-  /** As that daemon has reported it. */
+  /** The end as that daemon has reported it. */
   readonly end?: End | undefined
   /** Clients of an earlier daemon that do not know their position get what came since then. */
   readonly reconnect?: Reconnect

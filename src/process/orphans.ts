@@ -5,8 +5,8 @@ import { waitOrphan } from '../native/index.ts'
 const RETRY_MS = 50
 
 /**
- * Reaps orphans, which became children of this process, when it runs as PID 1. The daemon's own children,
- * of which `ours` returns the pids, are left to who started them. Returns the function that stops it. Does nothing
+ * Reaps orphans, which became children of this process, when it runs as PID 1. The daemon's own children, of which
+ * `ours` returns the pids, are left to the code that started them. Returns the function that stops it. Does nothing
  * under any other pid.
  */
 export function reapOrphans(ours: () => number[], log: Log): () => void {

@@ -23,7 +23,7 @@ import { SLAB_BYTES, type Slab, SlabPool } from './slab-pool.ts'
  * daemon finds every byte. Only what is written takes memory, and what was released takes none.
  */
 export class OutputMemory {
-  /** Of slabs in this memory, while there are any. */
+  /** Pool of the slabs in this memory, while there are any. */
   readonly pool = new SlabPool(this)
   readonly control: Uint8Array
   readonly numbers: Float64Array
@@ -31,7 +31,7 @@ export class OutputMemory {
   readonly #fd: number
   #nextSlab = 0
   readonly #freeSlabs: number[] = []
-  /** Of all processes that have ended. */
+  /** The slab that all ended processes share. */
   #shared: Slab | undefined
 
   /** @param fd the memory, from now on this object's, which is closed if it throws as `mapMemory`. */
@@ -43,7 +43,7 @@ export class OutputMemory {
     this.#words = new Uint32Array(control)
   }
 
-  /** It is of this version, or new. */
+  /** Whether it is of this version, or new. */
   get known(): boolean {
     const [magic, version] = [this.#words[HEAD.magic], this.#words[HEAD.version]]
     return (magic === MAGIC && version === VERSION) || (magic === 0 && version === 0)

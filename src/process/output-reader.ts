@@ -25,7 +25,7 @@ export class OutputReader {
   /** Where in each stream its output begins. */
   readonly begins: Offsets
   #wake: (() => void) | undefined
-  /** It is to be woken in its turn. */
+  /** Whether its wake-up is scheduled already. */
   #notified = false
   #timer: NodeJS.Timeout | undefined
 

@@ -25,10 +25,10 @@ export interface ProcessRecord {
   readonly user: string
   /** Where it was started. */
   readonly cwd: string
-  /** Of its terminal, as it was opened; undefined: it has none. */
+  /** Size of its terminal when it was opened; undefined: it has none. */
   readonly size: TerminalSize | undefined
   readonly outputMax: number | undefined
-  /** Of a service; absent: it is none. */
+  /** The run of a service that it belongs to; absent: it is no service. */
   readonly run?: ServiceRun | undefined
   /**
    * When it was started and when it is killed, in milliseconds of CLOCK_MONOTONIC, which all processes of a machine

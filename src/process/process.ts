@@ -119,12 +119,12 @@ export class RunningProcess {
     return this.#launched.routine === true
   }
 
-  /** Of its terminal, as it was set last through the daemon. */
+  /** Size of its terminal, as it was set last through the daemon. */
   get size(): TerminalSize {
     return this.#size
   }
 
-  /** It runs in a terminal. */
+  /** Whether it runs in a terminal. */
   get hasTerminal(): boolean {
     return this.#launched.terminal !== undefined
   }

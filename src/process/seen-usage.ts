@@ -12,7 +12,7 @@ export interface LiveFigures {
 export class SeenUsage {
   #figures: LiveFigures = { cpuSeconds: undefined, memory: undefined, peakMemory: undefined }
 
-  /** As they were seen last. */
+  /** The figures as they were seen last. */
   get figures(): LiveFigures {
     return this.#figures
   }

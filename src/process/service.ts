@@ -261,7 +261,7 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   return { process, reader }
 }
 
-/** Of the name of a file (NAME_MAX). */
+/** Bytes of the name of a file (NAME_MAX). */
 const MAX_NAME_LENGTH = 255
 
 /**

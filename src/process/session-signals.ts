@@ -1,7 +1,7 @@
 import { signalSessions } from '../native/index.ts'
 import type { SessionLeader } from './terminate.ts'
 
-/** A signal, and a second one for who got the first; 0: none. A first one of 0 only looks who is there. */
+/** A signal, and a second one for processes that got the first; 0: none. A first one of 0 only finds the members. */
 export interface SessionSignal {
   readonly first: number
   readonly second: number

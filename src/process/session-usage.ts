@@ -13,7 +13,7 @@ export interface SessionUsage {
   look(): Promise<void>
 }
 
-/** Between two looks; all who ask share one. */
+/** Milliseconds between two looks, which all callers share. */
 const LOOK_MS = 500
 
 /** Looking takes at most this share of the time: with thousands of processes it is done less often. */
@@ -52,7 +52,7 @@ export function createSessionUsage(processes: () => readonly RunningProcess[]): 
 interface Sum {
   cpuSeconds: number
   memory: number
-  /** Of the process that had most. */
+  /** Bytes of the process that had most. */
   peak: number
 }
 

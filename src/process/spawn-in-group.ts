@@ -19,7 +19,7 @@ export interface GroupUsage {
 
 /** The cgroup of one command (`cgroups/limited-group.ts`). */
 export interface OwnGroup {
-  /** Of its directory, until `close`. */
+  /** Descriptor of its directory, open until `close`. */
   readonly descriptor: number
   close(): Promise<void>
   /** Never rejects. */

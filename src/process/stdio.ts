@@ -33,7 +33,7 @@ export interface Stdio {
 /** Who owns pipes and terminals; undefined leaves them with the daemon's user. */
 export type Owner = { readonly uid: number; readonly gid: number } | undefined
 
-/** Of the pipes of a command. */
+/** How the pipes of a command are made. */
 interface PipeOptions {
   /** A pipe for its input, else it reads end of file. */
   readonly stdin: boolean

@@ -29,7 +29,7 @@ export function abortWithClient(
     if (!undone) over.abort(new AppError('canceled', 'the client has gone'))
   }
   const onShutdown = () => over.abort(shutdown.reason)
-  // Never removed, which would take longer than to call it: a response is closed once, and then forgotten.
+  // Never removed, which would take longer than to call it: a response is closed once, and then released.
   response.on('error', onClose)
   response.on('close', onClose)
   const calls = openCalls(shutdown)

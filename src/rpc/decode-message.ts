@@ -46,9 +46,9 @@ export const MESSAGE_LIMITS: JsonLimits = { depth: MAX_DEPTH, values: MAX_VALUES
 interface DecodeOptions {
   readonly codec: Codec
   readonly memory: Memory
-  /** Looked at only where there is something to wait for. */
+  /** Checked only where decoding waits. */
   readonly signal: AbortSignal
-  /** Of JSON; default `MESSAGE_LIMITS`. */
+  /** Limits of JSON; default: `MESSAGE_LIMITS`. */
   readonly limits?: JsonLimits
 }
 

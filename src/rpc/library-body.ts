@@ -136,7 +136,7 @@ async function checked(
     signal,
     limits: LIBRARY_LIMITS,
   })
-  // As it came: the library decodes so little at once.
+  // Passed on as it came: the library decodes so little fast enough.
   if (length <= SMALL_JSON) return framed(0, bytes)
   const pieces = isDivisible ? implementation.split(message) : undefined
   if (isDivisible && pieces === undefined && length > MAX_JSON_BYTES) throw tooLarge(MAX_JSON_BYTES)

@@ -12,7 +12,7 @@ import { callerOf } from './request-caller.ts'
 /** Copies of an answer that the library makes: the parts, the whole, the message, the envelope. */
 const LIBRARY_COPIES = 4
 
-/** An item as an object, which the library's JSON needs all of at once. */
+/** Bytes of an item as an object: for JSON the library has all items as objects at once. */
 const ITEM_BYTES = 2048
 
 type Handler = (request: MessageShape<DescMessage>, context: HandlerContext) => Promise<MessageInitShape<DescMessage>>

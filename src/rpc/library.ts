@@ -32,7 +32,7 @@ interface LibraryRequest {
 }
 
 interface Passed extends LibraryRequest {
-  /** Of a server stream. */
+  /** Frames of a server stream that wait; undefined: it is no server stream. */
   readonly frames: StreamFrames | undefined
 }
 
@@ -101,7 +101,7 @@ async function answer(handler: UniversalHandler, call: Passed, deps: LibraryDeps
   const response = await run(handler, call, deps)
   // The server refuses a body that is no HTTP, whatever its call has come to.
   if (response !== undefined && !raw.headersSent) {
-    // Fails when the client leaves in the middle, which its call has learned by then.
+    // Rejects when the client leaves in the middle; the signal of its call has aborted by then.
     await universalResponseToNodeResponse(counted(response, call.frames), raw).catch(() => {})
   }
   if (closed || raw.writableEnded || raw.destroyed) return

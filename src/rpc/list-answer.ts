@@ -48,7 +48,7 @@ export async function listAnswer(
   return begun(released(larger(sized(listPieces(parts, encoding), hold)), release), encoding)
 }
 
-/** The account of a list's memory. */
+/** Opens the hold of a list's memory in the budget. The caller releases it. */
 export function listHold(budget: ByteBudget, { connection, user = '' }: Caller): Hold {
   return budget.hold('listing', { connection, user })
 }

@@ -8,7 +8,7 @@ export const operationKey = createContextKey('', { description: 'operation_id' }
 /** Carries the connection of a request through the library. */
 export const connectionKey = createContextKey<object | undefined>(undefined, { description: 'connection' })
 
-/** Carries what calls a function once the response is over, taken by its client or not. */
+/** Carries a function that takes callbacks for the end of the response, whether its client took it or left. */
 export const onClosedKey = createContextKey<(closed: () => void) => void>(() => {}, { description: 'on_closed' })
 
 interface Exchange {

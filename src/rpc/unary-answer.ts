@@ -60,7 +60,7 @@ export function endWhole(response: RawResponse, body: Buffer | string): void {
 
 interface Pieces {
   readonly pieces: AsyncGenerator<Buffer, void>
-  /** Of those that were taken. */
+  /** Bytes that the client has taken. */
   readonly tally: { readonly bytes: number }
 }
 
@@ -74,7 +74,7 @@ async function sendPieces({ pieces, tally }: Pieces, zipped: boolean, context: A
   return tally.bytes
 }
 
-/** Until the client has taken it or is gone. */
+/** Holds the bytes of an answer in the budget until the client has taken it or is gone. */
 function holdWhole(bytes: number, { request, response, budget }: AnswerContext): void {
   if (bytes < MIN_HELD_BYTES) return
   const user = basicUsername(request.headers.authorization) ?? ''

@@ -14,7 +14,7 @@ export interface KeptStates {
 type Over = Extract<State, { readonly name: 'stopped' | 'failed' | 'stopping' }>
 
 interface Kept {
-  /** Of the command that it was so with. */
+  /** Fingerprint of the command that had this state. */
   readonly fingerprint: string
   readonly state: Over
 }

@@ -50,7 +50,7 @@ export async function untilReady(
   }
 }
 
-/** Of one attempt. */
+/** Options of one attempt. */
 export interface AttemptOptions extends ProbeOptions {
   /** In milliseconds. */
   readonly timeout: number

@@ -13,7 +13,7 @@ import { stopCommand } from './stop.ts'
 /** What one run of the start command and its ready command needs. */
 export interface RunOptions {
   readonly startCommand: string | undefined
-  /** Of the start command in `List`. */
+  /** Tag of the start command in `List`. */
   readonly tag: string
   /** The start command that an earlier daemon started, instead of a new one. */
   readonly adopted: Command | undefined
@@ -60,7 +60,7 @@ export class Run {
     this.#started = this.#start()
   }
 
-  /** Of the start command, while it runs. */
+  /** Pid of the start command, while it runs. */
   get pid(): number | undefined {
     return this.#alive ? this.#command?.process.pid : undefined
   }

@@ -49,7 +49,7 @@ type NotLive = Extract<Cause, { readonly kind: 'not live' }>
 export type Event =
   /** The first `/init` came, the wait is over, or a client called `Start`. */
   | { readonly kind: 'begin' }
-  /** Of the ready command, or after readiness of the live command. */
+  /** An attempt of the ready command failed, or after readiness one of the live command. */
   | { readonly kind: 'attempt failed'; readonly attempt: FailedAttempt }
   /** An attempt succeeded. */
   | { readonly kind: 'ready' }

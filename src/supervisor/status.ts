@@ -14,7 +14,7 @@ export interface Status {
   /** One line for people. */
   readonly reason: string
   readonly cause: Cause | undefined
-  /** Of the start command, while it runs. */
+  /** Pid of the start command, while it runs. */
   readonly pid: number | undefined
   /** Since the daemon came up. */
   readonly restarts: number

@@ -6,7 +6,7 @@ import type { Command } from './command.ts'
 import { relativesOf } from './relatives.ts'
 
 /**
- * First and longest pause between two looks at who is left: the kernel reports the end of a leader, not of a session.
+ * First and longest pause between two looks at what is left: the kernel reports the end of a leader, not of a session.
  */
 const FIRST_LOOK_MS = 20
 const MAX_LOOK_MS = 500

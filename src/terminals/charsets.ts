@@ -14,7 +14,7 @@ const SHIFTS = ['', '\u000e', '\u001bn', '\u001bo']
 /** The character sets of an emulator, which knows them but not their names. */
 export class Charsets {
   readonly #service: CharsetService
-  /** Of each set that was seen, its final byte. */
+  /** Final byte of each set that was seen. */
   readonly #names = new Map<object, string>()
   /** What was designated last. */
   readonly #designated: (string | undefined)[] = []

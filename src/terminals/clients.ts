@@ -8,7 +8,7 @@ export type ResizePolicy = 'newest' | 'smallest'
 /** A client that is attached. */
 export interface AttachedClient {
   readonly id: number
-  /** Of its window; undefined: it has no say. */
+  /** Size of its window; undefined: it does not count. */
   size: TerminalSize | undefined
   /** Sizes that its stream has yet to send. */
   readonly resizes: Resize[]

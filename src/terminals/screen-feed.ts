@@ -8,7 +8,7 @@ import type { Screen } from './screen.ts'
 
 /** A screen at one moment. */
 export interface Snapshot {
-  /** Of the receiver, who may take them out. */
+  /** Parts that belong to the receiver, which may take them out. */
   readonly parts: string[]
   /** Where the output begins that is not in it. */
   readonly offset: number

@@ -36,7 +36,7 @@ const EXTENDED_BYTES = 56
 /** Parameters of SGR that set it. */
 const UNDERLINES: ReadonlySet<unknown> = new Set([4, 21, 58])
 
-/** Of DECSCUSR: a steady bar. */
+/** Largest parameter of DECSCUSR: a steady bar. */
 const MAX_CURSOR_STYLE = 6
 
 /** A cell may have any number of combining characters: after that many in all they are left out. */
@@ -60,7 +60,7 @@ export class Screen {
   #extended = 0
   readonly #charsets: Charsets
   readonly #links: Links
-  /** Of DECSCUSR; 0: as the terminal has it by itself. */
+  /** Parameter of DECSCUSR; 0: the terminal's default. */
   #cursorStyle = 0
   title = ''
   cwd = ''
@@ -266,7 +266,7 @@ function scrollbackOf({ columns, rows }: TerminalSize): number {
   return Math.max(0, Math.min(SCROLLBACK, Math.floor(MAX_CELLS / columns) - rows))
 }
 
-/** Of `file://host/path`; empty for anything else. */
+/** Path of `file://host/path`; empty for anything else. */
 function pathOf(url: string): string {
   const path = /^file:\/\/[^/]*(\/.*)$/.exec(url)?.[1] ?? ''
   try {

@@ -26,7 +26,7 @@ interface Delivery {
   readonly signal: AbortSignal
 }
 
-/** Of a program or a bundle. */
+/** Bytes of a program or a bundle. */
 const MAX_BYTES = 512 * 1024 * 1024
 const PROGRAM_MODE = 0o755
 const GZIP = Buffer.from([0x1f, 0x8b])

@@ -23,7 +23,7 @@ interface UpgradeReport {
 interface UpgradeDeps {
   readonly keeper: Keeper
   readonly taken: Taken
-  /** Of the daemon before this one, if it has handed over. */
+  /** Hand-over of the daemon before this one, if it has handed over. */
   readonly before: HandOver | undefined
   readonly run: RunProgram
   /** How many words of the command line are arguments. */

@@ -20,7 +20,7 @@ interface Piece {
   /** The file, opened to append, which has `offset` bytes then. */
   readonly fd: number
   readonly offset: number
-  /** Of the whole upload. */
+  /** Bytes of the whole upload. */
   readonly length: number
   readonly checksum: Checksum | undefined
   readonly signal: AbortSignal

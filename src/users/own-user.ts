@@ -15,7 +15,7 @@ export async function ownName(users: Users, own: User): Promise<string> {
 
 /** What the configuration says of users. */
 interface UserSettings {
-  /** Of the daemon's own user, where /etc/passwd does not know it. */
+  /** Home of the daemon's own user, where /etc/passwd has none. */
   readonly home: string
   /** Empty: the daemon's own. */
   readonly defaultUser: string

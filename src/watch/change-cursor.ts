@@ -7,7 +7,7 @@ import type { WatchSink } from './watcher.ts'
 
 /** A path that has changed. */
 export interface PathChange {
-  /** As that of `Change`. */
+  /** Name as of `Change`. */
   readonly name: string
   readonly raw?: Buffer
   /** Each once, in the order in which they happened last. */

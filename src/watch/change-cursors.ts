@@ -18,7 +18,7 @@ const MAX_TOKEN_LENGTH = 256
 
 /** What bounds the cursors; the defaults are in parentheses. */
 interface CursorLimits {
-  /** Of one user (64). */
+  /** At most so many of one user; default: 64. */
   readonly ofUser?: number
   /** In sum (1,000). */
   readonly cursors?: number

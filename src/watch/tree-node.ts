@@ -13,7 +13,7 @@ export interface Settlement {
 /** What a node is made of. */
 interface NodeInit {
   readonly watch: number
-  /** As `watchTree` packs them. */
+  /** Names as `watchTree` packs them. */
   readonly names: Buffer
   readonly sink: NodeSink
   readonly name: string

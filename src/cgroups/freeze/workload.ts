@@ -58,7 +58,7 @@ export async function createWorkload({ root, log, ...timing }: WorkloadOptions):
   }
 }
 
-/** Of the two groups of commands nothing is known. */
+/** Result where nothing is known of the two groups of commands. */
 const UNOBSERVABLE: FreezeResult = { ...NOTHING_FROZEN, failed: 0, requested: 2, unobservable: 2 }
 
 function withoutCgroups(gate: StartGate, log: Log, watchdogMs = WATCHDOG_MS): Workload {

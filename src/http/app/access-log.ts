@@ -14,7 +14,7 @@ declare module 'fastify' {
 /** Asked for every few seconds by monitoring; logged only if they fail. */
 const QUIET_PATHS = new Set(['/health', '/metrics', '/ready'])
 
-/** Enough to know a file by; a request may have 16 KiB of it. */
+/** Characters of a path in a line; a request may have 16 KiB of it. */
 const MAX_PATH_LENGTH = 512
 
 /**

@@ -21,7 +21,7 @@ export class Collected {
     return this.#length
   }
 
-  /** All of it. Memory of the request. */
+  /** Everything that was added: a view of the request's memory. */
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#length)
   }

@@ -11,7 +11,7 @@ export interface BodyOptions {
   /** Bytes that it may have. */
   readonly limit: number
   readonly memory: Memory
-  /** Looked at only where there is something to wait for. */
+  /** Checked only where reading waits. */
   readonly signal?: AbortSignal
 }
 

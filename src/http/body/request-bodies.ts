@@ -6,7 +6,7 @@ import { basicUsername } from '../access/basic-user.ts'
 import { connectionOf } from '../server/connection.ts'
 import { type BodyOptions, readBody } from './read-body.ts'
 
-/** Reads the bodies of requests, all of them in one budget and with one patience. */
+/** Reads the bodies of requests, all of them in one budget and with one time limit of silence. */
 export interface RequestBodies {
   /** Milliseconds without a byte after which a call fails. */
   readonly stallMs: number
@@ -16,7 +16,7 @@ export interface RequestBodies {
   read(request: IncomingMessage, options: BodyOptions): Promise<Buffer>
 }
 
-/** Until a client is no longer waited for. */
+/** Milliseconds without a byte after which a client is not waited for any more. */
 const BODY_STALL_MS = 60_000
 
 /**

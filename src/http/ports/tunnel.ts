@@ -4,9 +4,9 @@ import type { Upgrade } from '../server/upgrades.ts'
 
 /** Two connections that speak another protocol from now on. */
 interface Tunnel {
-  /** Of the client. */
+  /** Connection of the client. */
   readonly upgrade: Upgrade
-  /** Of the port. */
+  /** Connection to the port. */
   readonly socket: Socket
   /** What came from the port after its headers. */
   readonly head: Buffer

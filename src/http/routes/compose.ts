@@ -25,7 +25,7 @@ interface ComposeDeps {
 /** Room for some ten thousand paths. */
 const MAX_BODY_BYTES = 1024 * 1024
 
-/** Of the paths; all of the body may be text. */
+/** Limits of the JSON with the paths; all of the body may be text. */
 const LIMITS = { depth: 16, values: 64 * 1024, text: MAX_BODY_BYTES }
 
 interface ComposeRequest {

@@ -6,18 +6,18 @@ import { loopTurns } from '../../lib/turns.ts'
 
 /**
  * What is read of a body whose call is answered already: as much as may be on its way in socket buffers, so that a
- * client that still sends gets to the answer. Who sends more does not listen, and is cut off.
+ * client that still sends gets to the answer. A client that sends more is cut off.
  */
 const MAX_BYTES = 8 * 1024 * 1024
 const IDLE_MS = 5_000
 
-/** All of it, so that a client which sends a byte now and then holds nothing. */
+/** Milliseconds for all of it: a client that sends a byte now and then must not hold the connection. */
 const MAX_MS = 15_000
 
 const discarded = new WeakSet<Readable>()
 
 /**
- * Reads and forgets what is left of a request body that was answered early, so that its client, still sending, gets to
+ * Reads and discards what is left of a request body that was answered early, so that its client, still sending, gets to
  * read the answer, and the connection can serve the next request. Drops the connection when there is too much. Calling
  * it again changes nothing.
  */
@@ -37,7 +37,7 @@ export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
   pump(body, sink, { idleMs: IDLE_MS, signal: late }).catch(() => body.destroy())
 }
 
-/** Nothing more can come, and Node forgets what was not read. */
+/** Nothing more can come; Node discards what was not read. */
 function isComplete(body: Readable & Partial<Pick<IncomingMessage, 'complete'>>): boolean {
   return body.complete === true
 }

@@ -46,8 +46,8 @@ interface EntranceOptions {
 }
 
 /**
- * Makes one. Node itself accepts one connection in each turn of the event loop: a health check behind many others would
- * wait for as many turns as there are connections before it.
+ * Makes an entrance. Node itself accepts one connection in each turn of the event loop: a health check behind many
+ * others would wait for as many turns as there are connections before it.
  */
 export function createEntrance({ turns = loopTurns, ...options }: EntranceOptions): Entrance {
   const limit = Math.ceil(options.connections / 2)

@@ -151,8 +151,8 @@ function refuseFaults(server: Server, { latest, unanswered }: Underway): void {
     else if (!socket.writable || unanswered.get(socket) !== 0) socket.destroy()
     else refuse(socket, statusOf(error.code))
   })
-  // Without this Node closes the connection without a word. No resource here is reached through a tunnel (RFC 9110 9.1,
-  // 9.3.6).
+  // Without this Node closes the connection without an answer. No resource here is reached through a tunnel (RFC 9110
+  // 9.1, 9.3.6).
   server.on('connect', (_request, stream) => {
     const socket = stream as Socket
     if (unanswered.get(socket) === 0) refuse(socket, NOT_IMPLEMENTED)

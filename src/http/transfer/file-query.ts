@@ -11,7 +11,7 @@ export interface FileQuery {
   readonly mode: string | undefined
   /** Permissions of an uploaded file, octal. */
   readonly chmod: string | undefined
-  /** Of the archive that a directory is downloaded as. */
+  /** Format of the archive that a directory is downloaded as. */
   readonly format: string | undefined
   /** Patterns of what is left out of it, with commas in between. */
   readonly exclude: string | undefined

@@ -70,7 +70,7 @@ function isMode(mode: string): mode is UnpackMode {
 
 /** An archive on its way. */
 interface Receiving extends Omit<ArchiveTarget, 'signal' | 'received'> {
-  /** Of the request, and of the archive in it. */
+  /** Encoding of the request, and of the archive in it. */
   readonly encodings: readonly [BodyEncoding, BodyEncoding]
   readonly limits: ArchiveLimits
 }

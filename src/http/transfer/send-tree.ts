@@ -20,7 +20,7 @@ import type { FileQuery } from './file-query.ts'
 
 /** Trees that are sent at once, over all clients: each reads the disk as fast as its client takes it. */
 const MAX_TREES = 4
-/** Of the names of what was left out, in the trailer. */
+/** Bytes of the names of what was left out, in the trailer. */
 const MAX_TRAILER_BYTES = 4096
 
 /** A format; `zip` is compressed by file. */

@@ -10,7 +10,7 @@ export const TUS_EXTENSIONS = 'creation,creation-with-upload,expiration,checksum
 export const TUS_ALGORITHMS = 'sha1,sha256,sha512,md5'
 /** Content type of a piece. */
 export const PIECE_TYPE = 'application/offset+octet-stream'
-/** Of responses, that scripts of other origins may read. */
+/** Headers of responses that scripts of other origins may read. */
 export const TUS_EXPOSED =
   'Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Upload-Concat'
 

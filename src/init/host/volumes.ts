@@ -48,7 +48,7 @@ const MAX_VOLUMES = 256
 /** Paths whose lifecycle is remembered; one that was forgotten is only mounted anew. */
 const MAX_REMEMBERED = 4 * MAX_VOLUMES
 
-/** Of one error message, in characters. */
+/** Characters of one error message. */
 const MAX_MESSAGE = 8 * 1024
 
 /** What the platform's volume servers need (contract F19). */
