@@ -121,8 +121,8 @@ export class Pollers {
   }
 
   /**
-   * A watcher of an earlier daemon, under its id: the first poll says that changes may be missing, those after it go on.
-   * One that cannot be opened any more ends with that error.
+   * A watcher of an earlier daemon, under its id: the first poll says that changes may be missing, those after it go
+   * on. One that cannot be opened any more ends with that error.
    */
   restore(id: string, open: (buffer: ChangeBuffer) => Promise<Opened>, { hold, forget }: RestoreOptions): void {
     const buffer = this.#buffer(hold)
