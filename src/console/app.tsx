@@ -3,10 +3,11 @@ import { Toasts, useToasts } from './components/toast.tsx'
 import type { ConnectionState } from './connection.ts'
 import { Lazy } from './lazy.tsx'
 import { Login } from './login.tsx'
-import { hrefOf, useRoute } from './router.ts'
+import { hrefOf, type Route } from './router.ts'
 import { type Credentials, createSession, daemonUrl, type Session } from './session.ts'
 import { type Theme, useTheme } from './theme.ts'
-import { VIEWS } from './views.ts'
+import { useSafeRoute } from './unsaved.tsx'
+import { VIEWS, type View } from './views.ts'
 
 /** Whether a user is signed in: not yet, refused, or the session. */
 type Access =
@@ -27,6 +28,7 @@ export function App({ token }: { readonly token: string | undefined }) {
     setAccess({ kind: 'asked' })
     // The cheapest call that needs the token. A daemon that cannot be reached is what the banner is for.
     const answer = await session.fetch('/metrics').catch(() => undefined)
+    void answer?.body?.cancel().catch(() => {})
     if (answer?.status !== 401) setAccess({ kind: 'open', session })
   }, [])
   useEffect(() => void signIn({ token: token ?? '', user: '' }), [signIn, token])
@@ -43,9 +45,9 @@ interface FrameProps {
 
 /** Navigation, banner and the view of the address. */
 function Frame({ session, theme, switchTheme }: FrameProps) {
-  const [route, go] = useRoute()
+  const { route, go, question, setUnsaved } = useSafeRoute((next) => viewOf(next)?.name ?? '')
   const [toasts, notify] = useToasts()
-  const view = VIEWS.find(({ name }) => name === route.view) ?? VIEWS[0]
+  const view = viewOf(route)
   if (view === undefined) return null
   const navigate = (path: string) => go({ view: view.name, path })
   return (
@@ -60,11 +62,16 @@ function Frame({ session, theme, switchTheme }: FrameProps) {
       </header>
       <Banner session={session} />
       <main class="view" aria-label={view.title}>
-        <Lazy key={view.name} view={view} props={{ session, path: route.path, navigate, notify, theme }} />
+        <Lazy key={view.name} view={view} props={{ session, path: route.path, navigate, notify, theme, setUnsaved }} />
       </main>
+      {question}
       <Toasts toasts={toasts} />
     </div>
   )
+}
+
+function viewOf(route: Route): View | undefined {
+  return VIEWS.find(({ name }) => name === route.view) ?? VIEWS[0]
 }
 
 function Navigation({ current }: { readonly current: string }) {

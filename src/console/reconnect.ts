@@ -1,9 +1,10 @@
 import { Code, ConnectError } from '@connectrpc/connect'
 import type { Connection } from './connection.ts'
+import { onUnseen, whenSeen } from './seen.ts'
 
 /** One stream of those that follow each other. */
 export interface Attempt {
-  /** Aborts when the view is left, the daemon is lost, or the stream has been silent for too long. */
+  /** Aborts when the view is left or out of sight, the daemon is lost, or the stream has been silent for too long. */
   readonly signal: AbortSignal
   /** What the stream must be opened with, so that silence means something. */
   readonly headers: Readonly<Record<string, string>>
@@ -29,8 +30,8 @@ const LASTING: readonly Code[] = [
 ]
 
 /**
- * Makes attempts until one resolves with `ended` or the signal aborts; each waits until the daemon answers. Rejects
- * with the ConnectError of an attempt that another one could not mend.
+ * Makes attempts until one resolves with `ended` or the signal aborts; each waits until the daemon answers and
+ * the page is in sight. Rejects with the ConnectError of an attempt that another one could not mend.
  */
 export async function keepStreaming(
   connection: Connection,
@@ -38,6 +39,7 @@ export async function keepStreaming(
   attempt: (attempt: Attempt) => Promise<'ended' | 'cut'>,
 ): Promise<void> {
   while (!signal.aborted) {
+    await whenSeen(signal)
     try {
       if ((await once(connection, signal, attempt)) === 'ended') return
     } catch (error) {
@@ -58,6 +60,7 @@ async function once(
 ): Promise<'ended' | 'cut'> {
   const stop = new AbortController()
   const unsubscribe = connection.subscribe((state) => state === 'lost' && stop.abort())
+  const watched = onUnseen(() => stop.abort())
   const silent = () => setTimeout(() => stop.abort(), SILENCE_MS)
   let silence = silent()
   const heard = () => {
@@ -70,5 +73,6 @@ async function once(
   } finally {
     clearTimeout(silence)
     unsubscribe()
+    watched()
   }
 }

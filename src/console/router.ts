@@ -1,7 +1,7 @@
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 
 /** Where in the page: `#/files/home/user` is the view `files` at `/home/user`. */
-interface Route {
+export interface Route {
   /** Empty: none is named. */
   readonly view: string
   /** What follows the view's name, decoded, with the slash that it begins with; may be empty. */
@@ -19,18 +19,28 @@ export function hrefOf({ view, path }: Route): string {
   return `#/${view}${path.split('/').map(encodeURIComponent).join('/')}`
 }
 
-/** The route of the address, and a function that goes to another. */
-export function useRoute(): [Route, (route: Route) => void] {
+/**
+ * The route that is shown, a function that goes to another, and one that shows it at once.
+ * @param accepts says of one in the address whether it is shown.
+ */
+export function useRoute(
+  accepts: (next: Route) => boolean,
+): [route: Route, go: (route: Route) => void, show: (route: Route) => void] {
   const [route, setRoute] = useState(() => readRoute(location.hash))
+  const latest = useRef(accepts)
+  latest.current = accepts
   useEffect(() => {
-    const listener = () => setRoute(readRoute(location.hash))
+    const listener = () => {
+      const next = readRoute(location.hash)
+      if (latest.current(next)) setRoute(next)
+    }
     window.addEventListener('hashchange', listener)
     return () => window.removeEventListener('hashchange', listener)
   }, [])
   const go = (next: Route) => {
     location.hash = hrefOf(next)
   }
-  return [route, go]
+  return [route, go, setRoute]
 }
 
 function decoded(text: string): string {

@@ -13,6 +13,8 @@ export interface ViewProps {
   /** Shows a short message for some seconds. */
   readonly notify: Notify
   readonly theme: Theme
+  /** Tells what would be lost if another view were shown, so that it is asked about; undefined: nothing. */
+  readonly setUnsaved: (what: string | undefined) => void
 }
 
 /** One entry of the navigation. */

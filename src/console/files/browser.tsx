@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks'
 import type { Notify } from '../components/toast.tsx'
 import type { Session } from '../session.ts'
+import type { ViewProps } from '../views.ts'
 import { Actions, type Asked } from './actions.tsx'
 import type { FilesApi } from './api.ts'
 import type { Chosen } from './dropped.ts'
@@ -30,6 +31,7 @@ interface BrowserProps {
   readonly setUser: (user: string) => void
   readonly navigate: (path: string) => void
   readonly notify: Notify
+  readonly setUnsaved: ViewProps['setUnsaved']
 }
 
 /** The tree of one user, with the file that is open beside it. */
@@ -44,7 +46,7 @@ function Files(props: BrowserProps & { readonly store: FilesStore }) {
   const [selection, setSelection] = useSelection(store)
   const [asked, setAsked] = useState<Asked | undefined>(undefined)
   const [searching, setSearching] = useState(false)
-  const viewer = useViewer(place)
+  const viewer = useViewer(place, props.setUnsaved)
   const uploads = useUploads(session, api, notify)
   const drop = useDrop(tree.root, (directory, dropped) => void uploads.drop(directory, dropped))
   const entryOf = (key: string) => tree.rows()[tree.indexOf(key)]?.entry
@@ -65,7 +67,7 @@ function Files(props: BrowserProps & { readonly store: FilesStore }) {
   }
   return (
     <div class={viewer.shown === undefined ? 'files' : 'files with-viewer'} {...drop.handlers}>
-      <ToolbarOf {...props} entries={entries} actions={actions} />
+      <ToolbarOf {...props} {...{ entries, actions }} setUser={(user) => viewer.leave(() => props.setUser(user))} />
       {searching ? <SearchOf {...{ api, store, viewer }} onClose={() => setSearching(false)} /> : null}
       <div class="panes">
         <Listing {...{ store, selection, setSelection }} onAction={actions.run} target={drop.target} />

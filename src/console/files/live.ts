@@ -1,5 +1,6 @@
 import { EventType, type FilesystemEvent } from '../../gen/filesystem/filesystem_pb.js'
 import type { Connection } from '../connection.ts'
+import { onUnseen, whenSeen } from '../seen.ts'
 import type { FilesApi } from './api.ts'
 
 /** Directories that are watched; the daemon takes 256 in one stream. What is open beyond that shows no changes. */
@@ -80,13 +81,17 @@ export class Live {
     const stream = new AbortController()
     this.#stream = stream
     if (paths.length === 0) return before?.abort()
+    const watched = onUnseen(() => stream.abort())
     try {
       await this.#follow(paths, stream.signal, () => before?.abort())
     } catch {
       // The reason does not matter: the stream is opened again, and what was missed is looked up.
+    } finally {
+      watched()
     }
     if (this.#stream !== stream || this.#closed.signal.aborted) return
     this.#watched = new Set()
+    await whenSeen(this.#closed.signal)
     await this.#options.connection.returned(this.#closed.signal).catch(() => undefined)
     this.#schedule(RETRY_MS)
   }

@@ -24,7 +24,10 @@ export async function sendWhole(file: File, target: WholeTarget, { signal, onWai
   for (;;) {
     const response = await target.post(file, signal).catch(() => undefined)
     signal.throwIfAborted()
-    if (response?.ok === true) return 'done'
+    if (response?.ok === true) {
+      void response.body?.cancel()
+      return 'done'
+    }
     const status = response?.status ?? 0
     if (status === 409 && target.creates)
       // It may have come the first time.

@@ -52,7 +52,16 @@ export function Toolbar({ root, count, addressable, user, users, onUser, actions
       <span class="space" />
       <label class="acting">
         <span class="minor">as </span>
-        <select aria-label="Acting user" value={user} onChange={({ currentTarget }) => onUser(currentTarget.value)}>
+        <select
+          aria-label="Acting user"
+          value={user}
+          onChange={({ currentTarget }) => {
+            const next = currentTarget.value
+            // It shows who acts, which may be asked about first.
+            currentTarget.value = user
+            onUser(next)
+          }}
+        >
           {users.map((name) => (
             <option key={name} value={name}>
               {name === '' ? 'default user' : name}

@@ -7,7 +7,7 @@ import { parentOf } from './paths.ts'
 import './style.css'
 
 /** The files of the sandbox, as those of one of its users. */
-export function View({ session, path, navigate, notify }: ViewProps) {
+export function View({ session, path, navigate, notify, setUnsaved }: ViewProps) {
   const [user, setUser] = useState(session.user)
   const acting = useMemo(() => session.as(user), [session, user])
   const api = useMemo(() => createFilesApi(acting), [acting])
@@ -23,7 +23,7 @@ export function View({ session, path, navigate, notify }: ViewProps) {
         </button>
       </div>
     )
-  return <Browser key={user} {...{ session, api, place, user, users, setUser, navigate, notify }} />
+  return <Browser key={user} {...{ session, api, place, user, users, setUser, navigate, notify, setUnsaved }} />
 }
 
 /** The directory that is shown, and a file of it that the address names. */

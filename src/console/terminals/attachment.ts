@@ -20,6 +20,11 @@ export interface Attachment {
   takeOver(): void
   /** Tells the size of the window. */
   resize(): void
+  /**
+   * Whether it is seen. The stream of one that is not is closed, as a browser has six connections to a host, unless it
+   * has taken over, which would end with it; when it is seen again what was missed comes.
+   */
+  show(shown: boolean): void
   /** Detaches. The terminal lives on. */
   close(): void
 }
@@ -56,7 +61,14 @@ class Attempts implements Attachment {
   /** After the last byte that was drawn. */
   #offset: bigint | undefined
   #takeover = false
+  #exclusive = false
   #parts = false
+  #hidden = false
+  /** The stream was closed because it is hidden. */
+  #left = false
+  #wake: () => void = () => {}
+  /** What is typed while one that was hidden attaches again waits for it: the client, or undefined if it fails. */
+  #returning: PromiseWithResolvers<number | undefined> | undefined
 
   constructor(pid: number, deps: AttachmentDeps) {
     this.#terminal = { selector: { case: 'pid' as const, value: pid } }
@@ -70,6 +82,7 @@ class Attempts implements Attachment {
 
   takeOver(): void {
     this.#takeover = true
+    this.#exclusive = true
     this.#stream.abort()
   }
 
@@ -81,9 +94,24 @@ class Attempts implements Attachment {
     this.#deps.client.resize({ terminal: this.#terminal, client, size }).catch(() => {})
   }
 
+  show(shown: boolean): void {
+    const hidden = !shown && !this.#exclusive
+    if (hidden === this.#hidden) return
+    this.#hidden = hidden
+    if (hidden) {
+      this.#left = true
+      this.#client = undefined
+      this.#stream.abort()
+    } else {
+      this.#returning = Promise.withResolvers()
+      this.#wake()
+    }
+  }
+
   close(): void {
     this.#closed.abort()
     this.#stream.abort()
+    this.#wake()
   }
 
   async run(): Promise<void> {
@@ -91,9 +119,14 @@ class Attempts implements Attachment {
     const unsubscribe = connection.subscribe((state) => state === 'lost' && this.#stream.abort())
     try {
       while (!this.#closed.signal.aborted) {
+        if (this.#hidden) await this.#shownAgain()
         this.#stream = new AbortController()
+        this.#left = false
         const end = await this.#follow().catch((error: unknown) => failureOf(error))
+        if (this.#left && end === undefined) continue
         this.#client = undefined
+        this.#returning?.resolve(undefined)
+        this.#returning = undefined
         if (this.#closed.signal.aborted) return
         if (end !== undefined) return onState(end)
         onState({ kind: this.#takeover ? 'connecting' : 'lost' })
@@ -102,6 +135,12 @@ class Attempts implements Attachment {
     } finally {
       unsubscribe()
     }
+  }
+
+  async #shownAgain(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
   }
 
   /** Waits until it may be worth another attempt. */
@@ -145,6 +184,8 @@ class Attempts implements Attachment {
     if (event.case === 'attached') {
       const { client, size } = event.value
       this.#client = client
+      this.#returning?.resolve(client)
+      this.#returning = undefined
       if (size !== undefined) emulator.resize(size)
       onState({ kind: 'attached' })
     } else if (event.case === 'screen') {
@@ -162,18 +203,19 @@ class Attempts implements Attachment {
 
   #typed(bytes: Uint8Array): void {
     // What is typed without a stream would arrive at some later time, or never.
-    if (this.#client === undefined) return
+    if (this.#client === undefined && this.#returning === undefined) return
     if (!this.#input.add(bytes)) this.#deps.notify('Too much input waits: it was dropped.')
   }
 
   async #send(bytes: Uint8Array): Promise<void> {
-    const client = this.#client
+    const client = this.#client ?? (await this.#returning?.promise)
     if (client === undefined) return
     await this.#deps.client.write({ terminal: this.#terminal, client, data: bytes as Uint8Array<ArrayBuffer> })
   }
 
   #refused(error: unknown): void {
     const taken = error instanceof ConnectError && error.code === Code.FailedPrecondition
+    if (taken) this.#exclusive = false
     if (taken) this.#deps.onState({ kind: 'watching' })
     else this.#deps.notify('The last input may not have arrived.')
   }

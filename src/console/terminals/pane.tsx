@@ -1,6 +1,7 @@
 import type { Client } from '@connectrpc/connect'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Terminals } from '../../gen/terminals/v1/terminals_pb.js'
+import { onSeen, onUnseen } from '../seen.ts'
 import type { ViewProps } from '../views.ts'
 import { type Attachment, type AttachmentState, attach } from './attachment.ts'
 import { copy } from './clipboard.ts'
@@ -37,10 +38,18 @@ export function Pane(props: PaneProps) {
   const [searching, setSearching] = useState(false)
   const { ready, state } = useAttachment(props, host, () => setSearching(true))
   useEffect(() => ready?.emulator.setTheme(theme), [ready, theme])
-  useEffect(() => {
-    if (!shown || ready === undefined) return
+  // Before it is painted: what is typed next is meant for it.
+  useLayoutEffect(() => {
+    if (!shown || ready === undefined) return ready?.attachment.show(false)
+    ready.attachment.show(true)
     ready.attachment.resize()
     ready.emulator.focus()
+    const endUnseen = onUnseen(() => ready.attachment.show(false))
+    const endSeen = onSeen(() => ready.attachment.show(true))
+    return () => {
+      endUnseen()
+      endSeen()
+    }
   }, [shown, ready])
   const endSearch = () => {
     setSearching(false)

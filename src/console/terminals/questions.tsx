@@ -50,7 +50,14 @@ export function Questions({ client, list, question, ask, select, forget, notify 
 
 /** Opens the terminal of that name, or finds it. Its life does not depend on the call, which is left at once. */
 async function openTerminal(client: Client<typeof Terminals>, name: string): Promise<number> {
-  for await (const { event } of client.open({ name })) if (event.case === 'attached') return event.value.pid
+  const leave = new AbortController()
+  try {
+    for await (const { event } of client.open({ name }, { signal: leave.signal }))
+      if (event.case === 'attached') return event.value.pid
+  } finally {
+    // The stream, and its connection, would go on.
+    leave.abort()
+  }
   throw new Error('the terminal did not open')
 }
 

@@ -101,6 +101,33 @@ test('changes are not lost by opening another file unless that is confirmed', as
   await page.getByRole('textbox', { name: 'Text of other.txt' }).waitFor()
 })
 
+test('changes are not lost by another view, another user or the end of the page unless that is confirmed', async () => {
+  await using files = await openFiles(withNotes)
+  const { page, dir } = files
+  await type(files, 'notes.txt', 'mine ')
+  const dialog = page.getByRole('dialog')
+  const text = page.getByRole('textbox', { name: 'Text of notes.txt' }).getByText('mine text')
+  await page.getByRole('link', { name: 'Log' }).click()
+  await dialog.getByText('They are not saved').waitFor()
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
+  await text.waitFor()
+  expect(new URL(page.url()).hash).toBe(`#/files${dir}`)
+  const user = page.getByRole('combobox', { name: 'Acting user' })
+  await user.selectOption('root')
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
+  await text.waitFor()
+  expect(await user.inputValue()).toBe('')
+  const asked = page.waitForEvent('dialog')
+  await page.close({ runBeforeUnload: true })
+  const question = await asked
+  expect(question.type()).toBe('beforeunload')
+  await question.dismiss()
+  await page.getByRole('link', { name: 'Log' }).click()
+  await dialog.getByRole('button', { name: 'Discard' }).click()
+  await page.getByRole('heading', { name: 'Log' }).or(page.getByLabel('Level')).first().waitFor()
+  expect(await readFile(`${dir}/notes.txt`, 'utf8')).toBe('text\r\nend\r\n')
+})
+
 test('an image is shown, also an SVG whose script does not run', async () => {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30" onload="window.ran = true">
 <script>window.ran = true</script><rect width="40" height="30" fill="red"/></svg>`
