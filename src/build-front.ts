@@ -1,3 +1,4 @@
+import { createUnreadFrames } from './budget/unread-frames.ts'
 import type { Features, Frame } from './build-features.ts'
 import { countedBy, freezeRoutes } from './build-parts.ts'
 import { capabilitiesJson } from './capabilities/rpc.ts'
@@ -28,7 +29,8 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
   const { files, workload, initialization, services, observer, sampler, figures, streams } = features
   const { protection, checkAfterResume } = features
   const { budget, bodies } = files
-  const served = rpcServices(config, { ...features, keeper, recent: logs.recent })
+  const unread = createUnreadFrames(budget)
+  const served = rpcServices(config, { ...features, keeper, recent: logs.recent, unread })
   const idleSeconds = () => observer.status().idleSeconds
   return buildApp({
     log,
@@ -58,7 +60,7 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
       (scope) => portAccessRoute(scope, token),
       ...(config.console ? [consoleRoute] : []),
       rpcRoutes({
-        ...{ bodies, budget, compressors: files.compressors, log, shutdown },
+        ...{ bodies, budget, unread, compressors: files.compressors, log, shutdown },
         ...{ services: served.tables, streams, countCall: countedBy(figures.calls, observer) },
       }),
     ],

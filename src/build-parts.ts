@@ -6,6 +6,7 @@ import { sessionTimes } from './activity/session-times.ts'
 import { createTransfers } from './activity/transfers.ts'
 import { type ByteBudget, createByteBudget } from './budget/budget.ts'
 import { budgetTotal } from './budget/total.ts'
+import type { UnreadFrames } from './budget/unread-frames.ts'
 import type { FinishedCall } from './calls/finished-call.ts'
 import { createOpenStreams } from './calls/open-streams.ts'
 import { type Cgroups, openCgroups } from './cgroups/cgroups.ts'
@@ -257,8 +258,8 @@ export function buildPorts(config: Config, users: Users, log: Log): PortTable {
 }
 
 /** The screens of terminals; the emulator is loaded with the first. */
-export function buildTerminals(budget: ByteBudget): Terminals {
-  return new Terminals(budget, async () => {
+export function buildTerminals(budget: ByteBudget, unread: UnreadFrames): Terminals {
+  return new Terminals({ budget, unread }, async () => {
     const [screen, feed] = await Promise.all([import('./terminals/screen.ts'), import('./terminals/screen-feed.ts')])
     return { ...screen, ...feed }
   })

@@ -3,6 +3,7 @@ import { activityRpc } from './activity/rpc.ts'
 import { createActivityService } from './activity/service.ts'
 import { agentSandboxRpc } from './agent-sandbox/rpc.ts'
 import { createAgentSandboxService } from './agent-sandbox/service.ts'
+import type { UnreadFrames } from './budget/unread-frames.ts'
 import { buildTerminals } from './build-parts.ts'
 import type { ServiceTable } from './calls/service-table.ts'
 import { capabilitiesRpc } from './capabilities/rpc.ts'
@@ -61,18 +62,20 @@ interface ServedParts {
   readonly services: Services
   readonly observer: Observer
   readonly recent: RecentLines
+  readonly unread: UnreadFrames
 }
 
 /** The tables of all RPC services that the daemon serves, and what it says of itself. */
 export function rpcServices(config: Config, parts: ServedParts) {
-  const { process, files, searches, watch, sampler, ports, services, groups, registry, keeper, observer, recent } =
-    parts
+  const { process, files, searches, watch, sampler, ports, services, groups, registry, keeper } = parts
+  const { observer, recent, unread } = parts
   const features = featuresOf(config, { keeper, groups, ports })
   const limits = { ...LIMITS, ...configuredLimits(config), waiting_bytes: files.budget.total }
   const about = { commit: COMMIT, compatibilityVersion: VERSION, limits, features, services: () => tables }
   const capabilities = createCapabilitiesService(about)
   const kills = createKills(registry)
-  const terminals = buildTerminals(files.budget)
+  const terminals = buildTerminals(files.budget, unread)
+  const usage = createSessionUsage(() => registry.list())
   const tables: readonly ServiceTable[] = [
     processRpc(process),
     filesystemRpc(createFilesystemService(files), watchMethods(watch)),
@@ -84,7 +87,7 @@ export function rpcServices(config: Config, parts: ServedParts) {
     agentSandboxRpc(createAgentSandboxService({ processes: process, registry, budget: files.budget })),
     activityRpc(createActivityService(observer)),
     terminalsRpc(createTerminalsService({ processes: process, registry, kills, terminals })),
-    jobsRpc(createJobsService({ registry, kills, usage: createSessionUsage(() => registry.list()) })),
+    jobsRpc(createJobsService({ registry, kills, usage, unread })),
     logsRpc(createLogsService(recent)),
     capabilitiesRpc(capabilities),
   ]

@@ -18,14 +18,22 @@ export type ActivityService = ReturnType<typeof createActivityService>
 /** Milliseconds between two observations while there are `Watch` calls, which share them. */
 const LOOK_MS = 1_000
 
+interface Look {
+  readonly at: number
+  readonly status: ActivityStatus
+  readonly identity: string
+}
+
 /** Makes the service. It does nothing without calls. */
 export function createActivityService(observer: Pick<Observer, 'status'>) {
-  let latest: { readonly at: number; readonly status: ActivityStatus } | undefined
-  const shared = () => {
-    const now = performance.now()
-    if (latest === undefined || now - latest.at >= LOOK_MS / 2) latest = { at: now, status: observer.status() }
-    return latest.status
+  let latest: Look | undefined
+  const take = () => {
+    const status = observer.status()
+    latest = { at: performance.now(), status, identity: identity(status) }
+    return latest
   }
+  // One text for all, and not one for each who does not read.
+  const shared = () => (latest === undefined || performance.now() - latest.at >= LOOK_MS / 2 ? take() : latest)
   const look = new WakeUp()
   return {
     /** The state as it is now. */
@@ -33,15 +41,14 @@ export function createActivityService(observer: Pick<Observer, 'status'>) {
 
     /** The state, then each change of it. Rejects with the reason of the caller's signal. */
     async *watch(caller: StreamCaller): AsyncGenerator<ActivityItem, void> {
-      let status = observer.status()
-      let sent = identity(status)
-      yield { kind: 'status', status: toMessage(status) }
+      const first = take()
+      let sent = first.identity
+      yield { kind: 'status', status: toMessage(first.status) }
       let silent = performance.now()
       for (;;) {
         // Never woken: a pause that the signal ends.
         await look.wait(Math.min(LOOK_MS, caller.keepalive), caller.signal)
-        status = shared()
-        const now = identity(status)
+        const { status, identity: now } = shared()
         if (now !== sent) yield { kind: 'status', status: toMessage(status) }
         else if (performance.now() - silent >= caller.keepalive) yield { kind: 'keepalive' }
         else continue

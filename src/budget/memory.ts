@@ -60,6 +60,6 @@ export function createMemory(hold: Hold): Memory {
  * Takes the memory from a buffer that has all of it, instead of waiting for the garbage collector. The buffer is empty
  * then.
  */
-export function freeNow({ buffer, byteLength }: Buffer): void {
+export function freeNow({ buffer, byteLength }: Uint8Array): void {
   if (byteLength >= MIN_FREED && buffer.byteLength === byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
 }

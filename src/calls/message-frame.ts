@@ -1,12 +1,13 @@
-import { type DescMessage, type MessageShape, toBinary, toJson } from '@bufbuild/protobuf'
+import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { envelope } from './envelope.ts'
+import { messageJson } from './message-json.ts'
 
 /** How a Connect stream or call carries its messages. */
 export type Codec = 'json' | 'proto'
 
 /** A message in JSON, as it travels. */
 export function messageText<O extends DescMessage>(schema: O, message: MessageShape<O>): string {
-  return JSON.stringify(toJson(schema, message))
+  return JSON.stringify(messageJson(schema, message))
 }
 
 /** A message as it travels, without an envelope. */

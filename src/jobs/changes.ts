@@ -1,3 +1,4 @@
+import type { StreamFrames, UnreadFrames } from '../budget/unread-frames.ts'
 import { AppError } from '../errors.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { KnownProcess } from '../process/known-process.ts'
@@ -9,8 +10,31 @@ export type ChangeItem<T> =
   | { readonly kind: 'keepalive' }
   | { readonly kind: 'start' | 'end'; readonly job: T }
 
-/** Changes that wait for one client, some 3 KiB each. */
-const MAX_WAITING = 1_000
+/** What a filter looks at. */
+export interface Described {
+  readonly running: boolean
+  readonly tag: string | undefined
+  readonly user: string
+}
+
+interface Change<T> extends Described {
+  readonly item: ChangeItem<T>
+  readonly bytes: number
+}
+
+/**
+ * Changes that are kept for clients that have yet to take them, and their bytes in sum, 2 to 10 KiB each. So many bytes
+ * count in the byte budget while somebody watches: what others hold takes nothing from those who read.
+ */
+const MAX_KEPT = 1_000
+const MAX_KEPT_BYTES = 4 * 1024 * 1024
+
+/** Of a change beside its texts, and of a character of them: as they are, and as a frame of each codec. */
+const CHANGE_BYTES = 2048
+const CHARACTER_BYTES = 4
+
+/** Changes that a client gets at a time, so that others have their turn between them. */
+const BATCH = 50
 
 interface WatchOptions {
   /** Milliseconds between keepalives. */
@@ -18,35 +42,100 @@ interface WatchOptions {
   readonly signal: AbortSignal
 }
 
+interface ChangesDeps<T> {
+  readonly registry: Pick<Registry, 'watchers'>
+  readonly unread: UnreadFrames
+  readonly toJob: (process: KnownProcess) => T
+}
+
 /**
- * Jobs that start and end from now on, as `toJob` makes them at that moment; undefined: it is left out. Ends with the
- * signal, or with `resource_exhausted` when 1,000 changes wait for the client.
+ * The jobs that start and end, once for all clients that watch: each has a place in what is kept, and one that falls
+ * out of it is cut off, so that clients which do not read take no memory however many there are. Keeps nothing while
+ * nobody watches.
  */
-export async function* watchJobs<T>(
-  registry: Pick<Registry, 'watchers'>,
-  toJob: (process: KnownProcess) => T | undefined,
-  { keepalive, signal }: WatchOptions,
-): AsyncGenerator<ChangeItem<T>, void> {
-  const waiting: ChangeItem<T>[] = []
-  const wakeUp = new WakeUp()
-  let missed = 0
-  const watch = (kind: 'start' | 'end', process: KnownProcess) => {
-    const job = toJob(process)
-    if (job === undefined) return
-    if (waiting.length < MAX_WAITING && missed === 0) waiting.push({ kind, job })
-    else missed++
-    wakeUp.wake()
+export class JobChanges<T> {
+  readonly #deps: ChangesDeps<T>
+  readonly #kept: Change<T>[] = []
+  readonly #wakeUp = new WakeUp()
+  #watching = 0
+  #counted: StreamFrames | undefined
+  #bytes = 0
+  /** Number of the oldest that is kept, of all since the first client. */
+  #oldest = 0
+
+  constructor(deps: ChangesDeps<T>) {
+    this.#deps = deps
   }
-  registry.watchers.add(watch)
-  try {
-    yield { kind: 'watching' }
-    for (;;) {
-      yield* waiting.splice(0)
-      if (missed > 0)
-        throw new AppError('resource_exhausted', `the client took changes too slowly: ${missed} were missed`)
-      if (waiting.length === 0 && !(await wakeUp.wait(keepalive, signal))) yield { kind: 'keepalive' }
+
+  /**
+   * Jobs that start and end from now on, as they are at that moment; all clients get the same objects. Ends with the
+   * signal, with `resource_exhausted` when its client has fallen so far behind that changes are not kept any more, or
+   * as `UnreadFrames.open`.
+   */
+  async *watch(
+    matches: (described: Described) => boolean,
+    { keepalive, signal }: WatchOptions,
+  ): AsyncGenerator<readonly ChangeItem<T>[], void> {
+    this.#enter()
+    try {
+      let next = this.#oldest + this.#kept.length
+      let sent = performance.now()
+      yield [{ kind: 'watching' }]
+      for (;;) {
+        if (next < this.#oldest) throw missed(this.#oldest - next)
+        const changes = this.#kept.slice(next - this.#oldest, next - this.#oldest + BATCH)
+        next += changes.length
+        const items = changes.filter(matches).map(({ item }) => item)
+        const quiet = sent + keepalive - performance.now()
+        if (items.length > 0) yield items
+        else if (changes.length > 0 || (await this.#wakeUp.wait(Math.max(0, quiet), signal))) continue
+        else yield [{ kind: 'keepalive' }]
+        sent = performance.now()
+      }
+    } finally {
+      this.#leave()
     }
-  } finally {
-    registry.watchers.delete(watch)
   }
+
+  #enter(): void {
+    if (this.#watching === 0) {
+      const nobody = { connection: undefined, user: undefined }
+      this.#counted = this.#deps.unread.open(nobody, { evict: () => {}, bytes: MAX_KEPT_BYTES })
+    }
+    this.#watching++
+    this.#deps.registry.watchers.add(this.#keep)
+  }
+
+  #leave(): void {
+    if (--this.#watching > 0) return
+    this.#deps.registry.watchers.delete(this.#keep)
+    this.#counted?.release()
+    this.#oldest += this.#kept.length
+    this.#kept.length = 0
+    this.#bytes = 0
+  }
+
+  readonly #keep = (kind: 'start' | 'end', process: KnownProcess): void => {
+    const { tag, about, end } = process
+    const { user, cmd, args, cwd, key = '' } = about
+    const texts = [tag ?? '', user, cmd, cwd, key, ...args]
+    const bytes = CHANGE_BYTES + CHARACTER_BYTES * texts.reduce((sum, { length }) => sum + length, 0)
+    while (this.#kept.length >= MAX_KEPT || (this.#bytes + bytes > MAX_KEPT_BYTES && this.#kept.length > 0))
+      this.#drop()
+    this.#bytes += bytes
+    const item = { kind, job: this.#deps.toJob(process) }
+    this.#kept.push({ item, running: end === undefined, tag, user, bytes })
+    this.#wakeUp.wake()
+  }
+
+  #drop(): void {
+    const dropped = this.#kept.shift()
+    if (dropped === undefined) return
+    this.#oldest++
+    this.#bytes -= dropped.bytes
+  }
+}
+
+function missed(count: number): AppError {
+  return new AppError('resource_exhausted', `the client took changes too slowly: ${count} were missed`)
 }

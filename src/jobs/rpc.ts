@@ -1,9 +1,10 @@
-import type { MessageInitShape } from '@bufbuild/protobuf'
-import { list, openedStream, stream, unary } from '../calls/builders.ts'
+import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { list, openedStream, unary } from '../calls/builders.ts'
 import type { StreamCaller } from '../calls/caller.ts'
 import type { OpenStream } from '../calls/implementation.ts'
+import { type Codec, messageFrame } from '../calls/message-frame.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
-import { Jobs, type ReadResponseSchema, type WatchResponseSchema } from '../gen/jobs/v1/jobs_pb.js'
+import { Jobs, type ReadResponseSchema, WatchResponseSchema } from '../gen/jobs/v1/jobs_pb.js'
 import { INPUT } from '../process/rpc.ts'
 import type { ChangeItem } from './changes.ts'
 import { toOffsets } from './convert.ts'
@@ -28,7 +29,7 @@ export function jobsRpc(service: JobsService): ServiceTable {
       }),
       write: unary(service.write, { limit: INPUT }),
       kill: unary(service.kill),
-      watch: stream(service.watch, toChange),
+      watch: openedStream(async (request, caller) => changesOf(service.watch(request, caller), caller)),
     },
     { logger: 'process' },
   )
@@ -55,6 +56,36 @@ async function* messagesOf(
   } finally {
     reader.close()
   }
+}
+
+type Changes = AsyncIterable<readonly ChangeItem<JobMessage>[]>
+
+function changesOf(changes: Changes, { signal }: StreamCaller): OpenStream<typeof WatchResponseSchema> {
+  return {
+    ended: signal,
+    async *messages() {
+      for await (const items of changes) yield items.map(toChange)
+    },
+    frames: (codec) => ({ frames: framesOf(changes, codec), sent: () => {} }),
+  }
+}
+
+async function* framesOf(changes: Changes, codec: Codec): AsyncGenerator<Uint8Array, void> {
+  for await (const items of changes) {
+    const frames = items.map((item) => changeFrame(item, codec))
+    yield frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames)
+  }
+}
+
+const madeFrames: Readonly<Record<Codec, WeakMap<object, Uint8Array>>> = { json: new WeakMap(), proto: new WeakMap() }
+
+/** Made once for all who watch. */
+function changeFrame(item: ChangeItem<JobMessage>, codec: Codec): Uint8Array {
+  const known = madeFrames[codec].get(item)
+  if (known !== undefined) return known
+  const frame = messageFrame(WatchResponseSchema, create(WatchResponseSchema, toChange(item)), codec)
+  madeFrames[codec].set(item, frame)
+  return frame
 }
 
 function toChange(item: ChangeItem<JobMessage>): MessageInitShape<typeof WatchResponseSchema> {

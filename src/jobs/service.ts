@@ -1,4 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { UnreadFrames } from '../budget/unread-frames.ts'
 import type { Caller, StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import {
@@ -16,6 +18,7 @@ import {
   type WatchRequest,
   type WriteRequest,
 } from '../gen/jobs/v1/jobs_pb.js'
+import { createLock } from '../lib/lock.ts'
 import { hasEnded } from '../process/has-ended.ts'
 import type { Kills } from '../process/kills.ts'
 import type { KnownProcess } from '../process/known-process.ts'
@@ -24,7 +27,7 @@ import { RunningProcess } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
 import type { SessionUsage } from '../process/session-usage.ts'
 import type { SignalName } from '../process/terminate.ts'
-import { type ChangeItem, watchJobs } from './changes.ts'
+import { type ChangeItem, type Described, JobChanges } from './changes.ts'
 import { toJob } from './convert.ts'
 import { openReading, type Reading } from './read.ts'
 import { sessionOf } from './session.ts'
@@ -54,12 +57,15 @@ interface JobsDeps {
   readonly kills: Kills
   /** Figures of the running processes of the registry. */
   readonly usage: SessionUsage
+  readonly unread: UnreadFrames
 }
 
 /** Makes the service. Jobs are what the registry knows. */
-export function createJobsService({ registry, kills, usage }: JobsDeps) {
+export function createJobsService({ registry, kills, usage, unread }: JobsDeps) {
   const find = (selector: JobSelector | undefined) => findJob(selector, registry)
   const current = (process: KnownProcess) => currentJob(process, usage)
+  const changes = new JobChanges({ registry, unread, toJob })
+  const answering = createLock()
   return {
     /** Returns a job as it is now, also what it has taken so far. */
     current,
@@ -79,8 +85,12 @@ export function createJobsService({ registry, kills, usage }: JobsDeps) {
       const process = await find(job)
       const milliseconds = timeoutMs ?? Number.POSITIVE_INFINITY
       await hasEnded(process, registry, { milliseconds, signal })
+      const now = await current(process)
+      const release = await answering.acquire(signal)
       const tail = (stream: StreamName) => process.output.tail(tailBytes, stream)
-      return { job: await current(process), stdout: tail('stdout'), stderr: tail('stderr'), pty: tail('pty') }
+      // Of many that wait for the same end each in its own turn of the event loop, in which its answer is counted.
+      void setImmediate().then(release)
+      return { job: now, stdout: tail('stdout'), stderr: tail('stderr'), pty: tail('pty') }
     },
 
     /** Opens the output of a job. */
@@ -110,9 +120,8 @@ export function createJobsService({ registry, kills, usage }: JobsDeps) {
     },
 
     /** Jobs that start and end from now on. */
-    watch({ filter }: WatchRequest, caller: StreamCaller): AsyncGenerator<ChangeItem<JobMessage>, void> {
-      const matches = matching(filter)
-      return watchJobs(registry, (process) => (matches(process) ? toJob(process) : undefined), caller)
+    watch({ filter }: WatchRequest, caller: StreamCaller): AsyncGenerator<readonly ChangeItem<JobMessage>[], void> {
+      return changes.watch(matching(filter), caller)
     },
   }
 }
@@ -140,21 +149,25 @@ async function findJob(selector: JobSelector | undefined, registry: Registry): P
 
 async function* listJobs(
   registry: Registry,
-  matches: (process: KnownProcess) => boolean,
+  matches: (described: Described) => boolean,
   current: (process: KnownProcess) => Promise<JobMessage>,
 ): AsyncGenerator<JobMessage[], void> {
-  const all = [...registry.list(), ...registry.exits()].filter(matches)
+  const all = [...registry.list(), ...registry.exits()].filter((process) => matches(describe(process)))
   for (const process of all.sort((one, other) => other.startedAt - one.startedAt)) yield [await current(process)]
 }
 
-function matching(filter: Filter | undefined): (process: KnownProcess) => boolean {
+function describe({ end, tag, about }: KnownProcess): Described {
+  return { running: end === undefined, tag, user: about.user }
+}
+
+function matching(filter: Filter | undefined): (described: Described) => boolean {
   const { state = State.UNSPECIFIED, tag, user } = filter ?? {}
   if (state !== State.UNSPECIFIED && state !== State.RUNNING && state !== State.ENDED)
     throw new AppError('invalid_argument', `unknown state ${state}`)
-  return (process) => {
-    if (state !== State.UNSPECIFIED && (state === State.RUNNING) !== (process.end === undefined)) return false
-    if (tag !== undefined && tag !== process.tag) return false
-    return user === undefined || user === process.about.user
+  return (described) => {
+    if (state !== State.UNSPECIFIED && (state === State.RUNNING) !== described.running) return false
+    if (tag !== undefined && tag !== described.tag) return false
+    return user === undefined || user === described.user
   }
 }
 

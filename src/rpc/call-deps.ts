@@ -11,6 +11,7 @@ export interface RpcDeps extends AccessLogOptions {
   readonly services: readonly ServiceTable[]
   readonly bodies: RequestBodies
   readonly budget: ByteBudget
+  readonly unread: UnreadFrames
   readonly compressors: Compressors
   /** Where server streams are listed. */
   readonly streams: OpenStreams
@@ -21,5 +22,4 @@ export interface RpcDeps extends AccessLogOptions {
 /** What every call needs. */
 export interface CallDeps extends Omit<RpcDeps, 'countCall' | 'services'> {
   readonly access: AccessLog
-  readonly unread: UnreadFrames
 }

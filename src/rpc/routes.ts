@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { createUnreadFrames } from '../budget/unread-frames.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import { AppError } from '../errors.ts'
 import type { ServedPaths } from '../http/app/not-found.ts'
@@ -19,7 +18,7 @@ import { serveUnary, unaryCodec } from './unary-route.ts'
  * `stream-route.ts`; everything else by the library, which is loaded at the first such call: few daemons ever see one.
  */
 export function rpcRoutes(deps: RpcDeps): (app: FastifyInstance) => void {
-  const served = { ...deps, access: createAccessLog(deps), unread: createUnreadFrames(deps.budget) }
+  const served = { ...deps, access: createAccessLog(deps) }
   let library: Promise<ServeByLibrary> | undefined
   const loadLibrary = () => {
     library ??= import('./library.ts').then(({ openLibrary }) => openLibrary(served))

@@ -1,5 +1,6 @@
 import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { freeNow } from '../budget/memory.ts'
 import type { UnreadFrames } from '../budget/unread-frames.ts'
 import { ENVELOPE_BYTES } from '../calls/envelope.ts'
 import type { FrameSource, OpenStream } from '../calls/implementation.ts'
@@ -99,12 +100,12 @@ interface FrameEncoding extends Pick<TableMethod, 'description' | 'reduce'> {
   readonly codec: Codec
 }
 
-/** Messages that come together are one piece of bytes. */
+/** Messages that come together are one piece of bytes, which nobody else has. */
 function encodedFrames(stream: OpenStream, encoding: FrameEncoding): FrameSource {
-  return { frames: framesOf(stream, encoding), sent: () => {} }
+  return { frames: framesOf(stream, encoding), sent: freeNow }
 }
 
-async function* framesOf(stream: OpenStream, encoding: FrameEncoding): AsyncGenerator<Uint8Array, void> {
+async function* framesOf(stream: OpenStream, encoding: FrameEncoding): AsyncGenerator<Buffer, void> {
   const { description, codec, reduce } = encoding
   for await (const messages of stream.messages()) {
     const frames = messages.map((init) => {

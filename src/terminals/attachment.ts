@@ -1,3 +1,5 @@
+import { freeNow } from '../budget/memory.ts'
+import type { StreamFrames } from '../budget/unread-frames.ts'
 import type { StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import type { End } from '../process/exit-status.ts'
@@ -11,7 +13,7 @@ import type { AttachOptions, LiveTerminal, Terminals } from './terminals.ts'
 /** One item of the stream of a client that is attached. */
 export type TerminalItem =
   | { readonly kind: 'attached'; readonly client: number; readonly terminal: LiveTerminal; readonly size: TerminalSize }
-  | { readonly kind: 'screen'; readonly text: string; readonly more: boolean; readonly snapshot: Snapshot }
+  | { readonly kind: 'screen'; readonly part: Uint8Array; readonly more: boolean; readonly snapshot: Snapshot }
   | { readonly kind: 'output'; readonly bytes: Uint8Array; readonly offset: number }
   | { readonly kind: 'resized'; readonly size: TerminalSize }
   | { readonly kind: 'end'; readonly end: End }
@@ -33,7 +35,8 @@ export interface Attachment {
 
 /**
  * Attaches a client: its size takes effect, then the screen is taken, and a reader is opened at exactly the byte where
- * the screen ends. Rejects as `Terminals.use`, and with the caller's reason.
+ * the screen ends. What its client has yet to take of the screen counts as frames do (`UnreadFrames`). Rejects as
+ * `Terminals.use`, and with the caller's reason.
  */
 export async function attach(
   terminals: Terminals,
@@ -42,15 +45,21 @@ export async function attach(
 ): Promise<Attachment> {
   const { terminal, leave } = await terminals.use(process, user)
   const { client, leave: detach } = terminals.attach(terminal, wish)
+  const cut = new AbortController()
+  const owner = { connection: caller.connection, user }
+  // The stream itself is counted where it is answered.
+  const unread = terminals.unread.open(owner, { evict: () => cut.abort(tooSlow()), bytes: 0 })
   const over = () => {
+    unread.release()
     detach()
     leave()
   }
   try {
-    const { snapshot, reader } = await begin(terminal, wish.resumeFrom, caller.signal)
+    const signal = AbortSignal.any([caller.signal, cut.signal])
+    const { snapshot, reader } = await begin(terminal, { resumeFrom: wish.resumeFrom, unread, signal })
     reader.signal.addEventListener('abort', over, { once: true })
     if (reader.signal.aborted) over()
-    const items = follow(terminal, { client, snapshot, reader }, caller.keepalive)
+    const items = follow(terminal, { client, snapshot, reader, unread }, caller.keepalive)
     return { items, ended: reader.signal, pid: process.pid }
   } catch (error) {
     over()
@@ -58,7 +67,17 @@ export async function attach(
   }
 }
 
-async function begin(terminal: LiveTerminal, resumeFrom: number | undefined, signal: AbortSignal) {
+function tooSlow(): AppError {
+  return new AppError('budget_spent', 'the client took nothing of the screen while others needed the memory')
+}
+
+interface Beginning {
+  readonly resumeFrom: number | undefined
+  readonly unread: StreamFrames
+  readonly signal: AbortSignal
+}
+
+async function begin(terminal: LiveTerminal, { resumeFrom, unread, signal }: Beginning) {
   const { output } = terminal.process
   const readerAt = (pty: number) => output.reader(signal, { stdout: 0, stderr: 0, pty })
   if (resumeFrom !== undefined) {
@@ -68,7 +87,7 @@ async function begin(terminal: LiveTerminal, resumeFrom: number | undefined, sig
       if (!(error instanceof AppError) || error.kind !== 'out_of_range') throw error
     }
   }
-  const snapshot = await terminal.feed.snapshot(signal)
+  const snapshot = await terminal.feed.snapshot(signal, unread.add)
   return { snapshot, reader: readerAt(snapshot.offset) }
 }
 
@@ -76,16 +95,17 @@ interface Following {
   readonly client: AttachedClient
   readonly snapshot: Snapshot | undefined
   readonly reader: OutputReader
+  readonly unread: StreamFrames
 }
 
 async function* follow(
   terminal: LiveTerminal,
-  { client, snapshot, reader }: Following,
+  { client, snapshot, reader, unread }: Following,
   keepalive: number,
 ): AsyncGenerator<TerminalItem, void> {
   try {
     yield { kind: 'attached', client: client.id, terminal, size: snapshot?.size ?? terminal.process.size }
-    if (snapshot !== undefined) yield* screenItems(snapshot)
+    if (snapshot !== undefined) yield* screenItems(snapshot, { reader, unread })
     for (;;) {
       const state = await reader.readable(keepalive)
       if (state === 'end') break
@@ -117,8 +137,16 @@ function* resizesBefore({ resizes }: AttachedClient, offset: number): Generator<
 }
 
 /** Takes the parts out, so that a stream does not keep the screen that it began with. */
-function* screenItems(snapshot: Snapshot): Generator<TerminalItem, void> {
+async function* screenItems(
+  snapshot: Snapshot,
+  { reader, unread }: Pick<Following, 'reader' | 'unread'>,
+): AsyncGenerator<TerminalItem, void> {
   const { parts } = snapshot
-  for (let text = parts.shift(); text !== undefined; text = parts.shift())
-    yield { kind: 'screen', text, more: parts.length > 0, snapshot }
+  for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+    yield { kind: 'screen', part, more: parts.length > 0, snapshot }
+    unread.taken(part)
+    // Whoever took it has made a message of it.
+    freeNow(part)
+    reader.signal.throwIfAborted()
+  }
 }

@@ -57,6 +57,16 @@ export function sgr(look: Look, extension = extensionOf(look)): string {
   return `\u001b[${['0', ...codes, ...underline(look.fg, extension)].join(';')}m`
 }
 
+/** The same of what is printed next: a color of the underline waits for its style. */
+export function nextSgr(look: Look): string {
+  return sgr(look, (look.fg & UNDERLINE) === 0 ? look.extended._ext : extensionOf(look))
+}
+
+/** It has a link, or a line below it. */
+export function isExtended({ bg }: Look): boolean {
+  return (bg & HAS_EXTENDED) !== 0
+}
+
 /** Style and color of the underline of a cell; 0: it has none. */
 function extensionOf({ bg, extended }: Packed): number {
   return (bg & HAS_EXTENDED) === 0 ? 0 : extended._ext
@@ -101,22 +111,28 @@ const PLAIN: Shown = { fg: 0, bg: 0, extension: 0, link: 0 }
 const isPlain = ({ fg, bg }: Pick<Shown, 'fg' | 'bg'>) => fg === 0 && bg === 0
 
 /**
- * Lines of a buffer as an empty terminal draws them from the first column of an empty line on, without the end of the
- * last one. It ends with the plain look.
+ * Lines of a buffer as an empty terminal draws them from the first column of an empty line on, each with its end but
+ * that before `last`. It ends with the plain look.
  */
-export function linesText(
-  buffer: IBuffer,
-  { columns, links, start, end }: { columns: number; links: LinkText; start: number; end: number },
-): string {
+export function linesText(buffer: IBuffer, { columns, links, start, end, last }: LinesForm): string {
   const cell = buffer.getNullCell()
   let text = ''
   for (let row = start; row < end; row++) {
     const line = buffer.getLine(row)
     if (line === undefined) break
     text += lineText(line, { columns, links }, cell)
-    if (row + 1 < end) text += wrapsInto(line, buffer.getLine(row + 1), columns) ? '' : '\r\n'
+    if (row + 1 < last) text += wrapsInto(line, buffer.getLine(row + 1), columns) ? '' : '\r\n'
   }
   return text
+}
+
+interface LinesForm {
+  readonly columns: number
+  readonly links: LinkText
+  readonly start: number
+  readonly end: number
+  /** Behind the last of all lines. */
+  readonly last: number
 }
 
 /** What begins the link of that number, or for 0 ends it. */
@@ -186,7 +202,7 @@ interface Reprint {
 /** The cell that is left of the cursor. */
 interface LastCell {
   readonly look: Look
-  /** Empty: it was erased. */
+  /** Empty: it was erased, or is half of a wide character that lost the other one. */
   readonly chars: string
   /** Moves to its place, and makes room for it. */
   readonly place: string
@@ -204,8 +220,9 @@ export function lastCell(active: IBuffer, { columns, top, insert }: Reprint): La
   if (cell === undefined) return undefined
   const room = insert ? `\u001b[${right - column + 1}P` : ''
   const place = `\u001b[${active.cursorY - top + 1};${column + 1}H${room}`
+  const whole = cell.getWidth() !== 2 || line?.getCell(column + 1)?.getWidth() === 0
   // The emulator's cells are packed.
-  return { look: cell as IBufferCell & Look, chars: cell.getChars(), place }
+  return { look: cell as IBufferCell & Look, chars: whole ? cell.getChars() : '', place }
 }
 
 /** Whether they look the same, link included. */

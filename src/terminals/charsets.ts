@@ -46,6 +46,16 @@ export class Charsets {
     return name === undefined ? ['', ''] : [`\u001b(${name}`, '\u001b(B']
   }
 
+  /**
+   * A restored cursor (DECRC) has brought that set into use, and not the one that is designated.
+   * @param printed characters that the set must leave as they are.
+   */
+  isRestored(saved: object | undefined, printed: string): boolean {
+    const { charset, glevel, _charsets } = this.#service
+    if (charset !== saved || charset === _charsets[glevel]) return false
+    return charset === undefined || [...printed].every((character) => charset[character] === undefined)
+  }
+
   #nameOf(set: object | undefined): string | undefined {
     this.#learn()
     return set === undefined ? undefined : this.#names.get(set)

@@ -51,12 +51,20 @@ export interface InnerBuffer {
 /** The character sets that are designated; undefined: ASCII. */
 export interface CharsetService {
   readonly glevel: number
+  /** The one in use: that of `glevel`, or what a restored cursor has brought. */
+  readonly charset: Readonly<Record<string, string>> | undefined
   readonly _charsets: readonly (object | undefined)[]
 }
 
 /** The links (OSC 8) of the lines that are kept. */
-export interface LinkService {
-  getLinkData(id: number): { readonly id?: string; readonly uri: string } | undefined
+interface LinkService {
+  getLinkData(id: number): LinkData | undefined
+}
+
+/** A link, with the id that it was given. */
+export interface LinkData {
+  readonly id?: string
+  readonly uri: string
 }
 
 /** The inner face of an emulator. */

@@ -1,8 +1,11 @@
 import type { TerminalItem } from './attachment.ts'
 
+/** Characters of the screen in one event; more are in several. */
+const MAX_EVENT = 64 * 1024
+
 /**
  * A stream of an attachment as an asciicast v2 (docs.asciinema.org, "asciicast v2"): lines with their ends. The first
- * event is the screen.
+ * events are the screen.
  */
 export async function* recording(items: AsyncIterable<TerminalItem>): AsyncGenerator<string | 'keepalive', void> {
   const began = performance.now()
@@ -16,8 +19,11 @@ export async function* recording(items: AsyncIterable<TerminalItem>): AsyncGener
     if (item.kind === 'screen') {
       if (!headed) yield header(item.snapshot)
       headed = true
-      screen += item.text
-      if (!item.more) yield line('o', screen)
+      screen += Buffer.from(item.part).toString()
+      if (!item.more || screen.length > MAX_EVENT) {
+        yield line('o', screen)
+        screen = ''
+      }
     }
     if (item.kind === 'output') {
       const text = decoder.decode(item.bytes, { stream: true })

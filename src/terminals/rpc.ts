@@ -52,8 +52,10 @@ function toEvent(item: TerminalItem, started: boolean): NonNullable<Response['ev
     }
     case 'screen': {
       const { offset, size, alternate, title, cwd } = item.snapshot
-      const data = Buffer.from(item.text)
-      return { case: 'screen', value: { data, more: item.more, offset: BigInt(offset), size, alternate, title, cwd } }
+      return {
+        case: 'screen',
+        value: { data: item.part, more: item.more, offset: BigInt(offset), size, alternate, title, cwd },
+      }
     }
     case 'output':
       return { case: 'output', value: { data: item.bytes, offset: BigInt(item.offset) } }

@@ -8,8 +8,8 @@ import type { Screen } from './screen.ts'
 
 /** A screen at one moment. */
 export interface Snapshot {
-  /** Parts that belong to the receiver, which may take them out. */
-  readonly parts: string[]
+  /** UTF-8, cut between characters; they belong to the receiver, which may take them out. */
+  readonly parts: Uint8Array[]
   /** Where the output begins that is not in it. */
   readonly offset: number
   readonly size: TerminalSize
@@ -96,14 +96,18 @@ export class ScreenFeed {
     this.#resizes.push({ offset: this.#process.output.offset('pty'), size })
   }
 
-  /** The screen as of now: all that was written before the call is in it. Rejects with the signal's reason. */
-  async snapshot(signal: AbortSignal): Promise<Snapshot> {
+  /**
+   * The screen as of now: all that was written before the call is in it. Rejects with the signal's reason, and with
+   * what `count` throws.
+   * @param count is told each part as it is made.
+   */
+  async snapshot(signal: AbortSignal, count: (part: Uint8Array) => void): Promise<Snapshot> {
     const wanted = this.#process.output.offset('pty')
     while (this.#offset < wanted && !this.#over.signal.aborted) await this.#drawn.wait(QUIET_MS, signal)
     const release = await this.#turn.acquire(signal)
     try {
       this.#applyResizes(this.#offset)
-      return await this.#write()
+      return await this.#write(signal, count)
     } finally {
       release()
     }
@@ -117,11 +121,14 @@ export class ScreenFeed {
     this.#screen.dispose()
   }
 
-  async #write(): Promise<Snapshot> {
-    const parts: string[] = []
-    for (const part of this.#screen.snapshot()) {
+  async #write(signal: AbortSignal, count: (part: Uint8Array) => void): Promise<Snapshot> {
+    const parts: Uint8Array[] = []
+    for (const text of this.#screen.snapshot()) {
+      const part = Buffer.from(text)
+      count(part)
       parts.push(part)
       await setImmediate()
+      signal.throwIfAborted()
     }
     const { title, cwd, alternate, pending } = this.#screen
     // An unfinished sequence has drawn nothing yet: it comes whole, with what follows.

@@ -1,6 +1,6 @@
 import headless, { type IBuffer, type IModes, type Terminal } from '@xterm/headless'
 import type { TerminalSize } from '../process/process.ts'
-import { lastCell, linesText, linkOf, sameLook, sgr } from './cells.ts'
+import { isExtended, lastCell, linesText, linkOf, nextSgr, sameLook, sgr } from './cells.ts'
 import { Charsets } from './charsets.ts'
 import { type InnerBuffer, innerOf } from './inner.ts'
 import { Links } from './links.ts'
@@ -24,8 +24,8 @@ export function screenBytes(size: TerminalSize): number {
   return (2 * rows + scrollbackOf({ columns, rows })) * columns * CELL_BYTES
 }
 
-/** Cells that are written out before other work gets a turn: less than 2 ms. */
-const CELLS_PER_PART = 8 * 1024
+/** Cells that are written out before other work gets a turn: 1.5 ms where each has colors of its own. */
+const CELLS_PER_PART = 2 * 1024
 
 /** Characters of a title or directory. */
 const MAX_TEXT = 1_000
@@ -83,11 +83,11 @@ export class Screen {
     return this.#scanner.pending
   }
 
-  /** Bytes that looks of cells take beside `screenBytes`, at most. */
+  /** Bytes that links and looks of cells take beside `screenBytes`, at most. */
   get extraBytes(): number {
     const { cols, rows } = this.#terminal
     const cells = (2 * rows + scrollbackOf({ columns: cols, rows })) * cols
-    return Math.min(this.#extended + this.#links.count, cells) * EXTENDED_BYTES
+    return Math.min(this.#extended + this.#links.count, cells) * EXTENDED_BYTES + this.#links.bytes
   }
 
   /** It shows the alternate screen. */
@@ -114,22 +114,26 @@ export class Screen {
    */
   *snapshot(): Generator<string, void> {
     const { buffer, cols, rows } = this.#terminal
-    const { normal, alternate } = buffer
+    const { normal } = buffer
     const { buffers } = innerOf(this.#terminal)
     const lines = Math.max(1, Math.floor(CELLS_PER_PART / cols))
     const end = normal.baseY + rows
     const form = { columns: cols, links: this.#links }
     for (let start = 0; start < end; start += lines) {
-      const last = Math.min(start + lines, end)
-      yield `${linesText(normal, { ...form, start, end: last })}${last < end ? '\r\n' : ''}`
+      yield linesText(normal, { ...form, start, end: Math.min(start + lines, end), last: end })
     }
     if (this.alternate) {
       const [charset, ascii] = this.#charsets.around(buffers.normal.savedCharset)
-      yield `${this.#kept(buffers.normal)}${charset}\u001b[?1049h${ascii}\u001b[0m\u001b[2J`
-      for (let start = 0; start < rows; start += lines)
-        yield `\u001b[${start + 1}H${linesText(alternate, { ...form, start, end: Math.min(start + lines, rows) })}`
+      yield `${this.#kept(buffers.normal)}${charset}${this.#saving(buffers.normal, '[?1049h')}${ascii}\u001b[0m\u001b[2J`
+      for (let start = 0; start < rows; start += lines) yield this.#alternateLines(start, Math.min(start + lines, rows))
     }
     yield [...this.#rest()].join('')
+  }
+
+  #alternateLines(start: number, end: number): string {
+    const { buffer, cols: columns } = this.#terminal
+    const range = { start, end, last: end }
+    return `\u001b[${start + 1}H${linesText(buffer.alternate, { columns, links: this.#links, ...range })}`
   }
 
   dispose(): void {
@@ -142,25 +146,28 @@ export class Screen {
     const { buffers, _inputHandler } = innerOf(this.#terminal)
     const inner = this.alternate ? buffers.alt : buffers.normal
     const [charset, ascii] = this.#charsets.around(inner.savedCharset)
-    yield `${this.#kept(inner)}${charset}\u001b7${ascii}`
-    // It moves the cursor, and from then on counts rows from the region's first.
-    if (modes.originMode) yield '\u001b[?6h'
     const { active } = buffer
+    yield `${this.#kept(inner)}${charset}${this.#saving(inner)}${ascii}`
     const form = { columns: cols, top: modes.originMode ? inner.scrollTop : 0 }
     const last = lastCell(active, { ...form, insert: modes.insertMode })
+    // What is printed below must come out as it is.
+    const restored = this.#charsets.isRestored(inner.savedCharset, active.cursorX < cols ? '' : (last?.chars ?? ''))
+    if (restored) yield `${this.#charsets.text()}\u001b8`
+    // It moves the cursor, and from then on counts rows from the region's first.
+    if (modes.originMode) yield '\u001b[?6h'
     if (active.cursorX >= cols) yield this.#behindLastColumn(form)
     else yield position(active, form.top)
     const next = _inputHandler._curAttrData
-    yield sgr(next, next.extended._ext)
+    yield nextSgr(next)
     yield modeText(modes)
     for (const [mode, on] of this.#modes) yield `\u001b[?${mode}${on ? 'h' : 'l'}`
     if (this.#cursorStyle !== 0) yield `\u001b[${this.#cursorStyle} q`
-    yield this.#charsets.text()
+    if (!restored) yield this.#charsets.text()
     if (this.title !== '') yield `\u001b]2;${this.title}\u0007`
     if (linkOf(next) !== 0) yield this.#links.text(linkOf(next))
     // Printed once more at the very end: marks that follow combine with it, and REP repeats it.
     const joins = _inputHandler._parser.precedingJoinState !== 0 && last !== undefined && sameLook(last.look, next)
-    if (joins) yield `${last.place}${last.chars}`
+    if (joins && last.chars !== '') yield `${last.place}${last.chars}`
   }
 
   /** The cell in the last column, which leaves the cursor behind it. */
@@ -175,6 +182,14 @@ export class Screen {
   /** What a screen has beside its lines: region and tab stops, and the cursor where it was saved. */
   #kept(inner: InnerBuffer): string {
     return `${this.#region(inner)}${tabStops(inner, this.#terminal.cols)}${saved(inner)}`
+  }
+
+  /** Saves the cursor, within a link if it was saved in one: that of now, or the one that began last. */
+  #saving({ savedCurAttrData }: InnerBuffer, sequence = '7'): string {
+    const save = `\u001b${sequence}`
+    if (!isExtended(savedCurAttrData)) return save
+    const { urlId } = innerOf(this.#terminal)._inputHandler._curAttrData.extended
+    return `${this.#links.text(urlId || this.#links.last)}${save}${this.#links.text(0)}`
   }
 
   #region({ scrollTop, scrollBottom }: InnerBuffer): string {

@@ -1,4 +1,5 @@
 import type { ByteBudget, Hold } from '../budget/budget.ts'
+import type { UnreadFrames } from '../budget/unread-frames.ts'
 import { AppError } from '../errors.ts'
 import type { RunningProcess, TerminalSize } from '../process/process.ts'
 import { type AttachedClient, Clients, type ResizePolicy } from './clients.ts'
@@ -34,8 +35,16 @@ interface Entry extends LiveTerminal {
 /** What loads the emulator: at the first screen, as few daemons ever need it. */
 type LoadScreen = () => Promise<typeof import('./screen.ts') & typeof import('./screen-feed.ts')>
 
+interface Accounts {
+  /** Where screens count. */
+  readonly budget: ByteBudget
+  /** Where what was drawn of them for clients counts. */
+  readonly unread: UnreadFrames
+}
+
 /** The terminals that have a screen. */
 export class Terminals {
+  readonly unread: UnreadFrames
   readonly #budget: ByteBudget
   readonly #load: LoadScreen
   /** The one that was used last is at the end. */
@@ -45,8 +54,9 @@ export class Terminals {
   readonly #awaited = new WeakSet<RunningProcess>()
   #clientIds = 0
 
-  constructor(budget: ByteBudget, load: LoadScreen) {
+  constructor({ budget, unread }: Accounts, load: LoadScreen) {
     this.#budget = budget
+    this.unread = unread
     this.#load = load
   }
 

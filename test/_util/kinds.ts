@@ -109,6 +109,7 @@ export const STRESS: readonly string[] = testFiles([
   'init/host/ca-bundle-crash',
   'init/host/process-one',
   'init/host/volumes',
+  'jobs/unread',
   'lib/linked-list',
   'logs/canary',
   'logs/stalled',

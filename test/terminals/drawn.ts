@@ -2,7 +2,11 @@ import headless, { type Terminal } from '@xterm/headless'
 
 /** An emulator of a client. */
 export function emulator(columns: number, rows: number): Terminal {
-  return new headless.Terminal({ cols: columns, rows, scrollback: 1000, allowProposedApi: true, logLevel: 'off' })
+  const options = { cols: columns, rows, scrollback: 1000, allowProposedApi: true, logLevel: 'off' } as const
+  const terminal = new headless.Terminal(options)
+  // This one forgets links whose cells are still there; others do not.
+  ;(terminal as unknown as Inner)._core._oscLinkService._removeMarkerFromLink = () => {}
+  return terminal
 }
 
 /** Draws, and resolves when it is done. */
@@ -18,7 +22,12 @@ interface Extended {
 }
 
 interface Inner {
-  readonly _core: { readonly _oscLinkService: { getLinkData(id: number): { readonly uri: string } | undefined } }
+  readonly _core: {
+    readonly _oscLinkService: {
+      getLinkData(id: number): { readonly uri: string } | undefined
+      _removeMarkerFromLink: () => void
+    }
+  }
 }
 
 function extendedOf(terminal: Terminal, cell: object): string {
