@@ -24,7 +24,7 @@ interface Change<T> extends Described {
 
 /**
  * Changes that are kept for clients that have yet to take them, and their bytes in sum, 2 to 10 KiB each. So many bytes
- * count in the byte budget while somebody watches: what others hold takes nothing from those who read.
+ * count in the byte budget while a client watches: what others hold takes nothing from those who read.
  */
 const MAX_KEPT = 1_000
 const MAX_KEPT_BYTES = 4 * 1024 * 1024
@@ -51,7 +51,7 @@ interface ChangesDeps<T> {
 /**
  * The jobs that start and end, once for all clients that watch: each has a place in what is kept, and one that falls
  * out of it is cut off, so that clients which do not read take no memory however many there are. Keeps nothing while
- * nobody watches.
+ * no client watches.
  */
 export class JobChanges<T> {
   readonly #deps: ChangesDeps<T>

@@ -100,7 +100,7 @@ interface FrameEncoding extends Pick<TableMethod, 'description' | 'reduce'> {
   readonly codec: Codec
 }
 
-/** Messages that come together are one piece of bytes, which nobody else has. */
+/** Messages that come together are one piece of bytes, which is in no other stream. */
 function encodedFrames(stream: OpenStream, encoding: FrameEncoding): FrameSource {
   return { frames: framesOf(stream, encoding), sent: freeNow }
 }

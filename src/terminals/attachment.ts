@@ -145,7 +145,7 @@ async function* screenItems(
   for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
     yield { kind: 'screen', part, more: parts.length > 0, snapshot }
     unread.taken(part)
-    // Whoever took it has made a message of it.
+    // It is in a message by now, which is a copy.
     freeNow(part)
     reader.signal.throwIfAborted()
   }

@@ -15,11 +15,11 @@ const TAG = 'unread'
 const UNREAD: readonly (readonly [number, string, object])[] = [
   [100, 'jobs.v1.Jobs/Watch', {}],
   [60, 'activity.v1.Activity/Watch', {}],
-  [60, 'terminals.v1.Terminals/Attach', { terminal: { name: TAG } }],
-  [30, 'terminals.v1.Terminals/Record', { terminal: { name: TAG } }],
+  [40, 'terminals.v1.Terminals/Attach', { terminal: { name: TAG } }],
+  [20, 'terminals.v1.Terminals/Record', { terminal: { name: TAG } }],
   [30, 'jobs.v1.Jobs/Read', { job: { tag: TAG }, follow: true }],
 ]
-const WAITING = 40
+const WAITING = 30
 
 /** Sends a call and never reads what comes. */
 async function unread(port: number, method: string, message: object, unary = false): Promise<Socket> {
