@@ -7,7 +7,7 @@ interface DaemonAddress {
 }
 
 /** A daemon answers from memory. */
-const PATIENCE_MS = 5_000
+const TIMEOUT_MS = 5_000
 
 /** Larger than any answer: what else listens on the port may send anything. */
 const MAX_BYTES = 1024 * 1024
@@ -19,7 +19,7 @@ const MAX_BYTES = 1024 * 1024
 export function askCapabilities({ address, port }: DaemonAddress): Promise<string> {
   const host = ANY.has(address) ? 'localhost' : address
   const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const asked = request({ host, port, path: '/capabilities', signal: AbortSignal.timeout(PATIENCE_MS) }, (response) => {
+  const asked = request({ host, port, path: '/capabilities', signal: AbortSignal.timeout(TIMEOUT_MS) }, (response) => {
     const chunks: Buffer[] = []
     let size = 0
     response.on('error', reject)

@@ -20,7 +20,7 @@ export interface Connection {
 const INTERVAL_MS = 5_000
 /** While it does not. */
 const RETRY_MS = 1_000
-const PATIENCE_MS = 4_000
+const TIMEOUT_MS = 4_000
 
 /** Asks `GET /health` of the daemon at `baseUrl` again and again while the page is visible. The caller closes it. */
 export function watchConnection(baseUrl: string): Connection {
@@ -35,7 +35,7 @@ export function watchConnection(baseUrl: string): Connection {
     schedule()
   }
   const check = async () => {
-    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(PATIENCE_MS)])
+    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(TIMEOUT_MS)])
     const answer = await fetch(`${baseUrl}/health`, { signal, cache: 'no-store' }).catch(() => undefined)
     const next = answer?.ok === true ? 'connected' : 'lost'
     report(next)

@@ -35,8 +35,8 @@ export const kill: Command = {
     const job = jobOf(words[0], flag('key'))
     const scope = flag('leader') ? 'SCOPE_LEADER' : 'SCOPE_SESSION'
     const message = { job, signal: `SIGNAL_SIG${name}`, graceMs, scope }
-    const patience = graceMs === 0 ? LONGEST_MS : Math.min(LONGEST_MS, graceMs + MARGIN_MS)
-    const answer = await sandbox.call<{ job: Job; left?: number[] }>('jobs.v1.Jobs/Kill', message, patience)
+    const timeout = graceMs === 0 ? LONGEST_MS : Math.min(LONGEST_MS, graceMs + MARGIN_MS)
+    const answer = await sandbox.call<{ job: Job; left?: number[] }>('jobs.v1.Jobs/Kill', message, timeout)
     const { job: ended, left = [] } = answer
     await write(json ? `${JSON.stringify(answer)}\n` : `${stateText(ended)}\n`)
     if (!json && left.length > 0) await writeError(`envd ctl: still there: ${left.join(', ')}\n`)

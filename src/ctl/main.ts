@@ -46,7 +46,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   const command = COMMANDS.find((one) => one.name === name)
   if (command === undefined) {
     const asked = name === undefined || ['help', '--help', '-h'].includes(name)
-    await (asked ? write(overview(COMMANDS)) : complain(`no command ${name}\n${overview(COMMANDS)}`))
+    await (asked ? write(overview(COMMANDS)) : writeStderr(`no command ${name}\n${overview(COMMANDS)}`))
     return asked ? 0 : USAGE
   }
   try {
@@ -55,7 +55,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     return await command.run({ ...parsed, sandbox: sandboxOf(parsed, process.env), write })
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    await complain(`${error.message}\n`)
+    await writeStderr(`${error.message}\n`)
     return error.code === 'usage' ? USAGE : FAILED
   }
 }
@@ -64,6 +64,6 @@ function write(text: string | Uint8Array): Promise<void> {
   return new Promise((resolve) => process.stdout.write(text, () => resolve()))
 }
 
-function complain(text: string): Promise<void> {
+function writeStderr(text: string): Promise<void> {
   return new Promise((resolve) => process.stderr.write(`envd ctl: ${text}`, () => resolve()))
 }

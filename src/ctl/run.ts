@@ -41,7 +41,7 @@ export const run: Command = {
     const onStart = (pid: number) => {
       passSignals(invocation, pid)
       if (terminal) restore = passTerminal(invocation, pid)
-      else if (flag('stdin')) sendInput(sandbox, pid).catch(complain)
+      else if (flag('stdin')) sendInput(sandbox, pid).catch(reportError)
     }
     const beginning = {
       method: 'Start',
@@ -88,7 +88,7 @@ function passTerminal({ sandbox }: Invocation, pid: number): () => void {
   const restore = takeTerminal(resize)
   resize()
   sendKeys((data) => sandbox.call('jobs.v1.Jobs/Write', { job: { pid }, data: data.toString('base64') })).catch(
-    complain,
+    reportError,
   )
   return restore
 }
@@ -99,12 +99,12 @@ function passSignals({ sandbox }: Invocation, pid: number): void {
   const send = () => {
     count += 1
     const signal = count === 1 ? 'SIGNAL_SIGTERM' : 'SIGNAL_SIGKILL'
-    sandbox.call('process.Process/SendSignal', { process: { pid }, signal }).catch(complain)
+    sandbox.call('process.Process/SendSignal', { process: { pid }, signal }).catch(reportError)
   }
   process.on('SIGINT', send)
   process.on('SIGTERM', send)
 }
 
-function complain(error: unknown): void {
+function reportError(error: unknown): void {
   process.stderr.write(`envd ctl: ${error instanceof Error ? error.message : error}\n`)
 }

@@ -13,21 +13,21 @@ interface UnderWay {
 /** @param graceMs for the answer, after a resume. */
 export function createUnderWay(graceMs: number): UnderWay {
   let current: LogLine | undefined
-  let suspect: LogLine | undefined
+  let atResume: LogLine | undefined
   return {
     begin: (line) => {
       current = line
     },
     end: (problem) => {
-      const isSuspect = suspect !== undefined
-      current = suspect = undefined
-      return isSuspect && !isAnswer(problem)
+      const wasResumed = atResume !== undefined
+      current = atResume = undefined
+      return wasResumed && !isAnswer(problem)
     },
     resumed: (giveUp) => {
-      if (current === undefined || suspect !== undefined) return
+      if (current === undefined || atResume !== undefined) return
       const line = current
-      suspect = line
-      setTimeout(() => suspect === line && giveUp(), graceMs).unref()
+      atResume = line
+      setTimeout(() => atResume === line && giveUp(), graceMs).unref()
     },
   }
 }

@@ -15,7 +15,7 @@ const SAMPLE_PERIOD_MS = 2000
 const WINDOW_SLACK_MS = 200
 
 /** What the first and the last sample may take; a source that hangs must delay neither start nor shutdown. */
-const PATIENCE_MS = 250
+const TIMEOUT_MS = 250
 
 interface SamplerOptions {
   /** Closed by the sampler at its end. */
@@ -61,7 +61,7 @@ export class Sampler {
     this.#endSchedule = every(this.#period, () => {
       if (!this.#busy) void this.#sample(true)
     })
-    return withTimeout(PATIENCE_MS, this.#sample(true), NEVER)
+    return withTimeout(TIMEOUT_MS, this.#sample(true), NEVER)
   }
 
   /** The latest sample. Throws AppError while there is none: none was taken yet, or a source failed the last time. */
@@ -84,7 +84,7 @@ export class Sampler {
   stop(): Promise<void> {
     this.#endSchedule()
     const closed = () => this.#sample(false).then(() => this.#options.resources.close())
-    this.#stopped ??= withTimeout(PATIENCE_MS, closed(), NEVER)
+    this.#stopped ??= withTimeout(TIMEOUT_MS, closed(), NEVER)
     return this.#stopped
   }
 

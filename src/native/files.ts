@@ -144,7 +144,7 @@ export const storeFile = addon.storeFile
 export const openToWrite = addon.openToWrite
 /**
  * Gives an open file without a name that name in an open directory, and opens it by it, packed as 4 bytes: what is
- * changed by that descriptor is told to watchers. The caller closes all of them. Rejects with `code` and `syscall`:
+ * changed by that descriptor is reported to watchers. The caller closes all of them. Rejects with `code` and `syscall`:
  * EEXIST where something is. On the thread pool.
  */
 export const nameFile = addon.nameFile

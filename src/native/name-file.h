@@ -17,7 +17,7 @@ Descriptor open_unnamed(int directory, mode_t mode);
 bool has_no_unnamed(int number);
 
 // Gives the file that name, at which nothing must be, and opens it by it: what is changed through this descriptor is
-// told to who watches the directory under the name, and that it has an owner and content is told at once. The caller
+// reported to watchers of the directory under the name; its owner and content are reported at once. The caller
 // closes `file`. Not valid, with errno set: EEXIST where something is.
 Descriptor name_file(int file, int directory, const std::string& name, const Actor& actor);
 

@@ -23,7 +23,7 @@ export interface AdoptRequest {
 
 const { EMFILE, ENFILE, ENOMEM } = constants.errno
 
-/** With them it cannot be told whether a process is there. */
+/** Errors after which it is not known whether a process is there. */
 const EXHAUSTION: ReadonlySet<number> = new Set([EMFILE, ENFILE, ENOMEM])
 
 const STREAMS: readonly StreamName[] = ['stdout', 'stderr']
@@ -31,7 +31,7 @@ const STREAMS: readonly StreamName[] = ['stdout', 'stderr']
 /**
  * Takes over a process that another daemon started, with its output from now on as far as its pipes are still its
  * stdout and stderr. Its input is gone. undefined: it is not there any more. Rejects where that
- * cannot be told, for want of descriptors or memory.
+ * is not known, for want of descriptors or memory.
  */
 export async function adopt(
   { pid, startTime, pipes, config, tag }: AdoptRequest,

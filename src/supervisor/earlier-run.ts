@@ -47,7 +47,7 @@ export async function takeOverEarlierRun(
   if (record === undefined) return undefined
   const { leader, pipes, marker, fingerprint } = record
   const adopt = () => adoptCommand({ script, tag }, { ...leader, pipes, marker }, commands)
-  // As long as it cannot be told whether it lives, no second one is started.
+  // As long as it is not known whether it lives, no second one is started.
   const command = await untilTold(adopt, Number.POSITIVE_INFINITY, signal)
   if (command === undefined) {
     // Its leader is gone, and what it left may hold its port.

@@ -35,16 +35,16 @@ interface Waiting {
   readonly types: Set<EventType>
 }
 
-/** What has changed in a directory for one client: each path once, until the client has the answer that told it. */
+/** What has changed in a directory for one client: each path once, until the client has the answer with it. */
 export class ChangeCursor implements WatchSink {
-  /** Woken when there is something to tell. */
+  /** Woken when there is something to report. */
   readonly news = new WakeUp()
   readonly #hold: Hold
   readonly #limit: number
   readonly #waiting = new Map<string, Waiting>()
   /** The last answer, until the client is known to have it. */
   #sent: readonly Waiting[] = []
-  /** Number of the last answer that told something. */
+  /** Number of the last answer that reported something. */
   #answer = 0
   #lost: string | undefined
   #end: AppError | undefined
@@ -60,7 +60,7 @@ export class ChangeCursor implements WatchSink {
     return this.#end
   }
 
-  /** Whether `since` has something to tell at once. */
+  /** Whether `since` has something to report at once. */
   has(answer: number): boolean {
     return answer !== this.#answer || this.#waiting.size > 0 || this.#lost !== undefined || this.#end !== undefined
   }
@@ -90,7 +90,7 @@ export class ChangeCursor implements WatchSink {
   }
 
   /**
-   * What has happened since an answer; again the same if that is the last but one. `unknown` is told once, and what
+   * What has happened since an answer; again the same if that is the last but one. `unknown` is reported once, and what
    * happens from then on is known.
    * @param most paths
    */

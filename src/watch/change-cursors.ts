@@ -41,7 +41,7 @@ interface Asking {
   readonly signal: AbortSignal
 }
 
-/** What a client is told. */
+/** The answer to a client. */
 interface Told {
   readonly token: string
   readonly changes: readonly PathChange[]

@@ -23,7 +23,7 @@ export interface WatchOptions {
 /** Takes what a watcher sees. */
 export interface WatchSink {
   push(change: Change): void
-  /** Some changes are not told. */
+  /** Called when changes were lost. */
   onLoss?(): void
   /** No more changes will come, for this reason. */
   end(error: AppError): void

@@ -17,7 +17,7 @@ export interface GrpcCall {
   /** The frames of the request. */
   readonly body: Uint8Array
   /** Milliseconds after which the call fails; default 5,000. */
-  readonly patience?: number
+  readonly timeout?: number
 }
 
 const TRAILERS = 0x80
@@ -31,7 +31,7 @@ export function grpc(url: string, call: GrpcCall): Promise<GrpcStatus> {
       session.destroy()
       settle()
     }
-    const timer = setTimeout(() => end(() => reject(new Error('no answer'))), call.patience ?? 20_000)
+    const timer = setTimeout(() => end(() => reject(new Error('no answer'))), call.timeout ?? 20_000)
     session.on('error', (error) => end(() => reject(error)))
     const stream = session.request({
       ':method': 'POST',
@@ -56,7 +56,7 @@ export async function grpcWeb(url: string, call: GrpcCall): Promise<GrpcStatus> 
     method: 'POST',
     headers: { 'content-type': `application/grpc-web${call.codec ?? ''}`, ...call.headers },
     body: call.body,
-    signal: AbortSignal.timeout(call.patience ?? 20_000),
+    signal: AbortSignal.timeout(call.timeout ?? 20_000),
   })
   if (answer.headers['grpc-status'] !== undefined) return statusOf(answer.headers)
   const whole = async function* () {

@@ -15,7 +15,7 @@ import { plantInInit } from './canary-init.ts'
 import { startCollector } from './collector.ts'
 
 /** Far above what it takes for the last line to be collected. */
-const PATIENCE_MS = 30_000
+const TIMEOUT_MS = 30_000
 
 const canaries = createCanaries()
 const { plant } = canaries
@@ -44,7 +44,7 @@ const lines = () =>
     .stdout()
     .split('\n')
     .filter((line) => line.startsWith('{'))
-const due = performance.now() + PATIENCE_MS
+const due = performance.now() + TIMEOUT_MS
 while (collector.posts.length < lines().length && performance.now() < due) await setTimeout(50)
 const told = [daemon.stdout(), daemon.stderr(), ...collector.posts.map(({ text }) => text)]
 const marker = '/tmp/file-that-may-be-named'

@@ -12,13 +12,13 @@ import { received } from './sockets.ts'
 const DEFAULT = '169.254.0.21'
 const PORTS = [3000, 5173]
 /** Several scans of the daemon. */
-const PATIENCE_MS = 20_000
+const TIMEOUT_MS = 20_000
 
 await using daemon = await startDaemon({ args: ['-verbose'] })
 await using puppet = await startPuppet('p')
 await puppet.listen('127.0.0.1', 3000)
 await puppet.listen('::1', 5173)
-const due = performance.now() + PATIENCE_MS
+const due = performance.now() + TIMEOUT_MS
 const answers = () => Promise.all(PORTS.map((port) => received(DEFAULT, port)))
 let got = await answers()
 for (; got.includes('') && performance.now() < due; got = await answers()) await setTimeout(50)

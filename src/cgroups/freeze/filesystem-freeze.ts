@@ -32,7 +32,7 @@ interface FilesystemFreezeOptions {
   readonly thawAfter?: number
 }
 
-const PATIENCE_MS = 250
+const TIMEOUT_MS = 250
 
 /**
  * After a freeze the machine is stopped within seconds, and its clock with it. If it still runs after this time, the
@@ -65,7 +65,7 @@ export function createFilesystemFreeze(options: FilesystemFreezeOptions): Filesy
     freeze: async (signal) => {
       const release = await lock.acquire(signal)
       try {
-        await withTimeout(PATIENCE_MS, before(), signal)
+        await withTimeout(TIMEOUT_MS, before(), signal)
         signal.throwIfAborted()
         const done = await unlessErrno('EBUSY', call('FIFREEZE', path, freezeFilesystem(bytes)))
         if (done || disarm !== undefined) arm()

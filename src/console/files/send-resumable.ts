@@ -13,7 +13,7 @@ export interface UploadTarget {
 }
 
 /** How long an upload that is to stop waits for its URL; without it, what the daemon has made would not be found. */
-const PATIENCE_MS = 5_000
+const TIMEOUT_MS = 5_000
 /** As the daemon keeps an upload. */
 const EXPIRES_MS = 24 * 60 * 60 * 1000
 
@@ -104,10 +104,10 @@ function attempt(
   { signal, onProgress }: Pick<SendOptions, 'signal' | 'onProgress'>,
 ): Promise<DetailedError | undefined> {
   return new Promise((resolve) => {
-    let patience: ReturnType<typeof setTimeout> | undefined
+    let timer: ReturnType<typeof setTimeout> | undefined
     const end = (failure?: DetailedError) => {
       signal.removeEventListener('abort', stop)
-      clearTimeout(patience)
+      clearTimeout(timer)
       resolve(failure)
     }
     const leave = () => {
@@ -115,7 +115,7 @@ function attempt(
       end()
     }
     const stop = () => {
-      if (upload.url === null) patience = setTimeout(leave, PATIENCE_MS)
+      if (upload.url === null) timer = setTimeout(leave, TIMEOUT_MS)
       else leave()
     }
     const handlers: UploadOptions = {

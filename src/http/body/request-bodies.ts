@@ -23,8 +23,8 @@ const BODY_STALL_MS = 60_000
  * What all that have not shown the token may hold, who may only call `/init`: some certificate bundles, or an eighth of
  * the budget.
  */
-const STRANGERS_BYTES = 10 * 1024 * 1024
-const STRANGERS_FRACTION = 8
+const UNVERIFIED_BYTES = 10 * 1024 * 1024
+const UNVERIFIED_FRACTION = 8
 
 /** What the bodies of requests are read with. */
 interface RequestBodiesOptions {
@@ -35,8 +35,8 @@ interface RequestBodiesOptions {
 
 /** Makes what reads the bodies of requests. */
 export function createRequestBodies({ budget, token, stallMs = BODY_STALL_MS }: RequestBodiesOptions): RequestBodies {
-  const strangers = createByteBudget(Math.max(STRANGERS_BYTES, budget.total / STRANGERS_FRACTION))
-  const isStranger = ({ headers }: IncomingMessage) => {
+  const unverified = createByteBudget(Math.max(UNVERIFIED_BYTES, budget.total / UNVERIFIED_FRACTION))
+  const isUnverified = ({ headers }: IncomingMessage) => {
     const given = headers['x-access-token']
     return token.isSet && !token.matches(typeof given === 'string' ? given : undefined)
   }
@@ -47,8 +47,8 @@ export function createRequestBodies({ budget, token, stallMs = BODY_STALL_MS }: 
       const user = basicUsername(request.headers.authorization) ?? ''
       const owner = { connection: connectionOf(request), user }
       const hold = budget.hold(kind, owner)
-      if (!isStranger(request)) return createMemory(hold)
-      return createMemory(bothHolds(strangers.hold(kind, { ...owner, user: undefined }), hold))
+      if (!isUnverified(request)) return createMemory(hold)
+      return createMemory(bothHolds(unverified.hold(kind, { ...owner, user: undefined }), hold))
     },
     read: (request, options) => readBody(request, options, stallMs),
   }

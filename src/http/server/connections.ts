@@ -34,7 +34,7 @@ interface ConnectionsOptions {
 }
 
 /** The lower ones make room first. */
-const STANDING = { stranger: 0, loopback: 1, token: 2 } as const
+const STANDING = { unknown: 0, loopback: 1, token: 2 } as const
 type Standing = (typeof STANDING)[keyof typeof STANDING]
 
 interface Entry {
@@ -109,7 +109,7 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
 
 function entryOf(socket: Socket): Entry {
   const address = socket.remoteAddress ?? ''
-  const standing = isLoopback(address) ? STANDING.loopback : STANDING.stranger
+  const standing = isLoopback(address) ? STANDING.loopback : STANDING.unknown
   return { socket, peer: peerOf(address), standing, calls: 0, places: 1 }
 }
 

@@ -25,11 +25,11 @@ export interface StreamMemory {
 
 /** Makes one for a server. */
 export function createStreamMemory(connections: Pick<Connections, 'hasShownToken'>): StreamMemory {
-  const strangers = createByteBudget(CALLS_BYTES)
+  const unverified = createByteBudget(CALLS_BYTES)
   const known = createByteBudget(CALLS_BYTES)
   return {
     take: (session, rawHeaders) => {
-      const budget: ByteBudget = connections.hasShownToken(session) ? known : strangers
+      const budget: ByteBudget = connections.hasShownToken(session) ? known : unverified
       const hold = budget.hold('body', { connection: session, user: undefined })
       const headers = rawHeaders.reduce((sum, { length }) => sum + length + FIELD_BYTES, 0)
       return hold.tryGrow(CALL_BYTES + headers) ? hold : undefined

@@ -10,11 +10,11 @@ interface LookUpOptions {
   readonly repair: () => Promise<void>
   readonly signal: AbortSignal
   /** Milliseconds of silence after which the way is repaired while the first look goes on; default 500. */
-  readonly patience?: number
+  readonly timeout?: number
 }
 
 /** A service of the host answers within 2 ms; half a second means that something in the guest is in between. */
-const PATIENCE_MS = 500
+const TIMEOUT_MS = 500
 
 /**
  * A daemon that gets the processor so much too late has itself to blame for the silence; the repair's programs would
@@ -28,10 +28,10 @@ const MAX_LATENESS_MS = 50
  * Calls that overlap share repair and looks.
  */
 export function createLookUp(options: LookUpOptions): () => Promise<MmdsOptions | undefined> {
-  const { reads, repair, signal, patience = PATIENCE_MS } = options
+  const { reads, repair, signal, timeout = TIMEOUT_MS } = options
   const attempt = async (first: Promise<MmdsOptions>) => {
     const lateness = watchEventLoopDelay()
-    const found = await withTimeout(patience, first, signal)
+    const found = await withTimeout(timeout, first, signal)
     const late = lateness.stop() > MAX_LATENESS_MS
     if (found !== undefined) return found
     if (!late) await repair()

@@ -27,14 +27,14 @@ export interface Pace {
   /** Between slow ones, and what one of either may take before the next. */
   readonly slow: number
   /** How long the quick ones last. */
-  readonly patience: number
+  readonly quickFor: number
 }
 
 /**
  * A refused question costs a millisecond of processor time: without any service, quick ones would take 2 % of a core
  * for ever.
  */
-const PACE: Pace = { quick: 50, slow: 1_000, patience: 60_000 }
+const PACE: Pace = { quick: 50, slow: 1_000, quickFor: 60_000 }
 
 /** Makes a poller that does not ask yet. Its timers do not keep the process alive. */
 export function createPoller({ read, found, missed, signal, pace = PACE }: PollerOptions): Poller {
@@ -64,7 +64,7 @@ export function createPoller({ read, found, missed, signal, pace = PACE }: Polle
     await found(options)
   }
   const hurry = () => {
-    quickUntil = performance.now() + pace.patience
+    quickUntil = performance.now() + pace.quickFor
     hurried.wake()
     if (!running && !signal.aborted) void run()
   }

@@ -5,9 +5,9 @@ import { shareReads } from '../../../src/init/mmds/reads.ts'
 import { NEVER } from '../../../src/lib/never.ts'
 import { type FakeMmds, OPTIONS, startFakeMmds } from './fake-mmds.ts'
 
-function lookUpOf(mmds: FakeMmds, repair: () => void, patience = 10_000) {
+function lookUpOf(mmds: FakeMmds, repair: () => void, timeout = 10_000) {
   const reads = shareReads(createMmdsClient({ base: mmds.url, timeout: 5_000 }), NEVER)
-  return createLookUp({ reads, repair: async () => repair(), signal: NEVER, patience })
+  return createLookUp({ reads, repair: async () => repair(), signal: NEVER, timeout })
 }
 
 test('F9 a look that succeeds needs no repair', async () => {

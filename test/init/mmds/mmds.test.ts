@@ -27,7 +27,7 @@ test('F21 after a refresh the ids are those of now, in variables and files', asy
 })
 
 test('F21 a refresh does not wait for a service that is silent; the ids follow when it answers', async () => {
-  await using rig = await makeMmdsRig({ pace: { quick: 10, slow: 50, patience: 60_000 } })
+  await using rig = await makeMmdsRig({ pace: { quick: 10, slow: 50, quickFor: 60_000 } })
   rig.fake.conduct = 'silent'
   await rig.mmds.look().refresh()
   expect(rig.env.all().size).toBe(0)
@@ -48,7 +48,7 @@ test('F7 F21 the hash of the token and the ids come with the same look, and ids 
 })
 
 test('G13 a refresh that is given up is told on standard error, in the manner of the journal', async () => {
-  await using rig = await makeMmdsRig({ pace: { quick: 5, slow: 1_000, patience: 50 } })
+  await using rig = await makeMmdsRig({ pace: { quick: 5, slow: 1_000, quickFor: 50 } })
   rig.fake.conduct = 'cut'
   await rig.mmds.look().refresh()
   await expect.poll(() => rig.complaints).toEqual([expect.stringMatching(/^<4>\S/)])
@@ -56,7 +56,7 @@ test('G13 a refresh that is given up is told on standard error, in the manner of
 })
 
 test('G11 a microVM without the service is told once in the log, as a warning', async () => {
-  await using rig = await makeMmdsRig({ pace: { quick: 5, slow: 5, patience: 50 } })
+  await using rig = await makeMmdsRig({ pace: { quick: 5, slow: 5, quickFor: 50 } })
   rig.fake.conduct = 'cut'
   rig.mmds.start()
   await expect.poll(() => rig.lines.length).toBe(1)

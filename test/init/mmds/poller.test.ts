@@ -20,7 +20,7 @@ function pollerOf(mmds: FakeMmds, pace: Pace) {
   return { poller, found, missed, stop: () => stopping.abort() }
 }
 
-const QUICK = { quick: 10, slow: 5_000, patience: 60_000 }
+const QUICK = { quick: 10, slow: 5_000, quickFor: 60_000 }
 
 test('G11 at start the service is asked again and again until it answers, and then no more', async () => {
   await using mmds = await startFakeMmds()
@@ -40,7 +40,7 @@ test('G11 at start the service is asked again and again until it answers, and th
 test('G11 where nothing answers for long it goes on slowly and says so once; a hurry makes it quick again', async () => {
   await using mmds = await startFakeMmds()
   mmds.conduct = 'cut'
-  const { poller, found, missed } = pollerOf(mmds, { quick: 5, slow: 60_000, patience: 50 })
+  const { poller, found, missed } = pollerOf(mmds, { quick: 5, slow: 60_000, quickFor: 50 })
   poller.untilFound()
   await expect.poll(() => missed).toEqual([true])
   const asked = mmds.requests.length
@@ -55,7 +55,7 @@ test('G11 where nothing answers for long it goes on slowly and says so once; a h
 test('G13 a poll that is not for ever is given up, and a later one begins anew', async () => {
   await using mmds = await startFakeMmds()
   mmds.conduct = 'cut'
-  const { poller, found, missed } = pollerOf(mmds, { quick: 5, slow: 1_000, patience: 50 })
+  const { poller, found, missed } = pollerOf(mmds, { quick: 5, slow: 1_000, quickFor: 50 })
   poller.hurry()
   await expect.poll(() => missed).toEqual([false])
   mmds.conduct = 'answer'
@@ -67,7 +67,7 @@ test('G13 a poll that is not for ever is given up, and a later one begins anew',
 test('G11 an answer that does not come does not keep the next question', async () => {
   await using mmds = await startFakeMmds()
   mmds.conduct = 'silent'
-  const { poller, found } = pollerOf(mmds, { quick: 5, slow: 100, patience: 60_000 })
+  const { poller, found } = pollerOf(mmds, { quick: 5, slow: 100, quickFor: 60_000 })
   poller.untilFound()
   await expect.poll(() => mmds.requests.length).toBe(1)
   mmds.conduct = 'answer'
