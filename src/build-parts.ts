@@ -63,14 +63,12 @@ import { Pollers } from './watch/pollers.ts'
 import { createWatchService, type WatchService } from './watch/service.ts'
 import { SharedTrees } from './watch/shared-trees.ts'
 
-/** Whose memory it is. */
-interface Accounts {
-  readonly token: AccessToken
-  readonly defaults: Pick<Defaults, 'user'>
-}
-
 /** The memory that waits for clients, and what reads the bodies of requests into it. */
-export function buildBudget({ bodyStall }: Config, memory: number | undefined, { token, defaults }: Accounts) {
+export function buildBudget(
+  { bodyStall }: Config,
+  memory: number | undefined,
+  { token, defaults }: { readonly token: AccessToken; readonly defaults: Pick<Defaults, 'user'> },
+) {
   const budget = createByteBudget(budgetTotal(memory), () => defaults.user)
   return { budget, bodies: createRequestBodies({ budget, token, stallMs: bodyStall }) }
 }
@@ -270,16 +268,10 @@ export function buildServices(deps: ServicesDeps): Services {
   return createServices({ ...deps, log: deps.log.named('supervisor') })
 }
 
-interface UploadParts {
-  readonly users: Users
-  readonly strictFileUsers: boolean
-  readonly log: Log
-}
-
 /** Resumable uploads; not begun, and the caller closes them. */
 export function buildUploads(
   { uploads }: Pick<Config, 'uploads'>,
-  { users, strictFileUsers, log }: UploadParts,
+  { users, strictFileUsers, log }: { readonly users: Users; readonly strictFileUsers: boolean; readonly log: Log },
 ): Uploads {
   const fileUser = createFileUsers(users, strictFileUsers)
   const ownerOf = async (name: string) => fileUser(await findFileUser(users, name))

@@ -5,14 +5,11 @@ import { ripgrep } from './files/ripgrep.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import type { PortTable } from './ports/port-table.ts'
 
-interface FeatureParts {
-  readonly keeper: Keeper
-  readonly groups: Cgroups
-  readonly ports: PortTable
-}
-
 /** What depends on the machine or the flags, as the parts themselves say. */
-export function featuresOf(config: Config, { keeper, groups, ports }: FeatureParts): () => readonly Feature[] {
+export function featuresOf(
+  config: Config,
+  { keeper, groups, ports }: { readonly keeper: Keeper; readonly groups: Cgroups; readonly ports: PortTable },
+): () => readonly Feature[] {
   const { absence } = groups
   const inGroups = absence ?? `in ${groups.root ?? ''}`
   const root = process.geteuid?.() === 0

@@ -19,13 +19,6 @@ import type { Registry } from '../process/registry.ts'
 import type { ProcessService } from '../process/service.ts'
 import type { SignalName } from '../process/terminate.ts'
 
-/** What the service works with. */
-interface AgentSandboxDeps {
-  readonly processes: Pick<ProcessService, 'run'>
-  readonly registry: Registry
-  readonly budget: ByteBudget
-}
-
 /** A stream of a process that was started. */
 interface Started {
   readonly items: AsyncIterable<StreamItem<Output>>
@@ -50,7 +43,15 @@ const SIGNALS: ReadonlyMap<Signal, SignalName> = new Map([
 export type AgentSandboxService = ReturnType<typeof createAgentSandboxService>
 
 /** Makes the service: the processes are those of `process.Process`, which lists them as well. */
-export function createAgentSandboxService({ processes, registry, budget }: AgentSandboxDeps) {
+export function createAgentSandboxService({
+  processes,
+  registry,
+  budget,
+}: {
+  readonly processes: Pick<ProcessService, 'run'>
+  readonly registry: Registry
+  readonly budget: ByteBudget
+}) {
   return {
     /** Starts a command with an open standard input, or in a terminal. It outlives its caller, but not its deadline. */
     async start({ config, pty }: StartRequest, caller: StreamCaller): Promise<Started> {

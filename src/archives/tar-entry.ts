@@ -26,13 +26,6 @@ export interface SparsePiece {
   readonly length: number
 }
 
-/** What stands before the header of an entry. */
-interface EntryPrelude {
-  readonly records: PaxRecords | undefined
-  readonly longName: Buffer | undefined
-  readonly longTarget: Buffer | undefined
-}
-
 const TYPES: Readonly<Record<string, ArchiveEntry['type']>> = {
   '\0': 'file',
   '0': 'file',
@@ -45,7 +38,19 @@ const TYPES: Readonly<Record<string, ArchiveEntry['type']>> = {
 const NONE: ReadonlyMap<string, Buffer> = new Map()
 
 /** The entry of a header block whose checksum is right. Throws AppError, also for devices and pipes. */
-export function entryOf(block: Buffer, flag: string, { records, longName, longTarget }: EntryPrelude): ArchiveEntry {
+export function entryOf(
+  block: Buffer,
+  flag: string,
+  {
+    records,
+    longName,
+    longTarget,
+  }: {
+    readonly records: PaxRecords | undefined
+    readonly longName: Buffer | undefined
+    readonly longTarget: Buffer | undefined
+  },
+): ArchiveEntry {
   const texts = records?.texts ?? NONE
   const path = texts.get('GNU.sparse.name') ?? texts.get('path') ?? longName ?? nameOf(block)
   const type = TYPES[flag]

@@ -1,11 +1,5 @@
 import { request } from 'node:http'
 
-/** Who answers: the address and port that the daemon listens on. */
-interface DaemonAddress {
-  readonly address: string
-  readonly port: number
-}
-
 /** A daemon answers from memory. */
 const TIMEOUT_MS = 5_000
 
@@ -16,7 +10,13 @@ const MAX_BYTES = 1024 * 1024
  * Asks the daemon that runs with the same address and port for its capabilities: only it knows what its machine let it
  * do. Rejects when none answers.
  */
-export function askCapabilities({ address, port }: DaemonAddress): Promise<string> {
+export function askCapabilities({
+  address,
+  port,
+}: {
+  readonly address: string
+  readonly port: number
+}): Promise<string> {
   const host = ANY.has(address) ? 'localhost' : address
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const asked = request({ host, port, path: '/capabilities', signal: AbortSignal.timeout(TIMEOUT_MS) }, (response) => {

@@ -43,15 +43,12 @@ function decodeURIComponentOr(text: string): string {
   }
 }
 
-/** A message of `files.v1.Files/DiskUsage` as JSON. */
-interface Usage {
-  readonly summary?: { readonly length?: string; readonly entries?: string }
-}
-
 /** What cannot be found out is not shown. */
 async function expectRemote(sandbox: Sandbox, path: string, progress: Progress): Promise<void> {
   try {
-    for await (const { summary } of sandbox.stream<Usage>('files.v1.Files/DiskUsage', { path }))
+    for await (const { summary } of sandbox.stream<{
+      readonly summary?: { readonly length?: string; readonly entries?: string }
+    }>('files.v1.Files/DiskUsage', { path }))
       if (summary !== undefined) progress.expect({ bytes: Number(summary.length), files: Number(summary.entries) })
   } catch {}
 }

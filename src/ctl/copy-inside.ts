@@ -4,12 +4,6 @@ import { showProgress } from './progress.ts'
 import type { Sandbox } from './sandbox.ts'
 import { untilAborted } from './until-aborted.ts'
 
-/** A message of `files.v1.Files/Copy` as JSON. */
-interface Copied {
-  readonly progress?: { readonly files?: string; readonly bytes?: string }
-  readonly summary?: { readonly leftOutPaths?: readonly string[] }
-}
-
 /** Copies in the sandbox; what was left out. Throws Failure. */
 export async function copyInside(
   sandbox: Sandbox,
@@ -19,7 +13,10 @@ export async function copyInside(
 ): Promise<readonly string[]> {
   if (exclude.length > 0) throw new Failure('usage', 'in the sandbox nothing can be excluded')
   const shown = showProgress(source)
-  const copying = sandbox.stream<Copied>('files.v1.Files/Copy', { source, destination, recursive, replace })
+  const copying = sandbox.stream<{
+    readonly progress?: { readonly files?: string; readonly bytes?: string }
+    readonly summary?: { readonly leftOutPaths?: readonly string[] }
+  }>('files.v1.Files/Copy', { source, destination, recursive, replace })
   try {
     for await (const { progress, summary } of untilAborted(copying, signal)) {
       if (summary !== undefined) return summary.leftOutPaths ?? []

@@ -23,12 +23,6 @@ function scopeOf({ texts, text, flag }: Invocation) {
   return { globs: texts('glob'), gitignore: flag('gitignore'), hidden: flag('hidden'), depth }
 }
 
-/** A message of `files.v1.Files/Find` as JSON. */
-interface Found {
-  readonly file?: { readonly path?: string }
-  readonly summary?: { readonly truncated?: boolean }
-}
-
 /** Finds files. */
 export const find: Command = {
   name: 'find',
@@ -40,7 +34,10 @@ export const find: Command = {
     const { sandbox, words, text, json, write } = invocation
     const limit = numberOf(text('limit'), '--limit')
     const request = { path: words[0] ?? '', scope: scopeOf(invocation), limit }
-    for await (const message of sandbox.stream<Found>('files.v1.Files/Find', request)) {
+    for await (const message of sandbox.stream<{
+      readonly file?: { readonly path?: string }
+      readonly summary?: { readonly truncated?: boolean }
+    }>('files.v1.Files/Find', request)) {
       if (json) await write(`${JSON.stringify(message)}\n`)
       else if (message.file !== undefined) await write(`${harmless(message.file.path ?? '')}\n`)
       else if (message.summary?.truncated === true) await warnOfMore()

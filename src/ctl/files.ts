@@ -48,11 +48,6 @@ export const cat: Command = {
   },
 }
 
-/** What an edit has changed, as JSON (`files.v1.EditResponse`). */
-interface Edited {
-  readonly files?: readonly { readonly diff?: string; readonly diffLeftOut?: boolean; readonly path?: string }[]
-}
-
 /** Edits a file. */
 export const edit: Command = {
   name: 'edit',
@@ -68,7 +63,9 @@ export const edit: Command = {
   run: async (invocation) => {
     const { sandbox, words, flag, json, write } = invocation
     const request = { files: [{ path: words[0], ...(await changeOf(invocation)) }], dryRun: flag('dry-run') }
-    const answer = await sandbox.call<Edited>('files.v1.Files/Edit', request)
+    const answer = await sandbox.call<{
+      readonly files?: readonly { readonly diff?: string; readonly diffLeftOut?: boolean; readonly path?: string }[]
+    }>('files.v1.Files/Edit', request)
     if (json) await write(`${JSON.stringify(answer)}\n`)
     for (const { diff = '', diffLeftOut, path } of json ? [] : (answer.files ?? []))
       await write(diffLeftOut === true ? harmless(`${path ?? ''} changed; no diff\n`) : harmless(diff))

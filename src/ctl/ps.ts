@@ -3,13 +3,6 @@ import { JOB_HEAD, type Job, jobRow, listJobs } from './jobs.ts'
 import { reopened } from './reopened.ts'
 import { table } from './table.ts'
 
-/** A message of `jobs.v1.Jobs/Watch` as JSON. */
-interface Change {
-  readonly watching?: unknown
-  readonly started?: Job
-  readonly ended?: Job
-}
-
 /** Lists jobs. */
 export const ps: Command = {
   name: 'ps',
@@ -33,7 +26,12 @@ export const ps: Command = {
 }
 
 async function follow({ sandbox, json, write }: Invocation): Promise<number> {
-  for await (const change of reopened(() => sandbox.stream<Change>('jobs.v1.Jobs/Watch', {}))) {
+  for await (const change of reopened(() =>
+    sandbox.stream<{ readonly watching?: unknown; readonly started?: Job; readonly ended?: Job }>(
+      'jobs.v1.Jobs/Watch',
+      {},
+    ),
+  )) {
     const job = change.started ?? change.ended
     if (json && (job !== undefined || change.watching !== undefined)) await write(`${JSON.stringify(change)}\n`)
     if (json || job === undefined) continue

@@ -5,11 +5,6 @@ import { reopened } from './reopened.ts'
 import { terminalOf } from './terminal-stream.ts'
 import { untilAborted } from './until-aborted.ts'
 
-/** A message of `terminals.v1.Terminals/Record` as JSON. */
-interface RecordMessage {
-  readonly line?: string
-}
-
 /** Writes a recording of a terminal. */
 export const record: Command = {
   name: 'record',
@@ -59,7 +54,9 @@ async function* recording({ sandbox, words }: Invocation): AsyncGenerator<string
   const open = async function* () {
     const shift = headed ? (performance.now() - began) / 1000 : 0
     let first = true
-    const messages = sandbox.stream<RecordMessage>('terminals.v1.Terminals/Record', { terminal: terminalOf(words[0]) })
+    const messages = sandbox.stream<{ readonly line?: string }>('terminals.v1.Terminals/Record', {
+      terminal: terminalOf(words[0]),
+    })
     for await (const { line } of messages) {
       if (line === undefined) continue
       const text = Buffer.from(line, 'base64').toString()

@@ -54,14 +54,9 @@ export async function applyChanges(changes: readonly Change[], options: ApplyOpt
   }
 }
 
-interface Written {
-  readonly before: WholeFile | undefined
-  readonly after: Buffer
-}
-
 function stage(
   path: string,
-  { before, after }: Written,
+  { before, after }: { readonly before: WholeFile | undefined; readonly after: Buffer },
   { owner, signal, log, hold }: ApplyOptions,
 ): Promise<StagedFile> {
   const expected = before?.tag

@@ -95,14 +95,11 @@ interface Sum {
   readonly size: number
 }
 
-interface Summing {
-  readonly buffer: Buffer
-  readonly slice: TimeSlice
-  readonly signal: AbortSignal
-}
-
 /** Sums an open file and closes it: undefined after each piece, then the sum; none if it could not be read. */
-async function* sumOpen(fd: number, { buffer, slice, signal }: Summing): AsyncGenerator<Sum | undefined, void> {
+async function* sumOpen(
+  fd: number,
+  { buffer, slice, signal }: { readonly buffer: Buffer; readonly slice: TimeSlice; readonly signal: AbortSignal },
+): AsyncGenerator<Sum | undefined, void> {
   try {
     const hash = createHash('sha256')
     let size = 0

@@ -95,7 +95,14 @@ async function checkSources(
 /**
  * Returns the resolved path. Throws AppError for one that cannot be joined, or that is the destination under any name.
  */
-async function checkSource(source: ComposeSource, { destination, existing, owner }: Checked): Promise<string> {
+async function checkSource(
+  source: ComposeSource,
+  {
+    destination,
+    existing,
+    owner,
+  }: { readonly destination: string; readonly existing: Status | undefined; readonly owner: FileUser },
+): Promise<string> {
   const path = source.resolve()
   const same = () => new AppError('invalid_argument', `source path "${source.given}" cannot be the same as destination`)
   if (cleanPath(path) === destination) throw same()
@@ -108,12 +115,6 @@ async function checkSource(source: ComposeSource, { destination, existing, owner
     throw new AppError('invalid_argument', `source path is not a regular file: ${source.given}`)
   }
   return path
-}
-
-interface Checked {
-  readonly destination: string
-  readonly existing: Status | undefined
-  readonly owner: FileUser
 }
 
 async function statusOf(path: string, owner: FileUser): Promise<Status> {

@@ -170,7 +170,11 @@ function countAhead(hold: Hold) {
   }
 }
 
-function parserSink(parser: Dicer, parts: PartQueue, { boundary, failed }: SinkOptions): Sink {
+function parserSink(
+  parser: Dicer,
+  parts: PartQueue,
+  { boundary, failed }: { readonly boundary: string; readonly failed: AbortSignal },
+): Sink {
   // The parser finishes with the closing boundary, which may come well before the end of the body.
   const finished = Promise.withResolvers<void>()
   parser.on('finish', finished.resolve)
@@ -198,11 +202,6 @@ function parserSink(parser: Dicer, parts: PartQueue, { boundary, failed }: SinkO
       await raceAbort(parts.done(), failed)
     },
   }
-}
-
-interface SinkOptions {
-  readonly boundary: string
-  readonly failed: AbortSignal
 }
 
 /** Whether a chunk has so many delimiters that it takes long to parse. */

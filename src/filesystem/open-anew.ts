@@ -48,14 +48,11 @@ interface OpeningMode {
   readonly unnamed?: boolean
 }
 
-interface OpenedFor {
-  readonly path: string
-  readonly owner: Owner
-  readonly empty: boolean
-}
-
 /** The file that was opened so, in every respect. Rejects as `openAnew`, and the file is closed then. */
-export async function toOpenedFile(opened: Opened, { path, owner, empty }: OpenedFor): Promise<OpenedFile> {
+export async function toOpenedFile(
+  opened: Opened,
+  { path, owner, empty }: { readonly path: string; readonly owner: Owner; readonly empty: boolean },
+): Promise<OpenedFile> {
   const { fd, mode, made, size, ownerError, unnamed } = opened
   const kind = mode & constants.S_IFMT
   if (fd === undefined) {

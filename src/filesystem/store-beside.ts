@@ -191,13 +191,10 @@ function expectedOf(
   return condition && (existing?.version ?? Buffer.alloc(0))
 }
 
-interface Placing {
-  readonly path: string
-  readonly owner: FileUser
-  readonly expected: Buffer | undefined
-}
-
-async function place(file: OpenBeside, { path, owner, expected }: Placing): Promise<FileVersion> {
+async function place(
+  file: OpenBeside,
+  { path, owner, expected }: { readonly path: string; readonly owner: FileUser; readonly expected: Buffer | undefined },
+): Promise<FileVersion> {
   const { fd, parent, name, temporary } = file
   const call = () => withWriteSlot(() => placeFile(fd, parent, name, temporary, owner, expected))
   return unpackVersion(await permitted(path, call))

@@ -3,12 +3,6 @@ import { raceAbort } from '../lib/race-abort.ts'
 import type { AccessToken } from './access-token.ts'
 import type { Look } from './mmds/mmds.ts'
 
-/** Who decides. */
-interface Authority {
-  readonly token: AccessToken
-  readonly look: Look
-}
-
 /**
  * The token rules of `POST /init` (contract F7, F8): the token that is set may always be repeated; another one, or
  * none, needs the host's word; the first one does too, unless the host says nothing (contract F9). Returns why the
@@ -16,7 +10,7 @@ interface Authority {
  * @param requested the token in the body
  */
 export async function refusalOf(
-  { token, look }: Authority,
+  { token, look }: { readonly token: AccessToken; readonly look: Look },
   requested: string | undefined,
   signal: AbortSignal,
 ): Promise<string | undefined> {

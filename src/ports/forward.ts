@@ -1,13 +1,6 @@
 import { createServer, type Server } from 'node:net'
 import type { Connections } from './connections.ts'
 
-/** Where a forward listens, and who relays what it takes. */
-interface ForwardOptions {
-  readonly address: string
-  readonly port: number
-  readonly connections: Connections
-}
-
 /** A port that is forwarded. */
 export interface Forward {
   /** The loopback address that new connections go to. */
@@ -25,7 +18,14 @@ export interface Forward {
 const BACKLOG = 1_024
 
 /** Listens on the forwarding address. Rejects with the listen error (EADDRINUSE, EADDRNOTAVAIL, EACCES). */
-export async function openForward({ address, port, connections }: ForwardOptions, target: string): Promise<Forward> {
+export async function openForward(
+  {
+    address,
+    port,
+    connections,
+  }: { readonly address: string; readonly port: number; readonly connections: Connections },
+  target: string,
+): Promise<Forward> {
   const server = createServer({ allowHalfOpen: true }, (client) => {
     connections.carry(client, { host: forward.target, port })
   })

@@ -8,12 +8,6 @@ import { monotonicNow } from './process-record.ts'
 /** A description that takes longer to write than the event loop should halt: such a command is not kept. */
 const MAX_KEPT_BYTES = 512 * 1024
 
-interface Starting {
-  readonly request: LaunchRequest
-  readonly cwd: string
-  readonly deposits: Deposits | undefined
-}
-
 /** A command that is to be kept for the next daemon. */
 export interface Keeping {
   readonly deposit: ProcessDeposit
@@ -28,7 +22,11 @@ export interface Keeping {
 export async function keepProcess(
   deposit: ProcessDeposit | undefined,
   held: Parameters<ProcessDeposit['prepare']>[0],
-  { request, cwd, deposits }: Starting,
+  {
+    request,
+    cwd,
+    deposits,
+  }: { readonly request: LaunchRequest; readonly cwd: string; readonly deposits: Deposits | undefined },
 ): Promise<Keeping | undefined> {
   if (deposit === undefined) return undefined
   const { config, tag, key, digest, replay, routine = false, terminal: size, limits, user, deadline, run } = request

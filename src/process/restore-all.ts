@@ -54,13 +54,15 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): Rea
   return runs
 }
 
-interface Facts {
-  readonly user: string
-  readonly started: number
-  readonly deadline: number | undefined
-}
-
-function goOn(process: RunningProcess, { user, started, deadline }: Facts, { budget, log }: RestoreAllDeps): void {
+function goOn(
+  process: RunningProcess,
+  {
+    user,
+    started,
+    deadline,
+  }: { readonly user: string; readonly started: number; readonly deadline: number | undefined },
+  { budget, log }: RestoreAllDeps,
+): void {
   const { pid, config, tag } = process
   const hold = budget.hold('command', { connection: undefined, user })
   hold.tryGrow(commandBytes(config, tag))

@@ -20,12 +20,6 @@ export function checkBinary(schema: DescMessage, bytes: Uint8Array, limits: Json
   new Walk(bytes, limits).message(binaryFields(schema), bytes.length, 1)
 }
 
-interface Place {
-  readonly number: number
-  readonly field: BinaryField | undefined
-  readonly depth: number
-}
-
 class Walk {
   readonly #bytes: Uint8Array
   readonly #limits: JsonLimits
@@ -53,7 +47,14 @@ class Walk {
     if (this.#at !== end) throw invalid('premature EOF')
   }
 
-  #value(wireType: number, { number, field, depth }: Place): void {
+  #value(
+    wireType: number,
+    {
+      number,
+      field,
+      depth,
+    }: { readonly number: number; readonly field: BinaryField | undefined; readonly depth: number },
+  ): void {
     if (wireType === WIRE.VARINT) this.#varint()
     else if (wireType === WIRE.FIXED64) this.#skip(8)
     else if (wireType === WIRE.FIXED32) this.#skip(4)

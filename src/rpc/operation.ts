@@ -11,13 +11,14 @@ export const connectionKey = createContextKey<object | undefined>(undefined, { d
 /** Carries a function that takes callbacks for the end of the response, whether its client took it or left. */
 export const onClosedKey = createContextKey<(closed: () => void) => void>(() => {}, { description: 'on_closed' })
 
-interface Exchange {
+/** What the library is to carry for a request, which is logged by the interceptor. */
+export function operationValues({
+  request,
+  reply,
+}: {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
-}
-
-/** What the library is to carry for a request, which is logged by the interceptor. */
-export function operationValues({ request, reply }: Exchange): ContextValues {
+}): ContextValues {
   const response = reply.raw
   request.loggedElsewhere = true
   const onClosed = (closed: () => void) => {

@@ -3,18 +3,19 @@ import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 
-/** What the run directory is to contain. */
-interface RunDirOptions {
-  readonly dir: string
-  readonly notFirecracker: boolean
-  readonly log: Log
-}
-
 /**
  * Makes the run directory, 0755, and in it `.E2B_SANDBOX`, 0444: `true` in a microVM, else `false` (contract A10, A11).
  * Programs in the sandbox read it; the daemon works without, so a failure is only logged (contract A9).
  */
-export async function writeRunDir({ dir, notFirecracker, log }: RunDirOptions): Promise<void> {
+export async function writeRunDir({
+  dir,
+  notFirecracker,
+  log,
+}: {
+  readonly dir: string
+  readonly notFirecracker: boolean
+  readonly log: Log
+}): Promise<void> {
   const file = join(dir, '.E2B_SANDBOX')
   try {
     await mkdir(dir, { recursive: true })

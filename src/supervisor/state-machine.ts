@@ -147,12 +147,11 @@ function fromReady(machine: StateMachine, state: Ready, { event, rules }: Step):
   }
 }
 
-interface Attempt {
-  readonly attempt: FailedAttempt
-  readonly rules: Rules & Moment
-}
-
-function degraded(machine: StateMachine, state: Ready, { attempt, rules }: Attempt): StateMachine {
+function degraded(
+  machine: StateMachine,
+  state: Ready,
+  { attempt, rules }: { readonly attempt: FailedAttempt; readonly rules: Rules & Moment },
+): StateMachine {
   const failures = state.name === 'ready' ? 1 : state.cause.failures + 1
   const cause: NotLive = { kind: 'not live', attempt, failures }
   if (rules.mode !== 'never' && failures >= rules.liveFailures)

@@ -169,19 +169,20 @@ async function startTerminal(request: OpenRequest, size: TerminalSize, { caller,
   return process
 }
 
-interface Wishes {
-  readonly size?: Size | undefined
-  readonly resizePolicy: Policy
-  readonly takeover: boolean
-}
-
 const POLICIES: Readonly<Record<Policy, ResizePolicy | undefined>> = {
   [Policy.UNSPECIFIED]: undefined,
   [Policy.NEWEST]: 'newest',
   [Policy.SMALLEST]: 'smallest',
 }
 
-function toWish({ size, resizePolicy, takeover }: Wishes, resumeFrom: number | undefined): Wish {
+function toWish(
+  {
+    size,
+    resizePolicy,
+    takeover,
+  }: { readonly size?: Size | undefined; readonly resizePolicy: Policy; readonly takeover: boolean },
+  resumeFrom: number | undefined,
+): Wish {
   return { size: toSize(size), policy: POLICIES[resizePolicy], takeover, resumeFrom }
 }
 

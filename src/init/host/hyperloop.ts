@@ -13,17 +13,18 @@ export interface Hyperloop {
   set(ip: string): Promise<void>
 }
 
-/** What it changes. */
-interface HyperloopOptions {
-  readonly hosts: HostsFile
-  readonly env: EnvVars
-  readonly log: Log
-}
-
 const NAME = 'events.e2b.local'
 
 /** Nothing is changed before the first call. */
-export function createHyperloop({ hosts, env, log }: HyperloopOptions): Hyperloop {
+export function createHyperloop({
+  hosts,
+  env,
+  log,
+}: {
+  readonly hosts: HostsFile
+  readonly env: EnvVars
+  readonly log: Log
+}): Hyperloop {
   return {
     set: async (ip) => {
       const address = canonicalAddress(ip)

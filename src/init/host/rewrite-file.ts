@@ -70,12 +70,11 @@ export async function readContent(path: string): Promise<Content> {
   }
 }
 
-interface NewContent {
-  readonly bytes: Buffer
-  readonly mode: number | undefined
-}
-
-async function writeUnlessChanged(path: string, before: Content, next: NewContent): Promise<boolean> {
+async function writeUnlessChanged(
+  path: string,
+  before: Content,
+  next: { readonly bytes: Buffer; readonly mode: number | undefined },
+): Promise<boolean> {
   const { stats } = before
   try {
     return await replaceFile(path, next.bytes, {

@@ -8,12 +8,6 @@ export type RunCommand = (
   limits: { readonly timeout: number; readonly signal: AbortSignal },
 ) => Promise<{ readonly exitCode: number | undefined; readonly output: string }>
 
-interface RouteRepairOptions {
-  readonly run: RunCommand
-  readonly signal: AbortSignal
-  readonly log: Log
-}
-
 /** Lets through what goes to the metadata service: a guest's own rules about port 80 would take it along. */
 const RULE = ['-d', '169.254.169.254', '-p', 'tcp', '--dport', '80', '-j', 'RETURN']
 const CHAINS = ['PREROUTING', 'OUTPUT']
@@ -28,7 +22,15 @@ const WARNING_INTERVAL_MS = 10_000
  * run. What fails is logged, once in 10 s at most; never rejects. Where there is no iptables there is nothing to
  * repair.
  */
-export function createRouteRepair({ run, signal, log }: RouteRepairOptions): () => Promise<void> {
+export function createRouteRepair({
+  run,
+  signal,
+  log,
+}: {
+  readonly run: RunCommand
+  readonly signal: AbortSignal
+  readonly log: Log
+}): () => Promise<void> {
   const iptables = (args: readonly string[]) =>
     run('iptables', ['-w', '5', '-t', 'nat', ...args], { timeout: COMMAND_TIMEOUT_MS, signal })
   let warned = Number.NEGATIVE_INFINITY

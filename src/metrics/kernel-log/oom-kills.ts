@@ -98,14 +98,11 @@ export function followOomKills({ path = KERNEL_LOG, log, times = TIMES, ...sourc
   }
 }
 
-interface Repetition {
-  readonly forget: () => void
-  readonly times: KernelLogTimes
-  readonly log: Log
-}
-
 /** Never rejects; resolves when the source's signal has aborted. */
-async function repeatedly(source: RecordSource, { forget, times, log }: Repetition): Promise<void> {
+async function repeatedly(
+  source: RecordSource,
+  { forget, times, log }: { readonly forget: () => void; readonly times: KernelLogTimes; readonly log: Log },
+): Promise<void> {
   const { signal } = source
   for (let failures = 0; !signal.aborted; ) {
     const begun = performance.now()
