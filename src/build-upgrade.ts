@@ -48,7 +48,10 @@ export function buildUpgrade(
         await upgrade.start(directory, signal)
       } catch (error) {
         // What was refused is not run, and up to 512 MiB each time.
-        if (directory !== undefined && directory === delivered) await rm(directory, { recursive: true, force: true })
+        if (directory !== undefined && directory === delivered) {
+          await rm(directory, { recursive: true, force: true })
+          await rm(PLACES.file, { force: true })
+        }
         throw error
       }
     },

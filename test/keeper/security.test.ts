@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { beforeEach, expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
@@ -29,6 +31,45 @@ test('no user reaches the keeper, what it keeps, or the way to it', async () => 
     }
   }
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+})
+
+test('no user ends, stops or traces either of the two, all processes at once neither', async () => {
+  await using daemon = await startDaemon()
+  const { url, launched, pid } = daemon
+  const attempts = [
+    'kill -KILL -1',
+    'kill -STOP -1',
+    ...[launched, pid].flatMap((each) => [
+      `kill -STOP -${each}`,
+      `kill -KILL -${each}`,
+      `python3 -c "import ctypes; libc = ctypes.CDLL(None); exit(libc.ptrace(0x4206, ${each}, 0, 0) != 0)"`,
+      `dd if=/proc/${each}/mem bs=1 count=1 skip=4194304`,
+      `readlink /proc/${each}/exe`,
+    ]),
+  ]
+  for (const attempt of attempts) {
+    // A signal for all that the user may signal does not reach the shell that sends it, but all others of that user.
+    const ofAll = attempt.endsWith(' -1')
+    const script = ofAll ? `sleep 100 & ${attempt}; kill -KILL $!; false` : attempt
+    const { end } = await shell(url, script, { headers: asUser('user') })
+    expect([attempt, end?.exitCode === 0]).toEqual([attempt, false])
+    expect([attempt, daemon.pid, (await sendWhole(`${url}/health`)).status]).toEqual([attempt, pid, 204])
+  }
+}, 60_000)
+
+test('the memory of records is sealed', async () => {
+  await using daemon = await startDaemon()
+  const script = `import fcntl, os
+for fd in os.listdir('/proc/${daemon.launched}/fd'):
+  path = '/proc/${daemon.launched}/fd/' + fd
+  if 'memfd:' not in os.readlink(path): continue
+  own = os.open(path, os.O_RDONLY)
+  seals = fcntl.fcntl(own, 1034)
+  print('output' if os.fstat(own).st_size > 1 << 24 else 'record', seals & 6 == 6, seals & 8 == 8)`
+  const { stdout } = await promisify(execFile)('python3', ['-c', script])
+  const lines = new Set(stdout.trim().split('\n'))
+  // Against another size; and against other bytes, but for the memory that output comes into.
+  expect(lines).toEqual(new Set(['output True False', 'record True True']))
 })
 
 test('no path of the file calls leads to the entries of the keeper in /proc, root neither', async () => {

@@ -29,8 +29,8 @@ interface Entrance {
    * @param listening the descriptor by which it came, which stays its owner's; undefined: it listens no more.
    */
   accept(socket: Socket, listening: number | undefined): void
-  /** Closes what was accepted and not let in yet, and accepts no more. */
-  close(): void
+  /** Accepts no more; closes what was accepted and not let in yet, or lets all of it in at once. */
+  close(waiting: 'ended' | 'served'): void
 }
 
 /** What an entrance needs. */
@@ -79,9 +79,9 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
       if (options.isAbandoned(descriptorOf(socket))) socket.destroy()
       else options.enter(socket)
     },
-    close: () => {
+    close: (waiting) => {
       closed = true
-      room.close()
+      room.close(waiting)
     },
   }
 }
@@ -123,8 +123,11 @@ function createWaitingRoom(
       urgent = urgent.slice(MAX_AT_ONCE)
       for (const descriptor of now) letIn(descriptor)
     },
-    close: () => {
-      for (const descriptor of waiting) close(descriptor)
+    close: (how: 'ended' | 'served') => {
+      for (const descriptor of [...waiting]) {
+        if (how === 'served') letIn(descriptor)
+        else close(descriptor)
+      }
       waiting.clear()
     },
   }

@@ -38,7 +38,8 @@ export interface Listener {
   /**
    * Stops accepting, ends idle connections, sends GOAWAY to HTTP/2 clients and lets running calls end; after `grace`
    * milliseconds destroys what is left. Resolves once no connection is open. Calling it again changes nothing.
-   * @param undecided what becomes of connections that have not said yet what they speak; default: `ended` at once.
+   * @param undecided what becomes of connections that have not said yet what they speak, or were accepted and wait for
+   * their turn; default: `ended` at once.
    */
   close(grace: number, undecided?: 'ended' | 'served'): Promise<void>
 }
@@ -151,7 +152,7 @@ export function createListener(options: ListenerOptions): Listener {
   }
   const entrance = createEntrance({ connections: limit, isAbandoned: initTurns.isAbandoned, enter })
   const shutDown = async (grace: number, ended: Iterable<Socket>) => {
-    entrance.close()
+    entrance.close(ended === undecided ? 'ended' : 'served')
     await endAll({ servers, connections, ended, protocols: Object.values(protocols ?? {}) }, grace)
     protocols?.http1.server.close()
   }

@@ -58,7 +58,7 @@ async function openEntrance(
     entered,
     entrance,
     [Symbol.asyncDispose]: async () => {
-      entrance.close()
+      entrance.close('ended')
       for (const socket of entered) socket.destroy()
       for (const each of servers) each.close()
     },
@@ -90,8 +90,17 @@ test('so many wait to be let in as the limit allows, and are closed with the ent
   // Node goes on with those that are beyond the limit.
   await expect.poll(() => door.entered.length).toBe(50)
   const open = readdirSync('/proc/self/fd').length
-  door.entrance.close()
+  door.entrance.close('ended')
   expect(readdirSync('/proc/self/fd').length).toBe(open - 50)
+})
+
+test('a daemon that hands over lets all in that wait', async () => {
+  await using door = await openEntrance(never)
+  connectAll(door.port, Array(60).fill(LIST))
+  for (let turn = 0; turn < 20; turn++) await setImmediate()
+  expect(door.entered.length).toBeLessThan(60)
+  door.entrance.close('served')
+  expect(door.entered).toHaveLength(60)
 })
 
 test('an abandoned connection is closed when its turn comes', async () => {

@@ -1,0 +1,155 @@
+import { execFile } from 'node:child_process'
+import { chmod, chown, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { beforeEach, expect, test } from 'vitest'
+import { type Daemon, startDaemon } from '../_util/daemon.ts'
+import { sendWhole } from '../_util/http.ts'
+import { needsNamespace } from '../_util/namespace.ts'
+import { pidOf, start, transcript } from '../_util/rpc.ts'
+import { makeTmpDir } from '../_util/tmp-dir.ts'
+import { connect, list, sendInput } from '../process/calls.ts'
+import { buildVariant, LAUNCHER, writeProgram } from './variant.ts'
+
+const run = promisify(execFile)
+
+beforeEach(needsNamespace)
+
+const STORE = '/var/lib/envd/programs'
+const IN_BODY = { 'x-envd-upgrade-bundle': 'body' }
+
+const upgrade = ({ url }: Daemon, options: { headers?: Record<string, string>; body?: Buffer } = {}) =>
+  sendWhole(`${url}/upgrade`, { method: 'POST', ...options })
+const report = async ({ url }: Daemon) => JSON.parse((await sendWhole(`${url}/upgrade/status`)).text)
+const stored = () => readdir(STORE).catch(() => [])
+
+async function startReader({ url }: Daemon) {
+  const stream = await start(url, 'sh', { args: ['-c', 'read line; echo "got $line"; exit 7'], tag: 'reader' })
+  return pidOf(stream)
+}
+
+/** The daemon is the one that it was, and so is its command; nothing lies on the disk that did not before. */
+async function expectNothingHappened(daemon: Daemon, pid: number, before: { pid: number; stored: string[] }) {
+  expect(daemon.pid).toBe(before.pid)
+  expect(await list(daemon.url)).toMatchObject([{ pid, tag: 'reader' }])
+  expect((await stored()).sort()).toEqual(before.stored.sort())
+  expect(await readdir('/usr/bin')).not.toContain('envd.next')
+}
+
+async function expectReaderGoesOn({ url }: Daemon, pid: number) {
+  const again = await connect(url, { pid })
+  await sendInput(url, { pid }, { stdin: 'end\n' })
+  expect((await transcript(again)).end).toMatchObject({ exitCode: 7 })
+}
+
+const gzip = async (directory: string, ...words: string[]) => {
+  const { stdout } = await run('tar', ['-C', directory, '-P', '-cz', ...words], { encoding: 'buffer', maxBuffer: 1e9 })
+  return stdout
+}
+
+test('bodies that are no bundle, cut off, or lead out of their place are refused, and nothing is left of them', async () => {
+  await using dir = await makeTmpDir(0o755)
+  await using daemon = await startDaemon()
+  const pid = await startReader(daemon)
+  const before = { pid: daemon.pid, stored: await stored() }
+  await mkdir(join(dir.path, 'b'))
+  await writeProgram(join(dir.path, 'b'), `exec ${LAUNCHER} "$@"`)
+  const good = await gzip(dir.path, 'b')
+  await symlink('/etc/passwd', join(dir.path, 'b/link'))
+  const bodies = {
+    garbage: Buffer.from('no program at all'),
+    'garbage with the beginning of gzip': Buffer.concat([Buffer.from([0x1f, 0x8b]), Buffer.alloc(5000, 7)]),
+    'cut off': good.subarray(0, good.length - 40),
+    'with a link': await gzip(dir.path, 'b'),
+    'with ..': await gzip(dir.path, '--transform', 's,^b/envd,b/../../../../tmp/escaped,', 'b'),
+    absolute: await gzip(dir.path, '--transform', 's,^b/envd,/tmp/escaped,', 'b'),
+    'of zeros': await gzip('/', '--transform', 's,.*,zeros,', '/dev/null'),
+  }
+  for (const [what, body] of Object.entries(bodies)) {
+    const answer = await upgrade(daemon, { headers: IN_BODY, body })
+    expect([what, answer.status], answer.text).toEqual([what, 500])
+    await expectNothingHappened(daemon, pid, before)
+  }
+  expect(await readdir('/tmp')).not.toContain('escaped')
+  expect((await report(daemon)).state).toBe('none')
+  await expectReaderGoesOn(daemon, pid)
+}, 60_000)
+
+test('a body that stalls or whose client leaves is given up, and the next one is taken', async () => {
+  await using daemon = await startDaemon({ args: ['-body-stall', '1'] })
+  const pid = await startReader(daemon)
+  const before = { pid: daemon.pid, stored: await stored() }
+  const begun = (headers: object) => {
+    const sending = request(`${daemon.url}/upgrade`, { method: 'POST', headers: { ...IN_BODY, ...headers } })
+    sending.on('error', () => {}).write('#!/bin/sh')
+    return sending
+  }
+  const stalled = begun({ 'content-length': '1000' })
+  const ended = new Promise((resolve) =>
+    stalled.on('response', (answer) => resolve(answer.statusCode)).on('close', () => resolve(0)),
+  )
+  expect([0, 408, 500]).toContain(await ended)
+  await expect.poll(async () => (await readdir('/usr/bin')).includes('envd.next')).toBe(false)
+  const left = begun({ 'transfer-encoding': 'chunked' })
+  await expect.poll(async () => (await readdir('/usr/bin')).includes('envd.next')).toBe(true)
+  left.destroy()
+  await expect.poll(async () => (await readdir('/usr/bin')).includes('envd.next')).toBe(false)
+  await expectNothingHappened(daemon, pid, before)
+  await expectReaderGoesOn(daemon, pid)
+}, 30_000)
+
+test('a disk that is full refuses the delivery and keeps nothing of it', async () => {
+  await using daemon = await startDaemon()
+  const pid = await startReader(daemon)
+  await mkdir(STORE, { recursive: true })
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', STORE])
+  try {
+    const before = { pid: daemon.pid, stored: [] }
+    await using dir = await makeTmpDir(0o755)
+    await mkdir(join(dir.path, 'b'))
+    await writeProgram(join(dir.path, 'b'), `exec ${LAUNCHER} "$@"`)
+    await writeFile(join(dir.path, 'b/large'), Buffer.alloc(1_000_000, 'x'))
+    const answer = await upgrade(daemon, { headers: IN_BODY, body: await gzip(dir.path, 'b') })
+    expect([answer.status, answer.text]).toEqual([500, expect.stringMatching(/space|ENOSPC/)])
+    await expectNothingHappened(daemon, pid, before)
+  } finally {
+    await run('umount', [STORE])
+  }
+  await expectReaderGoesOn(daemon, pid)
+}, 30_000)
+
+test('a bundle that another user owns or may change is refused, and without the token nobody upgrades', async () => {
+  await using dir = await makeTmpDir(0o755)
+  await using daemon = await startDaemon()
+  const { url } = daemon
+  const pid = await startReader(daemon)
+  const before = { pid: daemon.pid, stored: await stored() }
+  await writeProgram(dir.path, `exec ${LAUNCHER} "$@"`)
+  const toBundle = (headers = {}) => upgrade(daemon, { headers: { 'x-envd-upgrade-bundle': dir.path, ...headers } })
+  await chown(join(dir.path, 'envd'), 1000, 1000)
+  expect((await toBundle()).text).toContain('may be changed by another user')
+  await chown(join(dir.path, 'envd'), 0, 0)
+  await chmod(dir.path, 0o777)
+  expect((await toBundle()).text).toContain('may be changed by another user')
+  await chmod(dir.path, 0o755)
+  await expectNothingHappened(daemon, pid, before)
+  await expectReaderGoesOn(daemon, pid)
+  expect((await sendWhole(`${url}/init`, { method: 'POST', body: '{"accessToken":"secret"}' })).status).toBe(204)
+  const bodyOf = async (headers: object) => (await toBundle(headers)).status
+  expect([await bodyOf({}), await bodyOf({ 'x-access-token': 'other' })]).toEqual([401, 401])
+  expect(daemon.pid).toBe(before.pid)
+}, 30_000)
+
+test('a bundle that ends a moment after it serves is started again as any daemon, with nothing lost', async () => {
+  await using dir = await makeTmpDir(0o755)
+  await using daemon = await startDaemon({ restarts: true })
+  const pid = await startReader(daemon)
+  const banner = "if(process.env.ENVD_KEEPER)setTimeout(()=>process.kill(process.pid,'SIGKILL'),3000)"
+  await buildVariant(dir.path, { version: '0.9.3', banner })
+  const answer = upgrade(daemon, { headers: { 'x-envd-upgrade-bundle': dir.path } })
+  await answer.catch(() => {})
+  await expect.poll(() => daemon.stdout(), { timeout: 20_000 }).toMatch(/started again after|not upgraded/)
+  expect(await list(daemon.url)).toMatchObject([{ pid, tag: 'reader' }])
+  await expectReaderGoesOn(daemon, pid)
+}, 60_000)
