@@ -75,6 +75,7 @@ export const SLOW: readonly string[] = testFiles([
   'keeper/upgrade',
   'metrics/dropped-events',
   'ports/frozen',
+  'process/command-group',
   'process/kept-exits',
   'process/output-cut',
   'rpc/broken-bodies',
@@ -84,6 +85,7 @@ export const SLOW: readonly string[] = testFiles([
   'rpc/long-lists',
   'startup/ignored-signals',
   'terminals/screen',
+  'terminals/terminals',
   'uploads/clients',
 ])
 
@@ -162,7 +164,7 @@ export const STRESS: readonly string[] = testFiles([
 ])
 
 /** The same of those that drive SDKs. */
-export const E2E_STRESS: readonly string[] = ['test/e2e/big-file.test.ts']
+export const E2E_STRESS: readonly string[] = testFiles(['e2e/big-file', 'e2e/python', 'e2e/watch-python'])
 
 /** The files of tests, by the project that runs them. */
 export interface Kinds {
