@@ -23,6 +23,12 @@ function scopeOf({ texts, text, flag }: Invocation) {
   return { globs: texts('glob'), gitignore: flag('gitignore'), hidden: flag('hidden'), depth }
 }
 
+/** Why a search has not found all, as its summary says. */
+interface Incomplete {
+  readonly truncated?: boolean
+  readonly unreadable?: boolean
+}
+
 /** Finds files. */
 export const find: Command = {
   name: 'find',
@@ -36,11 +42,11 @@ export const find: Command = {
     const request = { path: words[0] ?? '', scope: scopeOf(invocation), limit }
     for await (const message of sandbox.stream<{
       readonly file?: { readonly path?: string }
-      readonly summary?: { readonly truncated?: boolean }
+      readonly summary?: Incomplete
     }>('files.v1.Files/Find', request)) {
       if (json) await write(`${JSON.stringify(message)}\n`)
       else if (message.file !== undefined) await write(`${harmless(message.file.path ?? '')}\n`)
-      else if (message.summary?.truncated === true) await warnOfMore()
+      else if (message.summary !== undefined) await warn(message.summary)
     }
     return 0
   },
@@ -55,7 +61,7 @@ interface Line {
     readonly context?: boolean
   }
   readonly file?: { readonly path?: string; readonly matchingLines?: string }
-  readonly summary?: { readonly matchingLines?: string; readonly truncated?: boolean }
+  readonly summary?: Incomplete & { readonly matchingLines?: string }
 }
 
 /** Searches in files. */
@@ -79,7 +85,7 @@ export const grep: Command = {
       lines = Number(message.summary?.matchingLines ?? lines)
       if (json) await write(`${JSON.stringify(message)}\n`)
       else await write(textOf(message, invocation.flag('count')))
-      if (!json && message.summary?.truncated === true) await warnOfMore()
+      if (!json && message.summary !== undefined) await warn(message.summary)
     }
     return lines > 0 ? 0 : 1
   },
@@ -104,6 +110,7 @@ function textOf({ line, file }: Line, count: boolean): string {
   return harmless(`${line.path ?? ''}${mark}${line.number ?? 0}${mark}${line.text ?? ''}\n`)
 }
 
-function warnOfMore(): Promise<void> {
-  return writeError('envd ctl: there are more; see --limit\n')
+async function warn({ truncated, unreadable }: Incomplete): Promise<void> {
+  if (truncated === true) await writeError('envd ctl: there are more; see --limit\n')
+  if (unreadable === true) await writeError('envd ctl: some files or directories could not be read\n')
 }

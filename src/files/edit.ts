@@ -4,6 +4,7 @@ import type { FileUser } from '../filesystem/file-user.ts'
 import { conditionFailed } from '../filesystem/write-condition.ts'
 import type { Log } from '../log.ts'
 import { applyChanges, type Change } from './change-set.ts'
+import { checkDistinct } from './distinct-files.ts'
 import { MAX_DIFF_BYTES, MAX_EDITED_BYTES } from './limits.ts'
 import { readWhole } from './read-whole.ts'
 import { type Replacing, replaceAll } from './replace.ts'
@@ -51,13 +52,18 @@ interface Planned extends Change {
 
 /**
  * Edits files: all of them, or none (`applyChanges`). Rejects with AppError: not_found for a file to be replaced in,
- * condition_failed if one has not the tag that is expected, invalid_argument, failed_precondition and too_large as
+ * condition_failed if one has not the tag that is expected, invalid_argument for two paths of one file, failed_precondition and too_large as
  * `replaceAll` and `readWhole`.
  */
 export async function editFiles(
   edits: readonly FileEditing[],
   context: EditContext,
 ): Promise<{ files: EditedFile[]; edit: bigint | undefined }> {
+  await checkDistinct(
+    edits.map(({ path }) => path),
+    context.owner,
+    context.signal,
+  )
   const planned: Planned[] = []
   for (const edit of edits) planned.push(await plan(edit, context))
   const { files, written, tags } = await carryOut(planned, context)

@@ -4,7 +4,7 @@ import { fileErrno } from '../filesystem/failure.ts'
 import { forEachLimited } from '../lib/for-each-limited.ts'
 import { type RawEntry, unpackEntries } from '../native/entries.ts'
 import { type Actor, readEntries } from '../native/files.ts'
-import type { SearchContext } from './grep.ts'
+import type { Completeness, SearchContext } from './grep.ts'
 import { RecordSplitter } from './records.ts'
 import { ripgrep } from './ripgrep.ts'
 import { type Scope, scopeArguments, searchPlace, shownPath } from './search-place.ts'
@@ -22,7 +22,7 @@ export interface FindQuery {
 export type FindItem =
   | { readonly kind: 'file'; readonly path: Buffer; readonly entry: RawEntry }
   | { readonly kind: 'keepalive' }
-  | { readonly kind: 'summary'; readonly files: number; readonly truncated: boolean }
+  | ({ readonly kind: 'summary'; readonly files: number } & Completeness)
 
 /** Bytes of a path that is taken: twice the longest that the kernel takes in one piece. */
 const MAX_PATH_BYTES = 8 * 1024
@@ -41,7 +41,11 @@ export async function* find(path: string, query: FindQuery, context: SearchConte
   const program = { file: await ripgrep.path(), args, cwd: place.cwd, user: context.user }
   let files = 0
   let truncated = false
-  for await (const records of searchRecords({ ...context, program, splitter })) {
+  let unreadable = false
+  const onUnreadable = () => {
+    unreadable = true
+  }
+  for await (const records of searchRecords({ ...context, program, splitter, onUnreadable })) {
     if (records === undefined) yield [{ kind: 'keepalive' }]
     const paths = (records ?? []).flatMap(({ bytes, tail }) => (tail === undefined ? [shownPath(place, bytes)] : []))
     const found = (await regularFiles(paths, context.owner)).filter(({ entry }) => query.matches(factsOf(entry)))
@@ -51,7 +55,7 @@ export async function* find(path: string, query: FindQuery, context: SearchConte
     if (items.length > 0) yield items
     if (truncated) break
   }
-  yield [{ kind: 'summary', files, truncated }]
+  yield [{ kind: 'summary', files, truncated, unreadable }]
 }
 
 interface FoundFile {

@@ -43,7 +43,15 @@ export type GrepItem =
   | FoundLine
   | { readonly kind: 'file'; readonly path: Buffer; readonly lines: number; readonly binary: boolean }
   | { readonly kind: 'keepalive' }
-  | { readonly kind: 'summary'; readonly lines: number; readonly files: number; readonly truncated: boolean }
+  | ({ readonly kind: 'summary'; readonly lines: number; readonly files: number } & Completeness)
+
+/** Whether a search has found all. */
+export interface Completeness {
+  /** There is more than the limit. */
+  readonly truncated: boolean
+  /** Some files or directories could not be read. */
+  readonly unreadable: boolean
+}
 
 /** Memory of the regular expression and of its automaton. */
 const REGEX_SIZE = '16M'
@@ -59,8 +67,11 @@ export async function* grep(path: string, query: GrepQuery, context: SearchConte
   const splitter = new RecordSplitter({ separator: 10, maxBytes: MAX_RECORD_BYTES, marker: RECORD_MARKER })
   const program = { file: await ripgrep.path(), args, cwd: place.cwd, user: context.user }
   const parse = query.count ? createCountParser() : (record: SearchRecord) => parseRecord(record, query.lineBytes)
-  const total = { lines: 0, files: 0, truncated: false }
-  for await (const records of searchRecords({ ...context, program, splitter })) {
+  const total = { lines: 0, files: 0, truncated: false, unreadable: false }
+  const onUnreadable = () => {
+    total.unreadable = true
+  }
+  for await (const records of searchRecords({ ...context, program, splitter, onUnreadable })) {
     if (records === undefined) yield [{ kind: 'keepalive' }]
     const items: GrepItem[] = []
     for (const record of records ?? []) {

@@ -83,8 +83,13 @@ export function toGrepResponse(item: GrepItem): MessageInitShape<typeof GrepResp
     case 'keepalive':
       return { event: { case: 'keepalive', value: {} } }
     case 'summary': {
-      const { lines, files, truncated } = item
-      return { event: { case: 'summary', value: { matchingLines: BigInt(lines), files: BigInt(files), truncated } } }
+      const { lines, files, truncated, unreadable } = item
+      return {
+        event: {
+          case: 'summary',
+          value: { matchingLines: BigInt(lines), files: BigInt(files), truncated, unreadable },
+        },
+      }
     }
     case 'file': {
       const file = { ...toPath(item.path), matchingLines: BigInt(item.lines), binary: item.binary }
@@ -107,7 +112,12 @@ export function toGrepResponse(item: GrepItem): MessageInitShape<typeof GrepResp
 export function toFindResponse(item: FindItem): MessageInitShape<typeof FindResponseSchema> {
   if (item.kind === 'keepalive') return { event: { case: 'keepalive', value: {} } }
   if (item.kind === 'summary')
-    return { event: { case: 'summary', value: { files: BigInt(item.files), truncated: item.truncated } } }
+    return {
+      event: {
+        case: 'summary',
+        value: { files: BigInt(item.files), truncated: item.truncated, unreadable: item.unreadable },
+      },
+    }
   const { size, modifiedSeconds, modifiedNanoseconds } = item.entry
   const modified = timestamp(modifiedSeconds, modifiedNanoseconds)
   return { event: { case: 'file', value: { ...toPath(item.path), size, modified } } }

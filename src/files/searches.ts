@@ -17,6 +17,8 @@ interface SearchOptions {
   readonly signal: AbortSignal
   /** Counts its memory. The caller releases it. */
   readonly hold: Hold
+  /** Called at the end if some files or directories could not be read. */
+  readonly onUnreadable: () => void
 }
 
 /** Output that was read and not yet taken; beyond it the program waits. */
@@ -34,7 +36,7 @@ let running = 0
  * invalid_argument for what the program does not understand, resource_exhausted if it was killed.
  */
 export async function* searchRecords(options: SearchOptions): AsyncGenerator<SearchRecord[] | undefined, void> {
-  const { program, splitter, processes, keepalive, signal, hold } = options
+  const { program, splitter, processes, keepalive, signal, hold, onUnreadable } = options
   signal.throwIfAborted()
   if (running >= MAX_SEARCHES) throw new AppError('budget_spent', `${MAX_SEARCHES} searches run already; try again`)
   running++
@@ -54,7 +56,7 @@ export async function* searchRecords(options: SearchOptions): AsyncGenerator<Sea
         else if (!(await queue.changed.wait(keepalive, signal))) yield undefined
         signal.throwIfAborted()
       }
-      checkEnd(await search.ended, await complaint)
+      if (checkEnd(await search.ended, await complaint)) onUnreadable()
     } finally {
       search.kill()
     }
@@ -101,14 +103,15 @@ function firstBytes(errors: Socket): Promise<string> {
 }
 
 /**
- * Its exit codes: 1 if nothing was found, 2 also if some files could not be read, of which
+ * Its exit codes: 1 if nothing was found, 2 also if some files could not be read (true), of which
  * `--no-messages` prints nothing.
  */
-function checkEnd(status: ExitStatus, complaint: string): void {
+function checkEnd(status: ExitStatus, complaint: string): boolean {
   if ('signal' in status)
     throw new AppError(
       'resource_exhausted',
       `the search was killed by signal ${status.signal}: it took too much memory`,
     )
   if (status.exitCode >= 2 && complaint !== '') throw new AppError('invalid_argument', complaint)
+  return status.exitCode >= 2
 }

@@ -25,10 +25,13 @@ const LOOP_MAJOR = '7'
 /** As many as the kernel makes at start. */
 const LOOP_DEVICES = 8
 
+/** Of filesystems; only ext4 can be frozen here. */
+type DiskKind = 'ext4' | 'xfs' | 'btrfs'
+
 /** Skips the test, with the reason, where no loop device can be had. */
-export async function needsLoopDisks(context: TestContext): Promise<void> {
+export async function needsLoopDisks(context: TestContext, kind: DiskKind = 'ext4'): Promise<void> {
   needsNamespace(context)
-  for (const tool of ['mkfs.ext4', 'losetup', 'fsfreeze']) {
+  for (const tool of [`mkfs.${kind}`, 'losetup', 'fsfreeze']) {
     if ((await run('which', [tool]).catch(() => true)) === true) context.skip(`needs ${tool}`)
   }
   const reason = await makeDevices().catch((error: unknown) => error)
@@ -49,13 +52,17 @@ async function makeDevices(): Promise<void> {
  * test, also of one that runs out of time. A test runner that is killed while one is frozen leaves processes that
  * cannot end; `fsfreeze -u /proc/PID/task/TID/root/` with a thread of theirs frees them.
  */
-export async function makeLoopDisk(directory: string, context: TestContext): Promise<LoopDisk> {
+export async function makeLoopDisk(
+  directory: string,
+  context: TestContext,
+  kind: DiskKind = 'ext4',
+): Promise<LoopDisk> {
   const image = join(directory, 'disk.img')
   const path = join(directory, 'disk')
   await writeFile(image, '')
   await truncate(image, 512 * 1024 * 1024)
   await mkdir(path)
-  await run('mkfs.ext4', ['-q', '-F', image])
+  await run(`mkfs.${kind}`, ['-q', kind === 'ext4' ? '-F' : '-f', image])
   await run('mount', ['-o', 'loop', image, path])
   const bound: string[] = []
   const thaw = () => run('fsfreeze', ['-u', path]).then(noop, noop)

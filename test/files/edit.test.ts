@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readlinkSync } from 'node:fs'
-import { chmod, chown, mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, link, mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createByteBudget } from '../../src/budget/budget.ts'
@@ -125,25 +125,45 @@ test.each([
   ['no tag of what is there', write('a', 'x', ''), 'condition_failed'],
   ['the same file twice', write('./b', 'x'), 'invalid_argument'],
   ['the same file by a link', write('link', 'x'), 'invalid_argument'],
+  ['the same file by a linked directory', write('here/b', 'x'), 'invalid_argument'],
   ['no change', { path: 'a' }, 'invalid_argument'],
   ['no path', write('', 'x'), 'invalid_argument'],
-])('an edit with %s is refused and changes nothing', async (_, edit, kind) => {
+])('an edit with %s is refused and changes nothing', async (what, edit, kind) => {
   await using files = await serveFiles()
   await put(files, { a: 'a a', b: 'b' })
   await mkdir(join(files.home, 'd'))
   await symlink('b', join(files.home, 'link'))
+  await symlink('.', join(files.home, 'here'))
   const before = await stat(join(files.home, 'b'), { bigint: true })
   for (const dryRun of [true, false]) {
-    // Only placing shows that two paths are one, or what cannot be written.
-    if (dryRun && kind === 'invalid_argument') continue
+    // Only placing shows what cannot be written.
+    if (dryRun && kind === 'invalid_argument' && !what.startsWith('the same')) continue
     await expect(files.edit({ files: [write('b', 'changed'), edit], dryRun })).rejects.toEqual(refusal(kind, /./))
   }
   expect(await stat(join(files.home, 'b'), { bigint: true })).toMatchObject({
     ino: before.ino,
     ctimeNs: before.ctimeNs,
   })
-  expect((await readdir(files.home)).sort()).toEqual(['a', 'b', 'd', 'link'])
+  expect((await readdir(files.home)).sort()).toEqual(['a', 'b', 'd', 'here', 'link'])
   expect(files.budget.usage().edit).toBe(0)
+})
+
+test('an edit of one file by a hundred paths is refused before any of them is read', async () => {
+  await using files = await serveFiles()
+  await put(files, { f: 'line\n'.repeat(200_000) })
+  const edits = Array.from({ length: 100 }, (_, index) => replace(`${'./'.repeat(index)}f`, 'line', 'x', 'all'))
+  const before = process.resourceUsage().userCPUTime
+  await expect(files.edit({ files: edits })).rejects.toEqual(refusal('invalid_argument', /are the same file/))
+  expect(process.resourceUsage().userCPUTime - before).toBeLessThan(1_000_000)
+  await link(join(files.home, 'f'), join(files.home, 'other'))
+  await expect(files.edit({ files: [write('f', 'f'), write('other', 'other')] })).rejects.toEqual(
+    refusal('invalid_argument', /are the same file/),
+  )
+  await files.edit({ files: [write('f', 'f'), write('new/a', 'a'), write('new/b', 'b')] })
+  expect(await contents(join(files.home, 'new'))).toEqual({ a: 'a', b: 'b' })
+  await expect(files.edit({ files: [write('none/a', ''), write('none/../none/a', '')] })).rejects.toEqual(
+    refusal('invalid_argument', /are the same file/),
+  )
 })
 
 test('when one of the last files cannot be put in its place, those before are put back', async () => {

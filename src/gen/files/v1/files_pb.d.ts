@@ -557,6 +557,13 @@ export declare type FindSummary = Message<"files.v1.FindSummary"> & {
    * @generated from field: bool truncated = 2;
    */
   truncated: boolean;
+
+  /**
+   * Some directories could not be read; not known if truncated.
+   *
+   * @generated from field: bool unreadable = 3;
+   */
+  unreadable: boolean;
 };
 
 /**
@@ -870,6 +877,13 @@ export declare type GrepSummary = Message<"files.v1.GrepSummary"> & {
    * @generated from field: bool truncated = 3;
    */
   truncated: boolean;
+
+  /**
+   * Some files or directories could not be read; not known if truncated.
+   *
+   * @generated from field: bool unreadable = 4;
+   */
+  unreadable: boolean;
 };
 
 /**
