@@ -32,7 +32,9 @@ function sameFile(one: string, other: string): AppError {
   return new AppError('invalid_argument', `'${one}' and '${other}' are the same file`)
 }
 
-/** The file itself, also by another of its names; of what is not there, its place. Undefined: it cannot be looked at. */
+/**
+ * The file itself, also by another of its names; of what is not there, its place. Undefined: it cannot be looked at.
+ */
 async function identityOf(path: string, owner: FileUser): Promise<string | undefined> {
   const { file, errno } = await statusOf(path, owner)
   if (file !== undefined || errno !== 'ENOENT') return file

@@ -52,8 +52,8 @@ interface Planned extends Change {
 
 /**
  * Edits files: all of them, or none (`applyChanges`). Rejects with AppError: not_found for a file to be replaced in,
- * condition_failed if one has not the tag that is expected, invalid_argument for two paths of one file, failed_precondition and too_large as
- * `replaceAll` and `readWhole`.
+ * condition_failed if one has not the tag that is expected, invalid_argument for two paths of one file,
+ * failed_precondition and too_large as `replaceAll` and `readWhole`.
  */
 export async function editFiles(
   edits: readonly FileEditing[],
