@@ -32,9 +32,11 @@ export function Tabs({ label, tabs, selected, onSelect, onClose }: TabsProps) {
     document.getElementById(`tab-${tab.id}`)?.focus()
   }
   return (
-    <div class="tabs" role="tablist" aria-label={label} onKeyDown={onKeyDown}>
+    <div class="tabs">
+      {/* A list of tabs may have nothing else in it, such as their buttons to close them. */}
+      <div role="tablist" aria-label={label} aria-owns={tabs.map(({ id }) => `tab-${id}`).join(' ')} />
       {tabs.map((tab) => (
-        <TabButton key={tab.id} tab={tab} chosen={tab.id === selected} onSelect={onSelect} onClose={onClose} />
+        <TabButton key={tab.id} chosen={tab.id === selected} {...{ tab, onSelect, onClose, onKeyDown }} />
       ))}
     </div>
   )
@@ -45,9 +47,10 @@ interface TabButtonProps {
   readonly chosen: boolean
   readonly onSelect: (id: string) => void
   readonly onClose: ((id: string) => void) | undefined
+  readonly onKeyDown: (event: KeyboardEvent) => void
 }
 
-function TabButton({ tab, chosen, onSelect, onClose }: TabButtonProps) {
+function TabButton({ tab, chosen, onSelect, onClose, onKeyDown }: TabButtonProps) {
   return (
     <div class={chosen ? 'tab selected' : 'tab'} role="presentation">
       <button
@@ -58,6 +61,7 @@ function TabButton({ tab, chosen, onSelect, onClose }: TabButtonProps) {
         aria-controls={chosen ? `panel-${tab.id}` : undefined}
         tabIndex={chosen ? 0 : -1}
         onClick={() => onSelect(tab.id)}
+        onKeyDown={onKeyDown}
       >
         {tab.title}
         {tab.note === undefined ? null : <span class="note">{tab.note}</span>}

@@ -69,6 +69,9 @@ function ReasonText({ reason }: { readonly reason: Reason }) {
     )
   const tagText = tag === undefined ? '' : ` [${tag}]`
   if (kind === Kind.PORT) return <>{`${KINDS[kind]} ${port} (${connections})`}</>
+  // For some seconds after the last one.
+  if (kind === Kind.UPLOAD && transfers === 0) return <>An upload has just ended</>
+  if (kind === Kind.DOWNLOAD && transfers === 0) return <>A download has just ended</>
   if (kind === Kind.UPLOAD || kind === Kind.DOWNLOAD) return <>{`${KINDS[kind]} ${transfers}`}</>
   if (reader === undefined && process === null) return <>{KINDS[kind]}</>
   if (reader === undefined)

@@ -45,7 +45,7 @@ export function Toolbar({ client, selected, ask, actionsOf, notify }: ToolbarPro
   }
   return (
     <>
-      <button type="button" onClick={() => ask('name')}>
+      <button type="button" aria-label="New terminal" onClick={() => ask('name')}>
         New<span class="minor"> terminal</span>
       </button>
       <span class="space" />
