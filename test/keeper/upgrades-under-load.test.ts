@@ -23,7 +23,7 @@ test(`upgraded ${ROUNDS} times and back in the middle of a mixed load, the daemo
   await using back = await makeTmpDir(0o755)
   await buildVariant(next.path, { version: '0.9.2' })
   await writeProgram(back.path, `exec ${LAUNCHER} "$@"`)
-  await using daemon = await startKept({ args: ['-keep-exits', '15'] })
+  await using daemon = await startKept({ args: ['-keep-exits', '6'] })
   const { url } = daemon
   const status = async () => JSON.parse((await sendWhole(`${url}/upgrade/status`)).text)
   const terminal = await pidOf(await start(url, 'bash', { args: ['--norc'], pty: { cols: 80, rows: 24 } }))
