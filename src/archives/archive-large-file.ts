@@ -1,6 +1,6 @@
 import { close, fstat, read } from 'node:fs'
 import { promisify } from 'node:util'
-import { tarHeader } from '../native/tree.ts'
+import { type FilePiece, filePieces, tarHeader } from '../native/tree.ts'
 import { BLOCK_BYTES } from './tar-fields.ts'
 
 /** Bytes of a large file that are read at once. */
@@ -22,6 +22,10 @@ export function tarPadding(size: number): Buffer {
 interface LargeFile {
   readonly facts: Buffer
   readonly name: Buffer
+  /** Names of owners (`packOwners`). */
+  readonly owners: Buffer
+  /** Holes are left out, as GNU tar does (`--format=pax --sparse`); else they are zeros. */
+  readonly holes: boolean
   /** Called if it has become shorter than announced. */
   readonly onCut: () => void
 }
@@ -30,27 +34,62 @@ interface LargeFile {
  * An open file as an entry of a tar archive. What is missing of it in the end is zeros. Closes the descriptor; rejects
  * with the system error of fstat(2).
  */
-export async function* archiveLargeFile(fd: number, { facts, name, onCut }: LargeFile): AsyncGenerator<Buffer> {
+export async function* archiveLargeFile(fd: number, file: LargeFile): AsyncGenerator<Buffer> {
+  const { facts, name, owners, onCut } = file
   try {
-    const { size } = await statFile(fd)
-    yield tarHeader({ facts, name, link: EMPTY, type: 'file', size })
-    let left = size
-    for (let bytes = 1; left > 0 && bytes > 0; left -= bytes) {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(left, PIECE_BYTES))
-      bytes = await readBytes(fd, buffer)
-      if (bytes > 0) yield buffer.subarray(0, bytes)
-    }
-    if (left > 0) onCut()
-    for (; left > 0; left -= Math.min(left, PIECE_BYTES)) yield Buffer.alloc(Math.min(left, PIECE_BYTES))
-    yield tarPadding(size)
+    const { size, blocks } = await statFile(fd)
+    const found = file.holes && blocks * STAT_BLOCK_BYTES < size ? await piecesOf(fd) : undefined
+    const map = found && mapOf(found, size)
+    const pieces = found ?? [{ offset: 0, length: size }]
+    const content = pieces.reduce((sum, { length }) => sum + length, 0)
+    const parts = { facts, name, owners, link: EMPTY, type: 'file' } as const
+    yield tarHeader({ ...parts, size: content + (map?.length ?? 0), realSize: map && size })
+    if (map !== undefined) yield map
+    let cut = false
+    for (const piece of pieces) cut = (yield* pieceOf(fd, piece, cut)) || cut
+    if (cut) onCut()
+    yield tarPadding(content)
   } finally {
     await closeFile(fd)
   }
 }
 
+/** Unit of `blocks` (stat(2)). */
+const STAT_BLOCK_BYTES = 512
+/** A file with more holes has them filled up: readers have limits, and its map would be megabytes. */
+const MAX_PIECES = 10_000
+
+/** Undefined: they cannot be told, or are too many. */
+function piecesOf(fd: number): Promise<FilePiece[] | undefined> {
+  return filePieces(fd, MAX_PIECES).catch(() => undefined)
+}
+
+/** Where the pieces of a file with holes belong, as GNU tar has it before them: decimal numbers in whole blocks. */
+function mapOf(pieces: readonly FilePiece[], size: number): Buffer {
+  const last = pieces.at(-1)
+  const hasEnd = last !== undefined && last.offset + last.length === size
+  const all = hasEnd ? pieces : [...pieces, { offset: size, length: 0 }]
+  const numbers = [all.length, ...all.flatMap(({ offset, length }) => [offset, length])]
+  const text = Buffer.from(numbers.map((number) => `${number}\n`).join(''))
+  return Buffer.concat([text, tarPadding(text.length)])
+}
+
+/** Returns whether it was cut: what is missing is zeros. */
+async function* pieceOf(fd: number, { offset, length }: FilePiece, cut: boolean): AsyncGenerator<Buffer, boolean> {
+  let left = length
+  for (let bytes = cut ? 0 : 1; left > 0 && bytes > 0; left -= bytes) {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(left, PIECE_BYTES))
+    bytes = await readBytes(fd, buffer, offset + length - left)
+    if (bytes > 0) yield buffer.subarray(0, bytes)
+  }
+  const missing = left > 0
+  for (; left > 0; left -= Math.min(left, PIECE_BYTES)) yield Buffer.alloc(Math.min(left, PIECE_BYTES))
+  return missing
+}
+
 /** 0: the end, also for a file that cannot be read any more. */
-function readBytes(fd: number, buffer: Buffer): Promise<number> {
-  return readFile(fd, buffer, 0, buffer.length, null).then(
+function readBytes(fd: number, buffer: Buffer, position: number): Promise<number> {
+  return readFile(fd, buffer, 0, buffer.length, position).then(
     ({ bytesRead }) => bytesRead,
     () => 0,
   )

@@ -25,8 +25,10 @@ interface TreeOptions {
   readonly exclude?: ((path: string, isDirectory: boolean) => boolean) | undefined
   /** Reads the rules of a .gitignore: the entries are left out that they name, and `.git`. Undefined: all come. */
   readonly ignoreRules?: ((text: string) => IgnoreRules | undefined) | undefined
-  /** A file of several names comes with its content under each. */
-  readonly noHardLinks?: boolean
+  /** A file of several names comes with its content under each, and holes come as zeros. */
+  readonly plainFiles?: boolean
+  /** Names of owners (`packOwners`); default: none. */
+  readonly owners?: Buffer
   /** Before every name: empty, or with a slash at its end. */
   readonly prefix: Buffer
   /** Counts names, directories that wait and links that are remembered. The caller releases it. */
@@ -160,7 +162,7 @@ async function read(
   limit: number,
   options: TreeOptions & { readonly ignored: IgnoreFiles | undefined },
 ): Promise<Buffer | undefined> {
-  const { owner, exclude, ignored, prefix } = options
+  const { owner, owners = EMPTY, exclude, ignored, prefix } = options
   const { path } = directory
   const leading = path.length === 0 ? prefix : Buffer.concat([prefix, path, SLASH])
   try {
@@ -173,11 +175,13 @@ async function read(
         const entry = inside + name.toString('latin1')
         return !exclude?.(entry, isDirectory) && !ignored?.ignores(entry, isDirectory)
       })
-      const packed = await readTree(root, path, owner, leading, BATCH_BYTES, limit, names.subarray(0, NAMES_BYTES))
+      const first = names.subarray(0, NAMES_BYTES)
+      const packed = await readTree(root, path, owner, leading, BATCH_BYTES, limit, first, owners)
       // As if they were listed there.
       return Buffer.concat([lengthOf(names), names, packed.subarray(LENGTH_BYTES)])
     }
-    return await readTree(root, path, owner, leading, BATCH_BYTES, limit, names?.subarray(0, NAMES_BYTES))
+    const first = names?.subarray(0, NAMES_BYTES)
+    return await readTree(root, path, owner, leading, BATCH_BYTES, limit, first, owners)
   } catch {
     return undefined
   }
@@ -234,17 +238,18 @@ class TreeEncoder {
     const path = pathOf(directory, entry.name)
     const name = Buffer.concat([this.#options.prefix, path])
     const first = this.#firstName(entry, name)
-    if (first !== undefined) yield tarHeader({ facts, name, link: first, type: 'hard link', size: 0 })
+    const { owners = EMPTY } = this.#options
+    if (first !== undefined) yield tarHeader({ facts, name, link: first, type: 'hard link', size: 0, owners })
     else if (large) yield* this.#large(entry, name, path)
     else {
-      const header = tarHeader({ facts, name, link: EMPTY, type: 'file', size: content.length })
+      const header = tarHeader({ facts, name, link: EMPTY, type: 'file', size: content.length, owners })
       yield Buffer.concat([header, content, tarPadding(content.length)])
     }
   }
 
   /** The name that the file was archived by already; undefined: none, and this is the one from now on. */
   #firstName({ links, identity }: TreeEntry, name: Buffer): Buffer | undefined {
-    if (links < 2 || this.#options.noHardLinks) return undefined
+    if (links < 2 || this.#options.plainFiles) return undefined
     const known = this.#first.get(identity)
     if (known !== undefined || this.#first.size >= MAX_LINKED) return known
     this.#options.hold.grow(name.length + ENTRY_BYTES)
@@ -254,10 +259,13 @@ class TreeEncoder {
 
   /** The bytes of a large file, or nothing. */
   async *#large(entry: TreeEntry, name: Buffer, path: Buffer): AsyncGenerator<Buffer> {
-    const { owner, onLeftOut } = this.#options
+    const { owner, owners = EMPTY, plainFiles, onLeftOut } = this.#options
     const opened = await openTreeFile(this.#root, path, owner).catch(() => undefined)
     if (opened !== undefined)
-      return yield* archiveLargeFile(opened.readInt32LE(0), { facts: entry.facts, name, onCut: () => onLeftOut(path) })
+      return yield* archiveLargeFile(opened.readInt32LE(0), {
+        ...{ facts: entry.facts, name, owners, holes: plainFiles !== true },
+        onCut: () => onLeftOut(path),
+      })
     this.#first.delete(entry.identity)
     onLeftOut(path)
   }

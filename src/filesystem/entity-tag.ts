@@ -31,7 +31,7 @@ export function issueTag(version: FileVersion): string {
 /**
  * Looks at a file until no later write can leave the same version: two writes within one step of the kernel's clock
  * carry the same time. A time of modification that differs from that of the change was set, and a write sets another
- * one; what `issueTag` was called for is taken as it is. Looks again once, after 11 ms at most.
+ * one; what `issueTag` was called for is taken as it is. Looks again once, after some 11 ms.
  * @returns the version, and its tag, which is a weak one if the file is written all the time.
  */
 export async function settledVersion<Stats extends FileVersion>(
@@ -40,7 +40,8 @@ export async function settledVersion<Stats extends FileVersion>(
   const first = await look()
   const settled = settledTag(first)
   if (settled !== undefined) return { stats: first, tag: settled }
-  await sleep(msToSettle(first))
+  // Timers may fire a little early.
+  for (let left = msToSettle(first); left > 0; left = msToSettle(first)) await sleep(left)
   const stats = await look()
   return { stats, tag: msToSettle(stats) === 0 ? entityTagOf(stats) : `W/${entityTagOf(stats)}` }
 }

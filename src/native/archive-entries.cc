@@ -167,7 +167,8 @@ void archive_entry(const EntriesOptions& options, Entry& entry, Pieces& pieces) 
   pieces.begin_bytes();
   const char flag = directory ? '5' : link ? '2' : '0';
   const std::string_view target = link ? std::string_view(entry.content) : std::string_view();
-  put_tar_header(pieces.out, {name, target, flag, link ? 0 : entry.content.size(), entry.status, entry.attributes});
+  const size_t size = link ? 0 : entry.content.size();
+  put_tar_header(pieces.out, {name, target, flag, size, entry.status, entry.attributes, options.owners});
   if (!link) pieces.out.append(entry.content).append(tar_padding(entry.content.size()), '\0');
   if (directory) pieces.put(Piece::directory, entry.name);
 }

@@ -22,6 +22,7 @@ struct EntriesOptions {
   std::string_view leading;
   // Bytes after which no more entries are read.
   size_t limit;
+  OwnerNames owners;
 };
 
 // What follows: bytes of the archive, the name of a directory whose header was written, an entry that the caller

@@ -10,6 +10,8 @@ namespace envd {
 namespace {
 
 constexpr size_t max_name_bytes = 100;
+// A zero follows it.
+constexpr size_t max_owner_bytes = 31;
 // What seven and eleven octal digits hold.
 constexpr uint64_t max_id = 07777777, max_number = 077777777777;
 constexpr std::string_view attribute_key = "SCHILY.xattr.";
@@ -63,12 +65,19 @@ std::string time_text(const timespec& time) {
   return text;
 }
 
-std::string records_of(const TarHeader& header) {
+std::string records_of(const TarHeader& header, std::string_view name) {
   std::string records;
-  const bool plain = is_plain(header.name) && is_plain(header.link);
+  const bool plain = is_plain(name) && is_plain(header.link);
   // Without this readers take names for UTF-8.
-  if (!plain && !(is_utf8(header.name) && is_utf8(header.link))) put_record(records, "hdrcharset", "BINARY");
-  if (header.name.size() > max_name_bytes || !is_plain(header.name)) put_record(records, "path", header.name);
+  if (!plain && !(is_utf8(name) && is_utf8(header.link))) put_record(records, "hdrcharset", "BINARY");
+  if (header.real_size >= 0) {
+    put_record(records, "GNU.sparse.major", "1");
+    put_record(records, "GNU.sparse.minor", "0");
+    put_record(records, "GNU.sparse.name", name);
+    put_record(records, "GNU.sparse.realsize", std::to_string(header.real_size));
+  } else if (name.size() > max_name_bytes || !is_plain(name)) {
+    put_record(records, "path", name);
+  }
   if (header.link.size() > max_name_bytes || !is_plain(header.link)) put_record(records, "linkpath", header.link);
   if (header.size > max_number) put_record(records, "size", std::to_string(header.size));
   if (header.status.st_uid > max_id) put_record(records, "uid", std::to_string(header.status.st_uid));
@@ -98,6 +107,8 @@ void put_block(std::string& out, const TarHeader& header) {
   block[156] = header.flag;
   header.link.copy(block + 157, max_name_bytes);
   memcpy(block + 257, "ustar\0" "00", 8);
+  header.owners.find('u', status.st_uid).copy(block + 265, max_owner_bytes);
+  header.owners.find('g', status.st_gid).copy(block + 297, max_owner_bytes);
   unsigned sum = 0;
   for (const char byte : block) sum += static_cast<unsigned char>(byte);
   put_octal(block + 148, 6, sum);
@@ -107,12 +118,30 @@ void put_block(std::string& out, const TarHeader& header) {
 
 }  // namespace
 
-void put_tar_header(std::string& out, const TarHeader& header) {
-  const std::string records = records_of(header);
+std::string_view OwnerNames::find(char kind, uint32_t id) const {
+  constexpr size_t head_bytes = 6;
+  for (size_t at = 0; at + head_bytes <= packed.size();) {
+    const auto byte = [&](size_t index) { return static_cast<unsigned char>(packed[at + index]); };
+    const uint32_t number = byte(1) | byte(2) << 8 | byte(3) << 16 | static_cast<uint32_t>(byte(4)) << 24;
+    const std::string_view name = packed.substr(at + head_bytes, byte(5));
+    if (packed[at] == kind && number == id) return name;
+    at += head_bytes + name.size();
+  }
+  return {};
+}
+
+void put_tar_header(std::string& out, const TarHeader& described) {
+  TarHeader header = described;
+  const std::string records = records_of(header, described.name);
+  // What readers that know no holes call what they then get.
+  std::string sparse_name = "GNUSparseFile.0/";
+  if (header.real_size >= 0) {
+    header.name = sparse_name.append(described.name.substr(described.name.rfind('/') + 1));
+  }
   if (!records.empty()) {
     struct stat status = header.status;
     status.st_mode = 0644;
-    put_block(out, {"././@PaxHeader", "", 'x', records.size(), status, header.attributes});
+    put_block(out, {"././@PaxHeader", "", 'x', records.size(), status, header.attributes, header.owners});
     out.append(records).append(tar_padding(records.size()), '\0');
   }
   put_block(out, header);

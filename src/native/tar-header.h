@@ -13,6 +13,14 @@ namespace envd {
 
 using Attributes = std::vector<std::pair<std::string, std::string>>;
 
+// Names of users and groups, as native/tree.ts packs them: each 'u' or 'g', four bytes of id, a byte of length, the name.
+struct OwnerNames {
+  std::string_view packed;
+
+  // Empty: there is none.
+  std::string_view find(char kind, uint32_t id) const;
+};
+
 struct TarHeader {
   // As on disk; not necessarily UTF-8.
   std::string_view name;
@@ -25,6 +33,9 @@ struct TarHeader {
   // Permissions, owner and times.
   const struct stat& status;
   const Attributes& attributes;
+  OwnerNames owners = {};
+  // Bytes of a file with holes, whose content is then a map of its pieces and these (GNU tar's format 1.0); -1: none.
+  int64_t real_size = -1;
 };
 
 inline constexpr size_t tar_block_bytes = 512;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -64,9 +65,35 @@ struct ListTree : TreeJob {
   }
 };
 
+// Where a file has content: offset and length of each piece, whole blocks of an archive but for the last.
+struct FilePieces : Job {
+  int file = -1;
+  size_t limit = 0;
+
+  void run() override {
+    struct stat status {};
+    if (fstat(file, &status) < 0) return fail("fstat", errno);
+    const off_t size = status.st_size;
+    size_t count = 0;
+    for (off_t at = 0; at < size;) {
+      const off_t start = lseek(file, at, SEEK_DATA);
+      if (start < 0 && errno == ENXIO) break;
+      const off_t end = start < 0 ? -1 : lseek(file, start, SEEK_HOLE);
+      if (end < 0) return fail("lseek", errno);
+      if (++count > limit) return fail("lseek", EOVERFLOW);
+      const off_t block = static_cast<off_t>(tar_block_bytes);
+      const off_t first = std::max(at, start - start % block);
+      at = std::min(size, end + (block - end % block) % block);
+      put_integer(result, static_cast<uint64_t>(first), 8);
+      put_integer(result, static_cast<uint64_t>(at - first), 8);
+    }
+  }
+};
+
 struct ReadTree : TreeJob {
   std::string leading;
   std::string names;
+  std::string owners;
   bool listed = false;
   size_t limit = 0;
   size_t names_limit = 0;
@@ -80,7 +107,7 @@ struct ReadTree : TreeJob {
     put_text(result, listed ? std::string_view() : names);
     const size_t count_at = result.size();
     put_integer(result, 0, 4);
-    const size_t used = archive_entries({directory.get(), leading, limit}, names, result);
+    const size_t used = archive_entries({directory.get(), leading, limit, {owners}}, names, result);
     for (size_t i = 0; i < 4; i++) result[count_at + i] = static_cast<char>(used >> (8 * i));
   }
 };
@@ -130,27 +157,46 @@ napi_value read_tree(napi_env env, napi_callback_info info) {
   job->listed = !is_undefined(env, arguments.at[6]);
   std::string_view names;
   if (job->listed && !to_view(env, arguments.at[6], "names", names)) return nullptr;
+  std::string_view owners;
+  if (!to_view(env, arguments.at[7], "owners", owners)) return nullptr;
   job->names = names;
+  job->owners = owners;
   job->limit = static_cast<size_t>(limit);
   job->names_limit = static_cast<size_t>(names_limit);
   return start_job(env, std::move(job), "readTree");
+}
+
+napi_value file_pieces(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  auto job = std::make_unique<FilePieces>();
+  int64_t limit = 0;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->file)) return nullptr;
+  if (!to_integer(env, arguments.at[1], "limit", 0, INT32_MAX, limit)) return nullptr;
+  job->limit = static_cast<size_t>(limit);
+  return start_job(env, std::move(job), "filePieces");
 }
 
 // The header of an entry whose facts `readTree` has packed; at once.
 napi_value tar_header(napi_env env, napi_callback_info info) {
   Arguments arguments;
   std::string_view packed, name, link;
+  std::string_view owners;
   int64_t flag = 0;
   int64_t size = 0;
+  int64_t real_size = -1;
   if (!get_arguments(env, info, arguments) || !to_view(env, arguments.at[0], "facts", packed)) return nullptr;
   if (!to_view(env, arguments.at[1], "name", name) || !to_view(env, arguments.at[2], "link", link)) return nullptr;
   if (!to_integer(env, arguments.at[3], "flag", 0, 127, flag)) return nullptr;
   if (!to_integer(env, arguments.at[4], "size", 0, INT64_MAX, size)) return nullptr;
+  if (!to_view(env, arguments.at[5], "owners", owners)) return nullptr;
+  if (!is_undefined(env, arguments.at[6]) && !to_integer(env, arguments.at[6], "realSize", 0, INT64_MAX, real_size))
+    return nullptr;
   EntryStatus status;
   if (!take_status(packed, status)) return throw_errno(env, "tarHeader", EINVAL);
   std::string header;
   const auto& [facts, attributes] = status;
-  put_tar_header(header, {name, link, static_cast<char>(flag), static_cast<uint64_t>(size), facts, attributes});
+  put_tar_header(header, {name, link, static_cast<char>(flag), static_cast<uint64_t>(size), facts, attributes, {owners},
+                          real_size});
   napi_value result = nullptr;
   napi_create_buffer_copy(env, header.size(), header.data(), nullptr, &result);
   return result;
@@ -163,6 +209,7 @@ void register_tree(napi_env env, napi_value exports) {
   export_function(env, exports, "openTreeFile", open_tree_file);
   export_function(env, exports, "listTree", list_tree);
   export_function(env, exports, "readTree", read_tree);
+  export_function(env, exports, "filePieces", file_pieces);
   export_function(env, exports, "tarHeader", tar_header);
 }
 

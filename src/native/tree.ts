@@ -15,8 +15,18 @@ interface TreeAddon {
     limit: number,
     namesLimit: number,
     names: Uint8Array | undefined,
+    owners: Uint8Array,
   ): Promise<Buffer>
-  tarHeader(facts: Uint8Array, name: Uint8Array, link: Uint8Array, flag: number, size: number): Buffer
+  filePieces(file: number, limit: number): Promise<Buffer>
+  tarHeader(
+    facts: Uint8Array,
+    name: Uint8Array,
+    link: Uint8Array,
+    flag: number,
+    size: number,
+    owners: Uint8Array,
+    realSize?: number,
+  ): Buffer
 }
 
 const addon = loadAddon<TreeAddon>()
@@ -38,9 +48,54 @@ export const listTree = addon.listTree
 /**
  * The first of these names in a directory below it, or of all that it has (undefined: they are listed, as by
  * `listTree`), as a tar archive, until they take `limit` bytes and one small file; packed for `unpackTree`. `leading`
- * is before every name. Rejects with `code`.
+ * is before every name, `owners` are those of `packOwners`. Rejects with `code`.
  */
 export const readTree = addon.readTree
+
+/** A piece of a file. */
+export interface FilePiece {
+  readonly offset: number
+  readonly length: number
+}
+
+/**
+ * Where an open file has content and no holes, in order: whole blocks of 512 bytes, but for the end. Moves its
+ * position. Rejects with `code`: EOVERFLOW for more than `limit`.
+ */
+export async function filePieces(file: number, limit: number): Promise<FilePiece[]> {
+  const packed = await addon.filePieces(file, limit)
+  return Array.from({ length: packed.length / 16 }, (_, index) => ({
+    offset: Number(packed.readBigUInt64LE(16 * index)),
+    length: Number(packed.readBigUInt64LE(16 * index + 8)),
+  }))
+}
+
+/** Users and groups that have their names in one archive: others come by number. */
+const MAX_OWNERS = 256
+/** What a header has room for, without what would mean something else elsewhere. */
+const OWNER_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.$@-]{0,30}$/
+
+/** Names of owners, for headers. */
+export function packOwners(
+  users: Iterable<readonly [number, string]>,
+  groups: Iterable<readonly [number, string]>,
+): Buffer {
+  const packed: Buffer[] = []
+  for (const [kind, names] of [
+    ['u', users],
+    ['g', groups],
+  ] as const) {
+    let left = MAX_OWNERS
+    for (const [id, name] of names) {
+      if (!OWNER_NAME.test(name)) continue
+      if (left-- === 0) break
+      const head = Buffer.from([kind.charCodeAt(0), 0, 0, 0, 0, name.length])
+      head.writeUInt32LE(id, 1)
+      packed.push(head, Buffer.from(name))
+    }
+  }
+  return Buffer.concat(packed)
+}
 
 const FLAGS = { file: '0', 'hard link': '1', link: '2', directory: '5' } as const
 
@@ -53,11 +108,15 @@ interface HeaderParts {
   readonly type: keyof typeof FLAGS
   /** Bytes of content that follow. */
   readonly size: number
+  /** Of `packOwners`. */
+  readonly owners: Buffer
+  /** Bytes of a file with holes, whose content is a map and its pieces; undefined: it has none. */
+  readonly realSize?: number | undefined
 }
 
 /** The header blocks of an entry in a tar archive (pax), with extended ones before it where it needs them. */
-export function tarHeader({ facts, name, link, type, size }: HeaderParts): Buffer {
-  return addon.tarHeader(facts, name, link, FLAGS[type].charCodeAt(0), size)
+export function tarHeader({ facts, name, link, type, size, owners, realSize }: HeaderParts): Buffer {
+  return addon.tarHeader(facts, name, link, FLAGS[type].charCodeAt(0), size, owners, realSize)
 }
 
 /** The names that `listTree` has packed; views into it. */

@@ -5,8 +5,9 @@ import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { createFileSink } from '../filesystem/file-sink.ts'
+import { writeError } from '../filesystem/upload-failure.ts'
 import { withWriteSlot } from '../filesystem/write-semaphore.ts'
-import { pump, type Sink } from '../lib/pump.ts'
+import { CutShort, pump, type Sink } from '../lib/pump.ts'
 import { CHECKPOINT_BYTES } from './limits.ts'
 
 /** A checksum that came with a piece. */
@@ -39,7 +40,7 @@ const statOpen = promisify(fstat)
 /**
  * Appends a piece, and reports what has reached the disk, at its end and every `CHECKPOINT_BYTES`, also when it is cut
  * off. What comes with a checksum counts as a whole or not at all. Rejects with AppError checksum_mismatch or
- * too_large, and as `pump` does.
+ * too_large, no_space, stalled, internal, or with CutShort.
  */
 export async function receivePiece(source: Readable, piece: Piece): Promise<void> {
   const { fd, offset, checksum, signal, idleMs, onDisk } = piece
@@ -54,9 +55,16 @@ export async function receivePiece(source: Readable, piece: Piece): Promise<void
     await settled()
     if (checksum === undefined) await reach(fd, onDisk)
     else await withWriteSlot(() => truncate(fd, offset))
-    throw error
+    throw pieceError(error)
   }
-  await reach(fd, onDisk)
+  await reach(fd, onDisk).catch((error: unknown) => {
+    throw pieceError(error)
+  })
+}
+
+/** A client that has left gets no answer. */
+function pieceError(error: unknown): unknown {
+  return error instanceof CutShort ? error : writeError(error, { announcedBytes: undefined })
 }
 
 async function reach(fd: number, onDisk: Piece['onDisk']): Promise<void> {

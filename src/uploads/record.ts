@@ -23,8 +23,10 @@ export interface UploadRecord {
   readonly metadata: Readonly<Record<string, string>>
   /** `Upload-Metadata`, as it came. */
   readonly uploadMetadata: string | undefined
-  /** Bytes in all. */
+  /** Bytes in all; with `deferred` what is reserved so far. */
   readonly length: number
+  /** How many there are in all is said later. */
+  readonly deferred?: boolean | undefined
   /** `partial`: is to be joined with others. */
   readonly concat: string | undefined
   readonly place: PartialPlace
@@ -36,6 +38,19 @@ export interface UploadRecord {
   readonly done: boolean
   /** The entity tag of the file that was put in its place. */
   readonly tag: string | undefined
+}
+
+/** Of an upload that has just been asked for: nothing has come, and there is no file. */
+export const NOTHING_YET = {
+  place: { directory: '/', name: '', device: '', inode: '' },
+  offset: 0,
+  done: false,
+  tag: undefined,
+}
+
+/** Nothing of it is held any more; a partial upload that is whole waits to be joined. */
+export function isFinished({ done, concat }: UploadRecord): boolean {
+  return done && concat !== 'partial'
 }
 
 /** What the file of a record contains. */

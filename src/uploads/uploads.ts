@@ -16,10 +16,11 @@ import type { WriteCondition } from '../filesystem/write-condition.ts'
 import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import { randomUuid } from '../native/random.ts'
+import { isWhole, type SaidLength, withLength } from './deferred.ts'
 import { EXPIRES_MS, MAX_FINISHED, SWEEP_MS } from './limits.ts'
 import { checkQuota, checkRoom, maxLength } from './quota.ts'
 import { type Checksum, receivePiece } from './receive.ts'
-import type { UploadRecord } from './record.ts'
+import { isFinished, NOTHING_YET, type UploadRecord } from './record.ts'
 import { openRecords } from './records.ts'
 import { createTurns, type Turn } from './turns.ts'
 
@@ -32,6 +33,7 @@ interface Incoming {
   /** Where the client says that it goes. */
   readonly offset: number
   readonly checksum: Checksum | undefined
+  readonly said: SaidLength
   readonly signal: AbortSignal
   readonly idleMs: number
   /** Counts what waits for the disk. The caller releases it. */
@@ -120,7 +122,7 @@ export class Uploads {
     using turn = await this.#turns.take(id)
     const upload = await this.#get(id)
     if (upload.done) return upload
-    return upload.offset < upload.length ? this.#present(upload) : this.#complete(upload, turn, hold)
+    return isWhole(upload) ? this.#complete(upload, turn, hold) : this.#present(upload)
   }
 
   /**
@@ -134,8 +136,17 @@ export class Uploads {
     if (incoming.offset !== upload.offset)
       throw new AppError('aborted', `the upload has ${upload.offset} bytes, not ${incoming.offset}`)
     if (upload.done) return upload
-    const received = await this.#receive(upload, incoming, turn)
-    return received.offset < received.length ? received : this.#complete(received, turn, incoming.hold)
+    const received = await this.#receive(await this.#lengthened(upload, incoming.said), incoming, turn)
+    return isWhole(received) ? this.#complete(received, turn, incoming.hold) : received
+  }
+
+  async #lengthened(upload: UploadRecord, said: SaidLength): Promise<UploadRecord> {
+    const next = withLength(upload, said)
+    if (next === upload) return upload
+    const { id, user, length } = next
+    checkQuota(this.#unfinished(id), { user, length, maxBytes: this.#options.maxBytes })
+    await this.#keep(next)
+    return next
   }
 
   /** Joins partial uploads that are whole, in that order, to a file; they are gone then. */
@@ -284,11 +295,4 @@ export class Uploads {
       } catch {}
     }
   }
-}
-
-const NOWHERE = { directory: '/', name: '', device: '', inode: '' }
-const NOTHING_YET = { place: NOWHERE, offset: 0, done: false, tag: undefined }
-
-function isFinished({ done, concat }: UploadRecord): boolean {
-  return done && concat !== 'partial'
 }

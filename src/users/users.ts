@@ -22,6 +22,8 @@ export interface Users {
   nameOf(uid: number): Promise<string>
   /** Name of a gid; its decimal number where there is none. */
   groupNameOf(gid: number): Promise<string>
+  /** Names by uid and by gid. */
+  names(): Promise<{ readonly users: ReadonlyMap<number, string>; readonly groups: ReadonlyMap<number, string> }>
   /** The gid of a group of that name, or undefined. */
   findGroup(name: string): Promise<number | undefined>
   /**
@@ -77,6 +79,7 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own,
     find: async (name) => inTable(await users.read(), name),
     nameOf: (uid) => nameIn(users, uid),
     groupNameOf: (gid) => nameIn(groups, gid),
+    names: async () => ({ users: (await users.read()).nameOf, groups: (await groups.read()).nameOf }),
     findGroup: async (name) => (await groups.read()).groups.find((group) => group.name === name)?.gid,
     groupsOf: async (user) => {
       const table = await groups.read().catch(() => undefined)

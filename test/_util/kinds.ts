@@ -47,6 +47,7 @@ export const INTEGRATION: readonly string[] = testFiles([
  * programs. They share a process as the quick ones do, and run with the stress tests.
  */
 export const SLOW: readonly string[] = testFiles([
+  'archives/mutations',
   'budget/given-up',
   'budget/spent',
   'capabilities/capabilities',

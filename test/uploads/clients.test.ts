@@ -75,6 +75,15 @@ test(`tus-js-client: an upload that is cut ${CUTS} times arrives whole`, { timeo
   expect(await readdir(join(tmp.path, 'sub'))).toEqual(['target'])
 })
 
+test('tus-js-client: a stream whose length is not known arrives whole', async () => {
+  await using dir = await makeTmpDir()
+  await using daemon = await startDaemon()
+  const digest = await makeFile(join(dir.path, 'source'), 3_000_001)
+  const endpoint = `${daemon.url}/uploads?username=root&path=${join(dir.path, 'f')}`
+  await uploadFile(join(dir.path, 'source'), { endpoint, uploadLengthDeferred: true, chunkSize: 1_000_000 })
+  expect(await digestOf(join(dir.path, 'f'))).toBe(digest)
+})
+
 test('tus-js-client: parallel uploads are joined', async () => {
   await using tmp = await makeTmpDir()
   await using daemon = await startDaemon()

@@ -87,8 +87,8 @@ async function download(
   const what = `error expanding and resolving path '${query.path ?? ''}'`
   const path = resolveFilePath(query.path ?? '', { user, workdir: deps.defaults.workdir, what })
   const hold = deps.budget.hold('download', { connection: connectionOf(request.raw), user: user.name })
-  if (await sendTree(request, reply, { path, user, query, compressors: deps.compressors, hold, log: deps.log }))
-    return reply
+  const { users, compressors, log } = deps
+  if (await sendTree(request, reply, { path, user, query, compressors, hold, users, log })) return reply
   return sendFile(request, reply, { path, user, contentTypes, compressors: deps.compressors, hold, log: deps.log })
 }
 

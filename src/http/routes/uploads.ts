@@ -11,7 +11,6 @@ import type { Users } from '../../users/users.ts'
 import { checkFileAccess } from '../access/signature.ts'
 import { pathOf } from '../app/path.ts'
 import { withDecodedBody } from '../body/decoded-body.ts'
-import { parseMediaType } from '../body/media-type.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { clientGone } from '../server/client-gone.ts'
 import { connectionOf } from '../server/connection.ts'
@@ -23,12 +22,12 @@ import {
   checksumOf,
   checkTusVersion,
   concatOf,
-  PIECE_TYPE,
   TUS_ALGORITHMS,
   TUS_EXPOSED,
   TUS_EXTENSIONS,
   TUS_VERSION,
 } from '../transfer/tus-headers.ts'
+import { checkPiece, contentOf, lengthOf, saidLength } from '../transfer/tus-pieces.ts'
 
 /** What the routes need. */
 interface UploadsDeps {
@@ -122,8 +121,9 @@ async function create(asked: Asked): Promise<FastifyReply> {
   const { headers } = request
   const concat = concatOf(headers)
   const joins = typeof concat === 'object'
-  const length = joins ? 0 : bytesOf(headers, 'upload-length')
-  const content = contentOf(asked, length)
+  const known = joins ? 0 : lengthOf(request)
+  const content = contentOf(request, known)
+  const length = known ?? 0
   const fileUser = createFileUsers(deps.users, deps.strictFileUsers)
   const context = { ...deps, fileUser, query, signed, length, partial: concat === 'partial' }
   const upload = await newUploadOf(request.raw, context)
@@ -131,9 +131,9 @@ async function create(asked: Asked): Promise<FastifyReply> {
   return withHold(asked, upload.user, async (hold) => {
     let made = joins
       ? await join(asked, { parts: concat.parts, upload, hold })
-      : await deps.uploads.create(upload, hold)
+      : await deps.uploads.create({ ...upload, deferred: known === undefined || undefined }, hold)
     reply.code(201).header('location', locationOf(made, asked))
-    const whole = !joins && (length === 0 || content > 0)
+    const whole = !joins && (known === 0 || content > 0)
     await using _kept = keptIfTold(made, asked)
     if (whole) made = await receive(asked, { id: made.id, offset: 0, hold })
     if (whole || joins) describe(reply, made)
@@ -152,15 +152,6 @@ function keptIfTold({ id }: UploadRecord, { request, reply, deps }: Asked): Asyn
   }
 }
 
-/** The bytes of the first piece, in a request that makes an upload; 0: it has none. Throws AppError. */
-function contentOf({ request }: Asked, length: number): number {
-  const { headers } = request
-  const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length'])
-  const bytes = announced ?? (headers['transfer-encoding'] === undefined ? 0 : 1)
-  if (bytes > 0) checkPiece(request, length)
-  return bytes
-}
-
 async function join(
   asked: Asked,
   { parts, upload, hold }: { parts: readonly string[]; upload: Parameters<Uploads['create']>[0]; hold: Hold },
@@ -174,12 +165,13 @@ async function status(asked: Asked): Promise<FastifyReply> {
   const found = await find(asked, idOf(asked))
   return withHold(asked, found.user, async (hold) => {
     const upload = await deps.uploads.look(found.id, hold)
-    const { length, uploadMetadata, concat } = upload
+    const { length, deferred, uploadMetadata, concat } = upload
     if (uploadMetadata !== undefined) reply.header('upload-metadata', uploadMetadata)
     if (concat !== undefined) reply.header('upload-concat', concat)
+    if (deferred) reply.header('upload-defer-length', '1')
+    else reply.header('upload-length', length)
     return expiring(describe(reply, upload), upload)
       .code(200)
-      .header('upload-length', length)
       .header('cache-control', 'no-store')
       .header('content-length', 0)
       .send()
@@ -191,7 +183,8 @@ async function append(asked: Asked): Promise<FastifyReply> {
   const found = await find(asked, idOf(asked))
   const offset = bytesOf(request.headers, 'upload-offset')
   // One that does not follow what has come is 409, whatever its length.
-  checkPiece(request, offset === found.offset ? found.length - offset : found.length)
+  const length = saidLength(request, found.deferred === true).total ?? (found.deferred ? undefined : found.length)
+  checkPiece(request, length !== undefined && offset === found.offset ? length - offset : length)
   return withHold(asked, found.user, async (hold) => {
     const upload = await receive(asked, { id: found.id, offset, hold })
     return expiring(describe(reply, upload), upload).code(204).send()
@@ -211,19 +204,16 @@ function receive(
   const checksum = checksumOf(request.headers)
   const idleMs = deps.bodies.stallMs
   return withDecodedBody(request.raw, { encoding: 'identity', idleMs }, ({ stream, signal }) =>
-    deps.uploads.append(id, { source: stream, offset, checksum, signal, idleMs, hold }),
+    deps.uploads.append(id, {
+      source: stream,
+      offset,
+      checksum,
+      said: saidLength(request, false),
+      signal,
+      idleMs,
+      hold,
+    }),
   )
-}
-
-/** Refuses what is no piece, or more than is to come, before a byte of it is read. Throws AppError. */
-function checkPiece({ headers }: FastifyRequest, room: number): void {
-  if (parseMediaType(headers['content-type'] ?? '')?.type !== PIECE_TYPE)
-    throw new AppError('unsupported_type', `content-type must be ${PIECE_TYPE}`)
-  if (!/^(identity)?$/i.test(headers['content-encoding'] ?? ''))
-    throw new AppError('invalid_argument', 'pieces of an upload must not be compressed')
-  checksumOf(headers)
-  if (Number(headers['content-length'] ?? 0) > Math.max(0, room))
-    throw new AppError('too_large', 'more bytes than the upload is to have')
 }
 
 /** The upload, if the request may know it: a signature is for one path and user. Rejects with AppError not_found. */

@@ -12,6 +12,8 @@ import { baseName, cleanPath } from '../../lib/clean-path.ts'
 import { errorFields } from '../../lib/error-fields.ts'
 import { parseWeightedList } from '../../lib/weighted-list.ts'
 import type { Log } from '../../log.ts'
+import { packOwners } from '../../native/tree.ts'
+import type { Users } from '../../users/users.ts'
 import { createExclude, rulesOfFile } from '../../watch/exclude.ts'
 import { takeOver } from '../server/take-over.ts'
 import { COMPRESSOR_BYTES, type Compression, type Compressors } from './compressors.ts'
@@ -49,6 +51,7 @@ interface TreeToSend {
   readonly compressors: Compressors
   /** Empty; this module grows and releases it. */
   readonly hold: Hold
+  readonly users: Pick<Users, 'names'>
   readonly log: Log
 }
 
@@ -123,7 +126,9 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
     if (leftOut.length < MAX_TRAILER_BYTES) leftOut += separator + encodeBytes(entry)
   }
   async function* bytes(raw: FastifyReply['raw']): AsyncGenerator<Buffer> {
-    const tar = archiveTree(root, { ...options, path, owner: user, hold, onLeftOut, noHardLinks: zip === true })
+    const names = await tree.users.names()
+    const owners = packOwners(names.users, names.groups)
+    const tar = archiveTree(root, { ...options, path, owner: user, owners, hold, onLeftOut, plainFiles: zip === true })
     yield* zip ? zipOfTar(tar, hold) : tar
     if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut}` })
   }
@@ -132,7 +137,7 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
     const raw = takeOver(reply)
     const source = Readable.from(bytes(raw), { objectMode: false, highWaterMark: 64 * 1024 })
     await (compressor === undefined ? pipeline(source, raw) : pipeline(source, compressor, raw))
-    if (count > 0) log.warn({ entries: count }, 'entries were left out of an archive')
+    if (count > 0) log.warn({ entries: count, names: leftOut }, 'entries were left out of an archive')
   } catch (error) {
     log.debug({ ...errorFields(error) }, 'an archive broke off')
   } finally {

@@ -5,14 +5,15 @@ import type { Checksum } from '../../uploads/receive.ts'
 
 /** Of the tus protocol (https://tus.io/protocols/resumable-upload), and of `Tus-Resumable` in every message. */
 export const TUS_VERSION = '1.0.0'
-export const TUS_EXTENSIONS = 'creation,creation-with-upload,expiration,checksum,termination,concatenation'
+export const TUS_EXTENSIONS =
+  'creation,creation-defer-length,creation-with-upload,expiration,checksum,termination,concatenation'
 /** Names of the protocol are those of OpenSSL. */
 export const TUS_ALGORITHMS = 'sha1,sha256,sha512,md5'
 /** Content type of a piece. */
 export const PIECE_TYPE = 'application/offset+octet-stream'
 /** Headers of responses that scripts of other origins may read. */
 export const TUS_EXPOSED =
-  'Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Upload-Concat'
+  'Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Defer-Length, Upload-Metadata, Upload-Expires, Upload-Concat'
 
 /** What `Upload-Concat` asks for: a part of a file, or the file of these parts, by their ids. */
 type Concat = 'partial' | { readonly parts: readonly string[] } | undefined

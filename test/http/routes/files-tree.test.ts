@@ -9,6 +9,7 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { needsNamespace } from '../../_util/namespace.ts'
 import { type FilesFront, startFilesFront } from '../files-front.ts'
+import { isThere, listing, TARS, unpack } from '../unpacked.ts'
 
 const execFileAsync = promisify(execFile)
 
@@ -33,24 +34,6 @@ async function makeTree(files: FilesFront): Promise<string> {
   return tree
 }
 
-/** What is below a directory: names, kinds, modes, owners, times, contents, and which files are the same. */
-function listing(dir: string): string {
-  const script = `cd "$1" &&
-    find . -mindepth 1 -printf '%P %y %m %U:%G %s %l %n ' -a \\( -type d -printf '\\n' -o -printf '%T@\\n' \\) | sort
-    find . -type f -print0 | sort -z | xargs -0r sha256sum`
-  return execFileSync('sh', ['-c', script, 'sh', dir], { encoding: 'latin1', env: { ...process.env, LC_ALL: 'C' } })
-}
-
-function unpack(command: string, args: readonly string[], archive: Uint8Array, dir: string): void {
-  mkdirSync(dir, { recursive: true })
-  execFileSync(command, args, { input: archive, cwd: dir })
-}
-
-const TARS = [
-  ['tar', ['-xpf', '-', '--same-owner']],
-  ['bsdtar', ['-xpf', '-', '--same-owner']],
-] as const
-
 for (const [command, args] of TARS) {
   test(`a directory comes as an archive that ${command} unpacks to the same tree`, async (context) => {
     needsNamespace(context)
@@ -69,10 +52,6 @@ for (const [command, args] of TARS) {
     expect(listing(out)).toBe(listing(tree))
     expect((await files.get({ path: tree, format: 'tar' })).body.equals(body)).toBe(true)
   })
-}
-
-function isThere(command: string): boolean {
-  return execFileSync('sh', ['-c', `command -v ${command} || true`], { encoding: 'utf8' }) !== ''
 }
 
 test('the archive comes compressed, by format= or by Accept, over both versions of HTTP', async () => {

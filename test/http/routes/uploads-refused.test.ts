@@ -1,8 +1,9 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chown, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { needsRoot } from '../../_util/namespace.ts'
+import { needsNamespace, needsRoot } from '../../_util/namespace.ts'
 import { startFilesFront } from '../files-front.ts'
 import { call, create, leftovers, offsetOf, PIECE, patch, sha1 } from '../tus-calls.ts'
 
@@ -60,6 +61,29 @@ test.each([
   const target = `/uploads?${new URLSearchParams({ path: join(files.dir, 'f'), ...query })}`
   expect((await call(files, 'POST', target, { headers })).status).toBe(status)
   expect(await leftovers(files)).toEqual([])
+})
+
+test('a disk that is full in the middle is 507, and the upload goes on when there is room', async (context) => {
+  needsNamespace(context)
+  await using files = await startFilesFront()
+  const disk = join(files.dir, 'disk')
+  await mkdir(disk)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=777', 'tmpfs', disk])
+  try {
+    const body = Buffer.alloc(3 * 1024 * 1024, 'body')
+    const url = await create(files, { path: join(disk, 'f') }, body.length)
+    await writeFile(join(disk, 'filler'), Buffer.alloc(2 * 1024 * 1024))
+    expect((await patch(files, url, [0, body])).status).toBe(507)
+    const offset = Number(await offsetOf(files, url))
+    expect(offset).toBeGreaterThan(0)
+    expect(offset).toBeLessThan(body.length)
+    expect(await readdir(disk)).not.toContain('f')
+    await rm(join(disk, 'filler'))
+    expect((await patch(files, url, [offset, body.subarray(offset)])).status).toBe(204)
+    expect((await readFile(join(disk, 'f'))).equals(body)).toBe(true)
+  } finally {
+    execFileSync('umount', ['-l', disk])
+  }
 })
 
 test('a disk without room is 507 before a byte is sent', async () => {
