@@ -78,7 +78,8 @@ export async function pump(source: Readable, sink: Sink, { signal, idleMs }: Pum
       source.on('error', onError).on('close', onClose).on('end', onEnd)
       if (source.destroyed && !source.readableEnded) return onClose()
       flow.touch()
-      source.on('data', onData)
+      // A source that was paused before does not begin by itself.
+      source.on('data', onData).resume()
     })
   } finally {
     cleanUp()

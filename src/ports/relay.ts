@@ -1,4 +1,6 @@
 import { connect, type Socket } from 'node:net'
+import { freeNow } from '../budget/memory.ts'
+import { moveInTurns } from '../lib/move-in-turns.ts'
 
 /** Where a connection is handed on to. */
 export interface Target {
@@ -33,5 +35,5 @@ function join(from: Socket, to: Socket): void {
   from.once('close', () => {
     if (!from.readableEnded || !from.writableFinished) to.resetAndDestroy()
   })
-  from.pipe(to)
+  moveInTurns(from, to, freeNow)
 }

@@ -1,9 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { createLock } from '../lib/lock.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { OutputReader } from '../process/output-reader.ts'
 import type { RunningProcess, TerminalSize } from '../process/process.ts'
+import { pieceLength } from './piece.ts'
 import type { Screen } from './screen.ts'
 
 /** A screen at one moment. */
@@ -36,7 +38,7 @@ const MAX_PIECE = 1024
 const LONG_MS = 0.5
 const SHORT_MS = 0.2
 
-/** Milliseconds of drawing after which other work has a turn. */
+/** Milliseconds of drawing after which other work has a turn, other screens among it. */
 const TURN_MS = 1
 
 /** Sizes that wait for their place in the output: more come from no person. */
@@ -127,7 +129,7 @@ export class ScreenFeed {
       const part = Buffer.from(text)
       count(part)
       parts.push(part)
-      await setImmediate()
+      await loopTurns.next(this)
       signal.throwIfAborted()
     }
     const { title, cwd, alternate, pending } = this.#screen
@@ -147,6 +149,7 @@ export class ScreenFeed {
 
   /** Draws pieces from `at` on for one turn, and returns their length. */
   async #draw(bytes: Uint8Array, at: number, offset: number): Promise<number> {
+    await loopTurns.turn(this)
     const release = await this.#turn.acquire(this.#over.signal)
     try {
       const began = performance.now()
@@ -154,7 +157,7 @@ export class ScreenFeed {
       while (at + drawn < bytes.length && performance.now() - began < TURN_MS) {
         this.#applyResizes(offset + drawn)
         const next = this.#resizes[0]?.offset ?? Number.POSITIVE_INFINITY
-        const length = Math.min(this.#piece, bytes.length - at - drawn, next - offset - drawn)
+        const length = pieceLength(bytes, at + drawn, Math.min(this.#piece, next - offset - drawn))
         this.#drawPiece(bytes.subarray(at + drawn, at + drawn + length))
         drawn += length
         this.#offset = offset + drawn

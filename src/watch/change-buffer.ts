@@ -1,5 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { Change } from './change.ts'
 
@@ -31,6 +32,7 @@ export class ChangeBuffer {
   readonly #onLoss: () => void
   readonly #onDrop: () => void
   readonly #news = new WakeUp()
+  #waking = false
   #changes: Change[] = []
   /** Index of the oldest change that was neither taken nor dropped. */
   #head = 0
@@ -53,7 +55,7 @@ export class ChangeBuffer {
     if (this.#closed) return
     if (this.length >= this.#limit) this.#dropOldest()
     if (this.#fits(change)) this.#changes.push(change)
-    this.#news.wake()
+    this.#wake()
   }
 
   /** Changes of before may be missing, for this reason: the next `drain` says so. */
@@ -136,6 +138,16 @@ export class ChangeBuffer {
   async waiting(milliseconds: number, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted()
     return this.length > 0 || this.#end !== undefined || this.#news.wait(milliseconds, signal)
+  }
+
+  /** In its turn: a change of a directory that thousands watch would wake them all at once. */
+  #wake(): void {
+    if (this.#waking) return
+    this.#waking = true
+    void loopTurns.next(this).then(() => {
+      this.#waking = false
+      this.#news.wake()
+    })
   }
 
   #exhausted(missed: number): AppError {

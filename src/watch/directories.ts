@@ -3,6 +3,7 @@ import type { StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import type { DirectoriesRequest, DirectoriesResponseSchema } from '../gen/watch/v1/watch_pb.js'
 import { forEachLimited } from '../lib/for-each-limited.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { WatchItem, WatchService } from './service.ts'
 
@@ -21,9 +22,9 @@ interface DirectoriesStream {
 }
 
 /**
- * Watches several directories for one stream (`watch.v1`). Resolves when all of them are armed; those that cannot be
- * are reported in the stream. Rejects with AppError `invalid_argument` for a number of paths that is not allowed, and
- * with the reason of the caller's signal.
+ * Watches several directories for one stream (`watch.v1`). Resolves when all of them are armed; those that cannot be are
+ * reported in the stream. Rejects with AppError `invalid_argument` for a number of paths that is not allowed, with
+ * `budget_spent`, and with the reason of the caller's signal.
  */
 export async function watchDirectories(
   { watchDir }: Pick<WatchService, 'watchDir'>,
@@ -32,20 +33,51 @@ export async function watchDirectories(
 ): Promise<DirectoriesStream> {
   if (paths.length === 0 || paths.length > MAX_WATCHED_DIRECTORIES)
     throw new AppError('invalid_argument', `1 to ${MAX_WATCHED_DIRECTORIES} paths can be watched, not ${paths.length}`)
-  const over = new AbortController()
-  const signal = AbortSignal.any([caller.signal, over.signal])
+  const open = abortedTogether(caller.signal)
   const merge = new Merge(caller)
   const arm = async ([index, path]: [number, string]) => {
+    // However many streams arm theirs, and whatever each step of it takes.
+    await loopTurns.next(merge)
     const request = { $typeName: 'filesystem.WatchDirRequest', path, includeEntry } as const
     const settings = { recursive: false, allowNetworkMounts: false }
-    await watchDir({ ...request, ...settings }, { ...caller, signal }).then(
+    await watchDir({ ...request, ...settings }, { ...caller, signal: open.one() }).then(
       ({ batches }) => merge.add(index, batches),
-      (error: unknown) => merge.end(index, error),
+      (error: unknown) => {
+        // One refusal for all: a report for each would take the memory that is spent.
+        if (error instanceof AppError && error.kind === 'budget_spent') throw error
+        merge.end(index, error)
+      },
     )
   }
-  await forEachLimited([...paths.entries()], ARMED_AT_ONCE, arm)
-  caller.signal.throwIfAborted()
-  return { messages: () => merge.messages(() => over.abort()) }
+  try {
+    await forEachLimited([...paths.entries()], ARMED_AT_ONCE, arm)
+    caller.signal.throwIfAborted()
+  } catch (error) {
+    open.end()
+    throw error
+  }
+  return { messages: () => merge.messages(open.end) }
+}
+
+/**
+ * A signal for each directory, all of which abort with the caller's: one for all would have as many listeners, among
+ * which each that comes and goes is looked for.
+ */
+function abortedTogether(signal: AbortSignal) {
+  const controllers: AbortController[] = []
+  const end = () => {
+    for (const controller of controllers.splice(0)) controller.abort(signal.reason)
+  }
+  signal.addEventListener('abort', end, { once: true })
+  return {
+    one: (): AbortSignal => {
+      const controller = new AbortController()
+      controllers.push(controller)
+      if (signal.aborted) end()
+      return controller.signal
+    },
+    end,
+  }
 }
 
 /** One batch of a directory that waits to be sent; the directory goes on when it was taken. */

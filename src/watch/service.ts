@@ -43,6 +43,9 @@ interface WatchStream {
   readonly ended: AbortSignal
 }
 
+/** What a stream holds for one directory beside its tree and its changes: `watch.v1` has up to 256 for each connection. */
+const WATCH_BYTES = 4 * 1024
+
 /** Changes that are looked at and sent together. */
 const BATCH = 256
 
@@ -145,6 +148,7 @@ async function watchStream({ request, caller, open, onDrop }: WatchCall, deps: W
   const options = await optionsOf(request, caller, deps)
   const ended = new AbortController()
   const hold = deps.budget.hold('events', { connection: caller.connection, user: options.user })
+  hold.grow(WATCH_BYTES)
   const onLoss = () => {
     buffer.discard()
     ended.abort()

@@ -6,6 +6,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { bodies } from './attacks/bodies.ts'
 import { connections } from './attacks/connections.ts'
 import { readers } from './attacks/readers.ts'
+import { services } from './attacks/services.ts'
 import { streams } from './attacks/streams.ts'
 import { work } from './attacks/work.ts'
 import { startLimited } from './limited-daemon.ts'
@@ -23,6 +24,7 @@ for (const { name, prepare, run, maxBusy = BUSY_P95_HEALTH_MS } of [
   ...readers,
   ...streams,
   ...connections,
+  ...services,
   ...work,
 ]) {
   test(`${name} leave the daemon small and quick`, async (context) => {

@@ -55,3 +55,11 @@ test('a signal ends the transfer with its reason and leaves the source open', as
   expect(source.destroyed).toBe(false)
   await expect(pump(source, collect(), { signal: cancel.signal })).rejects.toThrow('enough')
 })
+
+test('a source that was paused before is read all the same', async () => {
+  const source = Readable.from([Buffer.from('abc')])
+  source.pause()
+  const seen: string[] = []
+  await pump(source, { write: (chunk) => void seen.push(String(chunk)), end: () => Promise.resolve() })
+  expect(seen).toEqual(['abc'])
+})

@@ -31,6 +31,7 @@ export async function readBody(request: IncomingMessage, options: BodyOptions, s
     return small
   }
   const { signal } = options
+  memory.count(AHEAD_BYTES)
   const collected = new Collected(memory, announced ?? options.limit)
   const write = (chunk: Buffer) => {
     try {
@@ -48,6 +49,9 @@ export async function readBody(request: IncomingMessage, options: BodyOptions, s
   }
   return collected.bytes
 }
+
+/** What is read ahead of a larger body while its last piece is taken. */
+const AHEAD_BYTES = 64 * 1024
 
 /** Bodies below this size are read at once where they have come with their headers; Node reads no more ahead. */
 const SMALL_BYTES = 64 * 1024

@@ -23,8 +23,8 @@ interface RelayDeps {
 /** Relays at a time, in sum: each has two connections, and no page needs so many. */
 const MAX_RELAYS = 1024
 
-/** What waits in the buffers of one, at most some 100 KB; as a rule it is nothing. */
-const RELAY_BYTES = 32 * 1024
+/** What waits in the buffers of one whose sides stall: a piece of 64 KiB that was read, and one that is written. */
+const RELAY_BYTES = 128 * 1024
 
 /** Nothing listens on the port, or what does has failed. */
 const BAD_GATEWAY = 502

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
-import { pipeline } from 'node:stream'
+import { freeNow } from '../../budget/memory.ts'
+import { moveInTurns } from '../../lib/move-in-turns.ts'
 import type { Upgrade } from '../server/upgrades.ts'
 
 /** Two connections that speak another protocol from now on. */
@@ -34,5 +35,7 @@ export function openTunnel({ upgrade, socket, head, status, fields }: Tunnel): v
     socket.destroy()
   }
   client.once('close', end)
-  pipeline(client, socket, client, end)
+  socket.once('close', end)
+  moveInTurns(client, socket, freeNow)
+  moveInTurns(socket, client, freeNow)
 }

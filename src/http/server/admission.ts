@@ -4,6 +4,7 @@ import type { Turns } from '../../lib/turns.ts'
 import { errorBody } from '../app/error-body.ts'
 import { pathOf } from '../app/path.ts'
 import { connectionOf } from './connection.ts'
+import { createWaitingBodies, type WaitingBodies } from './waiting-bodies.ts'
 
 /** Answered at once: whether the daemon lives and what it does, the token, and what ends commands. */
 const AT_ONCE = new Set(['/health', '/ready', '/metrics', '/init', '/process.Process/SendSignal'])
@@ -16,24 +17,42 @@ const MAX_WAITING = 4096
 
 const UNAVAILABLE = 503
 
+/** A body of a request that is answered at once and always let in: a token, variables. */
+const SMALL_BYTES = 16 * 1024
+
 /**
  * Lets requests in as the event loop has time, in turn for each connection, so that many of them delay neither
  * what is under way nor health checks. Those whose client has left meanwhile are dropped.
+ * @param bodies counts what has come of their bodies.
  */
-export function admitInTurn(handler: RequestListener, turns: Turns): RequestListener {
+export function admitInTurn(
+  handler: RequestListener,
+  turns: Turns,
+  bodies: Pick<WaitingBodies, 'add'>,
+): RequestListener {
   let waiting = 0
+  // Until they are answered: what they bring may be read by and by.
+  const urgentBodies = createWaitingBodies(SMALL_BYTES)
   const ofConnection = new Map<object, number>()
   return (request, response) => {
     // Over HTTP/2 the read that brings a call may also reset it.
     if (response.destroyed) return
-    if (AT_ONCE.has(pathOf(request.url ?? ''))) return handler(request, response)
+    if (AT_ONCE.has(pathOf(request.url ?? ''))) {
+      const over = urgentBodies.add(request)
+      if (over === undefined) return refuse(request, response)
+      response.once('close', over)
+      return handler(request, response)
+    }
     const owner = connectionOf(request) ?? request
     const own = ofConnection.get(owner) ?? 0
     if (waiting >= MAX_WAITING && own > 0) return refuse(request, response)
+    const begun = bodies.add(request)
+    if (begun === undefined) return refuse(request, response)
     waiting++
     ofConnection.set(owner, own + 1)
     turns.run(owner, () => {
       waiting--
+      begun()
       const left = (ofConnection.get(owner) ?? 0) - 1
       if (left > 0) ofConnection.set(owner, left)
       else ofConnection.delete(owner)

@@ -14,16 +14,42 @@ const IDLE_MS = 5_000
 /** Milliseconds for all of it: a client that sends a byte now and then must not hold the connection. */
 const MAX_MS = 15_000
 
+/** Bodies that are read at a time, one piece of up to 64 KiB of each: 16 MiB. The others wait in the kernel. */
+const MAX_READ = 256
+
 const discarded = new WeakSet<Readable>()
+const waiting = new Set<() => void>()
+let read = 0
 
 /**
  * Reads and discards what is left of a request body that was answered early, so that its client, still sending, gets to
- * read the answer, and the connection can serve the next request. Drops the connection when there is too much. Calling
- * it again changes nothing.
+ * read the answer, and the connection can serve the next request. What has come is freed at once. Drops the connection
+ * when there is too much. Calling it again changes nothing.
  */
 export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
   if (body.readableEnded || body.destroyed || isComplete(body) || discarded.has(body)) return
   discarded.add(body)
+  const late = AbortSignal.timeout(MAX_MS)
+  if (read < MAX_READ) readAway(body, maxBytes, late)
+  else readLater(body, maxBytes, late)
+}
+
+function readLater(body: Readable, maxBytes: number, late: AbortSignal): void {
+  dropBuffered(body)
+  const begin = () => {
+    waiting.delete(begin)
+    late.removeEventListener('abort', cut)
+    body.off('close', begin)
+    if (body.destroyed) beginNext()
+    else readAway(body, maxBytes, late)
+  }
+  const cut = () => void body.destroy()
+  waiting.add(begin)
+  late.addEventListener('abort', cut)
+  body.once('close', begin)
+}
+
+function readAway(body: Readable, maxBytes: number, signal: AbortSignal): void {
   let left = maxBytes
   const sink = {
     write: (chunk: Buffer) => {
@@ -33,8 +59,28 @@ export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
     },
     end: () => Promise.resolve(),
   }
-  const late = AbortSignal.timeout(MAX_MS)
-  pump(body, sink, { idleMs: IDLE_MS, signal: late }).catch(() => body.destroy())
+  read++
+  pump(body, sink, { idleMs: IDLE_MS, signal })
+    .catch(() => body.destroy())
+    .finally(() => {
+      read--
+      beginNext()
+    })
+}
+
+function beginNext(): void {
+  const [begin] = waiting
+  if (begin !== undefined && read < MAX_READ) begin()
+}
+
+/** Frees what was read ahead, and lets the connection read no more until the body is read again. */
+function dropBuffered(body: Readable & Partial<Pick<IncomingMessage, 'httpVersionMajor' | 'socket'>>): void {
+  if (body.httpVersionMajor !== 1) return
+  for (let chunk: Buffer | null = body.read(); chunk !== null; chunk = body.read()) freeNow(chunk)
+  // To read has let the connection go on, in the next tick.
+  process.nextTick(() => {
+    if (body.readableFlowing !== true) body.socket?.pause()
+  })
 }
 
 /** Nothing more can come; Node discards what was not read. */

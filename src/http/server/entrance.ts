@@ -3,7 +3,7 @@ import { descriptorOf } from '../../lib/descriptor.ts'
 import { loopTurns, type Turns } from '../../lib/turns.ts'
 import { acceptConnection, beginning } from '../../native/accept.ts'
 import { close } from '../../native/index.ts'
-import { KEEP_ALIVE_DELAY } from './bind.ts'
+import { KEEP_ALIVE_DELAY, READ_AHEAD } from './bind.ts'
 
 /** How the connections begin that are let in before all others: requests that are answered at once. */
 const URGENT = ['GET /health', 'GET /ready', 'GET /metrics', 'POST /init ', 'POST /process.Process/SendSignal']
@@ -41,6 +41,8 @@ interface EntranceOptions {
   isAbandoned(descriptor: number | undefined): boolean
   /** Lets a connection in; it owns the descriptor. */
   enter(socket: Socket): void
+  /** Runs it as soon as the requests that are in already leave room for more. */
+  whenRoom(run: () => void): void
   /** Default: those of the event loop. */
   readonly turns?: Pick<Turns, 'run'>
 }
@@ -89,7 +91,7 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
 /** Connections that are accepted and not let in yet. */
 function createWaitingRoom(
   turns: Pick<Turns, 'run'>,
-  { isAbandoned, enter }: Pick<EntranceOptions, 'isAbandoned' | 'enter'>,
+  { isAbandoned, enter, whenRoom }: Pick<EntranceOptions, 'isAbandoned' | 'enter' | 'whenRoom'>,
 ) {
   const waiting = new Set<number>()
   const first = Buffer.alloc(BEGINNING_BYTES)
@@ -114,7 +116,7 @@ function createWaitingRoom(
       if (URGENT.some((start) => text.startsWith(start))) urgent.push(descriptor)
       else if (text === '' && atOnce-- > 0) letIn(descriptor)
       // Each for itself: a connection among many waits as long as their requests do.
-      else turns.run({}, () => letIn(descriptor))
+      else turns.run({}, () => whenRoom(() => letIn(descriptor)))
     },
     /** Lets urgent ones in; once in each turn of the event loop. */
     pass: () => {
@@ -136,7 +138,9 @@ function createWaitingRoom(
 /** As Node's servers make them. Undefined: the connection has failed already; the descriptor stays the caller's. */
 function socketOf(fd: number): Socket | undefined {
   try {
-    const socket = new Socket({ fd, allowHalfOpen: true })
+    // Its type leaves out what it hands to the stream.
+    const options = { fd, allowHalfOpen: true, highWaterMark: READ_AHEAD }
+    const socket = new Socket(options)
     return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_DELAY)
   } catch {
     return undefined

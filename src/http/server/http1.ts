@@ -7,6 +7,7 @@ import {
   STATUS_CODES,
 } from 'node:http'
 import type { Socket } from 'node:net'
+import { freeNow } from '../../budget/memory.ts'
 import { errorBody } from '../app/error-body.ts'
 import type { Connections } from './connections.ts'
 import { linger } from './linger.ts'
@@ -103,7 +104,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     take: (socket) => {
       unanswered.set(socket, 0)
       linger(socket, () => latest.get(socket)?.request)
-      socket.once('close', () => unanswered.delete(socket))
+      freeBeginning(socket.once('close', () => unanswered.delete(socket)))
       // Node reads this when it makes the parser of the connection.
       Object.assign(server, { maxHeaderSize: headers.take(socket) })
       server.emit('connection', socket)
@@ -114,6 +115,11 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       for (const [socket, count] of unanswered) if (count === 0) socket.destroySoon()
     },
   }
+}
+
+/** Frees the piece by which the protocol was told; of what the parser hands on it has made copies. */
+function freeBeginning(socket: Socket): void {
+  socket.once('data', (beginning: Buffer) => void setImmediate(() => freeNow(beginning)))
 }
 
 function handleUnlessFaulty(handler: RequestListener, ...[request, response]: Parameters<RequestListener>): void {

@@ -14,6 +14,7 @@ import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from '
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
+import { createWaitingBodies, type WaitingBodies } from './waiting-bodies.ts'
 
 /** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
 export interface Listener {
@@ -119,8 +120,8 @@ function firstOf(servers: readonly Server[], log: Log): Server {
 
 type Protocols = Record<Protocol, ProtocolServer> & { readonly http1: Http1 }
 
-function makeProtocols(options: HttpOptions): Protocols {
-  const how = { ...options, handler: admitInTurn(options.handler, loopTurns) }
+function makeProtocols(options: HttpOptions, bodies: WaitingBodies): Protocols {
+  const how = { ...options, handler: admitInTurn(options.handler, loopTurns, bodies) }
   return { http1: createHttp1(how), http2: createHttp2(how) }
 }
 
@@ -128,8 +129,8 @@ function makeProtocols(options: HttpOptions): Protocols {
 export function createListener(options: ListenerOptions): Listener {
   const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit() } = options
   const table = createConnections({ limit, tokenIsSet: () => token.isSet, onFull: warnWhenFull(log) })
-  const connections = new Set<Socket>()
-  const undecided = new Set<Socket>()
+  const bodies = createWaitingBodies()
+  const [connections, undecided] = [new Set<Socket>(), new Set<Socket>()]
   let servers: Server[] = []
   let protocols: Protocols | undefined
   let closed: Promise<void> | undefined
@@ -150,7 +151,7 @@ export function createListener(options: ListenerOptions): Listener {
       },
     })
   }
-  const entrance = createEntrance({ connections: limit, isAbandoned: initTurns.isAbandoned, enter })
+  const entrance = createEntrance({ ...bodies, connections: limit, isAbandoned: initTurns.isAbandoned, enter })
   const shutDown = async (grace: number, ended: Iterable<Socket>) => {
     entrance.close(ended === undecided ? 'ended' : 'served')
     await endAll({ servers, connections, ended, protocols: Object.values(protocols ?? {}) }, grace)
@@ -159,7 +160,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   return {
     serverFactory: (handler) => {
-      protocols = makeProtocols({ handler, headersTimeout, connections: table })
+      protocols = makeProtocols({ handler, headersTimeout, connections: table }, bodies)
       return protocols.http1.server
     },
     listen: async (endpoint, sockets = []) => {

@@ -16,8 +16,8 @@ interface Detection {
 
 /**
  * Reads the first bytes of a connection, at least one and at most three, decides, and puts them back before it calls
- * `decided`. The socket is destroyed instead when it ends, fails or stays silent; this function leaves no listener
- * behind except one for errors.
+ * `decided`, in a later tick. The socket is destroyed instead when it ends, fails or stays silent; this function leaves
+ * no listener behind except one for errors.
  */
 export function detectProtocol(socket: Socket, { timeout, decided }: Detection): void {
   let seen: Buffer = Buffer.alloc(0)
@@ -32,7 +32,10 @@ export function detectProtocol(socket: Socket, { timeout, decided }: Detection):
     socket.off('readable', look).off('end', giveUp).off('timeout', giveUp)
     socket.setTimeout(0)
     socket.unshift(seen)
-    decided(same ? 'http2' : 'http1', seen)
+    // Node takes note of the listener's end in the next tick; who pauses the connection before would be overruled.
+    process.nextTick(() => {
+      if (!socket.destroyed) decided(same ? 'http2' : 'http1', seen)
+    })
   }
   socket.on('error', giveUp)
   socket.setTimeout(timeout)

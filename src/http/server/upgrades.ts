@@ -52,7 +52,8 @@ export function acceptRequests(
         response.emit('close')
       })
     }
-    upgrades.set(request, { socket, head, take })
+    // Of its own, as the piece that it came with is freed.
+    upgrades.set(request, { socket, head: Buffer.from(head), take })
     handler(request, response)
   })
   return {

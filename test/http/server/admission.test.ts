@@ -3,6 +3,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
 import { admitInTurn } from '../../../src/http/server/admission.ts'
+import { createWaitingBodies } from '../../../src/http/server/waiting-bodies.ts'
 import { createTurns } from '../../../src/lib/turns.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { connectRaw } from '../front.ts'
@@ -24,7 +25,7 @@ async function startServer() {
     seen.push(request.url ?? '')
     response.writeHead(204).end()
   }
-  const server = createServer(admitInTurn(handler, turns)).listen(0, '127.0.0.1')
+  const server = createServer(admitInTurn(handler, turns, createWaitingBodies())).listen(0, '127.0.0.1')
   await once(server, 'listening')
   cleanups.push(() => void server.close())
   const { port } = server.address() as AddressInfo

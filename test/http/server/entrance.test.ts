@@ -50,7 +50,7 @@ async function openEntrance(
 ) {
   const entered: Socket[] = []
   const enter = (socket: Socket) => void entered.push(socket)
-  const entrance = createEntrance({ turns, connections, isAbandoned, enter })
+  const entrance = createEntrance({ turns, connections, isAbandoned, enter, whenRoom: (run) => run() })
   const servers: Server[] = await bind({ address: '127.0.0.1', port: 0 }, entrance.accept)
   const [server] = servers
   return {

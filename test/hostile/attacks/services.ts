@@ -1,0 +1,90 @@
+import { once } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Writable } from 'node:stream'
+import { open } from '../../_util/rpc.ts'
+import { type Attack, allOf, type Field, scaled } from './attack.ts'
+import { streamCall, unread } from './unread.ts'
+
+/** Milliseconds of the daemon's processor time until health is answered (p95): a third of what each took before. */
+const MAX_BUSY = 75
+
+/** A server in the sandbox; resolves with its port. */
+async function listening(server: Server, { held }: Field): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  held.defer(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  // A TCP server's address is an object.
+  return (server.address() as AddressInfo).port
+}
+
+/** Writes as much as is taken, without end. */
+function pour(target: Writable): void {
+  const piece = Buffer.alloc(64 * 1024)
+  const more = () => {
+    while (target.write(piece));
+    target.once('drain', more)
+  }
+  target.on('error', () => {})
+  more()
+}
+
+const UPGRADE = 'Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n'
+
+/** Draws text, which is cheap, and then nothing but resets of a large screen. */
+const RESETS = `import os
+os.write(1, b'hello world\\r\\n' * 5000)
+while True: os.write(1, b'\\x1bc' * 500)`
+
+export const services: readonly Attack[] = [
+  {
+    name: 'bodies of 200 KB that stop in the middle',
+    maxBusy: MAX_BUSY,
+    run: (field) => {
+      const head = 'POST /process.Process/List HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+      const request = Buffer.concat([Buffer.from(`${head}Content-Length: 900000\r\n\r\n`), Buffer.alloc(200_000, 0x20)])
+      return allOf(scaled(4000, field), 50, () => unread(field, request))
+    },
+  },
+  {
+    name: 'WebSockets of a port that nobody reads',
+    maxBusy: MAX_BUSY,
+    run: async (field) => {
+      const server = createServer()
+      server.on('upgrade', (_request, socket) => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n')
+        pour(socket)
+      })
+      const port = await listening(server, field)
+      const request = `GET /ports/${port}/ HTTP/1.1\r\nHost: x\r\n${UPGRADE}\r\n`
+      await allOf(scaled(1000, field), 50, () => unread(field, request))
+    },
+  },
+  {
+    name: 'streams of a hundred directories that nobody reads',
+    maxBusy: MAX_BUSY,
+    prepare: ({ directory }) => allOf(100, 32, (index) => mkdir(`${directory}/d${index}`)),
+    run: async (field) => {
+      const paths = Array.from({ length: 100 }, (_, index) => `${field.directory}/d${index}`)
+      const watch = streamCall('watch.v1.Watch/Directories', { paths, includeEntry: true })
+      await allOf(scaled(2000, field), 30, () => unread(field, watch))
+      for (let i = 0; i < 2000; i++) await writeFile(`${field.directory}/d${i % 100}/noise`, String(i))
+    },
+  },
+  {
+    name: 'large terminals that are reset all the time',
+    maxBusy: MAX_BUSY,
+    run: (field) =>
+      allOf(scaled(16, field), 4, async (index) => {
+        const terminal = { name: `t${index}`, size: { columns: 250, rows: 250 } }
+        const command = { command: '/usr/bin/python3', args: ['-c', RESETS] }
+        const stream = await open(field.daemon.url, 'terminals.v1.Terminals/Open', { ...terminal, ...command })
+        field.held.defer(() => stream.close())
+        void stream.rest().catch(() => {})
+      }),
+  },
+]

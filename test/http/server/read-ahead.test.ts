@@ -1,0 +1,61 @@
+import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { expect, test } from 'vitest'
+import { bind, portOf } from '../../../src/http/server/bind.ts'
+import { discardRest } from '../../../src/http/server/discard-rest.ts'
+import { createEntrance } from '../../../src/http/server/entrance.ts'
+import { detectProtocol } from '../../../src/http/server/protocol.ts'
+
+const CONNECTIONS = 300
+/** More than a connection reads at once, less than its buffers in the kernel hold. */
+const SENT = 150 * 1024
+const PIECE = 64 * 1024
+
+/** Sends the beginning of a request with a large body over each of many connections, whose bodies stay unread. */
+async function crowd(onRequest: (request: IncomingMessage) => void) {
+  const http = createHttpServer(onRequest)
+  const enter = (socket: Socket) =>
+    detectProtocol(socket, { timeout: 10_000, decided: () => http.emit('connection', socket) })
+  const options = { connections: 1000, isAbandoned: () => false, whenRoom: (run: () => void) => run() }
+  const entrance = createEntrance({ ...options, enter })
+  const servers = await bind({ address: '127.0.0.1', port: 0 }, entrance.accept)
+  const port = servers[0] === undefined ? 0 : portOf(servers[0])
+  const head = Buffer.from('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n')
+  const clients = Array.from({ length: CONNECTIONS }, () => {
+    const client = connect(port, '127.0.0.1')
+    client.on('error', () => {})
+    client.write(Buffer.concat([head, Buffer.alloc(SENT)]))
+    return client
+  })
+  return {
+    [Symbol.dispose]: () => {
+      entrance.close('ended')
+      for (const client of clients) client.destroy()
+      for (const server of servers) server.close()
+      http.closeAllConnections()
+      http.close()
+    },
+  }
+}
+
+const held = (requests: readonly IncomingMessage[]) =>
+  requests.reduce((sum, { readableLength }) => sum + readableLength, 0)
+
+test('of a body that nobody reads one piece is read, whatever the client sends', async () => {
+  const requests: IncomingMessage[] = []
+  using _ = await crowd((request) => requests.push(request))
+  await expect.poll(() => requests.length).toBe(CONNECTIONS)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(Math.max(...requests.map(({ readableLength }) => readableLength))).toBeLessThanOrEqual(PIECE)
+})
+
+test('of bodies that are discarded, more than are read at a time, nothing is held in the end', async () => {
+  const requests: IncomingMessage[] = []
+  using _ = await crowd((request) => {
+    requests.push(request)
+    // As soon as its first piece is there.
+    setImmediate(() => discardRest(request))
+  })
+  await expect.poll(() => requests.length).toBe(CONNECTIONS)
+  await expect.poll(() => held(requests)).toBe(0)
+})
