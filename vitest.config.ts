@@ -72,6 +72,17 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'faults',
+          // By scripts/test-faults only: it measures what the daemon holds.
+          include: process.env['ENVD_FAULTS'] === undefined ? [] : ['test/faults/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 1_800_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'image',
           // By scripts/test-image only, which makes what they need.
           include: process.env['ENVD_TEST_IMAGE'] === '1' ? ['test/{browser,image,local,recipes}/**/*.test.ts'] : [],

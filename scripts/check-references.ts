@@ -6,9 +6,11 @@
  */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, normalize } from 'node:path'
+import { promisesOf } from './promises.ts'
 
 const CONTRACT = 'docs/contract.md'
 const ARCHITECTURE = 'docs/architecture.md'
+const RELIABILITY = 'docs/reliability.md'
 const TITLE = /\(\s*['"`]((?:[A-Z]\d{1,2} )+)/g
 const MENTION = /\bcontract ([A-Z]\d{1,2}\b(?:(?:,| and|, and| or| to) [A-Z]\d{1,2}\b)*)/g
 const MENTION_OF_SECTION = /\bcontract ([A-Z])(?!\w)/g
@@ -30,6 +32,7 @@ const breaches = [
   ...pages.flatMap(deadLinks),
   ...pages.flatMap(missingFiles),
   ...missingParts(),
+  ...unprovenPromises(),
 ]
 for (const line of breaches) console.error(line)
 console.log(`${known.size} contract items, ${pages.length} documents, ${breaches.length} references lead nowhere`)
@@ -112,6 +115,17 @@ function missingParts(): string[] {
     .map((path) => basename(path))
     .filter((name) => !text.includes(`\`${name}\``) && !text.includes(`\`${name}/`))
     .map((name) => `${ARCHITECTURE}: src/${name} is not named`)
+}
+
+/** Promises whose test is not there, by its file and the words of its title; and the page must have some. */
+function unprovenPromises(): string[] {
+  const rows = promisesOf(readFileSync(RELIABILITY, 'utf8'))
+  const unproven = rows.filter(({ file, title }) => {
+    if (file === undefined || title === undefined || !existsSync(file)) return true
+    return !readFileSync(file, 'utf8').includes(title)
+  })
+  if (rows.length === 0) return [`${RELIABILITY}: there are no promises`]
+  return unproven.map(({ promise, file, title }) => `${RELIABILITY}: "${promise}": no test "${title}" in ${file}`)
 }
 
 /** The anchors that GitHub makes of headings: lower case, without punctuation, repeated ones numbered. */

@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { messageText } from './lib/message-text.ts'
 
 /**
@@ -51,5 +52,34 @@ export class AppError extends Error {
 /** The errno name (`ENOENT`) of a failed system call, or undefined for any other value. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
-  return typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined
+  if (typeof error.code !== 'string') return undefined
+  if (/^E[A-Z0-9]+$/.test(error.code)) return error.code
+  // libuv has no names for some (ESTALE).
+  const [, number] = /^Unknown system error -(\d+)$/.exec(error.code) ?? []
+  return NAMES.get(Number(number))
+}
+
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.errno).map(([name, number]) => [number, name]),
+)
+
+/** What the machine is short of, refuses, or may do when it is asked again; everything else is `internal`. */
+const KINDS: Readonly<Record<string, ErrorKind>> = {
+  ENOSPC: 'no_space',
+  EDQUOT: 'no_space',
+  // Descriptors and memory come back.
+  EMFILE: 'budget_spent',
+  ENFILE: 'budget_spent',
+  ENOMEM: 'budget_spent',
+  EPERM: 'permission_denied',
+  EROFS: 'permission_denied',
+  EINTR: 'unavailable',
+  EAGAIN: 'unavailable',
+  // A file of a network mount that its server has changed.
+  ESTALE: 'unavailable',
+}
+
+/** The kind of an error for an errno that has no meaning of its own where it occurs; `internal` where there is none. */
+export function errnoKind(errno: string): ErrorKind {
+  return KINDS[errno] ?? 'internal'
 }

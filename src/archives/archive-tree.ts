@@ -1,6 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
-import { failure, fileErrno } from '../filesystem/failure.ts'
+import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import {
   filterNames,
@@ -71,7 +71,7 @@ export async function openTreeRoot(path: string, owner: FileUser): Promise<numbe
     const [kind, what] =
       fileErrno(error) === 'ENOENT'
         ? (['not_found', `path '${path}' does not exist`] as const)
-        : (['internal', ''] as const)
+        : ([failureKind(error), ''] as const)
     throw new AppError(kind, what || `error opening directory '${path}': ${failure('open', path, error)}`, {
       cause: error,
     })

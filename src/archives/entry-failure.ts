@@ -1,4 +1,4 @@
-import { AppError, type ErrorKind } from '../errors.ts'
+import { AppError, type ErrorKind, errnoKind } from '../errors.ts'
 import { fileErrno, reasonOf } from '../filesystem/failure.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import { errnoText } from '../lib/errno-text.ts'
@@ -22,7 +22,7 @@ const FAILURES: Readonly<Record<string, readonly [ErrorKind, string?]>> = {
 
 /** The AppError for an entry that could not be made, by the name of the errno. */
 export function entryError(path: Buffer, errno: string, { name }: FileUser, cause?: unknown): AppError {
-  const [kind, reason] = FAILURES[errno] ?? ['internal']
+  const [kind, reason] = FAILURES[errno] ?? [errnoKind(errno)]
   const who = errno === 'EPERM' || errno === 'EACCES' ? ` for user '${name}'` : ''
   const text = reason ?? `${errnoText(errno)}${who}`
   return new AppError(kind, `error unpacking entry '${path}': ${text}`, { cause })

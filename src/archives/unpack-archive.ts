@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { ensureDirectory } from '../filesystem/directories.ts'
-import { failure, isOutOfSpace, reasonOf } from '../filesystem/failure.ts'
+import { failure, failureKind, reasonOf } from '../filesystem/failure.ts'
 import { CutShort, pump, Stalled } from '../lib/pump.ts'
 import type { Log } from '../log.ts'
 import { openTreeRoot } from './archive-tree.ts'
@@ -101,14 +101,14 @@ function notDirectory(path: string): AppError {
 
 function directoryError(path: string, error: unknown): AppError {
   if (error instanceof Error && error.message.startsWith('path is a file')) return notDirectory(path)
-  const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
-  return new AppError(kind, `error ensuring directories: ${failure('mkdir', path, error)}`, { cause: error })
+  return new AppError(failureKind(error), `error ensuring directories: ${failure('mkdir', path, error)}`, {
+    cause: error,
+  })
 }
 
 function unpackError(error: unknown): AppError {
   if (error instanceof AppError) return error
   if (error instanceof Stalled) return new AppError('stalled', `error reading archive: ${error.message}`)
   if (error instanceof CutShort) return badArchive(error.message)
-  const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
-  return new AppError(kind, `error unpacking archive: ${reasonOf(error)}`, { cause: error })
+  return new AppError(failureKind(error), `error unpacking archive: ${reasonOf(error)}`, { cause: error })
 }

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { issueTag } from '../filesystem/entity-tag.ts'
-import { reasonOf } from '../filesystem/failure.ts'
+import { failureKind, reasonOf } from '../filesystem/failure.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import type { StagedFile } from '../filesystem/store-beside.ts'
 import { stageFile } from '../filesystem/upload.ts'
@@ -127,7 +127,7 @@ async function putBack(
     }
   }
   if (failed.length === 0) return cause
-  const kind = cause instanceof AppError ? cause.kind : 'internal'
+  const kind = cause instanceof AppError ? cause.kind : failureKind(cause)
   return new AppError(kind, `${reasonOf(cause)}; these were changed and could not be put back: ${failed.join(', ')}`, {
     cause,
   })

@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { ensureDirectory } from '../filesystem/directories.ts'
-import { fileErrno, isOutOfSpace, reasonOf } from '../filesystem/failure.ts'
+import { failureKind, fileErrno, reasonOf } from '../filesystem/failure.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import type { Log } from '../log.ts'
@@ -55,8 +55,7 @@ async function makeParents(destination: string, owner: FileUser): Promise<void> 
     await ensureDirectory(posix.dirname(destination), owner)
   } catch (error) {
     if (error instanceof AppError) throw error
-    const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
-    throw new AppError(kind, `error ensuring directories: ${reasonOf(error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error ensuring directories: ${reasonOf(error)}`, { cause: error })
   }
 }
 

@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { ensureDirectory } from '../filesystem/directories.ts'
-import { failure, fileErrno, isOutOfSpace } from '../filesystem/failure.ts'
+import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { ownerRefusal } from '../filesystem/ownership.ts'
 import { withWriteSlot } from '../filesystem/write-semaphore.ts'
@@ -26,8 +26,10 @@ export async function makeSymlink(target: string, path: string, owner: FileUser)
       throw new AppError('already_exists', `path '${path}' exists already`, { cause: error })
     const giving = error instanceof Error && 'syscall' in error && error.syscall === 'fchown'
     const refusal = giving ? ownerRefusal(owner, error) : undefined
-    const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
-    throw refusal ?? new AppError(kind, `error making link: ${failure('symlink', path, error)}`, { cause: error })
+    throw (
+      refusal ??
+      new AppError(failureKind(error), `error making link: ${failure('symlink', path, error)}`, { cause: error })
+    )
   }
 }
 
@@ -42,7 +44,7 @@ export async function readSymlink(path: string, owner: FileUser): Promise<Buffer
     if (error instanceof AppError) throw error
     const errno = fileErrno(error)
     if (errno === 'EINVAL') throw new AppError('invalid_argument', `path '${path}' is not a link`, { cause: error })
-    const kind = errno === 'ENOENT' || errno === 'ENOTDIR' ? 'not_found' : 'internal'
+    const kind = errno === 'ENOENT' || errno === 'ENOTDIR' ? 'not_found' : failureKind(error)
     throw new AppError(kind, `error reading link: ${failure('readlink', path, error)}`, { cause: error })
   }
 }

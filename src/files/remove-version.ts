@@ -2,7 +2,7 @@ import { type BigIntStats, close, fstat } from 'node:fs'
 import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { entityTagOf } from '../filesystem/entity-tag.ts'
-import { failure, fileErrno } from '../filesystem/failure.ts'
+import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { conditionFailed } from '../filesystem/write-condition.ts'
 import { withWriteSlot } from '../filesystem/write-semaphore.ts'
@@ -28,6 +28,6 @@ export async function removeVersion(path: string, owner: FileUser, tag: string):
   } catch (error) {
     if (error instanceof AppError) throw error
     if (['ENOENT', 'ESTALE', 'ENOTDIR'].includes(fileErrno(error) ?? '')) throw conditionFailed(path)
-    throw new AppError('internal', `error removing file: ${failure('unlink', path, error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error removing file: ${failure('unlink', path, error)}`, { cause: error })
   }
 }

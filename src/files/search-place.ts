@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { isKind } from '../filesystem/entry.ts'
-import { failure, fileErrno } from '../filesystem/failure.ts'
+import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { KERNEL_FILESYSTEMS } from '../filesystem/ownership.ts'
 import { cleanPath } from '../lib/clean-path.ts'
@@ -65,7 +65,7 @@ async function statusOf(path: string, owner: FileUser) {
     return unpackStatus(await permitted(path, () => readStatus(Buffer.from(path), owner)))
   } catch (error) {
     if (error instanceof AppError) throw error
-    const kind = ['ENOENT', 'ENOTDIR'].includes(fileErrno(error) ?? '') ? 'not_found' : 'internal'
+    const kind = ['ENOENT', 'ENOTDIR'].includes(fileErrno(error) ?? '') ? 'not_found' : failureKind(error)
     throw new AppError(kind, `cannot search: ${failure('stat', path, error)}`, { cause: error })
   }
 }

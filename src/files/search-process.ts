@@ -1,6 +1,7 @@
 import { openSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { AppError } from '../errors.ts'
+import { AppError, errnoKind, errnoOf } from '../errors.ts'
+import { failureKind } from '../filesystem/failure.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import {
   close,
@@ -69,11 +70,10 @@ export class SearchProcesses {
    * resource_exhausted, internal.
    */
   async start({ file, args, cwd, user }: SearchProgram): Promise<SearchProcess> {
-    devNull ??= openSync('/dev/null', 'r')
-    const [[output, out], [errors, err]] = openPipes()
+    const { output, out, errors, err, input } = opened()
     try {
       const spawned = await this.#spawn({
-        ...{ file, args, cwd, env: ENVIRONMENT, stdio: [devNull, out, err], terminal: false },
+        ...{ file, args, cwd, env: ENVIRONMENT, stdio: [input, out, err], terminal: false },
         ...{ oomScoreAdj: OOM_SCORE_ADJ, nice: NICE, ioPriority: IO_PRIORITY, memory: SEARCH_MEMORY_BYTES },
         ...(user === undefined ? {} : { user }),
       })
@@ -116,6 +116,18 @@ export class SearchProcesses {
   }
 }
 
+/** Its input, and both ends of its output and errors. Throws AppError and leaves nothing open. */
+function opened() {
+  try {
+    devNull ??= openSync('/dev/null', 'r')
+    const [[output, out], [errors, err]] = openPipes()
+    return { input: devNull, output, out, errors, err }
+  } catch (error) {
+    const reason = errnoText(errnoOf(error) ?? 'EIO')
+    throw new AppError(failureKind(error), `cannot start the search: ${reason}`, { cause: error })
+  }
+}
+
 /** Of its output and its errors. Throws with `code` and leaves nothing open. */
 function openPipes(): [[number, number], [number, number]] {
   const output = openPipe()
@@ -131,7 +143,8 @@ function startError({ stage, code }: SpawnFailure, cwd: string): AppError {
   const reason = errnoText(code)
   if (stage === 'user' || (stage === 'chdir' && code === 'EACCES'))
     return new AppError('permission_denied', `cannot search '${cwd}' as that user: ${reason}`)
-  if (stage === 'chdir') return new AppError('not_found', `cannot search '${cwd}': ${reason}`)
-  const exhausted = ['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE'].includes(code)
-  return new AppError(exhausted ? 'resource_exhausted' : 'internal', `cannot start the search (${stage}): ${reason}`)
+  const kind = errnoKind(code)
+  if (stage === 'chdir' && kind === 'internal') return new AppError('not_found', `cannot search '${cwd}': ${reason}`)
+  // No more processes or threads.
+  return new AppError(code === 'EAGAIN' ? 'resource_exhausted' : kind, `cannot start the search (${stage}): ${reason}`)
 }

@@ -1,6 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
-import { fileErrno, isOutOfSpace, reasonOf } from '../filesystem/failure.ts'
+import { failureKind, fileErrno, reasonOf } from '../filesystem/failure.ts'
 import { refusalOf } from '../filesystem/file-user.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import {
@@ -139,12 +139,11 @@ const WORDS: Readonly<Record<string, string>> = {
 }
 
 function kindOf(error: unknown): AppError['kind'] {
-  if (isOutOfSpace(error)) return 'no_space'
   const errno = fileErrno(error) ?? ''
   if (errno === 'ENOBUFS' || errno === 'ENAMETOOLONG') return 'resource_exhausted'
   if (errno === 'ELOOP') return 'invalid_argument'
-  if (errno === 'EACCES' || errno === 'EPERM') return 'permission_denied'
-  return syscallOf(error) === 'source' && (errno === 'ENOENT' || errno === 'ENOTDIR') ? 'not_found' : 'internal'
+  if (errno === 'EACCES') return 'permission_denied'
+  return syscallOf(error) === 'source' && (errno === 'ENOENT' || errno === 'ENOTDIR') ? 'not_found' : failureKind(error)
 }
 
 /** The step that failed. */

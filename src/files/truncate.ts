@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts'
 import { checkDownload } from '../filesystem/download.ts'
 import { issueTag } from '../filesystem/entity-tag.ts'
-import { failure, isOutOfSpace } from '../filesystem/failure.ts'
+import { failure, failureKind } from '../filesystem/failure.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import { finishWithMetadata } from '../filesystem/metadata.ts'
 import { closeWritten, emptyFile, openAnew } from '../filesystem/open-anew.ts'
@@ -35,8 +35,9 @@ function failed(path: string, error: unknown): AppError {
   if (error instanceof AppError) return error
   if (error instanceof Error && 'code' in error && (error.code === 'EFBIG' || error.code === 'EINVAL'))
     return tooLong(path)
-  const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
-  return new AppError(kind, `error truncating file: ${failure('ftruncate', path, error)}`, { cause: error })
+  return new AppError(failureKind(error), `error truncating file: ${failure('ftruncate', path, error)}`, {
+    cause: error,
+  })
 }
 
 function tooLong(path: string): AppError {

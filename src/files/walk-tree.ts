@@ -1,6 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
-import { failure, fileErrno } from '../filesystem/failure.ts'
+import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { listTree, openTree, unpackNames } from '../native/tree.ts'
 import { MAX_TREE_NAMES_BYTES } from './limits.ts'
@@ -31,7 +31,7 @@ export async function openWalk(path: string, owner: FileUser): Promise<number | 
     if (fileErrno(error) === 'ENOTDIR') return undefined
     if (fileErrno(error) === 'ENOENT')
       throw new AppError('not_found', `path '${path}' does not exist`, { cause: error })
-    throw new AppError('internal', `error opening directory: ${failure('open', path, error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error opening directory: ${failure('open', path, error)}`, { cause: error })
   }
 }
 

@@ -11,7 +11,7 @@ import { ensureDirectory } from './directories.ts'
 import { openDownload, readContent, SMALL_BYTES } from './download.ts'
 import { entityTagOf } from './entity-tag.ts'
 import { isKind } from './entry.ts'
-import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
+import { failure, failureKind, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { type FileUser, permitted } from './file-user.ts'
 import { openAnew } from './open-anew.ts'
 import type { Stored } from './upload.ts'
@@ -53,7 +53,10 @@ export const JOIN_BYTES = COPY_BYTES + 2 * AT_ONCE * SMALL_BYTES
 export async function composeFiles({ sources, path, owner, condition }: ComposeOptions): Promise<Stored> {
   const destination = cleanPath(path)
   const expected = condition && ((await checkAtPath(condition, destination, owner)) ?? Buffer.alloc(0))
-  const existing = await statusOf(destination, owner).catch(() => undefined)
+  const existing = await statusOf(destination, owner).catch((error: unknown) => {
+    if (error instanceof AppError || isMissing(error)) return undefined
+    throw composeError('error getting file info', error)
+  })
   const paths = await checkSources(sources, (source) => checkSource(source, { destination, existing, owner }))
   try {
     await ensureDirectory(posix.dirname(destination), owner)
@@ -69,7 +72,7 @@ export async function composeFiles({ sources, path, owner, condition }: ComposeO
     await remove(temporary, owner)
     if (error instanceof AppError) throw error
     if (fileErrno(error) === 'ESTALE') throw conditionFailed(destination)
-    throw composeError('error finalizing compose', new Error(failure('rename', `${temporary} ${destination}`, error)))
+    throw composeError(`error finalizing compose: rename ${temporary} ${destination}`, error)
   }
   await forEachLimited(paths, AT_ONCE, (source) => deleteSource(source, made, owner))
   const placed = await statusOf(destination, owner).catch(() => undefined)
@@ -108,6 +111,7 @@ async function checkSource(
   if (cleanPath(path) === destination) throw same()
   const status = await statusOf(path, owner).catch((error: unknown) => {
     if (error instanceof AppError) throw error
+    if (!isMissing(error)) throw composeError('error getting file info', error)
     throw new AppError('not_found', `source file not found: ${source.given}`, { cause: error })
   })
   if (existing !== undefined && isSame(status, existing)) throw same()
@@ -119,6 +123,10 @@ async function checkSource(
 
 async function statusOf(path: string, owner: FileUser): Promise<Status> {
   return unpackStatus(await permitted(path, () => readStatus(Buffer.from(path), owner)))
+}
+
+function isMissing(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'ENAMETOOLONG'].includes(fileErrno(error) ?? '')
 }
 
 function isSame(a: Status, b: Status): boolean {
@@ -203,5 +211,5 @@ function composeError(what: string, error: unknown): AppError {
   if (isOutOfSpace(error)) return new AppError('no_space', 'not enough disk space available', { cause: error })
   const named = error instanceof Error && 'syscall' in error && 'path' in error && fileErrno(error) !== undefined
   const reason = named ? failure(String(error.syscall), String(error.path), error) : reasonOf(error)
-  return new AppError('internal', `${what}: ${reason}`, { cause: error })
+  return new AppError(failureKind(error), `${what}: ${reason}`, { cause: error })
 }

@@ -8,7 +8,7 @@ import { type Actor, openToRead, readFile, readStatus } from '../native/files.ts
 import { close } from '../native/index.ts'
 import { settledTag, settledVersion } from './entity-tag.ts'
 import { isKind } from './entry.ts'
-import { failure, fileErrno } from './failure.ts'
+import { failure, failureKind, fileErrno } from './failure.ts'
 import { permitted } from './file-user.ts'
 
 /** Files below this are read whole on opening: most of them, and all of the kernel's, whose size cannot be trusted. */
@@ -98,7 +98,7 @@ export async function checkDownload(path: string, actor: Actor): Promise<void> {
     if (fileErrno(error) === 'ENOENT') {
       throw new AppError('not_found', `path '${path}' does not exist`, { cause: error })
     }
-    throw new AppError('internal', `error checking if path exists '${path}': ${failure('stat', path, error)}`, {
+    throw new AppError(failureKind(error), `error checking if path exists '${path}': ${failure('stat', path, error)}`, {
       cause: error,
     })
   }
@@ -133,7 +133,9 @@ async function openHandle(path: string, actor: Actor): Promise<FileHandle> {
 export async function openDownload(path: string, actor: Actor, hold?: Hold): Promise<Download> {
   const handle = await openHandle(path, actor).catch((error: unknown) => {
     if (error instanceof AppError) throw error
-    throw new AppError('internal', `error opening file '${path}': ${failure('open', path, error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error opening file '${path}': ${failure('open', path, error)}`, {
+      cause: error,
+    })
   })
   try {
     // Before anything is read: what is written later is at worst new content with an old tag, which is refused and read
@@ -148,7 +150,9 @@ export async function openDownload(path: string, actor: Actor, hold?: Hold): Pro
   } catch (error) {
     await handle.close()
     if (error instanceof AppError) throw error
-    throw new AppError('internal', `error reading file '${path}': ${failure('read', path, error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error reading file '${path}': ${failure('read', path, error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -1,4 +1,4 @@
-import { errnoOf } from '../errors.ts'
+import { type ErrorKind, errnoKind, errnoOf } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 
 /** The errno name of a failed file operation; a path with a NUL byte, which never reaches the kernel, is EINVAL. */
@@ -23,4 +23,9 @@ export function failure(operation: string, path: string, error: unknown): string
 export function isOutOfSpace(error: unknown): boolean {
   const errno = fileErrno(error)
   return errno === 'ENOSPC' || errno === 'EDQUOT'
+}
+
+/** The kind of a failed file operation whose errno has no meaning of its own there (`errnoKind`). */
+export function failureKind(error: unknown): ErrorKind {
+  return errnoKind(fileErrno(error) ?? '')
 }

@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import { ensureDirectory } from './directories.ts'
-import { fileErrno, isOutOfSpace } from './failure.ts'
+import { failureKind, fileErrno } from './failure.ts'
 import type { FileUser } from './file-user.ts'
 import { isDirectory } from './open-anew.ts'
 import type { UploadTarget } from './upload.ts'
@@ -38,7 +38,6 @@ async function ensureParent(path: string, owner: FileUser): Promise<void> {
     await ensureDirectory(posix.dirname(path), owner)
   } catch (error) {
     if (error instanceof AppError) throw error
-    const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
-    throw new AppError(kind, `error ensuring directories: ${reasonText(error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error ensuring directories: ${reasonText(error)}`, { cause: error })
   }
 }

@@ -90,5 +90,7 @@ async function namesIn(path: Buffer, { actor, hold }: LevelOptions): Promise<Buf
 
 /** The directory went away after its names were read, and its entries with it. */
 function gone(error: unknown): undefined {
-  if (fileErrno(error) === undefined) throw error
+  if (!GONE.has(fileErrno(error) ?? '')) throw error
 }
+
+const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES'])

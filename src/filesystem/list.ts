@@ -7,7 +7,7 @@ import { type RawEntry, unpackStatus } from '../native/entries.ts'
 import { type Actor, readStatus } from '../native/files.ts'
 import type { Users } from '../users/users.ts'
 import { type EntryInfo, isKind, toEntryInfo } from './entry.ts'
-import { failure, fileErrno } from './failure.ts'
+import { failure, failureKind, fileErrno } from './failure.ts'
 import { permitted, refusalOf } from './file-user.ts'
 import { openLevel } from './list-level.ts'
 
@@ -40,7 +40,7 @@ export async function* listDirectory(options: ListOptions): AsyncGenerator<Entry
   } catch (error) {
     if (fileErrno(error) === undefined) throw error
     const reason = `error reading directory ${options.path}: ${failure('open', root.toString(), error)}`
-    throw refusalOf(options.path, error) ?? new AppError('internal', reason, { cause: error })
+    throw refusalOf(options.path, error) ?? new AppError(failureKind(error), reason, { cause: error })
   }
 }
 
@@ -57,7 +57,7 @@ async function resolveDirectory({ path, actor }: ListOptions): Promise<Buffer> {
     if (fileErrno(error) === 'ELOOP') {
       throw new AppError('failed_precondition', `cyclic symlink or chain >255 links at "${path}"`, { cause: error })
     }
-    throw new AppError('internal', `error resolving symlink: ${reason}`, { cause: error })
+    throw new AppError(failureKind(error), `error resolving symlink: ${reason}`, { cause: error })
   }
 }
 
@@ -106,10 +106,13 @@ async function openBelow(path: Buffer, options: Pick<ListOptions, 'actor' | 'hol
   try {
     return await openLevel(path, options)
   } catch (error) {
-    if (fileErrno(error) === undefined) throw error
+    // What the machine is short of says nothing about the directory.
+    if (fileErrno(error) === undefined || PASSING.has(failureKind(error))) throw error
     return undefined
   }
 }
+
+const PASSING: ReadonlySet<string> = new Set(['budget_spent', 'unavailable', 'no_space'])
 
 function isDirectory(raw: RawEntry): boolean {
   return isKind(raw.mode, constants.S_IFDIR)

@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type FileVersion, type Finished, unpackFinished } from '../native/entries.ts'
 import { finishFile } from '../native/files.ts'
-import { isOutOfSpace, reasonOf } from './failure.ts'
+import { failureKind, isOutOfSpace, reasonOf } from './failure.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** Names and values that a client keeps with a file, as extended attributes (contract B47). */
@@ -103,5 +103,5 @@ export function finishError(error: unknown): AppError {
     return new AppError('no_space', what, { cause: error })
   }
   const what = closing ? 'error writing file' : 'error writing file metadata'
-  return new AppError('internal', `${what}: ${reasonOf(error)}`, { cause: error })
+  return new AppError(failureKind(error), `${what}: ${reasonOf(error)}`, { cause: error })
 }

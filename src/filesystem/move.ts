@@ -4,7 +4,7 @@ import { cleanPath } from '../lib/clean-path.ts'
 import { readEntry, renameEntry } from '../native/files.ts'
 import { moveAcross } from './copy-tree.ts'
 import { ensureDirectory } from './directories.ts'
-import { fileErrno, reasonOf } from './failure.ts'
+import { failureKind, fileErrno, reasonOf } from './failure.ts'
 import { permitted } from './file-user.ts'
 import type { Owner } from './ownership.ts'
 import { withWriteSlot } from './write-semaphore.ts'
@@ -36,7 +36,7 @@ export async function movePath(options: MoveOptions): Promise<void> {
     await ensureDirectory(posix.dirname(cleanPath(destination)), owner)
   } catch (error) {
     if (error instanceof AppError) throw error
-    throw new AppError('internal', `error ensuring directories: ${reasonOf(error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error ensuring directories: ${reasonOf(error)}`, { cause: error })
   }
   const [from, to] = [Buffer.from(source), Buffer.from(destination)]
   try {
@@ -56,5 +56,5 @@ function moveError(options: MoveOptions, error: unknown): AppError {
   if (fileErrno(error) === 'ENOENT') {
     return new AppError('not_found', `source file not found: ${reason}`, { cause: error })
   }
-  return new AppError('internal', `error renaming: ${reason}`, { cause: error })
+  return new AppError(failureKind(error), `error renaming: ${reason}`, { cause: error })
 }

@@ -5,7 +5,7 @@ import { unpackStatus } from '../native/entries.ts'
 import { type Actor, readStatus, removeTree } from '../native/files.ts'
 import { ensureDirectory } from './directories.ts'
 import { isKind } from './entry.ts'
-import { failure, fileErrno, reasonOf } from './failure.ts'
+import { failure, failureKind, fileErrno, reasonOf } from './failure.ts'
 import { permitted } from './file-user.ts'
 import type { Owner } from './ownership.ts'
 import { withWriteSlot } from './write-semaphore.ts'
@@ -18,7 +18,7 @@ export async function makeDirectory(path: string, owner: Owner): Promise<void> {
   const packed = await permitted(path, () => readStatus(Buffer.from(path), owner)).catch((error: unknown) => {
     if (error instanceof AppError) throw error
     if (fileErrno(error) === 'ENOENT') return undefined
-    throw new AppError('internal', `error getting file info: ${failure('stat', path, error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error getting file info: ${failure('stat', path, error)}`, { cause: error })
   })
   if (packed !== undefined) {
     if (isKind(unpackStatus(packed).mode, constants.S_IFDIR)) throw exists(path)
@@ -26,7 +26,7 @@ export async function makeDirectory(path: string, owner: Owner): Promise<void> {
   }
   const made = await ensureDirectory(cleanPath(path), owner).catch((error: unknown) => {
     if (error instanceof AppError) throw error
-    throw new AppError('internal', `error creating directory ${path}: ${reasonOf(error)}`, { cause: error })
+    throw new AppError(failureKind(error), `error creating directory ${path}: ${reasonOf(error)}`, { cause: error })
   })
   if (!made) throw exists(path)
 }
@@ -47,7 +47,7 @@ export async function removePath(path: string, actor: Actor): Promise<void> {
     await permitted(path, () => withWriteSlot(() => removeTree(Buffer.from(target), actor)))
   } catch (error) {
     if (error instanceof AppError) throw error
-    throw new AppError('internal', `error removing file or directory: ${failure('unlinkat', path, error)}`, {
+    throw new AppError(failureKind(error), `error removing file or directory: ${failure('unlinkat', path, error)}`, {
       cause: error,
     })
   }

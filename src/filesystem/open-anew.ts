@@ -67,8 +67,8 @@ export async function toOpenedFile(
     await withWriteSlot(() => emptyFile(fd, 0))
     return { ...file, size: 0 }
   } catch (error) {
-    if (unnamed !== undefined) await closeWritten(unnamed.parent)
-    await closeWritten(fd)
+    if (unnamed !== undefined) await closeWritten(unnamed.parent).catch(() => {})
+    await closeWritten(fd).catch(() => {})
     throw error
   }
 }

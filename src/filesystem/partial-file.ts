@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { issueTag } from './entity-tag.ts'
+import { failureKind, fileErrno, reasonOf } from './failure.ts'
 import type { StageTarget } from './store-beside.ts'
 import { stageWhole, storeFile, type UploadTarget, withMadePlace } from './upload.ts'
 import { withWriteSlot } from './write-semaphore.ts'
@@ -32,15 +33,21 @@ interface MadePartial {
 export async function makePartial(target: StageTarget, name: string): Promise<MadePartial> {
   return withMadePlace(target, async (directory) => {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-    const file = await withWriteSlot(() => open(`${directory}/${name}`, flags, 0o600))
+    const path = `${directory}/${name}`
+    const file = await withWriteSlot(() => open(path, flags, 0o600)).catch((error: unknown) => {
+      throw partialError('error making the file', error)
+    })
     try {
-      const [{ dev, ino }, { bavail, bsize }, path] = await Promise.all([
+      const [{ dev, ino }, { bavail, bsize }, real] = await Promise.all([
         file.stat({ bigint: true }),
         statfs(directory),
         readlink(directory, 'latin1'),
       ])
-      const place = { directory: path, name, device: String(dev), inode: String(ino) }
+      const place = { directory: real, name, device: String(dev), inode: String(ino) }
       return { place, free: bavail * bsize }
+    } catch (error) {
+      await withWriteSlot(() => unlink(path)).catch(() => {})
+      throw partialError('error making the file', error)
     } finally {
       await file.close()
     }
@@ -51,19 +58,33 @@ const openAt = promisify(openFile)
 const readInto = promisify(read)
 const statOpen: (fd: number, options: { bigint: true }) => Promise<BigIntStats> = promisify(fstat)
 
-/** Closes what `openPartial` has opened. */
-export const closePartial = promisify(close)
+const closeFile = promisify(close)
 
-/** Opens the file to append and to read; the caller closes it. Rejects with AppError not_found if it is not there. */
+/** Closes what `openPartial` has opened. Never rejects: what counts is on the disk. */
+export const closePartial = (fd: number) => closeFile(fd).catch(() => {})
+
+/** Opens the file to append and to read; the caller closes it. Rejects with AppError, not_found if it is not there. */
 export async function openPartial(place: PartialPlace): Promise<number> {
   const flags = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const fd = await withWriteSlot(() => openAt(pathOf(place), flags)).catch((error: unknown) => {
-    throw goneError(error)
+    throw GONE.has(fileErrno(error) ?? '') ? goneError(error) : partialError('error opening the file', error)
   })
-  const { dev, ino } = await statOpen(fd, { bigint: true })
-  if (String(dev) === place.device && String(ino) === place.inode) return fd
-  await closePartial(fd)
-  throw goneError()
+  try {
+    const { dev, ino } = await statOpen(fd, { bigint: true })
+    if (String(dev) === place.device && String(ino) === place.inode) return fd
+    throw goneError()
+  } catch (error) {
+    await closePartial(fd)
+    throw partialError('error opening the file', error)
+  }
+}
+
+const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'])
+
+/** A failure of the file, in the words of its upload; an AppError stays as it is. */
+export function partialError(what: string, error: unknown): AppError {
+  if (error instanceof AppError) return error
+  return new AppError(failureKind(error), `${what} of the upload: ${reasonOf(error)}`, { cause: error })
 }
 
 function goneError(cause?: unknown): AppError {

@@ -18,7 +18,7 @@ import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
 import { type EntryInfo, readEntryInfo } from './entry.ts'
-import { failure, fileErrno } from './failure.ts'
+import { failure, failureKind, fileErrno } from './failure.ts'
 import { createFileUsers, type FileUser } from './file-user.ts'
 import { listDirectory } from './list.ts'
 import { movePath } from './move.ts'
@@ -121,6 +121,6 @@ async function entryOf(
     if (error instanceof AppError) throw error
     const reason = failure('lstat', path, error)
     if (fileErrno(error) === 'ENOENT') throw new AppError('not_found', `file not found: ${reason}`, { cause: error })
-    throw new AppError('internal', `error getting file info: ${reason}`, { cause: error })
+    throw new AppError(failureKind(error), `error getting file info: ${reason}`, { cause: error })
   }
 }

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import { CutShort, Stalled } from '../lib/pump.ts'
-import { failure, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
+import { failure, failureKind, fileErrno, isOutOfSpace, reasonOf } from './failure.ts'
 import { isDirectory } from './open-anew.ts'
 import type { UploadTarget } from './upload.ts'
 
@@ -8,13 +8,15 @@ import type { UploadTarget } from './upload.ts'
 export function openError(path: string, error: unknown): AppError {
   if (error instanceof AppError) return error
   if (error instanceof Error && 'syscall' in error && error.syscall === 'stat') {
-    return new AppError('internal', `error getting file info: ${failure('stat', path, error)}`, { cause: error })
+    return new AppError(failureKind(error), `error getting file info: ${failure('stat', path, error)}`, {
+      cause: error,
+    })
   }
   const reason = failure('open', path, error)
   if (isOutOfSpace(error)) return new AppError('no_space', `not enough inodes available: ${reason}`, { cause: error })
   if (fileErrno(error) === 'EISDIR') return isDirectory(path)
   if (fileErrno(error) === 'ENXIO') return new AppError('invalid_argument', `path is not a regular file: ${path}`)
-  return new AppError('internal', `error opening file: ${reason}`, { cause: error })
+  return new AppError(failureKind(error), `error opening file: ${reason}`, { cause: error })
 }
 
 /** The AppError for an upload that failed while it was written. */
@@ -25,7 +27,7 @@ export function writeError(error: unknown, { announcedBytes }: Pick<UploadTarget
     const attempt = announcedBytes === undefined ? '' : `attempted to write ${announcedBytes} bytes: `
     return new AppError('no_space', `${attempt}not enough disk space available`, { cause: error })
   }
-  return new AppError('internal', `error writing file: ${reasonText(error)}`, { cause: error })
+  return new AppError(failureKind(error), `error writing file: ${reasonText(error)}`, { cause: error })
 }
 
 /** Why something failed, with the call and the path where they are known. */

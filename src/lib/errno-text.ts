@@ -26,6 +26,7 @@ const kernelText: Record<string, string> = {
   EPERM: 'operation not permitted',
   EPIPE: 'broken pipe',
   EROFS: 'read-only file system',
+  ESTALE: 'stale file handle',
   ETXTBSY: 'text file busy',
   E2BIG: 'argument list too long',
   EXDEV: 'invalid cross-device link',

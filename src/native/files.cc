@@ -42,25 +42,41 @@ size_t length_at(std::string_view packed, size_t at) {
   return length;
 }
 
+// What says nothing about a link, only about the machine.
+bool is_shortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
+}
+
 // Whether a link leads through what a process has open (proc(5)), which is the daemon where it says `self`. Old kernels
-// cannot tell.
-bool is_magic(int directory, const std::string& name) {
+// cannot tell. Returns 0 or an errno.
+int look_for_magic(int directory, const std::string& name, bool& magic) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_NO_MAGICLINKS;
   const Descriptor target(static_cast<int>(syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how)));
-  return !target.valid() && errno == ELOOP;
+  magic = !target.valid() && errno == ELOOP;
+  return !target.valid() && is_shortage(errno) ? errno : 0;
 }
 
-// Appends the facts about one entry. False: it is not there (any more).
-bool put_entry(std::string& out, int directory, const std::string& name, const std::string& path,
-               std::string_view prefix) {
+// The final target of a link; null: there is none, or it is not told. Returns 0 or an errno.
+int find_target(int directory, const std::string& name, const std::string& path, struct stat& target, char*& real) {
+  bool magic = false;
+  if (const int error = look_for_magic(directory, name, magic); error != 0 || magic) return error;
+  if (stat(path.c_str(), &target) == 0) real = realpath(path.c_str(), nullptr);
+  return real == nullptr && is_shortage(errno) ? errno : 0;
+}
+
+// Appends the facts about one entry. Returns 0 or an errno, with nothing appended then.
+int put_entry(std::string& out, int directory, const std::string& name, const std::string& path,
+              std::string_view prefix) {
   struct stat status {};
-  if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return errno;
   struct stat target {};
   char* real = nullptr;
   const bool is_link = S_ISLNK(status.st_mode);
-  if (is_link && !is_magic(directory, name) && stat(path.c_str(), &target) == 0) real = realpath(path.c_str(), nullptr);
+  if (is_link) {
+    if (const int error = find_target(directory, name, path, target, real); error != 0) return error;
+  }
   put_facts(out, {name, status.st_mode, status.st_uid, status.st_gid, static_cast<uint64_t>(status.st_size),
                   status.st_mtim.tv_sec, static_cast<uint64_t>(status.st_mtim.tv_nsec)});
   put_integer(out, is_link ? (real == nullptr ? 2 : 1) : 0, 1);
@@ -73,7 +89,7 @@ bool put_entry(std::string& out, int directory, const std::string& name, const s
   const mode_t mode = is_link ? target.st_mode : status.st_mode;
   if (S_ISREG(mode) || S_ISDIR(mode)) put_attributes(out, Subject{-1, path.c_str()}, prefix);
   else put_integer(out, 0, 4);
-  return true;
+  return 0;
 }
 
 struct ReadEntry : ActorJob {
@@ -84,7 +100,8 @@ struct ReadEntry : ActorJob {
     Place place;
     if (!find_place(*this, path, Last::keep, "lstat", place)) return;
     if (!place.exists()) return fail("lstat", ENOENT);
-    if (!put_entry(result, place.parent.get(), place.name, path, prefix)) return fail("lstat", errno);
+    if (const int error = put_entry(result, place.parent.get(), place.name, path, prefix); error != 0)
+      return fail("lstat", error);
     const bool has_attributes = result.size() > length_bytes + place.name.size() + fixed_bytes + length_bytes;
     if (!S_ISLNK(place.status.st_mode) && !has_attributes)
       remember_without_attributes(place.entry.get(), place.status, prefix);
@@ -193,7 +210,9 @@ struct ReadEntries : ActorJob {
       const std::string name = names.substr(at + length_bytes, end - at - length_bytes);
       full.resize(base);
       full.append(name);
-      put_entry(entries, directory.get(), name, full, prefix);
+      const int error = put_entry(entries, directory.get(), name, full, prefix);
+      // What vanished meanwhile, or does not let itself be looked at, is left out.
+      if (error != 0 && error != ENOENT && error != ENOTDIR && error != EACCES) return fail("lstat", error);
       at = end;
     }
     put_integer(result, at, length_bytes);

@@ -49,11 +49,20 @@ napi_value exit_status(napi_env env, const siginfo_t& info) {
   return status;
 }
 
+// waitid(2) may be interrupted, also by a tracer.
+template <typename Call>
+long retried(Call call) {
+  long result = 0;
+  do result = call();
+  while (result < 0 && errno == EINTR);
+  return result;
+}
+
 int64_t microseconds(const timeval& time) { return static_cast<int64_t>(time.tv_sec) * 1'000'000 + time.tv_usec; }
 
 // waitid(2) of the kernel, unlike that of glibc, also says what the child and those that it waited for have used.
 long wait_with_usage(int pidfd, siginfo_t& child, rusage& usage) {
-  return syscall(SYS_waitid, by_pidfd, pidfd, &child, WEXITED | WNOHANG, &usage);
+  return retried([&] { return syscall(SYS_waitid, by_pidfd, pidfd, &child, WEXITED | WNOHANG, &usage); });
 }
 
 napi_value pidfd_wait(napi_env env, napi_callback_info info) {
@@ -85,7 +94,7 @@ napi_value pidfd_status(napi_env env, napi_callback_info info) {
   int pidfd = -1;
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], pidfd)) return nullptr;
   siginfo_t child{};
-  if (waitid(by_pidfd, static_cast<id_t>(pidfd), &child, WEXITED | WNOHANG | WNOWAIT) < 0)
+  if (retried([&] { return waitid(by_pidfd, static_cast<id_t>(pidfd), &child, WEXITED | WNOHANG | WNOWAIT); }) < 0)
     return throw_errno(env, "waitid", errno);
   return child.si_pid == 0 ? nullptr : from_integer(env, wait_status(child));
 }
@@ -110,14 +119,14 @@ napi_value wait_orphan(napi_env env, napi_callback_info info) {
   Arguments arguments;
   if (!get_arguments(env, info, arguments)) return nullptr;
   siginfo_t child{};
-  if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) < 0 && errno != ECHILD)
+  if (retried([&] { return waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT); }) < 0 && errno != ECHILD)
     return throw_errno(env, "waitid", errno);
   bool ours = false;
   if (!contains(env, arguments.at[0], child.si_pid, ours)) return nullptr;
   if (child.si_pid == 0) return from_string(env, "none");
   if (ours || may_be_starting(child.si_pid)) return from_string(env, "ours");
   siginfo_t reaped{};
-  if (waitid(P_PID, static_cast<id_t>(child.si_pid), &reaped, WEXITED | WNOHANG) < 0)
+  if (retried([&] { return waitid(P_PID, static_cast<id_t>(child.si_pid), &reaped, WEXITED | WNOHANG); }) < 0)
     return throw_errno(env, "waitid", errno);
   return from_integer(env, child.si_pid);
 }

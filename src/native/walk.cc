@@ -25,20 +25,23 @@ constexpr int max_links = 40;
 // The inode of the root of every proc(5).
 constexpr ino_t proc_root = 1;
 
+// What cannot be looked at may be.
 bool is_proc(int descriptor) {
   struct statfs status {};
-  return fstatfs(descriptor, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
+  return fstatfs(descriptor, &status) < 0 || status.f_type == PROC_SUPER_MAGIC;
 }
 
 // Has what the daemon was started with, too; 0: there is none.
 std::atomic<pid_t> hidden_process{0};
 
-// Whether a directory of proc(5) is that of this process, the hidden one, or one of their threads.
+// Whether a directory of proc(5) is that of this process, the hidden one, or one of their threads. One that is there
+// and cannot be looked at, as for want of descriptors, counts as such.
 bool is_own_process(int directory) {
   const Descriptor file(openat(directory, "status", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file.valid()) return errno != ENOENT && errno != ENOTDIR && errno != ESRCH;
   char text[512];
-  const ssize_t length = file.valid() ? read(file.get(), text, sizeof text - 1) : -1;
-  if (length <= 0) return false;
+  const ssize_t length = read(file.get(), text, sizeof text - 1);
+  if (length <= 0) return length < 0 && errno != ESRCH;
   text[length] = 0;
   const char* line = strstr(text, "\nTgid:");
   int group = 0;

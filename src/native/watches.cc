@@ -28,9 +28,21 @@ namespace {
 
 constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK;
 
-// A directory that is gone, closed to us or broken when its turn comes is no failure of the tree around it; a limit is.
+// A directory that is gone or closed to us when its turn comes is no failure of the tree around it. Everything else is:
+// no client may wait in silence for what happens there.
 bool is_failure(int error) {
-  return error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM || error == EOVERFLOW;
+  switch (error) {
+    case 0:
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case ESTALE:
+    case EACCES:
+    case EPERM:
+      return false;
+    default:
+      return true;
+  }
 }
 
 int open_by_components(int directory, const std::string& path) {

@@ -1,11 +1,12 @@
-import { close, pidfdWait, poll, type Reaped } from '../native/index.ts'
+import { close, type Poll, pidfdWait, poll, type Reaped } from '../native/index.ts'
 import { exitStatusOf, type KnownEnd } from './exit-status.ts'
 import type { Launched } from './launched.ts'
 
 /**
  * Calls `use` once, when the process has ended, never before this function has returned: with what the kernel says of
  * a child; with what the keeper says of a process that an earlier daemon started; with the status it came with if it
- * has none of its own to wait for. Owns the pidfd. The status of a child is sent to the keeper before it is reaped.
+ * has none of its own to wait for. Owns the pidfd, unless it throws (`code`). The status of a child is sent to the keeper
+ * before it is reaped.
  */
 export function onExit(
   { pidfd, status, adopted, inherited, deposit }: Launched,
@@ -28,7 +29,16 @@ export function onExit(
     if (reaped === 'unknown') use(reaped, undefined)
     else use(reaped.status, reaped)
   })
-  exit.start()
+  startOrClose(exit)
+}
+
+function startOrClose(watch: Poll): void {
+  try {
+    watch.start()
+  } catch (error) {
+    watch.close()
+    throw error
+  }
 }
 
 /** After a process has ended its status is with the keeper, or on its way. */
@@ -50,6 +60,6 @@ function onExitElsewhere(pidfd: number, deposit: Launched['deposit'], use: (stat
     gone.stop()
     timer = setTimeout(() => settle('unknown'), STATUS_WAIT_MS)
   })
-  gone.start()
+  startOrClose(gone)
   deposit?.onExited((status) => settle(exitStatusOf(status)))
 }

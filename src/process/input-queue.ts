@@ -9,7 +9,7 @@ import { close, type Poll, poll, write } from '../native/index.ts'
 /** Bytes that may wait for one process to read them, over all calls; more are refused. */
 export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
-const { EAGAIN, EINTR, EPIPE, EIO } = constants.errno
+const { EAGAIN, EINTR, ENOMEM, EPIPE, EIO } = constants.errno
 
 /** What an input reports to its owner. */
 export interface InputReport {
@@ -164,7 +164,8 @@ export class InputQueue {
   #writeSome(bytes: Uint8Array, entry: Entry): 'all' | 'wait' | 'failed' {
     while (entry.written < bytes.length) {
       const length = write(this.#fd, bytes, entry.written, bytes.length - entry.written)
-      if (length === -EAGAIN) return 'wait'
+      // For want of memory in the kernel nothing is lost: it is tried again.
+      if (length === -EAGAIN || length === -ENOMEM) return 'wait'
       if (length === -EINTR) continue
       if (length < 0) {
         this.#fail(-length)

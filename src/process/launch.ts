@@ -12,6 +12,7 @@ import {
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
+import { killUnfollowed, unfollowed } from './abandon.ts'
 import { commandGroup } from './command-group.ts'
 import { checkConfig, environmentOf, hasTooLongWord } from './command-line.ts'
 import type { Deposits, ProcessDeposit } from './deposits.ts'
@@ -117,7 +118,7 @@ export async function launch(
   const oom = deps.oom.begin()
   try {
     const spawned = await spawnWith(request, { cwd, isHome, identity, group, deps })
-    return { launched: { ...toLaunched({ ...spawned, request, cwd, group, deps }), oom }, reader: spawned.reader }
+    return { launched: { ...handOver({ ...spawned, request, cwd, group, deps }), oom }, reader: spawned.reader }
   } catch (error) {
     oom.end()
     group?.removeOnceEmpty()
@@ -241,6 +242,22 @@ interface Parts {
   readonly keeping: Keeping | undefined
   readonly pool: SlabPool
   readonly deps: LaunchDeps
+}
+
+/** Leaves nothing of it behind if it fails. */
+function handOver(parts: Parts & { readonly reader: OutputReader }): Launched {
+  try {
+    return toLaunched(parts)
+  } catch (error) {
+    const { stdio, outcome, output, deposit, reader } = parts
+    if ('pidfd' in outcome) killUnfollowed(outcome.pidfd)
+    stdio.closeDaemonEnds()
+    deposit?.drop()
+    reader.close()
+    output.discard()
+    output.close()
+    throw unfollowed(error)
+  }
 }
 
 function toLaunched({ request, cwd, stdio, output, pool, outcome, group, deposit, keeping, deps }: Parts): Launched {

@@ -19,8 +19,10 @@ interface OutputSourceOptions {
   readonly onEnd: () => void
 }
 
-/** `read` returns negative error numbers; these two are no end of file. */
-const AGAIN = new Set([-constants.errno.EAGAIN, -constants.errno.EINTR])
+const { EAGAIN, EINTR, ENOMEM } = constants.errno
+
+/** `read` returns negative error numbers; these are no end of file. */
+const AGAIN: ReadonlySet<number> = new Set([-EAGAIN, -EINTR, -ENOMEM])
 
 /**
  * Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written
@@ -55,7 +57,12 @@ export class OutputSource {
   constructor(options: OutputSourceOptions) {
     this.#options = options
     this.#poll = poll(options.fd, false, () => this.#ready())
-    this.flow()
+    try {
+      this.flow()
+    } catch (error) {
+      this.#poll.close()
+      throw error
+    }
   }
 
   /** The descriptor is at its end and closed. */
@@ -165,5 +172,34 @@ export class OutputSource {
   #dropSlab(): void {
     if (this.#slab !== undefined) this.#options.pool.release(this.#slab)
     this.#slab = undefined
+  }
+}
+
+/**
+ * Makes a source for each descriptor. Throws with `code` where one cannot be waited for; all descriptors are closed then.
+ */
+export function openSources<T extends { readonly fd: number }>(
+  wanted: readonly T[],
+  make: (one: T) => OutputSource,
+): readonly OutputSource[] {
+  const opened: OutputSource[] = []
+  try {
+    orClose(opened, () => {
+      for (const one of wanted) opened.push(make(one))
+    })
+    return opened
+  } catch (error) {
+    for (const { fd } of wanted.slice(opened.length)) close(fd)
+    throw error
+  }
+}
+
+/** Does what the sources are no use without. Throws as `work`; they are closed then. */
+export function orClose(sources: readonly OutputSource[], work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    for (const source of sources) source.close()
+    throw error
   }
 }

@@ -9,7 +9,7 @@ import type { About } from './known-process.ts'
 import type { Launched, Reconnect } from './launched.ts'
 import { type OutputCut, sinkFor } from './output-cut.ts'
 import type { OutputLog } from './output-log.ts'
-import { OutputSource } from './output-source.ts'
+import { OutputSource, openSources, orClose } from './output-source.ts'
 import { QuietWait } from './quiet-wait.ts'
 import { type LiveFigures, SeenUsage } from './seen-usage.ts'
 import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
@@ -70,7 +70,10 @@ export class RunningProcess {
   #over = false
   readonly #quiet = new QuietWait({ onQuiet: () => this.#silent(), onLimit: () => this.#drainAndFinish() })
 
-  /** @param beforeEnd runs when the end is known, before any reader can see it: the registry takes the process out. */
+  /**
+   * Throws with `code` where output or end cannot be waited for; the descriptors of `sources` are closed then.
+   * @param beforeEnd runs when the end is known, before any reader can see it: the registry takes the process out.
+   */
   constructor(launched: Launched, beforeEnd: (process: RunningProcess, end: End) => void) {
     this.#launched = launched
     this.#size = launched.size ?? NO_SIZE
@@ -89,14 +92,14 @@ export class RunningProcess {
     }
     const handlers = { onData: () => this.#written(), onEnd: () => this.#pumpEnded() }
     const { output, pool, kept } = launched
-    this.#sources = launched.sources.map(
-      ({ fd, stream }) =>
-        new OutputSource({ fd, stream, log: sinkFor(launched, stream, this.#cuts), pool, kept, ...handlers }),
-    )
+    this.#sources = openSources(launched.sources, ({ fd, stream }) => {
+      const log = sinkFor(launched, stream, this.#cuts)
+      return new OutputSource({ fd, stream, log, pool, kept, ...handlers })
+    })
     output.onFlow = () => {
       for (const source of this.#sources) source.flow()
     }
-    onExit(launched, (status, reaped) => this.#exited(status, reaped))
+    orClose(this.#sources, () => onExit(launched, (status, reaped) => this.#exited(status, reaped)))
   }
 
   /** How it ended, or undefined while it lives. */

@@ -1,10 +1,12 @@
 import type { ByteBudget } from '../budget/budget.ts'
 import type { Deposit } from '../keeper/keeper.ts'
+import { errorFields } from '../lib/error-fields.ts'
 import { longTimeout } from '../lib/long-timeout.ts'
 import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import { commandBytes } from './command-memory.ts'
 import type { LaunchDeps } from './launch.ts'
+import type { Launched } from './launched.ts'
 import { logEnd } from './log-end.ts'
 import { RunningProcess } from './process.ts'
 import { monotonicNow, type ServiceRun } from './process-record.ts'
@@ -42,7 +44,8 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): Rea
   })
   restored.sort((a, b) => a.record.started - b.record.started)
   for (const { launched, record, finished } of restored) {
-    const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
+    const process = follow(launched, deps)
+    if (process === undefined) continue
     registry.add(process)
     const { key, digest } = record
     if (key !== undefined && digest !== undefined) registry.keys.restore(key, digest, process)
@@ -52,6 +55,16 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): Rea
     if (record.run !== undefined && !finished) runs.set(record.run.service, { process, run: record.run })
   }
   return runs
+}
+
+/** One that cannot be followed goes on without the daemon, and must not take the others along. */
+function follow(launched: Launched, { registry, log }: RestoreAllDeps): RunningProcess | undefined {
+  try {
+    return new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
+  } catch (error) {
+    log.error({ pid: launched.pid, ...errorFields(error) }, 'a process of the last daemon cannot be followed')
+    return undefined
+  }
 }
 
 function goOn(

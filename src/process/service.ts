@@ -21,12 +21,14 @@ import { NEVER } from '../lib/never.ts'
 import { startTimeOf } from '../lib/proc-pid.ts'
 import type { Log } from '../log.ts'
 import { selectUser } from '../users/paths.ts'
+import { abandon } from './abandon.ts'
 import { type AdoptRequest, adopt } from './adopt.ts'
 import { commandGroup, type StartGate } from './command-group.ts'
 import { commandBytes, holdCommand } from './command-memory.ts'
 import { toConfig, toInfo, toInput, toOffsets, toSelector, toSize } from './convert.ts'
 import type { Followed } from './follow.ts'
 import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
+import type { Launched } from './launched.ts'
 import { limitsOfHeaders } from './limits.ts'
 import { logEnd } from './log-end.ts'
 import { tailBytes } from './output-cut.ts'
@@ -238,7 +240,10 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
     hold.release()
     throw error
   })
-  const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
+  const process = follow(launched, registry, () => {
+    reader.close()
+    hold.release()
+  })
   registry.add(process)
   const level = command.routine === true ? 'debug' : 'info'
   const operation = { pid: process.pid, operation_id: caller.operationId }
@@ -259,6 +264,16 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   logEnd(process, { log, operationId: caller.operationId, age: () => performance.now() - started })
   void process.ended.then(() => hold.release())
   return { process, reader }
+}
+
+/** Nothing is left of a command that cannot be followed. */
+function follow(launched: Launched, registry: Registry, release: () => void): RunningProcess {
+  try {
+    return new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
+  } catch (error) {
+    release()
+    throw abandon(launched, error)
+  }
 }
 
 /** Bytes of the name of a file (NAME_MAX). */

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { AppError, type ErrorKind, errnoOf } from '../errors.ts'
+import { AppError, type ErrorKind, errnoKind, errnoOf } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import type { SpawnFailure } from '../native/index.ts'
 import { commandLine } from './command-line.ts'
@@ -18,7 +18,7 @@ export function isExhaustion(code: string): boolean {
  */
 export function stdioFailure(request: LaunchRequest, error: unknown): AppError {
   const code = errnoOf(error) ?? 'EIO'
-  const kind = isExhaustion(code) ? 'resource_exhausted' : 'internal'
+  const kind = isExhaustion(code) ? 'resource_exhausted' : errnoKind(code)
   return new AppError(kind, `${startError(request)}: ${errnoText(code)}`, { cause: error })
 }
 
@@ -56,7 +56,7 @@ function stepOf({ config }: LaunchRequest, cwd: string, { stage }: SpawnFailure)
 function kindOf({ stage, code }: SpawnFailure): ErrorKind {
   if (isExhaustion(code)) return 'resource_exhausted'
   if (stage === 'user') return 'permission_denied'
-  return stage === 'clone' || stage === 'keeper' ? 'internal' : 'invalid_argument'
+  return stage === 'clone' || stage === 'keeper' ? errnoKind(code) : 'invalid_argument'
 }
 
 function reason({ code }: SpawnFailure): string {

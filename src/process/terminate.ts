@@ -11,7 +11,7 @@ export interface SessionLeader {
 }
 
 const { SIGINT, SIGTERM, SIGKILL, SIGCONT } = constants.signals
-const { ENOSYS, EPERM } = constants.errno
+const { ESRCH } = constants.errno
 
 /** Signals that clients may send to a session. */
 export type SignalName = 'SIGINT' | 'SIGTERM' | 'SIGKILL'
@@ -39,19 +39,19 @@ export function signalLeader(leader: SessionLeader, signal: SignalName): AppErro
     const pidfd = leader.pidfd()
     if (pidfd === undefined) return undefined
     const result = pidfdSignal(pidfd, number)
-    // From a sandbox that knows no pidfds. The number is the leader's as long as it is not reaped.
-    if ((result === -EPERM || result === -ENOSYS) && !signalByNumber(leader.pid, number))
+    // As from a sandbox that knows no pidfds. The number is the leader's as long as it is not reaped.
+    if (result < 0 && result !== -ESRCH && !signalByNumber(leader.pid, number))
       return new AppError('permission_denied', `error sending signal: the daemon may not signal process ${leader.pid}`)
   }
   return undefined
 }
 
-/** False: not permitted. */
+/** False: not permitted. One that is gone needs no signal. */
 function signalByNumber(pid: number, signal: number): boolean {
   try {
     return process.kill(pid, signal)
   } catch (error) {
-    return errnoOf(error) !== 'EPERM'
+    return errnoOf(error) === 'ESRCH'
   }
 }
 

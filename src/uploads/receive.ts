@@ -3,8 +3,9 @@ import { fdatasync, fstat, ftruncate } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
-import { AppError } from '../errors.ts'
+import { AppError, errnoOf } from '../errors.ts'
 import { createFileSink } from '../filesystem/file-sink.ts'
+import { partialError } from '../filesystem/partial-file.ts'
 import { writeError } from '../filesystem/upload-failure.ts'
 import { withWriteSlot } from '../filesystem/write-semaphore.ts'
 import { CutShort, pump, type Sink } from '../lib/pump.ts'
@@ -39,10 +40,16 @@ const statOpen = promisify(fstat)
 
 /**
  * Appends a piece, and reports what has reached the disk, at its end and every `CHECKPOINT_BYTES`, also when it is cut
- * off. What comes with a checksum counts as a whole or not at all. Rejects with AppError checksum_mismatch or
- * too_large, no_space, stalled, internal, or with CutShort.
+ * off. What comes with a checksum counts as a whole or not at all. Rejects with AppError checksum_mismatch, too_large,
+ * stalled or that of the disk, or with CutShort.
  */
 export async function receivePiece(source: Readable, piece: Piece): Promise<void> {
+  return takePiece(source, piece).catch((error: unknown) => {
+    throw errnoOf(error) === undefined ? error : partialError('error writing the file', error)
+  })
+}
+
+async function takePiece(source: Readable, piece: Piece): Promise<void> {
   const { fd, offset, checksum, signal, idleMs, onDisk } = piece
   // What came after the last point that counts.
   await withWriteSlot(() => truncate(fd, offset))

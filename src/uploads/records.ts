@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
-import { isOutOfSpace, reasonOf } from '../filesystem/failure.ts'
+import { failureKind, reasonOf } from '../filesystem/failure.ts'
 import { replaceFile } from '../lib/replace-file.ts'
 import { MAX_FINISHED, MAX_RECORD_BYTES, MAX_UPLOADS } from './limits.ts'
 import { parseRecord, recordText, type UploadRecord } from './record.ts'
@@ -37,9 +37,8 @@ export function openRecords(dir: string): Records {
         await mkdir(dir, { recursive: true, mode: 0o700 })
         await replaceFile(pathOf(record.id), recordText(record), { mode: 0o600, durable: true })
       } catch (error) {
-        const kind = isOutOfSpace(error) ? 'no_space' : 'internal'
         const what = `uploads cannot be recorded in ${dir} (-upload-dir): ${reasonOf(error)}`
-        throw new AppError(kind, what, { cause: error })
+        throw new AppError(failureKind(error), what, { cause: error })
       }
     },
     remove: (id) => rm(pathOf(id), { force: true }),

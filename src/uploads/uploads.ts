@@ -200,7 +200,7 @@ export class Uploads {
     try {
       return await this.#finish(upload, await this.#putInPlace(upload, hold))
     } catch (error) {
-      await this.#forget(upload)
+      if (!isPassing(error)) await this.#forget(upload)
       throw error
     }
   }
@@ -241,7 +241,7 @@ export class Uploads {
   /** Rejects with not_found, and forgets the upload, when what had come of it is not there any more. */
   async #open(upload: UploadRecord): Promise<number> {
     return openPartial(upload.place).catch(async (error: unknown) => {
-      await this.#forget(upload)
+      if (error instanceof AppError && error.kind === 'not_found') await this.#forget(upload)
       throw error
     })
   }
@@ -295,4 +295,9 @@ export class Uploads {
       } catch {}
     }
   }
+}
+
+/** The same may succeed when it is asked for again. */
+function isPassing(error: unknown): boolean {
+  return error instanceof AppError && (error.kind === 'budget_spent' || error.kind === 'unavailable')
 }

@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts'
+import { AppError, errnoKind } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import { IN } from './inotify-event.ts'
 
@@ -24,7 +24,7 @@ export function armError(errno: string, path: string): AppError {
     case 'ESTALE':
       return new AppError('not_found', `the watched directory ${path} was moved, and another has taken its place`)
     default:
-      return new AppError('internal', `error watching ${path}: ${errnoText(errno)}`)
+      return new AppError(errnoKind(errno), `error watching ${path}: ${errnoText(errno)}`)
   }
 }
 

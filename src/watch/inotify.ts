@@ -68,6 +68,9 @@ const LIST_GROWTH = 8
 /** 10 million short names: more would not fit into any sandbox. */
 const MAX_LIST_BYTES = FIRST_LIST_BYTES * LIST_GROWTH ** 4
 
+/** Between reads that fail. */
+const READ_PAUSE_MS = 1000
+
 const { EAGAIN } = constants.errno
 
 interface InotifyOptions {
@@ -249,7 +252,7 @@ export class Inotify {
       const { fd, buffer } = this.#instance
       const length = read(fd, buffer, 0, buffer.length)
       if (length <= 0) {
-        if (length !== -EAGAIN) this.#log.error({ errno: -length }, 'reading file events failed')
+        if (length !== -EAGAIN) this.#failed(-length)
         this.#handedOut.reached(Number.POSITIVE_INFINITY)
         return
       }
@@ -260,6 +263,21 @@ export class Inotify {
       this.#handedOut.reached(this.#position)
     }
     if (this.#handedOut.awaited) setImmediate(() => this.#readSome())
+  }
+
+  /**
+   * What the kernel has stays there. It is not asked again at once, as it would fail for good and take a processor; and
+   * so that no client waits in silence, the directories are compared with the disk.
+   */
+  #failed(errno: number): void {
+    this.#log.error({ errno }, 'reading file events failed')
+    const { poll } = this.#instance ?? {}
+    poll?.stop()
+    setTimeout(() => {
+      if (this.#instance?.poll !== poll) return
+      poll?.start()
+      this.#overflow(++this.#seq)
+    }, READ_PAUSE_MS).unref()
   }
 
   #dispatch(event: RawEvent): void {

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { AppError } from '../errors.ts'
 import { isKind } from '../filesystem/entry.ts'
-import { failure, fileErrno } from '../filesystem/failure.ts'
+import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { permitted } from '../filesystem/file-user.ts'
 import { unpackStatus } from '../native/entries.ts'
 import { type Actor, readNames, readStatus } from '../native/files.ts'
@@ -65,5 +65,5 @@ function statError(path: string, error: unknown): AppError {
   if (errno === 'ENOENT') return new AppError('not_found', `path ${path} not found: ${reason}`, { cause: error })
   // Only a path with a NUL byte leads to it.
   if (errno === 'EINVAL') return new AppError('invalid_argument', reason, { cause: error })
-  return new AppError('internal', `error getting file info of ${path}: ${reason}`, { cause: error })
+  return new AppError(failureKind(error), `error getting file info of ${path}: ${reason}`, { cause: error })
 }

@@ -27,7 +27,7 @@ export function seeded(seed: number): Random {
   }
 }
 
-/** The seed of this run: HOSTILE_SEED, to repeat one, or the clock. */
-export function chosenSeed(): number {
-  return Number(process.env['HOSTILE_SEED'] ?? Date.now() % 2 ** 31)
+/** The seed of this run: that of the variable, to repeat one, or the clock. */
+export function chosenSeed(variable = 'HOSTILE_SEED'): number {
+  return Number(process.env[variable] ?? Date.now() % 2 ** 31)
 }

@@ -3,6 +3,7 @@ import type { Http2ServerRequest } from 'node:http2'
 import type { Server, Socket } from 'node:net'
 import { errnoOf } from '../../errors.ts'
 import type { AccessToken } from '../../init/access-token.ts'
+import { throttle } from '../../lib/throttle.ts'
 import { loopTurns } from '../../lib/turns.ts'
 import type { Log } from '../../log.ts'
 import { noFileLimit } from '../../native/index.ts'
@@ -111,8 +112,14 @@ async function endAll({ servers, connections, ended, protocols }: Open, grace: n
 
 /** The first of the servers, all of which log from now on what goes wrong with them. */
 function firstOf(servers: readonly Server[], log: Log): Server {
+  let last: unknown
+  // It comes again and again for as long as it lasts.
+  const report = throttle(() => log.error({ errno: errnoOf(last) }, 'accepting a connection failed'), 1000)
   for (const server of servers)
-    server.on('error', (error) => log.error({ errno: errnoOf(error) }, 'accepting a connection failed'))
+    server.on('error', (error) => {
+      last = error
+      report()
+    })
   const [server] = servers
   if (server === undefined) throw new Error('bind returns at least one server')
   return server
