@@ -134,7 +134,9 @@ function isSame(a: Status, b: Status): boolean {
 }
 
 async function writeJoined(temporary: string, sources: readonly string[], owner: FileUser): Promise<Status> {
-  const { fd } = await openAnew(temporary, owner, { empty: true }).catch((error: unknown) => {
+  const { fd } = await openAnew(temporary, owner, { empty: true }).catch(async (error: unknown) => {
+    // It may have been made, and not given to its owner.
+    await remove(temporary, owner)
     throw composeError('error creating temporary file', error)
   })
   try {
