@@ -1,4 +1,4 @@
-import { type ErrorKind, errnoKind, errnoOf } from '../errors.ts'
+import { AppError, type ErrorKind, errnoKind, errnoOf } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 
 /** The errno name of a failed file operation; a path with a NUL byte, which never reaches the kernel, is EINVAL. */
@@ -28,4 +28,9 @@ export function isOutOfSpace(error: unknown): boolean {
 /** The kind of a failed file operation whose errno has no meaning of its own there (`errnoKind`). */
 export function failureKind(error: unknown): ErrorKind {
   return errnoKind(fileErrno(error) ?? '')
+}
+
+/** Whether an AppError is of a kind that may be gone when the same is asked for again. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof AppError && (error.kind === 'budget_spent' || error.kind === 'unavailable')
 }

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
+import { isPassing } from '../filesystem/failure.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import {
   closePartial,
@@ -295,9 +296,4 @@ export class Uploads {
       } catch {}
     }
   }
-}
-
-/** The same may succeed when it is asked for again. */
-function isPassing(error: unknown): boolean {
-  return error instanceof AppError && (error.kind === 'budget_spent' || error.kind === 'unavailable')
 }
