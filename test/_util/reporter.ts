@@ -6,7 +6,8 @@ const LEFTOVER_LIMIT_MS = 20_000
 
 /**
  * Counts the tests of the whole run, prints why some were skipped and a line `failed: FILE > TITLE: MESSAGE` for each
- * that failed, and closes with `N passed, N failed`. `.ci/run` repeats the lines that begin with `failed: `.
+ * that failed, and closes with `N passed, N failed`. `.ci/run` repeats the lines that begin with `failed: `. With
+ * ENVD_TEST_RESULTS=1 each test has a line `result: {…}`, which `scripts/write-promises.ts` reads.
  */
 export default class ClosingLine implements Reporter {
   #watching = false
@@ -24,6 +25,7 @@ export default class ClosingLine implements Reporter {
     const failed = count('failed') + brokenModules + errors.length + interrupted
     const skipped = tests.filter((test) => test.result().state === 'skipped')
     for (const line of skipReasons(skipped)) console.log(line)
+    if (process.env['ENVD_TEST_RESULTS'] === '1') for (const test of tests) console.log(resultLine(test))
     for (const line of [
       ...failures(modules),
       ...errors.map((error) => `failed: outside of tests: ${messageOf(error)}`),
@@ -35,6 +37,12 @@ export default class ClosingLine implements Reporter {
     if (!this.#watching) setTimeout(endAnyway, LEFTOVER_LIMIT_MS).unref()
     if (passed === 0 || failed > 0 || reason === 'interrupted') process.exitCode = 1
   }
+}
+
+function resultLine(test: TestCase): string {
+  const file = relative('.', test.module.moduleId)
+  const ms = Math.round(test.diagnostic()?.duration ?? 0)
+  return `result: ${JSON.stringify({ file, title: test.name, state: test.result().state, ms })}`
 }
 
 function endAnyway(): void {
