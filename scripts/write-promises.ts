@@ -1,6 +1,7 @@
 /**
- * Writes into the table of promises what became of each one's test in a run: write-promises.ts LOG PAGE. The log has the lines
- * `result: {…}` that the reporter prints with ENVD_TEST_RESULTS=1. Promises whose test did not run keep what stood there.
+ * Writes into the table of promises what became of each one's test in a run: write-promises.ts LOG PAGE. The log has
+ * the lines `result: {…}` that the reporter prints with ENVD_TEST_RESULTS=1. Promises whose test did not run keep what
+ * stood there.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -92,7 +92,7 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   const services = buildServices({ ...supervised, initialized: initialization.first, log })
   const ports = buildPorts(config, users, log.named('port-forwarder'))
   const { streams, transfers, observer, onSample } = buildActivity(registry, ports)
-  const sampler = buildSampler({ resources, registry, watch, inotify, onSample, log: log.named('metrics') })
+  const sampler = buildSampler({ resources, registry, services, watch, inotify, onSample, log: log.named('metrics') })
   const figures = buildFigures(cpus, oom.kills)
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, logs, shutdown })
   const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })

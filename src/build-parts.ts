@@ -201,6 +201,7 @@ export function buildWatching({ strictFileUsers }: Config, parts: WatchingParts)
 interface Observed {
   readonly resources: ResourceReader
   readonly registry: Registry
+  readonly services: Pick<Services, 'all'>
   readonly watch: WatchService
   readonly inotify: Inotify
   readonly onSample: (sample: Sample) => void
@@ -208,10 +209,12 @@ interface Observed {
 }
 
 /** What measures machine and daemon; not started. */
-export function buildSampler({ resources, registry, watch, inotify, onSample, log }: Observed): Sampler {
+export function buildSampler({ resources, registry, services, watch, inotify, onSample, log }: Observed): Sampler {
   const activity = () => {
     const { watchers, dropped } = watch.activity()
-    return { commands: registry.size, watchers, watchEventsDropped: dropped, watchOverflows: inotify.overflows }
+    const serviceRestarts = services.all.reduce((sum, { status }) => sum + status.restarts, 0)
+    const events = { watchEventsDropped: dropped, watchOverflows: inotify.overflows }
+    return { commands: registry.size, watchers, ...events, serviceRestarts }
   }
   return new Sampler({ resources, activity, onSample, log })
 }

@@ -95,6 +95,7 @@ const FIGURES: Readonly<Record<keyof Sample, Figure | 'with others'>> = {
   daemonMemory: gauge('process_resident_memory_bytes', 'Resident memory of the daemon.'),
   ioReadBytes: counter('envd_io_read_bytes', 'Bytes that the machine has read from its disks.'),
   ioWrittenBytes: counter('envd_io_written_bytes', 'Bytes that the machine has written to its disks.'),
+  serviceRestarts: counter('envd_service_restarts', 'Restarts of services.'),
   uptime: gauge('envd_uptime_seconds', 'Time since the daemon started.'),
   cpuCount: 'with others',
   cpuFromGroup: 'with others',

@@ -36,6 +36,7 @@ export interface Sample {
   readonly uptime: number
   readonly ioReadBytes: number
   readonly ioWrittenBytes: number
+  readonly serviceRestarts: number
 }
 
 /** What the daemon itself is doing. */
@@ -48,6 +49,8 @@ export interface Activity {
   readonly watchEventsDropped: number
   /** Overflows of the kernel's queue of file events since the start. */
   readonly watchOverflows: number
+  /** Restarts of services since the start. */
+  readonly serviceRestarts: number
 }
 
 /** Makes a sample. The CPU share is that between the two readings. */
@@ -79,6 +82,7 @@ export function toSample(before: Readings, now: Readings, activity: Activity): S
     uptime: process.uptime(),
     ioReadBytes: now.io.read,
     ioWrittenBytes: now.io.written,
+    serviceRestarts: activity.serviceRestarts,
   }
 }
 
@@ -109,6 +113,7 @@ export const NO_SAMPLE: Sample = {
   uptime: 0,
   ioReadBytes: 0,
   ioWrittenBytes: 0,
+  serviceRestarts: 0,
 }
 
 const MIB = 2 ** 20

@@ -94,6 +94,7 @@ export function toMessage(sample: Sample): Required<Omit<SampleMessage, `$${stri
     uptime: sample.uptime,
     ioReadBytes: BigInt(sample.ioReadBytes),
     ioWrittenBytes: BigInt(sample.ioWrittenBytes),
+    serviceRestarts: BigInt(sample.serviceRestarts),
   }
 }
 

@@ -43,15 +43,18 @@ test('the samples of an hour are kept, and a clock that is set back begins again
   expect(lastSeconds(samples, 1e9)).toBe(samples)
 })
 
-test('kills for lack of memory and restarts of the daemon are marks', () => {
+test('kills for lack of memory and restarts of the daemon and of services are marks', () => {
   const samples = [
     sample(10_000, { oomKills: 1n }),
     sample(12_000, { oomKills: 1n }),
     sample(14_000, { oomKills: 3n }),
-    sample(20_000, { oomKills: 3n, uptime: 2 }),
+    sample(16_000, { oomKills: 3n, serviceRestarts: 1n }),
+    sample(20_000, { oomKills: 3n, uptime: 2, serviceRestarts: 2n }),
   ]
   expect(marksOf(samples)).toEqual([
     { time: 14, kind: 'oom', text: '2 OOM kills' },
+    { time: 16, kind: 'service', text: '1 service restart' },
     { time: 18, kind: 'restart', text: 'daemon restarted' },
+    { time: 20, kind: 'service', text: '2 service restarts' },
   ])
 })

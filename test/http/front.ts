@@ -106,7 +106,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
   })
   const sampler = new Sampler({
     resources: openResourceReader(options.sources ?? MACHINE),
-    activity: () => ({ commands: 0, watchers: 0, watchEventsDropped: 0, watchOverflows: 0 }),
+    activity: () => ({ commands: 0, watchers: 0, watchEventsDropped: 0, watchOverflows: 0, serviceRestarts: 0 }),
     log,
     ...(options.period === undefined ? {} : { period: options.period }),
   })

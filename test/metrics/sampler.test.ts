@@ -32,7 +32,7 @@ async function makeRig(period: number, sources: { readonly disk?: string } = {})
   const { log, lines } = recordingLog()
   const sampler = new Sampler({
     resources: openResourceReader({ proc: dir.path, root: '', disk: sources.disk ?? '/' }),
-    activity: () => ({ commands: 1, watchers: 2, watchEventsDropped: 3, watchOverflows: 4 }),
+    activity: () => ({ commands: 1, watchers: 2, watchEventsDropped: 3, watchOverflows: 4, serviceRestarts: 5 }),
     log,
     period,
   })
@@ -105,6 +105,7 @@ test('the first sample is there when the start resolves, then one after the othe
     watcherCount: 2,
     watchEventsDropped: 3,
     watchOverflows: 4,
+    serviceRestarts: 5,
   })
   expect(await samples(rig.sampler, 4)).toBe(true)
 })

@@ -32,6 +32,7 @@ const COLUMNS: readonly Column<Sample>[] = [
   number('commands', 'Commands', ({ commandCount }) => commandCount),
   number('processes', 'Processes', ({ processCount }) => processCount),
   number('oom', 'OOM kills', ({ oomKills }) => oomKills),
+  number('service-restarts', 'Service restarts', ({ serviceRestarts }) => serviceRestarts),
 ]
 
 /** What the plots show, as exact numbers, newest first; made when it is opened. */

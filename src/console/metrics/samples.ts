@@ -60,11 +60,11 @@ export function rate(count: (sample: Sample) => number): Series['value'] {
 export interface Mark {
   /** Seconds since 1970. */
   readonly time: number
-  readonly kind: 'oom' | 'restart'
+  readonly kind: 'oom' | 'restart' | 'service'
   readonly text: string
 }
 
-/** Kills for lack of memory, and restarts of the daemon. */
+/** Kills for lack of memory, and restarts of the daemon and of services. */
 export function marksOf(samples: readonly Sample[]): Mark[] {
   return samples.flatMap((sample, index): Mark[] => {
     const before = samples[index - 1]
@@ -72,11 +72,18 @@ export function marksOf(samples: readonly Sample[]): Mark[] {
     const time = msOf(sample.timestamp) / 1000
     const kills = Number(sample.oomKills - before.oomKills)
     const restarted = sample.uptime < before.uptime
+    // A new daemon begins to count anew.
+    const services = Number(sample.serviceRestarts - (restarted ? 0n : before.serviceRestarts))
     return [
       ...(restarted ? [{ time: time - sample.uptime, kind: 'restart' as const, text: 'daemon restarted' }] : []),
-      ...(kills > 0 ? [{ time, kind: 'oom' as const, text: kills === 1 ? '1 OOM kill' : `${kills} OOM kills` }] : []),
+      ...(services > 0 ? [{ time, kind: 'service' as const, text: counted(services, 'service restart') }] : []),
+      ...(kills > 0 ? [{ time, kind: 'oom' as const, text: counted(kills, 'OOM kill') }] : []),
     ]
   })
+}
+
+function counted(count: number, what: string): string {
+  return count === 1 ? `1 ${what}` : `${count} ${what}s`
 }
 
 /** The samples of the last so many seconds before the newest. */

@@ -317,6 +317,13 @@ export declare type Sample = Message<"metrics.Sample"> & {
    * @generated from field: uint64 io_written_bytes = 25;
    */
   ioWrittenBytes: bigint;
+
+  /**
+   * Restarts of services, those of the start command among them, since the daemon started.
+   *
+   * @generated from field: uint64 service_restarts = 26;
+   */
+  serviceRestarts: bigint;
 };
 
 /**
