@@ -33,8 +33,11 @@ export interface Daemon {
   close(): Promise<void>
 }
 
-/** What the run directory may take before the daemon goes on without it: programs that start at once read it. */
-const RUN_DIR_WAIT_MS = 250
+/**
+ * What the run directory, which programs that start at once read, and the first call may take before the daemon goes on
+ * without them.
+ */
+const ARRIVAL_WAIT_MS = 250
 
 /** What services have to end in one after the other, before all that is left is ended at once. */
 const SERVICES_GRACE_MS = 1_200
@@ -80,14 +83,14 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   logRestart(taken, log)
   // No disk is written before: one that is frozen may hold this up, and the thaw comes by the port.
   const written = writeRunDir({ dir: config.runDir, notFirecracker: config.notFirecracker, log })
-  await withTimeout(RUN_DIR_WAIT_MS, written, stopping.signal)
+  const warmed = taken.trial ? undefined : warm({ address: config.address, port }, log)
+  await withTimeout(ARRIVAL_WAIT_MS, Promise.all([written, warmed]), stopping.signal)
   warnOfOpenPort({ ...config, token }, log)
   features.ports.start(port)
   features.mmds.start()
   void cpus.resume()
   features.services.begin()
   features.uploads.begin()
-  if (!taken.trial) void warm({ address: config.address, port }, log)
   let closed: Promise<void> | undefined
   return {
     port,

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, link, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, readdir, readFile, readlink, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { lineOf } from '../../src/ctl/progress.ts'
@@ -103,6 +103,13 @@ test('what is left out is named, with an exit code of its own', async () => {
   expect(await cp('-r', `:${here}`, `:${dir.path}/inside`)).toMatchObject(expected)
 })
 
+/** A new file has no name before it is whole: open(2), O_TMPFILE. */
+async function writesUnnamed(pid: number, directory: string): Promise<boolean> {
+  const descriptors = await readdir(`/proc/${pid}/fd`)
+  const paths = await Promise.all(descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
+  return paths.some((path) => path.startsWith(`${directory}/#`))
+}
+
 test('a copy that is interrupted leaves nothing that is half', async () => {
   await using dir = await makeTmpDir()
   const file = join(dir.path, 'file')
@@ -119,7 +126,7 @@ test('a copy that is interrupted leaves nothing that is half', async () => {
   ]) {
     const env = { PATH: process.env['PATH'] ?? '', ENVD_URL: daemon.url }
     const child = spawn(LAUNCHER, ['ctl', 'cp', ...args], { env, stdio: 'ignore' })
-    const begun = async () => (await readdir(dir.path)).length > 2
+    const begun = async () => (await readdir(dir.path)).length > 2 || (await writesUnnamed(daemon.pid, dir.path))
     await expect.poll(begun, { timeout: 15_000 }).toBe(true)
     child.kill('SIGINT')
     expect(await once(child, 'close'), args.join(' ')).toEqual([130, null])
