@@ -29,6 +29,12 @@ export const COOKIE_PREFIX = 'envd-port-'
 /** What an app must not do on the daemon's origin: take requests outside of its own path into its service worker. */
 const REFUSED = new Set(['service-worker-allowed'])
 
+/**
+ * What an app must not do on the daemon's origin when a browser takes its pages for those of the daemon: share a window
+ * with the console, which has the same policy for its opener (HTML, 7.1.3), and clear what other ports have kept.
+ */
+const REFUSED_BY_PATH = new Set(['cross-origin-opener-policy', 'clear-site-data'])
+
 type Fields = readonly (readonly [name: string, value: string])[]
 
 /** The header fields as they came, without those of the connection. */
@@ -98,9 +104,11 @@ export function bodyHeaders(request: IncomingMessage): string[] {
  * What the answer of a port is sent on with: links to its own root, and the paths of its cookies, lead below the
  * prefix.
  */
-export function responseHeaders(response: IncomingMessage, { port, prefix }: PortTarget): Fields {
+export function responseHeaders(response: IncomingMessage, { port, prefix, byPath }: PortTarget): Fields {
+  const refused = (name: string) => REFUSED.has(name) || (byPath && REFUSED_BY_PATH.has(name))
   return endToEnd(response.rawHeaders)
-    .filter(([name]) => !REFUSED.has(name.toLowerCase()))
+    .filter(([name]) => !refused(name.toLowerCase()))
+    .filter(([name, value]) => name.toLowerCase() !== 'set-cookie' || !value.trimStart().startsWith(COOKIE_PREFIX))
     .map(([name, value]) => {
       const lower = name.toLowerCase()
       if (prefix !== '' && lower === 'location') return [name, located(value, port, prefix)]

@@ -8,6 +8,8 @@ export interface PortTarget {
   readonly path: string
   /** What the client's path has in front of that, without a slash at the end; empty: nothing. */
   readonly prefix: string
+  /** Led by the path, so that a browser takes what comes for a page of the daemon's origin, beside the console. */
+  readonly byPath: boolean
 }
 
 /** The port of the daemon that clients send in the header when they mean the daemon, whatever its own is. */
@@ -34,13 +36,14 @@ export function portTarget(request: IncomingMessage, ownPort: number | undefined
   if (kind !== undefined && Number(digits) <= MAX_PORT) {
     const prefix = `/${kind}/${digits}`
     const own = rest.startsWith('/') ? rest : `/${rest}`
-    return { port: Number(digits), path: kind === 'ports' ? own : target, prefix: kind === 'ports' ? prefix : '' }
+    const led = kind === 'ports' ? { path: own, prefix } : { path: target, prefix: '' }
+    return { port: Number(digits), ...led, byPath: true }
   }
   if (sent === undefined) return 'daemon'
   const port = typeof sent === 'string' && /^[1-9]\d{0,4}$/.test(sent) ? Number(sent) : 0
   if (port < 1 || port > MAX_PORT) return 'invalid'
   if (port === DAEMON_PORT || port === ownPort) return 'daemon'
-  return target.startsWith('/') ? { port, path: target, prefix: '' } : 'daemon'
+  return target.startsWith('/') ? { port, path: target, prefix: '', byPath: false } : 'daemon'
 }
 
 /** Whether a path is that of a port without the slash at its end, where relative links would lead elsewhere. */

@@ -136,6 +136,20 @@ test('redirects and cookies stay below the path of the port, and no service work
   expect((await sendWhole(`${daemon.url}${prefix}?q`)).headers['location']).toBe(`${app.port}/?q`)
 })
 
+test('a page below the path of a port shares no window with the console, clears nothing, and lets nobody in', async () => {
+  const policies = { 'cross-origin-opener-policy': 'same-origin', 'clear-site-data': '"*"' }
+  await using app = await startApp((_request, response) => {
+    response.writeHead(200, { ...policies, 'set-cookie': [`envd-port-${app.port}=x; Path=/`, 'own=1'] }).end()
+  })
+  for (const kind of ['ports', 'absports']) {
+    const { headers } = await sendWhole(`${daemon.url}/${kind}/${app.port}/`)
+    for (const name of Object.keys(policies)) expect(headers).not.toHaveProperty(name)
+    expect(headers['set-cookie']).toBe('own=1')
+  }
+  const byHeader = await sendWhole(`${daemon.url}/`, { headers: { 'e2b-sandbox-port': String(app.port) } })
+  expect(byHeader.headers).toMatchObject({ ...policies, 'set-cookie': 'own=1' })
+})
+
 test('events come one by one, and a client that leaves ends the connection to the port', async () => {
   const closed = Promise.withResolvers<void>()
   const next: (() => void)[] = []
