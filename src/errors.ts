@@ -63,7 +63,7 @@ const NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(constants.errno).map(([name, number]) => [number, name]),
 )
 
-/** What the machine is short of, refuses, or may do when it is asked again; everything else is `internal`. */
+/** What the machine is short of, or may do when it is asked again; everything else is `internal`. */
 const KINDS: Readonly<Record<string, ErrorKind>> = {
   ENOSPC: 'no_space',
   EDQUOT: 'no_space',
@@ -71,8 +71,6 @@ const KINDS: Readonly<Record<string, ErrorKind>> = {
   EMFILE: 'budget_spent',
   ENFILE: 'budget_spent',
   ENOMEM: 'budget_spent',
-  EPERM: 'permission_denied',
-  EROFS: 'permission_denied',
   EINTR: 'unavailable',
   EAGAIN: 'unavailable',
   // A file of a network mount that its server has changed.

@@ -17,14 +17,17 @@ const HANG_MS = 5_000
 /** What a call leaves behind is gone soon after its answer. */
 const SETTLE_MS = 3_000
 
-/** What fails where the machine, not the daemon, is short of something or refuses: clients can tell by the code. */
+/**
+ * What fails where the machine, not the daemon, is short of something: clients can tell by the code. What it refuses is
+ * `internal` where the contract says so (B43, C13).
+ */
 const FITTING: Readonly<Record<string, readonly string[]>> = {
   ENOSPC: ['resource_exhausted', '507'],
   EMFILE: ['resource_exhausted', '503', '507'],
   ENFILE: ['resource_exhausted', '503', '507'],
   ENOMEM: ['resource_exhausted', '503', '507'],
-  EPERM: ['permission_denied', '403'],
-  EROFS: ['permission_denied', '403'],
+  EPERM: ['permission_denied', '403', 'internal', '500'],
+  EROFS: ['permission_denied', '403', 'internal', '500'],
   EINTR: ['unavailable', 'aborted', '503', '409'],
   EAGAIN: ['unavailable', 'aborted', 'resource_exhausted', '503', '409'],
   ESTALE: ['unavailable', 'aborted', 'not_found', '503', '409', '404'],

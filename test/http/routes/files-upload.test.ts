@@ -229,7 +229,7 @@ test('B43 what cannot be opened says why', async (context) => {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', disk])
   try {
     expect(await files.post({ path: join(disk, 'f') }, 'x')).toMatchObject(
-      failed(403, `error opening file: open ${disk}/f: read-only file system`),
+      failed(500, `error opening file: open ${disk}/f: read-only file system`),
     )
   } finally {
     execFileSync('umount', [disk])
