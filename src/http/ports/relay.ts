@@ -1,6 +1,8 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { pipeline } from 'node:stream'
+import { freeNow } from '../../budget/memory.ts'
+import { moveInTurns } from '../../lib/move-in-turns.ts'
+import { loopTurns } from '../../lib/turns.ts'
 import type { Log } from '../../log.ts'
 import { discardRest } from '../server/discard-rest.ts'
 import { upgradeOf } from '../server/upgrades.ts'
@@ -30,12 +32,15 @@ export async function relay({ request, response, target, failed, log }: Relay): 
   const left = new AbortController()
   response.once('close', () => left.abort())
   try {
+    await loopTurns.turn(request)
+    if (left.signal.aborted) return
     const socket = await connectToPort(target.port, left.signal)
     if (socket === undefined) return failed(`port is not open: nothing listens on ${target.port}`)
     if (left.signal.aborted) return void socket.destroy()
     response.once('close', () => socket.destroy())
     // Counts what is read and what is written.
     socket.setTimeout(IDLE_MS, () => socket.destroy())
+    await loopTurns.turn(request)
     await exchange({ request, response, target, failed, log }, socket)
   } catch (error) {
     if (response.headersSent || response.destroyed || left.signal.aborted) return void response.destroy()
@@ -64,7 +69,11 @@ async function exchange({ request, response, target }: Relay, socket: Socket): P
   // What waits for its first byte, as events do, has its headers at once.
   response.flushHeaders()
   response.once('finish', () => discardRest(request))
-  pipeline(incoming, response, () => socket.destroy())
+  // What ends before its end is cut off, over HTTP/2 by an error: the client must not take it for the whole answer.
+  incoming.once('close', () => {
+    if (!incoming.readableEnded) response.destroy(new Error('the port has left'))
+  })
+  moveInTurns(incoming, response, freeNow)
 }
 
 /** A port may answer before it has read the body, and need not read it at all: only the answer counts. */
@@ -72,5 +81,5 @@ function sendBody(request: IncomingMessage, outgoing: ClientRequest): void {
   if (upgradeOf(request) !== undefined) return void outgoing.end()
   // Whose body comes late is not kept from being answered.
   outgoing.flushHeaders()
-  request.pipe(outgoing)
+  moveInTurns(request, outgoing, freeNow)
 }

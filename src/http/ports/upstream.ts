@@ -1,5 +1,6 @@
 import { type ClientRequest, type IncomingMessage, request as send } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { freeNow } from '../../budget/memory.ts'
 import { errnoOf } from '../../errors.ts'
 
 /** Loopback answers at once, unless the queue of a server that accepts nothing is full. */
@@ -61,7 +62,12 @@ interface Outgoing {
 
 /** Begins a request. Throws for a path that cannot be sent. */
 export function requestBy(socket: Socket, { method, path, headers }: Outgoing): ClientRequest {
-  return send({ createConnection: () => socket, method, path, headers: [...headers] })
+  if (socket.destroyed) throw new Error('the port has left')
+  const outgoing = send({ createConnection: () => socket, method, path, headers: [...headers] })
+  // After the parser, which hands on copies: what is left to the garbage collector adds up with many ports.
+  outgoing.once('socket', () => socket.on('data', freeNow))
+  outgoing.prependOnceListener('upgrade', () => socket.off('data', freeNow))
+  return outgoing
 }
 
 /** The answer, or `upgraded` with what came after its headers. Rejects when the connection ends without one. */
@@ -77,7 +83,8 @@ export function answerOf(
     response.on('error', () => {})
     resolve({ response, upgraded: undefined })
   })
-  outgoing.on('upgrade', (response, _socket, upgraded: Buffer) => resolve({ response, upgraded }))
+  // Of its own, as the piece that it came with is freed.
+  outgoing.on('upgrade', (response, _socket, head: Buffer) => resolve({ response, upgraded: Buffer.from(head) }))
   outgoing.on('error', reject)
   return promise
 }

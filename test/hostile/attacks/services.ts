@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import type { Writable } from 'node:stream'
 import { open } from '../../_util/rpc.ts'
 import { type Attack, allOf, type Field, scaled } from './attack.ts'
@@ -30,6 +30,21 @@ function pour(target: Writable): void {
     target.once('drain', more)
   }
   target.on('error', () => {})
+  more()
+}
+
+/** Sends a request whose body has no end. */
+async function endless({ daemon, held }: Field, head: string): Promise<void> {
+  const socket = connect({ host: '127.0.0.1', port: daemon.port })
+  held.defer(() => void socket.destroy())
+  socket.on('error', () => {})
+  await once(socket, 'connect')
+  socket.write(head)
+  const piece = Buffer.from(`10000\r\n${'a'.repeat(0x10000)}\r\n`)
+  const more = () => {
+    while (socket.write(piece));
+    socket.once('drain', more)
+  }
   more()
 }
 
@@ -62,6 +77,26 @@ export const services: readonly Attack[] = [
       const port = await listening(server, field)
       const request = `GET /ports/${port}/ HTTP/1.1\r\nHost: x\r\n${UPGRADE}\r\n`
       await allOf(scaled(1000, field), 50, () => unread(field, request))
+    },
+  },
+  {
+    name: 'answers of a port that nobody reads',
+    run: async (field) => {
+      const server = createServer((_request, response) => pour(response))
+      const port = await listening(server, field)
+      const request = `GET /ports/${port}/ HTTP/1.1\r\nHost: x\r\n\r\n`
+      await allOf(scaled(1000, field), 50, () => unread(field, request))
+    },
+  },
+  {
+    name: 'bodies without end for a port that reads none',
+    run: async (field) => {
+      const port = await listening(
+        createServer((request) => void request.pause()),
+        field,
+      )
+      const head = `POST /ports/${port}/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`
+      await allOf(scaled(1000, field), 50, () => endless(field, head))
     },
   },
   {
