@@ -62,7 +62,11 @@ struct OpenToWrite : ActorJob {
       }
       const int flags = (place.exists() ? write_flags : write_flags | O_CREAT | O_EXCL) | (append ? O_APPEND : 0);
       Descriptor file(openat(place.parent.get(), place.name.c_str(), flags, new_file_mode));
-      if (file.valid()) return open_file(std::move(file), !place.exists());
+      if (file.valid()) {
+        open_file(std::move(file), !place.exists());
+        if (error != 0 && !place.exists()) unlinkat(place.parent.get(), place.name.c_str(), 0);
+        return;
+      }
       if (errno != (place.exists() ? ENOENT : EEXIST) && errno != ELOOP) return fail("open", errno);
     }
     fail("open", ELOOP);

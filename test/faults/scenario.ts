@@ -88,7 +88,7 @@ export function isOneOf({ dir, fault }: Place, ...allowed: readonly (readonly st
 
 /** A name that the daemon chose. */
 export function isTemporary(line: string): boolean {
-  return line.includes('.envd-')
+  return line.includes('.envd-') || line.includes('.e2b-compose.')
 }
 
 /** Problems for what is left that only the daemon knows of. */
