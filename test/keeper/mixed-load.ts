@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pidOf, start } from '../_util/rpc.ts'
@@ -105,6 +105,13 @@ export async function zombiesBelow(pid: number): Promise<string[]> {
 /** Open descriptors of a process. */
 export async function descriptorsOf(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length
+}
+
+/** What the open descriptors of a process are of, without the numbers by which equal ones differ, sorted. */
+export async function openKinds(pid: number): Promise<string[]> {
+  const descriptors = await readdir(`/proc/${pid}/fd`)
+  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
+  return targets.map((target) => target.replace(/\[\d+\]/, '')).sort()
 }
 
 /** Memory of a process in kilobytes, shared pages by their part: all, of its own, and of memfds (proc_pid_smaps(5)). */
