@@ -5,7 +5,7 @@ import type { Config } from '../config.ts'
 import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { createCommandGroups } from './command-groups.ts'
-import { type GroupLimits, type LimitedGroup, limitingControllers, unlimited } from './limited-group.ts'
+import { type GroupLimits, type LimitedGroup, limitingControllers, type MadeGroup, unlimited } from './limited-group.ts'
 import { openLimitedGroups, type ParentName } from './limited-groups.ts'
 import { enableControllers } from './make-group.ts'
 import { createOutsideWarning } from './outside-warning.ts'
@@ -38,7 +38,11 @@ export interface Cgroups {
    * Makes the cgroup of one command with limits, below the one of that name. Rejects with AppError
    * `failed_precondition` that says what is missing.
    */
-  makeLimited(name: ParentName, limits: GroupLimits): Promise<LimitedGroup>
+  makeLimited(name: ParentName, limits: GroupLimits): Promise<MadeGroup>
+  /** That of a command of an earlier daemon, once; undefined: it is gone. */
+  takeLimited(name: ParentName, group: string): LimitedGroup | undefined
+  /** Removes the other cgroups of commands that earlier daemons have left, each once it is empty. */
+  removeLeft(): void
   /**
    * Makes the cgroup of one run of a service; undefined where it cannot be made, and its processes are in `user` then.
    * Never rejects.
@@ -94,6 +98,8 @@ function none(log: Log, level: 'info' | 'warn', fields: { root?: string; reason:
     makeLimited: async () => {
       throw unlimited(`there are no cgroups (${absence})`)
     },
+    takeLimited: () => undefined,
+    removeLeft: () => {},
     descriptor: () => undefined,
     recreate: async () => false,
     warnOutside: () => {},
@@ -129,6 +135,8 @@ async function openGroups(root: string, memory: MemoryUse, log: Log): Promise<Om
     recreate,
     warnOutside: createOutsideWarning(log),
     makeLimited: limited.make,
+    takeLimited: limited.takeLeft,
+    removeLeft: limited.removeLeft,
     makeService: (name) => makeService({ commands, name, recreate, log }),
     service: (name) => serviceGroup(commands, name),
     keepBack: groups.limit,

@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, open, readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { AppError, errnoOf } from '../errors.ts'
 import { randomUuid } from '../native/random.ts'
 import { childGroups, readEvents } from './freeze/group-files.ts'
@@ -32,16 +32,22 @@ interface GroupUsage {
   readonly pidsHits: number
 }
 
-/** The cgroup of one command. It is the maker's to call `removeOnceEmpty`, also when nothing was started in it. */
+/** The cgroup of one command. */
 export interface LimitedGroup {
+  /** Of its directory, in the one above. */
+  readonly name: string
+  /** Of one that is gone: nothing. Never rejects. */
+  usage(): Promise<GroupUsage>
+  /** Removes it when its last process has ended, whenever that is. Never throws. */
+  removeOnceEmpty(): void
+}
+
+/** One that was just made. It is the maker's to call `removeOnceEmpty`, also when nothing was started in it. */
+export interface MadeGroup extends LimitedGroup {
   /** Descriptor of its directory, open until `close`. */
   readonly descriptor: number
   /** Closes the descriptor. */
   close(): Promise<void>
-  /** Never rejects. */
-  usage(): Promise<GroupUsage>
-  /** Removes it when its last process has ended, whenever that is. Never throws. */
-  removeOnceEmpty(): void
 }
 
 /** Distinguishes these cgroups from what others make there. */
@@ -83,7 +89,7 @@ export function settingsOf({ memoryMax, pidsMax, cpuMax }: GroupLimits): readonl
  * Makes a cgroup with limits below `parent`, which passes their controllers on. Rejects with the errno, and leaves
  * nothing then.
  */
-export async function makeLimitedGroup(parent: string, settings: readonly Setting[]): Promise<LimitedGroup> {
+export async function makeLimitedGroup(parent: string, settings: readonly Setting[]): Promise<MadeGroup> {
   const directory = join(parent, PREFIX + randomUuid())
   await mkdir(directory)
   try {
@@ -92,17 +98,18 @@ export async function makeLimitedGroup(parent: string, settings: readonly Settin
       await writeProperty(directory, needed)
       for (const property of others) await writeProperty(directory, property).catch(() => {})
     }
-    return limitedGroup(directory, await open(directory, 'r'))
+    const handle = await open(directory, 'r')
+    return { ...limitedGroup(directory), descriptor: handle.fd, close: () => handle.close() }
   } catch (error) {
     await removeEmpty(directory)
     throw error
   }
 }
 
-/** Removes the cgroups of commands of earlier daemons below `parent`, each once it is empty. Never rejects. */
-export async function adoptLimitedGroups(parent: string): Promise<void> {
+/** The cgroups of commands that are below `parent`, those of earlier daemons as well. Never rejects. */
+export async function limitedGroupsIn(parent: string): Promise<LimitedGroup[]> {
   const names = await childGroups(parent).catch(() => [])
-  for (const name of names) if (name.startsWith(PREFIX)) removeOnceEmpty(join(parent, name))
+  return names.filter((name) => name.startsWith(PREFIX)).map((name) => limitedGroup(join(parent, name)))
 }
 
 /** The controllers of limits that `directory` has. Never rejects. */
@@ -122,10 +129,9 @@ export function unlimited(why: string): AppError {
   return new AppError('failed_precondition', `limits of a command need a cgroup of its own: ${why}`)
 }
 
-function limitedGroup(directory: string, handle: FileHandle): LimitedGroup {
+function limitedGroup(directory: string): LimitedGroup {
   return {
-    descriptor: handle.fd,
-    close: () => handle.close(),
+    name: basename(directory),
     usage: () => usageOf(directory),
     removeOnceEmpty: () => removeOnceEmpty(directory),
   }

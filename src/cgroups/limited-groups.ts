@@ -2,9 +2,10 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, errnoOf } from '../errors.ts'
 import {
-  adoptLimitedGroups,
   type GroupLimits,
   type LimitedGroup,
+  limitedGroupsIn,
+  type MadeGroup,
   makeLimitedGroup,
   missingControllers,
   settingsOf,
@@ -35,17 +36,23 @@ interface LimitedGroups {
    * Makes one for a command, and lets its parent pass the controllers on. Rejects with AppError `failed_precondition`
    * that says what is missing, or `resource_exhausted` while there are `MAX_INSIDE`.
    */
-  make(name: ParentName, limits: GroupLimits): Promise<LimitedGroup>
+  make(name: ParentName, limits: GroupLimits): Promise<MadeGroup>
+  /** That of a command of an earlier daemon, once; undefined: it is gone. `LimitedGroup.removeOnceEmpty` is the taker's. */
+  takeLeft(name: ParentName, group: string): LimitedGroup | undefined
+  /** Removes what else earlier daemons have left, each once it is empty. */
+  removeLeft(): void
   /** Whether commands go into a cgroup in that one, because it is split. */
   isSplit(name: ParentName): boolean
 }
 
-/** Those below the cgroups of commands; what earlier daemons left there is removed once it is empty. Never rejects. */
+/** Those below the cgroups of commands. Never rejects. */
 export async function openLimitedGroups({ root, replace, recreate }: LimitedGroupsOptions): Promise<LimitedGroups> {
   const parents: readonly ParentName[] = ['user', 'ptys']
   const split = new Set<ParentName>()
   const turns = new Map<ParentName, Promise<unknown>>()
-  for (const name of parents) await adoptLimitedGroups(join(root, name))
+  const left = new Map<string, LimitedGroup>()
+  for (const name of parents)
+    for (const group of await limitedGroupsIn(join(root, name))) left.set(join(name, group.name), group)
 
   /** One at a time: two would move the same processes. */
   const inTurn = async <T>(name: ParentName, work: () => Promise<T>): Promise<T> => {
@@ -57,7 +64,7 @@ export async function openLimitedGroups({ root, replace, recreate }: LimitedGrou
     return turn
   }
 
-  const make = async (name: ParentName, limits: GroupLimits, recreated = false): Promise<LimitedGroup> => {
+  const make = async (name: ParentName, limits: GroupLimits, recreated = false): Promise<MadeGroup> => {
     const parent = join(root, name)
     await checkRoom(parent)
     const settings = settingsOf(limits)
@@ -78,7 +85,19 @@ export async function openLimitedGroups({ root, replace, recreate }: LimitedGrou
       throw unlimited(`${parent}: ${errno}`)
     }
   }
-  return { make: (name, limits) => make(name, limits), isSplit: (name) => split.has(name) }
+  return {
+    make: (name, limits) => make(name, limits),
+    takeLeft: (name, group) => {
+      const taken = left.get(join(name, group))
+      left.delete(join(name, group))
+      return taken
+    },
+    removeLeft: () => {
+      for (const group of left.values()) group.removeOnceEmpty()
+      left.clear()
+    },
+    isSplit: (name) => split.has(name),
+  }
 }
 
 async function checkRoom(parent: string): Promise<void> {

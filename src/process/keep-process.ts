@@ -4,6 +4,7 @@ import { commandBytes } from './command-memory.ts'
 import type { Deposits, ProcessDeposit } from './deposits.ts'
 import type { LaunchRequest } from './launch.ts'
 import { monotonicNow } from './process-record.ts'
+import type { OwnGroup } from './spawn-in-group.ts'
 
 /** A description that takes longer to write than the event loop should halt: such a command is not kept. */
 const MAX_KEPT_BYTES = 512 * 1024
@@ -15,6 +16,14 @@ export interface Keeping {
   readonly child: ChildDeposit | undefined
 }
 
+interface KeepContext {
+  readonly request: LaunchRequest
+  readonly cwd: string
+  /** The cgroup of this command alone. */
+  readonly group: OwnGroup | undefined
+  readonly deposits: Deposits | undefined
+}
+
 /**
  * Prepares the deposit of a command that is about to start. Undefined, with a line of the log and the deposit dropped:
  * it is not kept.
@@ -22,11 +31,7 @@ export interface Keeping {
 export async function keepProcess(
   deposit: ProcessDeposit | undefined,
   held: Parameters<ProcessDeposit['prepare']>[0],
-  {
-    request,
-    cwd,
-    deposits,
-  }: { readonly request: LaunchRequest; readonly cwd: string; readonly deposits: Deposits | undefined },
+  { request, cwd, group, deposits }: KeepContext,
 ): Promise<Keeping | undefined> {
   if (deposit === undefined) return undefined
   const { config, tag, key, digest, replay, routine = false, terminal: size, limits, user, deadline, run } = request
@@ -37,7 +42,7 @@ export async function keepProcess(
     const started = monotonicNow()
     const child = await deposit.prepare(held, {
       ...{ config, tag, key, digest, replay, routine, size, started, run },
-      ...{ user: user.name, cwd, outputMax: limits?.outputMax },
+      ...{ user: user.name, cwd, outputMax: limits?.outputMax, group: group?.name },
       deadline: deadline === undefined ? undefined : started + deadline - performance.now(),
     })
     return { deposit, child }

@@ -29,7 +29,7 @@ import { makeOwnGroup } from './own-group.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
 import type { ServiceRun } from './process-record.ts'
 import type { SlabPool } from './slab-pool.ts'
-import { type CommandGroups, type OwnGroup, spawnInGroup } from './spawn-in-group.ts'
+import { type CommandGroups, type MadeGroup, type OwnGroup, spawnInGroup } from './spawn-in-group.ts'
 import { isExhaustion, startFailure, stdioFailure } from './start-failure.ts'
 import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts'
 
@@ -130,7 +130,7 @@ export async function launch(
 
 /** The descriptors and the output log are closed again if it fails. */
 async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdio' | 'child'>) {
-  const { identity, cwd, deps } = context
+  const { identity, cwd, group, deps } = context
   const stdio = openStdio(request, identity, deps)
   const deposit = deps.deposits?.reserve(request.limits?.outputMax !== undefined)
   const { window, readerStall: stall } = deps
@@ -141,7 +141,7 @@ async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdi
   try {
     const { sources, terminal, input, heldSlave } = stdio
     const held = { sources, last: terminal === undefined ? input : heldSlave }
-    const keeping = await keepProcess(deposit, held, { request, cwd, deposits: deps.deposits })
+    const keeping = await keepProcess(deposit, held, { request, cwd, group, deposits: deps.deposits })
     const outcome = await run(request, { ...context, stdio, child: keeping?.child })
     stdio.closeChildEnds()
     return { stdio, output, pool, outcome, reader, deposit, keeping }
@@ -185,7 +185,7 @@ interface RunContext {
   readonly isHome: boolean
   readonly identity: Identity
   /** The cgroup of this command alone. */
-  readonly group: OwnGroup | undefined
+  readonly group: MadeGroup | undefined
   readonly stdio: Stdio
   /** See `Keeping`. */
   readonly child: ChildDeposit | undefined

@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts'
 import { commandGroup } from './command-group.ts'
 import type { LaunchRequest } from './launch.ts'
 import { needsGroup } from './limits.ts'
-import type { CommandGroups, OwnGroup } from './spawn-in-group.ts'
+import type { CommandGroups, MadeGroup } from './spawn-in-group.ts'
 
 /**
  * Makes the cgroup that the limits of a command take; undefined: it has no such limits. It is the caller's, to close
@@ -11,7 +11,7 @@ import type { CommandGroups, OwnGroup } from './spawn-in-group.ts'
 export async function makeOwnGroup(
   request: Pick<LaunchRequest, 'limits' | 'tag' | 'terminal'>,
   groups: CommandGroups,
-): Promise<OwnGroup | undefined> {
+): Promise<MadeGroup | undefined> {
   const { limits = {} } = request
   if (!needsGroup(limits)) return undefined
   const group = commandGroup(request)

@@ -28,6 +28,8 @@ export interface ProcessRecord {
   /** Size of its terminal when it was opened; undefined: it has none. */
   readonly size: TerminalSize | undefined
   readonly outputMax: number | undefined
+  /** Name of the cgroup of this command alone; absent: it has none, or an older daemon has started it. */
+  readonly group?: string | undefined
   /** The run of a service that it belongs to; absent: it is no service. */
   readonly run?: ServiceRun | undefined
   /**

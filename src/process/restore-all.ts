@@ -13,7 +13,7 @@ import { monotonicNow, type ServiceRun } from './process-record.ts'
 import type { Registry } from './registry.ts'
 import { restoreProcess } from './restore.ts'
 
-interface RestoreAllDeps extends Pick<LaunchDeps, 'window' | 'readerStall' | 'deposits'> {
+interface RestoreAllDeps extends Pick<LaunchDeps, 'window' | 'readerStall' | 'deposits' | 'groups' | 'oom'> {
   readonly registry: Registry
   readonly budget: ByteBudget
   readonly log: Log
@@ -62,6 +62,8 @@ function follow(launched: Launched, { registry, log }: RestoreAllDeps): RunningP
   try {
     return new RunningProcess(launched, (ended, end) => registry.retire(ended, end))
   } catch (error) {
+    launched.oom?.end()
+    launched.group?.removeOnceEmpty()
     log.error({ pid: launched.pid, ...errorFields(error) }, 'a process of the last daemon cannot be followed')
     return undefined
   }

@@ -1,5 +1,6 @@
 import type { Deposit } from '../keeper/keeper.ts'
 import { close, duplicate } from '../native/index.ts'
+import { commandGroup } from './command-group.ts'
 import { type Deposits, FINISHED } from './deposits.ts'
 import { exitStatusOf } from './exit-status.ts'
 import { InputQueue } from './input-queue.ts'
@@ -9,6 +10,7 @@ import type { Launched } from './launched.ts'
 import { OutputLog, type StreamName } from './output-log.ts'
 import type { FoundOutput } from './output-recovery.ts'
 import { monotonicNow, type ProcessRecord, readEnd, readRecord } from './process-record.ts'
+import type { OwnGroup } from './spawn-in-group.ts'
 
 /** A process of an earlier daemon, to go on with. */
 interface RestoredProcess {
@@ -18,7 +20,7 @@ interface RestoredProcess {
   readonly finished: boolean
 }
 
-type RestoreDeps = Pick<LaunchDeps, 'window' | 'readerStall'> & { readonly deposits: Deposits }
+type RestoreDeps = Pick<LaunchDeps, 'window' | 'readerStall' | 'groups' | 'oom'> & { readonly deposits: Deposits }
 
 /** Clients that lost their streams have this long to connect again and get what was written meanwhile. */
 const RECONNECT_MS = 10_000
@@ -62,6 +64,7 @@ export function restoreProcess(
     ...{ pid, config, tag, replay, routine, size: kept.output.size ?? size, reconnect, startedAt },
     about: aboutOf({ ...record, terminal: size }, record),
     ...{ output, pool, sources, outputMax, deposit: kept, kept: kept.output },
+    group: finished ? undefined : groupOf(record, deps.groups),
   }
   const terminal = size !== undefined
   const [master] = terminal ? others : []
@@ -72,8 +75,15 @@ export function restoreProcess(
   }
   const end = terminal ? copyOf(master) : last
   const input = end === undefined ? undefined : new InputQueue(end, terminal ? 'tty' : 'stdin', kept.input(terminal))
-  const alive = { pidfd, inherited: true, input, terminal: master, heldSlave: terminal ? last : undefined }
+  const oom = deps.oom.begin()
+  const alive = { pidfd, inherited: true, oom, input, terminal: master, heldSlave: terminal ? last : undefined }
   return { record, finished, launched: { ...common, ...alive } }
+}
+
+/** Of one whose end was reported it says nothing any more. */
+function groupOf({ tag, size, group }: ProcessRecord, groups: LaunchDeps['groups']): OwnGroup | undefined {
+  const above = commandGroup({ tag, terminal: size })
+  return group === undefined || above === undefined ? undefined : groups.takeLimited(above, group)
 }
 
 /** Undefined: there is none, or no descriptor for it; then the terminal goes on without input. */

@@ -104,6 +104,7 @@ export function createProcessService(deps: ProcessServiceDeps) {
     /** Goes on with what the keeper has of processes that an earlier daemon started. */
     restore(deposits: readonly Deposit[]): void {
       for (const [service, run] of restoreAll(deposits, deps)) runs.set(service, run)
+      deps.groups.removeLeft()
     },
 
     /** The run of a service that was restored, once; undefined: there is none. */

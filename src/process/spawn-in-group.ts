@@ -19,13 +19,19 @@ export interface GroupUsage {
 
 /** The cgroup of one command (`cgroups/limited-group.ts`). */
 export interface OwnGroup {
-  /** Descriptor of its directory, open until `close`. */
-  readonly descriptor: number
-  close(): Promise<void>
+  /** By which the next daemon finds it (`CommandGroups.takeLimited`). */
+  readonly name: string
   /** Never rejects. */
   usage(): Promise<GroupUsage>
   /** Removes it when its last process has ended, whenever that is. Never throws. */
   removeOnceEmpty(): void
+}
+
+/** One that was just made. */
+export interface MadeGroup extends OwnGroup {
+  /** Descriptor of its directory, open until `close`. */
+  readonly descriptor: number
+  close(): Promise<void>
 }
 
 /** The cgroups that commands are started in (`cgroups`). */
@@ -43,7 +49,11 @@ export interface CommandGroups {
   /**
    * Makes a cgroup with limits below that one. Rejects with AppError `failed_precondition` that says what is missing.
    */
-  makeLimited(group: CommandGroup, limits: GroupLimits): Promise<OwnGroup>
+  makeLimited(group: CommandGroup, limits: GroupLimits): Promise<MadeGroup>
+  /** The one of that name that an earlier daemon has made below `group`, once; undefined: it is gone. */
+  takeLimited(group: CommandGroup, name: string): OwnGroup | undefined
+  /** Removes the others that earlier daemons have made, each once it is empty. */
+  removeLeft(): void
   /** A command is started outside of its cgroup now. */
   warnOutside(group: CommandGroup, errno: string): void
 }

@@ -34,6 +34,8 @@ test.each<[string, ErrorKind]>([
       recreate: async () => false,
       warnOutside: () => {},
       makeLimited: () => Promise.reject(new Error('no cgroups')),
+      takeLimited: () => undefined,
+      removeLeft: () => {},
     },
     oom: NO_WITNESS,
     devNull: devNull.fd,

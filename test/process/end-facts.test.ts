@@ -20,8 +20,7 @@ async function read(circumstances: Partial<Circumstances>) {
 function groupOf(taken: Partial<GroupUsage>): NonNullable<Circumstances['group']> {
   const nothing = { cpuSeconds: 9, memory: 2048, peakMemory: 4096, oomKills: 0, memoryHits: 0, pidsHits: 0 }
   return {
-    descriptor: 0,
-    close: async () => {},
+    name: 'command.1',
     removeOnceEmpty: () => {},
     usage: async () => ({ ...nothing, ...taken }),
   }

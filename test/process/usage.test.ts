@@ -18,6 +18,8 @@ const NO_GROUPS = {
   recreate: async () => false,
   warnOutside: () => {},
   makeLimited: () => Promise.reject(new Error('no cgroups')),
+  takeLimited: () => undefined,
+  removeLeft: () => {},
 }
 
 /** Runs a script of /bin/sh, lets `use` do something with it, and gives its end. */

@@ -139,6 +139,8 @@ function createService(registry: Registry, devNull: FileHandle, log: Log): Proce
       recreate: async () => false,
       warnOutside: () => {},
       makeLimited: () => Promise.reject(new Error('no cgroups')),
+      takeLimited: () => undefined,
+      removeLeft: () => {},
     },
     oom: NO_WITNESS,
     devNull: devNull.fd,
