@@ -61,7 +61,9 @@ export function buildUpgrade(
   }
   const serving = () => {
     upgrade.serving()
-    if (taken.trial) void removeOthers(PLACES, kept.before?.program ?? '')
+    if (taken.trial || taken.wentBack) void removeOthers(PLACES, kept.before?.program ?? '')
+    // What did not serve; its errors are those of a file that stays until the next delivery.
+    if (taken.wentBack) void rm(PLACES.file, { force: true }).catch(() => {})
   }
   return { serving, feature: upgrade.possible ? feature : undefined }
 }

@@ -23,7 +23,7 @@ export interface KeptSandbox {
   begin(sockets: () => readonly number[]): void
   /** To be called after each request of `/init`, before it is answered. */
   applied(progress: InitProgress): void
-  /** The last upgrade, to this daemon or one before it; undefined: there was none. */
+  /** The last upgrade, to this daemon or one before it, with the program of this one; undefined: there was none. */
   readonly before: HandOver | undefined
   /** What becomes of services. */
   readonly services: KeptStates
@@ -59,7 +59,7 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
   }
   const state = createStateText({ token, defaults }, progress)
   let listening: (() => readonly number[]) | undefined
-  const before = found === undefined ? undefined : readHandOver(found.state)
+  const before = found === undefined ? undefined : lastHandOver(found.state, taken)
   let more: { readonly handOver?: HandOver | undefined } = { handOver: before }
   const services = createKeptServices(found?.state, () => keep())
   const keep = () => {
@@ -96,6 +96,12 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
       keeper.drop(DAEMON_KEY)
     },
   }
+}
+
+/** Who goes on after all runs the program that has handed over. */
+function lastHandOver(state: string, { wentBack }: Taken): HandOver | undefined {
+  const last = readHandOver(state)
+  return last === undefined || !wentBack ? last : { ...last, program: last.own ?? null }
 }
 
 /** None for want of descriptors: this daemon ends in a moment, and the next one listens anew. */

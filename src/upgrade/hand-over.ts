@@ -8,6 +8,8 @@ export interface HandOver {
   readonly at: number
   /** The program that takes over; null: that of the keeper's command line. */
   readonly program: string | null
+  /** The program that hands over, in the same way; absent: an older daemon has written this. */
+  readonly own?: string | null
 }
 
 /** What a state (JSON) says of the daemon that handed it over; undefined: that did not hand over. */
@@ -22,6 +24,10 @@ function hasHandOver(value: unknown): value is { readonly handOver: HandOver } {
 function isHandOver(value: unknown): value is HandOver {
   if (typeof value !== 'object' || value === null) return false
   if (!('version' in value && 'commit' in value && 'at' in value && 'program' in value)) return false
-  if (value.program !== null && typeof value.program !== 'string') return false
+  if (!isProgram(value.program) || ('own' in value && !isProgram(value.own))) return false
   return typeof value.version === 'string' && typeof value.commit === 'string' && typeof value.at === 'number'
+}
+
+function isProgram(value: unknown): value is string | null {
+  return value === null || typeof value === 'string'
 }

@@ -77,7 +77,7 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
         throw error
       })
       log.info({}, 'upgrade: this daemon hands over')
-      handOver({ version: VERSION, commit: COMMIT, at: monotonicNow(), program })
+      handOver({ version: VERSION, commit: COMMIT, at: monotonicNow(), program, own: before?.program ?? null })
     },
     serving: () => {
       servingSince = monotonicNow()

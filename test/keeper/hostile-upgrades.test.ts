@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, chown, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -151,5 +151,104 @@ test('a bundle that ends a moment after it serves is started again as any daemon
   await answer.catch(() => {})
   await expect.poll(() => daemon.stdout(), { timeout: 20_000 }).toMatch(/started again after|not upgraded/)
   expect(await list(daemon.url)).toMatchObject([{ pid, tag: 'reader' }])
+  await expectReaderGoesOn(daemon, pid)
+}, 60_000)
+
+/** Whether a process runs whose arguments hold that text. */
+async function runs(text: string): Promise<boolean> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')))
+  return lines.some((line) => line.includes(text))
+}
+
+const GOOD_TESTS = `case $1 in -version|-self-test) exec ${LAUNCHER} "$@";; esac`
+
+/** With a child that holds the output open. */
+const HANGS = 'sleep MARK & exec sleep MARK'
+
+// The limits are VERSION_MS, SELF_TEST_MS and READY_MS.
+test.each([
+  ['never says its version', HANGS, 10_000, 'not done after 10 s'],
+  ['has a self-test that hangs', `case $1 in -version) exec ${LAUNCHER} "$@";; esac; ${HANGS}`, 20_000, 'after 20 s'],
+  ['never becomes ready', `${GOOD_TESTS}; exec sleep MARK`, 15_000, 'the other daemon does not become ready'],
+])(
+  'a bundle that %s is refused within its limit, and nothing of it is left',
+  async (_, script, limit, why) => {
+    await using dir = await makeTmpDir(0o755)
+    await using daemon = await startDaemon()
+    const pid = await startReader(daemon)
+    const before = { pid: daemon.pid, stored: await stored() }
+    const hanging = `1000.${limit}${process.pid}`
+    await mkdir(join(dir.path, 'b'))
+    await writeProgram(join(dir.path, 'b'), script.replaceAll('MARK', hanging))
+    const began = performance.now()
+    const answering = upgrade(daemon, { headers: IN_BODY, body: await gzip(dir.path, 'b') })
+    await expect.poll(() => runs(hanging), { timeout: 10_000 }).toBe(true)
+    // It serves as before meanwhile.
+    expect(await list(daemon.url)).toMatchObject([{ pid }])
+    const answer = await answering
+    const took = performance.now() - began
+    expect([answer.status, answer.text]).toEqual([500, expect.stringContaining(why)])
+    expect(took).toBeGreaterThan(limit - 100)
+    expect(took).toBeLessThan(limit + 5_000)
+    await expectNothingHappened(daemon, pid, before)
+    await expect.poll(() => runs(hanging)).toBe(false)
+    await expectReaderGoesOn(daemon, pid)
+  },
+  60_000,
+)
+
+/** It passes its self-test, which has no keeper; then it takes requests, and does nothing with them. */
+const DEAF = `if(process.env.ENVD_KEEPER){const{Server}=require('node:http');const emit=Server.prototype.emit;Server.prototype.emit=function(name,...rest){return name==='request'||emit.call(this,name,...rest)}}`
+
+test('a bundle that takes over and never answers /health is replaced after 5 s, and nothing of it is left', async () => {
+  await using dir = await makeTmpDir(0o755)
+  await using daemon = await startDaemon()
+  const pid = await startReader(daemon)
+  const before = { stored: await stored() }
+  await mkdir(join(dir.path, 'b'))
+  await buildVariant(join(dir.path, 'b'), { version: '0.9.3', banner: DEAF })
+  await expect(upgrade(daemon, { headers: IN_BODY, body: await gzip(dir.path, 'b') })).rejects.toMatchObject({
+    code: 'ECONNRESET',
+  })
+  // Who asks meanwhile is broken off by its end, and asks again.
+  await expect
+    .poll(() => report(daemon).catch(() => undefined), { timeout: 20_000 })
+    .toMatchObject({
+      state: 'went_back',
+    })
+  const { version, reason, pauseMs } = await report(daemon)
+  expect([version, reason]).toEqual(['0.9.1', expect.stringMatching(/exit code 1|signal 9/)])
+  expect(pauseMs).toBeGreaterThan(3_000)
+  expect(pauseMs).toBeLessThan(10_000)
+  await expect.poll(stored).toEqual(before.stored)
+  expect(await readdir('/usr/bin')).not.toContain('envd.next')
+  expect(await list(daemon.url)).toMatchObject([{ pid, tag: 'reader' }])
+  await expectReaderGoesOn(daemon, pid)
+}, 60_000)
+
+test('the program that goes on after all stays in its place, over the next upgrade and a crash', async () => {
+  await using dir = await makeTmpDir(0o755)
+  await using daemon = await startDaemon({ restarts: true })
+  const pid = await startReader(daemon)
+  const bundle = async (name: string, banner: string) => {
+    await mkdir(join(dir.path, name))
+    await buildVariant(join(dir.path, name), { version: '0.9.4', banner })
+    return gzip(dir.path, name)
+  }
+  const outcome = async (options: Parameters<typeof upgrade>[1], state: string) => {
+    await upgrade(daemon, options).catch(() => {})
+    await expect.poll(() => report(daemon).catch(() => undefined), { timeout: 20_000 }).toMatchObject({ state })
+  }
+  await outcome({ headers: IN_BODY, body: await bundle('good', '') }, 'upgraded')
+  const good = await stored()
+  expect(good).toHaveLength(1)
+  await outcome({ headers: IN_BODY, body: await bundle('bad', DEAF) }, 'went_back')
+  await expect.poll(stored).toEqual(good)
+  // The same program once more, from where it is.
+  await outcome({ headers: IN_BODY }, 'upgraded')
+  expect(await stored()).toEqual(good)
+  process.kill(daemon.pid, 'SIGKILL')
+  expect(await report(daemon)).toMatchObject({ version: '0.9.4' })
   await expectReaderGoesOn(daemon, pid)
 }, 60_000)
