@@ -6,7 +6,10 @@ import { close } from '../../native/index.ts'
 import { KEEP_ALIVE_DELAY, READ_AHEAD } from './bind.ts'
 
 /** How the connections begin that are let in before all others: requests that are answered at once. */
-const URGENT = ['GET /health', 'GET /ready', 'GET /metrics', 'POST /init ', 'POST /process.Process/SendSignal']
+const URGENT = ['GET /health', 'GET /ready', 'GET /metrics', 'POST /process.Process/SendSignal']
+
+/** Behind them, the newest first, as each brings a body of many KiB. */
+const INIT = 'POST /init '
 
 const BEGINNING_BYTES = Math.max(...URGENT.map((text) => text.length))
 
@@ -41,6 +44,8 @@ interface EntranceOptions {
   isAbandoned(descriptor: number | undefined): boolean
   /** Lets a connection in; it owns the descriptor. */
   enter(socket: Socket): void
+  /** Whether initializations that were let in wait already: further ones stay unread, those above pass them. */
+  initsWait(): boolean
   /** Runs it as soon as the requests that are in already leave room for more. */
   whenRoom(run: () => void): void
   /** Default: those of the event loop. */
@@ -91,11 +96,12 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
 /** Connections that are accepted and not let in yet. */
 function createWaitingRoom(
   turns: Pick<Turns, 'run'>,
-  { isAbandoned, enter, whenRoom }: Pick<EntranceOptions, 'isAbandoned' | 'enter' | 'whenRoom'>,
+  { isAbandoned, enter, whenRoom, initsWait }: Omit<EntranceOptions, 'connections' | 'turns'>,
 ) {
   const waiting = new Set<number>()
   const first = Buffer.alloc(BEGINNING_BYTES)
   let urgent: number[] = []
+  const inits: number[] = []
   let atOnce = MAX_AT_ONCE
   const letIn = (descriptor: number) => {
     if (!waiting.delete(descriptor)) return
@@ -108,12 +114,13 @@ function createWaitingRoom(
       return waiting.size
     },
     get urgent() {
-      return urgent.length
+      return urgent.length + inits.length
     },
     add: (descriptor: number) => {
       waiting.add(descriptor)
       const text = first.toString('latin1', 0, beginning(descriptor, first))
       if (URGENT.some((start) => text.startsWith(start))) urgent.push(descriptor)
+      else if (text.startsWith(INIT)) inits.push(descriptor)
       else if (text === '' && atOnce-- > 0) letIn(descriptor)
       // Each for itself: a connection among many waits as long as their requests do.
       else turns.run({}, () => whenRoom(() => letIn(descriptor)))
@@ -124,6 +131,9 @@ function createWaitingRoom(
       const now = urgent.slice(0, MAX_AT_ONCE)
       urgent = urgent.slice(MAX_AT_ONCE)
       for (const descriptor of now) letIn(descriptor)
+      const left = MAX_AT_ONCE - now.length
+      // The newest, in the order of their coming, which decides about their turns.
+      if (left > 0 && !initsWait()) for (const descriptor of inits.splice(-left)) letIn(descriptor)
     },
     close: (how: 'ended' | 'served') => {
       for (const descriptor of [...waiting]) {

@@ -10,6 +10,13 @@ const BEGINNING = Buffer.from('POST /init ')
  */
 const MAX_DELAYS = 100
 
+/** Connections after which no other is let in, and after which the oldest with much of its body is dropped: 8 MiB. */
+const CROWDED = 32
+const MAX_WAITING = 128
+
+/** Read ahead of such a body; variables and a token take less, and their connections are never dropped. */
+const MUCH_BYTES = 16 * 1024
+
 /** Connections whose first request is `POST /init`, waiting to be served. */
 interface InitTurns {
   /**
@@ -17,6 +24,8 @@ interface InitTurns {
    * has given up.
    */
   isAbandoned(descriptor: number | undefined): boolean
+  /** Whether so many wait that others are to be left unread. */
+  initsWait(): boolean
   /** Lets a connection wait for its turn. */
   add(socket: Socket): void
 }
@@ -58,8 +67,15 @@ export function createInitTurns(serve: (socket: Socket) => void): InitTurns {
       accepted = true
       return hasLeft(descriptor, BEGINNING) ?? false
     },
+    initsWait: () => waiting.length >= CROWDED,
     add: (socket) => {
+      if (waiting.length >= MAX_WAITING) dropOne(waiting)
       if (waiting.push(socket) === 1) setImmediate(next)
     },
   }
+}
+
+function dropOne(waiting: Socket[]): void {
+  const index = waiting.findIndex(({ readableLength }) => readableLength > MUCH_BYTES)
+  if (index >= 0) waiting.splice(index, 1)[0]?.destroy()
 }

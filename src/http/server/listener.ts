@@ -158,7 +158,7 @@ export function createListener(options: ListenerOptions): Listener {
       },
     })
   }
-  const entrance = createEntrance({ ...bodies, connections: limit, isAbandoned: initTurns.isAbandoned, enter })
+  const entrance = createEntrance({ ...bodies, ...initTurns, connections: limit, enter })
   const shutDown = async (grace: number, ended: Iterable<Socket>) => {
     entrance.close(ended === undecided ? 'ended' : 'served')
     await endAll({ servers, connections, ended, protocols: Object.values(protocols ?? {}) }, grace)

@@ -3,7 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import type { Writable } from 'node:stream'
-import { open } from '../../_util/rpc.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { sendWhole } from '../../_util/http.ts'
+import { call, open } from '../../_util/rpc.ts'
 import { type Attack, allOf, type Field, scaled } from './attack.ts'
 import { streamCall, unread } from './unread.ts'
 
@@ -48,6 +50,32 @@ async function endless({ daemon, held }: Field, head: string): Promise<void> {
   more()
 }
 
+const ROUTES = [
+  '/init',
+  '/files?path=/tmp/x',
+  '/process.Process/List',
+  '/process.Process/StreamInput',
+  '/health',
+  '/none',
+]
+
+async function setToken(url: string): Promise<void> {
+  await sendWhole(`${url}/init`, { method: 'POST', body: JSON.stringify({ accessToken: 'secret' }) })
+}
+
+/** Sends the headers of a request, then a part of its body. */
+async function twoPackets({ daemon, held }: Field, path: string): Promise<void> {
+  const socket = connect({ host: '127.0.0.1', port: daemon.port })
+  held.defer(() => void socket.destroy())
+  socket.on('error', () => {})
+  await once(socket, 'connect')
+  socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900000\r\n\r\n`)
+  await delay(5)
+  socket.write(PART)
+}
+
+const PART = Buffer.alloc(200_000, 0x20)
+
 const UPGRADE = 'Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n'
 
 /** Draws text, which is cheap, and then nothing but resets of a large screen. */
@@ -64,6 +92,18 @@ export const services: readonly Attack[] = [
       const request = Buffer.concat([Buffer.from(`${head}Content-Length: 900000\r\n\r\n`), Buffer.alloc(200_000, 0x20)])
       return allOf(scaled(4000, field), 50, () => unread(field, request))
     },
+  },
+  {
+    name: 'bodies that stop after their second packet, without the token',
+    maxBusy: MAX_BUSY,
+    prepare: ({ daemon }) => setToken(daemon.url),
+    run: (field) => allOf(scaled(4000, field), 50, (index) => twoPackets(field, ROUTES[index % ROUTES.length] ?? '')),
+  },
+  {
+    name: 'bodies for /init that stop after their second packet, without the token',
+    maxBusy: MAX_BUSY,
+    prepare: ({ daemon }) => setToken(daemon.url),
+    run: (field) => allOf(scaled(4000, field), 50, () => twoPackets(field, '/init')),
   },
   {
     name: 'WebSockets of a port that nobody reads',
@@ -118,7 +158,11 @@ export const services: readonly Attack[] = [
         const terminal = { name: `t${index}`, size: { columns: 250, rows: 250 } }
         const command = { command: '/usr/bin/python3', args: ['-c', RESETS] }
         const stream = await open(field.daemon.url, 'terminals.v1.Terminals/Open', { ...terminal, ...command })
-        field.held.defer(() => stream.close())
+        field.held.defer(async () => {
+          stream.close()
+          // It would live on without its client.
+          await call(field.daemon.url, 'terminals.v1.Terminals/Close', { terminal: { name: terminal.name } })
+        })
         void stream.rest().catch(() => {})
       }),
   },

@@ -46,11 +46,11 @@ const atOnce: Turns = {
 /** An entrance on a port of its own, and who was let in. */
 async function openEntrance(
   turns: Pick<Turns, 'run'>,
-  { connections = 1000, isAbandoned = (): boolean => false } = {},
+  { connections = 1000, isAbandoned = (): boolean => false, initsWait = (): boolean => false } = {},
 ) {
   const entered: Socket[] = []
   const enter = (socket: Socket) => void entered.push(socket)
-  const entrance = createEntrance({ turns, connections, isAbandoned, enter, whenRoom: (run) => run() })
+  const entrance = createEntrance({ turns, connections, isAbandoned, initsWait, enter, whenRoom: (run) => run() })
   const servers: Server[] = await bind({ address: '127.0.0.1', port: 0 }, entrance.accept)
   const [server] = servers
   return {
@@ -82,6 +82,20 @@ test('urgent and silent connections are let in before the others', async () => {
   const heard = door.entered.map(async (socket) => String(await socket.setEncoding('utf8').toArray()))
   // The first one was accepted by Node.
   expect(await Promise.all(heard)).toEqual([LIST, '', HEALTH])
+})
+
+test('initializations stay unread while others wait, and health checks pass them', async () => {
+  let crowded = true
+  await using door = await openEntrance(never, { initsWait: () => crowded })
+  const init = (name: string) => `POST /init HTTP/1.1\r\nHost: ${name}\r\n\r\n`
+  connectAll(door.port, [LIST, init('old'), init('new'), HEALTH])
+  await expect.poll(() => door.entered.length).toBe(2)
+  for (let turn = 0; turn < 20; turn++) await setImmediate()
+  expect(door.entered).toHaveLength(2)
+  crowded = false
+  await expect.poll(() => door.entered.length).toBe(4)
+  const heard = door.entered.map(async (socket) => String(await socket.setEncoding('utf8').toArray()))
+  expect(await Promise.all(heard)).toEqual([LIST, HEALTH, init('old'), init('new')])
 })
 
 test('so many wait to be let in as the limit allows, and are closed with the entrance', async () => {
