@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
+import { withoutTrailing } from '../lib/without-trailing.ts'
 import { unpackStatus } from '../native/entries.ts'
 import { type Actor, readStatus, removeTree } from '../native/files.ts'
 import { ensureDirectory } from './directories.ts'
@@ -41,7 +42,7 @@ function exists(path: string): AppError {
  * @param path absolute, without `.` or `..` at its end. The root is refused.
  */
 export async function removePath(path: string, actor: Actor): Promise<void> {
-  const target = path.replace(/\/+$/, '')
+  const target = withoutTrailing(path, '/')
   if (cleanPath(path) === '/') throw new AppError('invalid_argument', 'the root directory cannot be removed')
   try {
     await permitted(path, () => withWriteSlot(() => removeTree(Buffer.from(target), actor)))

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { withoutTrailing } from '../lib/without-trailing.ts'
 
 /** The request header of WatchDir and CreateWatcher with what is left out. */
 export const EXCLUDE_HEADER = 'watch-exclude'
@@ -12,7 +13,7 @@ export function parseExcludeHeader(header: string | undefined): string[] {
   if (header === undefined) return []
   return header
     .split(',')
-    .map((element) => element.replace(/^[ \t]+|[ \t]+$/g, ''))
+    .map((element) => withoutTrailing(element.replace(/^[ \t]+/, ''), ' \t'))
     .filter((element) => element !== '')
     .map(decoded)
 }

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { withoutTrailing } from '../lib/without-trailing.ts'
 import { type Glob, matchesGlob, parseGlob } from './glob.ts'
 
 /**
@@ -61,7 +62,8 @@ function rulesOf(patterns: readonly string[]): Rules | undefined {
 
 function toRule(pattern: string): Rule | undefined {
   // Spaces at the end count only behind a backslash.
-  let text = pattern.replace(/(\\ )? *$/, '$1')
+  let text = withoutTrailing(pattern, ' ')
+  if (text.endsWith('\\') && text.length < pattern.length) text += ' '
   if (text === '' || text.startsWith('#')) return undefined
   const negated = text.startsWith('!')
   if (negated) text = text.slice(1)

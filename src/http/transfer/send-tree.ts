@@ -11,6 +11,7 @@ import type { FileUser } from '../../filesystem/file-user.ts'
 import { baseName, cleanPath } from '../../lib/clean-path.ts'
 import { errorFields } from '../../lib/error-fields.ts'
 import { parseWeightedList } from '../../lib/weighted-list.ts'
+import { withoutTrailing } from '../../lib/without-trailing.ts'
 import type { Log } from '../../log.ts'
 import { packOwners } from '../../native/tree.ts'
 import type { Users } from '../../users/users.ts'
@@ -154,7 +155,7 @@ function isSet(name: string, value = '0'): boolean {
 
 /** Throws AppError for one that could lead out of where the archive is unpacked. */
 function prefixOf(prefix: string): Buffer {
-  const text = prefix.replace(/\/+$/, '')
+  const text = withoutTrailing(prefix, '/')
   if (text.startsWith('/') || text.split('/').includes('..')) throw invalid('prefix must be a relative path without ..')
   return Buffer.from(text === '' ? '' : `${text}/`)
 }
