@@ -197,7 +197,11 @@ class Attempts implements Attachment {
       this.#offset = event.value.offset + BigInt(event.value.data.length)
       await emulator.write(event.value.data)
     } else if (event.case === 'resized') emulator.resize(event.value)
-    else if (event.case === 'end') return { kind: 'ended', how: event.value.error ?? event.value.status }
+    else if (event.case === 'end') {
+      // Nothing is to be said to it any more.
+      this.#client = undefined
+      return { kind: 'ended', how: event.value.error ?? event.value.status }
+    }
     return undefined
   }
 

@@ -66,7 +66,7 @@ test('the first paint comes within 300 ms, with nothing in the cache', async () 
     }).observe({ type: 'paint', buffered: true })`)
     const taken = await countProcessorTime(page)
     await page.goto('/console/')
-    await page.waitForFunction('window.painted !== undefined')
+    await expect.poll(() => page.evaluate('window.painted !== undefined')).toBe(true)
     processor.push(await taken())
     paints.push(Number(await page.evaluate('window.painted')))
   }
