@@ -14,8 +14,8 @@ const IDLE_MS = 5_000
 /** Milliseconds for all of it: a client that sends a byte now and then must not hold the connection. */
 const MAX_MS = 15_000
 
-/** Bodies that are read at a time, one piece of up to 64 KiB of each: 16 MiB. The others wait in the kernel. */
-const MAX_READ = 256
+/** Bodies that are read at a time, one piece of up to 64 KiB of each: 8 MiB. The others wait in the kernel. */
+const MAX_READ = 128
 
 const discarded = new WeakSet<Readable>()
 const waiting = new Set<() => void>()
