@@ -83,6 +83,17 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'soak',
+          // By scripts/test-soak only: old SDKs know only port 49983, and it measures what the daemon holds.
+          include: process.env['SOAK_MINUTES'] === undefined ? [] : ['test/soak/**/*.test.ts'],
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+          env: { E2B_DEBUG: 'true', E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'image',
           // By scripts/test-image only, which makes what they need.
           include: process.env['ENVD_TEST_IMAGE'] === '1' ? ['test/{browser,image,local,recipes}/**/*.test.ts'] : [],

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 
 /** Folders with a vitest project, or a script, of their own. */
-const APART = /^test\/(browser|e2e|faults|hostile|image|local|orchestrator|recipes|vm)\//
+const APART = /^test\/(browser|e2e|faults|hostile|image|local|orchestrator|recipes|soak|vm)\//
 
 /** What starts a daemon in a process of its own. */
 const DAEMON = 'test/_util/daemon.ts'

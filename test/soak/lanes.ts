@@ -1,0 +1,80 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { seeded } from '../hostile/random.ts'
+import type { Field, Traffic } from './field.ts'
+
+/** What came of all runs. */
+export interface Outcome {
+  /** Runs of each kind. */
+  readonly runs: Map<string, number>
+  /** Runs that a crash or an upgrade cut off. */
+  cut: number
+  /** What was wrong; the traffic ends when it is too much. */
+  readonly failures: string[]
+}
+
+/** When daemons were exchanged: grows before and after each, so it is odd meanwhile. */
+export interface Exchanges {
+  count: number
+}
+
+/** What follows says nothing new. */
+const MOST_FAILURES = 20
+
+/** Past this a run hangs: the longest takes a few seconds, and a frozen daemon adds some. */
+const RUN_LIMIT_MS = 90_000
+
+interface Lanes {
+  readonly field: Omit<Field, 'random'>
+  readonly kinds: readonly Traffic[]
+  readonly seed: number
+  readonly lanes: number
+  /** Milliseconds between two runs of a lane, at most. */
+  readonly pauseMs: number
+  readonly exchanges: Exchanges
+  readonly over: AbortSignal
+}
+
+/**
+ * Runs traffic in lanes beside each other until it is over, or too much is wrong. A run that fails while the daemon was
+ * exchanged is cut off, not wrong: it says by itself what must survive that.
+ */
+export async function runLanes(options: Lanes): Promise<Outcome> {
+  const outcome: Outcome = { runs: new Map(), cut: 0, failures: [] }
+  await Promise.all(Array.from({ length: options.lanes }, (_, lane) => runLane(lane, options, outcome)))
+  return outcome
+}
+
+async function runLane(lane: number, options: Lanes, outcome: Outcome): Promise<void> {
+  const { kinds, seed, pauseMs, exchanges, over } = options
+  const random = seeded(seed + lane)
+  // Kinds that no run has had yet come first: each is run even in a short form.
+  const first = kinds.filter((_, at) => at % options.lanes === lane)
+  const total = kinds.reduce((sum, { weight = 1 }) => sum + weight, 0)
+  const chosen = () => {
+    let left = (random.int(1_000_000) / 1_000_000) * total
+    return kinds.find(({ weight = 1 }) => {
+      left -= weight
+      return left < 0
+    })
+  }
+  for (let run = 0; !over.aborted && outcome.failures.length < MOST_FAILURES; run++) {
+    const kind = first.shift() ?? chosen()
+    if (kind === undefined) continue
+    const before = exchanges.count
+    try {
+      await limited(kind.run({ ...options.field, random }, `soak-${lane}-${run}`))
+    } catch (error) {
+      if (exchanges.count === before && before % 2 === 0)
+        outcome.failures.push(`${kind.name} (lane ${lane}, run ${run}): ${error}`)
+      else outcome.cut++
+    }
+    outcome.runs.set(kind.name, (outcome.runs.get(kind.name) ?? 0) + 1)
+    await delay(random.int(pauseMs))
+  }
+}
+
+async function limited(work: Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = globalThis.setTimeout(() => reject(new Error('hangs')), RUN_LIMIT_MS)
+  await Promise.race([work, promise]).finally(() => clearTimeout(timer))
+}
