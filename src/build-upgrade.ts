@@ -12,7 +12,7 @@ import { deliver, type Places, removeOthers, type UnpackBundle } from './upgrade
 import type { HandOver } from './upgrade/hand-over.ts'
 import { createUpgrade } from './upgrade/upgrade.ts'
 
-const PLACES: Places = { file: '/usr/bin/envd.next', store: '/var/lib/envd/programs' }
+const PLACES = { file: '/usr/bin/envd.next', store: '/var/lib/envd/programs' }
 
 /** Builds what exchanges the daemon. @param handOver stops taking requests, and ends this process. */
 export function buildUpgrade(
@@ -28,6 +28,7 @@ export function buildUpgrade(
   const words = process.argv.length - 2
   const upgrade = createUpgrade({ keeper, taken, before: kept.before, run, words, handOver, log })
   const unpack = unpackerOf(files.budget, bodyStall, log)
+  const places: Places = { ...PLACES, keeper: process.ppid }
   let delivering = false
   let delivered: string | undefined
   const feature: UpgradeFeature = {
@@ -37,7 +38,7 @@ export function buildUpgrade(
         throw new AppError('failed_precondition', 'another upgrade is under way')
       delivering = true
       try {
-        delivered = await deliver(body, { places: PLACES, unpack, idleMs: bodyStall, digest, signal })
+        delivered = await deliver(body, { places, unpack, idleMs: bodyStall, digest, signal })
         return delivered
       } finally {
         delivering = false
@@ -61,7 +62,7 @@ export function buildUpgrade(
   }
   const serving = () => {
     upgrade.serving()
-    if (taken.trial || taken.wentBack) void removeOthers(PLACES, kept.before?.program ?? '')
+    if (taken.trial || taken.wentBack) void removeOthers(places, kept.before?.program ?? '')
     // What did not serve; its errors are those of a file that stays until the next delivery.
     if (taken.wentBack) void rm(PLACES.file, { force: true }).catch(() => {})
   }

@@ -4,14 +4,20 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
 import { errorFields } from '../lib/error-fields.ts'
+import { startTimeOf } from '../lib/proc-pid.ts'
 import { pump } from '../lib/pump.ts'
 
 /** Where what was delivered is put, and where it is run from. */
 export interface Places {
   /** The file that an orchestrator knows (contract A13, I3). */
   readonly file: string
-  /** Holds a directory for each daemon that runs from here, and nothing else: what no daemon runs from is removed. */
+  /**
+   * Holds a directory for each delivery, and nothing else. Its name begins with the keeper that it is for, by pid and
+   * start time: what that one does not run from, and what is of none that lives, is removed.
+   */
   readonly store: string
+  /** Pid of the keeper. */
+  readonly keeper: number
 }
 
 /** Unpacks a compressed archive of a bundle into a directory that is made. */
@@ -38,7 +44,7 @@ const GZIP = Buffer.from([0x1f, 0x8b])
 export async function deliver(body: Readable, delivery: Delivery): Promise<string> {
   const { places, unpack, signal } = delivery
   await rm(places.file, { force: true })
-  const directory = join(places.store, Date.now().toString(36))
+  const directory = join(places.store, `${await ownerOf(places)}-${Date.now().toString(36)}`)
   try {
     const beginning = await store(body, delivery)
     await mkdir(places.store, { recursive: true })
@@ -57,11 +63,29 @@ export async function deliver(body: Readable, delivery: Delivery): Promise<strin
   }
 }
 
-/** Removes what earlier deliveries have left in the store, but what a program is run from. Never rejects. */
-export async function removeOthers({ store }: Places, program: string): Promise<void> {
-  const names = await readdir(store).catch(() => [])
-  const others = names.map((name) => join(store, name)).filter((path) => !program.startsWith(`${path}/`))
-  await Promise.all(others.map((path) => rm(path, { recursive: true, force: true }).catch(errorFields)))
+/**
+ * Removes what earlier deliveries have left in the store, but what a program is run from, and what is of another keeper
+ * that lives. Never rejects.
+ */
+export async function removeOthers(places: Places, program: string): Promise<void> {
+  const names = await readdir(places.store).catch(() => [])
+  const owner = await ownerOf(places)
+  const remove = async (name: string) => {
+    const path = join(places.store, name)
+    if (program.startsWith(`${path}/`) || (!name.startsWith(`${owner}-`) && (await isOfOther(name)))) return
+    await rm(path, { recursive: true, force: true })
+  }
+  await Promise.all(names.map((name) => remove(name).catch(errorFields)))
+}
+
+async function ownerOf({ keeper }: Places): Promise<string> {
+  return `${keeper}.${(await startTimeOf(keeper)) ?? 0}`
+}
+
+/** Whether a delivery is of a keeper that lives. */
+async function isOfOther(name: string): Promise<boolean> {
+  const [, pid, started] = /^(\d+)\.(\d+)-/.exec(name) ?? []
+  return started !== undefined && (await startTimeOf(Number(pid))) === started
 }
 
 async function store(body: Readable, { places, idleMs, digest, signal }: Delivery): Promise<Buffer> {

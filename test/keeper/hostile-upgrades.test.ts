@@ -10,7 +10,10 @@ import { needsNamespace } from '../_util/namespace.ts'
 import { pidOf, start, transcript } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { connect, list, sendInput } from '../process/calls.ts'
+import { lockPlaces } from './places-lock.ts'
 import { buildVariant, LAUNCHER, writeProgram } from './variant.ts'
+
+lockPlaces()
 
 const run = promisify(execFile)
 

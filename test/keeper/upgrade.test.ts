@@ -13,7 +13,10 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { ctl } from '../ctl/ctl.ts'
 import { connect, list, sendInput } from '../process/calls.ts'
 import { outputUntil } from '../process/following.ts'
+import { lockPlaces } from './places-lock.ts'
 import { buildVariant, LAUNCHER, writeProgram } from './variant.ts'
+
+lockPlaces()
 
 const run = promisify(execFile)
 
