@@ -4,7 +4,7 @@ import { afterAll, beforeAll, vi } from 'vitest'
 const LOCK = '/tmp/envd-test-upgrade-places.lock'
 const WAIT_MS = 300_000
 
-/** What is delivered to a daemon comes by one file of the machine: files of tests that deliver run one after the other. */
+/** What is delivered comes by one file of the machine: files of tests that deliver run one after the other. */
 export function lockPlaces(): void {
   let locked = false
   beforeAll(async () => {
