@@ -167,6 +167,8 @@ test('names and contents are searched, and a hit opens its line', async () => {
   const { page } = files
   await page.getByRole('button', { name: 'Search' }).click()
   const search = page.getByRole('region', { name: 'Search' })
+  // It has the focus when it is there; a key before that is lost.
+  await search.getByRole('searchbox').and(page.locator(':focus')).waitFor()
   await page.keyboard.type('NOTES')
   await page.keyboard.press('Enter')
   await search.getByText('1 file.').waitFor()
