@@ -34,7 +34,7 @@ test('plots are drawn, their values are those of metrics.Metrics/List, and a res
     const { timestamp, cpuUsedPct, memUsed, memCache, memTotal, diskUsed, diskTotal, ioReadBytes, ioWrittenBytes } =
       sample
     const time = new Date(Number(timestamp?.seconds) * 1000 + (timestamp?.nanos ?? 0) / 1e6).toISOString()
-    const { commandCount, processCount, oomKills } = sample
+    const { commandCount, processCount, oomKills, serviceRestarts } = sample
     return [
       time,
       cpuUsedPct,
@@ -48,6 +48,7 @@ test('plots are drawn, their values are those of metrics.Metrics/List, and a res
       commandCount,
       processCount,
       oomKills,
+      serviceRestarts,
     ].map(String)
   })
   expect(rows.length).toBeGreaterThan(2)
