@@ -3,7 +3,7 @@ import { posix } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { ensureDirectory } from '../filesystem/directories.ts'
-import { failureKind, fileErrno, reasonOf } from '../filesystem/failure.ts'
+import { fileErrno, hindersEveryWrite, reasonOf } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { ownerRefusal } from '../filesystem/ownership.ts'
 import { withWriteSlot } from '../filesystem/write-semaphore.ts'
@@ -86,19 +86,14 @@ async function give({ root, existing }: DirectoryBeside, owner: FileUser): Promi
 }
 
 function openError(path: string, error: unknown): unknown {
-  if (error instanceof AppError || isCommon(error)) return error
+  if (error instanceof AppError || hindersEveryWrite(error)) return error
   if (fileErrno(error) === 'ENOTDIR') return new AppError('invalid_argument', `path '${path}' is not a directory`)
   return inOneStep(path, error)
 }
 
 function placeError(path: string, error: unknown): unknown {
   if (fileErrno(error) === 'EEXIST') return new AppError('already_exists', `path '${path}' exists already`)
-  return isCommon(error) ? error : inOneStep(path, error)
-}
-
-/** It says nothing of one step: in place it would not be possible either. */
-function isCommon(error: unknown): boolean {
-  return !['internal', 'permission_denied'].includes(failureKind(error)) || fileErrno(error) === 'EIO'
+  return hindersEveryWrite(error) ? error : inOneStep(path, error)
 }
 
 function inOneStep(path: string, cause: unknown): AppError {

@@ -17,19 +17,13 @@ const AT_ONCE = 8
  */
 export async function checkDistinct(paths: readonly string[], owner: FileUser, signal: AbortSignal): Promise<void> {
   const places = new Map<string, string>()
-  const twice = paths.find((path, index) => paths.indexOf(path) !== index)
-  if (twice !== undefined) throw sameFile(twice, twice)
   await forEachLimited(paths, AT_ONCE, async (path) => {
     signal.throwIfAborted()
     const place = (await identityOf(path, owner)) ?? cleanPath(path)
     const other = places.get(place)
-    if (other !== undefined) throw sameFile(other, path)
+    if (other !== undefined) throw new AppError('invalid_argument', `'${other}' and '${path}' are the same file`)
     places.set(place, path)
   })
-}
-
-function sameFile(one: string, other: string): AppError {
-  return new AppError('invalid_argument', `'${one}' and '${other}' are the same file`)
 }
 
 /**

@@ -30,6 +30,11 @@ export function failureKind(error: unknown): ErrorKind {
   return errnoKind(fileErrno(error) ?? '')
 }
 
+/** Whether a write in one step failed for what would hinder one in place, too: the machine, or its disk. */
+export function hindersEveryWrite(error: unknown): boolean {
+  return failureKind(error) !== 'internal' || fileErrno(error) === 'EIO'
+}
+
 /** Whether an AppError is of a kind that may be gone when the same is asked for again. */
 export function isPassing(error: unknown): boolean {
   return error instanceof AppError && (error.kind === 'budget_spent' || error.kind === 'unavailable')

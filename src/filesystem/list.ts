@@ -107,12 +107,10 @@ async function openBelow(path: Buffer, options: Pick<ListOptions, 'actor' | 'hol
     return await openLevel(path, options)
   } catch (error) {
     // What the machine is short of says nothing about the directory.
-    if (fileErrno(error) === undefined || PASSING.has(failureKind(error))) throw error
+    if (fileErrno(error) === undefined || failureKind(error) !== 'internal') throw error
     return undefined
   }
 }
-
-const PASSING: ReadonlySet<string> = new Set(['budget_spent', 'unavailable', 'no_space'])
 
 function isDirectory(raw: RawEntry): boolean {
   return isKind(raw.mode, constants.S_IFDIR)

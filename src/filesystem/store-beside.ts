@@ -6,7 +6,7 @@ import { pump } from '../lib/pump.ts'
 import { type Beside, type FileVersion, unpackBeside, unpackVersion } from '../native/entries.ts'
 import { copyAttributes, openBeside, placeFile } from '../native/files.ts'
 import { isKind } from './entry.ts'
-import { failureKind, fileErrno, reasonOf } from './failure.ts'
+import { fileErrno, hindersEveryWrite, reasonOf } from './failure.ts'
 import { createFileSink } from './file-sink.ts'
 import { type FileUser, permitted } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
@@ -210,17 +210,12 @@ function placeError(error: unknown, { path, mode }: StageTarget): unknown {
     case 'EISDIR':
       return isDirectory(path)
     default:
-      return isCommon(error) ? error : notInOneStep(path, error)
+      return hindersEveryWrite(error) ? error : notInOneStep(path, error)
   }
 }
 
-/** It says nothing of writing in one step: in place it would not be possible either. */
-function isCommon(error: unknown): boolean {
-  return !['internal', 'permission_denied'].includes(failureKind(error)) || fileErrno(error) === 'EIO'
-}
-
 function isCreation(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error && error.syscall === 'create' && !isCommon(error)
+  return error instanceof Error && 'syscall' in error && error.syscall === 'create' && !hindersEveryWrite(error)
 }
 
 function notInOneStep(path: string, cause: unknown): AppError {

@@ -3,7 +3,6 @@ import { constants, copyFile, link, mkdir, open, readdir, rm } from 'node:fs/pro
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
-import { errorFields } from '../lib/error-fields.ts'
 import { startTimeOf } from '../lib/proc-pid.ts'
 import { pump } from '../lib/pump.ts'
 
@@ -75,7 +74,8 @@ export async function removeOthers(places: Places, program: string): Promise<voi
     if (program.startsWith(`${path}/`) || (!name.startsWith(`${owner}-`) && (await isOfOther(name)))) return
     await rm(path, { recursive: true, force: true })
   }
-  await Promise.all(names.map((name) => remove(name).catch(errorFields)))
+  // What cannot be removed stays until the next upgrade.
+  await Promise.all(names.map((name) => remove(name).catch(() => {})))
 }
 
 async function ownerOf({ keeper }: Places): Promise<string> {

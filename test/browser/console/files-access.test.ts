@@ -1,22 +1,10 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { beforeEach, expect, test } from 'vitest'
 import { needsChromium } from '../browser.ts'
+import { faultsOf } from './axe.ts'
 import { openFiles } from './files-view.ts'
 
 beforeEach(needsChromium)
-
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-/** Faults that axe calls serious or critical, as text. */
-async function faultsOf(page: { evaluate(script: string): Promise<unknown> }): Promise<unknown> {
-  return page.evaluate(`(async () => {
-    ${AXE}
-    const { violations } = await axe.run()
-    const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    return grave.flatMap(({ id, nodes }) => nodes.map(({ html }) => id + ' ' + html))
-  })()`)
-}
 
 const WIDE = { width: 1280, height: 800 }
 const PHONE = { width: 390, height: 780 }

@@ -1,22 +1,9 @@
-import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import type { Page } from 'playwright-core'
 import { beforeEach, expect, test } from 'vitest'
 import { needsChromium } from '../browser.ts'
+import { faultsOf } from './axe.ts'
 import { openConsole } from './open-console.ts'
 
 beforeEach(needsChromium)
-
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
-
-/** What axe finds that is serious or worse. */
-async function seriousFaults(page: Page): Promise<unknown> {
-  // As an expression of the debugger, which the policy of the page does not hold for.
-  const run = `axe.run().then(({ violations }) => violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))`
-  return page.evaluate(`(() => { ${await readFile(AXE, 'utf8')}; return ${run} })()`)
-}
 
 test.each([
   { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
@@ -28,16 +15,16 @@ test.each([
   const look = async (view: string, seen: string) => {
     await page.getByRole('link', { name: view, exact: true }).click()
     await page.locator(seen).first().waitFor()
-    expect(await seriousFaults(page), view).toEqual([])
+    expect(await faultsOf(page), view).toEqual([])
   }
   await look('Processes', 'td .state')
   await page.getByRole('row', { name: 'start' }).getByRole('link').click()
   await page.getByRole('region', { name: 'Output' }).getByText('colour').waitFor()
-  expect(await seriousFaults(page), 'a process').toEqual([])
+  expect(await faultsOf(page), 'a process').toEqual([])
   await page.getByRole('button', { name: /^Send a signal/ }).click()
-  expect(await seriousFaults(page), 'the menu of signals').toEqual([])
+  expect(await faultsOf(page), 'the menu of signals').toEqual([])
   await page.getByRole('menuitem', { name: 'Kill (SIGKILL)' }).click()
-  expect(await seriousFaults(page), 'the question').toEqual([])
+  expect(await faultsOf(page), 'the question').toEqual([])
   await page.keyboard.press('Escape')
   await page.getByRole('link', { name: 'Metrics', exact: true }).click()
   await page.getByText('Values', { exact: true }).click()

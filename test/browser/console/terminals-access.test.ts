@@ -1,24 +1,9 @@
-import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import type { Page } from 'playwright-core'
 import { beforeEach, expect, test } from 'vitest'
 import { needsChromium } from '../browser.ts'
+import { faultsOf } from './axe.ts'
 import { openConsole } from './open-console.ts'
 
 beforeEach(needsChromium)
-
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-/** Faults that axe calls serious or critical. */
-async function faultsOf(page: Page): Promise<unknown> {
-  // As an expression of the debugger, which the policy of the page does not hold for.
-  return page.evaluate(`(async () => {
-    ${AXE}
-    const { violations } = await axe.run()
-    const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    return grave.flatMap(({ id, nodes }) => nodes.map(({ html }) => id + ' ' + html))
-  })()`)
-}
 
 const WIDE = { width: 1280, height: 800 }
 const PHONE = { width: 390, height: 780 }
