@@ -1,10 +1,25 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { Transform } from 'node:stream'
 
-/** A proxy on loopback whose connections can be broken. Disposing closes it. */
-export async function breakableProxy(port: number) {
+/**
+ * A proxy on loopback whose connections can be broken, and which passes on no more than the first `holdAfter` bytes
+ * of each direction of a connection until `release` is called. Disposing closes it.
+ */
+export async function breakableProxy(port: number, holdAfter = Number.POSITIVE_INFINITY) {
   const open = new Set<Socket>()
+  const released = Promise.withResolvers<void>()
   let away = false
+  const held = () => {
+    let passed = 0
+    return new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        passed += chunk.length
+        if (passed <= holdAfter) done(null, chunk)
+        else void released.promise.then(() => done(null, chunk))
+      },
+    })
+  }
   const server = createServer((client) => {
     if (away) return client.resetAndDestroy()
     const daemon = connect(port, '127.0.0.1')
@@ -15,7 +30,7 @@ export async function breakableProxy(port: number) {
     }
     open.add(client)
     for (const socket of [client, daemon]) socket.on('error', close).on('close', close)
-    client.pipe(daemon).pipe(client)
+    client.pipe(held()).pipe(daemon).pipe(held()).pipe(client)
     return undefined
   })
   server.listen(0, '127.0.0.1')
@@ -30,6 +45,7 @@ export async function breakableProxy(port: number) {
       await whileAway()
       away = false
     },
+    release: () => released.resolve(),
     [Symbol.dispose]: () => void server.close(),
   }
 }

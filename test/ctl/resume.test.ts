@@ -13,6 +13,8 @@ const daemon = sharedDaemon()
 const SIZE = 400_000_000
 /** Of what has come; the daemon forgets the last 32 MiB at most. */
 const MUCH = 100_000_000
+/** So many bytes pass before a copy is held, so that it cannot be whole before a test acts on it. */
+const HELD = 200_000_000
 
 /** A large file, a directory for what comes of it, and one for the records of the client. */
 async function plant(path: string) {
@@ -40,7 +42,7 @@ async function part({ target }: Planted): Promise<string> {
       }
       return undefined
     },
-    { timeout: 15_000, interval: 5 },
+    { timeout: 50_000, interval: 5 },
   )
   return found
 }
@@ -66,13 +68,15 @@ test.each(WAYS)(
   '%s: a copy whose client was killed goes on with the next one',
   async (way) => {
     await using dir = await makeTmpDir()
+    using proxy = await breakableProxy(daemon.port, HELD)
     const planted = await plant(dir.path)
-    const child = begin(daemon.url, planted, argsOf(way, planted))
+    const child = begin(proxy.url, planted, argsOf(way, planted))
     const path = await part(planted)
     child.kill('SIGKILL')
     await once(child, 'close')
     await mark(path)
-    const next = begin(daemon.url, planted, argsOf(way, planted))
+    proxy.release()
+    const next = begin(proxy.url, planted, argsOf(way, planted))
     expect(await once(next, 'close')).toEqual([0, null])
     await expectMarked(planted)
     expect(await readdir(join(planted.home), { recursive: true })).not.toContainEqual(expect.stringMatching(/upload-/))
@@ -101,13 +105,15 @@ test.each(WAYS)(
   '%s: of another file nothing is taken that had come',
   async (way) => {
     await using dir = await makeTmpDir()
+    using proxy = await breakableProxy(daemon.port, HELD)
     const planted = await plant(dir.path)
-    const child = begin(daemon.url, planted, argsOf(way, planted))
+    const child = begin(proxy.url, planted, argsOf(way, planted))
     await part(planted)
     child.kill('SIGINT')
     expect(await once(child, 'close')).toEqual([130, null])
     await writeFile(planted.file, 'another')
-    const next = begin(daemon.url, planted, argsOf(way, planted))
+    proxy.release()
+    const next = begin(proxy.url, planted, argsOf(way, planted))
     expect(await once(next, 'close')).toEqual([0, null])
     expect(await readFile(planted.copy, 'utf8')).toBe('another')
     if (way === 'down') expect(await readdir(planted.target)).toEqual(['copy'])
@@ -117,14 +123,16 @@ test.each(WAYS)(
 
 test('a file that changes while it is sent does not get its name', async () => {
   await using dir = await makeTmpDir()
+  using proxy = await breakableProxy(daemon.port, HELD)
   const planted = await plant(dir.path)
-  const child = begin(daemon.url, planted, argsOf('up', planted))
+  const child = begin(proxy.url, planted, argsOf('up', planted))
   let complaint = ''
   child.stderr?.on('data', (chunk: Buffer) => {
     complaint += chunk.toString()
   })
   await part(planted)
   await appendFile(planted.file, 'x')
+  proxy.release()
   expect(await once(child, 'close')).toEqual([125, null])
   expect(complaint).toContain('has changed while it was sent')
   expect(await readdir(planted.target)).not.toContain('copy')
