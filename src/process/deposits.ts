@@ -130,6 +130,8 @@ export class ProcessDeposit {
   #streams = 0
   /** Bytes of its record that count in `room`. */
   #long = 0
+  /** No client asks the next daemon for its end. */
+  #routine = false
   /** Descriptors that are left, at most. */
   #count = Number.POSITIVE_INFINITY
   /** The key is another's. */
@@ -156,6 +158,7 @@ export class ProcessDeposit {
       throw new AppError('resource_exhausted', 'the descriptions of others take all room')
     room.bytes -= long
     this.#long = long
+    this.#routine = record.routine
     const memory = sealedMemory(bytes)
     const streams = sources.map(({ fd }) => fd)
     this.#streams = streams.length
@@ -173,10 +176,11 @@ export class ProcessDeposit {
     }
   }
 
-  /** It has that many streams of output, and a record of that length; for a deposit of an earlier daemon. */
-  taken(streams: number, record: number): void {
+  /** It has that many streams of output, and a record of that many bytes; for a deposit of an earlier daemon. */
+  taken(streams: number, { routine }: ProcessRecord, bytes: number): void {
     this.#streams = streams
-    this.#long = record > PAGE_BYTES ? record : 0
+    this.#routine = routine
+    this.#long = bytes > PAGE_BYTES ? bytes : 0
     this.#options.room.bytes -= this.#long
   }
 
@@ -212,8 +216,9 @@ export class ProcessDeposit {
     this.#trim(this.#streams + 1)
   }
 
-  /** Its end was reported. `drained`: nothing of its output is open. */
+  /** Its end was reported. `drained`: nothing of its output is open. Of a routine command nothing is kept then. */
   finished(drained: boolean, end: End): void {
+    if (this.#routine) this.drop()
     if (this.#dropped) return
     this.output.setEnd(encodeEnd(end))
     const { key, keeper, onFinished } = this.#options

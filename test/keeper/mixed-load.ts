@@ -107,11 +107,14 @@ export async function descriptorsOf(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length
 }
 
-/** What the open descriptors of a process are of, without the numbers by which equal ones differ, sorted. */
-export async function openKinds(pid: number): Promise<string[]> {
+/**
+ * What the open descriptors of a process are of, without the numbers by which equal ones differ, sorted. Undefined: one
+ * was closed meanwhile.
+ */
+export async function openKinds(pid: number): Promise<string[] | undefined> {
   const descriptors = await readdir(`/proc/${pid}/fd`)
   const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
-  return targets.map((target) => target.replace(/\[\d+\]/, '')).sort()
+  return targets.includes('') ? undefined : targets.map((target) => target.replace(/\[\d+\]/, '')).sort()
 }
 
 /** Memory of a process in kilobytes, shared pages by their part: all, of its own, and of memfds (proc_pid_smaps(5)). */
