@@ -17,7 +17,7 @@ export function askCapabilities({
   readonly address: string
   readonly port: number
 }): Promise<string> {
-  const host = ANY.has(address) ? 'localhost' : address
+  const host = LOOPBACK_TOO.has(address) ? '127.0.0.1' : address
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const asked = request({ host, port, path: '/capabilities', signal: AbortSignal.timeout(TIMEOUT_MS) }, (response) => {
     const chunks: Buffer[] = []
@@ -38,4 +38,5 @@ export function askCapabilities({
   return promise
 }
 
-const ANY: ReadonlySet<string> = new Set(['::', '0.0.0.0', ''])
+/** What is answered at 127.0.0.1 as well; no name is looked up, as a machine may not know even this one. */
+const LOOPBACK_TOO: ReadonlySet<string> = new Set(['::', '0.0.0.0', 'localhost', ''])

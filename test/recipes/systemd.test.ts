@@ -3,8 +3,9 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { inNamespace, needsCgroups } from '../_util/namespace.ts'
-import { call, shell, start } from '../_util/rpc.ts'
+import { call, pidOf, shell, start, transcript } from '../_util/rpc.ts'
 import { bundle, needsMade, skippedReason } from '../image/root.ts'
+import { connect, list, sendInput } from '../process/calls.ts'
 import { bootMachine, type Machine } from './machine.ts'
 import { DAEMON_PORT } from './proxies.ts'
 
@@ -57,7 +58,34 @@ test('K1 the protection of memory and the weights are those of every cgroup abov
     expect(await machine.run('cat', `/sys/fs/cgroup${path}/memory.min`)).toBe('52428800')
 })
 
-test('a daemon that is killed comes back', async () => {
+test('a command goes on over a crash of the daemon and an upgrade, for which the unit is not started again', async () => {
+  await expect.poll(health).toBe(204)
+  const unit = async () => Promise.all(['MainPID', 'NRestarts', 'ActiveState', 'ControlGroup'].map(property))
+  const before = await unit()
+  const daemon = () => machine.run('pgrep', '--parent', before[0] ?? '', '--exact', 'envd')
+  const script = 'while read line; do echo "got $line"; [ "$line" = end ] && exit 7; done; exit 9'
+  const pid = await pidOf(await start(url, 'sh', { args: ['-c', script], tag: 'reader' }))
+  const first = await daemon()
+  await machine.run('kill', '-KILL', first)
+  expect(await health()).toBe(204)
+  const second = await daemon()
+  expect(second).not.toBe(first)
+  await sendInput(url, { pid }, { stdin: 'one\n' })
+
+  const upgraded = { method: 'POST', headers: { 'x-envd-upgrade-bundle': '/opt/envd' } }
+  await expect(sendWhole(`${url}/upgrade`, upgraded)).rejects.toMatchObject({ code: 'ECONNRESET' })
+  const report = async () => JSON.parse((await sendWhole(`${url}/upgrade/status`)).text)
+  await expect.poll(report).toMatchObject({ state: 'upgraded' })
+  expect([first, second]).not.toContain(await daemon())
+  expect(await list(url)).toMatchObject([{ pid, tag: 'reader' }])
+  const again = await connect(url, { pid })
+  await sendInput(url, { pid }, { stdin: 'end\n' })
+  expect((await transcript(again)).end).toMatchObject({ exitCode: 7 })
+  expect(await unit()).toEqual(before)
+  expect(await machine.run('cat', `/proc/${await daemon()}/cgroup`)).toContain(`0::${before[3]}`)
+}, 60_000)
+
+test('a keeper that is killed, with its daemon, comes back', async () => {
   await expect.poll(health).toBe(204)
   const before = await property('MainPID')
   await machine.run('kill', '-KILL', before)
