@@ -129,7 +129,7 @@ export function buildFigures(cpus: Cpus, oomKills: Pick<OomKills, 'list'>) {
 }
 
 /** Daemons in a row that could not even start, after which the next one leaves alone what the earlier ones left. */
-const MAX_FAILURES = 3
+const MAX_FAILURES = 10
 
 /**
  * Where processes are kept for the next daemon (undefined: nowhere), and what the last one has left. What cannot be

@@ -28,10 +28,12 @@ enum {
   // What an unexpected end costs; each second of life pays one back. Beyond ten seconds of such debt the next start
   // waits, up to five seconds: at once, however often it ends, is started what serves for a moment, and only that.
   ended_cost_ms = 300,
+  killed_cost_ms = 500,
   not_up_cost_ms = 4000,
   free_debt_ms = 10000,
   max_debt_ms = 30000,
   max_pause_ms = 5000,
+  kills_of_failure = 10,
   // What a daemon that was started in the place of another has to come to listen in.
   trial_ms = 5000,
 };
@@ -54,8 +56,9 @@ static struct {
   int64_t start_at;
   int32_t last_status;
   uint32_t starts;
-  // Daemons in a row that ended before they listened.
+  // Daemons in a row that ended before they listened; of those that SIGKILL ended every tenth counts.
   uint32_t failures;
+  uint32_t kills;
   // Of this daemon.
   bool up;
   bool leaving;
@@ -173,7 +176,7 @@ static void handle(const struct keeper_message *message, const char *path, const
       break;
     case KEEPER_UP:
       keeper.up = keeper.was_up = true;
-      keeper.failures = 0;
+      keeper.failures = keeper.kills = 0;
       if (keeper.on_trial) keeper.program = keeper.other;
       keeper.on_trial = false;
       break;
@@ -323,6 +326,14 @@ static void end_like(int status) {
   exit(128 + number);
 }
 
+// What the end of a daemon costs that has not come to listen. One that was killed did nothing wrong, unless that was
+// for lack of memory, again and again.
+static int64_t not_up(int status) {
+  const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  if (!killed || ++keeper.kills % kills_of_failure == 0) keeper.failures++;
+  return killed ? killed_cost_ms : not_up_cost_ms;
+}
+
 static void daemon_ended(int status) {
   close_channel(&keeper.daemon);
   keeper.daemon.pid = 0;
@@ -340,10 +351,9 @@ static void daemon_ended(int status) {
     keeper.start_at = now_ms();
     return;
   }
-  if (!keeper.up) keeper.failures++;
   const int64_t lived = now_ms() - keeper.started;
   keeper.debt = keeper.debt > lived ? keeper.debt - lived : 0;
-  keeper.debt += keeper.up ? ended_cost_ms : not_up_cost_ms;
+  keeper.debt += keeper.up ? ended_cost_ms : not_up(status);
   if (keeper.debt > max_debt_ms) keeper.debt = max_debt_ms;
   postpone_start();
 }

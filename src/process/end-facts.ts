@@ -31,7 +31,8 @@ export function endFacts(circumstances: Circumstances): EndFacts | Promise<EndFa
   const { group, status, signalled, oom } = circumstances
   if (group !== undefined) return groupFacts(circumstances, group)
   const how = signalled ? undefined : likelyKilled(status)
-  if (how === undefined || oom === undefined) return plainFacts(circumstances)
+  if (how === undefined) return plainFacts(circumstances)
+  if (oom === undefined) return unseenFacts(circumstances, how)
   return oom.wasOutOfMemory(circumstances.pid, how).then((killed): EndFacts => {
     const facts = plainFacts(circumstances)
     return killed ? { ...facts, cause: 'out_of_memory', outOfMemory: true } : facts
@@ -42,6 +43,12 @@ export function endFacts(circumstances: Circumstances): EndFacts | Promise<EndFa
 export function plainFacts({ status, reason, usage }: Omit<Circumstances, 'group' | 'oom' | 'pid'>): EndFacts {
   const cause = status === 'unknown' ? 'unknown' : (reason ?? ('signal' in status ? 'signal' : 'exit'))
   return { cause, outOfMemory: false, limitsHit: [], usage }
+}
+
+/** Of one that ended while there was no daemon that could see why it was killed. */
+function unseenFacts(circumstances: Circumstances, how: 'killed' | 'child killed'): EndFacts {
+  const facts = plainFacts(circumstances)
+  return how === 'killed' ? { ...facts, cause: 'unknown' } : facts
 }
 
 async function groupFacts(circumstances: Circumstances, group: OwnGroup): Promise<EndFacts> {

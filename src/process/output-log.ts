@@ -65,6 +65,7 @@ export class OutputLog {
   #closed = false
   #settled = false
   #discarded = false
+  #awaited: AbortSignal | undefined
   /** Called when `full` may have changed; set by the one that reads the descriptors. */
   onFlow: () => void = () => {}
   /** Called once, when all output is in and still kept; set by the one that wants to look at it then. */
@@ -99,10 +100,11 @@ export class OutputLog {
     return { oldest: { ...this.#dropped }, produced: { ...this.#offsets } }
   }
 
-  /** Every reader is so far behind that reading more must wait. Never, without readers. */
+  /** Every reader is so far behind that reading more must wait. Never, without readers, unless one is awaited. */
   get full(): boolean {
     const pace = this.#pace.reader
-    return pace !== undefined && this.#bytes - pace.position >= Math.min(PAUSE_BYTES, this.#options.share.bytes)
+    if (pace === undefined) return this.#awaited?.aborted === false && this.#cost * 2 >= this.#options.share.bytes
+    return this.#bytes - pace.position >= Math.min(PAUSE_BYTES, this.#options.share.bytes)
   }
 
   /** No more output will come. */
@@ -157,6 +159,7 @@ export class OutputLog {
     for (const chunk of this.#kept(start.seq)) chunk.pending++
     const reader = new OutputReader(this, { ...start, stall: this.#options.stall })
     this.#readers.add(reader)
+    this.#awaited = undefined
     this.#pace.follow(reader)
     reader.notify()
     if (signal.aborted) reader.close(signal.reason)
@@ -184,6 +187,16 @@ export class OutputLog {
   advanced(reader: OutputReader): void {
     this.#pace.follow(reader)
     this.#flow()
+  }
+
+  /**
+   * A client of an earlier daemon may come back: until there is a reader, or `signal` aborts, what is kept stays, and
+   * reading waits for room.
+   */
+  awaitReader(signal: AbortSignal): void {
+    this.#awaited = signal
+    signal.addEventListener('abort', () => this.onFlow(), { once: true })
+    this.onFlow()
   }
 
   #startOf(from: 'now' | 'oldest' | Offsets) {

@@ -11,7 +11,7 @@ import { logEnd } from './log-end.ts'
 import { RunningProcess } from './process.ts'
 import { monotonicNow, type ServiceRun } from './process-record.ts'
 import type { Registry } from './registry.ts'
-import { restoreProcess } from './restore.ts'
+import { RECONNECT_MS, restoreProcess } from './restore.ts'
 
 interface RestoreAllDeps extends Pick<LaunchDeps, 'window' | 'readerStall' | 'deposits' | 'groups' | 'oom'> {
   readonly registry: Registry
@@ -42,6 +42,7 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): Rea
     deposits.resume(deposit.key, false, found).drop()
     return []
   })
+  const returned = AbortSignal.timeout(RECONNECT_MS)
   restored.sort((a, b) => a.record.started - b.record.started)
   for (const { launched, record, finished } of restored) {
     const process = follow(launched, deps)
@@ -50,6 +51,7 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): Rea
     const { key, digest } = record
     if (key !== undefined && digest !== undefined) registry.keys.restore(key, digest, process)
     if (!finished) goOn(process, record, deps)
+    if (launched.inherited === true) process.output.awaitReader(returned)
     // The call that it was for has ended with the earlier daemon.
     if (record.routine) process.signal('SIGKILL', NEVER, 'daemon_stopped')
     if (record.run !== undefined && !finished) runs.set(record.run.service, { process, run: record.run })

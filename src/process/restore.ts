@@ -22,8 +22,11 @@ interface RestoredProcess {
 
 type RestoreDeps = Pick<LaunchDeps, 'window' | 'readerStall' | 'groups' | 'oom'> & { readonly deposits: Deposits }
 
-/** Clients that lost their streams have this long to connect again and get what was written meanwhile. */
-const RECONNECT_MS = 10_000
+/**
+ * Milliseconds that clients which lost their streams have to connect again and get what was written meanwhile; a
+ * command that writes on without a reader may wait as long.
+ */
+export const RECONNECT_MS = 10_000
 
 /**
  * Takes a deposit, whose descriptors belong to the process from then on. Undefined, with all closed: it is not
@@ -46,7 +49,7 @@ export function restoreProcess(
   }
   const { config, tag, replay, routine, size, outputMax } = record
   const kept = deps.deposits.resume(deposit.key, outputMax !== undefined, found)
-  kept.taken(streams.length, length)
+  kept.taken(streams.length, record, length)
   const sources = streams.flatMap((stream, index) => {
     const fd = others[index]
     return fd === undefined ? [] : [{ fd, stream }]

@@ -802,7 +802,7 @@ export enum Cause {
   DAEMON_STOPPED = 6,
 
   /**
-   * It was started by an earlier daemon.
+   * It was started by an earlier daemon, or SIGKILL ended it while there was none that could see whose.
    *
    * @generated from enum value: CAUSE_UNKNOWN = 7;
    */
