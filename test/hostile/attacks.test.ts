@@ -5,9 +5,13 @@ import { sendWhole } from '../_util/http.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { bodies } from './attacks/bodies.ts'
 import { connections } from './attacks/connections.ts'
+import { followerAttacks } from './attacks/followers.ts'
 import { readers } from './attacks/readers.ts'
+import { relayAttacks } from './attacks/relays.ts'
 import { services } from './attacks/services.ts'
 import { streams } from './attacks/streams.ts'
+import { treeAttacks } from './attacks/trees.ts'
+import { uploadAttacks } from './attacks/uploads.ts'
 import { work } from './attacks/work.ts'
 import { startLimited } from './limited-daemon.ts'
 import { startProbe } from './probe.ts'
@@ -26,6 +30,10 @@ for (const { name, prepare, run, maxBusy = BUSY_P95_HEALTH_MS } of [
   ...connections,
   ...services,
   ...work,
+  ...followerAttacks,
+  ...treeAttacks,
+  ...uploadAttacks,
+  ...relayAttacks,
 ]) {
   test(`${name} leave the daemon small and quick`, async (context) => {
     await using daemon = await startLimited(context)

@@ -2,12 +2,16 @@ import { type ClientRequest, type IncomingMessage, request as send } from 'node:
 import { connect, type Socket } from 'node:net'
 import { freeNow } from '../../budget/memory.ts'
 import { errnoOf } from '../../errors.ts'
+import { joinPieces } from '../server/join-pieces.ts'
 
 /** Loopback answers at once, unless the queue of a server that accepts nothing is full. */
 const CONNECT_MS = 5_000
 
 /** Bytes that may wait in each of the buffers of a connection. */
 const BUFFER_BYTES = 16 * 1024
+
+/** Provisional answers (1xx) before the answer; programs send one or two. Node looks at each, and sets no limit. */
+const MAX_PROVISIONAL = 64
 
 /** Nothing listens there. */
 const CLOSED = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETUNREACH', 'EAFNOSUPPORT'])
@@ -70,7 +74,10 @@ export function requestBy(socket: Socket, { method, path, headers }: Outgoing): 
   return outgoing
 }
 
-/** The answer, or `upgraded` with what came after its headers. Rejects when the connection ends without one. */
+/**
+ * The answer, or `upgraded` with what came after its headers. Rejects when the connection ends without one, or sends
+ * provisional answers without end.
+ */
 export function answerOf(
   outgoing: ClientRequest,
 ): Promise<{ readonly response: IncomingMessage; readonly upgraded: Buffer | undefined }> {
@@ -81,10 +88,15 @@ export function answerOf(
   outgoing.on('response', (response) => {
     // Its end is seen by who reads it.
     response.on('error', () => {})
+    joinPieces(response)
     resolve({ response, upgraded: undefined })
   })
   // Of its own, as the piece that it came with is freed.
   outgoing.on('upgrade', (response, _socket, head: Buffer) => resolve({ response, upgraded: Buffer.from(head) }))
+  let provisional = 0
+  outgoing.on('information', () => {
+    if (++provisional > MAX_PROVISIONAL) outgoing.destroy(new Error('provisional answers do not end'))
+  })
   outgoing.on('error', reject)
   return promise
 }

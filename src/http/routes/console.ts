@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, errnoOf } from '../../errors.ts'
+import { loopTurns } from '../../lib/turns.ts'
 import { createFastify } from '../app/fastify.ts'
 import type { PageFiles } from '../console/page-files.ts'
 import { PAGE_HEADERS } from '../console/page-headers.ts'
@@ -43,6 +44,8 @@ export function consoleRoute(app: FastifyInstance, root = ROOT): void {
       clearTimeout(late)
     })
     const { serve } = await load().catch((error: unknown) => Promise.reject(withoutPage(error)))
+    // All that wait for the page to be loaded would be served in one turn of the event loop.
+    await loopTurns.next(request.raw)
     reply.hijack()
     serve(request.raw, reply.raw)
     return reply

@@ -15,6 +15,12 @@ const AT_ONCE = new Set(['/health', '/ready', '/metrics', '/init', '/process.Pro
  */
 const MAX_WAITING = 4096
 
+/**
+ * Of them, those of one connection that are not answered yet: clients send one after the other, and a read may bring
+ * hundreds. Further ones have their turn like others.
+ */
+const MAX_URGENT = 4
+
 const UNAVAILABLE = 503
 
 /** A body of a request that is answered at once and always let in: a token, variables. */
@@ -34,15 +40,26 @@ export function admitInTurn(
   // Until they are answered: what they bring may be read by and by.
   const urgentBodies = createWaitingBodies(SMALL_BYTES)
   const ofConnection = new Map<object, number>()
+  const urgentOfConnection = new WeakMap<object, number>()
+  const letInAtOnce: RequestListener = (request, response) => {
+    const owner = connectionOf(request) ?? request
+    const over = urgentBodies.add(request)
+    if (over === undefined) return refuse(request, response)
+    const own = urgentOfConnection.get(owner) ?? 0
+    urgentOfConnection.set(owner, own + 1)
+    response.once('close', () => {
+      over()
+      urgentOfConnection.set(owner, (urgentOfConnection.get(owner) ?? 1) - 1)
+    })
+    if (own < MAX_URGENT) return handler(request, response)
+    turns.run(owner, () => {
+      if (!response.destroyed && !response.headersSent) handler(request, response)
+    })
+  }
   return (request, response) => {
     // Over HTTP/2 the read that brings a call may also reset it.
     if (response.destroyed) return
-    if (AT_ONCE.has(pathOf(request.url ?? ''))) {
-      const over = urgentBodies.add(request)
-      if (over === undefined) return refuse(request, response)
-      response.once('close', over)
-      return handler(request, response)
-    }
+    if (AT_ONCE.has(pathOf(request.url ?? ''))) return letInAtOnce(request, response)
     const owner = connectionOf(request) ?? request
     const own = ofConnection.get(owner) ?? 0
     if (waiting >= MAX_WAITING && own > 0) return refuse(request, response)

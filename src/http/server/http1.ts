@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import { freeNow } from '../../budget/memory.ts'
 import { errorBody } from '../app/error-body.ts'
 import type { Connections } from './connections.ts'
+import { joinPieces } from './join-pieces.ts'
 import { linger } from './linger.ts'
 import { createPipelined } from './pipelined.ts'
 import { faultOf, MAX_HEADERS } from './request-faults.ts'
@@ -80,7 +81,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     if (hold === undefined) socket.destroy()
     // What was read with the request that went too far.
     if (hold === undefined || socket.destroyed) return
-    latest.set(socket, { request, response })
+    latest.set(socket, joined({ request, response }))
     unanswered.set(socket, before + 1)
     connections.began(socket)
     if (draining) response.setHeader('connection', 'close')
@@ -145,6 +146,12 @@ interface Underway {
   readonly latest: WeakMap<Socket, Exchange>
   /** How many requests of a connection are not answered yet. */
   readonly unanswered: ReadonlyMap<Socket, number>
+}
+
+/** Chunks may have a byte each. */
+function joined(exchange: Exchange): Exchange {
+  if (exchange.request.headers['transfer-encoding'] !== undefined) joinPieces(exchange.request)
+  return exchange
 }
 
 /** Answers what is no request. */

@@ -11,6 +11,7 @@ import {
 import type { Socket } from 'node:net'
 import { resetsIn } from './beginning.ts'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
+import { joinPieces } from './join-pieces.ts'
 import { createResets } from './reset-budget.ts'
 import { createRooms } from './rooms.ts'
 import { createStreamMemory, type StreamMemory } from './stream-memory.ts'
@@ -209,6 +210,7 @@ function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): 
     // A request without a body may stay unread, and Node would keep such a stream though its client resets it with
     // NO_ERROR.
     if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) stream.resume()
+    else joinPieces(stream)
     connections.alias(stream, session)
     connections.began(session)
     stream.once('close', () => {

@@ -62,6 +62,12 @@ const HEADERS_TIMEOUT = 60_000
 /** Far above what clients hold, and some 80 MB if all are idle. */
 const MAX_CONNECTIONS = 8192
 
+/** Bytes that a connection brings at once: hundreds of requests, which take some milliseconds to parse. */
+const LARGE_BEGINNING = 4 * 1024
+
+/** Of such connections, those that may wait for their turn, with up to 64 KiB each: 8 MiB. */
+const MAX_LARGE_BEGINNINGS = 128
+
 /** Commands, watches and transfers need descriptors as well: no more than half of them are for connections. */
 function connectionLimit(): number {
   const [descriptors] = noFileLimit()
@@ -132,6 +138,19 @@ function makeProtocols(options: HttpOptions, bodies: WaitingBodies): Protocols {
   return { http1: createHttp1(how), http2: createHttp2(how) }
 }
 
+/** Takes connections at once, and those in turn that begin with a lot to parse. */
+function createLargeTurns(take: (socket: Socket, protocol: Protocol) => void) {
+  let waiting = 0
+  return (socket: Socket, protocol: Protocol, beginning: number) => {
+    if (beginning < LARGE_BEGINNING || waiting >= MAX_LARGE_BEGINNINGS) return take(socket, protocol)
+    waiting++
+    loopTurns.run({}, () => {
+      waiting--
+      if (!socket.destroyed) take(socket, protocol)
+    })
+  }
+}
+
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
   const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit() } = options
@@ -146,7 +165,7 @@ export function createListener(options: ListenerOptions): Listener {
     undecided.delete(socket)
     protocols?.[protocol].take(socket)
   }
-  const initTurns = createInitTurns((socket) => take(socket, 'http1'))
+  const [takeInTurn, initTurns] = [createLargeTurns(take), createInitTurns((socket) => take(socket, 'http1'))]
   const enter = (socket: Socket) => {
     if (!table.add(socket)) return void socket.destroy()
     addUntilClosed(socket, [connections, undecided])
@@ -154,7 +173,7 @@ export function createListener(options: ListenerOptions): Listener {
       timeout: headersTimeout,
       decided: (protocol, beginning) => {
         if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
-        else take(socket, protocol)
+        else takeInTurn(socket, protocol, beginning.length)
       },
     })
   }

@@ -50,14 +50,23 @@ export function createWaitingBodies(always = 0): WaitingBodies {
       let own = pieceOf(request)
       if (own > always && bytes + own > MAX_BYTES) return undefined
       bytes += own
-      const shrink = (to: number) => {
-        bytes -= own - to
-        own = to
+      let over = false
+      const count = (waiting: number) => {
+        if (over) return
+        bytes += waiting - own
+        own = waiting
         schedule()
       }
-      // The parser hands over what has come with the headers in the same tick.
-      if (own > 0) process.nextTick(() => shrink(Math.min(own, request.readableLength)))
-      return () => shrink(0)
+      const recount = () => count(Math.min(PIECE_BYTES, request.readableLength))
+      if (own > 0) {
+        // The parser hands over what has come with the headers in the same tick, and chunks in ticks of their own.
+        process.nextTick(recount)
+        setImmediate(recount)
+      }
+      return () => {
+        count(0)
+        over = true
+      }
     },
     whenRoom: (run) => {
       if (bytes <= CROWDED_BYTES && waiting.size === 0) run()

@@ -3,6 +3,8 @@ import { gzipSync } from 'node:zlib'
 import { sendWhole } from '../../_util/http.ts'
 import { call, start } from '../../_util/rpc.ts'
 import { type Attack, allOf, type Field, scaled } from './attack.ts'
+import { frame, PREFACE } from './connections.ts'
+import { unread } from './unread.ts'
 
 const MIB = 2 ** 20
 
@@ -70,7 +72,51 @@ export const bodies: readonly Attack[] = [
       }
     },
   },
+  {
+    name: 'bodies in chunks of a byte that nobody reads',
+    run: (field) => {
+      const chunks = '1\r\nx\r\n'.repeat(12_000)
+      return allOf(scaled(400, field), 50, async (index) => {
+        const path = CHUNKED[index % CHUNKED.length]
+        const type = path === '/process.Process/StreamInput' ? 'connect+json' : 'octet-stream'
+        const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/${type}\r\n`
+        await unread(field, `${head}Transfer-Encoding: chunked\r\n\r\n${chunks}`)
+      })
+    },
+  },
+  {
+    name: 'bodies over HTTP/2 in frames of a byte that nobody reads',
+    run: (field) =>
+      allOf(scaled(200, field), 20, (index) => {
+        const path = CHUNKED[index % CHUNKED.length] ?? ''
+        const streams = Array.from({ length: 20 }, (_, at) => 2 * at + 1)
+        const begin = streams.map((id) => frame(1, 4, id, requestHeaders(path)))
+        const pieces = streams.map((id) => {
+          const piece = frame(0, 0, id, Buffer.from('x'))
+          return Buffer.alloc(piece.length * 1000, piece)
+        })
+        return unread(field, Buffer.concat([PREFACE, ...begin, ...pieces]))
+      }),
+  },
 ]
+
+/** Routes that read their bodies late, by and by, or not at all. */
+const CHUNKED = [
+  '/init',
+  '/files?path=/tmp/bytes',
+  '/process.Process/List',
+  '/process.Process/StreamInput',
+  '/ports/1/',
+  '/none',
+] as const
+
+/** POST http with a path, `:authority: a` and the type of a stream (RFC 7541 6.2.2). */
+function requestHeaders(path: string): Buffer {
+  const literal = (name: string, value: string) =>
+    Buffer.concat([Buffer.of(0, name.length), Buffer.from(name), Buffer.of(value.length), Buffer.from(value)])
+  const fields = [literal(':path', path), literal(':authority', 'a')]
+  return Buffer.concat([Buffer.of(0x83, 0x86), ...fields, literal('content-type', 'application/connect+json')])
+}
 
 /** Announces 60 MB and sends most of them; waits until nothing more is taken, or the daemon hangs up. */
 async function halfSent({ daemon, held }: Field, chunked: boolean): Promise<void> {

@@ -2,11 +2,13 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { type Attack, allOf, scaled } from './attack.ts'
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1')
+/** The beginning of a connection, with empty settings. */
+export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1')
 /** GET http / with `:authority: a`. */
 const HEADERS = Buffer.from('828684410161', 'hex')
 
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+/** A frame of HTTP/2 (RFC 9113 4.1). */
+export function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
   const head = Buffer.alloc(9)
   head.writeUIntBE(payload.length, 0, 3)
   head[3] = type

@@ -19,3 +19,10 @@ export function streamCall(method: string, message: unknown): Buffer {
   const head = `POST /${method} HTTP/1.1\r\nHost: x\r\nContent-Type: application/connect+json\r\nContent-Length: ${body.length}\r\n\r\n`
   return Buffer.concat([Buffer.from(head), body])
 }
+
+/** A unary call over HTTP/1.1, in JSON. */
+export function unaryCall(method: string, message: unknown): Buffer {
+  const body = Buffer.from(JSON.stringify(message))
+  const head = `POST /${method} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+  return Buffer.concat([Buffer.from(head), body])
+}

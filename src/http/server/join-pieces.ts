@@ -1,0 +1,79 @@
+import type { Readable } from 'node:stream'
+
+/** Below this a piece is joined with its neighbours. */
+const SMALL_BYTES = 512
+
+/** What is joined at most. */
+const JOINED_BYTES = 4096
+
+/** Pieces of one body in one turn of the event loop that make it a busy one: to parse them takes some milliseconds. */
+const MANY_PIECES = 1024
+
+/** Busy bodies that go on in one turn. */
+const AT_ONCE = 2
+
+/** Those that wait to go on. */
+const busy = new Set<() => void>()
+
+function goOn(): void {
+  let left = AT_ONCE
+  for (const flush of busy) {
+    if (left-- === 0) break
+    busy.delete(flush)
+    flush()
+  }
+  if (busy.size > 0) setImmediate(goOn)
+}
+
+/**
+ * Joins small pieces of a body that come in the same turn of the event loop, such as chunks and frames of a byte. Each
+ * piece that waits to be read takes some 300 bytes beside its content, and the length of what waits, by which
+ * back-pressure works, counts the content only. Bodies that have very many go on in turn. To be called
+ * before the first piece comes.
+ */
+export function joinPieces(body: Readable): void {
+  const push = body.push
+  const limit = body.readableHighWaterMark
+  let joined: Buffer | undefined
+  let length = 0
+  /** In this turn of the event loop. */
+  let pieces = 0
+  let hasRoom = true
+  const flush = () => {
+    if (joined === undefined || length === 0) return
+    const piece = Buffer.allocUnsafeSlow(length)
+    joined.copy(piece, 0, 0, length)
+    joined = undefined
+    length = 0
+    hasRoom = push.call(body, piece)
+  }
+  const endTurn = () => {
+    const many = pieces > MANY_PIECES
+    pieces = 0
+    if (!many) return flush()
+    if (busy.size === 0) setImmediate(goOn)
+    busy.add(flush)
+  }
+  const begin = () => {
+    hasRoom = body.readableLength + JOINED_BYTES < limit
+    return Buffer.allocUnsafeSlow(JOINED_BYTES)
+  }
+  // Before those look who begin now to count what one turn of the event loop brings.
+  setImmediate(() => {
+    if (pieces <= MANY_PIECES) flush()
+  })
+  body.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
+    if (chunk === null || chunk.length >= SMALL_BYTES) {
+      flush()
+      return push.call(body, chunk, encoding)
+    }
+    if (length + chunk.length > JOINED_BYTES) flush()
+    joined ??= begin()
+    if (pieces++ === 0) setImmediate(endTurn)
+    // Most have a few bytes, for which a loop is faster than to copy.
+    for (let i = 0; i < chunk.length; i++) joined[length + i] = chunk[i] ?? 0
+    length += chunk.length
+    // What is left of this turn's pieces is handed over later, and reading goes on then.
+    return hasRoom && pieces <= MANY_PIECES
+  }
+}
