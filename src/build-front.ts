@@ -11,7 +11,7 @@ import { composeRoutes } from './http/routes/compose.ts'
 import { consoleRoute } from './http/routes/console.ts'
 import { envsRoute } from './http/routes/envs.ts'
 import { filesRoutes } from './http/routes/files.ts'
-import { healthRoute } from './http/routes/health.ts'
+import { directHealth, healthRoute } from './http/routes/health.ts'
 import { initRoute } from './http/routes/init.ts'
 import { metricsRoute } from './http/routes/metrics.ts'
 import { orchestratorRoutes } from './http/routes/orchestrator-routes.ts'
@@ -32,6 +32,10 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
   const unread = createUnreadFrames(budget)
   const served = rpcServices(config, { ...features, keeper, recent: logs.recent, unread })
   const idleSeconds = () => observer.status().idleSeconds
+  const rpc = rpcRoutes({
+    ...{ bodies, budget, unread, compressors: files.compressors, log, shutdown },
+    ...{ services: served.tables, streams, countCall: countedBy(figures.calls, observer) },
+  })
   return buildApp({
     log,
     token,
@@ -59,10 +63,8 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
       uploadsRoutes({ ...files, uploads: features.uploads, onTransfer: features.transfers.begin }),
       (scope) => portAccessRoute(scope, token),
       ...(config.console ? [consoleRoute] : []),
-      rpcRoutes({
-        ...{ bodies, budget, unread, compressors: files.compressors, log, shutdown },
-        ...{ services: served.tables, streams, countCall: countedBy(figures.calls, observer) },
-      }),
+      rpc.register,
     ],
+    direct: [directHealth, ...rpc.direct],
   })
 }

@@ -68,7 +68,8 @@ export function createAgentSandboxService({
     async execute({ config }: ExecuteRequest, caller: Caller) {
       const hold = budget.hold('frame', { connection: caller.connection, user: caller.user ?? '' })
       const command = { config: toConfig(config), tag: undefined, terminal: undefined, stdin: false, replay: false }
-      const running = await processes.run(command, { ...caller, keepalive: NO_KEEPALIVE, deadline: undefined })
+      const how = { signal: caller.signal, keepalive: NO_KEEPALIVE, deadline: undefined }
+      const running = await processes.run(command, { ...caller, ...how })
       try {
         return await collect(follow(running, NO_KEEPALIVE, copyOutput), (bytes) => hold.grow(bytes))
       } catch (error) {
@@ -84,7 +85,7 @@ export function createAgentSandboxService({
       const process = registry.find({ pid: processId })
       if (payload.case === undefined) throw new AppError('invalid_argument', 'neither input nor eof is set')
       if (payload.case === 'eof') await process.closeStdin(caller.signal)
-      else await process.write(inputOf(process), payload.value, caller.signal)
+      else await process.write(inputOf(process), payload.value, caller)
       return {}
     },
 

@@ -59,6 +59,10 @@ export interface ByteBudget {
   readonly refusals: number
 }
 
+/** Users whose shares stay though they hold nothing, and the longest names of such. */
+const MAX_KEPT_USERS = 16
+const MAX_KEPT_NAME = 64
+
 interface Share {
   held: number
 }
@@ -119,9 +123,13 @@ class Ledger {
     for (const share of shares) share.held += change
   }
 
-  /** Drops the share of a user that holds nothing, so that names that clients invent leave nothing behind. */
+  /**
+   * Drops the share of a user that holds nothing, so that names that clients invent leave nothing behind; a few short
+   * ones stay, as the next call is most often of the same user.
+   */
   forget(user: string | undefined): void {
-    if (user !== undefined && this.#users.get(user)?.held === 0) this.#users.delete(user)
+    if (user === undefined || (user.length <= MAX_KEPT_NAME && this.#users.size <= MAX_KEPT_USERS)) return
+    if (this.#users.get(user)?.held === 0) this.#users.delete(user)
   }
 }
 

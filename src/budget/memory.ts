@@ -26,7 +26,8 @@ const MIN_FREED = 16 * 1024
 
 /** Makes the memory of a request, which releases `hold`. */
 export function createMemory(hold: Hold): Memory {
-  const buffers = new Map<ArrayBufferLike, Buffer>()
+  // Most requests allocate nothing.
+  let buffers: Map<ArrayBufferLike, Buffer> | undefined
   let uncounted = 0
   const count = (bytes: number) => {
     if (hold.tryGrow(bytes)) return
@@ -38,19 +39,20 @@ export function createMemory(hold: Hold): Memory {
     allocate: (bytes) => {
       count(bytes)
       const buffer = Buffer.allocUnsafeSlow(bytes)
+      buffers ??= new Map()
       buffers.set(buffer.buffer, buffer)
       return buffer
     },
     free: (view) => {
-      const buffer = buffers.get(view.buffer)
+      const buffer = buffers?.get(view.buffer)
       if (buffer === undefined) return
-      buffers.delete(view.buffer)
+      buffers?.delete(view.buffer)
       hold.shrink(buffer.length)
       freeNow(buffer)
     },
     release: () => {
-      for (const buffer of buffers.values()) freeNow(buffer)
-      buffers.clear()
+      for (const buffer of buffers?.values() ?? []) freeNow(buffer)
+      buffers = undefined
       hold.release()
     },
   }

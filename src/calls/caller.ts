@@ -2,10 +2,15 @@
 export interface Caller {
   /** User name of the Basic authorization; undefined: none was sent, the default user is meant. */
   readonly user: string | undefined
+  /** When the call had come as a whole, on the clock of performance.now(); undefined: not known. */
+  readonly since?: number | undefined
   /**
    * Aborts when the client leaves, its deadline passes or the daemon stops; its reason is the AppError to answer with.
+   * Made when it is first asked for; not among what a spread of the caller copies.
    */
   readonly signal: AbortSignal
+  /** Whether `signal` has aborted, without making one that was not asked for yet; undefined: the signal says it. */
+  readonly isOver?: () => boolean
   readonly userAgent: string
   /** A header of the request, by its name in small letters; several of one name are joined with commas. */
   readonly header: (name: string) => string | undefined

@@ -96,7 +96,7 @@ type Desk = ReturnType<typeof createDesk>
 
 function createDesk({ users, defaults, budget, strictFileUsers }: FilesServiceDeps) {
   const fileUser = createFileUsers(users, strictFileUsers)
-  const userOf = (caller: Caller) => selectUser(users, caller.user, defaults.user)
+  const userOf = (caller: Caller) => selectUser(users, caller.user, defaults.user, caller.since)
   const ownerOf = async (caller: Caller) => fileUser(await userOf(caller))
   const holdFor = (caller: Caller, { name }: User) => budget.hold('edit', { connection: caller.connection, user: name })
   return {

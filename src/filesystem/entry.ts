@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { create, type MessageShape } from '@bufbuild/protobuf'
 import { EntryInfoSchema, FileType } from '../gen/filesystem/filesystem_pb.js'
 import { baseName } from '../lib/clean-path.ts'
-import { type RawEntry, unpackEntries } from '../native/entries.ts'
+import { type RawEntry, unpackEntry } from '../native/entries.ts'
 import { type Actor, readCachedEntry, readEntry } from '../native/files.ts'
 import type { Users } from '../users/users.ts'
 import { permitted } from './file-user.ts'
@@ -63,10 +63,14 @@ export async function readEntryInfo(path: string, users: Users, actor?: Actor): 
   const packed =
     readCachedEntry(bytes, METADATA_PREFIX, actor) ??
     (await permitted(path, () => readEntry(bytes, METADATA_PREFIX, actor)))
-  const [raw] = unpackEntries(packed)
-  if (raw === undefined) throw new Error('no entry')
-  const [owner, group] = await Promise.all([users.nameOf(raw.uid), users.groupNameOf(raw.gid)])
+  const raw = unpackEntry(packed)
+  const { owner, group } = users.knownNames(raw.uid, raw.gid) ?? (await namesOf(raw, users))
   return toEntryInfo(raw, { path, name: baseName(path), owner, group })
+}
+
+async function namesOf({ uid, gid }: RawEntry, users: Users): Promise<{ owner: string; group: string }> {
+  const [owner, group] = await Promise.all([users.nameOf(uid), users.groupNameOf(gid)])
+  return { owner, group }
 }
 
 /** What an entry is called; names that are not UTF-8 have got U+FFFD in them. */

@@ -55,7 +55,7 @@ export function createFilesystemService({
   strictFileUsers,
 }: FilesystemDeps): FilesystemService {
   const fileUser = createFileUsers(users, strictFileUsers)
-  const userOf = async (caller: Caller) => fileUser(await selectUser(users, caller.user, defaults.user))
+  const userOf = async (caller: Caller) => fileUser(await selectUser(users, caller.user, defaults.user, caller.since))
   const resolve = (path: string, user: User) => resolvePath(path, user, defaults.workdir)
   return {
     async stat(request, caller) {

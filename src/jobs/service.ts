@@ -171,12 +171,12 @@ function matching(filter: Filter | undefined): (described: Described) => boolean
   }
 }
 
-async function writeInput({ data, offset, eof }: WriteRequest, process: KnownProcess, { signal }: Caller) {
+async function writeInput({ data, offset, eof }: WriteRequest, process: KnownProcess, caller: Caller) {
   const live = running(process)
   if (live === undefined) throw new AppError('failed_precondition', 'the job has ended')
   const kind = live.hasTerminal ? 'pty' : 'stdin'
-  if (data.length > 0 || !eof) await live.write(kind, data, signal, optionalNumber(offset))
-  if (eof) await live.closeStdin(signal)
+  if (data.length > 0 || !eof) await live.write(kind, data, caller, optionalNumber(offset))
+  if (eof) await live.closeStdin(caller.signal)
   return { written: BigInt((await live.usage()).bytesIn) }
 }
 

@@ -50,6 +50,9 @@ export class LinkedList<T> {
     else link.before.after = link.after
     if (link.after === undefined) this.#last = link.before
     else link.after.before = link.before
+    // What is collected late must not hold what came after it.
+    link.before = undefined
+    link.after = undefined
     this.#size--
     return true
   }

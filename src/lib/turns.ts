@@ -14,6 +14,8 @@ const MIN_SLICE_MS = 1
 export interface Turns {
   /** Units that wait. */
   readonly waiting: number
+  /** Whether there is time left in this turn and nothing waits: work may begin at once. */
+  readonly free: boolean
   /** Runs `work` at once while there is time left and nothing waits, else in its turn. */
   run(owner: object, work: () => void): void
   /**
@@ -66,6 +68,9 @@ export function createTurns(now = () => performance.now()): Turns {
   return {
     get waiting() {
       return round.length
+    },
+    get free() {
+      return isFree()
     },
     run: (owner, work) => {
       if (isFree()) work()

@@ -24,22 +24,30 @@ const NO_ATTRIBUTES: readonly (readonly [Buffer, Buffer])[] = []
 /** Reads what `readEntry` and `readEntries` have packed, one entry at a time; views into `packed`. */
 export function* unpackEntries(packed: Buffer): Generator<RawEntry> {
   const cursor = { packed, at: 0 }
-  while (cursor.at < packed.length) {
-    const name = takeText(cursor)
-    const fixed = cursor.at
-    cursor.at += 33
-    const linkState = packed.readUInt8(fixed + 32)
-    yield {
-      name,
-      mode: packed.readUInt32LE(fixed),
-      uid: packed.readUInt32LE(fixed + 4),
-      gid: packed.readUInt32LE(fixed + 8),
-      size: packed.readBigInt64LE(fixed + 12),
-      modifiedSeconds: packed.readBigInt64LE(fixed + 20),
-      modifiedNanoseconds: packed.readUInt32LE(fixed + 28),
-      link: linkState === 0 ? undefined : linkState === BROKEN_LINK ? 'broken' : takeLink(cursor),
-      attributes: takeAttributes(cursor),
-    }
+  while (cursor.at < packed.length) yield takeEntry(cursor)
+}
+
+/** Reads what `readEntry` has packed, which is one entry. Throws a RangeError for nothing. */
+export function unpackEntry(packed: Buffer): RawEntry {
+  return takeEntry({ packed, at: 0 })
+}
+
+function takeEntry(cursor: Cursor): RawEntry {
+  const { packed } = cursor
+  const name = takeText(cursor)
+  const fixed = cursor.at
+  cursor.at += 33
+  const linkState = packed.readUInt8(fixed + 32)
+  return {
+    name,
+    mode: packed.readUInt32LE(fixed),
+    uid: packed.readUInt32LE(fixed + 4),
+    gid: packed.readUInt32LE(fixed + 8),
+    size: packed.readBigInt64LE(fixed + 12),
+    modifiedSeconds: packed.readBigInt64LE(fixed + 20),
+    modifiedNanoseconds: packed.readUInt32LE(fixed + 28),
+    link: linkState === 0 ? undefined : linkState === BROKEN_LINK ? 'broken' : takeLink(cursor),
+    attributes: takeAttributes(cursor),
   }
 }
 

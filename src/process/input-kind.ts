@@ -22,3 +22,8 @@ export function checkHasStdin(hasTerminal: boolean): void {
       'error closing stdin: cannot close stdin for PTY process — send Ctrl+D (0x04) instead',
     )
 }
+
+/** The `failed_precondition` of input for a command that reads none, or no more (contract D50). */
+export function stdinClosed(): AppError {
+  return new AppError('failed_precondition', 'error writing to stdin: stdin not enabled or closed')
+}

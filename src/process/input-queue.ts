@@ -5,11 +5,18 @@ import { LinkedList, type Place } from '../lib/linked-list.ts'
 import { NEVER } from '../lib/never.ts'
 import { raceAbort } from '../lib/race-abort.ts'
 import { close, type Poll, poll, write } from '../native/index.ts'
+import { stdinClosed } from './input-kind.ts'
 
 /** Bytes that may wait for one process to read them, over all calls; more are refused. */
 export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
 const { EAGAIN, EINTR, ENOMEM, EPIPE, EIO } = constants.errno
+
+/** The call that writes (`Caller`). */
+export interface InputCall {
+  readonly signal: AbortSignal
+  readonly isOver?: () => boolean
+}
 
 /** What an input reports to its owner. */
 export interface InputReport {
@@ -63,19 +70,30 @@ export class InputQueue {
   }
 
   /**
-   * Writes all of `bytes`. Aborting `signal` takes back what is not written yet. Fails with `failed_precondition` when
+   * Writes all of `bytes`. The end of the call takes back what is not written yet. Fails with `failed_precondition` when
    * the input is closed or has no reader any more (contract N2), with `resource_exhausted` beyond 16 MiB waiting.
    * @param offset position of the first byte in all input: what was written already is not written again;
    * `invalid_argument` if bytes before it are missing when it has its turn. Undefined: behind everything.
    */
-  write(bytes: Uint8Array, signal: AbortSignal, offset?: number): Promise<void> {
+  write(bytes: Uint8Array, call: InputCall, offset?: number): Promise<void> {
     if (offset !== undefined && offset + bytes.length <= this.written) return Promise.resolve()
     if (!this.open) return Promise.reject(this.#closedError())
     if (this.#queued + bytes.length > MAX_QUEUED_BYTES) {
       const text = `${this.#queued} bytes of input already wait for the process, at most ${MAX_QUEUED_BYTES} may`
       return Promise.reject(new AppError('resource_exhausted', text))
     }
-    return this.#enqueue(bytes, signal, offset)
+    const isNext = this.#entries.size === 0 && offset === undefined && !(call.isOver?.() ?? call.signal.aborted)
+    const written = isNext ? this.#writeAtOnce(bytes) : 0
+    // To ask for the signal takes longer than all else that is done for a key press.
+    if (written > 0 && written === bytes.length) return Promise.resolve()
+    return this.#enqueue(bytes.subarray(written), call.signal, offset)
+  }
+
+  /** What the kernel takes now; whatever keeps it from that shows again when the rest is written. */
+  #writeAtOnce(bytes: Uint8Array): number {
+    const written = bytes.length === 0 ? 0 : Math.max(0, write(this.#fd, bytes, 0, bytes.length))
+    this.#report.count.bytes += written
+    return written
   }
 
   /** Closes after everything queued is written; resolves then. Idempotent. */
@@ -206,10 +224,7 @@ export class InputQueue {
   }
 
   #closedError(): AppError {
-    const text =
-      this.#name === 'tty'
-        ? 'error writing to tty: the terminal is closed'
-        : 'error writing to stdin: stdin not enabled or closed'
-    return new AppError('failed_precondition', text)
+    if (this.#name === 'stdin') return stdinClosed()
+    return new AppError('failed_precondition', 'error writing to tty: the terminal is closed')
   }
 }

@@ -68,14 +68,11 @@ export class OutputWindow {
       if (this.#ended.has(share)) return MAX_WINDOW_BYTES
       return this.#kept.get(share) ?? (this.#sharers.has(share) ? this.#part() : 0)
     }
-    const share: WindowShare = {
-      get bytes() {
-        return bytes()
-      },
-      onShrink: () => {},
-      keep: (length) => this.#keep(share, length),
-      release: () => this.#release(share),
-    }
+    const share: WindowShare = new Share(
+      bytes,
+      (length) => this.#keep(share, length),
+      () => this.#release(share),
+    )
     return share
   }
 
@@ -115,5 +112,23 @@ export class OutputWindow {
     if (part * GROWTH > this.#cutPart) return
     this.#cutPart = part
     for (const { onShrink } of this.#sharers) onShrink()
+  }
+}
+
+/** A class, as V8 makes a hidden class for each object that has a getter of its own. */
+class Share implements WindowShare {
+  readonly #bytes: () => number
+  onShrink = () => {}
+  readonly keep: (length: number) => void
+  readonly release: () => void
+
+  constructor(bytes: () => number, keep: (length: number) => void, release: () => void) {
+    this.#bytes = bytes
+    this.keep = keep
+    this.release = release
+  }
+
+  get bytes(): number {
+    return this.#bytes()
   }
 }

@@ -4,7 +4,8 @@ import { close, type Reaped, resizeTerminal } from '../native/index.ts'
 import { type Circumstances, endFacts, type KillReason, plainFacts, usedBy } from './end-facts.ts'
 import { type End, type EndFacts, endOf, type KnownEnd, type Usage } from './exit-status.ts'
 import { onExit } from './exit-watch.ts'
-import { checkHasStdin, checkInputKind } from './input-kind.ts'
+import { checkHasStdin, checkInputKind, stdinClosed } from './input-kind.ts'
+import type { InputCall } from './input-queue.ts'
 import type { About } from './known-process.ts'
 import type { Launched, Reconnect } from './launched.ts'
 import { type OutputCut, sinkFor } from './output-cut.ts'
@@ -136,13 +137,12 @@ export class RunningProcess {
    * Writes to its pipe or terminal, whole and in order of the calls; errors as contract D50, N2; `offset` as
    * `InputQueue.write`.
    */
-  async write(kind: 'stdin' | 'pty', bytes: Uint8Array, signal: AbortSignal, offset?: number): Promise<void> {
+  async write(kind: 'stdin' | 'pty', bytes: Uint8Array, call: InputCall, offset?: number): Promise<void> {
     checkInputKind(kind, this.hasTerminal)
     const { input } = this.#launched
-    if (input === undefined)
-      throw new AppError('failed_precondition', 'error writing to stdin: stdin not enabled or closed')
+    if (input === undefined) throw stdinClosed()
     this.lastInput = performance.now()
-    await input.write(bytes, signal, offset)
+    await input.write(bytes, call, offset)
   }
 
   /**

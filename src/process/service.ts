@@ -129,7 +129,7 @@ export function createProcessService(deps: ProcessServiceDeps) {
     async sendInput(request: SendInputRequest, caller: Caller) {
       const process = registry.find(toSelector(request.process))
       const { kind, bytes } = toInput(request.input)
-      await process.write(kind, bytes, caller.signal)
+      await process.write(kind, bytes, caller)
       return {}
     },
 
@@ -197,7 +197,7 @@ async function streamInput(requests: AsyncIterable<StreamInputRequest>, caller: 
     if (process === undefined)
       throw new AppError('failed_precondition', 'input came before the start event that names the process')
     const { kind, bytes } = toInput(event.value.input)
-    await process.write(kind, bytes, caller.signal)
+    await process.write(kind, bytes, caller)
   }
   return {}
 }

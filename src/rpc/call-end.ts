@@ -7,6 +7,15 @@ export class CallEnd {
   #reject: ((reason: unknown) => void) | undefined
   #aborted = false
   #reason: unknown
+  /** When the call had come as a whole (`Caller.since`). */
+  since: number | undefined
+
+  constructor(since?: number) {
+    this.since = since
+  }
+
+  /** `aborted`, as `Caller` has it. */
+  readonly isOver = (): boolean => this.#aborted
 
   /** Aborts with the call. */
   get signal(): AbortSignal {

@@ -1,19 +1,20 @@
 import { AppError } from '../errors.ts'
+import { LinkedList } from '../lib/linked-list.ts'
 import type { RawResponse } from './stream-writer.ts'
 
 /**
  * What each open call does when the daemon stops. A signal looks through all of its listeners whenever one comes or
  * goes.
  */
-const callsOf = new WeakMap<AbortSignal, Set<() => void>>()
+const callsOf = new WeakMap<AbortSignal, LinkedList<() => void>>()
 
-function openCalls(shutdown: AbortSignal): Set<() => void> {
+function openCalls(shutdown: AbortSignal): LinkedList<() => void> {
   const known = callsOf.get(shutdown)
   if (known !== undefined) return known
-  const calls = new Set<() => void>()
+  const calls = new LinkedList<() => void>()
   callsOf.set(shutdown, calls)
   shutdown.addEventListener('abort', () => {
-    for (const abort of calls) abort()
+    for (let abort = calls.shift(); abort !== undefined; abort = calls.shift()) abort()
   })
   return calls
 }
@@ -33,11 +34,11 @@ export function abortWithClient(
   response.on('error', onClose)
   response.on('close', onClose)
   const calls = openCalls(shutdown)
-  calls.add(onShutdown)
+  const place = calls.push(onShutdown)
   if (shutdown.aborted) onShutdown()
   if (response.destroyed) onClose()
   return () => {
     undone = true
-    calls.delete(onShutdown)
+    calls.delete(place)
   }
 }

@@ -43,10 +43,10 @@ const MAX_TEXT = 6 * 1024 * 1024
 export const MESSAGE_LIMITS: JsonLimits = { depth: MAX_DEPTH, values: MAX_VALUES, text: MAX_TEXT }
 
 /** How a message came, and on whose account it is decoded. */
-interface DecodeOptions {
+export interface DecodeOptions {
   readonly codec: Codec
   readonly memory: Memory
-  /** Checked only where decoding waits. */
+  /** Asked for only where decoding waits. */
   readonly signal: AbortSignal
   /** Limits of JSON; default: `MESSAGE_LIMITS`. */
   readonly limits?: JsonLimits

@@ -1,5 +1,5 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { HandlerContext } from '@connectrpc/connect'
-import type { FastifyRequest } from 'fastify'
 import type { Caller, StreamCaller } from '../calls/caller.ts'
 import { basicUsername } from '../http/access/basic-user.ts'
 import { connectionOf } from '../http/server/connection.ts'
@@ -7,23 +7,62 @@ import { singleHeader } from './guard.ts'
 import { keepaliveInterval } from './keepalive.ts'
 import { connectionKey, operationKey } from './operation.ts'
 
+/** A request as it has come, whatever has read its headers. */
+export interface CallRequest {
+  readonly id: string
+  readonly headers: IncomingHttpHeaders
+  readonly raw: IncomingMessage
+}
+
+/** How long a call lasts. */
+interface CallSpan {
+  readonly signal: AbortSignal
+  /** As those of `Caller`. */
+  readonly isOver?: () => boolean
+  readonly since?: number | undefined
+}
+
 /** The caller of a request that is served here. */
-export function requestCaller({ headers, raw, id }: FastifyRequest, over: Pick<AbortController, 'signal'>): Caller {
-  return {
-    user: basicUsername(headers.authorization),
-    userAgent: headers['user-agent'] ?? '',
-    header: (name) => singleHeader(headers[name]),
-    get signal() {
-      return over.signal
-    },
-    connection: connectionOf(raw),
-    operationId: id,
+export function requestCaller(request: CallRequest, over: CallSpan): Caller {
+  return new RequestCaller(request, over)
+}
+
+/**
+ * Asks for the signal when it is asked for. In a class: V8 makes a hidden class for each object that has a getter of
+ * its own, which stays, with all that the getter knows, until the whole heap is collected.
+ */
+class RequestCaller implements Caller {
+  readonly user: string | undefined
+  readonly since: number | undefined
+  readonly userAgent: string
+  readonly connection: object | undefined
+  readonly operationId: string
+  readonly #headers: IncomingHttpHeaders
+  readonly #over: CallSpan
+
+  constructor({ headers, raw, id }: CallRequest, over: CallSpan) {
+    this.user = basicUsername(headers.authorization)
+    this.since = over.since
+    this.userAgent = headers['user-agent'] ?? ''
+    this.connection = connectionOf(raw)
+    this.operationId = id
+    this.#headers = headers
+    this.#over = over
   }
+
+  get signal(): AbortSignal {
+    return this.#over.signal
+  }
+
+  readonly isOver = () => this.#over.isOver?.() ?? this.#over.signal.aborted
+
+  readonly header = (name: string) => singleHeader(this.#headers[name])
 }
 
 /** The same for a server stream. */
 export function streamCaller(caller: Caller, deadline: number | undefined): StreamCaller {
-  return { ...caller, keepalive: keepaliveInterval(caller.header('keepalive-ping-interval')), deadline }
+  const { signal } = caller
+  return { ...caller, signal, keepalive: keepaliveInterval(caller.header('keepalive-ping-interval')), deadline }
 }
 
 /** The caller of a call that the library serves. */

@@ -1,12 +1,12 @@
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { FastifyRequest } from 'fastify'
 import { basicUsername } from '../http/access/basic-user.ts'
 import { connectionOf } from '../http/server/connection.ts'
 import { accepts } from '../lib/weighted-list.ts'
 import type { CallDeps } from './call-deps.ts'
 import { singleHeader } from './guard.ts'
+import type { CallRequest } from './request-caller.ts'
 import type { RawResponse } from './stream-writer.ts'
 
 /** What a unary call is answered with. */
@@ -21,11 +21,11 @@ export interface UnaryAnswer {
 
 /** What an answer is sent with. */
 interface AnswerContext extends Pick<CallDeps, 'budget' | 'compressors'> {
-  readonly request: FastifyRequest
+  readonly request: CallRequest
   /** Nothing of it was sent; it has its other headers. */
   readonly response: RawResponse
   /** Cuts off an answer that is sent in pieces. */
-  readonly signal: AbortSignal
+  readonly call: { readonly signal: AbortSignal }
 }
 
 /** Below this gzip costs more than it saves. */
@@ -65,7 +65,8 @@ interface Pieces {
 }
 
 async function sendPieces({ pieces, tally }: Pieces, zipped: boolean, context: AnswerContext): Promise<number> {
-  const { response, compressors, signal } = context
+  const { response, compressors } = context
+  const { signal } = context.call
   const compressor = zipped ? compressors.take('gzip') : undefined
   if (compressor !== undefined) response.setHeader('content-encoding', 'gzip')
   await (compressor === undefined

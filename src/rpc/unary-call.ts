@@ -1,35 +1,28 @@
 import { create } from '@bufbuild/protobuf'
 import type { ByteBudget } from '../budget/budget.ts'
-import type { Memory } from '../budget/memory.ts'
 import type { Caller } from '../calls/caller.ts'
-import { type Codec, encodeMessage, messageText } from '../calls/message-frame.ts'
+import { encodeMessage, messageText } from '../calls/message-frame.ts'
 import type { TableMethod } from '../calls/service-table.ts'
-import { decodeMessage } from './decode-message.ts'
+import { type DecodeOptions, decodeMessage } from './decode-message.ts'
 import { reducing } from './legacy.ts'
 import { listAnswer } from './list-answer.ts'
 import type { UnaryAnswer } from './unary-answer.ts'
 
-/** A request as it came, inflated, and the memory that it may take. */
+/** A request as it came, inflated, and how it is decoded. */
 interface RequestBytes {
   readonly bytes: Buffer
-  readonly codec: Codec
-  readonly memory: Memory
+  readonly how: DecodeOptions
 }
 
 /** Decodes a request, calls the method, encodes its answer. Rejects with AppError. */
 export async function callUnary(
   method: TableMethod,
-  { bytes, codec, memory }: RequestBytes,
+  { bytes, how }: RequestBytes,
   { caller, budget }: { readonly caller: Caller; readonly budget: ByteBudget },
 ): Promise<UnaryAnswer> {
   const { implementation, description } = method
-  const request = await decodeMessage(description.input, bytes, {
-    codec,
-    memory,
-    get signal() {
-      return caller.signal
-    },
-  })
+  const { codec } = how
+  const request = await decodeMessage(description.input, bytes, how)
   const reduce = reducing(method, caller)
   if (implementation.kind === 'list') {
     const parts = implementation.parts(request, caller)

@@ -1,9 +1,10 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Memory } from '../budget/memory.ts'
 import type { Codec } from '../calls/message-frame.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import type { AppError } from '../errors.ts'
 import { RETRY_AFTER_SECONDS } from '../http/app/error-response.ts'
 import { inflate } from '../http/body/inflate.ts'
+import { untilParsed } from '../http/body/read-body.ts'
 import type { CallDeps } from './call-deps.ts'
 import { CallEnd } from './call-end.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
@@ -11,7 +12,7 @@ import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { LEGACY_HEADER } from './legacy.ts'
-import { requestCaller } from './request-caller.ts'
+import { type CallRequest, requestCaller } from './request-caller.ts'
 import type { RawResponse } from './stream-writer.ts'
 import { endWhole, sendAnswer, type UnaryAnswer } from './unary-answer.ts'
 import { callUnary } from './unary-call.ts'
@@ -23,19 +24,24 @@ export function unaryCodec(contentType: string | undefined): Codec | undefined {
   return type === 'application/proto' ? 'proto' : undefined
 }
 
-/** Serves one unary call in the Connect protocol (contract A22 to A27). Takes the response from Fastify. */
+/** A call, and what answers it. */
+export interface UnaryExchange {
+  readonly request: CallRequest
+  readonly response: RawResponse
+  /** When it came, if its user was looked up since. */
+  readonly since?: number
+}
+
+/** Serves one unary call in the Connect protocol (contract A22 to A27). */
 export async function serveUnary(
   method: TableMethod,
   codec: Codec,
-  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  { request, response, since }: UnaryExchange,
   deps: CallDeps,
 ): Promise<void> {
   const started = performance.now()
-  request.loggedElsewhere = true
-  reply.hijack()
-  const response: RawResponse = reply.raw
   const operation = { id: request.id, method: method.name, started }
-  const over = new CallEnd()
+  const over = new CallEnd(since)
   const detach = abortWithClient(response, over, deps.shutdown)
   try {
     const { found, received } = await answer(method, codec, { deps, request, over, started })
@@ -66,27 +72,19 @@ function refuse(response: RawResponse, error: AppError): void {
 async function send(found: UnaryAnswer, call: Call & { readonly response: RawResponse }): Promise<number> {
   const { deps, request, response, over, started } = call
   const { budget, compressors } = deps
-  const context = {
-    budget,
-    compressors,
-    request,
-    response,
-    get signal() {
-      return over.signal
-    },
-  }
+  const context = { budget, compressors, request, response, call: over }
   if (found.rest === undefined) return sendAnswer(found, context)
   return sendAnswer(found, context).finally(abortAt(deadlineOf(request, started), over))
 }
 
-function deadlineOf({ headers }: FastifyRequest, started: number): number | undefined {
+function deadlineOf({ headers }: CallRequest, started: number): number | undefined {
   const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
   return timeout === undefined ? undefined : started + timeout
 }
 
 interface Call {
   readonly deps: Pick<CallDeps, 'bodies' | 'budget' | 'compressors'>
-  readonly request: FastifyRequest
+  readonly request: CallRequest
   readonly over: CallEnd
   readonly started: number
 }
@@ -95,6 +93,25 @@ interface Answered {
   readonly found: UnaryAnswer
   /** Bytes of the request's body as it came. */
   readonly received: number
+}
+
+/** How a body is read and decoded; its signal is made when it is asked for (`RequestCaller`). */
+class Reading {
+  readonly codec: Codec
+  readonly limit: number
+  readonly memory: Memory
+  readonly #over: CallEnd
+
+  constructor({ codec, limit, memory }: Pick<Reading, 'codec' | 'limit' | 'memory'>, over: CallEnd) {
+    this.codec = codec
+    this.limit = limit
+    this.memory = memory
+    this.#over = over
+  }
+
+  get signal(): AbortSignal {
+    return this.#over.signal
+  }
 }
 
 async function answer(method: TableMethod, codec: Codec, call: Call): Promise<Answered> {
@@ -108,19 +125,17 @@ async function answer(method: TableMethod, codec: Codec, call: Call): Promise<An
   const { bytes: limit, kind } = method.limit
   const memory = bodies.memoryFor(request.raw, kind)
   try {
-    const read = {
-      limit,
-      memory,
-      get signal() {
-        return over.signal
-      },
-    }
+    const read = new Reading({ codec, limit, memory }, over)
+    if (request.raw.httpVersionMajor === 1 && !request.raw.complete) await untilParsed(request.raw)
+    // The user of a call whose body comes later may be another one by then.
+    if (!request.raw.complete) over.since = undefined
     const body = await bodies.read(request.raw, read)
+    if (over.aborted) throw over.reason
     const bytes = encoding === 'gzip' ? await inflate(body, read) : body
     const caller = requestCaller(request, over)
     const received = body.length
     if (bytes !== body) memory.free(body)
-    const found = await over.race(callUnary(method, { bytes, codec, memory }, { caller, budget }))
+    const found = await over.race(callUnary(method, { bytes, how: read }, { caller, budget }))
     return { found, received }
   } finally {
     // Input that still waits for a process was taken back.

@@ -74,7 +74,7 @@ export function createTerminalsService(deps: TerminalsDeps) {
     async write({ terminal, client, data }: WriteRequest, caller: Caller) {
       const process = find(terminal)
       terminals.known(process)?.clients.checkWriter(client)
-      await process.write('pty', data, caller.signal)
+      await process.write('pty', data, caller)
       return {}
     },
 

@@ -30,13 +30,19 @@ export function resolvePath(path: string, user: User, workdir: string | undefine
 }
 
 /**
- * The user that an RPC acts for (contract A38 to A40): the one named, else the default one.
+ * The user that an RPC acts for (contract A38 to A40): the one named, else the default one. What was looked up after
+ * `since`, when the call had come, is not looked up again.
  * Throws AppError unauthenticated when that user does not exist or none is named at all.
  */
-export async function selectUser(users: Users, name: string | undefined, defaultUser: string): Promise<User> {
+export async function selectUser(
+  users: Users,
+  name: string | undefined,
+  defaultUser: string,
+  since?: number,
+): Promise<User> {
   if (name === undefined && defaultUser === '') throw new AppError('unauthenticated', 'no user specified')
   const wanted = name ?? defaultUser
-  const user = users.known(wanted) ?? (await users.find(wanted))
+  const user = users.known(wanted, since) ?? (await users.find(wanted))
   if (user !== undefined) return user
   throw new AppError(
     'unauthenticated',

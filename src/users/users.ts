@@ -14,14 +14,22 @@ export interface User {
  * A41).
  */
 export interface Users {
-  /** `find` at once, if the kernel's caches show that nothing has changed since the last one; undefined: it takes `find`. */
-  known(name: string): User | undefined
+  /**
+   * `find` at once, if the kernel's caches show that nothing has changed since the last one, or the last one was after
+   * `since`, on the clock of performance.now(); undefined: it takes `find`.
+   */
+  known(name: string, since?: number): User | undefined
   /** The user of that name, or undefined. */
   find(name: string): Promise<User | undefined>
   /** Name of a uid; its decimal number where there is none. */
   nameOf(uid: number): Promise<string>
   /** Name of a gid; its decimal number where there is none. */
   groupNameOf(gid: number): Promise<string>
+  /**
+   * `nameOf` and `groupNameOf` at once, if both names are known and a tenth of a second old at most; undefined: it takes
+   * them to know.
+   */
+  knownNames(uid: number, gid: number): { readonly owner: string; readonly group: string } | undefined
   /** Names by uid and by gid. */
   names(): Promise<{ readonly users: ReadonlyMap<number, string>; readonly groups: ReadonlyMap<number, string> }>
   /** The gid of a group of that name, or undefined. */
@@ -72,13 +80,19 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own,
     return user === undefined || home === undefined ? user : { ...user, home }
   }
   return {
-    known: (name) => {
-      const table = users.known()
+    known: (name, since) => {
+      const table = users.known(since)
       return table === undefined ? undefined : inTable(table, name)
     },
     find: async (name) => inTable(await users.read(), name),
     nameOf: (uid) => nameIn(users, uid),
     groupNameOf: (gid) => nameIn(groups, gid),
+    knownNames: (uid, gid) => {
+      const since = performance.now() - NAME_AGE_MS
+      const owner = users.known(since)?.nameOf.get(uid)
+      const group = owner === undefined ? undefined : groups.known(since)?.nameOf.get(gid)
+      return owner === undefined || group === undefined ? undefined : { owner, group }
+    },
     names: async () => ({ users: (await users.read()).nameOf, groups: (await groups.read()).nameOf }),
     findGroup: async (name) => (await groups.read()).groups.find((group) => group.name === name)?.gid,
     groupsOf: async (user) => {
@@ -91,10 +105,13 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own,
 
 /** A parsed file. */
 interface CachedFile<T> {
-  /** At once, if it is known to be no older than this many milliseconds; undefined: it has to be read. */
-  known(maxAgeMs?: number): T | undefined
-  /** No older than this many milliseconds. */
-  read(maxAgeMs?: number): Promise<T>
+  /**
+   * At once, if the file is known to be as it was, or was looked at after `since`, on the clock of performance.now();
+   * undefined: it has to be read.
+   */
+  known(since?: number): T | undefined
+  /** As it is now, or was when it was looked at after `since`. */
+  read(since?: number): Promise<T>
 }
 
 /**
@@ -104,28 +121,32 @@ interface CachedFile<T> {
 const NAME_AGE_MS = 100
 
 async function nameIn(file: CachedFile<{ readonly nameOf: ReadonlyMap<number, string> }>, id: number): Promise<string> {
-  const name = (file.known(NAME_AGE_MS) ?? (await file.read(NAME_AGE_MS))).nameOf.get(id)
+  const since = performance.now() - NAME_AGE_MS
+  const name = (file.known(since) ?? (await file.read(since))).nameOf.get(id)
   return name ?? (await file.read()).nameOf.get(id) ?? String(id)
 }
+
+/** Later than every look. */
+const NOW = Number.POSITIVE_INFINITY
 
 function cachedFile<T>(path: string, parse: (text: string) => T): CachedFile<T> {
   const bytes = Buffer.from(path)
   let cached: { readonly version: Buffer; readonly value: Promise<T>; parsed: T | undefined } | undefined
   let checkedAt = Number.NEGATIVE_INFINITY
-  const isFresh = (version: Buffer, maxAgeMs: number) => {
+  const isFresh = (version: Buffer, since: number) => {
+    if (checkedAt >= since) return true
     const now = performance.now()
-    if (now - checkedAt < maxAgeMs) return true
     if (!hasVersion(bytes, version)) return false
     checkedAt = now
     return true
   }
   return {
-    known: (maxAgeMs = 0) => {
+    known: (since = NOW) => {
       const parsed = cached?.parsed
-      return parsed !== undefined && cached !== undefined && isFresh(cached.version, maxAgeMs) ? parsed : undefined
+      return parsed !== undefined && cached !== undefined && isFresh(cached.version, since) ? parsed : undefined
     },
-    read: async (maxAgeMs = 0) => {
-      if (cached !== undefined && isFresh(cached.version, maxAgeMs)) return cached.value
+    read: async (since = NOW) => {
+      if (cached !== undefined && isFresh(cached.version, since)) return cached.value
       const now = performance.now()
       const version = await versionOf(bytes)
       if (cached === undefined || !cached.version.equals(version)) {

@@ -14,9 +14,9 @@ test('ten times as many waiting inputs are given up in about ten times the time'
     const [readEnd, writeEnd] = openPipe()
     setNonBlocking(writeEnd)
     const queue = new InputQueue(writeEnd, 'stdin')
-    const full = queue.write(Buffer.alloc(1024 * 1024), NEVER).catch(() => {})
+    const full = queue.write(Buffer.alloc(1024 * 1024), { signal: NEVER }).catch(() => {})
     const callers = Array.from({ length: count }, () => new AbortController())
-    const writes = callers.map(({ signal }) => queue.write(byte, signal).catch(() => 'given up'))
+    const writes = callers.map((caller) => queue.write(byte, caller).catch(() => 'given up'))
     // The last ones first: a queue that is looked through meets them at its end.
     for (const caller of callers.reverse()) caller.abort(new Error('given up'))
     expect(new Set(await Promise.all(writes))).toEqual(new Set(['given up']))

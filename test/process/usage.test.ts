@@ -51,7 +51,7 @@ async function run(
 test('an end says when, and how many bytes came and went', async () => {
   const before = Date.now()
   const { usage, cause, limitsHit } = await run('read line; echo "$line"; echo error >&2; exit 3', (process) =>
-    process.write('stdin', Buffer.from('12345\n'), NEVER),
+    process.write('stdin', Buffer.from('12345\n'), { signal: NEVER }),
   )
   expect({ cause, limitsHit }).toEqual({ cause: 'exit', limitsHit: [] })
   expect(usage).toMatchObject({ bytesIn: 6, bytesOut: 12 })

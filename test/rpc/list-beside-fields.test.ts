@@ -29,7 +29,11 @@ async function answer(count: number, codec: Codec): Promise<Buffer> {
   const method = { name: 'ReadLines', description, implementation, limit: ORDINARY_MESSAGE, reduce: undefined }
   const request = create(ReadLinesRequestSchema)
   const bytes = Buffer.from(codec === 'json' ? '{}' : toBinary(ReadLinesRequestSchema, request))
-  const { body, rest } = await callUnary(method, { bytes, codec, memory }, { caller, budget })
+  const { body, rest } = await callUnary(
+    method,
+    { bytes, how: { codec, memory, signal: caller.signal } },
+    { caller, budget },
+  )
   return Buffer.concat([Buffer.from(body), ...(rest === undefined ? [] : await collected(rest))])
 }
 

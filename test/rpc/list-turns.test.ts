@@ -29,7 +29,11 @@ const method = { name: 'GetWatcherEvents', description, implementation, limit: O
 const nobody = { user: undefined, userAgent: '', header: () => undefined }
 
 function poll(signal = NEVER) {
-  return callUnary(method, { bytes: request, codec: 'proto', memory }, { caller: { ...nobody, signal }, budget })
+  return callUnary(
+    method,
+    { bytes: request, how: { codec: 'proto', memory, signal } },
+    { caller: { ...nobody, signal }, budget },
+  )
 }
 
 const request = Buffer.from(

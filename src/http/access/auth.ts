@@ -22,11 +22,16 @@ export function checkAccessToken(request: FastifyRequest, token: AccessToken): b
   if (token.matches(shownToken(request.raw.rawHeaders))) return true
   const path = decodedPathOf(request.url)
   const isUpload = path === UPLOADS || path.startsWith(`${UPLOADS}/`)
-  if (EXEMPT.has(`${request.method} ${path}`) || isUpload || isPage(request.method, path)) return false
+  if (isExempt(request.method, path) || isUpload || isPage(request.method, path)) return false
   throw new AppError(
     'unauthenticated',
     'unauthorized access, please provide a valid access token or method signing if supported',
   )
+}
+
+/** Whether it is reachable without the header as a whole. */
+export function isExempt(method: string, path: string): boolean {
+  return EXEMPT.has(`${method} ${path}`)
 }
 
 /** A file of the console's page, which contains nothing secret; what the page calls needs the token. */

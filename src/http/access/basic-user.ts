@@ -9,7 +9,16 @@ import { refuseCall } from '../app/refuse-call.ts'
  * A38).
  */
 export function basicUsername(authorization: string | undefined): string | undefined {
-  const match = /^basic ((?:[a-z0-9+/]{4})*(?:[a-z0-9+/]{2}==|[a-z0-9+/]{3}=)?)$/i.exec(authorization ?? '')
+  if (authorization === undefined) return undefined
+  // A client sends the same one with every request, and each asks for it several times.
+  if (authorization !== last.authorization) last = { authorization, name: readUsername(authorization) }
+  return last.name
+}
+
+let last: { readonly authorization: string; readonly name: string | undefined } = { authorization: '', name: undefined }
+
+function readUsername(authorization: string): string | undefined {
+  const match = /^basic ((?:[a-z0-9+/]{4})*(?:[a-z0-9+/]{2}==|[a-z0-9+/]{3}=)?)$/i.exec(authorization)
   if (match === null) return undefined
   const credentials = Buffer.from(match[1] ?? '', 'base64').toString()
   const colon = credentials.indexOf(':')

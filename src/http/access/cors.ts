@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
 const METHODS = new Set(['HEAD', 'GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -23,12 +24,19 @@ export function applyCors(request: FastifyRequest, reply: FastifyReply): boolean
     reply.code(204).send()
     return true
   }
-  reply.raw.setHeader('vary', 'Origin')
-  if (origin && METHODS.has(request.method)) {
-    reply.raw.setHeader('access-control-allow-origin', '*')
-    reply.raw.setHeader('access-control-expose-headers', EXPOSED)
-  }
+  letIn(request, reply.raw)
   return false
+}
+
+/** Marks the response to what is no preflight. */
+export function letIn(
+  { method, headers }: { readonly method?: string | undefined; readonly headers: IncomingHttpHeaders },
+  response: ServerResponse,
+): void {
+  response.setHeader('vary', 'Origin')
+  if (!headers.origin || !METHODS.has(method ?? '')) return
+  response.setHeader('access-control-allow-origin', '*')
+  response.setHeader('access-control-expose-headers', EXPOSED)
 }
 
 function allowPreflight(request: FastifyRequest, reply: FastifyReply, method: string): void {

@@ -11,6 +11,7 @@ import { checkBasicUser } from '../access/basic-user.ts'
 import { applyCors } from '../access/cors.ts'
 import { discardRest } from '../server/discard-rest.ts'
 import { logRequests } from './access-log.ts'
+import { answerDirectly, type DirectRoute } from './direct.ts'
 import { createErrorHandler } from './error-response.ts'
 import { createFastify } from './fastify.ts'
 import { answerUnrouted, sendNotFound } from './not-found.ts'
@@ -28,6 +29,8 @@ interface AppOptions {
   readonly serverFactory: (handler: RequestListener) => Server
   /** Each registers the routes of one feature. Bodies arrive unread: a handler reads `request.raw`. */
   readonly routes: readonly ((app: FastifyInstance) => void)[]
+  /** Paths of the routes that are answered before all this, with the same outcome. */
+  readonly direct?: readonly DirectRoute[]
 }
 
 /**
@@ -39,14 +42,15 @@ export function buildApp(options: AppOptions): FastifyInstance {
   const { log, token, users } = options
   const handleError = createErrorHandler(log)
   let operations = 0
+  const nextId = () => String(++operations)
+  const { onTokenShown, direct = [] } = options
   const app = createFastify({
-    genReqId: () => String(++operations),
+    genReqId: nextId,
     return503OnClosing: false,
     serverFactory: (handler) =>
-      options.serverFactory((request, response) => {
-        normaliseTarget(request)
-        handler(request, response)
-      }),
+      options.serverFactory(
+        normalised(answerDirectly(handler, { token, users, onTokenShown, nextId, routes: direct })),
+      ),
     frameworkErrors: (error, request, reply) => handleError(error, request, reply),
     // The listener answers what is not a request: it knows what else is under way on the connection.
     clientErrorHandler: () => {},
@@ -60,7 +64,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     // A client that leaves: the connection closes, which is what counts.
     reply.raw.on('error', () => {})
     if (applyCors(request, reply)) return
-    if (checkAccessToken(request, token)) options.onTokenShown?.(request.raw)
+    if (checkAccessToken(request, token)) onTokenShown?.(request.raw)
     const allowed = checkBasicUser(request, reply, users)
     if (allowed === true && !isChunked(request)) goOn(request, reply, done)
     else if (allowed !== false)
@@ -75,6 +79,13 @@ export function buildApp(options: AppOptions): FastifyInstance {
   answerUnrouted(app)
   for (const register of options.routes) app.register(async (scope) => register(scope))
   return app
+}
+
+function normalised(handler: RequestListener): RequestListener {
+  return (request, response) => {
+    normaliseTarget(request)
+    handler(request, response)
+  }
 }
 
 function isChunked({ headers }: FastifyRequest): boolean {

@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { setImmediate } from 'node:timers/promises'
 import type { Memory } from '../../budget/memory.ts'
 import { AppError } from '../../errors.ts'
 import { CutShort, pump, Stalled } from '../../lib/pump.ts'
@@ -62,14 +61,20 @@ const NOTHING = Buffer.alloc(0)
 export async function smallBody(request: IncomingMessage): Promise<Buffer | undefined> {
   if ((announcedLength(request) ?? SMALL_BYTES) >= SMALL_BYTES) return undefined
   if (request.httpVersionMajor !== 1 || request.readableFlowing === true) return undefined
-  // The parser hands over what it has of the body after the request, in the same turn of the event loop.
-  if (!request.complete) {
-    await setImmediate()
-    await loopTurns.turn(request.socket)
-  }
+  if (!request.complete) await untilParsed(request)
   if (!request.complete || request.destroyed || request.readableEnded) return undefined
   const bytes: Buffer | null = request.read()
   return bytes ?? NOTHING
+}
+
+/**
+ * Resolves when the parser has handed over what it has of a body: after the request, in the same turn of the event
+ * loop.
+ */
+export async function untilParsed({ socket }: IncomingMessage): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  const turn = loopTurns.turn(socket)
+  if (turn !== undefined) await turn
 }
 
 /** The error that a client receives for a body that did not come whole. */

@@ -60,6 +60,8 @@ export function admitInTurn(
     // Over HTTP/2 the read that brings a call may also reset it.
     if (response.destroyed) return
     if (AT_ONCE.has(pathOf(request.url ?? ''))) return letInAtOnce(request, response)
+    // Nothing waits, so nothing has to be counted.
+    if (waiting === 0 && turns.free) return handler(request, response)
     const owner = connectionOf(request) ?? request
     const own = ofConnection.get(owner) ?? 0
     if (waiting >= MAX_WAITING && own > 0) return refuse(request, response)

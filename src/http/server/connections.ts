@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { LinkedList, type Place } from '../../lib/linked-list.ts'
 import { isLoopback } from '../access/trusted-names.ts'
 
 /** The connections of a listener: who they belong to, what they do, and which one makes room for another. */
@@ -43,13 +44,17 @@ interface Entry {
   standing: Standing
   calls: number
   places: number
+  /** Undefined: it is open no more. */
+  group: Group | undefined
+  place: Place<Entry> | undefined
 }
 
-/** Connections of one peer with the same standing, each set in the order in which they came to be so. */
+/** Connections of one peer with the same standing, each list in the order in which they came to be so. */
 interface Group {
+  readonly key: string
   readonly standing: Standing
-  readonly silent: Set<Entry>
-  readonly busy: Set<Entry>
+  readonly silent: LinkedList<Entry>
+  readonly busy: LinkedList<Entry>
 }
 
 /** Connections that may have several places each. */
@@ -97,8 +102,8 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
       const entry = entries.get(known)
       if (entry !== undefined) entries.set(name, entry)
     },
-    began: (connection) => change(connection, (entry) => entry.calls++),
-    ended: (connection) => change(connection, (entry) => entry.calls--),
+    began: (connection) => count(entries.get(connection), 1),
+    ended: (connection) => count(entries.get(connection), -1),
     showedToken: (connection) => {
       if (entries.get(connection)?.standing === STANDING.token) return
       change(connection, (entry) => (entry.standing = STANDING.token))
@@ -110,24 +115,43 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
 function entryOf(socket: Socket): Entry {
   const address = socket.remoteAddress ?? ''
   const standing = isLoopback(address) ? STANDING.loopback : STANDING.unknown
-  return { socket, peer: peerOf(address), standing, calls: 0, places: 1 }
+  return { socket, peer: peerOf(address), standing, calls: 0, places: 1, group: undefined, place: undefined }
+}
+
+/** What leaves it in its group, and has it at the end of its list. */
+function count(entry: Entry | undefined, calls: number): void {
+  if (entry?.group === undefined) return
+  takeOut(entry, entry.group)
+  entry.calls += calls
+  putIn(entry, entry.group)
 }
 
 const keyOf = ({ standing, peer }: Entry) => `${standing} ${peer}`
 
 function place(groups: Map<string, Group>, entry: Entry): void {
   const key = keyOf(entry)
-  const group = groups.get(key) ?? { standing: entry.standing, silent: new Set(), busy: new Set() }
+  const made = { key, standing: entry.standing, silent: new LinkedList<Entry>(), busy: new LinkedList<Entry>() }
+  const group = groups.get(key) ?? made
   groups.set(key, group)
-  ;(entry.calls > 0 ? group.busy : group.silent).add(entry)
+  entry.group = group
+  putIn(entry, group)
+}
+
+function putIn(entry: Entry, group: Group): void {
+  entry.place = (entry.calls > 0 ? group.busy : group.silent).push(entry)
+}
+
+function takeOut({ place, calls }: Entry, group: Group): void {
+  if (place !== undefined) (calls > 0 ? group.busy : group.silent).delete(place)
 }
 
 /** False: it is not there any more. */
 function displace(groups: Map<string, Group>, entry: Entry): boolean {
-  const key = keyOf(entry)
-  const group = groups.get(key)
-  if (group === undefined || !(group.silent.delete(entry) || group.busy.delete(entry))) return false
-  if (group.silent.size + group.busy.size === 0) groups.delete(key)
+  const { group } = entry
+  if (group === undefined) return false
+  takeOut(entry, group)
+  entry.group = undefined
+  if (sizeOf(group) === 0) groups.delete(group.key)
   return true
 }
 
@@ -144,10 +168,7 @@ function victimOf(groups: Iterable<Group>, mayEndCalls: boolean): Entry | undefi
     if (found === undefined || group.standing < found.standing || sizeOf(group) > sizeOf(found)) found = group
   }
   if (found === undefined) return undefined
-  for (const entry of found.silent) return entry
-  let newest: Entry | undefined
-  for (const entry of found.busy) newest = entry
-  return newest
+  return found.silent.first ?? found.busy.last
 }
 
 function sizeOf({ silent, busy }: Group): number {

@@ -24,6 +24,13 @@ export function faultOf(request: IncomingMessage): number | undefined {
   return hosts(rawHeaders) > 1 ? 400 : undefined
 }
 
+const HOST = 'host'
+
 function hosts(rawHeaders: readonly string[]): number {
-  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]
+    if (name?.length === HOST.length && name.toLowerCase() === HOST) count++
+  }
+  return count
 }

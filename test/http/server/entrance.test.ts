@@ -38,6 +38,7 @@ function connectAll(port: number, requests: readonly string[]): void {
 const never = { run: () => {} }
 const atOnce: Turns = {
   waiting: 0,
+  free: true,
   run: (_owner, work) => work(),
   turn: () => undefined,
   next: () => Promise.resolve(),
