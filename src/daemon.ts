@@ -63,14 +63,14 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { keeper, taken } = await takeOver(config, log)
   const frame = { logs, token, listener, shutdown: stopping.signal, keeper, taken }
   const features = await buildFeatures(config, frame)
+  // A quarter of the time until it listens is a wait for the files of /proc.
+  const sampled = features.sampler.start()
   const { registry, host, cpus, searches, kept } = features
   const leave = (own: HandOver) => void handOver(own, { frame, features, stopping })
   const { serving, feature } = buildUpgrade(config, frame, features, leave)
   const app = buildFront(config, frame, features, feature)
   warnWithoutRoot(log)
-  await applyOwnPriority()
-  await app.ready()
-  await features.sampler.start()
+  await Promise.all([applyOwnPriority(), app.ready(), sampled])
   const others = () => [host.commands, cpus, searches].flatMap((part) => part.pids())
   const children = () => [...registry.list().map(({ pid }) => pid), ...others()]
   const stopReaping = reapOrphans(children, log)

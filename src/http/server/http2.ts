@@ -121,15 +121,18 @@ function peek(socket: Socket): Buffer {
   return beginning
 }
 
-/** What handlers use of a response of HTTP/1.1, and Node's compatibility layer leaves out: whether it is gone. */
-class Response extends Http2ServerResponse {
-  static {
-    Object.defineProperty(Response.prototype, 'destroyed', {
-      get(this: Response) {
-        return this.stream.destroyed
-      },
-    })
-  }
+/**
+ * What handlers use of a response of HTTP/1.1, and Node's compatibility layer leaves out: whether it is gone. Made for
+ * the server, as the layer is loaded with it.
+ */
+function makeResponseClass() {
+  class Response extends Http2ServerResponse {}
+  Object.defineProperty(Response.prototype, 'destroyed', {
+    get(this: Response) {
+      return this.stream.destroyed
+    },
+  })
+  return Response
 }
 
 function makeServer(
@@ -144,7 +147,7 @@ function makeServer(
     },
     maxSessionMemory: MAX_SESSION_MEMORY,
     maxSessionRejectedStreams: MAX_REJECTED_STREAMS,
-    Http2ServerResponse: Response,
+    Http2ServerResponse: makeResponseClass(),
     ...STREAM_RESETS,
   })
   server.on('session', onSession)
