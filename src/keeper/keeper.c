@@ -218,7 +218,6 @@ static bool receive(const struct daemon *from) {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   const ssize_t length = recvmsg(from->channel, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (length < 0) return errno == EINTR;
-  if (length == 0) return false;
   int descriptors[KEEPER_DESCRIPTORS];
   size_t count = 0;
   pid_t sender = 0;
@@ -251,7 +250,8 @@ static bool receive(const struct daemon *from) {
   close_all(descriptors, count);
   if (known && whole) handle_next(&packet.message);
   else if (known && from == &keeper.daemon) refuse(&packet.message, EMFILE);
-  return true;
+  // The end of the channel has no sender; a packet without a byte has one, and may have descriptors.
+  return length > 0 || sender != 0;
 }
 
 static void receive_all(const struct daemon *from) {

@@ -64,12 +64,20 @@ struct ListeningSockets : Job {
          header = NLMSG_NEXT(header, left)) {
       if (header->nlmsg_type == NLMSG_DONE) return true;
       if (header->nlmsg_type == NLMSG_ERROR) {
-        fail("sock_diag", -static_cast<nlmsgerr*>(NLMSG_DATA(header))->error);
+        // An errno below zero; 0 only acknowledges, which nothing here asks for.
+        const int refused = has<nlmsgerr>(header) ? static_cast<nlmsgerr*>(NLMSG_DATA(header))->error : 0;
+        fail("sock_diag", refused < 0 && refused > -4096 ? -refused : EBADMSG);
         return true;
       }
-      if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY && found < limit) pack(header);
+      if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY || found >= limit) continue;
+      if (has<inet_diag_msg>(header)) pack(header);
     }
     return false;
+  }
+
+  template <typename Content>
+  static bool has(const nlmsghdr* header) {
+    return header->nlmsg_len >= NLMSG_LENGTH(sizeof(Content));
   }
 
   void pack(nlmsghdr* header) {
@@ -87,7 +95,8 @@ struct ListeningSockets : Job {
     auto left = static_cast<int>(header->nlmsg_len - NLMSG_LENGTH(sizeof(inet_diag_msg)));
     auto* attribute = reinterpret_cast<rtattr*>(static_cast<inet_diag_msg*>(NLMSG_DATA(header)) + 1);
     for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
-      if (attribute->rta_type == INET_DIAG_SKV6ONLY) return *static_cast<uint8_t*>(RTA_DATA(attribute)) != 0;
+      if (attribute->rta_type == INET_DIAG_SKV6ONLY && RTA_PAYLOAD(attribute) >= 1)
+        return *static_cast<uint8_t*>(RTA_DATA(attribute)) != 0;
     }
     return false;
   }

@@ -25,7 +25,7 @@ bool get_arguments(napi_env env, napi_callback_info info, Arguments& arguments) 
 bool to_integer(napi_env env, napi_value value, const char* name, int64_t min, int64_t max, int64_t& result) {
   double number = 0;
   const bool fits = napi_get_value_double(env, value, &number) == napi_ok && std::trunc(number) == number &&
-                    number >= static_cast<double>(min) && number <= static_cast<double>(max);
+                    number >= static_cast<double>(min) && number <= static_cast<double>(max) && number < 0x1p63;
   if (!fits) {
     return refuse(env,
                   std::string(name) + " must be an integer from " + std::to_string(min) + " to " + std::to_string(max));
