@@ -35,3 +35,6 @@ export const LONGEST_HALT_MS = WHOLE ? 50 : 100
 
 /** Archives that are changed at random and unpacked. */
 export const MUTATED_ARCHIVES = Number(process.env['HOSTILE_ARCHIVES'] ?? (WHOLE ? 100_000 : 5_000))
+
+/** How long each part of the native code is fuzzed. */
+export const FUZZ_NATIVE_SECONDS = Number(process.env['FUZZ_NATIVE_SECONDS'] ?? (WHOLE ? 600 : 15))
