@@ -160,7 +160,7 @@ async function makeNetwork(undo: AsyncDisposableStack): Promise<string> {
 function signalBoth(launched: ChildProcess | undefined, signal: NodeJS.Signals): void {
   const pid = launched?.pid
   if (pid === undefined) return
-  for (const each of new Set([pid, daemonPid(pid)])) process.kill(each, signal)
+  for (const each of new Set([pid, daemonPid(pid)])) if (!Number.isNaN(each)) process.kill(each, signal)
 }
 
 async function stopped(daemon: ChildProcess, logFile: string): Promise<void> {

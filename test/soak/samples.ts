@@ -56,7 +56,7 @@ export async function sampling(daemon: Daemon, dir: string, everyMs: number, ove
 
 /** The growth of each figure: those of the daemon since it was last exchanged, all others over the whole run. */
 export function judged(samples: readonly Sample[]): (Growth & { readonly of: string })[] {
-  const last = samples.at(-1)?.pid
+  const last = samples.findLast(({ pid }) => !Number.isNaN(pid))?.pid
   const life = samples.filter(({ pid }) => pid === last)
   return [
     ...growthOf(

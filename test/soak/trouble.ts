@@ -40,6 +40,8 @@ export async function makeTrouble(scene: Scene): Promise<Troubles> {
 
 async function freeze({ daemon, random }: Scene, troubles: Troubles): Promise<void> {
   const { pid } = daemon
+  // On its way back: an upgrade that took too long was undone.
+  if (Number.isNaN(pid)) return
   process.kill(pid, 'SIGSTOP')
   await delay(100 + random.int(1500))
   process.kill(pid, 'SIGCONT')
@@ -48,13 +50,14 @@ async function freeze({ daemon, random }: Scene, troubles: Troubles): Promise<vo
 
 async function exchange({ daemon, exchanges }: Scene, how: 'crashes' | 'upgrades', troubles: Troubles): Promise<void> {
   const { pid } = daemon
+  if (Number.isNaN(pid)) return
   exchanges.count++
   if (how === 'crashes') process.kill(pid, 'SIGKILL')
   // An upgrade has no answer: the connection ends with the daemon.
   else await sendWhole(`${daemon.url}/upgrade`, { method: 'POST' }).catch(() => {})
   await untilAnswered(async () => {
     const { status } = await sendWhole(`${daemon.url}/health`)
-    if (status !== 204 || daemon.pid === pid || daemon.pid === 0) throw new Error('not yet')
+    if (status !== 204 || daemon.pid === pid || Number.isNaN(daemon.pid)) throw new Error('not yet')
   })
   // What began before the next one took over may still be cut off by the last.
   exchanges.count++
