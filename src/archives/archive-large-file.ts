@@ -59,7 +59,7 @@ const STAT_BLOCK_BYTES = 512
 /** A file with more holes has them filled up: readers have limits, and its map would be megabytes. */
 const MAX_PIECES = 10_000
 
-/** Undefined: they cannot be told, or are too many. */
+/** Undefined: they cannot be found out, or are too many. */
 function piecesOf(fd: number): Promise<FilePiece[] | undefined> {
   return filePieces(fd, MAX_PIECES).catch(() => undefined)
 }

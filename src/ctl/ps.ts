@@ -12,7 +12,7 @@ export const ps: Command = {
   options: {
     all: { type: 'boolean', short: 'a', help: 'and those that have ended, with the cause' },
     quiet: { type: 'boolean', short: 'q', help: 'pids only' },
-    follow: { type: 'boolean', short: 'f', help: 'instead tell each that starts or ends from now on' },
+    follow: { type: 'boolean', short: 'f', help: 'instead print each that starts or ends from now on' },
   },
   run: async (invocation) => {
     const { sandbox, json, flag, write } = invocation

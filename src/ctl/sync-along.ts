@@ -35,7 +35,7 @@ export async function syncAlong({ local, exclude, signal, shown, onSynced, onTro
   using changes = await followChanges(local, exclude)
   let begun = false
   let failures = 0
-  let told = ''
+  let reported = ''
   /** Undefined: all. */
   let paths: readonly string[] | undefined
   while (!signal.aborted) {
@@ -45,14 +45,14 @@ export async function syncAlong({ local, exclude, signal, shown, onSynced, onTro
       if (some === undefined || some.length > 0) await onSynced(await shown(work))
       if (failures > 0) await onTrouble('all is the same again')
       begun = true
-      told = ''
+      reported = ''
       failures = 0
       paths = await changes.next(signal)
     } catch (error) {
       if (signal.aborted) return
       if (!(error instanceof Failure) || (!begun && !isPassing(error))) throw error
-      if (told !== error.message) await onTrouble(`${error.message}; trying again`)
-      told = error.message
+      if (reported !== error.message) await onTrouble(`${error.message}; trying again`)
+      reported = error.message
       paths = undefined
       failures++
       await delay(Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1)), undefined, { signal }).catch(() => {})
@@ -83,14 +83,14 @@ async function followChanges(local: string, exclude: readonly string[]) {
     next: async (signal: AbortSignal): Promise<readonly string[] | undefined> => {
       await watcher.settled()
       if (!cursor.has(answer)) await cursor.news.wait(LONG_MS, signal)
-      for (const since = performance.now(); performance.now() - since < BUSY_MS; )
+      for (const began = performance.now(); performance.now() - began < BUSY_MS; )
         if (!(await cursor.news.wait(QUIET_MS, signal))) break
       await watcher.settled()
-      const told = cursor.since(answer, Number.POSITIVE_INFINITY)
+      const since = cursor.since(answer, Number.POSITIVE_INFINITY)
       if (cursor.ended !== undefined) throw new Failure('usage', cursor.ended.message)
-      answer = told?.answer ?? answer
-      if (told?.kind !== 'changes') return undefined
-      const paths = told.changes.map(({ name, raw }) => raw?.toString('latin1') ?? latin1(name))
+      answer = since?.answer ?? answer
+      if (since?.kind !== 'changes') return undefined
+      const paths = since.changes.map(({ name, raw }) => raw?.toString('latin1') ?? latin1(name))
       // What is left out may be others now.
       return paths.some((path) => /(^|\/)\.gitignore$/.test(path)) ? undefined : paths.filter((path) => path !== '.')
     },

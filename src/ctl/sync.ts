@@ -87,19 +87,19 @@ async function synchronize(
   const { syncOnce } = await import('./sync-once.ts')
   if (!flag('watch')) {
     const synced = await repeated(() => shown((options) => syncOnce(options, down)))
-    await tell(invocation, synced)
+    await report(invocation, synced)
     return synced.leftOut.length > 0 ? LEFT_OUT : 0
   }
   const { syncAlong } = await import('./sync-along.ts')
   await syncAlong({
     ...{ ...places, exclude: how.exclude, shown },
-    onSynced: (synced) => tell(invocation, synced),
+    onSynced: (synced) => report(invocation, synced),
     onTrouble: (message) => writeError(`envd ctl: ${message}\n`),
   })
   return INTERRUPTED
 }
 
-async function tell({ json, write }: Invocation, { sent, removed, bytes, leftOut }: Synced): Promise<void> {
+async function report({ json, write }: Invocation, { sent, removed, bytes, leftOut }: Synced): Promise<void> {
   if (json) await write(`${JSON.stringify({ sent, removed, bytes, leftOut })}\n`)
   else if (sent.length + removed.length > 0)
     await write(`${namesOf(sent)}: ${sizeText(bytes)}${removed.length > 0 ? `; removed ${namesOf(removed)}` : ''}\n`)

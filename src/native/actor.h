@@ -1,4 +1,4 @@
-// Whom a file call is for, which decides what it may be led to by links, whose what it makes is and, if wanted, whose
+// For whom a file call is made: this decides which links it may follow, who owns what it makes and, if wanted, whose
 // rights it has.
 #pragma once
 
@@ -25,7 +25,7 @@ struct Actor {
   std::string beneath;
 };
 
-// The `Actor` of index.ts; undefined: an unchecked one.
+// Reads the `Actor` of files.ts; undefined: an unchecked one.
 bool to_actor(napi_env env, napi_value value, Actor& actor);
 
 // A job that acts as a user.

@@ -177,7 +177,7 @@ void archive_entry(const EntriesOptions& options, Entry& entry, Pieces& pieces) 
 
 int list_directory(Descriptor opened, size_t limit, std::string& out) {
   if (!opened.valid()) return errno;
-  // What the kernel makes up as it is read is no content of a tree.
+  // Files that the kernel generates are not archived.
   if (is_kernel_filesystem(opened.get())) return 0;
   const int descriptor = opened.get();
   DIR* directory = fdopendir(descriptor);

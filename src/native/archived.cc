@@ -39,7 +39,7 @@ struct Reader {
 
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
-// Filesystems without attributes keep none.
+// Filesystems without attributes are no error.
 int set_attributes(int file, const ArchivedEntry& entry) {
   for (const auto& [name, value] : entry.attributes) {
     if (fsetxattr(file, name.c_str(), value.data(), value.size(), 0) == 0) continue;

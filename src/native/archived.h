@@ -1,4 +1,5 @@
-// An entry of an archive as native/unpack.ts packs it, and what makes a file be as its entry says.
+// An entry of an archive as native/unpack.ts packs it, and what gives a file the owner, attributes, permissions and
+// time of its entry.
 #pragma once
 
 #include <stdint.h>
@@ -39,7 +40,7 @@ struct Making {
   bool archive_owners;
 };
 
-// Owner, attributes, permissions and time of an open file. 0, or the errno.
+// Sets owner, attributes, permissions and time of an open file. 0, or the errno.
 int settle(int file, const ArchivedEntry& entry, const Making& making);
 
 // The owner of a new file in the place of another one: what was another user's stays so, without the bits that let it

@@ -31,7 +31,7 @@ struct Finish {
   bool keep_attributes = false;
   // It is written to the disk, and stays open.
   bool sync = false;
-  // Its time of modification is set, by a clock that no two writes read alike.
+  // Its time of modification is set, with a clock fine enough that no two writes have the same time.
   bool stamp = false;
   std::string prefix;
   // Name and value in turn, names without the prefix.

@@ -1,5 +1,5 @@
-// Reaches what is below an open directory, and never leaves it: through no link, whatever takes whose place meanwhile
-// (openat2(2)).
+// Opens what is below an open directory, and never leaves it: no link is followed, even if one takes the place of a
+// directory meanwhile (openat2(2)).
 #pragma once
 
 #include <sys/types.h>
@@ -14,7 +14,7 @@ namespace envd {
 // EXDEV for a way out.
 Descriptor open_below(int root, const std::string& path, int flags);
 
-// Whose directories are that have to be made; not `given`: they stay the caller's.
+// The owner of directories that have to be made; not `given`: the user who makes the call.
 struct NewOwner {
   bool given;
   uid_t uid;

@@ -74,7 +74,7 @@ struct ChangeTree : TreeWalk {
     if (!find_place(*this, path, Last::keep, "source", place)) return;
     if (!place.exists()) return fail("source", ENOENT);
     if (is_kernel_filesystem(place.parent.get()) || is_kernel_filesystem(place.entry.get())) return fail("source", EROFS);
-    // What the caller may not change at the top is no matter of being left out.
+    // A top entry that the caller may not change is an error, and not left out.
     if (const int refused = may_change(place.status); refused != 0) return fail("rights", refused);
     int refused = 0;
     if (!recursive || !S_ISDIR(place.status.st_mode)) {

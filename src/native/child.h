@@ -10,7 +10,7 @@
 
 namespace envd {
 
-// Where a start stood when it failed; the names are those of SpawnStage in index.ts.
+// Where a start stood when it failed; the names are those of SpawnStage in spawn-spec.ts.
 enum class Stage { none, prepare, clone, cgroup, keeper, session, terminal, stdio, limits, user, chdir, exec };
 
 // All that the child needs, ready made, because it may not allocate: it shares the daemon's memory, locks included. The

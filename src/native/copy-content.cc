@@ -11,12 +11,12 @@ namespace envd {
 
 namespace {
 
-// Between two looks whether it is to end.
+// Bytes copied between two checks for cancellation.
 constexpr size_t kernel_bytes = 8 << 20;
 constexpr size_t buffer_bytes = 256 << 10;
 // Below, two calls that read and write are quicker than one in the kernel.
 constexpr off_t small_bytes = 64 << 10;
-// Of files that do not say their size, as those of some FUSE filesystems.
+// Largest file without a known size, as those of some FUSE filesystems.
 constexpr off_t max_unsized_bytes = 64 << 20;
 constexpr off_t block_bytes = 512;
 
@@ -81,7 +81,7 @@ ssize_t ContentCopier::copy_some(int from, int to, off_t at, size_t bytes) {
     off_t out = at;
     const ssize_t copied = copy_file_range(from, &in, to, &out, std::min(bytes, kernel_bytes), 0);
     if (copied > 0 || (copied < 0 && !cannot_in_kernel(errno))) return copied;
-    // Some filesystems say 0 of what they cannot copy.
+    // Some filesystems return 0 for what they cannot copy.
     if (copied < 0) in_kernel_ = false;
   }
   return through_memory(from, to, at, std::min(bytes, buffer_bytes));

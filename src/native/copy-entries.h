@@ -1,4 +1,4 @@
-// Makes copies of single entries: who owns them and what they keep.
+// Copies single entries, with or without their owners and attributes.
 #pragma once
 
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 
 namespace envd {
 
-// Whose what was copied is.
+// Who owns the copies.
 struct CopyOwner {
   const Actor& actor;
   // Owners, all bits of the mode and all attributes are kept; else it is the actor's, with permissions up to 0777 and
@@ -26,9 +26,9 @@ class EntryCopier {
   // Copies a file or link that stands in one open directory as another name into another one, and counts it. 0,
   // ENXIO for what is neither, or the errno; nothing of that name is left then.
   int copy(int in, const std::string& name, const struct stat& status, int into, const std::string& made);
-  // Makes a copied directory or file be as the one that it is a copy of. 0, or the errno.
+  // Gives a copied directory or file the owner, attributes, permissions and times of its original. 0, or the errno.
   int settle(int from, int to, const struct stat& status) const;
-  // What is settled from now on takes the place of that, whose owner it has; null: of nothing.
+  // What is settled next replaces an entry with this status, and gets its owner; null: it replaces nothing.
   void replaces(const struct stat* before) { before_ = before; }
 
  private:

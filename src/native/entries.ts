@@ -94,7 +94,7 @@ function takeOpened(cursor: Cursor): Opened {
   return { fd: fd < 0 ? undefined : fd, mode, made, size, ownerError, unnamed }
 }
 
-/** What `storeFile` has come to. */
+/** The result of `storeFile`. */
 interface StoredAtOnce {
   readonly opened: Opened
   /** Bytes that were written. */
@@ -211,7 +211,7 @@ export function unpackBeside(packed: Buffer): Beside {
   }
 }
 
-/** What `finishFile` has left. */
+/** The result of `finishFile`. */
 export interface Finished {
   readonly version: FileVersion
   /** The filesystem takes no attributes. */

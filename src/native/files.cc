@@ -48,7 +48,7 @@ bool is_shortage(int error) {
 }
 
 // Whether a link leads through what a process has open (proc(5)), which is the daemon where it says `self`. Old kernels
-// cannot tell. Returns 0 or an errno.
+// do not report it. Returns 0 or an errno.
 int look_for_magic(int directory, const std::string& name, bool& magic) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
@@ -58,7 +58,7 @@ int look_for_magic(int directory, const std::string& name, bool& magic) {
   return !target.valid() && is_shortage(errno) ? errno : 0;
 }
 
-// The final target of a link; null: there is none, or it is not told. Returns 0 or an errno.
+// The final target of a link; null: there is none, or it must not be reported. Returns 0 or an errno.
 int find_target(int directory, const std::string& name, const std::string& path, struct stat& target, char*& real) {
   bool magic = false;
   if (const int error = look_for_magic(directory, name, magic); error != 0 || magic) return error;

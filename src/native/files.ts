@@ -182,10 +182,10 @@ export const moveContent = addon.moveContent
 export const makeDirectories = addon.makeDirectories
 /**
  * Makes `pairs` (name without prefix and value in turn; undefined: whatever is there) the only extended attributes of
- * an open file whose names begin with `prefix`, with `stamp` sets its time of modification to now, by a clock that no
- * two writes read alike, and returns version and attributes as they are then, packed for `unpackFinished`. Closes the
- * descriptor in any case; with `sync` it writes the file to the disk instead. On the thread pool. Rejects with `code`
- * and `syscall` (ENOSPC, EDQUOT).
+ * an open file whose names begin with `prefix`, with `stamp` sets its time of modification to now, with a clock fine
+ * enough that no two writes have the same time, and returns version and attributes as they are then, packed for
+ * `unpackFinished`. Closes the descriptor in any case; with `sync` it writes the file to the disk instead. On the
+ * thread pool. Rejects with `code` and `syscall` (ENOSPC, EDQUOT).
  */
 export const finishFile = addon.finishFile
 /**

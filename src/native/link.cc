@@ -37,7 +37,7 @@ struct MakeLink : ActorJob {
     const int refused = errno;
     if (actor.uid == geteuid()) return;
     fail("fchown", refused);
-    // One of the daemon's own was not asked for.
+    // The link must not stay the daemon user's.
     unlinkat(place.parent.get(), place.name.c_str(), 0);
   }
 };

@@ -76,7 +76,7 @@ struct MakeDirectories : ActorJob {
     const int refused = errno;
     if (actor.uid == geteuid() || is_kernel_filesystem(opened.get())) return true;
     fail("fchown", refused);
-    // A directory of the daemon's user was not asked for. Others may have put something into it, and then it stays.
+    // The directory must not stay the daemon user's. If others have put something into it, it stays.
     unlinkat(place.parent.get(), place.name.c_str(), AT_REMOVEDIR);
     return true;
   }

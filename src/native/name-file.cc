@@ -55,8 +55,8 @@ Descriptor name_file(int file, int directory, const std::string& name, const Act
   // Another process was faster to rename or remove it: there is nothing to report.
   if (!same) return Descriptor(fcntl(file, F_DUPFD_CLOEXEC, 0));
   // Both change nothing. Watchers have them as events, and what cannot be reported is no failure.
-  const bool told = actor.own_rights || fchown(named.get(), here.st_uid, here.st_gid) == 0;
-  if (!told || ftruncate(named.get(), here.st_size) < 0) errno = 0;
+  const bool reported = actor.own_rights || fchown(named.get(), here.st_uid, here.st_gid) == 0;
+  if (!reported || ftruncate(named.get(), here.st_size) < 0) errno = 0;
   return named;
 }
 

@@ -97,9 +97,9 @@ struct OpenToWrite : ActorJob {
     return fchown(file, actor.uid, actor.gid) < 0 ? errno : 0;
   }
 
-  // What is ready to be written, which the result has, too; -1: something is to be decided before.
+  // The descriptor that can be written to, also in the result; -1: the caller has to handle something first.
   int ready = -1;
-  // Where a file without a name belongs, of which the result has the second one, too.
+  // Directory of a file without a name, also in the result.
   Descriptor directory;
   int parent = -1;
   std::string name;
@@ -142,7 +142,7 @@ struct StoreFile : OpenToWrite {
     return true;
   }
 
-  // As many bytes as there is room for; why there is no more is found out by who writes the rest.
+  // Writes as many bytes as there is room for. The caller that writes the rest receives the error.
   size_t write_content() const {
     size_t written = 0;
     while (written < content.size()) {

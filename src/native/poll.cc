@@ -58,7 +58,7 @@ void on_closed(uv_handle_t* handle) {
 
 void close_watch(Watch* watch) {
   watch->closed = true;
-  // Cuts the object loose first, so that nothing finds this memory again.
+  // Detaches the object first, so that nothing uses this memory again.
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(watch->env, &scope) == napi_ok) {
     napi_value self = nullptr;

@@ -29,8 +29,8 @@ struct SpawnSpec {
   std::vector<char*> envp;
 };
 
-// Fills `spec` from the object that index.ts describes as SpawnSpec. False if a value has the wrong type (a TypeError
-// is then pending). `error` is an errno if the values are of the right types but can never be started.
+// Fills `spec` from the object that spawn-spec.ts describes as SpawnSpec. False if a value has the wrong type (a
+// TypeError is then pending). `error` is an errno if the values are of the right types but can never be started.
 bool read_spawn_spec(napi_env env, napi_value object, SpawnSpec& spec, int& error);
 
 }  // namespace envd

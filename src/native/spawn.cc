@@ -256,7 +256,7 @@ napi_value spawn(napi_env env, napi_callback_info info) {
 bool may_be_starting(pid_t pid) {
   const std::lock_guard lock(unreported_mutex);
   for (const Spawn* spawn = unreported; spawn != nullptr; spawn = spawn->next) {
-    // A child that has not come round to writing its pid could be any.
+    // A child that has not written its pid yet may have any pid.
     const pid_t child = spawn->spec.plan.pid.load();
     if (child == 0 || child == pid) return true;
   }

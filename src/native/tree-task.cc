@@ -10,7 +10,7 @@ namespace {
 
 // What waits to be taken; JavaScript looks several times a second.
 constexpr size_t max_output_bytes = 256 << 10;
-// Of the paths of what was left out: enough to see what it is about.
+// Bytes of paths that were left out: enough to see the cause.
 constexpr size_t max_left_out_bytes = 4096;
 constexpr napi_type_tag tree_task_tag = {0x7a1c8e0d52f94b36, 0x9be3d04417c6a258};
 

@@ -70,7 +70,7 @@ int TreeWalk::descend(std::string path) {
   directory.path = std::move(path);
   open_.push_back(std::move(directory));
   if (const int refused = enter(open_.back(), opened.get()); refused != 0) return refused;
-  // What the kernel makes up as it is read is no content of a tree.
+  // Files that the kernel generates are not part of a tree.
   return is_kernel_filesystem(opened.get()) ? 0 : entries(opened.release());
 }
 

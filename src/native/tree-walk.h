@@ -1,5 +1,5 @@
-// Walks a tree below an open directory, with one directory open at a time, through no link and in bounded memory,
-// whatever takes whose place meanwhile.
+// Walks a tree below an open directory, with one directory open at a time and in bounded memory. No link is followed,
+// even if one takes the place of a directory meanwhile.
 #pragma once
 
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // Reads a tree below an open directory, many entries in one piece of work: names, facts, targets of links and the
-// content of small files. Nothing is reached through a link (openat2(2), RESOLVE_BENEATH), whatever takes whose place
+// content of small files. No link is followed (openat2(2), RESOLVE_BENEATH), even if one takes the place of a directory
 // meanwhile.
 #include <errno.h>
 #include <fcntl.h>

@@ -25,13 +25,13 @@ constexpr int max_links = 40;
 // The inode of the root of every proc(5).
 constexpr ino_t proc_root = 1;
 
-// What cannot be looked at may be.
+// True if it cannot be found out.
 bool is_proc(int descriptor) {
   struct statfs status {};
   return fstatfs(descriptor, &status) < 0 || status.f_type == PROC_SUPER_MAGIC;
 }
 
-// Has what the daemon was started with, too; 0: there is none.
+// A process that has the daemon's arguments and environment as well; 0: there is none.
 std::atomic<pid_t> hidden_process{0};
 
 // Whether a directory of proc(5) is that of this process, the hidden one, or one of their threads. One that is there

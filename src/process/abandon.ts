@@ -4,7 +4,7 @@ import { close, pidfdSignal, pidfdWait } from '../native/index.ts'
 import type { Launched } from './launched.ts'
 
 const SIGKILL = 9
-/** Between looks whether it has ended: it cannot be waited for by poll(2), which may be what has failed. */
+/** Milliseconds between attempts to reap it. poll(2) cannot report its end, as it may be what has failed. */
 const REAP_MS = 10
 
 /** Kills a command that the daemon cannot follow, and reaps it. Owns the pidfd. */
@@ -18,8 +18,7 @@ export function killUnfollowed(pidfd: number): void {
 }
 
 /**
- * The same for one that was handed over; what of it was open is closed, but for `sources`. Returns what its
- * client is told.
+ * Kills and reaps a launched command, and closes its descriptors except `sources`. Returns the error for its client.
  */
 export function abandon(launched: Launched, error: unknown): AppError {
   const { pidfd, input, heldSlave, deposit, output, oom, group } = launched

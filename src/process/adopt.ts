@@ -29,9 +29,9 @@ const EXHAUSTION: ReadonlySet<number> = new Set([EMFILE, ENFILE, ENOMEM])
 const STREAMS: readonly StreamName[] = ['stdout', 'stderr']
 
 /**
- * Takes over a process that another daemon started, with its output from now on as far as its pipes are still its
- * stdout and stderr. Its input is gone. undefined: it is not there any more. Rejects where that
- * is not known, for want of descriptors or memory.
+ * Takes over a process that another daemon started: its output from now on, if its stdout and stderr are still those
+ * pipes, and no input. Resolves with undefined if the process is gone. Rejects if that cannot be found out for lack of
+ * descriptors or memory.
  */
 export async function adopt(
   { pid, startTime, pipes, config, tag }: AdoptRequest,
@@ -60,7 +60,7 @@ export async function adopt(
   return { pid, pidfd, config, tag, about, replay: true, adopted: true, output, pool, sources, ...plain }
 }
 
-/** The pipe at that path to read from, if it is the one that is meant. */
+/** Opens the pipe at a path for reading; undefined if it is not the one with that inode. */
 async function openPipe(path: string, inode: bigint | undefined): Promise<number | undefined> {
   let handle: FileHandle | undefined
   try {

@@ -1,10 +1,10 @@
 import type { ByteBudget, Hold } from '../budget/budget.ts'
 import type { ProcessConfig } from './process.ts'
 
-/** A string or an entry of a map beside its characters. */
+/** Bytes of a string or map entry in addition to its characters. */
 const ITEM_BYTES = 48
 
-/** What every command may have, also when the budget is spent; there are at most 16,384. */
+/** Bytes that every command may take, even when the budget is spent; there are at most 16,384 commands. */
 const ALWAYS_ALLOWED = 4 * 1024
 
 /** Bytes that the description of a command takes as long as it runs: `List` returns it. */

@@ -3,13 +3,13 @@ import { HEADER_BYTES } from './output-layout.ts'
 import type { Chunk } from './output-log.ts'
 import { SLAB_BYTES } from './slab-pool.ts'
 
-/** What a slab has room for. */
+/** Bytes of output that fit into one slab. */
 const MAX_BYTES = SLAB_BYTES - HEADER_BYTES
 
 /**
- * The same output, in its order, as few chunks with memory of their own: what follows itself in its stream becomes one
- * chunk of at most `MAX_BYTES`. The slabs of the old ones are the caller's to release.
- * @param kept where the next daemon finds them.
+ * Merges consecutive output of the same stream into chunks of at most `MAX_BYTES`, with memory of their own. The order
+ * stays. The caller releases the slabs of the old chunks.
+ * @param kept the memory in which the next daemon finds them.
  */
 export function compacted(chunks: readonly Chunk[], kept?: KeptOutput): Chunk[] {
   return [...neighbours(chunks)].flatMap((group) => {
@@ -34,9 +34,9 @@ export function compacted(chunks: readonly Chunk[], kept?: KeptOutput): Chunk[] 
 const SPARE_SLABS = 3
 
 /**
- * What an earlier daemon has left, in its order: every crash begins another slab, so chunks of slabs that are less than
- * half full on average are compacted.
- * @param release drops the old ones.
+ * Compacts the output that an earlier daemon has left if its slabs are less than half full on average, as every crash
+ * begins another slab. The order stays.
+ * @param release releases an old chunk.
  */
 export function dense(found: Chunk[], kept: KeptOutput, release: (chunk: Chunk) => void): Chunk[] {
   const slabs = new Set(found.map(({ slab }) => slab))
@@ -58,7 +58,7 @@ function* neighbours(chunks: readonly Chunk[]): Generator<readonly Chunk[], void
   yield group
 }
 
-/** Whether it goes on where the group ends (`OutputLog.skip` leaves gaps), and has room in it. */
+/** Whether a chunk continues the group without a gap (`OutputLog.skip` leaves gaps) and fits into it. */
 function follows({ stream, offset, bytes }: Chunk, group: readonly Chunk[]): boolean {
   const [first, last] = [group[0], group.at(-1)]
   if (first === undefined || last === undefined) return true

@@ -19,7 +19,7 @@ export function toConfig(message: ConfigMessage | undefined): ProcessConfig {
   return { cmd: message?.cmd ?? '', args: message?.args ?? [], envs: message?.envs ?? {}, cwd: message?.cwd }
 }
 
-/** Columns and rows; a terminal without a size has none of either. */
+/** The size of a terminal; 0 columns and rows if the request has none. */
 export function toSize(pty: PTY): TerminalSize {
   return { columns: pty.size?.cols ?? 0, rows: pty.size?.rows ?? 0 }
 }
@@ -53,7 +53,10 @@ export function toInfo({ pid, tag, config }: RunningProcess): MessageInitShape<t
   }
 }
 
-/** The domain's form of a position in each stream. What a number cannot say is beyond all output anyway. */
+/**
+ * The domain's form of a position in each stream. No process has so much output that its position is not exact as a
+ * number.
+ */
 export function toOffsets({ stdout, stderr, pty }: OutputOffsets): Offsets {
   return { stdout: Number(stdout), stderr: Number(stderr), pty: Number(pty) }
 }

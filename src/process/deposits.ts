@@ -25,10 +25,13 @@ const PIDFD_PLACE = -1
 /** Note of a process whose end was reported. */
 export const FINISHED = 1
 
-/** Ends that the next daemon finds, the newest; 6 KB of the kernel's memory each, and what is kept of their output. */
+/**
+ * Ends that are kept for the next daemon; beyond it the oldest are dropped. Each takes 6 KB of kernel memory and its
+ * retained output.
+ */
 const MAX_FINISHED = 256
 
-/** What every record may take: there are no more than processes. */
+/** Bytes that every record may take: there are no more records than processes. */
 const PAGE_BYTES = 4096
 
 /**
@@ -37,7 +40,7 @@ const PAGE_BYTES = 4096
  */
 const MAX_LONG_RECORDS = 16 * 1024 * 1024
 
-/** Where the keeper is, and the memory of output. */
+/** The keeper, and the memory that output lies in. */
 interface Stores {
   readonly keeper: Keeper
   readonly memory: OutputMemory
@@ -49,7 +52,7 @@ interface Stores {
 /** The deposits of all processes. */
 export class Deposits {
   readonly #stores: Stores
-  /** Whose end was reported and whose output is at its end, in this order. */
+  /** Deposits of processes whose end was reported and whose output is complete, oldest first. */
   readonly #finished = new Map<ProcessDeposit, number>()
   readonly #room = { bytes: MAX_LONG_RECORDS }
   #timer: NodeJS.Timeout | undefined
@@ -83,7 +86,7 @@ export class Deposits {
     return this.#stores.memory.recover(new Set(keys))
   }
 
-  /** A command will not outlive this daemon. */
+  /** Logs that a command does not outlive this daemon. */
   notKept(error: unknown): void {
     this.#stores.log.info({ ...errorFields(error) }, 'a command does not outlive this daemon')
   }
@@ -134,7 +137,7 @@ export class ProcessDeposit {
   #routine = false
   /** Descriptors that are left, at most. */
   #count = Number.POSITIVE_INFINITY
-  /** The key is another's. */
+  /** Another process uses the key. */
   #dropped = false
   /** Until the process runs: its record, and all descriptors of the deposit. */
   #prepared: { readonly memory: number; readonly with: (pidfd: number) => number[] } | undefined
@@ -166,7 +169,7 @@ export class ProcessDeposit {
     return keeper.putByChild(key, this.#prepared.with(PIDFD_PLACE))
   }
 
-  /** The process runs. Throws as `Keeper.put`. @param deposited it has deposited itself. */
+  /** To be called when the process runs. Throws as `Keeper.put`. @param deposited it has deposited itself. */
   begin({ pid, pidfd, deposited }: Spawned): void {
     const { key, keeper } = this.#options
     try {
@@ -176,7 +179,7 @@ export class ProcessDeposit {
     }
   }
 
-  /** It has that many streams of output, and a record of that many bytes; for a deposit of an earlier daemon. */
+  /** Sets the number of output streams, and the record with its bytes, for a deposit of an earlier daemon. */
   taken(streams: number, { routine }: ProcessRecord, bytes: number): void {
     this.#streams = streams
     this.#routine = routine
@@ -184,7 +187,10 @@ export class ProcessDeposit {
     this.#options.room.bytes -= this.#long
   }
 
-  /** What its input is to report: how much was written, and of a pipe its end, which the process must see. */
+  /**
+   * Where its input reports how much was written and, if it is a pipe, that it was closed: then the keeper closes its
+   * copy, so that the process sees the end of file.
+   */
   input(isTerminal: boolean): InputReport {
     return {
       count: this.output.input,
@@ -192,7 +198,7 @@ export class ProcessDeposit {
     }
   }
 
-  /** Its terminal has another size. */
+  /** Records the new size of its terminal. */
   resized(size: TerminalSize): void {
     this.output.size = size
   }
@@ -216,7 +222,10 @@ export class ProcessDeposit {
     this.#trim(this.#streams + 1)
   }
 
-  /** Its end was reported. `drained`: nothing of its output is open. Of a routine command nothing is kept then. */
+  /**
+   * To be called when its end was reported. `drained`: no descriptor of its output is open. The deposit of a routine
+   * command is removed then.
+   */
   finished(drained: boolean, end: End): void {
     if (this.#routine) this.drop()
     if (this.#dropped) return
@@ -227,7 +236,7 @@ export class ProcessDeposit {
     if (drained) onFinished(this, end)
   }
 
-  /** Nothing is kept any more. */
+  /** Removes the deposit from the keeper. */
   drop(): void {
     if (this.#dropped) return
     this.#dropped = true

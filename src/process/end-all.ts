@@ -2,10 +2,10 @@ import { raceAbort } from '../lib/race-abort.ts'
 import type { RunningProcess } from './process.ts'
 import type { Registry } from './registry.ts'
 
-/** What commands have to end in after SIGTERM, before SIGKILL. */
+/** How long commands have to end after SIGTERM before SIGKILL follows. */
 const TERM_GRACE_MS = 1_500
 
-/** And after SIGKILL, before the daemon goes without them. */
+/** How long the daemon waits for them after SIGKILL before it exits. */
 const KILL_GRACE_MS = 500
 
 /**

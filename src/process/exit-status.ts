@@ -22,13 +22,13 @@ export interface Usage {
   /** User and system time; undefined: it is not known. */
   readonly cpuSeconds: number | undefined
   /**
-   * Bytes at most at a time, of its largest process without a cgroup of its own; undefined: not known, or less than the
-   * daemon's own.
+   * Peak memory in bytes; without a cgroup of its own, that of its largest process. Undefined: not known, or less than
+   * the daemon's own.
    */
   readonly peakMemory: number | undefined
   /** Bytes of input that were written to it. */
   readonly bytesIn: number
-  /** Bytes that it wrote, those included that a limit left out. */
+  /** Bytes that it wrote, including those that the output limit left out. */
   readonly bytesOut: number
 }
 
@@ -53,8 +53,8 @@ export interface End extends EndFacts {
 }
 
 /**
- * What is left, in milliseconds, of the time that an end is kept. One that an earlier daemon has seen is kept no longer
- * for that; a clock that was set meanwhile makes it at most the whole.
+ * Milliseconds for which an end is still kept. A restart of the daemon does not extend the time; if the clock was set
+ * meanwhile, it is at most `keepMs`.
  */
 export function leftOf(keepMs: number, { usage }: Pick<End, 'usage'>): number {
   return keepMs - Math.min(keepMs, Math.max(0, Date.now() - usage.endedAt))
@@ -101,7 +101,7 @@ const UNKNOWN = 'exit status unknown'
 
 /**
  * The EndEvent of an exit status: "exit status 3", "signal: killed", "signal: aborted (core dumped)" (contract D38,
- * D39). The error alone also says what was short: "signal: killed (out of memory)", "exit status 2 (process limit
+ * D39). Only the error text also names what ran out: "signal: killed (out of memory)", "exit status 2 (process limit
  * reached)".
  */
 export function endOf(status: KnownEnd, facts: EndFacts): End {

@@ -3,10 +3,9 @@ import { exitStatusOf, type KnownEnd } from './exit-status.ts'
 import type { Launched } from './launched.ts'
 
 /**
- * Calls `use` once, when the process has ended, never before this function has returned: with what the kernel says of
- * a child; with what the keeper says of a process that an earlier daemon started; with the status it came with if it
- * has none of its own to wait for. Owns the pidfd, unless it throws (`code`). The status of a child is sent to the keeper
- * before it is reaped.
+ * Calls `use` once, when the process has ended, never before this function has returned. The status is the kernel's for
+ * a child, the keeper's for a process that an earlier daemon started, and `status` if there is no pidfd. Owns the
+ * pidfd, unless it throws (`code`). The status of a child is sent to the keeper before it is reaped.
  */
 export function onExit(
   { pidfd, status, adopted, inherited, deposit }: Launched,
@@ -41,7 +40,7 @@ function startOrClose(watch: Poll): void {
   }
 }
 
-/** After a process has ended its status is with the keeper, or on its way. */
+/** How long to wait for the keeper to report the status of a process that has ended. */
 const STATUS_WAIT_MS = 2_000
 
 /** Without an answer of the keeper it is known only that the process is gone. */

@@ -20,13 +20,16 @@ export interface Lineage {
 /** A value of `MARKER` that no other run has. */
 export const newMarker = randomUuid
 
-/** What came of one run of a service: start times by pid (`startTimeOf`). */
+/** The processes of one run of a service: start times by pid (`startTimeOf`). */
 type Family = ReadonlyMap<number, string>
 
-/** Of a process's environment; the marker is among its first variables, unless a program has written its own. */
+/**
+ * Bytes of a process's environment that are searched: the marker is among the first variables, unless a program has
+ * rewritten them.
+ */
 const MAX_ENVIRONMENT = 128 * 1024
 
-/** Processes looked at side by side: keeps the thread pool free for others. */
+/** Processes that are read in parallel; few, to keep the thread pool free for others. */
 const LANES = 4
 
 /** SIGHUP's bit in the SigIgn mask of /proc/PID/status. */
@@ -34,11 +37,11 @@ const IGNORES_SIGHUP = 1n
 
 const numbers = { SIGTERM: 15, SIGKILL: 9 } as const
 
-/** First and longest pause between two looks at what is left. */
+/** First and longest pause between two checks of what still runs. */
 const FIRST_LOOK_MS = 20
 const MAX_LOOK_MS = 500
 
-/** What is left after SIGTERM has at least this long, also when the session took all of the grace. */
+/** Least time between SIGTERM and SIGKILL for the family, also when the session has used up the grace. */
 const MIN_GRACE_MS = 500
 
 /** After SIGKILL processes that hang in the kernel are waited for this long. */
@@ -70,7 +73,7 @@ export interface Relatives {
   kill(): Promise<unknown>
 }
 
-/** Those of the pids that live, with their start times. */
+/** Those of the pids that still run, with their start times. */
 export async function livingOf(pids: readonly number[]): Promise<Family> {
   const living = new Map<number, string>()
   for (const pid of pids) {

@@ -16,7 +16,10 @@ export type StreamItem<T> =
 export interface Followed {
   readonly process: { readonly pid: number; readonly ended: Promise<End> }
   readonly reader: OutputReader
-  /** When the process itself is killed, on the clock of performance.now(); undefined: the client's time is not its. */
+  /**
+   * When the process is killed, on the clock of performance.now(); undefined: this client's deadline does not end the
+   * process.
+   */
   readonly deadline?: number | undefined
   /** The stream says where its output stands, so that its client can go on there after a cut. */
   readonly resumable?: boolean
@@ -25,8 +28,8 @@ export interface Followed {
 }
 
 /**
- * How long the stream of a process that is killed at its deadline waits for its end: one that hangs in the kernel
- * stays.
+ * How long the stream waits for the end of a process that is killed at its deadline: one that hangs in the kernel does
+ * not end.
  */
 const KILL_LIMIT_MS = 1000
 
@@ -34,10 +37,9 @@ const KILL_LIMIT_MS = 1000
 const TIMER_SLACK_MS = 2
 
 /**
- * The stream of a process as its reader gets it. `encode` makes what the stream carries of each chunk, at once. A
- * keepalive follows every `keepalive` milliseconds without data. Closes the reader at the end; before that, aborting
- * the signal that the reader was made with is enough. A client that receives `deadline_exceeded` for a process finds it
- * ended.
+ * The items of a process stream. `encode` converts each chunk, synchronously. A keepalive follows every `keepalive`
+ * milliseconds without data. Closes the reader at the end; before that, aborting the signal that the reader was made
+ * with is enough. A client that receives `deadline_exceeded` for a process finds it ended.
  */
 export async function* follow<T>(
   followed: Followed,

@@ -10,12 +10,12 @@ const MIN_POOLED_BYTES = 8 * 1024
 const MAX_FREE = 32
 
 /**
- * Memory for large frames that only one client gets. A stream of output makes thousands of them a second; handed to the
- * garbage collector they would take a hundred megabytes before it comes round.
+ * Memory for large frames that only one client gets. A stream of output makes thousands of them a second; left to the
+ * garbage collector, they would take a hundred megabytes between two collections.
  */
 export class FramePool {
   readonly #free: ArrayBuffer[] = []
-  /** What came from here and was not given back yet. */
+  /** Slabs that are in use. */
   readonly #lent = new WeakSet<ArrayBufferLike>()
 
   /** Memory of `length` bytes with any content. */

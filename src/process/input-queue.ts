@@ -30,7 +30,7 @@ export interface InputReport {
 interface Entry {
   readonly bytes: Uint8Array | undefined
   written: number
-  /** Where its first byte is to be, until it has its turn. */
+  /** Requested position of its first byte in all input, until the write begins. */
   offset: number | undefined
   readonly settle: (error?: unknown) => void
 }
@@ -164,7 +164,7 @@ export class InputQueue {
     this.#poll.stop()
   }
 
-  /** Takes what was written already as written. Returns how many bytes are missing before it. */
+  /** Skips what was written already. Returns how many bytes are missing before the entry. */
   #passOver(bytes: Uint8Array, entry: Entry): number {
     const { offset } = entry
     entry.offset = undefined

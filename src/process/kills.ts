@@ -17,11 +17,14 @@ interface KillPlan {
 /** A process that hangs in the kernel does not end by SIGKILL: the answer says that it runs. */
 const KILL_LIMIT_MS = 3_000
 
-/** How soon a session is looked at that a signal is to end, as nothing reports its last member; and later. */
+/**
+ * First and longest pause between two checks whether a session is empty: the kernel does not report the end of its last
+ * member.
+ */
 const LOOK_MS = 20
 const MAX_LOOK_MS = 1000
 
-/** Ends processes as a plan has it. */
+/** Ends processes according to a plan. */
 export interface Kills {
   /**
    * Signals a process and waits for its end, and with its session for the end of every process in it that does not
@@ -74,7 +77,10 @@ async function send(process: RunningProcess, name: SignalName, scope: KillPlan['
   await others
 }
 
-/** What follows on the signal of a plan. Rejects with the reason of `over`, or when SIGKILL is refused. */
+/**
+ * Waits for the end after the signal of a plan, and sends SIGKILL after the grace. Rejects with the reason of `over`,
+ * or when SIGKILL is refused.
+ */
 async function carryOut(
   process: RunningProcess,
   { signal, grace, scope }: KillPlan,

@@ -46,7 +46,7 @@ const PERIOD_MS = 2_000
 const RECORD_WAIT_MS = 1_000
 
 /**
- * Takes two witnesses: the counter of the cgroup that commands are in, and the kernel's log, where it can be read.
+ * Combines two sources: the counter of the cgroup that commands are in, and the kernel's log, where it can be read.
  * Without a new kill in the counter nothing is waited for. With one, the log says whether it was this process; where
  * there is no log, or the victim was a child, a kill within the last two counts (2 to 4 s) is taken for it. Counts
  * while a process runs only: an idle daemon need not wake up for it.

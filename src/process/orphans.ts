@@ -1,7 +1,7 @@
 import type { Log } from '../log.ts'
 import { waitOrphan } from '../native/index.ts'
 
-/** After one of ours was found in the way, its own reaping has had its turn by then. */
+/** Pause until the next attempt when a child of the daemon itself has to be reaped first. */
 const RETRY_MS = 50
 
 /**

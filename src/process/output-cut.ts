@@ -42,7 +42,7 @@ export function tailBytes(most: number | undefined, streams: number): number {
 /**
  * Lets so many bytes of one stream into a log: half of them as they come, and the other half, the last, at the end
  * (`finish`), after a line that says how many were left out between. Positions in the stream stay what they were.
- * Nothing waits for readers after the first half. If nothing would have to be left out, all comes.
+ * Nothing waits for readers after the first half. Output that fits is not cut.
  */
 export class OutputCut implements OutputSink {
   readonly #options: OutputCutOptions

@@ -14,7 +14,7 @@ export function isKnownLayout(head: Buffer): boolean {
   return (magic === MAGIC && version === VERSION) || (magic === 0 && version === 0)
 }
 
-/** Of the head, in 32-bit numbers: where magic and version stand, then the read that is under way (`Intent`). */
+/** Indexes into the head, in 32-bit numbers: magic and version, then the read that is under way (`Intent`). */
 export const HEAD = { magic: 0, version: 1, slab: 16, at: 17, asked: 18, exact: 19 } as const
 
 /** Numbers of 64 bits in a slot: positions of the streams, bytes of input, size of the terminal, and counters. */
@@ -39,10 +39,10 @@ export const HEADER_BYTES = 32
 export const STREAMS = ['stdout', 'stderr', 'pty'] as const
 export const END = 3
 
-/** In the place of bytes that are to be read. */
+/** What is written in the place of bytes before they are read. */
 const MARK = [0xfb, 0xf9, 0xff, 0xf8, 0xfd, 0xfa, 0xfe, 0xfc, 0xf9, 0xfd, 0xfb, 0xf8, 0xfc, 0xff, 0xfa, 0xfe]
 
-/** Whether a byte at that place of what was to be read is still the one that was put there before. */
+/** Whether the byte at that place is still the mark that was written before the read. */
 export function isMark(byte: number | undefined, place: number): boolean {
   return byte === MARK[place % MARK.length]
 }

@@ -127,7 +127,7 @@ export class OutputLog {
     this.#cost += bytes + CHUNK_OVERHEAD_BYTES
   }
 
-  /** Bytes of a stream that never come here: what follows has its true offset. */
+  /** Skips bytes of a stream that are not stored, so that later chunks have their true offsets. */
   skip(stream: StreamName, bytes: number): void {
     this.#offsets[stream] += bytes
   }
@@ -274,7 +274,10 @@ export class OutputLog {
     else if (!this.#settled) this.#keepApart()
   }
 
-  /** Moves what is kept out of the slabs, which hold chunks of others as well: readers come rarely now. */
+  /**
+   * Copies the retained chunks out of their slabs, which they share with chunks of other processes: few readers come
+   * after the end.
+   */
   #keepApart(): void {
     this.#settled = true
     const before = this.#kept(this.#first)

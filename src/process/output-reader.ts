@@ -96,7 +96,7 @@ export class OutputReader {
       if (this.#timer === undefined) this.#watch()
     } else if (!this.#notified) {
       this.#notified = true
-      // However many readers there are, they are all one to the event loop.
+      // All readers of a log share one turn of the event loop.
       loopTurns.run(this.#log, () => {
         this.#notified = false
         this.#wake?.()

@@ -42,7 +42,7 @@ interface Piece {
 
 /**
  * Completes the read under way, and finds the chunks of these keys. `used`: which slabs have any; the chunks have the
- * only holds on them. What is of no use is marked as over.
+ * only holds on them. Chunks that are not used are marked as free.
  */
 export function findOutput(memory: Memory, keys: ReadonlySet<number>) {
   const { words } = memory
@@ -139,7 +139,8 @@ function outputOf(pieces: readonly Piece[], produced: readonly number[]): FoundO
   const kept = new Set(streams.flat())
   const chunks: Chunk[] = []
   for (const piece of pieces) {
-    // In the order of arrival the next of its stream: what was compacted has come later than what it follows.
+    // The next chunk of the stream rather than this one: a compacted chunk has a higher order than chunks that follow
+    // it.
     const next = kept.has(piece) ? streams[piece.stream]?.shift() : undefined
     const stream = STREAMS[piece.stream]
     if (next !== undefined && stream !== undefined) {
@@ -151,8 +152,8 @@ function outputOf(pieces: readonly Piece[], produced: readonly number[]): FoundO
 }
 
 /**
- * What of a stream leads to its position without a gap. A daemon that ended while it compacted has left the same bytes
- * twice, as a whole and what is left of its parts: the whole counts.
+ * The pieces of a stream that lead to its position without a gap. A daemon that was killed while it compacted has left
+ * the same bytes twice, as one chunk and as some of its parts: the one chunk is used.
  */
 function upTo(position: number, pieces: readonly Piece[], stream: number): Piece[] {
   const longest = new Map<number, Piece>()

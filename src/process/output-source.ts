@@ -25,8 +25,8 @@ const { EAGAIN, EINTR, ENOMEM } = constants.errno
 const AGAIN: ReadonlySet<number> = new Set([-EAGAIN, -EINTR, -ENOMEM])
 
 /**
- * Reads of a terminal give at most 4 KiB, and it holds less than that many: what comes then was written
- * after the exit, by another process.
+ * Reads after the exit of the leader. Each returns at most 4 KiB of a terminal, which buffers less than that in sum:
+ * what is left then was written by another process.
  */
 const MAX_DRAIN_READS = 256
 

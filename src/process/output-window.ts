@@ -4,7 +4,7 @@ const MAX_WINDOW_BYTES = 4 * 1024 * 1024
 /** Smallest window: some lines. So all processes together never keep more than 64 MiB. */
 const MIN_WINDOW_BYTES = 4 * 1024
 
-/** When the part of each is so many times smaller than when the windows were last cut, they are cut again. */
+/** The windows are cut again when the part of each process has become smaller by this factor. */
 const GROWTH = 1.25
 
 /**

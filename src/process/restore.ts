@@ -83,13 +83,15 @@ export function restoreProcess(
   return { record, finished, launched: { ...common, ...alive } }
 }
 
-/** Of one whose end was reported it says nothing any more. */
+/** The cgroup of the command, if it has one of its own. One whose end was reported has no more use for it. */
 function groupOf({ tag, size, group }: ProcessRecord, groups: LaunchDeps['groups']): OwnGroup | undefined {
   const above = commandGroup({ tag, terminal: size })
   return group === undefined || above === undefined ? undefined : groups.takeLimited(above, group)
 }
 
-/** Undefined: there is none, or no descriptor for it; then the terminal goes on without input. */
+/**
+ * A copy of the master; undefined if there is no master or no free descriptor: then the terminal goes on without input.
+ */
 function copyOf(master: number | undefined): number | undefined {
   try {
     return master === undefined ? undefined : duplicate(master)

@@ -8,7 +8,10 @@ export interface LiveFigures {
   readonly peakMemory: number | undefined
 }
 
-/** What was seen of a command while it ran, for its end as well: no figure but that of its memory now goes back. */
+/**
+ * The usage of a command as observed while it runs, which its end reports as well. All figures but the current memory
+ * only grow.
+ */
 export class SeenUsage {
   #figures: LiveFigures = { cpuSeconds: undefined, memory: undefined, peakMemory: undefined }
 

@@ -20,15 +20,15 @@ let walking = false
 
 /**
  * Signals the members of a session, its leader and those that ignore SIGHUP excepted, by a walk over all processes that
- * begins now or later. Who asks during one shares the next, so any number of kills at a time costs two. Returns the
- * pids that were reached; none where there is no /proc.
+ * begins now or later. Calls during a walk share the next one, so any number of kills at a time takes two walks.
+ * Returns the pids that were reached; none where there is no /proc.
  */
 export function signalOthers(leader: SessionLeader, signal: SessionSignal): Promise<readonly number[]> {
   const key = `${leader.pid}:${signal.first}`
   const known = waiting.get(key)
   if (known !== undefined && known.leader === leader) return known.reached
   const { promise, resolve } = Promise.withResolvers<readonly number[]>()
-  // Another leader of that number is one that was reaped long ago, whose session is gone.
+  // An earlier leader with the same pid was reaped long ago, and its session is gone.
   known?.settle([])
   waiting.set(key, { leader, signal, reached: promise, settle: resolve })
   if (!walking) void walkAll()

@@ -25,8 +25,8 @@ const MAX_WAIT_MS = 250
 const KIBIBYTE = 1024
 
 /**
- * Looks at nothing by itself.
- * @param processes those that run.
+ * Reads /proc only when `look` is called.
+ * @param processes the processes that run.
  */
 export function createSessionUsage(processes: () => readonly RunningProcess[]): SessionUsage {
   let pause = 0
@@ -52,7 +52,7 @@ export function createSessionUsage(processes: () => readonly RunningProcess[]): 
 interface Sum {
   cpuSeconds: number
   memory: number
-  /** Bytes of the process that had most. */
+  /** Peak bytes of the largest process. */
   peak: number
 }
 

@@ -14,7 +14,7 @@ const MAX_FREE_SLABS = 64
 /** A piece of memory that several chunks of output lie in; back in the pool when the last of them is released. */
 export interface Slab {
   readonly memory: Buffer
-  /** Its number in memory that outlives the daemon; undefined: it is of the daemon's own. */
+  /** Its number in the memory that outlives the daemon; undefined: it is in the daemon's own memory. */
   readonly number?: number
   used: number
   chunks: number
@@ -24,7 +24,7 @@ export interface Slab {
 interface SlabSource {
   /** Undefined: there are no more. */
   take(): Pick<Slab, 'memory' | 'number'> | undefined
-  /** What was in the slab is over. */
+  /** The content of the slab is not needed any more. */
   clear(number: number): void
   /** The pool has no use for the slab any more. */
   giveUp(slab: Slab): void
@@ -45,7 +45,7 @@ export class SlabPool {
 
   /**
    * `slab` if a read is worth making into the rest of it, else another one. The caller drops its hold on the old one.
-   * @param most bytes of a slab that the caller will use: of what is never written, nothing takes memory.
+   * @param most bytes of a slab that the caller will use: pages that are never written take no memory.
    */
   withRoom(slab: Slab | undefined, most = SLAB_BYTES): Slab {
     if (slab !== undefined) {

@@ -7,7 +7,7 @@ export interface GroupUsage {
   readonly cpuSeconds: number | undefined
   /** Bytes now. */
   readonly memory: number | undefined
-  /** Bytes, at most at a time. */
+  /** Peak memory in bytes. */
   readonly peakMemory: number | undefined
   /** Processes that the kernel has killed for lack of memory, here or above. */
   readonly oomKills: number
@@ -19,7 +19,7 @@ export interface GroupUsage {
 
 /** The cgroup of one command (`cgroups/limited-group.ts`). */
 export interface OwnGroup {
-  /** By which the next daemon finds it (`CommandGroups.takeLimited`). */
+  /** The name by which the next daemon finds it (`CommandGroups.takeLimited`). */
   readonly name: string
   /** Never rejects. */
   usage(): Promise<GroupUsage>
@@ -54,7 +54,7 @@ export interface CommandGroups {
   takeLimited(group: CommandGroup, name: string): OwnGroup | undefined
   /** Removes the others that earlier daemons have made, each once it is empty. */
   removeLeft(): void
-  /** A command is started outside of its cgroup now. */
+  /** Logs that a command is started outside of its cgroup. */
   warnOutside(group: CommandGroup, errno: string): void
 }
 

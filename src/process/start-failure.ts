@@ -5,7 +5,7 @@ import type { SpawnFailure } from '../native/index.ts'
 import { commandLine } from './command-line.ts'
 import type { LaunchRequest } from './launch.ts'
 
-/** Of what there is more of later. Clients try again after `resource_exhausted`, so nothing else may become that. */
+/** Errors that may be gone later. Clients try again after `resource_exhausted`, so no other error may become that. */
 const EXHAUSTION = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC'])
 
 /** Whether an errno says that descriptors, processes, terminals or memory ran out. */

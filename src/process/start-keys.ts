@@ -60,7 +60,7 @@ export class StartKeys {
     }
   }
 
-  /** A start that an earlier daemon has made: as if it had been made here. */
+  /** Adds a start that an earlier daemon has made. */
   restore(key: string, digest: string, process: Begun['process']): void {
     this.#starts.set(key, { digest, pid: Promise.resolve(process.pid) })
     process.onForget = () => this.#starts.delete(key)

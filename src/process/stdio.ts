@@ -5,7 +5,8 @@ import type { StreamName } from './output-log.ts'
 import type { TerminalSize } from './process.ts'
 
 /**
- * Of fchown(2): without the capability, for an id that the user namespace does not map, from a filter of system calls.
+ * Errors of fchown(2) without the capability, for an id that the user namespace does not map, and from a filter of
+ * system calls.
  */
 const REFUSALS = new Set(['EPERM', 'EINVAL', 'ENOSYS'])
 

@@ -17,7 +17,8 @@ const { ESRCH } = constants.errno
 export type SignalName = 'SIGINT' | 'SIGTERM' | 'SIGKILL'
 
 /**
- * What each signal is made of. A stopped process sees no SIGTERM before it goes on, so SIGCONT follows, as in systemd.
+ * The kernel's signals for each name. A stopped process does not handle SIGTERM before it continues, so SIGCONT
+ * follows, as in systemd.
  */
 const SIGNALS: Readonly<Record<SignalName, SessionSignal>> = {
   SIGINT: { first: SIGINT, second: SIGCONT },

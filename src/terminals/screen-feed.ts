@@ -101,7 +101,7 @@ export class ScreenFeed {
   /**
    * The screen as of now: all that was written before the call is in it. Rejects with the signal's reason, and with
    * what `count` throws.
-   * @param count is told each part as it is made.
+   * @param count called with the bytes of each part as it is made.
    */
   async snapshot(signal: AbortSignal, count: (part: Uint8Array) => void): Promise<Snapshot> {
     const wanted = this.#process.output.offset('pty')

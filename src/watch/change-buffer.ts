@@ -40,7 +40,7 @@ export class ChangeBuffer {
   #end: AppError | undefined
   #closed = false
   #gap: string | undefined
-  /** That, and not their number, is why changes were lost. */
+  /** Changes were lost for lack of memory, not because there were too many. */
   #memorySpent = false
 
   constructor({ hold, limit = MAX_BUFFERED_CHANGES, onLoss = () => {}, onDrop = () => {} }: BufferOptions = {}) {
@@ -58,7 +58,7 @@ export class ChangeBuffer {
     this.#wake()
   }
 
-  /** Changes of before may be missing, for this reason: the next `drain` says so. */
+  /** Earlier changes may be missing, for this reason: the next `drain` reports it. */
   missed(why: string): void {
     this.#gap = why
   }
@@ -95,7 +95,7 @@ export class ChangeBuffer {
     this.#head = 0
   }
 
-  /** What was taken is not needed any more: until then it counts as waiting. */
+  /** To be called when taken changes are not needed any more: until then their memory counts as waiting. */
   sent(changes: readonly Change[]): void {
     if (this.#hold !== undefined) this.#hold.shrink(changes.reduce((sum, change) => sum + bytesOf(change), 0))
   }
@@ -183,7 +183,7 @@ export class ChangeBuffer {
     if (this.#lost === 1) this.#onLoss()
   }
 
-  /** Lets go of what was taken or dropped, seldom enough to cost nothing. */
+  /** Removes what was taken or dropped from the array, in large pieces, as each removal moves the rest. */
   #cut(): void {
     if (this.#head < this.#limit && this.#head < this.#changes.length) return
     this.#changes = this.#changes.slice(this.#head)

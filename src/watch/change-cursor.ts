@@ -37,7 +37,7 @@ interface Waiting {
 
 /** What has changed in a directory for one client: each path once, until the client has the answer with it. */
 export class ChangeCursor implements WatchSink {
-  /** Woken when there is something to report. */
+  /** Woken when there are changes to report. */
   readonly news = new WakeUp()
   readonly #hold: Hold
   readonly #limit: number

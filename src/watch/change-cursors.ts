@@ -6,7 +6,7 @@ import { openWatcher, type Watcher, type WatcherDeps, type WatchOptions } from '
 
 /** A cursor that is not used for so long is removed, and its directory no longer watched. */
 const IDLE_MS = 60 * 60 * 1000
-/** How often such are looked for. */
+/** Milliseconds between two searches for unused cursors. */
 const SWEEP_MS = 60 * 1000
 /** Cursors of one user; for one more the one that was not asked for longest is forgotten. */
 const MAX_OF_USER = 64
@@ -18,20 +18,20 @@ const MAX_TOKEN_LENGTH = 256
 
 /** What bounds the cursors; the defaults are in parentheses. */
 interface CursorLimits {
-  /** At most so many of one user; default: 64. */
+  /** Cursors of one user (64). */
   readonly ofUser?: number
-  /** In sum (1,000). */
+  /** Cursors of all users (1,000). */
   readonly cursors?: number
   /** Paths that wait for each (65,536). */
   readonly paths?: number
   /** Milliseconds without a call after which one is forgotten (an hour). */
   readonly idle?: number
-  /** Milliseconds between looks for such (a minute). */
+  /** Milliseconds between two searches for unused cursors (a minute). */
   readonly sweep?: number
 }
 
 /** What a client asks for. */
-interface Asking {
+interface ChangesQuery {
   /** Empty: from now on. */
   readonly token: string
   /** Milliseconds that the answer may wait for a change. */
@@ -42,7 +42,7 @@ interface Asking {
 }
 
 /** The answer to a client. */
-interface Told {
+interface ChangesAnswer {
   readonly token: string
   readonly changes: readonly PathChange[]
   readonly more: boolean
@@ -61,8 +61,8 @@ interface Open {
 }
 
 /**
- * Cursors over what happens in directories, which live between the calls of their clients. Those who want the same
- * share a tree.
+ * Cursors over the changes of directories, which live between the calls of their clients. Cursors over the same
+ * directory share a tree.
  */
 export class ChangeCursors {
   readonly #deps: WatcherDeps
@@ -90,8 +90,8 @@ export class ChangeCursors {
    * What has changed since a token. Rejects with AppError as `openWatcher` does, invalid_argument for what is no token,
    * and with the signal's reason.
    */
-  async changes(options: WatchOptions, asking: Asking): Promise<Told> {
-    const { token } = asking
+  async changes(options: WatchOptions, query: ChangesQuery): Promise<ChangesAnswer> {
+    const { token } = query
     if (token.length > MAX_TOKEN_LENGTH) throw new AppError('invalid_argument', 'the token is too long')
     // In every call: the path may lead elsewhere by now, or be closed to the user.
     const key = await keyOf(options)
@@ -100,7 +100,7 @@ export class ChangeCursors {
     const open = this.#open.get(id)
     let unknown = 'the token is not known, or not any more'
     if (open?.key === key) {
-      const since = await this.#ask(open, Number(answer), asking)
+      const since = await this.#ask(open, Number(answer), query)
       if (since?.kind === 'changes') return { ...since, token: tokenOf(open, since.answer) }
       if (since?.kind === 'unknown')
         return { token: tokenOf(open, since.answer), changes: [], more: false, unknown: since.reason }
@@ -120,7 +120,7 @@ export class ChangeCursors {
   }
 
   /** Undefined: the cursor does not know. */
-  async #ask(open: Open, answer: number, { wait, most, signal }: Asking): Promise<Since | undefined> {
+  async #ask(open: Open, answer: number, { wait, most, signal }: ChangesQuery): Promise<Since | undefined> {
     const { cursor, watcher } = open
     const others = this.#users.get(open.user)
     others?.delete(open)
@@ -161,7 +161,7 @@ export class ChangeCursors {
     }
   }
 
-  /** Its calls say that they know nothing. */
+  /** Closes a cursor; later calls with its tokens report `unknown`. */
   #close(open: Open): void {
     this.#open.delete(open.id)
     const own = this.#users.get(open.user)
@@ -177,7 +177,7 @@ export class ChangeCursors {
   }
 }
 
-/** What a token is good for: the same directory, looked at in the same way for the same user. */
+/** What a token is valid for: the same directory with the same options for the same user. */
 async function keyOf(options: WatchOptions): Promise<string> {
   const { real, identity } = await findTarget(options)
   const { path, recursive, exclude, user } = options

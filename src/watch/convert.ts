@@ -5,17 +5,17 @@ import type { ChangedPathSchema, ChangesRequest } from '../gen/files/v1/files_pb
 import { isGone } from './change.ts'
 import type { PathChange } from './change-cursor.ts'
 
-/** Longer, and proxies give up on an answer. */
+/** Proxies give up on answers that take longer. */
 const MAX_WAIT_MS = 60_000
 const DEFAULT_PATHS = 1_000
 const MAX_PATHS = 10_000
-/** Entries have metadata of any length, and are in memory with the answer. */
+/** Entries have metadata of any length, and all of an answer are in memory at once. */
 const MAX_PATHS_WITH_ENTRIES = 256
 /** Entries that are looked at together. */
 const LOOKS = 48
 
-/** What a request asks for. Throws AppError invalid_argument for more than is possible. */
-export function askingOf({ token, waitMs, limit, includeEntry }: ChangesRequest, signal: AbortSignal) {
+/** The query of a request. Throws AppError `invalid_argument` for values out of range. */
+export function toQuery({ token, waitMs, limit, includeEntry }: ChangesRequest, signal: AbortSignal) {
   const most = includeEntry ? MAX_PATHS_WITH_ENTRIES : MAX_PATHS
   if (waitMs > MAX_WAIT_MS) throw new AppError('invalid_argument', `wait_ms is at most ${MAX_WAIT_MS}`)
   if (limit > most) throw new AppError('invalid_argument', `limit is at most ${most}`)

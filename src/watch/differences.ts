@@ -2,7 +2,7 @@ import { EventType } from '../gen/filesystem/filesystem_pb.js'
 import type { TimeSlice } from '../lib/time-slice.ts'
 import type { TreeNode } from './tree-node.ts'
 
-/** Gets changes, and takes breaks between them. */
+/** Receives changes, and yields to the event loop between them. */
 export interface ChangeSink {
   /** @param path relative to the watched directory, one character per byte. */
   readonly emit: (type: EventType, path: string) => void
@@ -14,7 +14,7 @@ export async function emitRemoved(node: TreeNode, sink: ChangeSink): Promise<voi
   for (const name of node.entries.keys()) await emitEntryRemoved(node, name, sink)
 }
 
-/** Reports what a directory has that it did not have before, and the other way round, with all that is below it. */
+/** Reports which entries of a directory were made and removed between two readings, with everything below them. */
 export async function emitDifferences(before: TreeNode | undefined, after: TreeNode, sink: ChangeSink): Promise<void> {
   const known = before?.entries ?? new Map<string, boolean>()
   if (before !== undefined)

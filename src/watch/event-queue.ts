@@ -5,7 +5,7 @@ import type { TreeNode } from './tree-node.ts'
 
 /**
  * What a tree has to do next: handle an event of a node, compare itself with the disk, or end. `cause` is the number of
- * an earlier event from which it follows, and which is not emitted as long as it waits.
+ * an earlier event that led to this item, and does not count as emitted while the item waits.
  */
 export type QueueItem =
   | { readonly kind: 'event'; readonly seq: number; readonly node: TreeNode; readonly event: RawEvent }
@@ -28,7 +28,7 @@ const MAX_HANDLED = 16_384
  */
 const MAX_ARRIVAL_DISTANCE = 256
 
-/** An item with its event, beside the name. */
+/** Bytes of an item with its event, in addition to the name. */
 const ITEM_BYTES = 200
 
 /** The waiting events of one tree, in the kernel's order. */
@@ -43,7 +43,7 @@ export class EventQueue {
   #causes: number[] = []
   /** A comparison waits among the items. */
   #compares = false
-  /** What all later ones have become; it takes its place among the items once the first one is taken. */
+  /** All later comparisons, merged into one, which is queued once the first one is taken. */
   #nextRescan: Required<Rescan> | undefined
 
   /** @param hold is never released here. */

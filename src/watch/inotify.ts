@@ -266,8 +266,8 @@ export class Inotify {
   }
 
   /**
-   * What the kernel has stays there. It is not asked again at once, as it would fail for good and take a processor; and
-   * so that no client waits in silence, the directories are compared with the disk.
+   * Unread events stay in the kernel. Reading is not repeated at once, as it may fail for ever and use a whole
+   * processor. The directories are compared with the disk, so that no client misses changes.
    */
   #failed(errno: number): void {
     this.#log.error({ errno }, 'reading file events failed')

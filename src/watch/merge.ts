@@ -25,13 +25,13 @@ interface MergeOptions {
 }
 
 /**
- * Makes one sequence of changes out of two sources: what the kernel reports for this machine, and files at which a look
- * is worth while. It knows how each file looked in the last event of it, so that no change is emitted twice. Names are
- * relative.
+ * Makes one sequence of changes out of two sources: what the kernel reports for this machine, and files that may have
+ * been changed by another machine. It remembers the state of each file at its last event, so that no change is emitted
+ * twice. Names are relative.
  */
 export class Merge {
   readonly #options: MergeOptions
-  /** What files looked like in the last event of each. */
+  /** State of each file at its last event. */
   readonly #known = new Map<string, string>()
   /** Names that are known, by the name of their directory. */
   readonly #children = new Map<string, Set<string>>()
@@ -61,7 +61,7 @@ export class Merge {
     })
   }
 
-  /** What is there before anything is reported. */
+  /** Records a file that exists before anything is reported. */
   async begin(name: string): Promise<void> {
     this.#remember(name, await this.#look(name))
   }
@@ -188,7 +188,7 @@ export class Merge {
   }
 }
 
-/** What is said of a directory changes with its entries, which have events of their own. */
+/** State of every directory: its times change with its entries, which have events of their own. */
 const DIRECTORY = 'directory'
 
 function directoryOf(name: string): string {

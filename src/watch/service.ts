@@ -20,7 +20,7 @@ import type { Users } from '../users/users.ts'
 import { type Change, isGone } from './change.ts'
 import { ChangeBuffer } from './change-buffer.ts'
 import type { ChangeCursors } from './change-cursors.ts'
-import { askingOf, toChangedPaths, unknownOf } from './convert.ts'
+import { toQuery, toChangedPaths, unknownOf } from './convert.ts'
 import { EXCLUDE_HEADER, parseExcludeHeader } from './exclude-header.ts'
 import { type KeptWatchers, NOT_KEPT, type WatcherDefinition } from './kept-watchers.ts'
 import type { PollContext, Pollers } from './pollers.ts'
@@ -117,12 +117,12 @@ export function createWatchService(deps: WatchServiceDeps) {
 
     /** What has changed since a token (`files.v1.Files/Changes`). */
     async changes(request: ChangesRequest, caller: Caller) {
-      const asking = askingOf(request, caller.signal)
+      const query = toQuery(request, caller.signal)
       const options = await watchOptions(request, caller, deps)
-      const { changes, unknown, ...told } = await deps.cursors.changes(options, asking)
+      const { changes, unknown, ...rest } = await deps.cursors.changes(options, query)
       const look = (name: string) => deps.readEntry(cleanPath(`${options.path}/${name}`), options.actor)
       return {
-        ...told,
+        ...rest,
         ...unknownOf(unknown),
         changes: await toChangedPaths(changes, request.includeEntry ? look : undefined),
       }

@@ -94,14 +94,14 @@ export class TreeNode implements InotifyListener {
   }
 
   /**
-   * Events up to this number may be in the list of entries already, and the directory may be another one than they
-   * mean.
+   * The list of entries may include the effects of events up to this number, and those events may be about an earlier
+   * directory of this name.
    */
   get settled(): number {
     return this.#settlement.seq
   }
 
-  /** What is said about it means nothing any more. */
+  /** It has left the tree: events about it are ignored. */
   get isDropped(): boolean {
     for (let node: TreeNode | undefined = this; node !== undefined; node = node.parent) if (node.dropped) return true
     return false

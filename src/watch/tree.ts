@@ -28,7 +28,7 @@ export class WatchTree {
   #working = false
   #over = false
   readonly #handled = new Watermark()
-  /** What is put into the queue now follows from events from this number on. */
+  /** Number of the event that is handled now: the cause of what is put into the queue. */
   #handling = 0
   readonly #renames: Renames
   readonly #branches: Branches
@@ -214,8 +214,8 @@ export class WatchTree {
   }
 
   /**
-   * Everything in a directory that has just appeared is new as well (contract C31). Of a directory that was renamed,
-   * those are armed again of which it is not sure that they were armed under the old name, before the rename.
+   * Everything in a directory that has just appeared is new as well (contract C31). In a directory that was renamed,
+   * those subdirectories are armed again that may have been armed after the rename, by their old path.
    */
   async #emitContents(node: TreeNode, renamed: number | undefined, slice: TimeSlice): Promise<void> {
     for (const [name, isDirectory] of node.entries) {

@@ -52,7 +52,7 @@ async function checkReadable(path: string, actor: Actor): Promise<void> {
   try {
     await permitted(path, () => readNames(Buffer.from(path), SOME_NAMES_BYTES, actor))
   } catch (error) {
-    // What else is wrong arming it will say, and a directory with more names can be read.
+    // Other errors are reported when the directory is armed. EOVERFLOW means that it can be read.
     if (error instanceof AppError) throw error
   }
 }

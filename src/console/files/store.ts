@@ -18,7 +18,7 @@ interface Listing {
   held: FilesystemEvent[]
 }
 
-/** Told which file has changed on disk. */
+/** Called with the file that has changed on disk. */
 type FileListener = (path: string, gone: boolean) => void
 
 /**

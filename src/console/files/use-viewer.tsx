@@ -5,7 +5,7 @@ import { nameOf, shownName } from './paths.ts'
 import type { Place } from './view.tsx'
 import type { Shown } from './viewer.tsx'
 
-/** The file that is open; asks before changes are lost, and tells the page of them. */
+/** The file that is open; asks before changes are lost, and reports them to the page. */
 export function useViewer({ file, root }: Place, setUnsaved: ViewProps['setUnsaved']) {
   const [shown, setShown] = useState<Shown | undefined>(undefined)
   const [dirty, setDirty] = useState(false)

@@ -90,7 +90,7 @@ class Attempts implements Attachment {
     const size = this.#deps.emulator.fitting()
     const client = this.#client
     if (size === undefined || client === undefined) return
-    // A window that has just lost its stream tells its size with the next one.
+    // A window that has just lost its stream sends its size with the next one.
     this.#deps.client.resize({ terminal: this.#terminal, client, size }).catch(() => {})
   }
 

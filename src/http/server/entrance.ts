@@ -15,7 +15,7 @@ const BEGINNING_BYTES = Math.max(...URGENT.map((text) => text.length))
 
 /**
  * Connections that are accepted in one turn of the event loop, some 3 µs each. Whatever waits in the kernel's backlog
- * cannot be told apart.
+ * cannot be distinguished.
  */
 const MAX_ACCEPTED = 512
 

@@ -118,7 +118,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
   }
 }
 
-/** Frees the piece by which the protocol was told; of what the parser hands on it has made copies. */
+/** Frees the first piece, by which the protocol was recognized. The parser has copied what it passes on. */
 function freeBeginning(socket: Socket): void {
   socket.once('data', (beginning: Buffer) => void setImmediate(() => freeNow(beginning)))
 }
