@@ -15,6 +15,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     execArgv,
+    // Node strips the types itself, as when it runs `src/main.ts`: no server transforms each module for each worker.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     watch: false,
     testTimeout: 30_000,
     hookTimeout: 30_000,
