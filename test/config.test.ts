@@ -165,7 +165,7 @@ describe('start and ready commands', () => {
     expect(configOf(argv).services[0]?.afterInit).toBe(afterInit)
   })
 
-  test('what is out of range is told by its name', () => {
+  test('what is out of range is reported by its name', () => {
     const problem = (...argv: string[]) => readConfig(argv, {})
     expect(problem('-restart=sometimes')).toMatchObject({
       problem: 'invalid value "sometimes" for flag -restart: expected never, on-failure, always',

@@ -69,7 +69,7 @@ test.each([
   ['a port that is none', ['-port', '65536'], 'port must be 0 to 65535'],
   ['a flag without its value', ['-port'], 'flag needs an argument: -port'],
   ['a value for a switch that is none', ['-verbose=perhaps'], 'for flag -verbose'],
-])('A3 %s is told on stderr, with the usage, and exits with 2', async (_, args, text) => {
+])('A3 %s is reported on stderr, with the usage, and exits with 2', async (_, args, text) => {
   const { code, stdout, stderr } = await run(args)
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   expect(stderr).toContain(text)
@@ -82,7 +82,7 @@ test.each(['-h', '-help', '--help'])('A1 %s prints the usage', async (flag) => {
   expect({ code, usage: stderr.startsWith('Usage of envd:') }).toEqual({ code: 0, usage: true })
 })
 
-test('A3 a port in use is told and exits with 1', async () => {
+test('A3 a port in use is reported and exits with 1', async () => {
   await using daemon = await startDaemon()
   await using dir = await makeTmpDir()
   const { code, stderr } = await run(['-port', String(daemon.port), '-address', '127.0.0.1', '-run-dir', dir.path])
@@ -99,7 +99,7 @@ test('A4 another daemon takes the port at once, also with connections left over'
   expect(String((await shell(second.url, 'echo again')).stdout)).toBe('again\n')
 })
 
-test('A9 a run directory that cannot be written is told, and the daemon goes on', async () => {
+test('A9 a run directory that cannot be written is reported, and the daemon goes on', async () => {
   await using dir = await makeTmpDir()
   await writeFile(join(dir.path, 'file'), '')
   await using daemon = await startDaemon({ args: ['-run-dir', join(dir.path, 'file', 'run')] })
@@ -118,14 +118,14 @@ test('A6 the run directory is there before anything is answered', async () => {
 test.each([
   ['true', ['-isnotfc=false']],
   ['false', ['-isnotfc']],
-])('A10 A11 A14 the run directory and E2B_SANDBOX say %s', async (told, args) => {
+])('A10 A11 A14 the run directory and E2B_SANDBOX say %s', async (reported, args) => {
   await using dir = await makeTmpDir()
   const runDir = join(dir.path, 'run')
   await using daemon = await startDaemon({ args: ['-run-dir', runDir, ...args] })
-  expect(await readFile(join(runDir, '.E2B_SANDBOX'), 'utf8')).toBe(told)
+  expect(await readFile(join(runDir, '.E2B_SANDBOX'), 'utf8')).toBe(reported)
   expect(((await stat(join(runDir, '.E2B_SANDBOX'))).mode & 0o777).toString(8)).toBe('444')
   expect(((await stat(runDir)).mode & 0o777).toString(8)).toBe('755')
-  expect(String((await shell(daemon.url, 'echo $E2B_SANDBOX')).stdout)).toBe(`${told}\n`)
+  expect(String((await shell(daemon.url, 'echo $E2B_SANDBOX')).stdout)).toBe(`${reported}\n`)
 })
 
 test('D10 nothing of the environment of the daemon reaches a command', async () => {

@@ -40,7 +40,7 @@ test('each sink gets its own levels, whatever others get', () => {
   expect(levels(loud.lines)).toEqual(['warn', 'error'])
 })
 
-test('a line that waits tells the time at which it was written, and about its size', () => {
+test('a line that waits reports the time at which it was written, and about its size', () => {
   const waiting: LogLine[] = []
   const log = createLog([{ level: 'debug', write: (line) => void waiting.push(line) }])
   const before = Date.now()

@@ -7,7 +7,7 @@ import type { Target } from './target.ts'
 const OTHERS = 1000
 const KILLS = 100
 
-/** SIGKILL of a command, from the call to the end that its stream tells, while many other processes are there. */
+/** SIGKILL of a command, from the call to the end that its stream reports, while many other processes are there. */
 export const kills: Measure = {
   name: 'kill',
   async run(target) {

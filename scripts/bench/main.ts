@@ -115,7 +115,7 @@ async function measureAgainst(other: Command, rounds: number): Promise<void> {
   console.log(`written to ${await writeResults({ other, rounds, comparison }, date)}`)
 }
 
-/** Every measure, against one daemon. A measure that fails is told and has no rows. */
+/** Every measure, against one daemon. A measure that fails is reported and has no rows. */
 async function runAll(wanted: readonly Measure[], command: Command, url?: string): Promise<Row[]> {
   await using target = await makeTarget(command, url)
   const rows: Row[] = []

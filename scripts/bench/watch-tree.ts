@@ -30,7 +30,7 @@ export const watchTree: Measure = {
     const rows: Row[] = [
       lower('recursive watch of 50,000 files in 5,000 directories, ms until start', armed),
       lower('longest answer of /health meanwhile, ms', delay),
-      higher(`of ${BURST} files made in a burst, told`, seen),
+      higher(`of ${BURST} files made in a burst, reported`, seen),
     ]
     if (before !== undefined && after !== undefined) rows.push(lower('memory growth by that watch, MB', after - before))
     return rows
@@ -67,7 +67,7 @@ function probeHealth({ client }: Target): { stop(): Promise<number> } {
   }
 }
 
-/** Files of a burst that are told of within ten seconds after it. */
+/** Files of a burst that are reported within ten seconds after it. */
 async function burst(watch: Watch, dir: string): Promise<number> {
   for (let at = 0; at < BURST; at += 500)
     await Promise.all(Array.from({ length: 500 }, (_, i) => writeFile(join(dir, `burst${at + i}`), '')))
@@ -77,7 +77,7 @@ async function burst(watch: Watch, dir: string): Promise<number> {
 
 interface Watch {
   readonly started: Promise<void>
-  /** Files of the burst that were told of. */
+  /** Files of the burst that were reported. */
   readonly created: ReadonlySet<string>
   close(): void
 }

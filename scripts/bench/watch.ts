@@ -51,12 +51,12 @@ async function measure(target: Target, root: string, where: string): Promise<Row
     lower(`recursive watch of 5,050 directories, ${where}, ms until start`, start, where === 'disk' ? 95 : undefined),
     lower(
       `watch event, ${where}, p50 from before the file is made, ms`,
-      p50(({ begun, told }) => told - begun),
+      p50(({ begun, reported }) => reported - begun),
       where === 'disk' ? 0.27 : undefined,
     ),
     lower(
       `watch event, ${where}, p50 from when the file is there, ms`,
-      p50(({ made, told }) => told - made),
+      p50(({ made, reported }) => reported - made),
     ),
     lower(
       `making that file, ${where}, p50, ms`,
@@ -65,22 +65,22 @@ async function measure(target: Target, root: string, where: string): Promise<Row
   ]
 }
 
-/** When a file was about to be made, was there, and was told of. */
+/** When a file was about to be made, was there, and was reported. */
 interface Event {
   readonly begun: number
   readonly made: number
-  readonly told: number
+  readonly reported: number
 }
 
 /** With one system call, at once: the trips of an asynchronous one to the thread pool are not the daemon's. */
 async function makeFile(watch: Watch, root: string, name: string): Promise<Event> {
-  const told = watch.next(name)
+  const reported = watch.next(name)
   const path = join(root, name)
   const begun = performance.now()
   const descriptor = openSync(path, 'wx')
   const made = performance.now()
-  await told
-  const event = { begun, made, told: performance.now() }
+  await reported
+  const event = { begun, made, reported: performance.now() }
   closeSync(descriptor)
   return event
 }

@@ -24,7 +24,7 @@ export interface Daemon extends AsyncDisposable {
   /** SIGTERM, then waits for the end; gives the exit code. Idempotent. */
   stop(): Promise<number>
   /**
-   * Settles when it has ended: the exit code, or 128 and the number of the signal that killed it, as a shell tells it.
+   * Settles when it has ended: the exit code, or 128 and the number of the signal that killed it, as a shell reports it.
    */
   readonly ended: Promise<number>
 }

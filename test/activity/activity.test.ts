@@ -120,7 +120,7 @@ describe.concurrent('activity', { timeout: LONG }, () => {
     for (const { time } of lastSigns) expect(Math.abs(Date.now() - Date.parse(time))).toBeLessThan(10_000)
   })
 
-  test('looking does not count: probes, metrics, lists and watches leave it idle, and Watch tells the changes', async () => {
+  test('looking does not count: probes, metrics, lists and watches leave it idle, and Watch reports the changes', async () => {
     await using daemon = await startDaemon()
     const watching = await open<{ status?: StatusJson; keepalive?: object }>(
       daemon.url,

@@ -60,7 +60,7 @@ test('H1 makes the three cgroups, opens them, and lets go of them at the end', a
   expect(root.groups()).toEqual([...NAMES])
 })
 
-test('H2 in a real cgroup each property whose controller is there is set, and the others are told in one line', async (context) => {
+test('H2 in a real cgroup each property whose controller is there is set, and the others are reported in one line', async (context) => {
   needsCgroups(context)
   const root = freshRoot()
   const { lines } = await opened(root.path)

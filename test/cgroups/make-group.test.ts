@@ -22,7 +22,7 @@ test('H2 every property is written to its file, in a cgroup that is there alread
   for (const [name, value] of properties) expect(await readFile(`${path}/${name}`, 'latin1')).toBe(value)
 })
 
-test('H2 a missing file is left out and told, and so is one that may not be written; the rest is set', async () => {
+test('H2 a missing file is left out and reported, and so is one that may not be written; the rest is set', async () => {
   const path = await recorded({ 'cpu.weight': '', 'memory.low': '' })
   // Refused to root as well.
   await symlink('/proc/sys/kernel/ostype', `${path}/memory.min`)

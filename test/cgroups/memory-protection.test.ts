@@ -36,9 +36,9 @@ test.each([
   ],
   ['in the root', '', FILES, '{"request":0,"low":0,"floor":0,"partial":false}'],
   ['in no cgroup2', 'none', FILES, '{"request":0,"low":0,"floor":0,"partial":true}'],
-])('N13 the memory that is kept for the daemon: %s', async (_, own, files, told) => {
+])('N13 the memory that is kept for the daemon: %s', async (_, own, files, reported) => {
   await using tree = await makeTree(own, files)
-  expect(await memoryProtection(tree.root, tree.proc)).toBe(told)
+  expect(await memoryProtection(tree.root, tree.proc)).toBe(reported)
 })
 
 test('N13 a daemon outside of its root, or without cgroups, can tell nothing', async () => {

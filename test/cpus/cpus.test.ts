@@ -83,7 +83,7 @@ test('N6 a run that gets on counts anew, and one CPU that comes late is enough',
   expect(machine.writes).toEqual(['cpu2=1', 'cpu3=1', 'cpu3=1', 'cpu3=1', 'cpu3=1'])
 })
 
-test('N6 a write that hangs holds up nothing else, is told, and the newest target wins when it ends', async () => {
+test('N6 a write that hangs holds up nothing else, is reported, and the newest target wins when it ends', async () => {
   await using machine = await makeCpuMachine()
   const stuck = machine.hang(2)
   await machine.cpus.request(4)

@@ -9,7 +9,7 @@ import { init } from '../http/init-calls.ts'
 
 const count = (mask: string) => parseCpuList(readFileSync(`/sys/devices/system/cpu/${mask}`, 'latin1'))?.length ?? 0
 
-test('N6 N17 a daemon in a microVM tells the machine’s own CPUs, keeps the target, and shows it in the metrics', async (context) => {
+test('N6 N17 a daemon in a microVM reports the machine’s own CPUs, keeps the target, and shows it in the metrics', async (context) => {
   needsNamespace(context)
   // As many as there are: other tests need them.
   const [online, possible] = [count('online'), count('possible')]

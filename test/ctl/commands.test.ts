@@ -27,7 +27,7 @@ test.each([
   ['kill -9 $$', 137, 'killed'],
   ['kill $$', 143, 'terminated'],
   ['kill -2 $$', 130, 'interrupt'],
-])('a command that a signal ends is told as a shell does: %s', async (script, code, name) => {
+])('a command that a signal ends is reported as a shell does: %s', async (script, code, name) => {
   expect(await run('run', 'sh', '-c', script)).toMatchObject({ code, stderr: `envd ctl: signal: ${name}\n` })
 })
 
@@ -79,7 +79,7 @@ test('ports, metrics and changes of files', async () => {
   ])
   await using dir = await makeTmpDir()
   mkdirSync(join(dir.path, 'sub'))
-  // It is not told when the watch is there.
+  // It is not reported when the watch is there.
   const touch = setInterval(() => writeFileSync(join(dir.path, 'sub/file'), 'x'), 100)
   try {
     const until = (text: string) => text.endsWith('\n')

@@ -49,7 +49,7 @@ test('ps -a has what ended with the cause, newest first', async () => {
   )
 })
 
-test('ps -f tells what starts and ends', async () => {
+test('ps -f reports what starts and ends', async () => {
   let starting: Promise<unknown> | undefined
   const until = (stdout: string) => {
     if (stdout.includes('"watching"')) starting ??= run('run', '--tag', 'told', 'sh', '-c', 'exit 4')

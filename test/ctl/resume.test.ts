@@ -47,7 +47,7 @@ async function part({ target }: Planted): Promise<string> {
   return found
 }
 
-/** What has come is told from what comes again by its first byte. */
+/** What has come is distinguished from what comes again by its first byte. */
 async function mark(path: string) {
   await using file = await open(path, 'r+')
   await file.write('M', 0)

@@ -136,7 +136,7 @@ describe.each(sdks)('files of e2b $version', (sdk) => {
     })
 
   if (sdk.since('1.10.0'))
-    test('the details of a file are told', async () => {
+    test('the details of a file are reported', async () => {
       const { sandbox, path } = await directory(sdk)
       await sandbox.commands.run('printf 12345 > f; chmod 640 f; ln -s f l', { cwd: path })
       const info = await sandbox.files.getInfo(`${path}/f`)

@@ -26,7 +26,7 @@ function listener() {
 }
 
 describe.each(sdks.filter(({ version }) => TESTED.includes(version)))('files.watchDir of e2b $version', (sdk) => {
-  test('C28 C29 an upload is told as create, chmod, write; after stop nothing more comes', async () => {
+  test('C28 C29 an upload is reported as create, chmod, write; after stop nothing more comes', async () => {
     const sandbox = await createSandbox(sdk)
     const path = await newDirectory(sandbox)
     const { lines, onEvent } = listener()

@@ -28,7 +28,7 @@ const reduced = process.env['ENVD_FAULTS'] === 'reduced'
 const seed = chosenSeed('FAULTS_SEED')
 
 test.each(GROUPS)(
-  'every system call of %s fails in every way: told, nothing left, and it goes on',
+  'every system call of %s fails in every way: reported, nothing left, and it goes on',
   async (group, scenarios) => {
     await using dir = await makeTmpDir()
     using table = await makeFaultTable(dir.path)
@@ -51,8 +51,8 @@ test.each(GROUPS)(
 function tableOf({ name }: Scenario, findings: readonly Finding[]): string {
   const points = Map.groupBy(findings, ({ fault, match }) => `${fault.call} +${fault.skip}${placeOf(match)}`)
   const lines = [...points].map(([point, found]) => {
-    const told = Map.groupBy(found, ({ outcome }) => outcome.code)
-    const texts = [...told].map(([code, of]) => `${code} (${of.map(({ fault }) => errorOf(fault)).join(' ')})`)
+    const reported = Map.groupBy(found, ({ outcome }) => outcome.code)
+    const texts = [...reported].map(([code, of]) => `${code} (${of.map(({ fault }) => errorOf(fault)).join(' ')})`)
     return `  ${point}: ${texts.join(', ')}`
   })
   return [`${name}: ${findings.length} faults at ${points.size} points`, ...lines].join('\n')

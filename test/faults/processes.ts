@@ -22,7 +22,7 @@ async function ran(place: Place, options: Parameters<typeof start>[2]): Promise<
   const output = messages.map(({ event }) => event.data?.stdout ?? event.data?.pty ?? '').join('')
   const exit = messages.find(({ event }) => event.end !== undefined)?.event.end?.exitCode
   if (exit === 3 && Buffer.from(output, 'base64').toString().trim() === 'out') return OK
-  // A start that fails late is told as an exit, as of a shell.
+  // A start that fails late is reported as an exit, as of a shell.
   return exit === 126 || exit === 127
     ? { code: 'exit', text: `exit ${exit}` }
     : { code: 'false success', text: JSON.stringify(messages) }

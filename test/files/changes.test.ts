@@ -86,7 +86,7 @@ test('an answer waits for a change, and for no longer than it is told', async ()
   expect(await waiting).toMatchObject({ changes: [{ path: 'a', entry: { name: 'a' } }] })
 })
 
-test('what is left out is not told, and names that are not UTF-8 come as bytes', async () => {
+test('what is left out is not reported, and names that are not UTF-8 come as bytes', async () => {
   await using dir = await makeTmpDir()
   const request = { path: dir.path, recursive: true, exclude: ['node_modules/', '*.log'] }
   const { token } = await changes(request)

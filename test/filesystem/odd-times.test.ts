@@ -15,16 +15,16 @@ const TIMES = [
   ['-99999999999', '0001-01-01T00:00:00Z'],
 ] as const
 
-test('a time outside of the years 1 to 9999 is told as the nearest one, and no other entry is lost', async (context) => {
+test('a time outside of the years 1 to 9999 is reported as the nearest one, and no other entry is lost', async (context) => {
   needsNamespace(context)
   await using files = await startFiles()
-  for (const [seconds, told] of TIMES) {
+  for (const [seconds, reported] of TIMES) {
     const path = join(files.dir, `t${seconds}`)
     await writeFile(path, '')
     execFileSync('touch', ['-d', `@${seconds}`, path])
     const moved = await files.move(path, `${path}-moved`)
     for (const entry of [moved, await files.stat(`${path}-moved`)]) {
-      expect(toJson(EntryInfoSchema, entry)).toMatchObject({ modifiedTime: told })
+      expect(toJson(EntryInfoSchema, entry)).toMatchObject({ modifiedTime: reported })
       expect(toBinary(EntryInfoSchema, entry).length).toBeGreaterThan(0)
     }
   }

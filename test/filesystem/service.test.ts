@@ -250,14 +250,14 @@ test('C15 C18 Remove and Move refuse a path that ends in two dots, and Move one 
   await mkdir(join(files.dir, 'a/b'), { recursive: true })
   await mkdir(join(files.people.ann.home, 'sub'), { recursive: true })
   const above = [`${files.dir}/a/b/..`, `${files.dir}/a/b/..//`, '/tmp/..', '..', 'sub/..', 'sub/../', '~/sub/..']
-  const told = (field: string) => refusal('invalid_argument', `${field} must not end in "." or ".."`)
+  const reported = (field: string) => refusal('invalid_argument', `${field} must not end in "." or ".."`)
   for (const path of above) {
-    await expect(files.remove(path), path).rejects.toEqual(told('path'))
-    await expect(files.move(path, `${files.dir}/moved`), path).rejects.toEqual(told('source'))
-    await expect(files.move(`${files.dir}/a`, path), path).rejects.toEqual(told('destination'))
+    await expect(files.remove(path), path).rejects.toEqual(reported('path'))
+    await expect(files.move(path, `${files.dir}/moved`), path).rejects.toEqual(reported('source'))
+    await expect(files.move(`${files.dir}/a`, path), path).rejects.toEqual(reported('destination'))
   }
   for (const path of [`${files.dir}/a/.`, '.', 'sub/./'])
-    await expect(files.move(path, `${files.dir}/moved`), path).rejects.toEqual(told('source'))
+    await expect(files.move(path, `${files.dir}/moved`), path).rejects.toEqual(reported('source'))
   for (const path of ['a..', '...', '..a', 'a/.b', '.hidden']) await files.remove(path)
   expect(await readdir(join(files.dir, 'a'))).toEqual(['b'])
   expect(await readdir(files.people.ann.home)).toContain('sub')

@@ -48,7 +48,7 @@ function present<T>(value: T | undefined): T {
 describe.each(Object.entries(TRANSPORTS))('%s', (_, transport) => {
   const client = () => createClient(Filesystem, transport())
 
-  test('N1 Stat, ListDir, Move and MakeDir tell links from what they lead to', async () => {
+  test('N1 Stat, ListDir, Move and MakeDir distinguish links from what they lead to', async () => {
     await using tmp = await makeTmpDir()
     await mkdir(`${tmp.path}/in`)
     const links = await makeLinks(`${tmp.path}/in`)
@@ -64,7 +64,7 @@ describe.each(Object.entries(TRANSPORTS))('%s', (_, transport) => {
     expect(facts(present(made.entry))).toEqual(['made', DIRECTORY, false])
   })
 
-  test('N1 events with entries tell links from what they lead to, in a stream and in polls', async () => {
+  test('N1 events with entries distinguish links from what they lead to, in a stream and in polls', async () => {
     await using tmp = await makeTmpDir()
     const request = { path: tmp.path, includeEntry: true }
     const stream = client().watchDir(request)[Symbol.asyncIterator]()

@@ -89,7 +89,7 @@ const VALUES: Readonly<Record<string, readonly [string, ...string[]]>> = {
   'trailer-x': ['y'],
 }
 
-/** Makes the headers that tell how a call is spoken: a content type, and none to four others. */
+/** Makes the headers that say how a call is spoken: a content type, and none to four others. */
 export function protocolHeaders(random: Random): HeaderList {
   const headers: [string, string][] = [['content-type', random.pick(SPELLINGS)(random.pick(TYPES))]]
   const names = Object.keys(VALUES)

@@ -36,7 +36,7 @@ function request(path: string, token?: string): Buffer {
 const PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(SETTINGS, 0, 0)])
 
 /**
- * Writes what `next` gives, as fast as it is taken, until it gives nothing or the daemon ends the connection; tells how
+ * Writes what `next` gives, as fast as it is taken, until it gives nothing or the daemon ends the connection; reports how
  * many were written.
  */
 async function flood(port: number, opening: Buffer | string, next: (index: number) => Buffer | string | undefined) {

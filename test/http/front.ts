@@ -47,7 +47,7 @@ export interface FrontOptions {
   readonly port?: number
   /** Where the metrics come from. */
   readonly sources?: Sources
-  /** What metrics tell beside samples; default: nothing is known. */
+  /** What metrics report beside samples; default: nothing is known. */
   readonly live?: LiveFigures
   /** Milliseconds without a byte of a body. */
   readonly stallMs?: number
@@ -80,7 +80,7 @@ const NOT_FROZEN: FrozenWorkload = {
   thaw: async () => true,
 }
 
-/** What the front tells as `X-Envd-Memory`. */
+/** What the front reports as `X-Envd-Memory`. */
 export const NO_MEMORY = '{"request":0,"low":0,"floor":0,"partial":true}'
 
 /** Starts a front on a free port of 127.0.0.1. The machine's clock is never set. */

@@ -24,7 +24,7 @@ export function now(): bigint {
   return BigInt(Date.now()) * 1_000_000n
 }
 
-/** What the host tells of a token: its hash, or that of the empty text for no token. */
+/** What the host reports about a token: its hash, or that of the empty text for no token. */
 export function hashOf(token: string): string {
   return createHash('sha512').update(token).digest('hex')
 }

@@ -81,7 +81,7 @@ describe('the image `sandbox`', () => {
     expect(await readFile(`${image.root}/home/user/heard`, 'utf8')).toBe('heard\n')
   })
 
-  test('its health check tells a daemon that lives from one that does not', async () => {
+  test('its health check distinguishes a daemon that lives from one that does not', async () => {
     const [kind, ...command] = image.config.Healthcheck.Test
     expect(kind).toBe('CMD')
     const check = () => run('chroot', [image.root, ...command])

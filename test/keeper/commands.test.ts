@@ -157,7 +157,7 @@ test('a background process writes on without SIGPIPE after the end of its comman
   }
 })
 
-test('an end that was told before the crash is known after it', async () => {
+test('an end that was reported before the crash is known after it', async () => {
   await using daemon = await startKept()
   const { pid } = await shell(daemon.url, 'exit 11')
   await crash(daemon)

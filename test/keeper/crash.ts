@@ -7,7 +7,7 @@ export function startKept(options: DaemonOptions = {}): Promise<Daemon> {
   return startDaemon({ ...options, restarts: true })
 }
 
-/** Ends the daemon as nothing that it could tell of, and resolves when the next one answers. */
+/** Kills the daemon, so that it cannot report its end, and resolves when the next one answers. */
 export async function crash(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
   process.kill(daemon.pid, signal)
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)

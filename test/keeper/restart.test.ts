@@ -7,7 +7,7 @@ import { call, shell } from '../_util/rpc.ts'
 /** A daemon that the test kills, and its keeper starts again. */
 const start = (options: DaemonOptions = {}) => startDaemon({ ...options, restarts: true })
 
-/** Ends the daemon as nothing that it could tell of, and returns its pid. */
+/** Kills the daemon, so that it cannot report its end, and returns its pid. */
 function crash(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): number {
   const { pid } = daemon
   process.kill(pid, signal)

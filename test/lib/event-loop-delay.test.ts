@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { watchEventLoopDelay } from '../../src/lib/event-loop-delay.ts'
 
-test('a halt of the event loop is told, also one that still lasts', async () => {
+test('a halt of the event loop is reported, also one that still lasts', async () => {
   const halt = (milliseconds: number) => {
     const end = performance.now() + milliseconds
     while (performance.now() < end);

@@ -17,7 +17,7 @@ test('every item is done, in order of beginning, no more at once than allowed', 
   expect({ running, most }).toEqual({ running: 0, most: 3 })
 })
 
-test('the first failure is told, and nothing more is begun', async () => {
+test('the first failure is reported, and nothing more is begun', async () => {
   const begun: number[] = []
   const work = forEachLimited([1, 2, 3, 4, 5, 6], 2, async (item) => {
     begun.push(item)

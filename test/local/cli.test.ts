@@ -155,7 +155,7 @@ describe.each(['@e2b/cli', 'e2b-cli-2.10'])('the CLI %s', (name) => {
     expect((await cli.run(['exec', id, 'cat lines | tail -n 1'])).stdout).toBe('1000\n')
   })
 
-  test('list and info tell of it', async () => {
+  test('list and info report it', async () => {
     expect((await cli.run(['list'])).stdout).toContain(id)
     expect((await cli.run(['info', id])).stdout).toMatch(new RegExp(`${id}[^]*for-the-cli`))
   })

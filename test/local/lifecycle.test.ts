@@ -81,7 +81,7 @@ test('a killed sandbox cuts its streams, and what ran in it is gone', async () =
 })
 
 describe('information', () => {
-  test('lifecycle, network and internet access are told as they were asked for', async () => {
+  test('lifecycle, network and internet access are reported as they were asked for', async () => {
     await using sandbox = await createOn(plane, {
       allowInternetAccess: false,
       network: { allowOut: ['8.8.8.8'], denyOut: ['0.0.0.0/0'] },

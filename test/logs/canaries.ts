@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 
-/** Secrets that are told from everything else, wherever and however they turn up. */
+/** Secrets that are distinguished from everything else, wherever and however they turn up. */
 export interface Canaries {
   /** A new one, of letters and digits; `where` names it in the outcome. */
   plant(where: string): string

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { sendWhole } from '../_util/http.ts'
 import type { Canaries } from './canaries.ts'
 
-/** A daemon, and the secrets that its log must not tell. */
+/** A daemon, and the secrets that its log must not report. */
 export interface Target {
   readonly url: string
   readonly port: number

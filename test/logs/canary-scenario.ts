@@ -1,7 +1,7 @@
 /**
  * Run in a network of its own, whose loopback interface has the metadata service's address: a daemon as in a microVM
  * that logs everything, and requests with a secret in every place that can hold one. Prints, as JSON, which secrets its
- * lines tell.
+ * lines report.
  */
 
 import { createHash } from 'node:crypto'
@@ -46,12 +46,12 @@ const lines = () =>
     .filter((line) => line.startsWith('{'))
 const due = performance.now() + TIMEOUT_MS
 while (collector.posts.length < lines().length && performance.now() < due) await setTimeout(50)
-const told = [daemon.stdout(), daemon.stderr(), ...collector.posts.map(({ text }) => text)]
+const reported = [daemon.stdout(), daemon.stderr(), ...collector.posts.map(({ text }) => text)]
 const marker = '/tmp/file-that-may-be-named'
 console.log(
   JSON.stringify({
-    leaks: [...new Set(told.flatMap((text) => canaries.foundIn(text)))],
-    examples: told
+    leaks: [...new Set(reported.flatMap((text) => canaries.foundIn(text)))],
+    examples: reported
       .flatMap((text) => text.split('\n'))
       .filter((line) => canaries.foundIn(line).length > 0)
       .slice(0, 3),

@@ -14,7 +14,7 @@ for directory in /etc/ssl/certs /usr/local/share/ca-certificates; do
 done
 exec "$@"`
 
-test('G33 no line tells a payload, a variable, input, a token or a signature, whatever goes wrong', {
+test('G33 no line reports a payload, a variable, input, a token or a signature, whatever goes wrong', {
   timeout: 90_000,
 }, async (context) => {
   needsNamespace(context)
@@ -31,7 +31,7 @@ test('G33 no line tells a payload, a variable, input, a token or a signature, wh
   expect(canaries).toBeGreaterThan(90)
 })
 
-test('a secret is found in every form in which a line could tell it', () => {
+test('a secret is found in every form in which a line could report it', () => {
   const canaries = createCanaries()
   const secret = canaries.plant('here')
   const within = Buffer.from(`ab${secret}yz`)

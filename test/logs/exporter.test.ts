@@ -94,7 +94,7 @@ test('G31 at most 8 MiB wait; the oldest lines are dropped', async () => {
   expect(exporter.complaints).toEqual([`log export: 0 lines failed, ${200 - collector.posts.length} dropped`])
 })
 
-test('G30 an answer other than 2xx is a failure: nothing is sent again, and it is told once a minute', async () => {
+test('G30 an answer other than 2xx is a failure: nothing is sent again, and it is reported once a minute', async () => {
   await using collector = await startCollector()
   const exporter = makeExporter()
   exporter.configure(target(collector))
@@ -192,7 +192,7 @@ test('G35 it is sent again when its connection turns out to be reset, and not wh
 })
 
 test.each(['https://127.0.0.1/logs', 'not an address', 'file:///logs'])(
-  'G12 an address that is no http URL (%s) is told, and lines wait',
+  'G12 an address that is no http URL (%s) is reported, and lines wait',
   async (address) => {
     await using collector = await startCollector()
     const exporter = makeExporter()

@@ -56,7 +56,7 @@ test('G30 a unary call is one line with the logger of its service and the number
   expect(Number(second?.['operation_id'])).toBe(Number(first?.['operation_id']) + 1)
 })
 
-test('G34 a command is told at its start and its end, with sizes and without what they are of', async () => {
+test('G34 a command is reported at its start and its end, with sizes and without what they are of', async () => {
   const run = () =>
     shell(daemon.url, 'printf 12345; printf 123 >&2; exit 3', { headers: { 'connect-timeout-ms': '60000' } })
   const found = await linesOf(run, 'process_end')
@@ -91,7 +91,7 @@ test('G34 a command is told at its start and its end, with sizes and without wha
   })
 })
 
-test('G30 a stream is told when it begins and when it ends', async () => {
+test('G30 a stream is reported when it begins and when it ends', async () => {
   const found = await linesOf(
     async () => transcript(await start(daemon.url, '/bin/true', { stdin: false })),
     'rpc_stream_end',
@@ -130,7 +130,7 @@ test('N42 a stream whose deadline passes ends on the level warn, over gRPC as we
   expect((await linesOf(overGrpc, 'rpc_stream_end')).at(-1)).toMatchObject(ended)
 })
 
-test('G30 calls over gRPC are told in the same way', async () => {
+test('G30 calls over gRPC are reported in the same way', async () => {
   const client = createClient(Process, createGrpcTransport({ baseUrl: daemon.url }))
   expect((await linesOf(() => client.list({}), 'rpc'))[0]).toMatchObject({
     logger: 'process',
@@ -177,7 +177,7 @@ test('G30 a file request is one line with its status, its sizes and the path of 
   expect(missing).toMatchObject({ method: 'GET', status: 404, file: '/none/there' })
 })
 
-test('G30 a call that is refused before it is one is told as a request', async () => {
+test('G30 a call that is refused before it is one is reported as a request', async () => {
   const wrong = () => call(daemon.url, 'process.Process/List', {}, { headers: { 'content-type': 'text/plain' } })
   expect((await linesOf(wrong, 'request'))[0]).toMatchObject({ path: '/process.Process/List', status: 415 })
   expect((await linesOf(() => sendWhole(`${daemon.url}/envs`), 'request'))[0]).toMatchObject({
@@ -186,7 +186,7 @@ test('G30 a call that is refused before it is one is told as a request', async (
   })
 })
 
-test('G30 what is asked every few seconds is told only if it fails', async () => {
+test('G30 what is asked every few seconds is reported only if it fails', async () => {
   const ask = async () => {
     for (const path of ['/health', '/metrics', '/ready']) await sendWhole(`${daemon.url}${path}`)
     await sendWhole(`${daemon.url}/health`, { method: 'DELETE' })

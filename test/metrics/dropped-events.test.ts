@@ -12,7 +12,7 @@ const KEPT = 65_536
 const ROUND = 8_000
 const ROUNDS = 9
 
-test('C40 events that a client does not take in time are counted in the metrics, and told to it', async () => {
+test('C40 events that a client does not take in time are counted in the metrics, and reported to that client', async () => {
   await using daemon = await startDaemon()
   await using dir = await makeTmpDir()
   const { createWatcher, watchDir, unary } = watchCalls(() => daemon.url)
@@ -25,7 +25,7 @@ test('C40 events that a client does not take in time are counted in the metrics,
       text: /^envd_watch_dropped_events_total (\d+)$/m.exec(text)?.[1],
     }
   }
-  // Two names in turn, as equal events one after the other are told once.
+  // Two names in turn, as equal events one after the other are reported once.
   const names = ['one', 'two'].map((name) => `${dir.path}/${name}`)
   for (const name of names) writeFileSync(name, '')
   const watcherId = await createWatcher({ path: dir.path })

@@ -68,7 +68,7 @@ function makeGroup(): Group | undefined {
   return undefined
 }
 
-test('E8 in a cgroup of this kernel its limits are told, and what its processes use', (context) => {
+test('E8 in a cgroup of this kernel its limits are reported, and what its processes use', (context) => {
   using group = makeGroup()
   if (group === undefined) return context.skip('needs root and a cgroup file system that can be written')
   const readings = group.read()

@@ -98,7 +98,7 @@ test('E8 a command that the kernel kills for want of memory is counted, and its 
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
 })
 
-test('a kill that is none of the kernel for want of memory is not told as one, and a shell whose command was killed so is', async (context) => {
+test('a kill that is none of the kernel for want of memory is not reported as one, and a shell whose command was killed so is', async (context) => {
   await using group = await makeGroup(context, 'shell')
   await using daemon = await startInside(group)
   const error = 'signal: killed'
@@ -116,7 +116,7 @@ test('a start command that the kernel kills for want of memory has that as its c
   expect(body).toMatchObject({ status: { cause: { kind: 'KIND_OUT_OF_MEMORY' } } })
 })
 
-test('N17 N18 a kill of the kernel is told with its process, and what a process writes into the log is not', async (context) => {
+test('N17 N18 a kill of the kernel is reported with its process, and what a process writes into the log is not', async (context) => {
   needsRoot(context)
   needsKernelLog(context)
   await using group = await makeGroup(context, 'log')

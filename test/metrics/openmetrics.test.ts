@@ -23,7 +23,7 @@ function value(families: Map<string, Family>, name: string, labels: Record<strin
   return points.find((point) => point.name === name && fits(point.labels))?.value
 }
 
-test('the figures of the latest sample are told under names with units', async () => {
+test('the figures of the latest sample are reported under names with units', async () => {
   const { families } = await scrape()
   const metrics = JSON.parse((await sendWhole(`${daemon.url}/metrics`)).text)
   expect(value(families, 'envd_memory_size_bytes')).toBe(metrics.mem_total)

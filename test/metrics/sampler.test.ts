@@ -14,7 +14,7 @@ interface Rig extends AsyncDisposable {
   readonly dir: TmpDir
   /** Sets the ticks of all CPUs together. */
   cpu(busy: number, idle: number): Promise<void>
-  /** The share that the latest sample tells. */
+  /** The share that the latest sample reports. */
   used(): number
 }
 
@@ -66,7 +66,7 @@ test('E4 a CPU share covers the window of the schedule: a sample in between neit
   }
 })
 
-test('E4 a share is told once the window that it belongs to is over, and then no more', async () => {
+test('E4 a share is reported once the window that it belongs to is over, and then no more', async () => {
   await using rig = await makeRig(100)
   await rig.sampler.start()
   const steps = [

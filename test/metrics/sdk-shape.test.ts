@@ -26,7 +26,7 @@ function platformMetric(sample: Sample): Record<string, unknown> {
   }
 }
 
-/** The one route of the platform that tells metrics, answered from the history of the daemon. */
+/** The one route of the platform that returns metrics, answered from the history of the daemon. */
 async function startPlatform(url: string) {
   const client = createClient(Metrics, createConnectTransport({ baseUrl: url, httpVersion: '1.1' }))
   const server = createServer(async (request, response) => {

@@ -69,7 +69,7 @@ test.each(['connect', 'grpc'])('a typed client over %s gets samples with every f
 
 // Most of these wait for the next sample, which they may do together.
 describe.concurrent('the Metrics service', () => {
-  test('Get tells the latest sample, the same as GET /metrics', async ({ expect }) => {
+  test('Get reports the latest sample, the same as GET /metrics', async ({ expect }) => {
     const { url } = daemon
     await expect
       .poll(async () => {

@@ -54,7 +54,7 @@ test('a full pipe is writable again once it was read', async () => {
   close(writing)
 })
 
-test('the loss of the reader is readiness to write, told until the poll is closed', async () => {
+test('the loss of the reader is readiness to write, reported until the poll is closed', async () => {
   const [reading, writing] = openPipe()
   const data = Buffer.alloc(65536)
   write(writing, data, 0, data.length)

@@ -5,7 +5,7 @@ import { devNull, ended, plainSpec } from './run-process.ts'
 
 const { SIGTERM, SIGKILL, SIGCONT } = constants.signals
 
-/** A session whose leader has told the pids of its members, in order. */
+/** A session whose leader has reported the pids of its members, in order. */
 async function startSession(script: string, members: number) {
   const [reading, writing] = openPipe()
   setNonBlocking(reading)
@@ -47,7 +47,7 @@ test('one walk reaches the members of many sessions, and neither leaders nor who
     [second.leader.pid, SIGTERM, SIGCONT, 0],
     [first.leader.pid, SIGKILL, 0, 0],
   ] as const
-  // The shell execs nohup a moment after it has told the pid.
+  // The shell execs nohup a moment after it has reported the pid.
   await expect
     .poll(async () => (await reached([first.leader.pid, 0, 0, 0])).every(([, pid]) => pid !== ignoring))
     .toBe(true)

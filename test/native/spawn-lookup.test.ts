@@ -24,7 +24,7 @@ test("D4 the first directory of the child's PATH that has the command wins", asy
   expect((await run({ file: 'hello', env: [`PATH=/nowhere:/etc/passwd:${two}:${one}`] })).output).toBe('two\n')
 })
 
-test('D4 a file that may not be executed is passed over for a later one, and told only if there is none', async () => {
+test('D4 a file that may not be executed is passed over for a later one, and reported only if there is none', async () => {
   await using dir = await makeTmpDir()
   const [one, two] = await makeDirectories(dir.path, ['one', 'two'])
   await script(join(dir.path, 'one', 'hello'), '#!/bin/sh\necho one', 0o644)

@@ -121,7 +121,7 @@ test("the umask is the daemon's", async () => {
   process.umask(own)
 })
 
-test('D39 the status tells exit codes from signals', async () => {
+test('D39 the status distinguishes exit codes from signals', async () => {
   expect((await run({ file: '/bin/sh', args: ['-c', 'exit 255'] })).status).toEqual({ exitCode: 255 })
   expect((await run({ file: '/bin/sh', args: ['-c', 'kill -TERM $$'] })).status).toEqual({
     signal: 15,
@@ -129,7 +129,7 @@ test('D39 the status tells exit codes from signals', async () => {
   })
 })
 
-test('D39 a core dump is told', async (context) => {
+test('D39 a core dump is reported', async (context) => {
   const cwd = '/tmp'
   const { status } = await run({ file: '/bin/sh', args: ['-c', 'ulimit -c unlimited && kill -QUIT $$'], cwd })
   if ('exitCode' in status) return context.skip('the core limit cannot be raised here')

@@ -33,7 +33,7 @@ function sendFile({ url }: Machine, path: string, content: string) {
 }
 
 test(
-  'K11 K12 K14 K15 K16 K17 K26 what goes wrong in a build is told with its status, and what overruns its time is ended',
+  'K11 K12 K14 K15 K16 K17 K26 what goes wrong in a build is reported with its status, and what overruns its time is ended',
   PLAYING,
   async (context) => {
     await using play = await startPlay(context)

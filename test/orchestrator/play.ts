@@ -60,7 +60,7 @@ export async function startHogs(machine: Machine, sandbox: Sandbox): Promise<voi
   }
 }
 
-/** The pids that `List` tells. */
+/** The pids that `List` reports. */
 export async function listed(machine: Machine, sandbox: Sandbox): Promise<number[]> {
   const { body } = await call(machine.url, 'process.Process/List', {}, { headers: tokenHeader(sandbox) })
   // The cast: what the schema says of an answer.

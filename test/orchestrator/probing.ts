@@ -24,18 +24,18 @@ export async function startProbe(url: string): Promise<Probe> {
   })
   // Its own start would delay what the test measures.
   await once(child, 'message')
-  const tell = (message: ToProbe) => void child.send(message)
+  const report = (message: ToProbe) => void child.send(message)
   const answer = async <M extends ToProbe>(message: M): Promise<FromProbe> => {
     const answered = Promise.race([
       once(child, 'message'),
       once(child, 'exit').then(([code]) => Promise.reject(new Error(`the probe ended with ${code}`))),
     ])
-    tell(message)
+    report(message)
     const [said] = await answered
     return said
   }
   return {
-    go: (token) => tell({ go: token }),
+    go: (token) => report({ go: token }),
     stop: async () => void (await answer('stop')),
     report: async () => {
       const said = await answer('report')

@@ -28,7 +28,7 @@ test('G5 a port of both families has one forward, which goes to the first seen a
   six.close()
 })
 
-test('G4 a forward that could not listen is tried again, and the reason told once', async () => {
+test('G4 a forward that could not listen is tried again, and the reason reported once', async () => {
   const notes = takeNotes()
   const forwards = new Forwards({ address: HERE, explicit: true }, notes)
   await using server = await serve((socket) => socket.end('here'))
@@ -47,7 +47,7 @@ test('G4 a forward that could not listen is tried again, and the reason told onc
   forwards.close()
 })
 
-test('an address that no interface has is told once if it was asked for, and never if it was not', async () => {
+test('an address that no interface has is reported once if it was asked for, and never if it was not', async () => {
   for (const explicit of [true, false]) {
     const notes = takeNotes()
     const forwards = new Forwards({ address: '203.0.113.9', explicit }, notes)

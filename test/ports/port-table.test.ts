@@ -64,7 +64,7 @@ test('a listener that one reading leaves out is not taken for closed', async () 
   await table.close()
 })
 
-test('a user without a name is told by number, and a socket without a process has no owner', async () => {
+test('a user without a name is reported by number, and a socket without a process has no owner', async () => {
   const { table } = makeTable(async () => [{ ...listener(3000, '0'), uid: 54321 }])
   expect(await table.fresh()).toMatchObject([{ user: '54321', owner: undefined }])
   await table.close()

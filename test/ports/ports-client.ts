@@ -60,7 +60,7 @@ export interface About {
   readonly here?: string
 }
 
-/** The next message about a port; what is told of other ports of a busy machine is passed over. */
+/** The next message about a port; reports about other ports of a busy machine are passed over. */
 export async function nextAbout(stream: Stream<PortMessage>, { port, here }: About): Promise<PortMessage> {
   for (;;) {
     const message = await stream.next()

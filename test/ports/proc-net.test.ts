@@ -68,7 +68,7 @@ test('a long table is read to the end of its listeners, and no further than the 
   expect(await procNetReader(dir.path, 1000)()).toHaveLength(1000)
 })
 
-test('G1 sock_diag and /proc/net tell the same listeners', async () => {
+test('G1 sock_diag and /proc/net report the same listeners', async () => {
   const servers = await Promise.all(
     [...Array(100).fill('127.0.0.1'), '::1', '0.0.0.0', '::'].map(async (host: string) => {
       const server = createServer().listen({ host, port: 0 })
@@ -90,7 +90,7 @@ test('G1 sock_diag and /proc/net tell the same listeners', async () => {
   for (const server of servers) server.close()
 })
 
-test('sock_diag tells which wildcard sockets take no IPv4', async () => {
+test('sock_diag reports which wildcard sockets take no IPv4', async () => {
   const [both, only] = [
     createServer().listen({ host: '::', port: 0 }),
     createServer().listen({ host: '::', port: 0, ipv6Only: true }),

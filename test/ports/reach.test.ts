@@ -13,12 +13,12 @@ test.each([
   ['::', undefined, 'reachable on all addresses'],
   ['10.0.0.7', false, 'reachable on 10.0.0.7'],
   ['fd00::7', false, 'reachable on fd00::7'],
-] as const)('G1 a listener on %s (IPv6 only: %s) is told as "%s"', (address, onlyIpv6, state) => {
+] as const)('G1 a listener on %s (IPv6 only: %s) is reported as "%s"', (address, onlyIpv6, state) => {
   const socket = { address, port: 3000, onlyIpv6, uid: 0, inode: '1' }
   expect(reachOf(socket, failed)).toEqual({ forwardAddress: '', state })
 })
 
-test('a forward that is up is told with its address', () => {
+test('a forward that is up is reported with its address', () => {
   const socket = { address: '::1', port: 3000, onlyIpv6: true, uid: 0, inode: '1' }
   expect(reachOf(socket, { at: '[fd00::7]:3000' })).toEqual({
     forwardAddress: '[fd00::7]:3000',

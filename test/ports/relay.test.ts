@@ -32,7 +32,7 @@ test('G2 a server that ends first still hears the client', async () => {
   expect(await heard.promise).toBe('still here')
 })
 
-test('connections beyond the limit are reset, and told of once', async () => {
+test('connections beyond the limit are reset, and reported once', async () => {
   await using server = await serve((socket) => socket.pipe(socket))
   const notes = takeNotes()
   const connections = createConnections(notes, 2)

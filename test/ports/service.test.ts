@@ -17,7 +17,7 @@ import { startPuppet } from './puppet.ts'
 const HERE = '127.0.21.5'
 const daemon = sharedDaemon({ args: ['-forward-address', HERE] })
 
-test('List tells of a port that was opened a moment ago, with its process, and no longer of one that was closed', async () => {
+test('List reports a port that was opened a moment ago, with its process, and no longer of one that was closed', async () => {
   await using puppet = await startPuppet('p')
   const port = await puppet.listen('127.0.0.1')
   expect(await listed(daemon.url, port)).toMatchObject([
@@ -27,7 +27,7 @@ test('List tells of a port that was opened a moment ago, with its process, and n
   expect(await listed(daemon.url, port)).toEqual([])
 })
 
-test('Watch tells all listeners first, then what opens and closes', async () => {
+test('Watch reports all listeners first, then what opens and closes', async () => {
   await using puppet = await startPuppet('p')
   const before = await puppet.listen('127.0.0.1')
   const stream = await watchPorts(daemon.url)
@@ -45,7 +45,7 @@ test('Watch tells all listeners first, then what opens and closes', async () => 
   stream.close()
 })
 
-test('Watch tells of a state that changes', async () => {
+test('Watch reports a state that changes', async () => {
   await using rival = await startPuppet('rival')
   await using puppet = await startPuppet('p')
   const port = await rival.listen(HERE)
@@ -55,9 +55,9 @@ test('Watch tells of a state that changes', async () => {
   await stream.next()
   await rival.kill()
   const about = { port, here: HERE }
-  const told = [await nextAbout(stream, about), await nextAbout(stream, about)]
-  expect(told[0]).toMatchObject({ closed: { address: HERE } })
-  expect(told[1]).toMatchObject({ changed: { address: '127.0.0.1', pid: puppet.pid, forwarded: true } })
+  const reported = [await nextAbout(stream, about), await nextAbout(stream, about)]
+  expect(reported[0]).toMatchObject({ closed: { address: HERE } })
+  expect(reported[1]).toMatchObject({ changed: { address: '127.0.0.1', pid: puppet.pid, forwarded: true } })
   stream.close()
 })
 
@@ -77,7 +77,7 @@ test('Watch keeps an idle stream alive', async () => {
   await expect(items.next()).rejects.toMatchObject({ kind: 'canceled' })
 })
 
-test('Watch tells more listeners than one message should have in several', async () => {
+test('Watch reports more listeners than one message should have in several', async () => {
   const sockets = Array.from({ length: 450 }, (_, i) => {
     return { address: '0.0.0.0', port: i + 1, onlyIpv6: false, uid: 0, inode: '0' }
   })

@@ -181,7 +181,7 @@ describe.concurrent('after the leader has exited', () => {
     process.kill(job)
   })
 
-  test('D34 a Connect during the grace is told the end as well', async () => {
+  test('D34 a Connect during the grace receives the end as well', async () => {
     const stream = await start(daemon.url, '/bin/sh', { args: ['-c', 'sleep 300 & echo $!; exit 4'] })
     const pid = await startedPid(stream)
     const job = Number(await outputUntil(stream, '\n'))

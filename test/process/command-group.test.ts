@@ -102,7 +102,7 @@ test('a cgroup that was removed is there again with the next command', async (co
   }
 })
 
-test('a cgroup that takes no processes fails no command: it starts outside, which is told once', async (context) => {
+test('a cgroup that takes no processes fails no command: it starts outside, which is reported once', async (context) => {
   const { daemon, root, groupOf } = await placed(context)
   // Its siblings are "domain invalid" from now on (cgroups(7)).
   root.write('socats/cgroup.type', 'threaded')

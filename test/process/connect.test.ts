@@ -65,7 +65,7 @@ describe('D33 D34 who does not exist', () => {
 })
 
 describe('D34 exits that are kept', () => {
-  test('D34 a late Connect by pid or by tag is told how it ended, and nothing of the output', async () => {
+  test('D34 a late Connect by pid or by tag receives how it ended, and nothing of the output', async () => {
     const { pid } = await shell(daemon.url, 'echo output; exit 7', { tag: 'seven' })
     const end = { exitCode: 7, exited: true, status: 'exit status 7', error: 'exit status 7' }
     for (const selector of [{ pid }, { tag: 'seven' }, { pid }]) {
@@ -148,7 +148,7 @@ test('D37 a process can be reached as soon as its pid is known', async () => {
   })
 })
 
-test('D37 a process is out of the list before its end is told', async () => {
+test('D37 a process is out of the list before its end is reported', async () => {
   await inParallel(400, 8, async () => {
     const { pid } = await transcript(await start(daemon.url, 'true'))
     expect((await list(daemon.url)).some((process) => process.pid === pid)).toBe(false)

@@ -52,7 +52,7 @@ test.each([
   expect(end).toEqual({ exitCode: -1, status, error: status })
 })
 
-test('D39 D41 a core dump is told in the status', async (context) => {
+test('D39 D41 a core dump is reported in the status', async (context) => {
   const pattern = await readFile('/proc/sys/kernel/core_pattern', 'utf8')
   if (!/^[^|/]/.test(pattern)) context.skip('core files are not written to the working directory here')
   await using directory = await makeTmpDir()
@@ -68,7 +68,7 @@ test('D40 a shell that translates a signal of its command exits with a code', as
   expect(end).toEqual({ exitCode: 137, exited: true, status: 'exit status 137', error: 'exit status 137' })
 })
 
-test('D38 in a terminal the end is told in the same way', async () => {
+test('D38 in a terminal the end is reported in the same way', async () => {
   const pty = { cols: 80, rows: 24 }
   expect((await shell(daemon.url, 'exit 3', { pty })).end).toMatchObject({ exitCode: 3, status: 'exit status 3' })
   expect((await shell(daemon.url, 'kill -9 $$', { pty })).end).toMatchObject({ exitCode: -1, status: 'signal: killed' })

@@ -40,7 +40,7 @@ test.each<[KnownEnd, Partial<Circumstances>, string]>([
   expect(endFacts({ ...PLAIN, status, ...circumstances })).toMatchObject({ cause, outOfMemory: false, usage: USAGE })
 })
 
-test('a kill of the kernel for lack of memory is told in the error, not in the status', async () => {
+test('a kill of the kernel for lack of memory is reported in the error, not in the status', async () => {
   const oom = saying(true)
   expect(await read({ status: KILLED, oom })).toEqual({
     ...{ cause: 'out_of_memory', limitsHit: [] },
@@ -73,7 +73,7 @@ test('of a command with a cgroup of its own that says what it has met and taken'
   expect(await endFacts({ ...PLAIN, group: silent })).toMatchObject({ usage: USAGE })
 })
 
-test("memory that could be the daemon's own is not told", () => {
+test("memory that could be the daemon's own is not reported", () => {
   const own = process.resourceUsage().maxRSS
   const reaped = { status: { exitCode: 0 }, cpuMicroseconds: 1_500_000 }
   expect(usedBy({ ...reaped, peakKib: own })).toEqual({ cpuSeconds: 1.5, peakMemory: undefined })

@@ -105,7 +105,7 @@ describe('over every protocol', () => {
     'gRPC-Web': () => createGrpcWebTransport({ ...options(), httpVersion: '1.1' }),
   }
 
-  test.each(Object.entries(transports))('a repeated start is told as one over %s', async (name, transport) => {
+  test.each(Object.entries(transports))('a repeated start is reported as one over %s', async (name, transport) => {
     const { process } = { process: createClient(Process, transport()) }
     const headers = { 'Idempotency-Key': name.replaceAll(' ', '-') }
     seen.length = 0

@@ -60,7 +60,7 @@ test('D28 a single reader that does not read stops the reading and misses nothin
   expect(log.full).toBe(false)
 })
 
-test('D28 of two readers the faster sets the pace, and the other is told how many bytes it missed', () => {
+test('D28 of two readers the faster sets the pace, and the other learns how many bytes it missed', () => {
   const log = createLog()
   const slow = log.reader(NEVER)
   const fast = log.reader(NEVER)

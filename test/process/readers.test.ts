@@ -116,7 +116,7 @@ async function longestWait(stream: Stream<ProcessMessage>, bytes: number): Promi
   return longest
 }
 
-test('D28 of two readers a stopped one never delays the other, and is told what it missed', { retry: 2 }, async () => {
+test('D28 of two readers a stopped one never delays the other, and learns what it missed', { retry: 2 }, async () => {
   await using own = await startDaemon()
   const args = ['-c', 'for i in $(seq 150); do head -c 200000 /dev/zero; sleep 0.01; done; sleep 300']
   const stopped = await start(own.url, '/bin/sh', { args })

@@ -199,16 +199,17 @@ async function read(responses: Events | ReturnType<ReturnType<typeof createClien
   let [pid, status] = [0, '']
   let offsets: unknown
   for await (const { event } of responses) {
-    const told = event?.event
-    if (told?.case === 'start') {
-      pid = told.value.pid
-      offsets = told.value.offsets
-      next = { stdout: 0n, stderr: 0n, pty: 0n, ...told.value.offsets }
+    const reported = event?.event
+    if (reported?.case === 'start') {
+      pid = reported.value.pid
+      offsets = reported.value.offsets
+      next = { stdout: 0n, stderr: 0n, pty: 0n, ...reported.value.offsets }
     }
-    if (told?.case === 'end') status = told.value.status
-    if (told?.case !== 'data' || told.value.output.case === undefined) continue
-    const { case: stream, value } = told.value.output
-    if (told.value.offset !== next[stream]) throw new Error(`${stream} at ${told.value.offset}, not ${next[stream]}`)
+    if (reported?.case === 'end') status = reported.value.status
+    if (reported?.case !== 'data' || reported.value.output.case === undefined) continue
+    const { case: stream, value } = reported.value.output
+    if (reported.value.offset !== next[stream])
+      throw new Error(`${stream} at ${reported.value.offset}, not ${next[stream]}`)
     next[stream] += BigInt(value.length)
     output[stream].push(value)
   }

@@ -47,17 +47,17 @@ export async function runResuming({ url, healthUrl, command, timeoutMs }: Option
   const read = async (responses: Responses, onStart: () => void) => {
     let first = true
     for await (const { event } of responses) {
-      const told = event?.event
-      if (first && told?.case !== 'start') throw new Error(`${told?.case} in place of the start`)
-      if (told?.case === 'start') {
+      const reported = event?.event
+      if (first && reported?.case !== 'start') throw new Error(`${reported?.case} in place of the start`)
+      if (reported?.case === 'start') {
         onStart()
-        pid ??= told.value.pid
-        resumable ||= told.value.offsets !== undefined
-      } else if (told?.case === 'data' && told.value.output.case !== undefined) {
-        const { output, offset } = told.value
+        pid ??= reported.value.pid
+        resumable ||= reported.value.offsets !== undefined
+      } else if (reported?.case === 'data' && reported.value.output.case !== undefined) {
+        const { output, offset } = reported.value
         if (output.case !== 'pty') heard[output.case].push(output.value)
         at[output.case] = (offset ?? at[output.case]) + BigInt(output.value.length)
-      } else if (told?.case === 'end') heard.statuses.push(told.value.status)
+      } else if (reported?.case === 'end') heard.statuses.push(reported.value.status)
       first = false
     }
   }

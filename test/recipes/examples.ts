@@ -25,7 +25,7 @@ export async function runShell(code: string, env: NodeJS.ProcessEnv = {}): Promi
   return stdout
 }
 
-/** The same of Python with the clients of gRPC that the documents tell to make. */
+/** The same of Python with the clients of gRPC that the documents say how to make. */
 export async function runPython(code: string, protos: readonly string[] = []): Promise<string> {
   const python = existsSync(grpcPython) ? grpcPython : 'python3'
   const generated = join(directory, 'python')

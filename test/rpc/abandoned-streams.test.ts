@@ -166,7 +166,7 @@ test.each([
     const sockets = new Set<unknown>()
     await repeat(5000, 8, async () => {
       const text = http2 ? await exchangeHttp2(session, body) : await exchangeHttp1(agent, body, sockets)
-      if (told(text) !== WHOLE) bad.push(told(text))
+      if (reported(text) !== WHOLE) bad.push(reported(text))
     })
     expect(bad).toEqual([])
     if (!http2) expect(sockets.size).toBe(8)
@@ -177,7 +177,7 @@ test.each([
 )
 
 /** The messages of a stream, the numbers of pids left out; a text that cannot be cut into envelopes as it is. */
-function told(text: string): string {
+function reported(text: string): string {
   const messages: string[] = []
   let rest = Buffer.from(text, 'latin1')
   for (; rest.length >= 5; rest = rest.subarray(5 + rest.readUInt32BE(1)))

@@ -17,7 +17,7 @@ test('A38 the Basic username is the user of the call, whatever the password', as
   expect(String(bearer.stdout)).toBe('root\n')
 })
 
-test('A40 a default user that does not exist is told by the calls that need one, and only by them', async () => {
+test('A40 a default user that does not exist is reported by the calls that need one, and only by them', async () => {
   await using other = await startDaemon({ args: ['-default-user', 'ghost'] })
   const refused = { code: 'unauthenticated', message: "invalid default user: 'ghost'" }
   const stat = await call(other.url, 'filesystem.Filesystem/Stat', { path: '/' })

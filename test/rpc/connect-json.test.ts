@@ -58,7 +58,7 @@ test.each([
   ['a unary type on a stream method', 'process.Process/Start', 'application/json'],
   ['text', 'process.Process/List', 'text/plain'],
   ['an unknown codec', 'process.Process/Start', 'application/connect+cbor'],
-])('A22 %s is 415 and tells what is accepted', async (_, method, contentType) => {
+])('A22 %s is 415 and reports what is accepted', async (_, method, contentType) => {
   const answer = await post(method, '{}', { 'content-type': contentType })
   expect(answer.status).toBe(415)
   const wanted = method.endsWith('Start') ? 'application/connect+json' : 'application/json'
@@ -107,7 +107,7 @@ test('A23 unknown fields are ignored, at any depth', async () => {
 test('A23 both spellings of a field are known', async () => {
   const status = async (message: unknown) =>
     (await call(daemon.url, 'filesystem.Filesystem/RemoveWatcher', message)).status
-  // A wrong type tells that the name is known.
+  // A wrong type shows that the name is known.
   expect(await status({ watcher_id: [] })).toBe(400)
   expect(await status({ watcherId: [] })).toBe(400)
   expect(await status({ watcher: [] })).not.toBe(400)

@@ -68,7 +68,7 @@ test.each(stacks)('the messages of %s are short enough for a header, and keep th
   expect(status.message).toMatch(/^file not found: .* … .*: no such file or directory$/)
 })
 
-test('long messages are cut in their middle, and control characters in them are told as escapes', async () => {
+test('long messages are cut in their middle, and control characters in them are reported as escapes', async () => {
   const path = `/no/such/\u001b[31m${'x'.repeat(16_000)}`
   const answer = await call(daemon.url, 'filesystem.Filesystem/Stat', { path })
   const { message } = answer.body as { message: string }

@@ -60,9 +60,9 @@ test('a poll of 60,000 events lets others have their turn while it is encoded', 
   await others
   // Some 50 ms of work in turns of 3 ms; in one go there would be one turn.
   expect(turns).toBeGreaterThanOrEqual(4)
-  const told = fromBinary(GetWatcherEventsResponseSchema, Buffer.concat([Buffer.from(body), ...pieces])).events
-  expect(told.length).toBe(COUNT)
-  expect(told.every(({ name }, i) => name === events[i]?.name)).toBe(true)
+  const reported = fromBinary(GetWatcherEventsResponseSchema, Buffer.concat([Buffer.from(body), ...pieces])).events
+  expect(reported.length).toBe(COUNT)
+  expect(reported.every(({ name }, i) => name === events[i]?.name)).toBe(true)
 })
 
 test('a call whose client has gone is not encoded to its end', async () => {

@@ -91,8 +91,8 @@ test('D51 a StreamInput message of 15 MB in JSON arrives whole, though it is div
   expect(answer.text).not.toContain('error')
   await call(url, 'process.Process/CloseStdin', { process: { pid } })
   const { messages } = await stream.rest()
-  const told = Buffer.from(messages.map(({ event }) => event.data?.stdout ?? '').join(''), 'base64').toString()
-  expect(told).toContain(createHash('sha256').update(bytes).digest('hex'))
+  const reported = Buffer.from(messages.map(({ event }) => event.data?.stdout ?? '').join(''), 'base64').toString()
+  expect(reported).toContain(createHash('sha256').update(bytes).digest('hex'))
 })
 
 test('40 bodies of 20 MB that never come whole take no more than the budget, which is free again at once', async () => {

@@ -30,17 +30,17 @@ test.each([
   expect((await sleep.rest()).end).toEqual({})
 })
 
-test('D22 the timeout of the starting call kills the command and is told as such', async () => {
+test('D22 the timeout of the starting call kills the command and is reported as such', async () => {
   const { url } = daemon
   const sleep = await start(url, 'sleep', { args: ['1000'], headers: { 'connect-timeout-ms': '500' } })
   const pid = await pidOf(sleep)
   const other = await open<ProcessMessage>(url, 'process.Process/Connect', { process: { pid } })
   const { messages, end } = await sleep.rest()
   expect({ messages, error: end.error }).toEqual({ messages: [], error: DEADLINE })
-  const told = await transcript(other)
-  expect(told.end).toEqual({ exitCode: -1, status: 'signal: killed', error: 'signal: killed' })
+  const reported = await transcript(other)
+  expect(reported.end).toEqual({ exitCode: -1, status: 'signal: killed', error: 'signal: killed' })
   const late = await transcript(await open<ProcessMessage>(url, 'process.Process/Connect', { process: { pid } }))
-  expect(late.end).toEqual(told.end)
+  expect(late.end).toEqual(reported.end)
 })
 
 test('D22 the timeout holds when the starting client is long gone', async () => {
@@ -188,7 +188,7 @@ test.each(oddIntervals)('D20 D76 N29 an interval of %s neither floods nor ends a
   expect((await call(url, 'process.Process/List', {})).status).toBe(200)
 })
 
-test('D13 D75 a failed start is told in the last frame, before any message', async () => {
+test('D13 D75 a failed start is reported in the last frame, before any message', async () => {
   const stream = await start(daemon.url, 'true', { cwd: '/no/such/dir' })
   expect(await stream.rest()).toEqual({
     messages: [],

@@ -29,13 +29,13 @@ export async function heard(responses: AsyncIterable<{ event?: ProcessEvent | un
   let status: string | undefined
   for await (const { event } of responses) {
     if (event === undefined) throw new Error('a message without an event')
-    const told = event.event
-    if (status !== undefined) throw new Error(`${told.case} after the end`)
-    if ((pid === undefined) !== (told.case === 'start')) throw new Error(`${told.case} out of place`)
-    if (told.case === 'start') pid = told.value.pid
-    if (told.case === 'end') status = told.value.status
-    if (told.case === 'data' && told.value.output.case !== undefined)
-      output[told.value.output.case] += Buffer.from(told.value.output.value).toString('latin1')
+    const reported = event.event
+    if (status !== undefined) throw new Error(`${reported.case} after the end`)
+    if ((pid === undefined) !== (reported.case === 'start')) throw new Error(`${reported.case} out of place`)
+    if (reported.case === 'start') pid = reported.value.pid
+    if (reported.case === 'end') status = reported.value.status
+    if (reported.case === 'data' && reported.value.output.case !== undefined)
+      output[reported.value.output.case] += Buffer.from(reported.value.output.value).toString('latin1')
   }
   if (pid === undefined) throw new Error('no start event')
   return { pid, ...output, status }

@@ -6,7 +6,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { COUNT, createRig, fileIn, runsOf } from './rig.ts'
 
 describe('when the start command fails', () => {
-  test('K14 it is told with its exit code and the last that it wrote, and the ready command ends', async () => {
+  test('K14 it is reported with its exit code and the last that it wrote, and the ready command ends', async () => {
     const startCommand = 'echo booting; sleep 0.1; echo cannot bind >&2; exit 3'
     await using rig = await createRig({ startCommand, readyCommand: 'sleep 1000' })
     const { reason, cause, output, pid, restarts } = await rig.reaches('failed')
@@ -20,14 +20,14 @@ describe('when the start command fails', () => {
     await expect.poll(() => [...rig.processes.list()]).toEqual([])
   })
 
-  test('a signal is told by its name', async () => {
+  test('a signal is reported by its name', async () => {
     await using rig = await createRig({ startCommand: 'kill -SEGV $$', readyCommand: 'sleep 1000' })
     const { reason, cause } = await rig.reaches('failed')
     expect(reason).toMatch(/^start command ended by signal: segmentation fault/)
     expect(cause?.kind).toBe('signal')
   })
 
-  test('a user or directory that does not exist is told, and tried again if restarts are wanted', async () => {
+  test('a user or directory that does not exist is reported, and tried again if restarts are wanted', async () => {
     await using wrong = await createRig({ startCommand: 'true', user: 'nobody-at-all' })
     expect(await wrong.reaches('failed')).toMatchObject({
       reason: "start command could not be started: invalid username: 'nobody-at-all'",
@@ -128,12 +128,12 @@ describe('killed by the kernel for lack of memory', () => {
     return cause
   }
 
-  test('it is told as such when it was the command or a child that the shell waited for', async () => {
+  test('it is reported as such when it was the command or a child that the shell waited for', async () => {
     const causes = await Promise.all([causeOf('kill -KILL $$', 1), causeOf("sh -c 'kill -KILL $$'; exit $?", 1)])
     expect(causes.map((cause) => cause?.kind)).toEqual(['out of memory', 'out of memory'])
   })
 
-  test('it is told as a signal or an exit when the cgroup counted nothing, or it ended otherwise', async () => {
+  test('it is reported as a signal or an exit when the cgroup counted nothing, or it ended otherwise', async () => {
     const causes = await Promise.all([causeOf('kill -KILL $$', 0), causeOf('exit 1', 1)])
     expect(causes).toMatchObject([
       { kind: 'signal', signal: 'killed' },

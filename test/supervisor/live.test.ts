@@ -43,7 +43,7 @@ describe('after readiness the ready command is repeated', () => {
     await rm(fileIn(rig, 'up'))
     await rig.reaches('degraded')
     const before = rig.history.length
-    // Each of them would be told if it changed anything.
+    // Each of them would be reported if it changed anything.
     await expect.poll(() => rig.logged.filter(({ message }) => message === 'process_end').length).toBeGreaterThan(8)
     expect(rig.history.length).toBe(before)
     await writeFile(fileIn(rig, 'up'), '')
@@ -110,7 +110,7 @@ test('a ready command that takes its time is given three times of it when it is 
   expect(rig.history.map(({ state }) => state)).not.toContain('degraded')
 })
 
-test('/ready tells when the server behind the port was killed and its shell lives on', async () => {
+test('/ready reports when the server behind the port was killed and its shell lives on', async () => {
   const dir = await makeTmpDir()
   onTestFinished(() => dir[Symbol.asyncDispose]())
   const port = await freePort()

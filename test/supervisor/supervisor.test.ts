@@ -56,7 +56,7 @@ describe('K14 K15 until it is ready', () => {
     expect([...rig.processes.list()]).toEqual([])
   })
 
-  test('of what the ready command writes the last 4 KiB are told', async () => {
+  test('of what the ready command writes the last 4 KiB are reported', async () => {
     const readyCommand = 'head -c 10000 /dev/zero | tr "\\0" a; echo end; exit 1'
     await using rig = await createRig({ readyCommand, pace: { readyTimeout: 1000 } })
     const { output } = await rig.reaches('failed')
@@ -71,7 +71,7 @@ describe('K14 K15 until it is ready', () => {
     await expect.poll(() => [...rig.processes.list()]).toEqual([])
   })
 
-  test('one attempt that hangs is told when all time is up', async () => {
+  test('one attempt that hangs is reported when all time is up', async () => {
     await using rig = await createRig({ readyCommand: 'sleep 1000', pace: { readyTimeout: 200 } })
     expect(await rig.reaches('failed')).toMatchObject({ reason: 'ready command failing: did not end within 0.2 s' })
     await expect.poll(() => [...rig.processes.list()]).toEqual([])
@@ -81,7 +81,7 @@ describe('K14 K15 until it is ready', () => {
     const startCommand = '(sleep 0.3; touch made) & exit 0'
     await using rig = await createRig({ startCommand, readyCommand: '[ -e made ]' })
     await rig.reaches('ready')
-    // Its end is told once its output has ended, which what it left behind holds for as long as the file takes.
+    // Its end is reported once its output has ended, which what it left behind holds for as long as the file takes.
     await expect.poll(() => rig.supervisor.status).toMatchObject({ state: 'ready', pid: undefined })
   })
 

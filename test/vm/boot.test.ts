@@ -29,10 +29,10 @@ describe.each([512, 256])('a machine of %i MB', (memoryMib) => {
   })
 
   test('A12 A14 the ids of the sandbox are there for the first command', async () => {
-    const told = await machine.sh(
+    const reported = await machine.sh(
       'echo $E2B_SANDBOX_ID $E2B_TEMPLATE_ID; cd /run/e2b; cat .E2B_SANDBOX_ID .E2B_TEMPLATE_ID',
     )
-    expect(told).toBe(`${SANDBOX.id} ${SANDBOX.templateId}\n${SANDBOX.id}${SANDBOX.templateId}`)
+    expect(reported).toBe(`${SANDBOX.id} ${SANDBOX.templateId}\n${SANDBOX.id}${SANDBOX.templateId}`)
   })
 
   test('the SDK runs commands, writes files and opens a terminal', async () => {

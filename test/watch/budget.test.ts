@@ -25,11 +25,11 @@ test('watchers of one directory share its tree, which is counted once and given 
   expect(budget.usage().watch).toBe(alone)
   expect(sharedBy(inotify).trees.size).toBe(1)
   await writeFile(`${tmp.path}/7/f`, '')
-  for (const watching of [first, ...others]) expect(await watching.told()).toEqual(['CREATE 7/f'])
+  for (const watching of [first, ...others]) expect(await watching.reported()).toEqual(['CREATE 7/f'])
   first.watcher.close()
   await writeFile(`${tmp.path}/8/f`, '')
-  expect(await others[0]?.told()).toEqual(['CREATE 8/f'])
-  expect(await first.told()).toEqual([])
+  expect(await others[0]?.reported()).toEqual(['CREATE 8/f'])
+  expect(await first.reported()).toEqual([])
   for (const { watcher } of others) watcher.close()
   expect(budget.usage().watch).toBe(0)
   await expect.poll(() => inotify.watches).toBe(0)
@@ -42,13 +42,13 @@ test('C33 who joins a tree hears nothing of before, and a directory that has tak
   await writeFile(`${tmp.path}/root/before`, '')
   await using second = await watchDirectory(`${tmp.path}/root`, { inotify: first.inotify })
   await writeFile(`${tmp.path}/root/after`, '')
-  expect(await second.told()).toEqual(['CREATE after'])
-  expect(await first.told()).toEqual(['CREATE before', 'CREATE after'])
+  expect(await second.reported()).toEqual(['CREATE after'])
+  expect(await first.reported()).toEqual(['CREATE before', 'CREATE after'])
   await rename(`${tmp.path}/root`, `${tmp.path}/old`)
   await mkdir(`${tmp.path}/root`)
   await using third = await watchDirectory(`${tmp.path}/root`, { inotify: first.inotify })
   await writeFile(`${tmp.path}/root/new`, '')
-  expect(await third.told()).toEqual(['CREATE new'])
+  expect(await third.reported()).toEqual(['CREATE new'])
 })
 
 test('a tree that the budget does not hold is refused, and leaves nothing behind', async () => {
@@ -63,7 +63,7 @@ test('a tree that the budget does not hold is refused, and leaves nothing behind
   expect(budget.usage().watch).toBe(held)
   await expect.poll(() => small.inotify.watches).toBe(watches)
   await writeFile(`${tmp.path}/0/f`, '')
-  expect(await small.told()).toEqual(['CREATE f'])
+  expect(await small.reported()).toEqual(['CREATE f'])
 })
 
 test('a tree that outgrows the budget ends with its reason, and gives everything back', async () => {
@@ -78,7 +78,7 @@ test('a tree that outgrows the budget ends with its reason, and gives everything
   expect(budget.usage().watch).toBe(0)
 })
 
-test('events that wait are counted until they were sent; without memory some are missed, which is told once', () => {
+test('events that wait are counted until they were sent; without memory some are missed, which is reported once', () => {
   const budget = createByteBudget(10_000)
   const buffer = new ChangeBuffer({ hold: budget.hold('events', OWNER) })
   const push = (count: number) => {

@@ -8,7 +8,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { watchCalls } from './watch-calls.ts'
 
 const daemon = sharedDaemon()
-const { unary, events, told, createWatcher } = watchCalls(() => daemon.url)
+const { unary, events, reported, createWatcher } = watchCalls(() => daemon.url)
 
 function upload(path: string, body: string, headers: Record<string, string> = {}, mode = '') {
   return sendWhole(`${daemon.url}/files?path=${encodeURIComponent(path)}${mode}`, {
@@ -29,26 +29,26 @@ test('C28 C40 C41 an upload of a new file is CREATE, CHMOD, WRITE, and a poll ri
   expect(watcherId).toMatch(/^w[a-z0-9]{20}$/)
   for (let i = 0; i < 50; i++) {
     await upload(`${dir.path}/octets${i}`, 'content')
-    expect(await told(watcherId)).toEqual([`CREATE octets${i}`, `CHMOD octets${i}`, `WRITE octets${i}`])
+    expect(await reported(watcherId)).toEqual([`CREATE octets${i}`, `CHMOD octets${i}`, `WRITE octets${i}`])
     await uploadForm(`${dir.path}/form${i}`, 'content')
-    expect(await told(watcherId)).toEqual([`CREATE form${i}`, `CHMOD form${i}`, `WRITE form${i}`])
+    expect(await reported(watcherId)).toEqual([`CREATE form${i}`, `CHMOD form${i}`, `WRITE form${i}`])
   }
   expect(await events(watcherId)).toEqual([])
 })
 
-test('C28 uploads that are written before they have their name are told under it alone', async () => {
+test('C28 uploads that are written before they have their name are reported under it alone', async () => {
   await using dir = await makeTmpDir()
   const watcherId = await createWatcher({ path: dir.path })
   const body = 'x'.repeat(300_000)
   for (const mode of ['', '&mode=atomic']) {
     await upload(`${dir.path}/f`, body, {}, mode)
-    const lines = await told(watcherId)
+    const lines = await reported(watcherId)
     if (mode === '') expect(lines).toEqual(['CREATE f', 'CHMOD f', 'WRITE f'])
     expect(lines.filter((line) => line.includes('#'))).toEqual([])
     expect(lines).not.toEqual([])
   }
   await writeFile(`${dir.path}/#1`, 'of a user with such names')
-  expect(await told(watcherId)).toEqual(['CREATE #1', 'WRITE #1'])
+  expect(await reported(watcherId)).toEqual(['CREATE #1', 'WRITE #1'])
 })
 
 test('C28 metadata of an upload is one more CHMOD', async () => {
@@ -56,17 +56,17 @@ test('C28 metadata of an upload is one more CHMOD', async () => {
   const watcherId = await createWatcher({ path: dir.path })
   const { status } = await upload(`${dir.path}/f`, 'content', { 'x-metadata-colour': 'blue' })
   expect(status).toBe(200)
-  const lines = await told(watcherId)
+  const lines = await reported(watcherId)
   expect(lines.slice(0, 3)).toEqual(['CREATE f', 'CHMOD f', 'WRITE f'])
   // None where the file system keeps no metadata.
   expect(['', 'CHMOD f']).toContain(lines.slice(3).join())
 })
 
-test('C31 an upload into new directories of a recursive watcher is told with all of them', async () => {
+test('C31 an upload into new directories of a recursive watcher is reported with all of them', async () => {
   await using dir = await makeTmpDir()
   const watcherId = await createWatcher({ path: dir.path, recursive: true })
   await upload(`${dir.path}/a/b/f`, 'content')
-  const lines = (await told(watcherId)).filter((line) => line.startsWith('CREATE'))
+  const lines = (await reported(watcherId)).filter((line) => line.startsWith('CREATE'))
   expect(lines).toEqual(['CREATE a', 'CREATE a/b', 'CREATE a/b/f'])
 })
 
@@ -101,10 +101,10 @@ test('C26 the empty path is the home of the user, a relative one is below it', a
   const options = { headers: asUser('user') }
   const home = await createWatcher({ path: '' }, options)
   await mkdir('/home/user/below')
-  expect(await told(home)).toEqual(['CREATE below'])
+  expect(await reported(home)).toEqual(['CREATE below'])
   const below = await createWatcher({ path: 'below' }, options)
   await writeFile('/home/user/below/f', '')
-  expect(await told(below)).toEqual(['CREATE f'])
+  expect(await reported(below)).toEqual(['CREATE f'])
   expect((await unary('CreateWatcher', { path: '' }, { headers: asUser('nobody-there') })).status).toBe(401)
 })
 
@@ -146,14 +146,14 @@ test('C39 entries come with what is there, looked at when it is polled, and not 
   expect(of('new', 'CREATE')?.entry).toMatchObject({ path: at('new') })
 })
 
-test('C33 C41 a poll hands over what was told before it says that the directory is gone, and RemoveWatcher still works', async () => {
+test('C33 C41 a poll hands over what was reported before it says that the directory is gone, and RemoveWatcher still works', async () => {
   await using dir = await makeTmpDir()
   const root = `${dir.path}/root`
   await mkdir(root)
   const watcherId = await createWatcher({ path: root })
   await writeFile(`${root}/f`, '')
   await rm(root, { recursive: true })
-  expect(await told(watcherId)).toEqual(['CREATE f', 'REMOVE f', 'REMOVE .'])
+  expect(await reported(watcherId)).toEqual(['CREATE f', 'REMOVE f', 'REMOVE .'])
   for (let i = 0; i < 2; i++)
     expect((await unary('GetWatcherEvents', { watcherId })).body).toEqual({
       code: 'not_found',

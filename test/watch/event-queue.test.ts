@@ -18,7 +18,7 @@ test('of any number of comparisons that are asked for two wait, the first in its
   expect(queue.shift()).toBeUndefined()
 })
 
-test('what follows from an event is not told completely before the comparisons that it caused were made', () => {
+test('what follows from an event is not reported completely before the comparisons that it caused were made', () => {
   const queue = makeQueue()
   queue.push(rescan(10, 8))
   queue.push(rescan(30, 3))

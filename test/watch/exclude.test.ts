@@ -12,7 +12,7 @@ async function watched(exclude: readonly string[]) {
   await mkdir(at('node_modules/a/b'), { recursive: true })
   const watching = await watchDirectory(tmp.path, { exclude })
   return {
-    ...{ at, watching, told: watching.told },
+    ...{ at, watching, reported: watching.reported },
     async [Symbol.asyncDispose]() {
       await watching[Symbol.asyncDispose]()
       await tmp[Symbol.asyncDispose]()
@@ -20,9 +20,9 @@ async function watched(exclude: readonly string[]) {
   }
 }
 
-test('what is excluded is not told, and its directories get no watch', async () => {
+test('what is excluded is not reported, and its directories get no watch', async () => {
   await using tree = await watched(['node_modules/', '*.log'])
-  const { at, told, watching } = tree
+  const { at, reported, watching } = tree
   expect(watching.inotify.watches).toBe(3)
   await writeFile(at('node_modules/a/f'), '')
   await writeFile(at('src/lib/x.log'), 'x')
@@ -30,43 +30,43 @@ test('what is excluded is not told, and its directories get no watch', async () 
   await mkdir(at('src/node_modules/deep'), { recursive: true })
   await mkdir(at('src/new/in'), { recursive: true })
   await writeFile(at('node_modules/a/g'), '')
-  expect(await told()).toEqual(['CREATE src/lib/f', 'CREATE src/new', 'CREATE src/new/in'])
+  expect(await reported()).toEqual(['CREATE src/lib/f', 'CREATE src/new', 'CREATE src/new/in'])
   expect(watching.inotify.watches).toBe(5)
   await rm(at('node_modules'), { recursive: true })
-  expect(await told()).toEqual([])
+  expect(await reported()).toEqual([])
 })
 
 test('a rename across the border of what is excluded is one of the two halves', async () => {
   await using tree = await watched(['node_modules/', '*.log'])
-  const { at, told, watching } = tree
+  const { at, reported, watching } = tree
   await rename(at('node_modules/a'), at('a'))
-  expect(await told()).toEqual(['CREATE a', 'CREATE a/b'])
+  expect(await reported()).toEqual(['CREATE a', 'CREATE a/b'])
   await writeFile(at('a/b/f'), '')
-  expect(await told()).toEqual(['CREATE a/b/f'])
+  expect(await reported()).toEqual(['CREATE a/b/f'])
   await rename(at('src'), at('node_modules/src'))
-  expect(await told()).toEqual(['RENAME src'])
+  expect(await reported()).toEqual(['RENAME src'])
   await writeFile(at('node_modules/src/f'), '')
-  expect(await told()).toEqual([])
+  expect(await reported()).toEqual([])
   await expect.poll(() => watching.inotify.watches).toBe(3)
   await rename(at('a/b/f'), at('a/b/f.log'))
-  expect(await told()).toEqual(['RENAME a/b/f'])
+  expect(await reported()).toEqual(['RENAME a/b/f'])
   await rename(at('a/b/f.log'), at('a/b/g'))
-  expect(await told()).toEqual(['CREATE a/b/g'])
+  expect(await reported()).toEqual(['CREATE a/b/g'])
 })
 
-test('what is excluded by its place is told under another one', async () => {
+test('what is excluded by its place is reported under another one', async () => {
   await using tree = await watched(['/src/lib'])
-  const { at, told } = tree
+  const { at, reported } = tree
   await writeFile(at('src/lib/f'), '')
-  expect(await told()).toEqual([])
+  expect(await reported()).toEqual([])
   await rename(at('src'), at('source'))
-  expect(await told()).toEqual(['RENAME src', 'CREATE source', 'CREATE source/lib', 'CREATE source/lib/f'])
+  expect(await reported()).toEqual(['RENAME src', 'CREATE source', 'CREATE source/lib', 'CREATE source/lib/f'])
   await writeFile(at('source/lib/g'), '')
-  expect(await told()).toEqual(['CREATE source/lib/g'])
+  expect(await reported()).toEqual(['CREATE source/lib/g'])
   await rename(at('source'), at('src'))
-  expect(await told()).toEqual(['RENAME source', 'CREATE src'])
+  expect(await reported()).toEqual(['RENAME source', 'CREATE src'])
   await writeFile(at('src/lib/h'), '')
-  expect(await told()).toEqual([])
+  expect(await reported()).toEqual([])
 })
 
 test('the header is a list of percent-encoded patterns', () => {

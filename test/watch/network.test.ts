@@ -12,7 +12,7 @@ const run = promisify(execFile)
 const SEEN = { timeout: 15_000, interval: 50 }
 
 interface Mount extends AsyncDisposable {
-  /** The directory as another host has it: what is done here, the kernel does not tell of the mount. */
+  /** The directory as another host has it: what is done here, the kernel does not report for the mount. */
   readonly remote: string
   readonly mounted: string
 }
@@ -50,13 +50,13 @@ test('C26 a network mount is refused unless it is allowed', async (context) => {
     })
 })
 
-test('C26 on a network mount what this machine does is told at once and once, what others do a little later', async (context) => {
+test('C26 on a network mount what this machine does is reported at once and once, what others do a little later', async (context) => {
   await using mount = await mountFuse(context)
   await using watching = await watchDirectory(mount.mounted, { allowNetworkMounts: true })
   await writeFile(`${mount.mounted}/sub/local`, 'x')
   await mkdir(`${mount.mounted}/made`)
-  const told = await watching.told()
-  expect(told).toEqual(['CREATE sub/local', 'WRITE sub/local', 'CREATE made'])
+  const reported = await watching.reported()
+  expect(reported).toEqual(['CREATE sub/local', 'WRITE sub/local', 'CREATE made'])
 
   await writeFile(`${mount.remote}/sub/foreign`, 'x')
   await writeFile(`${mount.remote}/old`, 'other')
@@ -64,7 +64,7 @@ test('C26 on a network mount what this machine does is told at once and once, wh
   await writeFile(`${mount.remote}/far/away/f`, 'x')
   const foreign: string[] = []
   const seen = async () => {
-    foreign.push(...(await watching.told()))
+    foreign.push(...(await watching.reported()))
     return foreign.toSorted()
   }
   const expected = ['CREATE far', 'CREATE far/away', 'CREATE far/away/f', 'CREATE sub/foreign', 'WRITE old']
@@ -72,7 +72,7 @@ test('C26 on a network mount what this machine does is told at once and once, wh
 
   // What has come from elsewhere is watched as well.
   await writeFile(`${mount.mounted}/far/away/local`, 'x')
-  expect(await watching.told()).toEqual(['CREATE far/away/local', 'WRITE far/away/local'])
+  expect(await watching.reported()).toEqual(['CREATE far/away/local', 'WRITE far/away/local'])
   foreign.length = 0
   await rm(`${mount.remote}/far`, { recursive: true })
   await rename(`${mount.remote}/old`, `${mount.remote}/new`)
@@ -85,7 +85,7 @@ test('C26 on a network mount what this machine does is told at once and once, wh
     'REMOVE old',
   ]
   await expect.poll(seen, SEEN).toEqual(gone)
-  // The last round has seen everything: nothing is told a second time.
+  // The last round has seen everything: nothing is reported a second time.
   await writeFile(`${mount.remote}/last`, '')
   await expect.poll(seen, SEEN).toEqual(['CREATE last', ...gone].toSorted())
 }, 60_000)
@@ -95,10 +95,10 @@ test('C26 C31 without recursion a network mount is looked at in its directory on
   await using watching = await watchDirectory(mount.mounted, { allowNetworkMounts: true, recursive: false })
   await writeFile(`${mount.remote}/sub/deep`, 'x')
   await writeFile(`${mount.remote}/flat`, 'x')
-  const told: string[] = []
+  const reported: string[] = []
   const seen = async () => {
-    told.push(...(await watching.told()))
-    return told
+    reported.push(...(await watching.reported()))
+    return reported
   }
   await expect.poll(seen, SEEN).toEqual(['CREATE flat'])
 }, 30_000)
@@ -114,5 +114,5 @@ test('C33 a directory on a network mount that others remove ends the watching', 
       kind: 'not_found',
       message: `the watched directory ${path} was removed`,
     })
-  expect(await watching.told()).toEqual(['REMOVE .'])
+  expect(await watching.reported()).toEqual(['REMOVE .'])
 }, 30_000)

@@ -7,7 +7,7 @@ import { pathsBelow, Replay } from './replay.ts'
 import { silent, watchDirectory } from './watching.ts'
 
 /**
- * Fills the kernel's queue: two files in turn, as equal events one after the other are told once. Nothing is read
+ * Fills the kernel's queue: two files in turn, as equal events one after the other are reported once. Nothing is read
  * meanwhile.
  */
 function overflow(one: string, two: string, limit: number): void {
@@ -21,7 +21,7 @@ async function limitOf(name: string): Promise<number> {
   return Number(await readFile(`/proc/sys/fs/inotify/${name}`, 'latin1'))
 }
 
-test("C36 after an overflow of the kernel's queue what differs on the disk is told, and watching goes on", async () => {
+test("C36 after an overflow of the kernel's queue what differs on the disk is reported, and watching goes on", async () => {
   const limit = await limitOf('max_queued_events')
   await using tmp = await makeTmpDir()
   await mkdir(`${tmp.path}/gone/deep`, { recursive: true })
@@ -49,20 +49,20 @@ test("C36 after an overflow of the kernel's queue what differs on the disk is to
   expect(warnings).toHaveLength(1)
   await writeFile(`${tmp.path}/new/deep/g`, '')
   await writeFile(`${tmp.path}/other/g`, '')
-  expect(await watching.told()).toEqual(['CREATE new/deep/g', 'CREATE other/g'])
+  expect(await watching.reported()).toEqual(['CREATE new/deep/g', 'CREATE other/g'])
   expect(other.buffer.ended).toMatchObject({ kind: 'not_found' })
 }, 60_000)
 
-test('C36 20,000 files that are made while the event loop is busy are all told', async () => {
+test('C36 20,000 files that are made while the event loop is busy are all reported', async () => {
   await using tmp = await makeTmpDir()
   await mkdir(`${tmp.path}/in`)
   await using watching = await watchDirectory(tmp.path)
   for (let i = 0; i < 20_000; i++) writeFileSync(`${tmp.path}/in/${i}`, '')
-  const told = new Set((await readAll(watching)).map(({ name }) => name))
-  expect(told.size).toBe(20_000)
+  const reported = new Set((await readAll(watching)).map(({ name }) => name))
+  expect(reported.size).toBe(20_000)
 })
 
-test('C36 a root that is gone after an overflow ends the watching, with everything in it told as removed', async () => {
+test('C36 a root that is gone after an overflow ends the watching, with everything in it reported as removed', async () => {
   const limit = await limitOf('max_queued_events')
   await using tmp = await makeTmpDir()
   const root = `${tmp.path}/root`
@@ -77,7 +77,7 @@ test('C36 a root that is gone after an overflow ends the watching, with everythi
   expect(watching.buffer.ended).toMatchObject({ kind: 'not_found', message: expect.stringContaining(root) })
 }, 60_000)
 
-/** Also when so much was told that the buffer has dropped the oldest of it. */
+/** Also when so much was reported that the buffer has dropped the oldest of it. */
 async function readAll(watching: Awaited<ReturnType<typeof watchDirectory>>) {
   return watching.changes().catch(() => watching.changes())
 }

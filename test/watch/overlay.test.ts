@@ -44,14 +44,14 @@ test('C31 C33 a directory of an image stays watched when something is made in it
   await using watching = await watchDirectory(app)
   await mkdir(`${app}/new/deep`, { recursive: true })
   await writeFile(`${app}/new/deep/f`, '')
-  expect(await watching.told()).toEqual(['CREATE new', 'CREATE new/deep', 'CREATE new/deep/f'])
+  expect(await watching.reported()).toEqual(['CREATE new', 'CREATE new/deep', 'CREATE new/deep/f'])
   await mkdir(`${app}/src/deep/new`)
   await writeFile(`${app}/src/deep/new/f`, '')
-  expect(await watching.told()).toEqual(['CREATE src/deep/new', 'CREATE src/deep/new/f'])
+  expect(await watching.reported()).toEqual(['CREATE src/deep/new', 'CREATE src/deep/new/f'])
   expect(watching.buffer.ended).toBeUndefined()
 })
 
-test('C29 C31 a directory that is moved into one of an image is told with all that is in it', async (context) => {
+test('C29 C31 a directory that is moved into one of an image is reported with all that is in it', async (context) => {
   await using tmp = await makeTmpDir()
   await using layers = await mountLayers(tmp.path, context)
   const { app, merged } = layers
@@ -60,6 +60,6 @@ test('C29 C31 a directory that is moved into one of an image is told with all th
   await writeFile(`${outside}/a/b`, '')
   await using watching = await watchDirectory(app)
   await rename(`${outside}/a`, `${app}/a`)
-  expect(await watching.told()).toEqual(['CREATE a', 'CREATE a/b'])
+  expect(await watching.reported()).toEqual(['CREATE a', 'CREATE a/b'])
   expect(watching.buffer.ended).toBeUndefined()
 })

@@ -44,7 +44,7 @@ test('C41 a poll takes what has come since the last one, in order', async () => 
   expect(await names()).toEqual(['c'])
 })
 
-test('C40 of more changes than are kept the oldest go, which the next poll tells once', async () => {
+test('C40 of more changes than are kept the oldest go, which the next poll reports once', async () => {
   const { push, names } = await withWatcher({ changes: 3 })
   push(1, 2, 3, 4, 5)
   await expect(names()).rejects.toMatchObject({
@@ -67,7 +67,7 @@ test('C40 a million changes between two polls keep 65,536', async () => {
   expect([kept.length, kept[0], kept.at(-1)]).toEqual([65_536, '934464', '999999'])
 })
 
-test('C33 C41 when the watching has ended, what was told before comes first, then why, for every poll', async () => {
+test('C33 C41 when the watching has ended, what was reported before comes first, then why, for every poll', async () => {
   const { push, names, end } = await withWatcher()
   push('a')
   end(new AppError('not_found', 'it was removed'))

@@ -28,7 +28,7 @@ function connectBinary(httpVersion: '1.1' | '2'): Transport {
 describe.each(Object.entries(PROTOCOLS))('%s', (_, transport) => {
   const client = () => createClient(Filesystem, transport())
 
-  test('C27 C31 C33 a stream says start, tells everything in order and ends with the error', async () => {
+  test('C27 C31 C33 a stream says start, reports everything in order and ends with the error', async () => {
     await using tmp = await makeTmpDir()
     const root = `${tmp.path}/root`
     await mkdir(root)
@@ -36,9 +36,9 @@ describe.each(Object.entries(PROTOCOLS))('%s', (_, transport) => {
     expect((await stream.next()).value?.event.case).toBe('start')
     await mkdir(`${root}/a/b`, { recursive: true })
     await writeFile(`${root}/a/b/f`, 'x')
-    const told = [await nextOf(stream), await nextOf(stream), await nextOf(stream)]
-    expect(told.map(text)).toEqual(['CREATE a', 'CREATE a/b', 'CREATE a/b/f'])
-    expect(told[2]?.entry).toMatchObject({ name: 'f', path: `${root}/a/b/f` })
+    const reported = [await nextOf(stream), await nextOf(stream), await nextOf(stream)]
+    expect(reported.map(text)).toEqual(['CREATE a', 'CREATE a/b', 'CREATE a/b/f'])
+    expect(reported[2]?.entry).toMatchObject({ name: 'f', path: `${root}/a/b/f` })
     await rm(root, { recursive: true })
     const lines: string[] = []
     const ended = await (async () => {
@@ -48,7 +48,7 @@ describe.each(Object.entries(PROTOCOLS))('%s', (_, transport) => {
     expect(ended).toMatchObject({ code: Code.NotFound, rawMessage: `the watched directory ${root} was removed` })
   })
 
-  test('what the header Watch-Exclude names is not told, by a stream and by polls', async () => {
+  test('what the header Watch-Exclude names is not reported, by a stream and by polls', async () => {
     await using tmp = await makeTmpDir()
     await mkdir(`${tmp.path}/a,b/c`, { recursive: true })
     const options = { headers: { 'watch-exclude': 'a%2Cb/, *.log' } }

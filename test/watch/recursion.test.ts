@@ -10,20 +10,20 @@ import { text, watchDirectory } from './watching.ts'
 
 const sh = (command: string, cwd: string) => promisify(execFile)('/bin/sh', ['-ec', command], { cwd })
 
-test('C31 new directories within new ones are told completely and nothing twice, 1,000 times', async () => {
+test('C31 new directories within new ones are reported completely and nothing twice, 1,000 times', async () => {
   await using tmp = await makeTmpDir()
   await using watching = await watchDirectory(tmp.path)
   const count = 1_000
   // One shell, so that the commands follow each other as closely as they can.
   await sh(`i=0; while [ $i -lt ${count} ]; do mkdir -p a$i/b/c/d && echo x > a$i/b/c/d/f; i=$((i+1)); done`, tmp.path)
-  const told = (await watching.told()).filter((line) => line.startsWith('CREATE'))
+  const reported = (await watching.reported()).filter((line) => line.startsWith('CREATE'))
   const expected = Array.from({ length: count }, (_, i) =>
     ['', '/b', '/b/c', '/b/c/d', '/b/c/d/f'].map((below) => `CREATE a${i}${below}`),
   ).flat()
-  expect(told.toSorted()).toEqual(expected.toSorted())
+  expect(reported.toSorted()).toEqual(expected.toSorted())
 })
 
-test('C31 a clone of a repository, told and replayed, is the clone', async () => {
+test('C31 a clone of a repository, reported and replayed, is the clone', async () => {
   await using tmp = await makeTmpDir()
   const git = 'git -c user.name=t -c user.email=t@localhost -c init.defaultBranch=main'
   await sh(
@@ -40,20 +40,20 @@ test('C31 a clone of a repository, told and replayed, is the clone', async () =>
   expect([...replay.paths].sort()).toEqual([...(await pathsBelow(`${tmp.path}/watched`))].sort())
 })
 
-test('C31 a big tree that is moved in is told completely, and watched', async () => {
+test('C31 a big tree that is moved in is reported completely, and watched', async () => {
   await using tmp = await makeTmpDir()
   await mkdir(`${tmp.path}/root`)
   const many = 'for i in $(seq 300); do mkdir -p big/$((i % 10))/$i; echo x > big/$((i % 10))/$i/f; done'
   await sh(many, tmp.path)
   await using watching = await watchDirectory(`${tmp.path}/root`)
   await rename(`${tmp.path}/big`, `${tmp.path}/root/big`)
-  const told = await watching.told()
-  expect(told.toSorted()).toEqual(
+  const reported = await watching.reported()
+  expect(reported.toSorted()).toEqual(
     [...(await pathsBelow(`${tmp.path}/root`))].map((path) => `CREATE ${path}`).toSorted(),
   )
   expect(watching.inotify.watches).toBe(312)
   await writeFile(`${tmp.path}/root/big/7/297/g`, '')
-  expect(await watching.told()).toEqual(['CREATE big/7/297/g'])
+  expect(await watching.reported()).toEqual(['CREATE big/7/297/g'])
 })
 
 test('C34 a renamed directory takes along what is in it, and nothing that only begins with its name', async () => {
@@ -66,7 +66,7 @@ test('C34 a renamed directory takes along what is in it, and nothing that only b
   await writeFile(`${tmp.path}/bar/in/y`, '')
   await mkdir(`${tmp.path}/foo`)
   await writeFile(`${tmp.path}/foo/n`, '')
-  expect(await watching.told()).toEqual([
+  expect(await watching.reported()).toEqual([
     'RENAME foo',
     'CREATE bar',
     'CREATE bar/in',
@@ -77,7 +77,7 @@ test('C34 a renamed directory takes along what is in it, and nothing that only b
   ])
   await writeFile(`${tmp.path}/foo/m`, '')
   await writeFile(`${tmp.path}/bar/m`, '')
-  expect(await watching.told()).toEqual(['CREATE foo/m', 'CREATE bar/m'])
+  expect(await watching.reported()).toEqual(['CREATE foo/m', 'CREATE bar/m'])
 })
 
 test.each([
@@ -94,11 +94,11 @@ test.each([
   for (let round = 0; round < 20; round++) {
     const dir = await mkdtemp(`${tmp.path}/r`)
     await sh(command, dir)
-    await watching.told()
+    await watching.reported()
     const paths = [...(await pathsBelow(dir))]
     for (const path of paths) await writeFile(join(dir, path, 'probe'), '')
     const name = dir.slice(tmp.path.length + 1)
-    expect(await watching.told()).toEqual(paths.map((path) => `CREATE ${name}/${path}/probe`))
+    expect(await watching.reported()).toEqual(paths.map((path) => `CREATE ${name}/${path}/probe`))
   }
 })
 
@@ -110,7 +110,7 @@ test('C35 directories that vanish while they are being armed end nothing', async
   for (const change of await watching.changes()) replay.apply(change)
   expect([...replay.paths]).toEqual([])
   await writeFile(`${tmp.path}/still`, '')
-  expect(await watching.told()).toEqual(['CREATE still'])
+  expect(await watching.reported()).toEqual(['CREATE still'])
   await expect.poll(() => watching.inotify.watches).toBe(1)
 })
 
@@ -122,7 +122,7 @@ test('C37 a link to a directory is watched like the directory, recursively as we
   await writeFile(`${tmp.path}/real/sub/f`, '')
   await mkdir(`${tmp.path}/link/new`)
   await writeFile(`${tmp.path}/link/new/g`, '')
-  expect(await watching.told()).toEqual(['CREATE sub/f', 'CREATE new', 'CREATE new/g'])
+  expect(await watching.reported()).toEqual(['CREATE sub/f', 'CREATE new', 'CREATE new/g'])
 })
 
 test('C38 a directory that was moved out of the tree is not watched any more', async () => {
@@ -132,15 +132,15 @@ test('C38 a directory that was moved out of the tree is not watched any more', a
   await rename(`${tmp.path}/root/z`, `${tmp.path}/zout`)
   await writeFile(`${tmp.path}/zout/leak`, '')
   await writeFile(`${tmp.path}/zout/deep/leak`, '')
-  expect(await watching.told()).toEqual(['RENAME z'])
+  expect(await watching.reported()).toEqual(['RENAME z'])
   await mkdir(`${tmp.path}/root/z`)
   await writeFile(`${tmp.path}/root/z/new`, '')
   await rm(`${tmp.path}/zout`, { recursive: true })
-  expect(await watching.told()).toEqual(['CREATE z', 'CREATE z/new'])
+  expect(await watching.reported()).toEqual(['CREATE z', 'CREATE z/new'])
   await expect.poll(() => watching.inotify.watches).toBe(2)
 })
 
-test('C31 names that are not UTF-8 and names with line breaks are told, and watched if they are directories', async () => {
+test('C31 names that are not UTF-8 and names with line breaks are reported, and watched if they are directories', async () => {
   await using tmp = await makeTmpDir()
   await using watching = await watchDirectory(tmp.path)
   const odd = Buffer.concat([Buffer.from(`${tmp.path}/`), Buffer.from([0x6e, 0xff, 0x0a])])
@@ -149,7 +149,7 @@ test('C31 names that are not UTF-8 and names with line breaks are told, and watc
   await writeFile(Buffer.concat([odd, Buffer.from('/f')]), '')
   await mkdir(`${tmp.path}/line\nbreak/ü`, { recursive: true })
   await writeFile(`${tmp.path}/line\nbreak/ü/f`, '')
-  expect(await watching.told()).toEqual([
+  expect(await watching.reported()).toEqual([
     'CREATE n\ufffd\n',
     'CREATE n\ufffd\n/f',
     'CREATE line\nbreak',
@@ -167,23 +167,23 @@ sys.exit(0 if ctypes.CDLL(None).renameat2(-100, b'one', -100, b'two', 2) == 0 el
   if (done === undefined) context.skip('this file system cannot exchange names')
 }
 
-test('C28 C29 two files whose names are exchanged are told as two renames, as the kernel tells them', async (context) => {
+test('C28 C29 two files whose names are exchanged are reported as two renames, as the kernel reports them', async (context) => {
   await using tmp = await makeTmpDir()
   await sh('touch one two', tmp.path)
   await using watching = await watchDirectory(tmp.path)
   await exchange(tmp.path, context)
-  expect(await watching.told()).toEqual(['RENAME one', 'CREATE two', 'RENAME two', 'CREATE one'])
+  expect(await watching.reported()).toEqual(['RENAME one', 'CREATE two', 'RENAME two', 'CREATE one'])
   await rm(`${tmp.path}/two`)
   await appendFile(`${tmp.path}/one`, 'x')
-  expect(await watching.told()).toEqual(['REMOVE two', 'WRITE one'])
+  expect(await watching.reported()).toEqual(['REMOVE two', 'WRITE one'])
 })
 
-test('C31 C38 two directories whose names are exchanged: what differs from two renames has been told once it is settled', async (context) => {
+test('C31 C38 two directories whose names are exchanged: what differs from two renames has been reported once it is settled', async (context) => {
   await using tmp = await makeTmpDir()
   await sh('mkdir one two; touch one/1 two/2', tmp.path)
   await using watching = await watchDirectory(tmp.path)
   await exchange(tmp.path, context)
-  expect(await watching.told()).toEqual([
+  expect(await watching.reported()).toEqual([
     ...['RENAME one', 'CREATE two', 'CREATE two/1', 'RENAME two', 'CREATE one', 'CREATE one/1'],
     ...['CREATE two', 'CREATE two/1', 'REMOVE one/1', 'CREATE one/2'],
   ])
@@ -199,7 +199,7 @@ test('C31 C38 the names of two directories that are exchanged are exchanged', as
   expect([...replay.paths].sort()).toEqual(['one', 'two', 'two/1'])
   await writeFile(`${tmp.path}/one/x`, '')
   await writeFile(`${tmp.path}/two/y`, '')
-  expect(await watching.told()).toEqual(['CREATE one/x', 'CREATE two/y'])
+  expect(await watching.reported()).toEqual(['CREATE one/x', 'CREATE two/y'])
 })
 
 test('C31 what is mounted below is watched, and what was hidden by it when it is unmounted', async (context) => {
@@ -208,11 +208,11 @@ test('C31 what is mounted below is watched, and what was hidden by it when it is
   await sh('mkdir -p m/hidden; mount -t tmpfs none m; mkdir m/d', tmp.path)
   await using watching = await watchDirectory(tmp.path)
   await writeFile(`${tmp.path}/m/d/f`, '')
-  expect(await watching.told()).toEqual(['CREATE m/d/f'])
+  expect(await watching.reported()).toEqual(['CREATE m/d/f'])
   await sh('umount m', tmp.path)
-  expect(await watching.told()).toEqual(['REMOVE m/d/f', 'REMOVE m/d', 'CREATE m/hidden'])
+  expect(await watching.reported()).toEqual(['REMOVE m/d/f', 'REMOVE m/d', 'CREATE m/hidden'])
   await writeFile(`${tmp.path}/m/hidden/g`, '')
-  expect(await watching.told()).toEqual(['CREATE m/hidden/g'])
+  expect(await watching.reported()).toEqual(['CREATE m/hidden/g'])
 })
 
 test('C31 the whole file system can be watched; those of the kernel in it are left out', {
@@ -224,7 +224,7 @@ test('C31 the whole file system can be watched; those of the kernel in it are le
   await using watching = await watchDirectory('/', { recursive: true })
   await mkdir(`${tmp.path}/new`)
   await writeFile(`${tmp.path}/new/f`, '')
-  const told = (await watching.changes()).map(text).filter((line) => line.includes(tmp.path.slice(1)))
-  expect(told).toEqual([`CREATE ${tmp.path.slice(1)}/new`, `CREATE ${tmp.path.slice(1)}/new/f`])
+  const reported = (await watching.changes()).map(text).filter((line) => line.includes(tmp.path.slice(1)))
+  expect(reported).toEqual([`CREATE ${tmp.path.slice(1)}/new`, `CREATE ${tmp.path.slice(1)}/new/f`])
   await rmdir(`${tmp.path}/new`).catch(() => {})
 })

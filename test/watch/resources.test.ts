@@ -32,7 +32,7 @@ test('C40 10,000 watchers that come and go leave descriptors and kernel watches 
   }
   await expect.poll(held).toEqual(before)
   await writeFile(`${tmp.path}/f`, '')
-  expect(await first.told()).toEqual(['CREATE f'])
+  expect(await first.reported()).toEqual(['CREATE f'])
 }, 60_000)
 
 test('two watchers share the watches of the kernel, and each hears everything until it is closed', async () => {
@@ -43,16 +43,16 @@ test('two watchers share the watches of the kernel, and each hears everything un
   await using two = await watchDirectory(`${tmp.path}/a`, { inotify: one.inotify })
   expect(await held()).toEqual(alone)
   await writeFile(`${tmp.path}/a/b/f`, '')
-  expect(await one.told()).toEqual(['CREATE a/b/f'])
-  expect(await two.told()).toEqual(['CREATE b/f'])
+  expect(await one.reported()).toEqual(['CREATE a/b/f'])
+  expect(await two.reported()).toEqual(['CREATE b/f'])
   one.watcher.close()
   await writeFile(`${tmp.path}/a/b/g`, '')
-  expect(await two.told()).toEqual(['CREATE b/g'])
-  expect(await one.told()).toEqual([])
+  expect(await two.reported()).toEqual(['CREATE b/g'])
+  expect(await one.reported()).toEqual([])
   await expect.poll(async () => (await held()).watches).toBe(alone.watches - 1)
 })
 
-test('C27 what happens right after the start is told, 1,000 times', async () => {
+test('C27 what happens right after the start is reported, 1,000 times', async () => {
   await using tmp = await makeTmpDir()
   await using base = await watchDirectory(tmp.path, { recursive: false })
   for (let i = 0; i < 1_000; i++) {
@@ -60,7 +60,7 @@ test('C27 what happens right after the start is told, 1,000 times', async () => 
     await mkdir(`${dir}/in`, { recursive: true })
     await using watching = await watchDirectory(dir, { inotify: base.inotify })
     await writeFile(`${dir}/in/f`, 'x')
-    expect(await watching.told()).toEqual(['CREATE in/f', 'WRITE in/f'])
+    expect(await watching.reported()).toEqual(['CREATE in/f', 'WRITE in/f'])
   }
 }, 60_000)
 
@@ -74,13 +74,13 @@ test('what is closed while it is armed, or while directories come, leaves nothin
     const making = sh('for a in 1 2 3 4 5; do for b in 1 2 3 4 5; do mkdir -p $a/$b/c; done; done', `${tmp.path}/root`)
     await expect.poll(() => watching.buffer.length).toBeGreaterThan(0)
     watching.watcher.close()
-    const told = watching.buffer.length
+    const reported = watching.buffer.length
     await making
-    await base.told()
-    expect(watching.buffer.length).toBe(told)
+    await base.reported()
+    expect(watching.buffer.length).toBe(reported)
     await rm(`${tmp.path}/root`, { recursive: true })
     await mkdir(`${tmp.path}/root`)
-    await base.told()
+    await base.reported()
   }
   await expect.poll(held).toEqual(before)
 })

@@ -15,15 +15,15 @@ async function makeRoot(path: string): Promise<string> {
 }
 
 test.each([true, false])(
-  'C33 a watched directory that is removed is told of last, then the watching ends (recursive: %s)',
+  'C33 a watched directory that is removed is reported last, then the watching ends (recursive: %s)',
   async (recursive) => {
     await using tmp = await makeTmpDir()
     const root = await makeRoot(tmp.path)
     await using watching = await watchDirectory(root, { recursive })
     await rm(root, { recursive: true })
-    const told = await watching.told()
-    expect(told.toSorted()).toEqual(['REMOVE .', 'REMOVE f', 'REMOVE sub'])
-    expect(told.at(-1)).toBe('REMOVE .')
+    const reported = await watching.reported()
+    expect(reported.toSorted()).toEqual(['REMOVE .', 'REMOVE f', 'REMOVE sub'])
+    expect(reported.at(-1)).toBe('REMOVE .')
     expect(watching.buffer.ended).toMatchObject({
       kind: 'not_found',
       message: `the watched directory ${root} was removed`,
@@ -32,13 +32,13 @@ test.each([true, false])(
   },
 )
 
-test('C33 a watched directory that is moved is told of last, then the watching ends', async () => {
+test('C33 a watched directory that is moved is reported last, then the watching ends', async () => {
   await using tmp = await makeTmpDir()
   const root = await makeRoot(tmp.path)
   await using watching = await watchDirectory(root)
   await rename(root, `${tmp.path}/elsewhere`)
   await writeFile(`${tmp.path}/elsewhere/g`, '')
-  expect(await watching.told()).toEqual(['RENAME .'])
+  expect(await watching.reported()).toEqual(['RENAME .'])
   expect(watching.buffer.ended).toMatchObject({ kind: 'not_found', message: `the watched directory ${root} was moved` })
 })
 
@@ -47,12 +47,12 @@ test('C33 a watched directory that is made anew is not taken for the old one', a
   const root = await makeRoot(tmp.path)
   await using watching = await watchDirectory(root)
   await sh('mkdir root/new; rm -rf root; mkdir -p root/new', tmp.path)
-  const told = await watching.told()
-  expect(told).not.toContain('CREATE new/x')
+  const reported = await watching.reported()
+  expect(reported).not.toContain('CREATE new/x')
   expect(watching.buffer.ended).toMatchObject({ kind: 'not_found' })
   await using again = await watchDirectory(root, { inotify: watching.inotify })
   await writeFile(`${root}/new/x`, '')
-  expect(await again.told()).toEqual(['CREATE new/x'])
+  expect(await again.reported()).toEqual(['CREATE new/x'])
 })
 
 test('C33 when what is above the watched directory was moved, the watching ends with the next new directory', async () => {
@@ -63,9 +63,9 @@ test('C33 when what is above the watched directory was moved, the watching ends 
   await rename(`${tmp.path}/above`, `${tmp.path}/moved`)
   await mkdir(`${root}/new`, { recursive: true })
   await writeFile(`${tmp.path}/moved/root/f`, '')
-  expect(await watching.told()).toEqual(['CREATE f'])
+  expect(await watching.reported()).toEqual(['CREATE f'])
   await mkdir(`${tmp.path}/moved/root/new`)
-  expect(await watching.told()).toEqual(['CREATE new'])
+  expect(await watching.reported()).toEqual(['CREATE new'])
   expect(watching.buffer.ended).toMatchObject({ kind: 'not_found', message: expect.stringContaining(root) })
 })
 
@@ -75,7 +75,7 @@ test('C33 a watched mount that is unmounted ends the watching', async (context) 
   await sh('mkdir m; mount -t tmpfs none m', tmp.path)
   await using watching = await watchDirectory(`${tmp.path}/m`)
   await sh('umount m', tmp.path)
-  expect(await watching.told()).toEqual([])
+  expect(await watching.reported()).toEqual([])
   expect(watching.buffer.ended).toMatchObject({
     kind: 'not_found',
     message: `the watched directory ${tmp.path}/m was unmounted`,

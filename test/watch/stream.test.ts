@@ -16,7 +16,7 @@ const daemon = sharedDaemon()
  */
 const ROUNDS = 20
 const ROUND_SIZE = 8_000
-const { watchDir, createWatcher, told } = watchCalls(() => daemon.url)
+const { watchDir, createWatcher, reported } = watchCalls(() => daemon.url)
 
 test.each([true, false])(
   'C27 a stream says start when everything is armed, then what happens (HTTP/2: %s)',
@@ -60,7 +60,7 @@ test('C27 the timeout of the client ends a stream with deadline_exceeded', async
 test.each([
   ['removed', (root: string) => rm(root, { recursive: true }), 'REMOVE .'],
   ['moved', (root: string) => rename(root, `${root}.moved`), 'RENAME .'],
-])('C33 a stream whose directory is %s tells that last and ends with not_found', async (what, act, last) => {
+])('C33 a stream whose directory is %s reports that last and ends with not_found', async (what, act, last) => {
   await using dir = await makeTmpDir()
   const root = `${dir.path}/root`
   await mkdir(root)
@@ -99,7 +99,7 @@ test('J1 J2 J3 a stream of connect-python has names and types only', async () =>
   stream.close()
 })
 
-test('C27 a burst is told completely and in order', async () => {
+test('C27 a burst is reported completely and in order', async () => {
   await using dir = await makeTmpDir()
   const stream = await watchDir({ path: dir.path })
   // Fewer than the kernel's queue takes, whatever the daemon does meanwhile.
@@ -141,7 +141,7 @@ test('a client that stops reading gets the number of events that it has missed, 
     body: enveloped(Buffer.from(JSON.stringify({ path: dir.path }))),
   })
   const fast = await calls.watchDir({ path: dir.path })
-  // Two names in turn, as equal events one after the other are told once; long ones fill the buffers in between.
+  // Two names in turn, as equal events one after the other are reported once; long ones fill the buffers in between.
   const names = ['0', '1'].map((digit) => `${dir.path}/${digit}${'x'.repeat(200)}`)
   for (const name of names) writeFileSync(name, '')
   await nextOf(fast, names.length)
@@ -166,7 +166,7 @@ test('a poller and a stream of one directory hear the same', async () => {
   const stream = await watchDir({ path: dir.path, recursive: true })
   await mkdir(`${dir.path}/a/b`, { recursive: true })
   await writeFile(`${dir.path}/f`, 'x')
-  const lines = await told(watcherId)
+  const lines = await reported(watcherId)
   expect(lines).toEqual(['CREATE a', 'CREATE a/b', 'CREATE f', 'WRITE f'])
   expect(await nextOf(stream, lines.length)).toEqual(lines)
   stream.close()

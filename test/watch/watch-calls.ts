@@ -48,7 +48,7 @@ export function watchCalls(url: () => string) {
     unary,
     events,
     /** The events of a poll as `CREATE name`. */
-    told: async (watcherId: string) => (await events(watcherId)).map(shown),
+    reported: async (watcherId: string) => (await events(watcherId)).map(shown),
     createWatcher: async (request: WatchRequest, options?: CallOptions) =>
       (await body<{ watcherId: string }>(unary('CreateWatcher', request, options))).watcherId,
     /** A stream that has started. */

@@ -11,13 +11,13 @@ import { openWatcher, type Watcher, type WatcherDeps } from '../../src/watch/wat
 /** A log that says nothing; a test that wants to read it gives its own. */
 export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => silent }
 
-/** A watcher of a directory, with what it has told. */
+/** A watcher of a directory, with what it has reported. */
 export interface Watching extends AsyncDisposable {
   readonly inotify: Inotify
   readonly watcher: Watcher
   readonly buffer: ChangeBuffer
-  /** What was told since the last call, as `CREATE name`, with everything that has happened until now. */
-  told(): Promise<string[]>
+  /** What was reported since the last call, as `CREATE name`, with everything that has happened until now. */
+  reported(): Promise<string[]>
   /** The same as the daemon has it. */
   changes(): Promise<Change[]>
 }
@@ -64,7 +64,7 @@ export async function watchDirectory(path: string, options: WatchingOptions = {}
     watcher,
     buffer,
     changes,
-    told: async () => (await changes()).map(text),
+    reported: async () => (await changes()).map(text),
     async [Symbol.asyncDispose]() {
       watcher.close()
       if (options.inotify === undefined) inotify.close()

@@ -33,7 +33,7 @@ test('F3 what runs though it should not is escaped, what stands though it should
   await expect.poll(() => auditOf(rig)).toMatchObject({ frozen: 4, escaped: 1, violations: 1 })
 })
 
-test('F3 the audit tells numbers, never names', async (context) => {
+test('F3 the audit reports numbers, never names', async (context) => {
   needsCgroups(context)
   await using rig = await makeRig(['secret-name'])
   await rig.workload.freeze(HIERARCHY, NEVER)

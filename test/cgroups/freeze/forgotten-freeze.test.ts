@@ -81,7 +81,7 @@ test('B60 a freeze that is cancelled while it waits for its turn is not made, a 
   expect(await disk.isFrozen()).toBe(false)
 })
 
-test('B60 what cannot be frozen or is not there is told with the reason', async () => {
+test('B60 what cannot be frozen or is not there is reported with the reason', async () => {
   const { log } = recordingLog()
   const of = (path: string) => createFilesystemFreeze({ path, before: nothing, log })
   const root = process.getuid?.() === 0

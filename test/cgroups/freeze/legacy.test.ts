@@ -48,7 +48,7 @@ test('B56 N20 the result has its members in alphabetical order', async (context)
   expect(names).toHaveLength(13)
 })
 
-test('B58 without cgroups a freeze tells that nothing can be told, in either mode, and a thaw succeeds', async () => {
+test('B58 without cgroups a freeze reports that nothing is known, in either mode, and a thaw succeeds', async () => {
   const workload = await createWorkload({ root: undefined, log: recordingLog().log })
   for (const request of [LEGACY, HIERARCHY]) {
     expect(await workload.freeze(request, NEVER)).toEqual({

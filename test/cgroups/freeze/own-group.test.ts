@@ -53,7 +53,7 @@ test.each<[string, Recorded, string[] | undefined]>([
   ['outside of the namespace', { cgroup: '0::/../other' }, undefined],
   ['a mount from outside of the namespace', { cgroup: '0::/', mounts: [['/..', '']] }, undefined],
   ['removed', { cgroup: '0::/gone (deleted)' }, undefined],
-])('H4 the daemon’s own groups are told: %s', async (_, recorded, expected) => {
+])('H4 the daemon’s own groups are reported: %s', async (_, recorded, expected) => {
   expect(await chain(recorded)).toEqual(expected)
 })
 

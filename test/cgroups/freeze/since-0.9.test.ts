@@ -66,7 +66,7 @@ test('N20 groups that are removed before or during the wait have vanished, those
   mkdirSync(`${root}/ptys`)
 })
 
-test('N20 a freeze of the hierarchy tells how many vanished', async (context) => {
+test('N20 a freeze of the hierarchy reports how many vanished', async (context) => {
   needsCgroups(context)
   await using rig = await makeRig(['a'])
   expect(await rig.workload.freeze(HIERARCHY, NEVER)).toMatchObject({ frozen: 3, vanished: 0, notFrozen: 0, failed: 0 })

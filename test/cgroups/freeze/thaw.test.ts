@@ -67,7 +67,7 @@ test('H7 more cgroups than may be looked at are an error, and those that were lo
   expect(await thawGroups({ ...options, limit: 5 })).toEqual([])
 })
 
-test('B59 H9 what cannot be thawed is told in numbers, all else is thawed, and the watchdog tries until it works', async (context) => {
+test('B59 H9 what cannot be thawed is reported in numbers, all else is thawed, and the watchdog tries until it works', async (context) => {
   needsCgroups(context)
   await using rig = await makeRig(['machine', 'other'], { watchdogMs: 2000 })
   await rig.workload.freeze(HIERARCHY, NEVER)

@@ -1,7 +1,7 @@
 """Drives the daemon on port 49983 with the Python SDK of this environment.
 
 The arguments name the tests to run. Prints one JSON line per test: {"name", "outcome": "passed" | "failed", "detail"}.
-A comment `# since 1.2.3` above a test tells the first release that has what the test uses.
+A comment `# since 1.2.3` above a test names the first release that has what the test uses.
 """
 import io
 import json

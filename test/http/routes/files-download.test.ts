@@ -119,7 +119,7 @@ test('B17 a name of any characters makes a valid header', async () => {
   )
 })
 
-test('B18 without an extension that is known the first bytes tell the type', async () => {
+test('B18 without an extension that is known the first bytes decide the type', async () => {
   await using files = await startFilesFront()
   const cases: [string, string | Buffer, string][] = [
     ['empty', '', 'text/plain; charset=utf-8'],

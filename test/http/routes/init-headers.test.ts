@@ -191,11 +191,11 @@ test('N12 a success has the defaults in force, and whether a user was ever set',
   expect(await defaults({ defaultUser: 'root' })).toContain('"user":"root"')
   expect(await defaults({ defaultUser: '' })).toContain('"fallback":false')
   expect(await defaults({ cpuCount: 'x' })).toBeUndefined()
-  // More than callers take is not told.
+  // More than callers take is not reported.
   expect(await defaults({ defaultWorkdir: `/${'x'.repeat(9000)}` })).toBeUndefined()
 })
 
-test('N13 N14 F1 every answer tells the memory that is kept and the version', async () => {
+test('N13 N14 F1 every answer reports the memory that is kept and the version', async () => {
   await using front = await startFront()
   front.token.set('secret')
   for (const [body, status] of [
@@ -218,7 +218,7 @@ test('N14 F24 a body of 3 MB is taken', async () => {
   expect(envOf(front)['V2999']).toBe(value)
 })
 
-test('N6 every success tells the CPUs, and the one that was refused also why', async () => {
+test('N6 every success reports the CPUs, and the one that was refused also why', async () => {
   const asked: number[] = []
   const cpus = {
     request: async (count: number) => {
@@ -228,18 +228,18 @@ test('N6 every success tells the CPUs, and the one that was refused also why', a
     figures: () => ({ online: 2, possible: 4, target: asked.at(-1) ?? 0 }),
   }
   await using front = await startFront({ cpus })
-  const told = async (body: object) => (await init(front, body)).headers['x-envd-cpus']
-  expect(await told({})).toBe('{"online":2,"possible":4,"target":0}')
-  expect(await told({ cpuCount: 3, timestamp: at(now()) })).toBe('{"online":2,"possible":4,"target":3}')
-  expect(await told({ cpuCount: 9 })).toBe(
+  const reported = async (body: object) => (await init(front, body)).headers['x-envd-cpus']
+  expect(await reported({})).toBe('{"online":2,"possible":4,"target":0}')
+  expect(await reported({ cpuCount: 3, timestamp: at(now()) })).toBe('{"online":2,"possible":4,"target":3}')
+  expect(await reported({ cpuCount: 9 })).toBe(
     '{"online":2,"possible":4,"target":9,"rejected":"cpu target 9 outside 1..4"}',
   )
   expect(front.logged).toContainEqual(expect.objectContaining({ level: 'warn', count: 9 }))
   // A stale call sets nothing.
-  await told({ cpuCount: 1, timestamp: '2001-01-01T00:00:00Z' })
+  await reported({ cpuCount: 1, timestamp: '2001-01-01T00:00:00Z' })
   expect(asked).toEqual([3, 9])
   for (const cpuCount of ['4', 1.5, true, {}, 1e300]) expect((await init(front, { cpuCount })).status).toBe(400)
-  expect(await told({ cpuCount: null })).not.toContain('rejected')
+  expect(await reported({ cpuCount: null })).not.toContain('rejected')
 })
 
 test('N15 the token is judged before any call has succeeded, and a refused one does not count as the first', async () => {

@@ -79,7 +79,7 @@ test('F10 F22 a stale timestamp applies nothing, but thaws and counts as an init
   expect(front.asked).toEqual([BEFORE, 'thaw user=root A= initialized=true'])
 })
 
-test('F10 a refused token neither thaws nor tells of the freeze', async () => {
+test('F10 a refused token neither thaws nor reports the freeze', async () => {
   await using front = await startRig()
   front.token.set('secret')
   const refused = await init(front, { ...APPLIED, accessToken: 'wrong' })

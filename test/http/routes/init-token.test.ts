@@ -6,7 +6,7 @@ import { makeMmdsRig } from '../../init/mmds/rig.ts'
 import { startFront } from '../front.ts'
 import { at, envOf, hashOf, init, now } from '../init-calls.ts'
 
-/** A front in a microVM whose host tells this hash. */
+/** A front in a microVM whose host reports this hash. */
 async function startInMicroVm(accessTokenHash: string) {
   const defaults = createDefaults({ user: 'root', workdir: undefined, notFirecracker: false })
   const rig = await makeMmdsRig({ env: defaults.env })
@@ -39,7 +39,7 @@ test('F7 a: the token that is set is accepted whatever the host says', async () 
   expect(front.token.matches('secret')).toBe(true)
 })
 
-test('F7 b: a token with the hash that the host tells takes the place of another, and is the first one too', async () => {
+test('F7 b: a token with the hash that the host reports takes the place of another, and is the first one too', async () => {
   await using front = await startInMicroVm(hashOf('first'))
   expect((await init(front, { accessToken: 'first' })).status).toBe(204)
   front.tell('second')
@@ -47,7 +47,7 @@ test('F7 b: a token with the hash that the host tells takes the place of another
   expect([front.token.matches('first'), front.token.matches('second')]).toEqual([false, true])
 })
 
-test('F7 c F14 no token is accepted where the host tells the hash of the empty text, and opens everything', async () => {
+test('F7 c F14 no token is accepted where the host reports the hash of the empty text, and opens everything', async () => {
   await using front = await startInMicroVm(hashOf('secret'))
   expect((await init(front, { accessToken: 'secret' })).status).toBe(204)
   expect((await sendWhole(`${front.url}/envs`)).status).toBe(401)
@@ -58,7 +58,7 @@ test('F7 c F14 no token is accepted where the host tells the hash of the empty t
 })
 
 describe('F7 d: the first token needs no approval where the host', () => {
-  test('tells no hash', async () => {
+  test('reports no hash', async () => {
     await using front = await startInMicroVm('')
     expect((await init(front, { accessToken: 'secret' })).status).toBe(204)
     expect(front.token.matches('secret')).toBe(true)

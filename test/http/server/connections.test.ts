@@ -10,7 +10,7 @@ import { type Front, startFront } from '../front.ts'
 
 const LIMIT = 50
 const GET = 'GET /envs HTTP/1.1\r\nHost: x\r\n'
-/** A call under way; that it has begun is told by "100 Continue". */
+/** A call under way; that it has begun is reported by "100 Continue". */
 const UNFINISHED = 'POST /init HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n{'
 const SECRET = 'x-access-token: secret\r\n'
 

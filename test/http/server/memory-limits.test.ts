@@ -8,7 +8,7 @@ import { startDaemon } from '../../_util/daemon.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { enveloped } from '../../_util/rpc.ts'
 
-/** Opens a connection, sends these bytes, and tells what has come back so far. */
+/** Opens a connection, sends these bytes, and reports what has come back so far. */
 async function begin(port: number, bytes: string): Promise<{ socket: Socket; answer: () => string }> {
   const socket = connect({ host: '127.0.0.1', port })
   let answer = ''

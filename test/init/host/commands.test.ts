@@ -34,7 +34,7 @@ test('of the output of a host command the last 4 KiB are kept', async () => {
   expect(output.endsWith('100000\nlast')).toBe(true)
 })
 
-test('a host command that cannot be started is told with its name', async () => {
+test('a host command that cannot be started is reported with its name', async () => {
   await expect(commands.run('no-such-command', [], limits)).rejects.toMatchObject({
     kind: 'failed_precondition',
     message: 'no-such-command: command not found',

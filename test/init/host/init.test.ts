@@ -97,7 +97,7 @@ test('F17 F20 a bundle that cannot be installed leaves the whole request undone'
   expect((await shell(url, 'echo "$SET."')).stdout.toString()).toBe('.\n')
 })
 
-test('F19 an initialization mounts its volumes before it answers, and tells why it cannot', async (context) => {
+test('F19 an initialization mounts its volumes before it answers, and reports why it cannot', async (context) => {
   needsNamespace(context)
   await using directory = await makeTmpDir()
   const { url, programs } = await startMachine(context, directory)

@@ -128,7 +128,7 @@ test('F19 all volumes are mounted at the same time, one inside another after it'
   await stat(machine.at('a/x/y'))
 })
 
-test('F19 a volume that fails is told with the output of the command, and another try mounts only what is missing', async (context) => {
+test('F19 a volume that fails is reported with the output of the command, and another try mounts only what is missing', async (context) => {
   await using machine = await makeMachine(context)
   const volumes = machine.restarted()
   const good = { nfsTarget: 's:/1', path: machine.at('good') }
@@ -227,7 +227,7 @@ test.each([
   expect(await programs.calls()).toEqual([])
 })
 
-test('F19 a machine without the programs says which one is missing; a path that is no directory is told', async (context) => {
+test('F19 a machine without the programs says which one is missing; a path that is no directory is reported', async (context) => {
   await using machine = await makeMachine(context)
   const bare = createVolumes({
     commands: createHostCommands('/nowhere'),

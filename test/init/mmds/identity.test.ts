@@ -11,12 +11,12 @@ import { OPTIONS } from './fake-mmds.ts'
 async function makeRig() {
   const tmp = await makeTmpDir()
   const env = new EnvVars()
-  const told: MmdsOptions[] = []
+  const reported: MmdsOptions[] = []
   const { log, lines } = recordingLog()
   const runDir = tmp.path
-  const identity = createIdentity({ env, runDir, onOptions: (options) => void told.push(options), log })
+  const identity = createIdentity({ env, runDir, onOptions: (options) => void reported.push(options), log })
   const dispose = () => tmp[Symbol.asyncDispose]()
-  return { identity, env, told, lines, runDir, [Symbol.asyncDispose]: dispose }
+  return { identity, env, reported, lines, runDir, [Symbol.asyncDispose]: dispose }
 }
 
 test('A12 the ids are in files, 0644 and without a newline, whatever the umask is', async () => {
@@ -78,9 +78,9 @@ test('A14 A15 the ids are internal variables, at once, and take the place of a u
 test('G12 options with an address are handed on, others are not', async () => {
   await using rig = await makeRig()
   await rig.identity.adopt({ ...OPTIONS, address: '' })
-  expect(rig.told).toEqual([])
+  expect(rig.reported).toEqual([])
   await rig.identity.adopt(OPTIONS)
-  expect(rig.told).toEqual([OPTIONS])
+  expect(rig.reported).toEqual([OPTIONS])
 })
 
 test('A12 a directory that cannot be written is logged, and tried again with the next answer', async () => {

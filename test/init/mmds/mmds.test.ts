@@ -11,7 +11,7 @@ test('G11 G12 A12 A14 what is found at start goes into variables and files, and 
   await expect.poll(() => rig.file('.E2B_TEMPLATE_ID')).toBe('template')
   expect(await rig.file('.E2B_SANDBOX_ID')).toBe('i-sandbox')
   expect(Object.fromEntries(rig.env.all())).toEqual(IDS)
-  expect(rig.told).toMatchObject([OPTIONS])
+  expect(rig.reported).toMatchObject([OPTIONS])
 })
 
 test('F21 after a refresh the ids are those of now, in variables and files', async () => {
@@ -47,7 +47,7 @@ test('F7 F21 the hash of the token and the ids come with the same look, and ids 
   expect(rig.fake.requests).toHaveLength(2)
 })
 
-test('G13 a refresh that is given up is told on standard error, in the manner of the journal', async () => {
+test('G13 a refresh that is given up is reported on standard error, in the manner of the journal', async () => {
   await using rig = await makeMmdsRig({ pace: { quick: 5, slow: 1_000, quickFor: 50 } })
   rig.fake.conduct = 'cut'
   await rig.mmds.look().refresh()
@@ -55,7 +55,7 @@ test('G13 a refresh that is given up is told on standard error, in the manner of
   expect(rig.complaints.join()).not.toContain('\n')
 })
 
-test('G11 a microVM without the service is told once in the log, as a warning', async () => {
+test('G11 a microVM without the service is reported once in the log, as a warning', async () => {
   await using rig = await makeMmdsRig({ pace: { quick: 5, slow: 5, quickFor: 50 } })
   rig.fake.conduct = 'cut'
   rig.mmds.start()

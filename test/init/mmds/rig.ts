@@ -15,8 +15,8 @@ export interface MmdsRig extends AsyncDisposable {
   readonly fake: FakeMmds
   readonly mmds: Mmds
   readonly env: EnvVars
-  /** What the log exporter was told. */
-  readonly told: MmdsOptions[]
+  /** What was passed to the log exporter. */
+  readonly reported: MmdsOptions[]
   /** Lines for standard error. */
   readonly complaints: string[]
   readonly lines: LogLine[]
@@ -30,11 +30,11 @@ export async function makeMmdsRig(parts: Partial<MmdsParts> = {}): Promise<MmdsR
   const fake = await startFakeMmds()
   const env = parts.env ?? new EnvVars()
   const { log, lines } = recordingLog()
-  const told: MmdsOptions[] = []
+  const reported: MmdsOptions[] = []
   const complaints: string[] = []
   const mmds = createMmds({
     runDir: tmp.path,
-    onOptions: (options) => void told.push(options),
+    onOptions: (options) => void reported.push(options),
     run: createHostCommands('/nowhere').run,
     log,
     writeStderr: (line) => void complaints.push(line),
@@ -46,7 +46,7 @@ export async function makeMmdsRig(parts: Partial<MmdsParts> = {}): Promise<MmdsR
     fake,
     mmds,
     env,
-    told,
+    reported,
     complaints,
     lines,
     file: (name) => readFile(join(tmp.path, name), 'utf8').catch(() => undefined),

@@ -47,7 +47,7 @@ test('G20 calls that overlap are one, later ones are not', async () => {
   expect(await rig.called()).toHaveLength(8)
 })
 
-test('G20 a failure is told once in a while, not at each call', async () => {
+test('G20 a failure is reported once in a while, not at each call', async () => {
   await using rig = await makeRig('echo no permission; exit 4')
   for (let i = 0; i < 3; i++) await rig.repair()
   expect(rig.lines).toMatchObject([{ level: 'warn', error: 'no permission' }])

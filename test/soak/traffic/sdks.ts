@@ -35,9 +35,9 @@ async function watches(sandbox: Sandbox, { dir }: Field, id: string): Promise<vo
   await sandbox.files.makeDir(`${dir}/${id}`)
   const { promise, resolve } = Promise.withResolvers<void>()
   const handle = await sandbox.files.watchDir(`${dir}/${id}`, ({ name }) => {
-    if (name === 'told') resolve()
+    if (name === 'reported') resolve()
   })
-  await sandbox.files.write(`${dir}/${id}/told`, 'x')
+  await sandbox.files.write(`${dir}/${id}/reported`, 'x')
   await promise
   await handle.stop()
 }

@@ -74,7 +74,7 @@ async function plainRoutes({ url }: Field): Promise<void> {
   }
 }
 
-/** Jobs, figures, activity, the log and what else the daemon tells of. */
+/** Jobs, figures, activity, the log and what else the daemon reports. */
 export const SERVICES: readonly Traffic[] = [
   { name: 'a job that is watched and waited for', run: jobs },
   { name: 'a job that is killed', run: killed },

@@ -44,7 +44,7 @@ async function polled(field: Field, path: string): Promise<void> {
         { watcherId },
       )
       if (events.some(({ name }) => name === 'kept/deep/last')) return
-      check(tries < 400, 'a polled watcher told nothing of a file')
+      check(tries < 400, 'a polled watcher reported nothing of a file')
       await delay(50)
     }
   } finally {
@@ -80,7 +80,7 @@ async function asked(field: Field, path: string): Promise<void> {
   for (let tries = 0; ; tries++) {
     const more = await ok<Changes>(field, 'files.v1.Files/Changes', { ...first, token, waitMs: 500 })
     if (more.changes?.some((each) => each.path.endsWith('kept/deep/last'))) return
-    check(tries < 40, 'Changes told nothing of a file', more)
+    check(tries < 40, 'Changes reported nothing of a file', more)
     token = more.token
   }
 }
@@ -93,7 +93,7 @@ function watched(name: string, run: (field: Field, path: string) => Promise<void
   return cleaned(name, inside)
 }
 
-/** Each way to be told of changes, over a tree that changes. */
+/** Each way to receive changes, over a tree that changes. */
 export const WATCHES: readonly Traffic[] = [
   watched('a streamed watch', streamed),
   watched('a polled watch', polled),
