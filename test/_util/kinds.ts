@@ -92,6 +92,7 @@ export const SLOW: readonly string[] = testFiles([
   'rpc/every-error',
   'rpc/gzip-memory',
   'rpc/long-lists',
+  'startup/console-cost',
   'startup/ignored-signals',
   'terminals/screen',
   'terminals/terminals',
