@@ -18,15 +18,9 @@ export type ActivityService = ReturnType<typeof createActivityService>
 /** Milliseconds between two observations while there are `Watch` calls, which share them. */
 const LOOK_MS = 1_000
 
-interface Look {
-  readonly at: number
-  readonly status: ActivityStatus
-  readonly identity: string
-}
-
 /** Makes the service. It does nothing without calls. */
 export function createActivityService(observer: Pick<Observer, 'status'>) {
-  let latest: Look | undefined
+  let latest: { readonly at: number; readonly status: ActivityStatus; readonly identity: string } | undefined
   const take = () => {
     const status = observer.status()
     latest = { at: performance.now(), status, identity: identity(status) }

@@ -24,11 +24,6 @@ interface OpenBeside extends Beside {
   readonly bits?: number
 }
 
-interface StoredBeside {
-  readonly metadata: Metadata
-  readonly version: FileVersion
-}
-
 const closeFile = promisify(close)
 const changeMode = promisify(fchmod)
 const changeOwner = promisify(fchown)
@@ -52,7 +47,7 @@ export interface StagedFile {
   /** Identifies its place, whatever the path. */
   readonly key: string
   /** Puts it in its place in one step. Call once. Rejects with AppError or the system error. */
-  place(): Promise<StoredBeside>
+  place(): Promise<{ readonly metadata: Metadata; readonly version: FileVersion }>
   /** Closes it; call once, in any case. What was not placed is gone then. */
   release(): Promise<void>
 }

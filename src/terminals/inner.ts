@@ -6,7 +6,8 @@ interface Inner {
   readonly buffers: { readonly normal: InnerBuffer; readonly alt: InnerBuffer }
   readonly _inputHandler: InputHandler
   readonly _charsetService: CharsetService
-  readonly _oscLinkService: LinkService
+  /** The links (OSC 8) of the lines that are kept. */
+  readonly _oscLinkService: { getLinkData(id: number): LinkData | undefined }
   /** Draws before it returns, which `write` does in a timer. */
   writeSync(text: string): void
 }
@@ -54,11 +55,6 @@ export interface CharsetService {
   /** The one in use: that of `glevel`, or what a restored cursor has brought. */
   readonly charset: Readonly<Record<string, string>> | undefined
   readonly _charsets: readonly (object | undefined)[]
-}
-
-/** The links (OSC 8) of the lines that are kept. */
-interface LinkService {
-  getLinkData(id: number): LinkData | undefined
 }
 
 /** A link, with the id that it was given. */

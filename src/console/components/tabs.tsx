@@ -1,5 +1,5 @@
 /** One of a row of tabs. */
-export interface Tab {
+interface Tab {
   readonly id: string
   readonly title: string
   /** Beside the title: a short state. */

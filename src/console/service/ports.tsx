@@ -18,13 +18,8 @@ async function followPorts(session: Session, attempt: Attempt, show: (listeners:
   }
 }
 
-interface PortListProps {
-  readonly session: Session
-  readonly notify: Notify
-}
-
 /** The ports that are listened on, with links that lead through the daemon's own port. */
-export function PortList({ session, notify }: PortListProps) {
+export function PortList({ session, notify }: { readonly session: Session; readonly notify: Notify }) {
   const { value, failure } = useFollowed(session, followPorts)
   return (
     <div class="part">

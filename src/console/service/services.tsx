@@ -22,13 +22,8 @@ async function followServices(session: Session, attempt: Attempt, show: (statuse
   }
 }
 
-interface ServicesProps {
-  readonly session: Session
-  readonly notify: Notify
-}
-
 /** The start command and all other services, with their states. */
-export function Services({ session, notify }: ServicesProps) {
+export function Services({ session, notify }: { readonly session: Session; readonly notify: Notify }) {
   const { value, failure } = useFollowed(session, followServices)
   return (
     <div class="part">

@@ -2,18 +2,11 @@ import type { Piece } from '../../filesystem/transmit.ts'
 import { randomBytes } from '../../native/index.ts'
 import { type ByteRange, contentRange } from './range.ts'
 
-/** A body that is a `multipart/byteranges`. */
-interface RangesBody {
-  readonly type: string
-  readonly length: number
-  readonly pieces: readonly Piece[]
-}
-
 /** Puts pieces of one file together (RFC 9110 14.6). `type` is the file's media type, `size` its bytes. */
 export function multipartRanges(
   parts: readonly ByteRange[],
   { type, size }: { readonly type: string; readonly size: number },
-): RangesBody {
+): { readonly type: string; readonly length: number; readonly pieces: readonly Piece[] } {
   const boundary = randomBytes(30).toString('hex')
   const pieces: Piece[] = parts.flatMap((part, index) => [
     Buffer.from(
