@@ -274,10 +274,7 @@ export class OutputLog {
     else if (!this.#settled) this.#keepApart()
   }
 
-  /**
-   * Copies the retained chunks out of their slabs, which they share with chunks of other processes: few readers come
-   * after the end.
-   */
+  /** Copies the retained chunks out of slabs that are shared with other processes: few readers come now. */
   #keepApart(): void {
     this.#settled = true
     const before = this.#kept(this.#first)

@@ -23,9 +23,7 @@ export interface Daemon extends AsyncDisposable {
   stderr(): string
   /** SIGTERM, then waits for the end; gives the exit code. Idempotent. */
   stop(): Promise<number>
-  /**
-   * Settles when it has ended: the exit code, or 128 and the number of the signal that killed it, as a shell reports it.
-   */
+  /** Settles when it has ended: the exit code, or as in a shell 128 and the number of the signal that killed it. */
   readonly ended: Promise<number>
 }
 
