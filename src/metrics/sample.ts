@@ -130,9 +130,6 @@ interface CpuTarget {
   readonly pendingMs: number
 }
 
-/** Target of a machine whose number of CPUs is not set by the daemon. */
-export const NO_CPU_TARGET: CpuTarget = { possible: 0, target: 0, attempts: 0, pendingMs: 0 }
-
 /** What `GET /metrics` reports besides the sample, as it is now. */
 export interface LiveFigures {
   readonly cpus: CpuTarget

@@ -30,12 +30,6 @@ export interface OomWitness {
   close(): void
 }
 
-/** For where kills cannot be seen: reports none. */
-export const NO_WITNESS: OomWitness = {
-  begin: () => ({ wasOutOfMemory: async () => false, end: () => {} }),
-  close: () => {},
-}
-
 /**
  * Between two counts. A kill shows in the counter before its process ends, and that takes the less the less memory it
  * had.

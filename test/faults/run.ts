@@ -7,7 +7,7 @@ import type { Outcome, Place, Scenario } from './scenario.ts'
 import type { Fault, FaultTable } from './table.ts'
 
 /** Each call of the daemon fails once with each of these, and with those of `LASTING` also for good. */
-export const ERRNOS = ['ENOSPC', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EINTR', 'EAGAIN', 'EPERM', 'EROFS', 'ESTALE']
+const ERRNOS = ['ENOSPC', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EINTR', 'EAGAIN', 'EPERM', 'EROFS', 'ESTALE']
 const LASTING = new Set(['ENOSPC', 'EIO', 'EMFILE', 'ENOMEM', 'EROFS'])
 
 /** Of calls that are made many times: which of them fail. */

@@ -87,7 +87,7 @@ export function isOneOf({ dir, fault }: Place, ...allowed: readonly (readonly st
 }
 
 /** A name that the daemon chose. */
-export function isTemporary(line: string): boolean {
+function isTemporary(line: string): boolean {
   return line.includes('.envd-') || line.includes('.e2b-compose.')
 }
 

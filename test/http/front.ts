@@ -21,11 +21,14 @@ import { type Mmds, NO_MMDS } from '../../src/init/mmds/mmds.ts'
 import { createCallCounts } from '../../src/metrics/calls.ts'
 import { MACHINE, type Sources } from '../../src/metrics/hierarchy.ts'
 import { openResourceReader } from '../../src/metrics/resource-reader.ts'
-import { type LiveFigures, NO_CPU_TARGET } from '../../src/metrics/sample.ts'
+import type { LiveFigures } from '../../src/metrics/sample.ts'
 import { Sampler } from '../../src/metrics/sampler.ts'
 import { createDefaults, type Defaults } from '../../src/users/defaults.ts'
 import { createUsers } from '../../src/users/users.ts'
 import { type LogLine, recordingLog } from '../_util/recording-log.ts'
+
+/** Of a machine whose number of CPUs is not set by the daemon. */
+const NO_CPU_TARGET = { possible: 0, target: 0, attempts: 0, pendingMs: 0 }
 
 /** The listener and the app of a daemon, in this process. Disposing closes it and fails if a connection is left. */
 export interface Front extends AsyncDisposable {

@@ -1,26 +1,13 @@
 import { open } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import { expect, test } from 'vitest'
 import { NEVER } from '../../src/lib/never.ts'
 import { endAll } from '../../src/process/end-all.ts'
 import type { End } from '../../src/process/exit-status.ts'
 import { launch } from '../../src/process/launch.ts'
-import { NO_WITNESS } from '../../src/process/oom-witness.ts'
-import { OutputWindow } from '../../src/process/output-window.ts'
 import { RunningProcess } from '../../src/process/process.ts'
 import { Registry } from '../../src/process/registry.ts'
-import { SlabPool } from '../../src/process/slab-pool.ts'
-import { createDefaults } from '../../src/users/defaults.ts'
-import { createUsers } from '../../src/users/users.ts'
-
-const NO_GROUPS = {
-  descriptor: () => undefined,
-  recreate: async () => false,
-  warnOutside: () => {},
-  makeLimited: () => Promise.reject(new Error('no cgroups')),
-  takeLimited: () => undefined,
-  removeLeft: () => {},
-}
+import { launchDeps } from '../_util/launch-deps.ts'
+import { self } from '../_util/self.ts'
 
 /** Runs a script of /bin/sh, lets `use` do something with it, and gives its end. */
 async function run(
@@ -28,18 +15,11 @@ async function run(
   use: (process: RunningProcess, registry: Registry) => Promise<unknown> = async () => {},
   outputMax?: number,
 ): Promise<End> {
-  const { username, uid, gid, homedir } = userInfo()
-  const user = { name: username, uid, gid, home: homedir }
+  const own = await self()
   await using devNull = await open('/dev/null', 'r')
-  const deps = {
-    users: createUsers({ own: user }),
-    defaults: createDefaults({ user: username, workdir: undefined, notFirecracker: true }),
-    ...{ window: new OutputWindow(32 * 1024 * 1024), pool: new SlabPool(), path: '/usr/bin:/bin', noFile: undefined },
-    ...{ readerStall: 60_000, deposits: undefined, groups: NO_GROUPS, oom: NO_WITNESS, devNull: devNull.fd },
-  }
   const config = { cmd: '/bin/sh', args: ['-c', script], envs: {}, cwd: '/' }
-  const request = { config, tag: undefined, replay: false, terminal: undefined, stdin: true, user, signal: NEVER }
-  const { launched, reader } = await launch({ ...request, limits: { outputMax } }, deps)
+  const request = { config, tag: undefined, replay: false, terminal: undefined, stdin: true, signal: NEVER, user: own }
+  const { launched, reader } = await launch({ ...request, limits: { outputMax } }, launchDeps(own, devNull.fd))
   reader.close()
   const registry = new Registry()
   const process = new RunningProcess(launched, (ended, end) => registry.retire(ended, end))

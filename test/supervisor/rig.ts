@@ -5,22 +5,18 @@ import type { RestartMode, SupervisorConfig } from '../../src/config/supervisor.
 import { readConfig } from '../../src/config.ts'
 import type { Log, LogFields } from '../../src/log.ts'
 import { endAll } from '../../src/process/end-all.ts'
-import { NO_WITNESS } from '../../src/process/oom-witness.ts'
-import { OutputWindow } from '../../src/process/output-window.ts'
 import { Registry } from '../../src/process/registry.ts'
 import { createProcessService, type ProcessService } from '../../src/process/service.ts'
-import { SlabPool } from '../../src/process/slab-pool.ts'
 import { supervisorOptions } from '../../src/supervisor/settings.ts'
 import type { Status } from '../../src/supervisor/status.ts'
 import { Supervisor } from '../../src/supervisor/supervisor.ts'
 import type { Timing } from '../../src/supervisor/timing.ts'
-import { createDefaults } from '../../src/users/defaults.ts'
-import { createUsers } from '../../src/users/users.ts'
+import { launchDeps } from '../_util/launch-deps.ts'
 import { self } from '../_util/self.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
 /** A hundredth of the product's pace. */
-export const FAST: Partial<Timing> = {
+const FAST: Partial<Timing> = {
   readyTimeout: 20_000,
   attemptTimeout: 10_000,
   firstPause: 1,
@@ -122,28 +118,11 @@ function plainConfig(): SupervisorConfig {
 
 function createService(registry: Registry, devNull: FileHandle, log: Log): ProcessService {
   return createProcessService({
-    users: createUsers({ own }),
-    defaults: createDefaults({ user: own.name, workdir: undefined, notFirecracker: true }),
+    ...launchDeps(own, devNull.fd, process.env['PATH']),
     registry,
     budget: createByteBudget(2 ** 20),
     gate: { enter: async () => () => {} },
-    window: new OutputWindow(32 * 1024 * 1024),
     outputResume: true,
-    pool: new SlabPool(),
-    path: process.env['PATH'] ?? '/usr/bin:/bin',
-    noFile: undefined,
-    readerStall: 60_000,
-    deposits: undefined,
-    groups: {
-      descriptor: () => undefined,
-      recreate: async () => false,
-      warnOutside: () => {},
-      makeLimited: () => Promise.reject(new Error('no cgroups')),
-      takeLimited: () => undefined,
-      removeLeft: () => {},
-    },
-    oom: NO_WITNESS,
-    devNull: devNull.fd,
     log,
   })
 }

@@ -78,7 +78,7 @@ export async function openConsole(options: ConsoleOptions = {}): Promise<Console
 }
 
 /** A browser without a window. The caller closes it. */
-export function launchBrowser(webgl = false): Promise<Browser> {
+function launchBrowser(webgl = false): Promise<Browser> {
   const drawing = webgl ? ['--use-angle=swiftshader', '--enable-unsafe-swiftshader'] : ['--disable-3d-apis']
   return chromium.launch({
     executablePath: CHROMIUM,
