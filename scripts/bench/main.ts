@@ -10,6 +10,7 @@ import { startsPerSecond, startTrue } from './commands.ts'
 import { compare } from './compare.ts'
 import { bigFile, downloads, smallUploads, uploads } from './files.ts'
 import { firstCalls } from './first-calls.ts'
+import { flood } from './flood.ts'
 import { init } from './init.ts'
 import { initVm } from './init-vm.ts'
 import { inputEcho, keyPress } from './input.ts'
@@ -54,6 +55,7 @@ const measures: readonly Measure[] = [
   keyPress,
   inputEcho,
   kills,
+  flood,
   watching,
   watchTree,
   peak,
