@@ -96,3 +96,14 @@ test('a waiter always lets a turn of the event loop pass', async () => {
   await turns.next({})
   expect(passed).toBe(true)
 })
+
+test('work may begin at once while there is time left and nothing waits', async () => {
+  const { turns, work } = clockwork()
+  expect(turns.free).toBe(true)
+  for (let number = 0; number < 3; number++) turns.run(turns, work('now'))
+  expect(turns.free).toBe(false)
+  turns.run(turns, work('later'))
+  await expect.poll(() => turns.waiting).toBe(0)
+  await setImmediate()
+  await expect.poll(() => turns.free).toBe(true)
+})
