@@ -22,11 +22,12 @@ export function buildUpgrade(
   handOver: (own: HandOver) => void,
 ) {
   const { keeper, taken, logs } = frame
-  const { kept, host, files } = features
+  const { kept, files } = features
   const log = logs.log.named('upgrade')
-  const run = host.commands.run
+  const { run } = features.host.commands
   const words = process.argv.length - 2
-  const upgrade = createUpgrade({ keeper, taken, before: kept.before, run, words, handOver, log })
+  const { before, announce } = kept
+  const upgrade = createUpgrade({ keeper, taken, before, run, words, announce, handOver, log })
   const unpack = unpackerOf(files.budget, bodyStall, log)
   const places: Places = { ...PLACES, keeper: process.ppid }
   let delivering = false
@@ -62,7 +63,7 @@ export function buildUpgrade(
   }
   const serving = () => {
     upgrade.serving()
-    if (taken.trial || taken.wentBack) void removeOthers(places, kept.before?.program ?? '')
+    if (taken.trial || taken.wentBack) void removeOthers(places, before?.program ?? '')
     // What did not serve; its errors are those of a file that stays until the next delivery.
     if (taken.wentBack) void rm(PLACES.file, { force: true }).catch(() => {})
   }

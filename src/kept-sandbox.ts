@@ -10,7 +10,7 @@ import { close, duplicate } from './native/index.ts'
 import { sealedMemory } from './native/packets.ts'
 import { randomUuid } from './native/random.ts'
 import type { KeptStates } from './supervisor/kept-state.ts'
-import { type HandOver, readHandOver } from './upgrade/hand-over.ts'
+import { type HandOver, readAnnounced, readHandOver } from './upgrade/hand-over.ts'
 import type { Defaults } from './users/defaults.ts'
 
 /** What of a sandbox outlives a daemon that ends unexpectedly: its state and its listening sockets. */
@@ -27,6 +27,8 @@ export interface KeptSandbox {
   readonly before: HandOver | undefined
   /** What becomes of services. */
   readonly services: KeptStates
+  /** Another daemon waits to take over, however this one ends; undefined: none does any more. */
+  announce(next: HandOver | undefined): void
   /** This daemon hands over: what is kept says so, and stays. */
   handOver(own: HandOver): void
   /** The sockets are about to be closed, and nothing is to be kept any more. */
@@ -60,7 +62,7 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
   const state = createStateText({ token, defaults }, progress)
   let listening: (() => readonly number[]) | undefined
   const before = found === undefined ? undefined : lastHandOver(found.state, taken)
-  let more: { readonly handOver?: HandOver | undefined } = { handOver: before }
+  let more: { readonly handOver?: HandOver | undefined; readonly next?: HandOver | undefined } = { handOver: before }
   const services = createKeptServices(found?.state, () => keep())
   const keep = () => {
     if (listening === undefined || !keeper.present) return
@@ -84,6 +86,10 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
     },
     before,
     services: services.states,
+    announce: (next) => {
+      more = { handOver: before, next }
+      keep()
+    },
     handOver: (own) => {
       more = { handOver: own }
       // What is applied from now on is kept with sockets that are not those of the listener, which closes them.
@@ -99,8 +105,10 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
 }
 
 /** Who goes on after all runs the program that has handed over. */
-function lastHandOver(state: string, { wentBack }: Taken): HandOver | undefined {
-  const last = readHandOver(state)
+function lastHandOver(state: string, { trial, wentBack }: Taken): HandOver | undefined {
+  // The one before it ended before it could hand over, and was to be followed by this one.
+  const announced = trial || wentBack ? readAnnounced(state) : undefined
+  const last = announced ?? readHandOver(state)
   return last === undefined || !wentBack ? last : { ...last, program: last.own ?? null }
 }
 

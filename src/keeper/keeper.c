@@ -34,8 +34,10 @@ enum {
   max_debt_ms = 30000,
   max_pause_ms = 5000,
   kills_of_failure = 10,
-  // What a daemon that was started in the place of another has to come to listen in.
+  // What a daemon that was started in the place of another has to come to listen in, and before that to load, if the
+  // other one has ended meanwhile.
   trial_ms = 5000,
+  load_ms = 15000,
 };
 
 static struct {
@@ -172,6 +174,8 @@ static void handle(const struct keeper_message *message, const char *path, const
       entry->status = message->status;
       break;
     case KEEPER_TAKE:
+      if (keeper.on_trial && !keeper.next_asked) keeper.trial_end = now_ms() + trial_ms;
+      keeper.next_asked = true;
       begin_taking();
       break;
     case KEEPER_UP:
@@ -307,7 +311,7 @@ static void promote_next(void) {
   keeper.next = (struct daemon){.channel = -1};
   keeper.on_trial = true;
   keeper.went_back = false;
-  keeper.trial_end = now_ms() + trial_ms;
+  keeper.trial_end = now_ms() + (keeper.next_asked ? trial_ms : load_ms);
   started();
   if (keeper.next_asked) begin_taking();
 }

@@ -17,6 +17,15 @@ export function readHandOver(state: string): HandOver | undefined {
   return parseJsonAs(state, hasHandOver)?.handOver
 }
 
+/** What a state says of a hand-over that was to come; undefined: none was. */
+export function readAnnounced(state: string): HandOver | undefined {
+  return parseJsonAs(state, hasAnnounced)?.next
+}
+
+function hasAnnounced(value: unknown): value is { readonly next: HandOver } {
+  return typeof value === 'object' && value !== null && 'next' in value && isHandOver(value.next)
+}
+
 function hasHandOver(value: unknown): value is { readonly handOver: HandOver } {
   return typeof value === 'object' && value !== null && 'handOver' in value && isHandOver(value.handOver)
 }

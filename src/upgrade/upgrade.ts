@@ -28,6 +28,8 @@ interface UpgradeDeps {
   readonly run: RunProgram
   /** How many words of the command line are arguments. */
   readonly words: number
+  /** Keeps what the one that waits has to know if this daemon ends before it hands over; undefined: none waits. */
+  readonly announce: (next: HandOver | undefined) => void
   /** Stops taking requests, and ends this process. */
   readonly handOver: (own: HandOver) => void
   readonly log: Log
@@ -53,7 +55,10 @@ const READY_MS = 15_000
 
 /** Makes it; nothing is started. */
 export function createUpgrade(deps: UpgradeDeps): Upgrade {
-  const { keeper, before, run, words, handOver, log } = deps
+  const { keeper, before, run, words, announce, handOver, log } = deps
+  const ofNow = (program: string | null): HandOver => {
+    return { version: VERSION, commit: COMMIT, at: monotonicNow(), program, own: before?.program ?? null }
+  }
   let underWay = false
   let servingSince: number | undefined
   /** Resolves with the program. */
@@ -61,11 +66,13 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
     const program = directory === undefined ? undefined : await bundleIn(directory)
     const candidate = program === undefined ? { version: VERSION, commit: COMMIT } : await verify(program, run, signal)
     log.info({ version: candidate.version, commit: candidate.commit }, 'upgrade: the other daemon is started')
+    const path = program ?? before?.program ?? null
+    announce(ofNow(path))
     const late = AbortSignal.timeout(READY_MS)
     await keeper.next(program, words, AbortSignal.any([signal, late])).catch((error: unknown) => {
       throw late.aborted ? new AppError('failed_precondition', 'the other daemon does not become ready') : error
     })
-    return program ?? before?.program ?? null
+    return path
   }
   return {
     possible: keeper.present,
@@ -74,10 +81,11 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
       underWay = true
       const program = await bring(directory, signal).catch((error: unknown) => {
         underWay = false
+        announce(undefined)
         throw error
       })
       log.info({}, 'upgrade: this daemon hands over')
-      handOver({ version: VERSION, commit: COMMIT, at: monotonicNow(), program, own: before?.program ?? null })
+      handOver(ofNow(program))
     },
     serving: () => {
       servingSince = monotonicNow()

@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process'
+import { mkdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { beforeEach, expect, test } from 'vitest'
 import type { Daemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
@@ -6,15 +9,19 @@ import { needsNamespace } from '../_util/namespace.ts'
 import { pidOf, start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { list, sendInput } from '../process/calls.ts'
-import { startKept } from './crash.ts'
+import { crash, startKept } from './crash.ts'
 import { followExactly, untilAnswered } from './exact-follower.ts'
 import { randomNumbers } from './mixed-load.ts'
+import { lockPlaces } from './places-lock.ts'
 import { buildVariant, LAUNCHER, writeProgram } from './variant.ts'
 
 /** By hand: ENVD_UPGRADE_KILLS=100 ENVD_UPGRADE_SEED=… */
 const ROUNDS = Number(process.env['ENVD_UPGRADE_KILLS'] ?? 8)
 const SEED = Number(process.env['ENVD_UPGRADE_SEED'] ?? Date.now() % 1_000_000)
 
+const run = promisify(execFile)
+
+lockPlaces()
 beforeEach(needsNamespace)
 
 const report = async ({ url }: Daemon) => JSON.parse((await sendWhole(`${url}/upgrade/status`)).text)
@@ -67,6 +74,31 @@ test(
   },
   60_000 + ROUNDS * 20_000,
 )
+
+test('a daemon that is killed when the one that was delivered has just been started is followed by that one, which stays', async () => {
+  await using dir = await makeTmpDir(0o755)
+  await using daemon = await startKept()
+  const { url } = daemon
+  const pid = await pidOf(await start(url, 'sh', { args: ['-c', READER] }))
+  await mkdir(`${dir.path}/b`)
+  await buildVariant(`${dir.path}/b`, { version: '0.9.5' })
+  const { stdout: body } = await run('tar', ['-C', dir.path, '-cz', 'b'], { encoding: 'buffer', maxBuffer: 1e9 })
+  const headers = { 'x-envd-upgrade-bundle': 'body' }
+  const answered = sendWhole(`${url}/upgrade`, { method: 'POST', headers, body }).catch(() => undefined)
+  const children = async () =>
+    (await readFile(`/proc/${daemon.launched}/task/${daemon.launched}/children`, 'utf8')).trim().split(' ').map(Number)
+  const before = daemon.pid
+  await expect.poll(async () => (await children()).length, { interval: 1, timeout: 30_000 }).toBe(2)
+  process.kill(before, 'SIGKILL')
+  await answered
+  await expect.poll(() => report(daemon).catch(() => undefined)).toMatchObject({ state: 'upgraded', version: '0.9.5' })
+  for (let crashes = 0; crashes < 2; crashes++) {
+    await crash(daemon)
+    expect((await report(daemon)).version).toBe('0.9.5')
+  }
+  await sendInput(url, { pid }, { stdin: 'end\n' })
+  expect((await followExactly(url, pid)).status).toBe('exit status 7')
+}, 90_000)
 
 test('a daemon at localhost is upgraded on a machine that does not know that name', async () => {
   await using dir = await makeTmpDir(0o755)
