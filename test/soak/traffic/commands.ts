@@ -67,7 +67,8 @@ async function runsOnce({ url }: Field, id: string): Promise<void> {
 }
 
 async function isNotRead({ url }: Field): Promise<void> {
-  const stream = await start(url, 'timeout', { args: ['3', 'yes'] })
+  // It is killed; the limit is for one that a crash of this run leaves behind.
+  const stream = await start(url, 'timeout', { args: ['20', 'yes'] })
   const pid = await pidOf(stream)
   await delay(300)
   stream.close()
