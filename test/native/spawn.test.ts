@@ -59,6 +59,10 @@ test('a child has the limit of memory that it is given', async () => {
   expect(await shell('ulimit -Sv; ulimit -Hv', { memory: 512 * 1024 * 1024 })).toBe('524288\n524288\n')
 })
 
+test.each([2 ** 63, 2 ** 64, 0, 1.5])('a limit of memory of %d bytes is refused', async (memory) => {
+  await expect(async () => spawn({ ...plainSpec, memory })).rejects.toThrow('memory must be an integer')
+})
+
 test('the NOFILE soft limit is the one asked for, and the daemon keeps its own', async () => {
   const before = noFileLimit()
   expect(await shell('ulimit -Sn; ulimit -Hn', { noFile: 777 })).toBe(`777\n${before[1]}\n`)
