@@ -67,7 +67,7 @@ const READER = `fetch(process.argv[1] + '/process.Process/Connect', {
 
 /** A reader in a process of its own, which is killed in the middle: the command goes on. */
 async function killedReader({ url }: Field): Promise<void> {
-  const stream = await start(url, 'sh', { args: ['-c', 'for i in $(seq 100); do echo $i; sleep 0.05; done'] })
+  const stream = await start(url, 'sh', { args: ['-c', 'for i in $(seq 400); do echo $i; sleep 0.05; done'] })
   const pid = await pidOf(stream)
   const body = enveloped(Buffer.from(JSON.stringify({ process: { pid } }))).toString('base64')
   const reader = spawn(process.execPath, ['-e', READER, url, body], { stdio: ['ignore', 'pipe', 'ignore'] })
