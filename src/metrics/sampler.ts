@@ -17,6 +17,9 @@ const WINDOW_SLACK_MS = 200
 /** What the first and the last sample may take; a source that hangs must delay neither start nor shutdown. */
 const TIMEOUT_MS = 250
 
+/** What a request waits for the first sample, which a machine that is busy takes late. */
+const FIRST_WAIT_MS = 2000
+
 interface SamplerOptions {
   /** Closed by the sampler at its end. */
   readonly resources: ResourceReader
@@ -44,6 +47,8 @@ export class Sampler {
   /** Settles when nothing is being read. Never rejects. */
   #reading: Promise<void>
   #waiting: Promise<void> | undefined
+  /** Settles when the first sample was taken or has failed. */
+  #first: Promise<void> = Promise.resolve()
   #busy = true
   #endSchedule = () => {}
   #stopped: Promise<void> | undefined
@@ -61,7 +66,8 @@ export class Sampler {
     this.#endSchedule = every(this.#period, () => {
       if (!this.#busy) void this.#sample(true)
     })
-    return withTimeout(TIMEOUT_MS, this.#sample(true), NEVER)
+    this.#first = this.#sample(true)
+    return withTimeout(TIMEOUT_MS, this.#first, NEVER)
   }
 
   /** The latest sample. Throws AppError while there is none: none was taken yet, or a source failed the last time. */
@@ -69,6 +75,15 @@ export class Sampler {
     const sample = this.#failure === undefined ? this.history.at(this.history.end - 1) : undefined
     if (sample === undefined) throw this.#failure ?? new AppError('unavailable', 'no sample was taken yet')
     return sample
+  }
+
+  /**
+   * The latest sample. Right after the start it waits for the first one, two seconds at most. Rejects with AppError
+   * while there is none, or when the signal aborts before.
+   */
+  async current(signal: AbortSignal): Promise<Sample> {
+    if (this.#failure?.kind === 'unavailable') await withTimeout(FIRST_WAIT_MS, this.#first, signal)
+    return this.latest()
   }
 
   /**

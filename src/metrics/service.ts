@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { type Timestamp, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt'
-import type { StreamCaller } from '../calls/caller.ts'
+import type { Caller, StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import { type ListRequest, type SampleSchema, Source, type WatchRequest } from '../gen/metrics/metrics_pb.js'
 import { HISTORY_SAMPLES, type History } from './history.ts'
@@ -24,8 +24,8 @@ export function createMetricsService({ sampler }: { readonly sampler: Sampler })
   const { history } = sampler
   return {
     /** The latest sample; AppError `internal` while a source fails. */
-    async get() {
-      return { sample: toMessage(sampler.latest()) }
+    async get(_request: unknown, { signal }: Caller) {
+      return { sample: toMessage(await sampler.current(signal)) }
     },
 
     /**

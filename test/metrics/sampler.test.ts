@@ -110,6 +110,17 @@ test('the first sample is there when the start resolves, then one after the othe
   expect(await samples(rig.sampler, 4)).toBe(true)
 })
 
+test('E7 a request right after the start waits for the first sample, and no longer than its call', async () => {
+  await using rig = await makeRig(NEVER)
+  const over = new AbortController()
+  const started = rig.sampler.start()
+  const abandoned = expect(rig.sampler.current(AbortSignal.abort())).rejects.toThrow('no sample was taken yet')
+  const waiting = rig.sampler.current(over.signal)
+  expect(() => rig.sampler.latest()).toThrow('no sample was taken yet')
+  expect(await waiting).toMatchObject({ cpuCount: 1 })
+  await Promise.all([started, abandoned])
+})
+
 test('a last sample is taken at the stop, and none afterwards', async () => {
   await using rig = await makeRig(NEVER)
   await rig.sampler.start()

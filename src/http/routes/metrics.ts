@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
+import { NEVER } from '../../lib/never.ts'
 import { accepts } from '../../lib/weighted-list.ts'
 import type { CallCounts } from '../../metrics/calls.ts'
 import { OPENMETRICS_TYPE, toOpenMetrics } from '../../metrics/openmetrics.ts'
@@ -9,8 +10,8 @@ import { VERSION } from '../../version.ts'
 
 /** What the route reports. */
 interface MetricsRouteOptions {
-  /** The latest sample; throws AppError while there is none. It was logged why. */
-  readonly sampler: { latest(): Sample }
+  /** Rejects with AppError while there is none. It was logged why. */
+  readonly sampler: { current(signal: AbortSignal): Promise<Sample> }
   readonly live: () => LiveFigures
   readonly calls: Pick<CallCounts, 'methods'>
   readonly budget: ByteBudget
@@ -30,7 +31,7 @@ export function metricsRoute(
   app.get<{ Querystring: Record<string, unknown> }>('/metrics', async (request, reply) => {
     reply.header('cache-control', 'no-store')
     const open = wantsOpenMetrics(request.query['format'], request.headers.accept)
-    const sample = latest(sampler)
+    const sample = await current(sampler)
     if (sample === undefined) return reply.code(500).send()
     const notSampled = () => ({ version: VERSION, methods: calls.methods, budget, idleSeconds: idleSeconds() })
     const [type, text] = open
@@ -40,9 +41,9 @@ export function metricsRoute(
   })
 }
 
-function latest(sampler: { latest(): Sample }): Sample | undefined {
+async function current(sampler: MetricsRouteOptions['sampler']): Promise<Sample | undefined> {
   try {
-    return sampler.latest()
+    return await sampler.current(NEVER)
   } catch (error) {
     if (error instanceof AppError) return undefined
     throw error
