@@ -20,10 +20,11 @@ const LOOK_MS = 1_000
 
 /** Makes the service. It does nothing without calls. */
 export function createActivityService(observer: Pick<Observer, 'status'>) {
-  let latest: { readonly at: number; readonly status: ActivityStatus; readonly identity: string } | undefined
+  // The message is one for all who watch.
+  let latest: { readonly at: number; readonly identity: string; readonly message: StatusMessage } | undefined
   const take = () => {
     const status = observer.status()
-    latest = { at: performance.now(), status, identity: identity(status) }
+    latest = { at: performance.now(), identity: identity(status), message: toMessage(status) }
     return latest
   }
   // One text for all, and not one for each who does not read.
@@ -37,13 +38,13 @@ export function createActivityService(observer: Pick<Observer, 'status'>) {
     async *watch(caller: StreamCaller): AsyncGenerator<ActivityItem, void> {
       const first = take()
       let sent = first.identity
-      yield { kind: 'status', status: toMessage(first.status) }
+      yield { kind: 'status', status: first.message }
       let silent = performance.now()
       for (;;) {
         // Never woken: a pause that the signal ends.
         await look.wait(Math.min(LOOK_MS, caller.keepalive), caller.signal)
-        const { status, identity: now } = shared()
-        if (now !== sent) yield { kind: 'status', status: toMessage(status) }
+        const { message, identity: now } = shared()
+        if (now !== sent) yield { kind: 'status', status: message }
         else if (performance.now() - silent >= caller.keepalive) yield { kind: 'keepalive' }
         else continue
         sent = now

@@ -10,6 +10,7 @@ import type { ByteBudget } from '../budget/budget.ts'
 import type { ServerStream } from '../calls/implementation.ts'
 import type { OpenStreams } from '../calls/open-streams.ts'
 import type { ServiceTable, TableMethod } from '../calls/service-table.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { listHandler } from './library-list.ts'
 import { callerOf, streamCallerOf } from './request-caller.ts'
 
@@ -59,8 +60,12 @@ async function* answers(
   for (const [header, value] of Object.entries(opened.headers ?? {})) context.responseHeader.set(header, value)
   const leave = streams.add(name, caller, opened.pid)
   try {
-    for await (const messages of opened.messages())
+    for await (const messages of opened.messages()) {
+      // One event may be for thousands of streams.
+      const turn = loopTurns.turn(opened)
+      if (turn !== undefined) await turn
       for (const message of messages) yield create(description.output, message as MessageInitShape<DescMessage>)
+    }
   } finally {
     leave()
   }

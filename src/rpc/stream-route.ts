@@ -8,6 +8,7 @@ import { type Codec, messageFrame } from '../calls/message-frame.ts'
 import type { OpenStreams } from '../calls/open-streams.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import type { RequestBodies } from '../http/body/request-bodies.ts'
+import { loopTurns } from '../lib/turns.ts'
 import type { CallDeps } from './call-deps.ts'
 import { toAppError, wireError } from './call-error.ts'
 import { abortWithClient } from './client-signal.ts'
@@ -108,6 +109,9 @@ function encodedFrames(stream: OpenStream, encoding: FrameEncoding): FrameSource
 async function* framesOf(stream: OpenStream, encoding: FrameEncoding): AsyncGenerator<Buffer, void> {
   const { description, codec, reduce } = encoding
   for await (const messages of stream.messages()) {
+    // One event may be for thousands of streams.
+    const turn = loopTurns.turn(stream)
+    if (turn !== undefined) await turn
     const frames = messages.map((init) => {
       const message = create(description.output, init)
       reduce?.(message)

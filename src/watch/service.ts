@@ -44,7 +44,7 @@ interface WatchStream {
 }
 
 /** What a stream holds for one directory beside its tree and its changes: `watch.v1` has up to 256 for each connection. */
-const WATCH_BYTES = 4 * 1024
+const WATCH_BYTES = 8 * 1024
 
 /** Changes that are looked at and sent together. */
 const BATCH = 256

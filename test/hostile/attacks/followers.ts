@@ -43,10 +43,10 @@ const NOISY = { terminal: { name: 'noisy' } }
 
 export const followerAttacks: readonly Attack[] = [
   followers('streams of metrics that nobody reads', 5000, streamCall('metrics.Metrics/Watch', {})),
-  followers('streams of jobs that nobody reads', 3000, streamCall('jobs.v1.Jobs/Watch', {}), (field) =>
+  followers('streams of jobs that nobody reads', 2000, streamCall('jobs.v1.Jobs/Watch', {}), (field) =>
     shortCommands(field, 300),
   ),
-  followers('streams of activity that nobody reads', 3000, streamCall('activity.v1.Activity/Watch', {}), (field) =>
+  followers('streams of activity that nobody reads', 2000, streamCall('activity.v1.Activity/Watch', {}), (field) =>
     shortCommands(field, 100),
   ),
   followers('streams of ports that nobody reads', 3000, streamCall('ports.Ports/Watch', {})),

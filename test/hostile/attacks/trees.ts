@@ -79,7 +79,7 @@ export const treeAttacks: readonly Attack[] = [
         if (token !== undefined) tokens.push(token)
       })
       const waiting = (index: number) => ({ ...message, token: tokens[index % tokens.length], waitMs: 60_000 })
-      await allOf(scaled(4000, field), 30, (index) =>
+      await allOf(scaled(2000, field), 30, (index) =>
         unread(field, unaryCall(`${SERVICE}/Changes`, { ...waiting(index), includeEntry: true })),
       )
       await shell(field.daemon.url, `find ${field.directory} -type f -exec touch {} +`)
