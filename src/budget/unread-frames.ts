@@ -14,7 +14,7 @@ export interface UnreadFrames {
 /** What a stream takes, and how it is given up. */
 export interface StreamCost {
   readonly evict: () => void
-  /** Bytes beside its frames; default: 8 KiB, for request, response, reader and what they hang together by. */
+  /** Bytes beside its frames; default: 48 KiB, for connection, request, response, reader and what joins them. */
   readonly bytes?: number
   /** Copies of each frame that are in memory at a time; default: 1. */
   readonly copies?: number
@@ -33,8 +33,8 @@ export interface StreamFrames {
   release(): void
 }
 
-/** See `StreamCost`. */
-const STREAM_BYTES = 8 * 1024
+/** See `StreamCost`. What each of a thousand streams took, its connection and garbage included. */
+const STREAM_BYTES = 48 * 1024
 
 /** Memory of a frame beside its bytes: a stream may have many small ones. */
 const FRAME_OVERHEAD_BYTES = 256

@@ -5,7 +5,7 @@ import type { ClientStream, List, OpenStream, RequestOptions, ServerStream, Unar
 /** A unary method. @param run returns the answer; rejects or throws with AppError. */
 export function unary<I extends DescMessage, O extends DescMessage>(
   run: (request: MessageShape<I>, caller: Caller) => MessageInitShape<O> | Promise<MessageInitShape<O>>,
-  options: RequestOptions = {},
+  options: RequestOptions & Pick<Unary<I, O>, 'encoded'> = {},
 ): Unary<I, O> {
   return { kind: 'unary', run, ...options }
 }

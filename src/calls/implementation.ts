@@ -14,6 +14,8 @@ export interface Unary<I extends DescMessage = DescMessage, O extends DescMessag
   extends RequestOptions {
   readonly kind: 'unary'
   run(request: MessageShape<I>, caller: Caller): MessageInitShape<O> | Promise<MessageInitShape<O>>
+  /** Is called with an answer of which a copy has been made, to free what it has of memory. */
+  encoded?(answer: MessageShape<O>): void
 }
 
 /** How a unary method is answered whose answer is one list, of any length: it is encoded and sent piece by piece. */

@@ -1,3 +1,4 @@
+import { freeNow } from '../budget/memory.ts'
 import type { Chunk, Offsets, OutputLog, StreamName } from '../process/output-log.ts'
 import type { OutputReader } from '../process/output-reader.ts'
 
@@ -71,7 +72,11 @@ async function* read(
     while (reader.position < until) {
       const pieces = reader.take((chunk) => piecesOf(chunk, gaps[chunk.stream]))
       if (pieces === undefined) break
-      yield* pieces
+      for (const piece of pieces) {
+        yield piece
+        // It is in a message by now, which is a copy.
+        freeNow(piece.bytes)
+      }
     }
   }
 }

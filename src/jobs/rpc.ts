@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { freeNow } from '../budget/memory.ts'
 import { list, openedStream, unary } from '../calls/builders.ts'
 import type { StreamCaller } from '../calls/caller.ts'
 import type { OpenStream } from '../calls/implementation.ts'
@@ -18,7 +19,7 @@ export function jobsRpc(service: JobsService): ServiceTable {
     {
       get: unary(service.get),
       list: list('jobs', service.list),
-      wait: unary(service.wait),
+      wait: unary(service.wait, { encoded: ({ stdout, stderr, pty }) => [stdout, stderr, pty].forEach(freeNow) }),
       read: openedStream(async (request, caller): Promise<OpenStream<typeof ReadResponseSchema>> => {
         const { process, reading } = await service.read(request, caller)
         return {

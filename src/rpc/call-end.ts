@@ -46,13 +46,20 @@ export class CallEnd {
 
   /**
    * Settles as `work` does, or rejects with the reason if the call ends first; `work` is not stopped, its result is
-   * discarded. For one piece of work at a time.
+   * discarded. For one piece of work at a time. Nothing of the result is kept here.
    */
   race<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#reject = reject
       if (this.#aborted) reject(this.#reason)
-      work.then(resolve, reject)
+      const settled =
+        <V>(settle: (value: V) => void) =>
+        (value: V) => {
+          // It leads to the promise, and so to an answer that may be long.
+          if (this.#reject === reject) this.#reject = undefined
+          settle(value)
+        }
+      work.then(settled(resolve), settled(reject))
     })
   }
 }

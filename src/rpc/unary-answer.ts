@@ -1,6 +1,7 @@
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import { freeNow } from '../budget/memory.ts'
 import { basicUsername } from '../http/access/basic-user.ts'
 import { connectionOf } from '../http/server/connection.ts'
 import { accepts } from '../lib/weighted-list.ts'
@@ -45,6 +46,8 @@ export async function sendAnswer({ body, rest }: UnaryAnswer, context: AnswerCon
   const zipped = bytes >= MIN_GZIP_BYTES && accepts(singleHeader(request.headers['accept-encoding']), 'gzip')
   if (rest !== undefined) return sendPieces(counted(Buffer.from(body), rest), zipped, context)
   holdWhole(bytes, context)
+  // Over HTTP/2 it may still be in the queue of its connection then.
+  if (typeof body !== 'string' && request.raw.httpVersionMajor === 1) response.once('finish', () => freeNow(body))
   const small = zipped ? await compressors.run(() => promisify(gzip)(body)) : undefined
   if (small !== undefined) response.setHeader('content-encoding', 'gzip')
   endWhole(response, small ?? body)

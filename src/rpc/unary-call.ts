@@ -1,7 +1,8 @@
 import { create } from '@bufbuild/protobuf'
 import type { ByteBudget } from '../budget/budget.ts'
 import type { Caller } from '../calls/caller.ts'
-import { encodeMessage, messageText } from '../calls/message-frame.ts'
+import { encodeMessage } from '../calls/message-frame.ts'
+import { messageJson } from '../calls/message-json.ts'
 import type { TableMethod } from '../calls/service-table.ts'
 import { type DecodeOptions, decodeMessage } from './decode-message.ts'
 import { reducing } from './legacy.ts'
@@ -32,6 +33,7 @@ export async function callUnary(
   const answer = create(description.output, await implementation.run(request, caller))
   reduce?.(answer)
   const { output } = description
-  const body = codec === 'json' ? messageText(output, answer) : encodeMessage(output, answer, codec)
+  const body = codec === 'json' ? messageJson(output, answer) : encodeMessage(output, answer, codec)
+  implementation.encoded?.(answer)
   return { body, legacy: reduce !== undefined }
 }

@@ -117,6 +117,8 @@ async function* follow(
         if (chunk === undefined) continue
         yield* resizesBefore(client, chunk.offset)
         yield { kind: 'output', ...chunk }
+        // It is in a message by now, which is a copy.
+        freeNow(chunk.bytes)
       }
     }
     yield { kind: 'end', end: await terminal.process.ended }
@@ -145,7 +147,6 @@ async function* screenItems(
   for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
     yield { kind: 'screen', part, more: parts.length > 0, snapshot }
     unread.taken(part)
-    // It is in a message by now, which is a copy.
     freeNow(part)
     reader.signal.throwIfAborted()
   }

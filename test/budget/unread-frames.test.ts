@@ -29,7 +29,8 @@ test('when the memory is spent the stream goes whose client has taken nothing fo
   const budget = createByteBudget(1024 * KIB)
   const unread = createUnreadFrames(budget)
   const evicted = vi.fn<(name: string) => void>()
-  const open = (name: string) => unread.open({ connection: {}, user: undefined }, { evict: () => evicted(name) })
+  const open = (name: string) =>
+    unread.open({ connection: {}, user: undefined }, { evict: () => evicted(name), bytes: 8 * KIB })
   const [first, reading] = [open('first'), open('reading')]
   first.add(Buffer.alloc(200 * KIB))
   const taken = Buffer.alloc(100 * KIB)

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { sendWhole } from '../_util/http.ts'
 import { call, enveloped, open, shell } from '../_util/rpc.ts'
 import { startLimited } from '../hostile/limited-daemon.ts'
 import { inParallel } from '../process/following.ts'
@@ -13,13 +14,13 @@ const TAG = 'unread'
 
 /** Clients of each call, of which none reads. */
 const UNREAD: readonly (readonly [number, string, object])[] = [
-  [100, 'jobs.v1.Jobs/Watch', {}],
-  [60, 'activity.v1.Activity/Watch', {}],
-  [40, 'terminals.v1.Terminals/Attach', { terminal: { name: TAG } }],
-  [20, 'terminals.v1.Terminals/Record', { terminal: { name: TAG } }],
-  [30, 'jobs.v1.Jobs/Read', { job: { tag: TAG }, follow: true }],
+  [200, 'jobs.v1.Jobs/Watch', {}],
+  [120, 'activity.v1.Activity/Watch', {}],
+  [80, 'terminals.v1.Terminals/Attach', { terminal: { name: TAG } }],
+  [40, 'terminals.v1.Terminals/Record', { terminal: { name: TAG } }],
+  [60, 'jobs.v1.Jobs/Read', { job: { tag: TAG }, follow: true }],
 ]
-const WAITING = 30
+const WAITING = 60
 
 /** Sends a call and never reads what comes. */
 async function unread(port: number, method: string, message: object, unary = false): Promise<Socket> {
@@ -33,6 +34,29 @@ async function unread(port: number, method: string, message: object, unary = fal
   return socket
 }
 
+/** Output with colors of its own in each cell of a screen and of the thousand lines above it: 2.7 MB as text. */
+const CELL = '\\033[38;2;1;%d;3;48;5;%dmx'
+const COLORS = `awk 'BEGIN { for (i = 0; i < 80000; i++) printf "${CELL}", i % 200, i % 100 }'; printf '\\033[0mdrawn'`
+
+/** Opens a terminal with such a screen; what follows is run after the next line of input. */
+async function coloured(url: string, then: string): Promise<TerminalClient> {
+  const args = ['-c', `${COLORS}; read go; ${then}; exec cat`]
+  const client = await TerminalClient.open(url, 'Open', { name: TAG, command: 'sh', args })
+  await client.until(() => client.text().includes('drawn'))
+  return client
+}
+
+/** So many times the clients of `UNREAD`, and of those that wait for a job that has ended. */
+async function unreadClients(port: number, pid: number, times: number): Promise<Socket[]> {
+  const sockets: Socket[] = []
+  for (const [count, method, message] of UNREAD)
+    for (let index = 0; index < times * count; index++) sockets.push(await unread(port, method, message))
+  const wait = { job: { pid }, tailBytes: 256 * 1024 }
+  for (let index = 0; index < times * WAITING; index++)
+    sockets.push(await unread(port, 'jobs.v1.Jobs/Wait', wait, true))
+  return sockets
+}
+
 interface Change {
   readonly watching?: object
   readonly started?: { readonly pid: number }
@@ -42,17 +66,9 @@ interface Change {
 test('hundreds of clients that do not read take little memory, and one that does misses nothing', async (context) => {
   await using daemon = await startLimited(context)
   const { url, port } = daemon
-  // Each cell of its screen and of the thousand lines above it has colors of its own: 2.7 MB as text.
-  const cell = '\\033[38;2;1;%d;3;48;5;%dmx'
-  const script = `awk 'BEGIN { for (i = 0; i < 80000; i++) printf "${cell}", i % 200, i % 100 }'; printf '\\033[0mdrawn'; read go; stty -onlcr; seq 1 20000; printf end; exec cat`
-  const reader = await TerminalClient.open(url, 'Open', { name: TAG, command: 'sh', args: ['-c', script] })
-  await reader.until(() => reader.text().includes('drawn'))
+  const reader = await coloured(url, 'stty -onlcr; seq 1 20000; printf end')
   const waited = await shell(url, "head -c 1000000 /dev/zero | tr '\\0' x; echo x >&2")
-  const sockets: Socket[] = []
-  for (const [count, method, message] of UNREAD)
-    for (let index = 0; index < count; index++) sockets.push(await unread(port, method, message))
-  const wait = { job: { pid: waited.pid }, tailBytes: 256 * 1024 }
-  for (let index = 0; index < WAITING; index++) sockets.push(await unread(port, 'jobs.v1.Jobs/Wait', wait, true))
+  const sockets = await unreadClients(port, waited.pid, 1)
 
   const watch = await open<Change>(url, 'jobs.v1.Jobs/Watch', {})
   expect((await watch.next()).watching).toBeDefined()
@@ -88,5 +104,34 @@ test('hundreds of clients that do not read take little memory, and one that does
   for (const socket of sockets) socket.destroy()
   reader.close()
   watch.close()
+  await call(url, 'terminals.v1.Terminals/Close', { terminal: { name: TAG } })
+}, 240_000)
+
+test('five times as many are refused beyond a number, and others are served all the while', async (context) => {
+  await using daemon = await startLimited(context)
+  const { url, port } = daemon
+  const reader = await coloured(url, ':')
+  const { pid } = await shell(url, "head -c 1000000 /dev/zero | tr '\\0' x")
+  const sockets = await unreadClients(port, pid, 5)
+  expect((await open<Change>(url, 'jobs.v1.Jobs/Watch', {}).then((watch) => watch.rest())).end).toMatchObject({
+    error: { code: 'resource_exhausted' },
+  })
+  expect((await sendWhole(`${url}/health`)).status).toBe(204)
+  expect((await call(url, 'jobs.v1.Jobs/Get', { job: { pid } })).status).toBe(200)
+  // Another user has a share of its own.
+  const other = await open<Change>(
+    url,
+    'jobs.v1.Jobs/Watch',
+    {},
+    { headers: { authorization: `Basic ${btoa('user:')}` } },
+  )
+  expect((await other.next()).watching).toBeDefined()
+  other.close()
+  const { resident, peak } = daemon.held()
+  console.log(`${sockets.length} clients unread: ${resident >> 20} MiB, at most ${peak >> 20} MiB`)
+  expect(peak).toBeLessThan(MAX_RESIDENT)
+  for (const socket of sockets) socket.destroy()
+  reader.close()
+  await vi.waitUntil(async () => (await shell(url, 'exit 3')).end?.status === 'exit status 3', { timeout: 15_000 })
   await call(url, 'terminals.v1.Terminals/Close', { terminal: { name: TAG } })
 }, 240_000)

@@ -81,7 +81,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     if (hold === undefined) socket.destroy()
     // What was read with the request that went too far.
     if (hold === undefined || socket.destroyed) return
-    latest.set(socket, joined({ request, response }))
+    remember(latest, joined({ request, response }))
     unanswered.set(socket, before + 1)
     connections.began(socket)
     if (draining) response.setHeader('connection', 'close')
@@ -116,6 +116,19 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       for (const [socket, count] of unanswered) if (count === 0) socket.destroySoon()
     },
   }
+}
+
+/**
+ * It is the newest of its connection until it is answered: the connection may be idle for long, and a response leads to
+ * all that its answer was made of.
+ */
+function remember(latest: WeakMap<Socket, Exchange>, exchange: Exchange): void {
+  const { request, response } = exchange
+  const { socket } = request
+  latest.set(socket, exchange)
+  response.once('close', () => {
+    if (request.complete && latest.get(socket) === exchange) latest.delete(socket)
+  })
 }
 
 /** Frees the first piece, by which the protocol was recognized. The parser has copied what it passes on. */
