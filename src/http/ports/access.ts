@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '../../errors.ts'
 import { type AccessToken, shownToken } from '../../init/access-token.ts'
-import { COOKIE_PREFIX } from './headers.ts'
+import { COOKIE_PREFIX } from './cookies.ts'
 
 /** Seconds that a browser may open a port without asking again. */
 const LIFE_S = 3600

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { appCookie, appCookies } from './cookies.ts'
 import type { PortTarget } from './target.ts'
 
 /** Of the connection, and not of the message (RFC 9110 7.6.1). Trailers are left out, as a relay may. */
@@ -23,17 +24,33 @@ const OWN = new Set(['x-access-token', 'e2b-sandbox-port', 'e2b-sandbox-id', 'ex
 /** Set anew from what the connection shows; what proxies in front have said stays in front. */
 const FORWARDED = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-prefix'])
 
-/** Beginning of the names of cookies by which browsers are let in (`access.ts`). */
-export const COOKIE_PREFIX = 'envd-port-'
-
 /** What an app must not do on the daemon's origin: take requests outside of its own path into its service worker. */
 const REFUSED = new Set(['service-worker-allowed'])
 
 /**
- * What an app must not do on the daemon's origin when a browser takes its pages for those of the daemon: share a window
- * with the console, which has the same policy for its opener (HTML, 7.1.3), and clear what other ports have kept.
+ * What an app must not do on the daemon's origin when a browser takes its pages for those of the daemon, as browsers
+ * keep it for the whole origin, the console and other ports included.
  */
-const REFUSED_BY_PATH = new Set(['cross-origin-opener-policy', 'clear-site-data'])
+const REFUSED_BY_PATH = new Set([
+  // Shares a window with the console, which has the same policy for its opener (HTML, 7.1.3).
+  'cross-origin-opener-policy',
+  // Decides for all pages of the origin that come after it (HTML, 7.1.2).
+  'origin-agent-cluster',
+  // Clears what the console and other ports have kept.
+  'clear-site-data',
+  // Whether the host is reached by TLS (RFC 6797), and with which keys.
+  'strict-transport-security',
+  'public-key-pins',
+  'expect-ct',
+  // Leads the requests of the origin elsewhere (RFC 7838).
+  'alt-svc',
+  // Has failures of the origin's requests reported, with their addresses (Network Error Logging, Reporting 0).
+  'nel',
+  'report-to',
+  // What browsers tell the origin of themselves from now on (RFC 8942), and whether its user is signed in (FedCM).
+  'accept-ch',
+  'set-login',
+])
 
 type Fields = readonly (readonly [name: string, value: string])[]
 
@@ -81,11 +98,6 @@ function single(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value
 }
 
-function appCookies(value: string): string[] {
-  const cookies = value.split(';').map((cookie) => cookie.trim())
-  return cookies.filter((cookie) => cookie !== '' && !cookie.startsWith(COOKIE_PREFIX))
-}
-
 function namesUser(authorization: string): boolean {
   const encoded = /^basic ([a-z0-9+/=]+)$/i.exec(authorization)?.[1]
   return encoded !== undefined && Buffer.from(encoded, 'base64').toString().endsWith(':')
@@ -101,24 +113,32 @@ export function bodyHeaders(request: IncomingMessage): string[] {
 }
 
 /**
- * What the answer of a port is sent on with: links to its own root, and the paths of its cookies, lead below the
- * prefix.
+ * What the answer of a port is sent on with: links to its own root lead below the prefix, and by path cookies stay
+ * there.
  */
-export function responseHeaders(response: IncomingMessage, { port, prefix, byPath }: PortTarget): Fields {
-  const refused = (name: string) => REFUSED.has(name) || (byPath && REFUSED_BY_PATH.has(name))
-  return endToEnd(response.rawHeaders)
-    .filter(([name]) => !refused(name.toLowerCase()))
-    .filter(([name, value]) => name.toLowerCase() !== 'set-cookie' || !value.trimStart().startsWith(COOKIE_PREFIX))
-    .map(([name, value]) => {
-      const lower = name.toLowerCase()
-      if (prefix !== '' && lower === 'location') return [name, located(value, port, prefix)]
-      if (prefix !== '' && lower === 'set-cookie') return [name, value.replace(/(;\s*path=)\//i, `$1${prefix}/`)]
-      return [name, value]
-    })
+export function responseHeaders(response: IncomingMessage, { port, prefix, home, byPath }: PortTarget): Fields {
+  const fields: [string, string][] = []
+  for (const [name, value] of endToEnd(response.rawHeaders)) {
+    const lower = name.toLowerCase()
+    if (REFUSED.has(lower) || (byPath && REFUSED_BY_PATH.has(lower))) continue
+    if (lower === 'set-cookie') {
+      const cookie = appCookie(value, byPath ? { prefix, home } : undefined)
+      if (cookie !== undefined) fields.push([name, cookie])
+    } else if (prefix !== '' && lower === 'location') fields.push([name, located(value, port, prefix)])
+    else if (prefix !== '' && lower === 'refresh') fields.push([name, refreshed(value, port, prefix)])
+    else fields.push([name, value])
+  }
+  return fields
 }
 
 function located(location: string, port: number, prefix: string): string {
   const local = new RegExp(`^https?://(?:localhost|127\\.0\\.0\\.1|\\[::1\\]):${port}(?=/|$)`).exec(location)?.[0] ?? ''
   const path = location.slice(local.length) || '/'
   return path.startsWith('/') && !path.startsWith('//') ? prefix + path : location
+}
+
+/** Seconds and an address (HTML, 7.5.8). */
+function refreshed(value: string, port: number, prefix: string): string {
+  const [, before = '', address] = /^([\d.]*\s*[;,]\s*url\s*=\s*["']?)(.*)$/is.exec(value) ?? []
+  return address === undefined ? value : before + located(address, port, prefix)
 }

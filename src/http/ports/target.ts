@@ -8,6 +8,8 @@ export interface PortTarget {
   readonly path: string
   /** What the client's path has in front of that, without a slash at the end; empty: nothing. */
   readonly prefix: string
+  /** Path of all that is led there by the path, without a slash at the end; empty where it is not. */
+  readonly home: string
   /** Led by the path, so that a browser takes what comes for a page of the daemon's origin, beside the console. */
   readonly byPath: boolean
 }
@@ -34,16 +36,16 @@ export function portTarget(request: IncomingMessage, ownPort: number | undefined
   const { target } = readTarget(request.method, url)
   const [, kind, digits, rest = ''] = PATH.exec(target) ?? []
   if (kind !== undefined && Number(digits) <= MAX_PORT) {
-    const prefix = `/${kind}/${digits}`
+    const home = `/${kind}/${digits}`
     const own = rest.startsWith('/') ? rest : `/${rest}`
-    const led = kind === 'ports' ? { path: own, prefix } : { path: target, prefix: '' }
-    return { port: Number(digits), ...led, byPath: true }
+    const led = kind === 'ports' ? { path: own, prefix: home } : { path: target, prefix: '' }
+    return { port: Number(digits), ...led, home, byPath: true }
   }
   if (sent === undefined) return 'daemon'
   const port = typeof sent === 'string' && /^[1-9]\d{0,4}$/.test(sent) ? Number(sent) : 0
   if (port < 1 || port > MAX_PORT) return 'invalid'
   if (port === DAEMON_PORT || port === ownPort) return 'daemon'
-  return target.startsWith('/') ? { port, path: target, prefix: '', byPath: false } : 'daemon'
+  return target.startsWith('/') ? { port, path: target, prefix: '', home: '', byPath: false } : 'daemon'
 }
 
 /** Whether a path is that of a port without the slash at its end, where relative links would lead elsewhere. */

@@ -131,7 +131,7 @@ test('redirects and cookies stay below the path of the port, and no service work
   expect((await located('relative'))['location']).toBe('relative')
   expect((await located('/login', 'absports'))['location']).toBe('/login')
   const headers = await located('/')
-  expect(headers['set-cookie']).toBe(`a=b; Path=${prefix}/; HttpOnly, c=d; path=${prefix}/x, e=f`)
+  expect(headers['set-cookie']).toBe(`a=b; Path=${prefix}/; HttpOnly, c=d; Path=${prefix}/x, e=f`)
   expect(headers).not.toHaveProperty('service-worker-allowed')
   expect((await sendWhole(`${daemon.url}${prefix}?q`)).headers['location']).toBe(`${app.port}/?q`)
 })
