@@ -185,9 +185,7 @@ function unusedExports(): string[] {
     file,
     text: readFileSync(file, 'utf8'),
   }))
-  // The shared parts of the console are a set that views choose from.
-  const chosen = sources.filter((source) => !source.startsWith('src/console/components/'))
-  return chosen.flatMap((source) => {
+  return sources.flatMap((source) => {
     const importers = texts.filter(({ file, text }) => file !== source && text.includes(`/${basename(source)}'`))
     const names = readFileSync(source, 'utf8').matchAll(
       /^export (?:async )?(?:function\*?|class|const|interface|type) (\w+)/gm,

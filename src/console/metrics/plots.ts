@@ -19,7 +19,7 @@ export const PLOTS: readonly PlotOf[] = [
     id: 'cpu',
     title: 'CPU',
     series: [{ label: 'used', colour: '--accent', value: ({ cpuUsedPct }) => cpuUsedPct }],
-    format: (value) => `${value.toFixed(value < 10 ? 1 : 0)} %`,
+    format: (value) => `${value === 0 ? 0 : value.toFixed(value < 10 ? 1 : 0)} %`,
     bytes: false,
     max: 100,
   },

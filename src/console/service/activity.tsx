@@ -85,7 +85,16 @@ function ReasonText({ reason }: { readonly reason: Reason }) {
     <>
       {`${KINDS[kind]}: ${reader.method} `}
       {process}
-      <span class="hint">{` from ${reader.address}, ${reader.userAgent.slice(0, 60)}`}</span>
+      <span class="hint" title={reader.userAgent}>
+        {` from ${[reader.address, shortened(reader.userAgent)].filter((text) => text !== '').join(', ')}`}
+      </span>
     </>
   )
+}
+
+/** Characters of the name of a client. */
+const MAX_CLIENT = 60
+
+function shortened(userAgent: string): string {
+  return userAgent.length > MAX_CLIENT ? `${userAgent.slice(0, MAX_CLIENT).trimEnd()}…` : userAgent
 }

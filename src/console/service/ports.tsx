@@ -40,7 +40,7 @@ const lines = (texts: readonly string[]) => [...new Set(texts)].map((text) => <d
 
 function columnsOf(session: Session, notify: Notify): Column<Port>[] {
   return [
-    { id: 'port', title: 'Port', cell: ({ port }) => <PortLink session={session} port={port} notify={notify} /> },
+    { id: 'port', title: 'Port', cell: (row) => <PortCell session={session} row={row} notify={notify} /> },
     { id: 'process', title: 'Process', cell: ({ listeners }) => <Owner listener={listeners[0]} /> },
     { id: 'state', title: 'State', cell: ({ listeners }) => lines(listeners.map(({ state }) => state)) },
     {
@@ -73,6 +73,18 @@ interface PortLinkProps {
   readonly session: Session
   readonly port: number
   readonly notify: Notify
+}
+
+/** How `ports.Ports` says of the daemon's own port that it is reached by no other. */
+const OWN = "the port is the daemon's own"
+
+interface PortCellProps extends Omit<PortLinkProps, 'port'> {
+  readonly row: Port
+}
+
+function PortCell({ row: { port, listeners }, ...props }: PortCellProps) {
+  if (listeners.some(({ state }) => state.endsWith(OWN))) return <>{port}</>
+  return <PortLink port={port} {...props} />
 }
 
 /**

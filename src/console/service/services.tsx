@@ -70,12 +70,14 @@ function Service({ session, status, notify }: ServiceProps) {
         <span class={`state ${look}`}>{name}</span>
         <span class="hint">since {formatTime(msOf(status.since))}</span>
         <span class="space" />
-        {pid === undefined ? null : (
-          <button type="button" aria-expanded={shown} onClick={() => setShown(!shown)}>
-            {shown ? 'Hide output' : 'Show output'}
-          </button>
-        )}
-        <Controls session={session} status={status} notify={notify} />
+        <div class="actions">
+          {pid === undefined ? null : (
+            <button type="button" aria-expanded={shown} onClick={() => setShown(!shown)}>
+              {shown ? 'Hide output' : 'Show output'}
+            </button>
+          )}
+          <Controls session={session} status={status} notify={notify} />
+        </div>
       </div>
       {reason === '' || reason === name ? null : <p class="reason">{reason}</p>}
       {text === '' ? null : (

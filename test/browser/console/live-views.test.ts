@@ -5,10 +5,11 @@ import { openConsole } from './open-console.ts'
 
 beforeEach(needsChromium)
 
-test.each([
-  { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
-  { colorScheme: 'dark', viewport: { width: 390, height: 800 } },
-] as const)('axe finds no serious fault in processes, metrics, services and log: %o', async (options) => {
+const FORMS = (['light', 'dark'] as const).flatMap((colorScheme) =>
+  [1280, 390].map((width) => ({ colorScheme, viewport: { width, height: 800 } })),
+)
+
+test.each(FORMS)('axe finds no serious fault in processes, metrics, services and log: %o', async (options) => {
   const args = ['-start-cmd', 'printf "\\033[38;5;226mcolour\\033[0m\\n"; sleep 1000', '-ready-cmd', 'true']
   await using opened = await openConsole({ args, ...options })
   const { page } = opened
