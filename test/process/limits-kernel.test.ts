@@ -16,6 +16,10 @@ interface Report {
   readonly placed: { readonly of: number; readonly rest: string; readonly user: string }
   readonly after: Run
   readonly terminal: Run
+  readonly holds: {
+    readonly job: { readonly memoryBytes: string; readonly peakMemoryBytes: string }
+    readonly current: number
+  }
   readonly memory: Run
   readonly pids: Run
   readonly cpu: Run
@@ -47,6 +51,12 @@ test('limits of commands hold in a cgroup of their own, which a freeze reaches a
   expect(result.placed.user).toBe('')
   expect(result.after.output).toBe('/sys/fs/cgroup/user/rest\n')
   expect(result.terminal.output).toMatch(new RegExp(`^/sys/fs/cgroup/ptys/${GROUP}\\r\\n$`))
+  // Live, from the cgroup: both are asked for within moments.
+  const { memoryBytes, peakMemoryBytes } = result.holds.job
+  expect(Number(memoryBytes)).toBeGreaterThan(20_000_000)
+  expect(Number(memoryBytes)).toBeLessThan(52_428_800)
+  expect(Number(peakMemoryBytes)).toBeGreaterThanOrEqual(Number(memoryBytes))
+  expect(Math.abs(Number(memoryBytes) - result.holds.current)).toBeLessThan(2_000_000)
   const status = 'signal: killed'
   const outOfMemory = { exitCode: -1, status, error: `${status} (out of memory)` }
   expect(result.memory).toEqual({ output: '', end: outOfMemory })
