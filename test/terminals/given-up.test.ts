@@ -19,13 +19,13 @@ test('screens that were given up leave nothing behind at terminals that live', {
   const drawn = async (client: TerminalClient) => {
     await client.until(() => client.text().includes('end'))
     client.close()
-    await vi.waitUntil(async () => !(await used()), { timeout: 15_000, interval: 1 })
   }
   const script = 'seq 1100; echo end; exec cat'
   for (const name of names)
     await drawn(await TerminalClient.open(daemon.url, 'Open', { name, command: 'sh', args: ['-c', script] }))
   const attachAll = async () => {
     for (const name of names) await drawn(await TerminalClient.open(daemon.url, 'Attach', { terminal: { name } }))
+    await vi.waitUntil(async () => !(await used()), { timeout: 30_000 })
   }
   await attachAll()
   const before = await residentMegabytes(daemon.pid)
