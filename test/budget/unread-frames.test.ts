@@ -9,7 +9,8 @@ afterEach(() => void vi.useRealTimers())
 test('a frame that waits in many streams counts once, until the last of them has sent it', () => {
   const budget = createByteBudget(1024 * KIB)
   const unread = createUnreadFrames(budget)
-  const streams = Array.from({ length: 10 }, () => unread.open({ connection: {}, user: 'a' }, { evict: () => {} }))
+  const cost = { evict: () => {}, bytes: 8 * KIB }
+  const streams = Array.from({ length: 10 }, () => unread.open({ connection: {}, user: 'a' }, cost))
   const idle = budget.usage().frame
   const frame = Buffer.alloc(64 * KIB)
   for (const stream of streams) stream.add(frame)
