@@ -31,6 +31,10 @@ interface TreeOptions {
   readonly owners?: Buffer
   /** Before every name: empty, or with a slash at its end. */
   readonly prefix: Buffer
+  /** Components that every name loses; what has no more is left out. Default: none. */
+  readonly strip?: number
+  /** Times lose their fractions, which take a header of their own. */
+  readonly wholeSeconds?: boolean
   /** Counts names, directories that wait and links that are remembered. The caller releases it. */
   readonly hold: Hold
   /** Called for each entry that could not be archived as it is, with its path in the tree. */
@@ -39,7 +43,7 @@ interface TreeOptions {
 
 /**
  * Bytes that one piece of work reads; one small file comes on top. Below what malloc takes from the kernel anew each
- * time (scripts/launch-options), which costs more than to read the files.
+ * time (scripts/launch-options), which costs more than to read the files; so do larger ones that are used again.
  */
 const BATCH_BYTES = 48 * 1024
 /** Bytes of all names in one directory: some 400,000 names. */
@@ -85,7 +89,7 @@ export async function openTreeRoot(path: string, owner: FileUser): Promise<numbe
  * filled up with zeros. Rejects with AppError budget_spent or the system error.
  */
 export async function* archiveTree(root: number, options: TreeOptions): AsyncGenerator<Buffer> {
-  const { hold, onLeftOut } = options
+  const { hold, onLeftOut, strip = 0 } = options
   const encoder = new TreeEncoder(root, options)
   const waiting: Directory[] = []
   const ignored = options.ignoreRules && new IgnoreFiles(root, { ...options, rulesOf: options.ignoreRules })
@@ -107,7 +111,7 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
       // Read while this one is sent.
       ahead.start(next)
       ahead.start(waiting.at(-1))
-      yield* encoder.encode(current.path, batch)
+      if (depthOf(current.path) >= strip) yield* encoder.encode(current.path, batch)
     }
   } finally {
     await ahead.settled()
@@ -162,29 +166,45 @@ async function read(
   limit: number,
   options: TreeOptions & { readonly ignored: IgnoreFiles | undefined },
 ): Promise<Buffer | undefined> {
-  const { owner, owners = EMPTY, exclude, ignored, prefix } = options
+  const { owner, owners = EMPTY, exclude, ignored, strip = 0, wholeSeconds = false } = options
   const { path } = directory
-  const leading = path.length === 0 ? prefix : Buffer.concat([prefix, path, SLASH])
+  const readNames = (first: Buffer | undefined) =>
+    readTree(root, path, owner, nameIn(path, EMPTY, options), BATCH_BYTES, limit, first, owners, wholeSeconds)
+  // Of what loses its whole name only what is below it counts.
+  const isStripped = depthOf(path) < strip
   try {
     let names = directory.names
-    if (names === undefined && (exclude !== undefined || ignored !== undefined)) {
+    if (names === undefined && (exclude !== undefined || ignored !== undefined || isStripped)) {
       const inside = path.length === 0 ? '' : `${path.toString('latin1')}/`
       const all = await listTree(root, path, owner, limit)
       await ignored?.enter(path)
       names = await filterNames(all, (name, isDirectory) => {
         const entry = inside + name.toString('latin1')
+        if (isStripped && !isDirectory) return false
         return !exclude?.(entry, isDirectory) && !ignored?.ignores(entry, isDirectory)
       })
-      const first = names.subarray(0, NAMES_BYTES)
-      const packed = await readTree(root, path, owner, leading, BATCH_BYTES, limit, first, owners)
+      const packed = await readNames(names.subarray(0, NAMES_BYTES))
       // As if they were listed there.
       return Buffer.concat([lengthOf(names), names, packed.subarray(LENGTH_BYTES)])
     }
-    const first = names?.subarray(0, NAMES_BYTES)
-    return await readTree(root, path, owner, leading, BATCH_BYTES, limit, first, owners)
+    return await readNames(names?.subarray(0, NAMES_BYTES))
   } catch {
     return undefined
   }
+}
+
+/** Directories down to one. */
+function depthOf(path: Buffer): number {
+  if (path.length === 0) return 0
+  let depth = 1
+  for (const byte of path) if (byte === SLASH[0]) depth++
+  return depth
+}
+
+/** The name in the archive of an entry of a directory. */
+function nameIn(directory: Buffer, name: Buffer, { prefix, strip = 0 }: TreeOptions): Buffer {
+  const kept = directory.toString('latin1').split('/').slice(strip).join('/')
+  return Buffer.concat([prefix, Buffer.from(kept === '' ? '' : `${kept}/`, 'latin1'), name])
 }
 
 function lengthOf(names: Buffer): Buffer {
@@ -236,7 +256,7 @@ class TreeEncoder {
   async *#entry(directory: Buffer, entry: TreeEntry, large: boolean): AsyncGenerator<Buffer> {
     const { facts, content } = entry
     const path = pathOf(directory, entry.name)
-    const name = Buffer.concat([this.#options.prefix, path])
+    const name = nameIn(directory, entry.name, this.#options)
     const first = this.#firstName(entry, name)
     const { owners = EMPTY } = this.#options
     if (first !== undefined) yield tarHeader({ facts, name, link: first, type: 'hard link', size: 0, owners })

@@ -1,10 +1,10 @@
-import { METADATA_PREFIX } from '../filesystem/metadata.ts'
+import { MAX_ATTRIBUTES } from '../native/unpack.ts'
 import { badArchive } from './tar-fields.ts'
 
 /** What the extended headers of an entry say (pax, POSIX.1-2017; the records of GNU tar for sparse files). */
 export interface PaxRecords {
   readonly texts: ReadonlyMap<string, Buffer>
-  /** Metadata, by the whole names of its extended attributes; one character per byte. */
+  /** Extended attributes that can count, by their whole names; one character per byte. */
   readonly attributes: ReadonlyMap<string, Buffer>
   /** Offsets and lengths of GNU tar's format 0.0, in turn. */
   readonly pieces: readonly number[]
@@ -25,11 +25,9 @@ const KEYS = new Set([
   'GNU.sparse.realsize',
   'GNU.sparse.map',
 ])
-const ATTRIBUTE = `SCHILY.xattr.${METADATA_PREFIX}`
+const ATTRIBUTE = /^SCHILY\.xattr\.(user\..*|security\.capability)$/s
 /** Digits of the length of a record. */
 const MAX_DIGITS = 10
-/** Metadata entries of a file: more than its 4 KiB can hold. */
-const MAX_ATTRIBUTES = 512
 /** Of all records that count for an entry, of its own extended headers and the global ones: as of one large header. */
 const MAX_RECORDS_BYTES = 1024 * 1024
 
@@ -48,8 +46,9 @@ export function paxRecords(content: Buffer, base?: PaxRecords): PaxRecords {
     const key = content.toString('latin1', from, equals)
     const value = content.subarray(equals + 1, end)
     at = end + 1
-    if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') pieces.push(integer(key, value))
-    else if (key.startsWith(ATTRIBUTE)) attributes.set(key.slice('SCHILY.xattr.'.length), Buffer.from(value))
+    const attribute = ATTRIBUTE.exec(key)?.[1]
+    if (attribute !== undefined) attributes.set(attributeName(attribute), Buffer.from(value))
+    else if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') pieces.push(integer(key, value))
     else if (KEYS.has(key) && value.length > 0) texts.set(key, Buffer.from(value))
     else texts.delete(key)
     if (attributes.size > MAX_ATTRIBUTES) throw badArchive('an entry has too many attributes')
@@ -57,6 +56,11 @@ export function paxRecords(content: Buffer, base?: PaxRecords): PaxRecords {
   if (bytesOf(texts) + bytesOf(attributes) > MAX_RECORDS_BYTES)
     throw badArchive(`an entry has records of more than ${MAX_RECORDS_BYTES} bytes`)
   return { texts, attributes, pieces }
+}
+
+/** GNU tar writes `=` and `%` in names as `%3D` and `%25`. */
+function attributeName(written: string): string {
+  return written.replace(/%3D|%25/g, (code) => (code === '%3D' ? '=' : '%'))
 }
 
 function bytesOf(records: ReadonlyMap<string, Buffer>): number {

@@ -4,7 +4,7 @@ import type { FileUser } from '../filesystem/file-user.ts'
 import { checkMetadata, METADATA_PREFIX } from '../filesystem/metadata.ts'
 import type { Sink } from '../lib/pump.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
-import { packUnpacked, type UnpackedEntry } from '../native/unpack.ts'
+import { MAX_ATTRIBUTES_BYTES, packUnpacked, type UnpackedEntry } from '../native/unpack.ts'
 import { EntryBatch, SMALL_BYTES } from './entry-batch.ts'
 import { unpackFailure } from './entry-failure.ts'
 import { entryPath } from './entry-path.ts'
@@ -32,7 +32,7 @@ export interface UnpackOptions {
   readonly hold: Hold
 }
 
-/** Memory of a directory that is to be finished, beside its path. */
+/** Memory of a directory that is to be finished, beside its facts. */
 const DIRECTORY_BYTES = 160
 const MAX_ID = 0xfffffffe
 
@@ -144,8 +144,8 @@ export class Unpacker implements Sink {
   }
 
   #directory(facts: UnpackedEntry): Promise<void> | undefined {
-    this.#options.hold.grow(facts.path.length + DIRECTORY_BYTES)
     const packed = packUnpacked({ ...facts, kind: 'finished directory' })
+    this.#options.hold.grow(packed.length + DIRECTORY_BYTES)
     this.#directories.push({ path: facts.path, packed })
     return facts.path.length === 0 ? undefined : this.#batch.add(facts, [])
   }
@@ -213,13 +213,29 @@ function factsOf(entry: ArchiveEntry, path: Buffer, { owner, archiveOwners, stri
     modifiedSeconds: modified.seconds,
     modifiedNanoseconds: modified.nanoseconds,
     target: type === 'file' || type === 'directory' ? EMPTY : (linked ?? EMPTY),
-    attributes: attributesOf(entry),
+    attributes: attributesOf(entry, archiveOwners),
   }
 }
 
-function attributesOf({ type, attributes }: ArchiveEntry): UnpackedEntry['attributes'] {
+/** Those of users, and with the archive's owners the capabilities of a file. Throws AppError for what cannot be set. */
+function attributesOf({ type, path, attributes }: ArchiveEntry, archiveOwners: boolean): UnpackedEntry['attributes'] {
   if (attributes.size === 0 || (type !== 'file' && type !== 'directory')) return []
-  const metadata = [...attributes].map(([name, value]) => [name.slice(METADATA_PREFIX.length), value] as const)
-  checkMetadata(new Map(metadata.map(([name, value]) => [name, value.toString('latin1')])))
-  return [...attributes]
+  const taken = [...attributes].filter(([name]) => name !== CAPABILITY || (archiveOwners && type === 'file'))
+  const metadata = taken.filter(([name]) => name.startsWith(METADATA_PREFIX))
+  checkMetadata(
+    new Map(metadata.map(([name, value]) => [name.slice(METADATA_PREFIX.length), value.toString('latin1')])),
+  )
+  let bytes = 0
+  for (const [name, value] of taken) {
+    bytes += name.length + value.length
+    if (name.length > MAX_ATTRIBUTE_NAME || name.includes('\0'))
+      throw badArchive(`entry '${path}' has an attribute with a name that there cannot be`)
+  }
+  if (bytes > MAX_ATTRIBUTES_BYTES)
+    throw badArchive(`entry '${path}' has attributes of more than ${MAX_ATTRIBUTES_BYTES} bytes`)
+  return taken
 }
+
+const CAPABILITY = 'security.capability'
+/** XATTR_NAME_MAX (xattr(7)). */
+const MAX_ATTRIBUTE_NAME = 255

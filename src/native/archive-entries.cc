@@ -23,9 +23,11 @@ namespace {
 constexpr size_t small_bytes = 64 << 10;
 constexpr size_t length_bytes = 4;
 constexpr int read_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-// The attributes that are archived: those that clients keep with files.
-constexpr std::string_view attribute_prefix = "user.e2b.";
-constexpr size_t max_attributes_bytes = 4096;
+// The attributes that are archived: those that users keep with their files, and what lets a program have rights of its
+// own.
+constexpr std::string_view attribute_prefix = "user.", capability_attribute = "security.capability";
+// Of all attributes of an entry, names and values.
+constexpr size_t max_attributes_bytes = 64 << 10;
 
 uint64_t integer_at(std::string_view packed, size_t at, size_t bytes) {
   uint64_t value = 0;
@@ -43,17 +45,29 @@ char kind_of(int directory, const dirent& entry) {
   return known && S_ISDIR(status.st_mode) ? directory_kind : other_kind;
 }
 
-Attributes attributes_of(int file) {
-  Attributes attributes;
+bool is_archived(std::string_view name) {
+  return name.substr(0, attribute_prefix.size()) == attribute_prefix || name == capability_attribute;
+}
+
+// Appends a file's attributes in the order of their names; false: there are more than an archive takes.
+bool read_attributes(int file, Attributes& attributes) {
+  // The kernel returns at most 64 KiB of names (XATTR_LIST_MAX).
   char names[max_attributes_bytes];
   const ssize_t length = flistxattr(file, names, sizeof names);
+  size_t left = max_attributes_bytes;
+  std::string value;
   for (const char* at = names; length > 0 && at < names + length; at += strlen(at) + 1) {
-    if (std::string_view(at).substr(0, attribute_prefix.size()) != attribute_prefix) continue;
-    char value[max_attributes_bytes];
-    const ssize_t bytes = fgetxattr(file, at, value, sizeof value);
-    if (bytes >= 0) attributes.emplace_back(at, std::string(value, static_cast<size_t>(bytes)));
+    const std::string_view name = at;
+    if (!is_archived(name)) continue;
+    value.resize(left);
+    const ssize_t bytes = fgetxattr(file, at, value.data(), value.size());
+    if (bytes < 0 && errno != ERANGE && errno != E2BIG) continue;
+    if (bytes < 0 || name.size() + static_cast<size_t>(bytes) > left) return false;
+    left -= name.size() + static_cast<size_t>(bytes);
+    attributes.emplace_back(name, value.substr(0, static_cast<size_t>(bytes)));
   }
-  return attributes;
+  std::sort(attributes.begin(), attributes.end());
+  return true;
 }
 
 void put_status(std::string& out, const struct stat& status, const Attributes& attributes) {
@@ -79,6 +93,8 @@ struct Entry {
   Attributes attributes;
   std::string content;
   bool large = false;
+  // Not all of its attributes are archived.
+  bool lost_attributes = false;
 };
 
 // 0, or the errno. What grows beyond `small_bytes` meanwhile is cut there, as of one moment.
@@ -111,7 +127,7 @@ int read_file(int directory, Entry& entry) {
   // What is in a directory that cannot be read is left out when its turn comes.
   if (!file.valid()) return S_ISDIR(entry.status.st_mode) ? 0 : errno;
   if (fstat(file.get(), &entry.status) < 0) return errno;
-  entry.attributes = attributes_of(file.get());
+  entry.lost_attributes = !read_attributes(file.get(), entry.attributes);
   if (S_ISDIR(entry.status.st_mode)) return 0;
   if (!S_ISREG(entry.status.st_mode)) return ESTALE;
   entry.large = static_cast<size_t>(entry.status.st_size) > small_bytes;
@@ -155,6 +171,8 @@ struct Pieces {
 
 void archive_entry(const EntriesOptions& options, Entry& entry, Pieces& pieces) {
   if (read_entry(options.directory, entry) != 0) return pieces.put(Piece::left_out, entry.name);
+  if (entry.lost_attributes) pieces.put(Piece::left_out, entry.name);
+  if (options.whole_seconds) entry.status.st_mtim.tv_nsec = 0;
   if (entry.large || (S_ISREG(entry.status.st_mode) && entry.status.st_nlink > 1)) {
     std::string packed;
     put_status(packed, entry.status, entry.attributes);

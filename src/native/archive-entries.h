@@ -23,6 +23,8 @@ struct EntriesOptions {
   // Bytes after which no more entries are read.
   size_t limit;
   OwnerNames owners;
+  // Times lose their fractions.
+  bool whole_seconds;
 };
 
 // What follows: bytes of the archive, the name of a directory whose header was written, an entry that the caller

@@ -53,6 +53,17 @@ void put_record(std::string& out, std::string_view key, std::string_view value) 
   out.append(std::to_string(length)).append(" ").append(key).append("=").append(value).append("\n");
 }
 
+// As GNU tar writes names of attributes: `=` would end the key.
+std::string attribute_record_key(std::string_view name) {
+  std::string key(attribute_key);
+  for (const char byte : name) {
+    if (byte == '=') key += "%3D";
+    else if (byte == '%') key += "%25";
+    else key += byte;
+  }
+  return key;
+}
+
 std::string time_text(const timespec& time) {
   // Nanoseconds count forwards, also before 1970.
   const bool borrowed = time.tv_sec < 0 && time.tv_nsec != 0;
@@ -85,7 +96,7 @@ std::string records_of(const TarHeader& header, std::string_view name) {
   const timespec& time = header.status.st_mtim;
   const bool outside = time.tv_sec < 0 || static_cast<uint64_t>(time.tv_sec) > max_number;
   if (outside || time.tv_nsec != 0) put_record(records, "mtime", time_text(time));
-  for (const auto& [name, value] : header.attributes) put_record(records, std::string(attribute_key) + name, value);
+  for (const auto& [name, value] : header.attributes) put_record(records, attribute_record_key(name), value);
   return records;
 }
 

@@ -90,11 +90,15 @@ struct FilePieces : Job {
   }
 };
 
+// Of a result beyond its limit, for small files as most are: the last of them with its headers.
+constexpr size_t beyond_limit_bytes = 6 << 10;
+
 struct ReadTree : TreeJob {
   std::string leading;
   std::string names;
   std::string owners;
   bool listed = false;
+  bool whole_seconds = false;
   size_t limit = 0;
   size_t names_limit = 0;
 
@@ -104,10 +108,12 @@ struct ReadTree : TreeJob {
     if (refused != 0) return fail("readdir", refused);
     const Descriptor directory = open();
     if (!directory.valid()) return fail("open", errno);
+    // At once, below what malloc takes from the kernel anew each time, where that suffices.
+    result.reserve(names.size() + limit + beyond_limit_bytes);
     put_text(result, listed ? std::string_view() : names);
     const size_t count_at = result.size();
     put_integer(result, 0, 4);
-    const size_t used = archive_entries({directory.get(), leading, limit, {owners}}, names, result);
+    const size_t used = archive_entries({directory.get(), leading, limit, {owners}, whole_seconds}, names, result);
     for (size_t i = 0; i < 4; i++) result[count_at + i] = static_cast<char>(used >> (8 * i));
   }
 };
@@ -159,6 +165,7 @@ napi_value read_tree(napi_env env, napi_callback_info info) {
   if (job->listed && !to_view(env, arguments.at[6], "names", names)) return nullptr;
   std::string_view owners;
   if (!to_view(env, arguments.at[7], "owners", owners)) return nullptr;
+  if (!to_boolean(env, arguments.at[8], "wholeSeconds", job->whole_seconds)) return nullptr;
   job->names = names;
   job->owners = owners;
   job->limit = static_cast<size_t>(limit);

@@ -16,6 +16,7 @@ interface TreeAddon {
     namesLimit: number,
     names: Uint8Array | undefined,
     owners: Uint8Array,
+    wholeSeconds: boolean,
   ): Promise<Buffer>
   filePieces(file: number, limit: number): Promise<Buffer>
   tarHeader(
@@ -48,7 +49,8 @@ export const listTree = addon.listTree
 /**
  * The first of these names in a directory below it, or of all that it has (undefined: they are listed, as by
  * `listTree`), as a tar archive, until they take `limit` bytes and one small file; packed for `unpackTree`. `leading`
- * is before every name, `owners` are those of `packOwners`. Rejects with `code`.
+ * is before every name, `owners` are those of `packOwners`; with `wholeSeconds` times lose their fractions. Rejects with
+ * `code`.
  */
 export const readTree = addon.readTree
 

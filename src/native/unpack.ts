@@ -83,8 +83,10 @@ export interface UnpackedEntry {
 const FACTS_BYTES = 28
 const LENGTH_BYTES = 4
 
-/** Bytes that `writeUnpacked` writes at most, beside the content: two paths, and attributes of 4 KiB in 512 parts. */
-export const MAX_FACTS_BYTES = 2 * 4096 + 16 * 1024
+/** Attributes of an entry, and bytes of their names and values: what `readTree` reads of one. */
+export const [MAX_ATTRIBUTES, MAX_ATTRIBUTES_BYTES] = [512, 64 * 1024]
+/** Bytes that `writeUnpacked` writes at most, beside the content: two paths, and attributes with lengths before them. */
+export const MAX_FACTS_BYTES = 2 * 4096 + MAX_ATTRIBUTES_BYTES + 8 * MAX_ATTRIBUTES + 1024
 
 /** The bytes of an entry without content for the functions above. */
 export function packUnpacked(entry: UnpackedEntry): Buffer {

@@ -11,7 +11,7 @@
 
 namespace envd {
 
-inline constexpr size_t max_arguments = 8;
+inline constexpr size_t max_arguments = 9;
 
 // The arguments of a call; missing ones are `undefined`.
 struct Arguments {

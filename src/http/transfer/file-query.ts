@@ -1,3 +1,4 @@
+import { AppError } from '../../errors.ts'
 import { integerOf, queryValues } from '../app/query.ts'
 
 /** The query of `/files`. Absent parameters are undefined, which is not the same as empty ones (contract B14, B32). */
@@ -21,8 +22,16 @@ export interface FileQuery {
   readonly prefix: string | undefined
   /** Whose what is unpacked from an uploaded archive is. */
   readonly owner: string | undefined
-  /** How many components the names in it lose. */
+  /** How many components the names in an archive lose. */
   readonly strip: string | undefined
+  /** `s`: times in it have whole seconds. */
+  readonly times: string | undefined
+}
+
+/** Reads `strip=`. Throws AppError invalid_argument. */
+export function stripOf(strip = '0'): number {
+  if (!/^\d{1,3}$/.test(strip)) throw new AppError('invalid_argument', 'strip must be a number from 0 to 999')
+  return Number(strip)
 }
 
 /**
@@ -44,6 +53,7 @@ export function readFileQuery(url: string): FileQuery {
     prefix: values.get('prefix'),
     owner: values.get('owner'),
     strip: values.get('strip'),
+    times: values.get('times'),
   }
 }
 
@@ -60,4 +70,5 @@ const NAMES = new Set([
   'prefix',
   'owner',
   'strip',
+  'times',
 ])

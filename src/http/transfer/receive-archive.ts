@@ -9,7 +9,7 @@ import { baseName, cleanPath } from '../../lib/clean-path.ts'
 import { type BodyEncoding, withDecodedBody } from '../body/decoded-body.ts'
 import { parseMediaType } from '../body/media-type.ts'
 import { preconditionOf } from './conditions.ts'
-import type { FileQuery } from './file-query.ts'
+import { type FileQuery, stripOf } from './file-query.ts'
 
 /** Archives that are unpacked at once, over all clients: each keeps the disk busy. */
 const MAX_UNPACKING = 4
@@ -50,18 +50,18 @@ interface Sender {
  * with archives; permission_denied for `owner=archive` by callers other than root with the token.
  */
 export function archiveOptionsOf(query: FileQuery, { headers, hasMetadata, signed, isRoot }: Sender): ArchiveOptions {
-  const { mode = 'overwrite', owner = 'user', strip = '0' } = query
+  const { mode = 'overwrite', owner = 'user' } = query
+  const strip = stripOf(query.strip)
   const refuse = (problem: string) => new AppError('invalid_argument', problem)
   if (!isMode(mode)) throw refuse(`mode of an archive must be one of ${[...MODES].join(', ')}`)
   if (owner !== 'user' && owner !== 'archive') throw refuse('owner must be user or archive')
-  if (!/^\d{1,3}$/.test(strip)) throw refuse('strip must be a number from 0 to 999')
   if (query.chmod !== undefined || hasMetadata || preconditionOf(headers) !== undefined)
     throw refuse('chmod, metadata and conditions do not go with archives')
   if (!query.path) throw refuse('path query parameter is required for archives')
   if (owner === 'archive' && (!isRoot || signed))
     throw new AppError('permission_denied', 'owner=archive is for root with the token only')
   const format = parseMediaType(headers['content-type'] ?? '')?.type === ZIP ? 'zip' : 'tar'
-  return { format, mode, archiveOwners: owner === 'archive', strip: Number(strip) }
+  return { format, mode, archiveOwners: owner === 'archive', strip }
 }
 
 function isMode(mode: string): mode is UnpackMode {

@@ -19,7 +19,7 @@ import { createExclude, rulesOfFile } from '../../watch/exclude.ts'
 import { takeOver } from '../server/take-over.ts'
 import { COMPRESSOR_BYTES, type Compression, type Compressors } from './compressors.ts'
 import { inlineDisposition } from './content-disposition.ts'
-import type { FileQuery } from './file-query.ts'
+import { type FileQuery, stripOf } from './file-query.ts'
 
 /** Trees that are sent at once, over all clients: each reads the disk as fast as its client takes it. */
 const MAX_TREES = 4
@@ -69,6 +69,8 @@ export async function sendTree(request: FastifyRequest, reply: FastifyReply, tre
   if (format === undefined) throw invalid(`format must be one of ${[...FORMATS.keys()].join(', ')}`)
   const exclude = createExclude(tree.query.exclude?.split(',') ?? [])
   const prefix = prefixOf(tree.query.prefix ?? '')
+  const strip = stripOf(tree.query.strip)
+  const wholeSeconds = oneOf('times', tree.query.times, ['ns', 's']) === 's'
   const ignoreRules = isSet('gitignore', tree.query.gitignore) ? rulesOfFile : undefined
   const root = await openTreeRoot(tree.path, tree.user)
   if (root === undefined && tree.query.format === undefined) return false
@@ -80,7 +82,9 @@ export async function sendTree(request: FastifyRequest, reply: FastifyReply, tre
       .header('content-type', format.type)
       .header('content-disposition', inlineDisposition(file).replace(/^inline/, 'attachment'))
     if (request.raw.httpVersion !== '1.0') reply.header('trailer', 'X-Left-Out')
-    stream(reply, { root, tree, exclude, ignoreRules, prefix, compressor, zip: format.zip }).catch(() => {})
+    stream(reply, { root, tree, exclude, ignoreRules, prefix, strip, wholeSeconds, compressor, zip: format.zip }).catch(
+      () => {},
+    )
   } catch (error) {
     await closeFile(root)
     tree.hold.release()
@@ -112,6 +116,8 @@ interface Sending {
   readonly exclude: ReturnType<typeof createExclude>
   readonly ignoreRules: typeof rulesOfFile | undefined
   readonly prefix: Buffer
+  readonly strip: number
+  readonly wholeSeconds: boolean
   readonly compressor: Compressor
   readonly zip: boolean | undefined
 }
@@ -148,9 +154,14 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
   }
 }
 
-function isSet(name: string, value = '0'): boolean {
-  if (value !== '0' && value !== '1') throw invalid(`${name} must be 0 or 1`)
-  return value === '1'
+function isSet(name: string, value: string | undefined): boolean {
+  return oneOf(name, value, ['0', '1']) === '1'
+}
+
+/** Undefined: the first of them. */
+function oneOf(name: string, value: string | undefined, values: readonly [string, string]): string {
+  if (value !== undefined && !values.includes(value)) throw invalid(`${name} must be ${values.join(' or ')}`)
+  return value ?? values[0]
 }
 
 /** Throws AppError for one that could lead out of where the archive is unpacked. */

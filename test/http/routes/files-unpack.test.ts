@@ -159,7 +159,7 @@ test('metadata of the archive becomes metadata of the file', async () => {
   const pax = {
     'SCHILY.xattr.user.e2b.origin': 'here',
     'SCHILY.xattr.security.capability': 'no',
-    'SCHILY.xattr.user.other': 'no',
+    'SCHILY.xattr.trusted.other': 'no',
   }
   const archive = tarOf({ name: 'f', content: 'x', pax }, { name: 'large', content: Buffer.alloc(100_000), pax })
   expect((await files.post({ path }, archive, TAR)).status).toBe(200)
