@@ -61,6 +61,9 @@ export function metadataValue(uploadMetadata: string | undefined, wanted: string
 /** `Upload-Checksum`; undefined: there is none. Throws AppError invalid_argument for one that cannot be checked. */
 export function checksumOf(headers: IncomingHttpHeaders): Checksum | undefined {
   const text = headers['upload-checksum']
+  // A client that sends it behind the piece must not believe that it was looked at.
+  if (/\bupload-checksum\b/i.test(headers.trailer ?? ''))
+    throw new AppError('invalid_argument', 'upload-checksum must come before the piece, not in a trailer')
   if (text === undefined) return undefined
   const [, algorithm = '', digest = ''] = /^(\w+) ([A-Za-z0-9+/]+={0,2})$/.exec(String(text)) ?? []
   if (!TUS_ALGORITHMS.split(',').includes(algorithm))

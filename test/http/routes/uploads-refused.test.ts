@@ -28,6 +28,14 @@ test.each([
     { headers: { ...PIECE, 'upload-offset': '3', 'upload-checksum': 'crc32 AAAA' }, body: 'x' },
   ],
   [
+    'PATCH with its checksum in a trailer',
+    400,
+    {
+      headers: { ...PIECE, 'upload-offset': '3', 'transfer-encoding': 'chunked', trailer: 'Upload-Checksum' },
+      body: 'x',
+    },
+  ],
+  [
     'PATCH of another version',
     412,
     { headers: { ...PIECE, 'tus-resumable': '0.2.2', 'upload-offset': '3' }, body: 'x' },
