@@ -36,11 +36,12 @@ async function waitsToWrite(shell: number): Promise<boolean> {
 /** Kills the daemon that there is next, so long after the one before it has ended. */
 async function killNext(daemon: Daemon, after: number, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
   const before = daemon.pid
-  if (before !== 0) process.kill(before, 'SIGKILL')
+  if (!Number.isNaN(before)) process.kill(before, 'SIGKILL')
   await expect.poll(() => daemon.pid, { interval: 1, timeout: 10_000 }).not.toBe(before)
-  while (daemon.pid === 0) await delay(1)
+  while (Number.isNaN(daemon.pid)) await delay(1)
   await delay(after)
-  if (daemon.pid !== 0) process.kill(daemon.pid, signal)
+  const pid = daemon.pid
+  if (!Number.isNaN(pid)) process.kill(pid, signal)
 }
 
 const COUNT = 'i=0; while [ ! -e END ]; do i=$((i+1)); echo $i; sleep 0.01; done; echo $i >COUNTED; exit 5'
