@@ -14,7 +14,7 @@ import { FILE_CALLS } from './traffic/files.ts'
 import { SDKS } from './traffic/sdks.ts'
 import { SERVICES } from './traffic/services.ts'
 import { TERMINALS } from './traffic/terminals.ts'
-import { UPLOADS } from './traffic/uploads.ts'
+import { endUnfinished, UPLOADS } from './traffic/uploads.ts'
 import { WATCHES } from './traffic/watches.ts'
 import { makeTrouble } from './trouble.ts'
 
@@ -91,6 +91,7 @@ test(`${KINDS.length} kinds of traffic for ${MINUTES} minutes leave the daemon a
   expect(outcome.failures, `SOAK_SEED=${seed}`).toEqual([])
   expect(outcome.runs.size).toBe(KINDS.length)
   expect(growths.filter(({ growth, limit }) => growth > limit)).toEqual([])
+  expect(await endUnfinished(daemon.url, `${dir.path}/uploads`)).toBeLessThanOrEqual(outcome.cut)
   const nothingOpen = async () => held(await sampleOf(daemon, dir.path), before)
   await expect.poll(nothingOpen, settled).toEqual(held(before))
   console.log(JSON.stringify({ after: await sampleOf(daemon, dir.path) }))

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { send, sendWhole } from '../../_util/http.ts'
@@ -9,6 +9,7 @@ import { cleaned } from './remove.ts'
 /** The value of `format=` and the type. */
 type Format = readonly [string, string]
 
+const TUS = { 'tus-resumable': '1.0.0' }
 const RAW = { 'content-type': 'application/octet-stream' }
 const FORMATS: readonly [Format, ...Format[]] = [
   ['tar', 'application/x-tar'],
@@ -67,28 +68,41 @@ async function cut(field: Field, id: string): Promise<void> {
 async function resumable(field: Field, id: string, whole: boolean): Promise<void> {
   const body = content(field)
   const half = Math.floor(body.length / 2)
-  const tus = { 'tus-resumable': '1.0.0' }
   const where = new URLSearchParams({ path: `${field.dir}/${id}` })
-  const made = { ...tus, 'upload-length': String(body.length) }
+  const made = { ...TUS, 'upload-length': String(body.length) }
   const begins = { method: 'POST', headers: made }
   const { status, headers, text } = await sendWhole(`${field.url}/uploads?${where}`, begins)
   check(status === 201, 'upload begins', text)
   const url = new URL(headers['location'] ?? '', field.url).href
   try {
     const piece = async (from: number, bytes: Uint8Array) => {
-      const more = { ...tus, 'upload-offset': String(from), 'content-type': 'application/offset+octet-stream' }
+      const more = { ...TUS, 'upload-offset': String(from), 'content-type': 'application/offset+octet-stream' }
       const answer = await sendWhole(url, { method: 'PATCH', headers: more, body: bytes })
       check(answer.status === 204, 'piece', answer.text)
     }
     await piece(0, body.subarray(0, half))
-    const asked = await sendWhole(url, { method: 'HEAD', headers: tus })
+    const asked = await sendWhole(url, { method: 'HEAD', headers: TUS })
     check(asked.headers['upload-offset'] === String(half), 'offset', asked.headers)
     if (!whole) return
     await piece(half, body.subarray(half))
     await isThere(field, id, body)
   } finally {
-    await untilAnswered(() => sendWhole(url, { method: 'DELETE', headers: tus }))
+    await untilAnswered(() => sendWhole(url, { method: 'DELETE', headers: TUS }))
   }
+}
+
+/**
+ * Ends the uploads that are unfinished, and returns how many there were. The answer to the beginning of one was lost
+ * when the daemon was exchanged: its client cannot know it, and the daemon keeps it for a day.
+ * @param records directory of `-upload-dir`
+ */
+export async function endUnfinished(url: string, records: string): Promise<number> {
+  const ids = (await readdir(records)).map((name) => name.replace(/\.json$/, ''))
+  for (const id of ids) {
+    const { status, text } = await sendWhole(`${url}/uploads/${id}`, { method: 'DELETE', headers: TUS })
+    check(status === 204, 'unfinished upload', text)
+  }
+  return ids.length
 }
 
 async function archives(field: Field, id: string): Promise<void> {
