@@ -1,14 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import { type DescField, type DescMessage, type MessageShape, ScalarType, toJson } from '@bufbuild/protobuf'
+import { randomUuid } from '../native/random.ts'
 
 /** Shorter ones the library encodes as fast. */
 const MIN_BYTES = 48
 
 /** What stands for bytes while the library is at work. */
 const PLACEHOLDER = Uint8Array.of(0)
-
-/** The same in the text: nothing that comes from outside has it. */
-const MARK = randomUUID()
 
 /**
  * Bytes whose base64 is made at a time, a multiple of three: a longer text would lie among the large objects of the
@@ -26,6 +23,13 @@ interface Place {
   readonly bytes: Uint8Array
 }
 
+/** A message and its JSON, which get the mark in the place of bytes. */
+interface Marking {
+  readonly message: Fields
+  readonly json: Fields
+  readonly mark: string
+}
+
 /**
  * The message as JSON, as `toJson` has it: text, or UTF-8 where it has bytes. The library takes some twenty times as
  * long for bytes and leaves much garbage: their base64 is made by Node, piece by piece where it belongs. The message is
@@ -36,10 +40,12 @@ export function messageJson<O extends DescMessage>(schema: O, message: MessageSh
   // A message is an object with the fields of its schema.
   takeBytes(schema, message as unknown as Fields, places)
   if (places.length === 0) return JSON.stringify(toJson(schema, message))
+  // Stands for the bytes in the text. Nothing that comes from outside has it, as it is drawn when all that is known.
+  const mark = randomUuid()
   try {
     const json = toJson(schema, message)
-    putMarks(schema, { message: message as unknown as Fields, json: json as Fields })
-    return assembled(JSON.stringify(json).split(MARK), places)
+    putMarks(schema, { message: message as unknown as Fields, json: json as Fields, mark })
+    return assembled(JSON.stringify(json).split(mark), places)
   } finally {
     for (const { holder, name, bytes } of places) holder[name] = bytes
   }
@@ -77,13 +83,13 @@ function takeBytes(schema: DescMessage, message: Fields, places: Place[]): void 
 }
 
 /** In the order of `takeBytes`. */
-function putMarks(schema: DescMessage, { message, json }: { readonly message: Fields; readonly json: Fields }): void {
+function putMarks(schema: DescMessage, { message, json, mark }: Marking): void {
   for (const field of schema.fields) {
     const { holder, name } = placeOf(field, message)
     const value = holder?.[name]
-    if (value === PLACEHOLDER) json[field.jsonName] = MARK
+    if (value === PLACEHOLDER) json[field.jsonName] = mark
     else if (field.fieldKind === 'message' && value !== undefined && isObject(json[field.jsonName]))
-      putMarks(field.message, { message: value as Fields, json: json[field.jsonName] as Fields })
+      putMarks(field.message, { message: value as Fields, json: json[field.jsonName] as Fields, mark })
   }
 }
 
