@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { freeNow } from '../../budget/memory.ts'
 import { errnoOf } from '../../errors.ts'
 import { joinPieces } from '../server/join-pieces.ts'
+import { readInTurns } from './read-in-turns.ts'
 
 /** Loopback answers at once, unless the queue of a server that accepts nothing is full. */
 const CONNECT_MS = 5_000
@@ -67,6 +68,7 @@ interface Outgoing {
 /** Begins a request. Throws for a path that cannot be sent. */
 export function requestBy(socket: Socket, { method, path, headers }: Outgoing): ClientRequest {
   if (socket.destroyed) throw new Error('the port has left')
+  readInTurns(socket)
   const outgoing = send({ createConnection: () => socket, method, path, headers: [...headers] })
   // After the parser, which hands on copies: what is left to the garbage collector adds up with many ports.
   outgoing.once('socket', () => socket.on('data', freeNow))

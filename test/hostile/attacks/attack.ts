@@ -16,6 +16,8 @@ export interface Attack {
   readonly name: string
   /** Milliseconds of the daemon's processor time until health is answered (p95); default: `BUSY_P95_HEALTH_MS`. */
   readonly maxBusy?: number
+  /** Bytes of resident memory at the peak; default: `MAX_RESIDENT`. */
+  readonly maxResident?: number
   /** Makes what the attack needs; its cost does not count. */
   prepare?(field: Field): Promise<void>
   /** Resolves when all of it is under way, or over. */
