@@ -3,6 +3,9 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { type Attack, allOf, type Field, scaled } from './attack.ts'
 import { unread } from './unread.ts'
 
+/** What ports answer is parsed in turns: milliseconds of processor time until health is answered. */
+const MAX_BUSY = 75
+
 /** A server in the sandbox that answers with bytes of its choice; resolves with its port. */
 async function answering(field: Field, answer: (socket: Socket) => void): Promise<number> {
   const sockets = new Set<Socket>()
@@ -34,6 +37,7 @@ function repeat(socket: Socket, piece: Buffer): void {
 function bad(name: string, first: string, again: string, headers = ''): Attack {
   return {
     name,
+    maxBusy: MAX_BUSY,
     run: async (field) => {
       const piece = Buffer.from(again.repeat(Math.ceil(8192 / again.length)), 'latin1')
       const port = await answering(field, (socket) => {
