@@ -82,7 +82,7 @@ function takeBytes(schema: DescMessage, message: Fields, places: Place[]): void 
   }
 }
 
-/** In the order of `takeBytes`. */
+/** In the order of `takeBytes`, which is that of the library, as messages declare their fields by number. */
 function putMarks(schema: DescMessage, { message, json, mark }: Marking): void {
   for (const field of schema.fields) {
     const { holder, name } = placeOf(field, message)

@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { ownHost } from '../lib/own-host.ts'
 
 /** A daemon answers from memory. */
 const TIMEOUT_MS = 5_000
@@ -17,7 +18,7 @@ export function askCapabilities({
   readonly address: string
   readonly port: number
 }): Promise<string> {
-  const host = LOOPBACK_TOO.has(address) ? '127.0.0.1' : address
+  const host = ownHost(address)
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const asked = request({ host, port, path: '/capabilities', signal: AbortSignal.timeout(TIMEOUT_MS) }, (response) => {
     const chunks: Buffer[] = []
@@ -37,6 +38,3 @@ export function askCapabilities({
   asked.end()
   return promise
 }
-
-/** What is answered at 127.0.0.1 as well; no name is looked up, as a machine may not know even this one. */
-const LOOPBACK_TOO: ReadonlySet<string> = new Set(['::', '0.0.0.0', 'localhost', ''])

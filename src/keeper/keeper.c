@@ -80,6 +80,17 @@ static int64_t now_ms(void) {
 
 // The channel to the daemon.
 
+// Attaches descriptors to a message; `control` has room for them.
+static void attach(struct msghdr *header, void *control, const int *descriptors, size_t count) {
+  header->msg_control = control;
+  header->msg_controllen = CMSG_SPACE(sizeof(int) * count);
+  struct cmsghdr *rights = CMSG_FIRSTHDR(header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
+  memcpy(CMSG_DATA(rights), descriptors, sizeof(int) * count);
+}
+
 // False: it would wait, and nothing was sent. A daemon that is gone takes everything.
 static bool send_message(const struct daemon *to, struct keeper_message message, const int *descriptors,
                          size_t count) {
@@ -89,15 +100,7 @@ static bool send_message(const struct daemon *to, struct keeper_message message,
   } control = {0};
   struct iovec part = {&message, sizeof message};
   struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
-  if (count > 0) {
-    header.msg_control = control.bytes;
-    header.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
-    memcpy(CMSG_DATA(rights), descriptors, sizeof(int) * count);
-  }
+  if (count > 0) attach(&header, control.bytes, descriptors, count);
   ssize_t sent;
   do sent = sendmsg(to->channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);

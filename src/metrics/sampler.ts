@@ -47,8 +47,6 @@ export class Sampler {
   /** Settles when nothing is being read. Never rejects. */
   #reading: Promise<void>
   #waiting: Promise<void> | undefined
-  /** Settles when the first sample was taken or has failed. */
-  #first: Promise<void> = Promise.resolve()
   #busy = true
   #endSchedule = () => {}
   #stopped: Promise<void> | undefined
@@ -66,8 +64,7 @@ export class Sampler {
     this.#endSchedule = every(this.#period, () => {
       if (!this.#busy) void this.#sample(true)
     })
-    this.#first = this.#sample(true)
-    return withTimeout(TIMEOUT_MS, this.#first, NEVER)
+    return withTimeout(TIMEOUT_MS, this.#sample(true), NEVER)
   }
 
   /** The latest sample. Throws AppError while there is none: none was taken yet, or a source failed the last time. */
@@ -82,7 +79,7 @@ export class Sampler {
    * while there is none, or when the signal aborts before.
    */
   async current(signal: AbortSignal): Promise<Sample> {
-    if (this.#failure?.kind === 'unavailable') await withTimeout(FIRST_WAIT_MS, this.#first, signal)
+    if (this.#failure?.kind === 'unavailable') await withTimeout(FIRST_WAIT_MS, this.#waiting ?? this.#reading, signal)
     return this.latest()
   }
 

@@ -1,7 +1,6 @@
 import { request } from 'node:http'
+import { ownHost } from '../lib/own-host.ts'
 
-/** What is answered at 127.0.0.1 as well; no name is looked up, as a machine may not know even this one. */
-const LOOPBACK_TOO: ReadonlySet<string> = new Set(['::', '0.0.0.0', 'localhost'])
 const HEALTHY = 204
 
 /**
@@ -9,7 +8,7 @@ const HEALTHY = 204
  * answer in time, or not with 204.
  */
 export function checkOwnHealth({ address, port }: { readonly address: string; readonly port: number }, waitMs: number) {
-  const host = LOOPBACK_TOO.has(address) ? '127.0.0.1' : address
+  const host = ownHost(address)
   return new Promise<void>((resolve, reject) => {
     const sent = request(
       { host, port, path: '/health', agent: false, signal: AbortSignal.timeout(waitMs) },

@@ -1,4 +1,6 @@
-import { create, toJson } from '@bufbuild/protobuf'
+import { globSync } from 'node:fs'
+import { join } from 'node:path'
+import { create, type DescMessage, toJson } from '@bufbuild/protobuf'
 import { expect, test } from 'vitest'
 import { messageJson } from '../../src/calls/message-json.ts'
 import { ReadResponseSchema, WaitResponseSchema } from '../../src/gen/jobs/v1/jobs_pb.js'
@@ -6,7 +8,23 @@ import { StartRequestSchema, StartResponseSchema } from '../../src/gen/process/p
 import { AttachResponseSchema } from '../../src/gen/terminals/v1/terminals_pb.js'
 import { seeded } from '../hostile/random.ts'
 
+const ROOT = join(import.meta.dirname, '../..')
 const random = seeded(7)
+
+test('messages declare their fields by number, in which order bytes are put into the text', async () => {
+  const files = globSync('src/gen/**/*_pb.js', { cwd: ROOT })
+  const modules: Record<string, unknown>[] = await Promise.all(files.map((file) => import(join(ROOT, file))))
+  const schemas = modules.flatMap((module) => Object.values(module)).filter(isSchema)
+  expect(schemas.length).toBeGreaterThan(200)
+  for (const { typeName, fields } of schemas) {
+    const numbers = fields.map(({ number }) => number)
+    expect(numbers, typeName).toEqual(numbers.toSorted((a, b) => a - b))
+  }
+})
+
+function isSchema(value: unknown): value is DescMessage {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'message'
+}
 
 test.each([0, 1, 47, 48, 49, 50, 51, 70_000])('%d bytes in a message are in JSON as the library has them', (length) => {
   // A view with an offset, as chunks of output are.

@@ -4,12 +4,17 @@ import { expect, test } from 'vitest'
 import { createUsers } from '../../src/users/users.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
+/** Users of files in a directory, of which `ann` is one. */
+async function makeUsers(dir: string, groups = '') {
+  const [passwd, group] = [join(dir, 'passwd'), join(dir, 'group')]
+  await writeFile(passwd, 'ann:x:1000:1001::/home/ann:/bin/sh\n')
+  await writeFile(group, groups)
+  return { passwd, users: createUsers({ passwd, group }) }
+}
+
 test('A41 what was looked up since a call came is not looked up again in it, and the next call sees every change', async () => {
   await using dir = await makeTmpDir()
-  const [passwd, group] = [join(dir.path, 'passwd'), join(dir.path, 'group')]
-  await writeFile(passwd, 'ann:x:1000:1001::/home/ann:/bin/sh\n')
-  await writeFile(group, '')
-  const users = createUsers({ passwd, group })
+  const { passwd, users } = await makeUsers(dir.path)
   expect(users.known('ann')).toBeUndefined()
   const first = performance.now()
   expect(await users.find('ann')).toMatchObject({ uid: 1000 })
@@ -24,10 +29,7 @@ test('A41 what was looked up since a call came is not looked up again in it, and
 
 test('both names of an owner are known at once, or neither', async () => {
   await using dir = await makeTmpDir()
-  const [passwd, group] = [join(dir.path, 'passwd'), join(dir.path, 'group')]
-  await writeFile(passwd, 'ann:x:1000:1001::/home/ann:/bin/sh\n')
-  await writeFile(group, 'staff:x:1001:\n')
-  const users = createUsers({ passwd, group })
+  const { users } = await makeUsers(dir.path, 'staff:x:1001:\n')
   expect(users.knownNames(1000, 1001)).toBeUndefined()
   expect(await users.nameOf(1000)).toBe('ann')
   expect(users.knownNames(1000, 1001)).toBeUndefined()

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
-import { NEVER } from '../../lib/never.ts'
 import { accepts } from '../../lib/weighted-list.ts'
 import type { CallCounts } from '../../metrics/calls.ts'
 import { OPENMETRICS_TYPE, toOpenMetrics } from '../../metrics/openmetrics.ts'
 import { type LiveFigures, type Sample, toMetricsJson } from '../../metrics/sample.ts'
 import { VERSION } from '../../version.ts'
+import { clientGone } from '../server/client-gone.ts'
 
 /** What the route reports. */
 interface MetricsRouteOptions {
@@ -31,7 +31,7 @@ export function metricsRoute(
   app.get<{ Querystring: Record<string, unknown> }>('/metrics', async (request, reply) => {
     reply.header('cache-control', 'no-store')
     const open = wantsOpenMetrics(request.query['format'], request.headers.accept)
-    const sample = await current(sampler)
+    const sample = await current({ sampler }, clientGone(reply.raw))
     if (sample === undefined) return reply.code(500).send()
     const notSampled = () => ({ version: VERSION, methods: calls.methods, budget, idleSeconds: idleSeconds() })
     const [type, text] = open
@@ -41,9 +41,9 @@ export function metricsRoute(
   })
 }
 
-async function current(sampler: MetricsRouteOptions['sampler']): Promise<Sample | undefined> {
+async function current({ sampler }: Pick<MetricsRouteOptions, 'sampler'>, signal: AbortSignal) {
   try {
-    return await sampler.current(NEVER)
+    return await sampler.current(signal)
   } catch (error) {
     if (error instanceof AppError) return undefined
     throw error

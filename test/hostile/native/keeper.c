@@ -139,16 +139,8 @@ static void send_any(int socket, struct input *from) {
   struct iovec part = {bytes, length};
   struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
   const size_t count = (shape & 64) != 0 ? take(from, 1) % 13 : 0;
-  if (count > 0) {
-    header.msg_control = control.bytes;
-    header.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
-    int descriptors[16] = {0};
-    memcpy(CMSG_DATA(rights), descriptors, sizeof(int) * count);
-  }
+  const int descriptors[16] = {0};
+  if (count > 0) attach(&header, control.bytes, descriptors, count);
   sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
