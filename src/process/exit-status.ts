@@ -1,3 +1,4 @@
+import { monotonicNow } from '../lib/monotonic-now.ts'
 import type { ExitStatus } from '../native/index.ts'
 
 /** What is known of an end: of a process that is no child of the daemon the kernel reports only that it is gone. */
@@ -19,6 +20,8 @@ export interface Usage {
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   readonly endedAt: number
+  /** The end on a clock that is never set (`monotonicNow`); absent: an older daemon has written this. */
+  readonly endedMonotonic?: number | undefined
   /** User and system time; undefined: it is not known. */
   readonly cpuSeconds: number | undefined
   /**
@@ -52,12 +55,18 @@ export interface End extends EndFacts {
   readonly unknown?: true
 }
 
+/** Of a process that ends now. */
+export function timeOfEnd(): Pick<Usage, 'endedAt' | 'endedMonotonic'> {
+  return { endedAt: Date.now(), endedMonotonic: monotonicNow() }
+}
+
 /**
- * Milliseconds for which an end is still kept. A restart of the daemon does not extend the time; if the clock was set
- * meanwhile, it is at most `keepMs`.
+ * Milliseconds for which an end is still kept, from 0 to `keepMs`. Neither a restart of the daemon nor a clock that is
+ * set changes them; an end without `endedMonotonic` is as old as the wall clock says.
  */
-export function leftOf(keepMs: number, { usage }: Pick<End, 'usage'>): number {
-  return keepMs - Math.min(keepMs, Math.max(0, Date.now() - usage.endedAt))
+export function leftOf(keepMs: number, { usage: { endedAt, endedMonotonic } }: Pick<End, 'usage'>): number {
+  const age = endedMonotonic === undefined ? Date.now() - endedAt : monotonicNow() - endedMonotonic
+  return keepMs - Math.min(keepMs, Math.max(0, age))
 }
 
 /** Linux signal names as clients know them (contract D39), by number. */

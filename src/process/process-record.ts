@@ -32,17 +32,9 @@ export interface ProcessRecord {
   readonly group?: string | undefined
   /** The run of a service that it belongs to; absent: it is no service. */
   readonly run?: ServiceRun | undefined
-  /**
-   * When it was started and when it is killed, in milliseconds of CLOCK_MONOTONIC, which all processes of a machine
-   * share.
-   */
+  /** When it was started and when it is killed (`monotonicNow`). */
   readonly started: number
   readonly deadline: number | undefined
-}
-
-/** Milliseconds of CLOCK_MONOTONIC. */
-export function monotonicNow(): number {
-  return Number(process.hrtime.bigint() / 1_000n) / 1_000
 }
 
 export function encodeRecord(record: ProcessRecord): Buffer {

@@ -2,7 +2,7 @@ import { fstatSync } from 'node:fs'
 import { AppError } from '../errors.ts'
 import { close, type Reaped, resizeTerminal } from '../native/index.ts'
 import { type Circumstances, endFacts, type KillReason, plainFacts, usedBy } from './end-facts.ts'
-import { type End, type EndFacts, endOf, type KnownEnd, type Usage } from './exit-status.ts'
+import { type End, type EndFacts, endOf, type KnownEnd, timeOfEnd, type Usage } from './exit-status.ts'
 import { onExit } from './exit-watch.ts'
 import { checkHasStdin, checkInputKind, stdinClosed } from './input-kind.ts'
 import type { InputCall } from './input-queue.ts'
@@ -235,7 +235,7 @@ export class RunningProcess {
 
   #circumstances(status: KnownEnd, reaped: Reaped | undefined): Circumstances {
     const { pid, group, oom, input } = this.#launched
-    const times = { startedAt: this.startedAt, endedAt: Date.now() }
+    const times = { startedAt: this.startedAt, ...timeOfEnd() }
     const usage = { ...times, ...usedBy(reaped), bytesIn: input?.written ?? 0, bytesOut: 0 }
     return { pid, status, signalled: this.#killed, reason: this.#reason, group, oom, usage }
   }

@@ -1,4 +1,5 @@
 import type { Deposit } from '../keeper/keeper.ts'
+import { monotonicNow } from '../lib/monotonic-now.ts'
 import { close, duplicate } from '../native/index.ts'
 import { commandGroup } from './command-group.ts'
 import { type Deposits, FINISHED } from './deposits.ts'
@@ -9,7 +10,7 @@ import type { LaunchDeps } from './launch.ts'
 import type { Launched } from './launched.ts'
 import { OutputLog, type StreamName } from './output-log.ts'
 import type { FoundOutput } from './output-recovery.ts'
-import { monotonicNow, type ProcessRecord, readEnd, readRecord } from './process-record.ts'
+import { type ProcessRecord, readEnd, readRecord } from './process-record.ts'
 import type { OwnGroup } from './spawn-in-group.ts'
 
 /** A process of an earlier daemon, to go on with. */

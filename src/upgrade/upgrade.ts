@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts'
 import { endText } from '../keeper/end-text.ts'
 import type { Keeper, Taken } from '../keeper/keeper.ts'
+import { monotonicNow } from '../lib/monotonic-now.ts'
 import type { Log } from '../log.ts'
 import { COMMIT, VERSION } from '../version.ts'
 import type { HandOver } from './hand-over.ts'
@@ -106,8 +107,4 @@ function outcomeOf({ taken, before }: UpgradeDeps, servingSince: number): Outcom
   const pauseMs = Math.round(servingSince - at)
   if (taken.wentBack) return { state: 'went_back', pauseMs, reason: `the other daemon ${endText(taken.lastStatus)}` }
   return { state: 'upgraded', from: { version, commit }, pauseMs }
-}
-
-function monotonicNow(): number {
-  return Number(process.hrtime.bigint() / 1_000n) / 1_000
 }

@@ -1,9 +1,6 @@
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test, vi } from 'vitest'
-import { type Daemon, startDaemon } from '../_util/daemon.ts'
-import { sendWhole } from '../_util/http.ts'
+import type { Daemon } from '../_util/daemon.ts'
+import { clockDifference, setClock, startWithOwnClock } from '../_util/own-clock.ts'
 import { call, open, type ProcessMessage, type Stream, start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
@@ -17,34 +14,6 @@ vi.setConfig({ testTimeout: 120_000 })
 const SOON = { timeout: 60_000 }
 
 const DEADLINE = 4_000
-
-/** A daemon whose wall clock really can be set, and which no other process has. */
-async function startWithOwnClock(dir: string): Promise<Daemon> {
-  const library = join(dir, 'own-clock.so')
-  const source = join(import.meta.dirname, 'fixtures/own-clock.cc')
-  await promisify(execFile)(process.env['CXX'] ?? 'c++', [
-    '-std=c++20',
-    '-O1',
-    '-shared',
-    '-fPIC',
-    '-o',
-    library,
-    source,
-  ])
-  return startDaemon({ env: { LD_PRELOAD: library } })
-}
-
-/** Sets the daemon's clock to so many milliseconds from that of the machine. */
-async function setTo(daemon: Daemon, difference: number): Promise<void> {
-  const body = JSON.stringify({ timestamp: new Date(Date.now() + difference).toISOString() })
-  expect((await sendWhole(`${daemon.url}/init`, { method: 'POST', body })).status).toBe(204)
-}
-
-/** How far the daemon's clock is from that of the machine, in milliseconds, to the second. */
-async function difference(daemon: Daemon): Promise<number> {
-  const { sample } = Object((await call(daemon.url, 'metrics.Metrics/Get', {})).body)
-  return Date.parse(sample.timestamp) - Date.now()
-}
 
 async function sampleCount(daemon: Daemon): Promise<number> {
   return Object((await call(daemon.url, 'metrics.Metrics/List', {})).body).samples.length
@@ -72,9 +41,9 @@ test.each([
   await ended.rest()
   await Promise.all([timed.next(), endless.next()])
 
-  await setTo(daemon, change)
+  await setClock(daemon, change)
   const samples = await sampleCount(daemon)
-  await expect.poll(() => difference(daemon), SOON).toSatisfy((value: number) => Math.abs(value - change) < 10_000)
+  await expect.poll(() => clockDifference(daemon), SOON).toSatisfy((value: number) => Math.abs(value - change) < 10_000)
 
   expect((await timed.rest()).end.error?.code).toBe('deadline_exceeded')
   expect(performance.now() - begun).toBeGreaterThan(DEADLINE - 50)

@@ -14,6 +14,12 @@ import { buildVariant, LAUNCHER, writeProgram } from './variant.ts'
 const ROUNDS = Number(process.env['ENVD_UPGRADE_ROUNDS'] ?? 3)
 const SEED = Number(process.env['ENVD_UPGRADE_SEED'] ?? Date.now() % 1_000_000)
 
+/** Loads under way at a time: more would starve the client of the test, and not the daemon. */
+const LOADS = 6
+
+/** Seconds that exits are kept: longer than a client on a loaded machine lags behind one that has ended. */
+const KEPT_S = 60
+
 test(`upgraded ${ROUNDS} times and back in the middle of a mixed load, the daemon loses nothing (seed ${SEED})`, {
   timeout: 60_000 + ROUNDS * 20_000,
 }, async () => {
@@ -23,7 +29,7 @@ test(`upgraded ${ROUNDS} times and back in the middle of a mixed load, the daemo
   await using back = await makeTmpDir(0o755)
   await buildVariant(next.path, { version: '0.9.2' })
   await writeProgram(back.path, `exec ${LAUNCHER} "$@"`)
-  await using daemon = await startKept({ args: ['-keep-exits', '6'] })
+  await using daemon = await startKept({ args: ['-keep-exits', String(KEPT_S)] })
   const { url } = daemon
   const status = async () => JSON.parse((await sendWhole(`${url}/upgrade/status`)).text)
   const terminal = await pidOf(await start(url, 'bash', { args: ['--norc'], pty: { cols: 80, rows: 24 } }))
@@ -43,12 +49,22 @@ test(`upgraded ${ROUNDS} times and back in the middle of a mixed load, the daemo
     )
     // So that much of it is under way when the other daemon has loaded.
     const load: Promise<void>[] = []
+    let underWay = 0
     let over = false
+    const begin = (file: string) => {
+      underWay++
+      const one = Promise.all([
+        runCommands(url, `${file}.bytes`, Math.floor(random() * 200)),
+        upload(url, `${file}.upload`),
+      ]).then(() => {
+        underWay--
+      })
+      one.catch(() => {})
+      load.push(one)
+    }
     const loading = (async () => {
       for (let i = 0; !over; i++) {
-        const file = join(dir.path, `${round}-${i}`)
-        load.push(runCommands(url, `${file}.bytes`, Math.floor(random() * 200)), upload(url, `${file}.upload`))
-        for (const each of load) each.catch(() => {})
+        if (underWay < LOADS) begin(join(dir.path, `${round}-${i}`))
         await delay(200 + random() * 400)
       }
     })()
