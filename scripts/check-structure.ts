@@ -33,7 +33,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   keeper: [...COMMON, 'native'],
   // Looks at files and starts programs; what is handed over it knows by its version only.
   upgrade: [...COMMON, 'keeper', 'startup'],
-  process: [...COMMON, 'users', 'native', 'keeper'],
+  // Of cgroups types.
+  process: [...COMMON, 'users', 'native', 'keeper', 'cgroups'],
   filesystem: [...COMMON, 'users', 'native'],
   // Reads, edits and searches files as the file calls do.
   files: [...COMMON, 'users', 'native', 'filesystem'],
@@ -58,8 +59,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   console: ['gen'],
   // Of cgroups a type: what a call of `/init` needs of a freeze.
   init: [...COMMON, 'cgroups', 'cpus', 'users', 'native'],
-  // Of watch the patterns of what is left out, of archives as well.
-  http: [...COMMON, 'watch', 'users', 'process', 'filesystem', 'archives', 'uploads', 'metrics', 'init', 'native'],
+  // Of watch the patterns of what is left out, of archives as well; of cgroups what a freeze is asked for.
+  http: [
+    ...COMMON,
+    ...['watch', 'users', 'process', 'filesystem', 'archives', 'uploads', 'metrics', 'init', 'cgroups', 'native'],
+  ],
   rpc: [...COMMON, 'calls', 'http'],
   'errors.ts': ['lib'],
   'program.ts': [],

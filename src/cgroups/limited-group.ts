@@ -10,15 +10,16 @@ import { removeEmpty } from './service-group.ts'
 
 /** What a cgroup of one command's own may take; undefined: as much as that above it. */
 export interface GroupLimits {
-  /** Bytes. */
+  /** Bytes of memory of all its processes together. At the limit the kernel kills all of them. */
   readonly memoryMax?: number | undefined
+  /** Processes and threads at a time, 1 or more; with more, fork(2) fails with EAGAIN. */
   readonly pidsMax?: number | undefined
-  /** CPUs. */
+  /** CPUs; a command that needs more CPU time waits for it. */
   readonly cpuMax?: number | undefined
 }
 
 /** What all processes of a cgroup have taken so far; undefined: its kernel does not report it. */
-interface GroupUsage {
+export interface GroupUsage {
   readonly cpuSeconds: number | undefined
   /** Bytes now. */
   readonly memory: number | undefined
@@ -34,7 +35,7 @@ interface GroupUsage {
 
 /** The cgroup of one command. */
 export interface LimitedGroup {
-  /** Of its directory, in the one above. */
+  /** Of its directory, in the one above: by it the next daemon finds it (`Cgroups.takeLimited`). */
   readonly name: string
   /** Of one that is gone: nothing. Never rejects. */
   usage(): Promise<GroupUsage>

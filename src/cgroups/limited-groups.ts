@@ -13,7 +13,7 @@ import {
 } from './limited-group.ts'
 import { splitGroup } from './split-group.ts'
 
-/** The cgroups that commands are in; those with limits of their own are below. */
+/** The cgroups that commands are in, terminals and everything else; those with limits of their own are below. */
 export type ParentName = 'user' | 'ptys'
 
 /** Cgroups in each of those at a time: a small part of those that a freeze and a thaw look at (`MAX_GROUPS`). */

@@ -1,4 +1,5 @@
 import { freeNow } from '../budget/memory.ts'
+import type { Output } from '../process/convert.ts'
 import type { Chunk, Offsets, OutputLog, StreamName } from '../process/output-log.ts'
 import type { OutputReader } from '../process/output-reader.ts'
 
@@ -12,23 +13,16 @@ interface ReadPlan {
   readonly tail: number | undefined
 }
 
-/** A piece of one stream, copied. */
-interface Piece {
-  readonly stream: StreamName
-  readonly offset: number
-  readonly bytes: Uint8Array
-}
-
 /** Output that is being read. */
 export interface Reading {
   readonly reader: OutputReader
   /** Bytes of each stream that are left out between head and tail. */
   readonly skipped: Offsets
   /**
-   * Pieces, and undefined after each `keepalive` milliseconds without one. Ends with the output, or without `follow`
+   * Pieces, copied, and undefined after each `keepalive` milliseconds without one. Ends with the output, or without `follow`
    * with what was there.
    */
-  pieces(keepalive: number): AsyncGenerator<Piece | undefined, void>
+  pieces(keepalive: number): AsyncGenerator<Output | undefined, void>
 }
 
 interface Gap {
@@ -64,7 +58,7 @@ interface ReadOptions {
 async function* read(
   reader: OutputReader,
   { gaps, until, keepalive }: ReadOptions,
-): AsyncGenerator<Piece | undefined, void> {
+): AsyncGenerator<Output | undefined, void> {
   while (reader.position < until) {
     const state = await reader.readable(keepalive)
     if (state === 'end') return
@@ -82,14 +76,14 @@ async function* read(
 }
 
 /** What of a chunk lies outside the gap. */
-function piecesOf(chunk: Chunk, { start, end }: Gap): Piece[] {
+function piecesOf(chunk: Chunk, { start, end }: Gap): Output[] {
   const chunkEnd = chunk.offset + chunk.bytes.length
   const ranges =
     start < end ? [part(chunk, chunk.offset, start), part(chunk, end, chunkEnd)] : [part(chunk, 0, chunkEnd)]
   return ranges.filter(({ bytes }) => bytes.length > 0)
 }
 
-function part({ stream, offset, bytes }: Chunk, from: number, to: number): Piece {
+function part({ stream, offset, bytes }: Chunk, from: number, to: number): Output {
   const begin = Math.max(from, offset)
   const copied = Uint8Array.from(bytes.subarray(begin - offset, Math.max(begin - offset, to - offset)))
   return { stream, offset: begin, bytes: copied }

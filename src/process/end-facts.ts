@@ -1,7 +1,7 @@
+import type { GroupUsage, LimitedGroup } from '../cgroups/limited-group.ts'
 import type { Reaped } from '../native/index.ts'
 import type { EndFacts, KnownEnd, LimitHit, Usage } from './exit-status.ts'
 import type { OomInquiry } from './oom-witness.ts'
-import type { GroupUsage, OwnGroup } from './spawn-in-group.ts'
 
 /** Why the daemon itself has ended a command. */
 export type KillReason = 'deadline' | 'daemon_stopped'
@@ -13,7 +13,7 @@ export interface Circumstances {
   /** The daemon has sent it SIGTERM or SIGKILL, for a client or for a reason of its own. */
   readonly signalled: boolean
   readonly reason: KillReason | undefined
-  readonly group: OwnGroup | undefined
+  readonly group: LimitedGroup | undefined
   readonly oom: Pick<OomInquiry, 'wasOutOfMemory'> | undefined
   readonly usage: Usage
 }
@@ -51,7 +51,7 @@ function unseenFacts(circumstances: Circumstances, how: 'killed' | 'child killed
   return how === 'killed' ? { ...facts, cause: 'unknown' } : facts
 }
 
-async function groupFacts(circumstances: Circumstances, group: OwnGroup): Promise<EndFacts> {
+async function groupFacts(circumstances: Circumstances, group: LimitedGroup): Promise<EndFacts> {
   const taken = await group.usage()
   const facts = plainFacts(circumstances)
   const outOfMemory = taken.oomKills > 0 && !circumstances.signalled && likelyKilled(circumstances.status) !== undefined

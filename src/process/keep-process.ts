@@ -1,10 +1,10 @@
+import type { LimitedGroup } from '../cgroups/limited-group.ts'
 import { AppError } from '../errors.ts'
 import { monotonicNow } from '../lib/monotonic-now.ts'
 import type { ChildDeposit } from '../native/index.ts'
 import { commandBytes } from './command-memory.ts'
 import type { Deposits, ProcessDeposit } from './deposits.ts'
 import type { LaunchRequest } from './launch.ts'
-import type { OwnGroup } from './spawn-in-group.ts'
 
 /** A description that takes longer to write than the event loop should halt: such a command is not kept. */
 const MAX_KEPT_BYTES = 512 * 1024
@@ -20,7 +20,7 @@ interface KeepContext {
   readonly request: LaunchRequest
   readonly cwd: string
   /** The cgroup of this command alone. */
-  readonly group: OwnGroup | undefined
+  readonly group: LimitedGroup | undefined
   readonly deposits: Deposits | undefined
 }
 

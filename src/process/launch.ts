@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import type { LimitedGroup, MadeGroup } from '../cgroups/limited-group.ts'
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import {
@@ -29,7 +30,7 @@ import { makeOwnGroup } from './own-group.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
 import type { ServiceRun } from './process-record.ts'
 import type { SlabPool } from './slab-pool.ts'
-import { type CommandGroups, type MadeGroup, type OwnGroup, spawnInGroup } from './spawn-in-group.ts'
+import { type CommandGroups, spawnInGroup } from './spawn-in-group.ts'
 import { isExhaustion, startFailure, stdioFailure } from './start-failure.ts'
 import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts'
 
@@ -237,7 +238,7 @@ interface Parts {
   readonly stdio: Stdio
   readonly output: OutputLog
   readonly outcome: Outcome
-  readonly group: OwnGroup | undefined
+  readonly group: LimitedGroup | undefined
   readonly deposit: ProcessDeposit | undefined
   readonly keeping: Keeping | undefined
   readonly pool: SlabPool

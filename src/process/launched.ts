@@ -1,3 +1,4 @@
+import type { LimitedGroup } from '../cgroups/limited-group.ts'
 import type { ExitStatus } from '../native/index.ts'
 import type { ProcessDeposit } from './deposits.ts'
 import type { End } from './exit-status.ts'
@@ -8,7 +9,6 @@ import type { OomInquiry } from './oom-witness.ts'
 import type { Offsets, OutputLog, StreamName } from './output-log.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
 import type { SlabPool } from './slab-pool.ts'
-import type { OwnGroup } from './spawn-in-group.ts'
 
 /** Where the output of an earlier daemon ended, for clients that connect before `until` (performance.now()). */
 export interface Reconnect {
@@ -44,7 +44,7 @@ export interface Launched {
   /** Finds out whether it was killed for lack of memory. */
   readonly oom?: OomInquiry
   /** The cgroup of this command alone, which the process removes. */
-  readonly group?: OwnGroup | undefined
+  readonly group?: LimitedGroup | undefined
   /** See `CommandLimits`. */
   readonly outputMax?: number | undefined
   /** Where its output is kept for the next daemon, also when the process itself is not; undefined: nowhere. */

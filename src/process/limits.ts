@@ -1,19 +1,11 @@
+import type { GroupLimits } from '../cgroups/limited-group.ts'
 import { AppError } from '../errors.ts'
 
 /** What one command may take; undefined: no limit of its own. */
-export interface CommandLimits {
-  /** Bytes of memory of all its processes together, `MIN_MEMORY` or more. At the limit the kernel kills all of them. */
-  readonly memoryMax?: number | undefined
-  /** Processes and threads at a time, 1 or more; with more, fork(2) fails with EAGAIN. */
-  readonly pidsMax?: number | undefined
-  /** CPUs, `MIN_CPUS` or more; a command that needs more CPU time waits for it. */
-  readonly cpuMax?: number | undefined
+export interface CommandLimits extends GroupLimits {
   /** Bytes of each output stream that clients get, half of them its beginning and half its end (`OutputCut`). */
   readonly outputMax?: number | undefined
 }
-
-/** The limits that take a cgroup. */
-export type GroupLimits = Omit<CommandLimits, 'outputMax'>
 
 interface Range {
   readonly header: string

@@ -1,8 +1,9 @@
+import type { MadeGroup } from '../cgroups/limited-group.ts'
 import { AppError } from '../errors.ts'
 import { commandGroup } from './command-group.ts'
 import type { LaunchRequest } from './launch.ts'
 import { needsGroup } from './limits.ts'
-import type { CommandGroups, MadeGroup } from './spawn-in-group.ts'
+import type { CommandGroups } from './spawn-in-group.ts'
 
 /**
  * Makes the cgroup that the limits of a command take; undefined: it has no such limits. It is the caller's, to close

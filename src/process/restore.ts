@@ -1,3 +1,4 @@
+import type { LimitedGroup } from '../cgroups/limited-group.ts'
 import type { Deposit } from '../keeper/keeper.ts'
 import { monotonicNow } from '../lib/monotonic-now.ts'
 import { close, duplicate } from '../native/index.ts'
@@ -11,7 +12,6 @@ import type { Launched } from './launched.ts'
 import { OutputLog, type StreamName } from './output-log.ts'
 import type { FoundOutput } from './output-recovery.ts'
 import { type ProcessRecord, readEnd, readRecord } from './process-record.ts'
-import type { OwnGroup } from './spawn-in-group.ts'
 
 /** A process of an earlier daemon, to go on with. */
 interface RestoredProcess {
@@ -85,7 +85,7 @@ export function restoreProcess(
 }
 
 /** The cgroup of the command, if it has one of its own. One whose end was reported has no more use for it. */
-function groupOf({ tag, size, group }: ProcessRecord, groups: LaunchDeps['groups']): OwnGroup | undefined {
+function groupOf({ tag, size, group }: ProcessRecord, groups: LaunchDeps['groups']): LimitedGroup | undefined {
   const above = commandGroup({ tag, terminal: size })
   return group === undefined || above === undefined ? undefined : groups.takeLimited(above, group)
 }

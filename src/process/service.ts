@@ -1,20 +1,18 @@
 import type { ByteBudget } from '../budget/budget.ts'
 import { type Caller, isLegacy, type StreamCaller } from '../calls/caller.ts'
+import type { StartGate } from '../cgroups/freeze/start-gate.ts'
 import { AppError } from '../errors.ts'
-import type {
-  CloseStdinRequest,
-  ConnectRequest,
-  SendInputRequest,
-  SendSignalRequest,
-  StartRequest,
-  StreamInputRequest,
-  UpdateRequest,
+import {
+  type CloseStdinRequest,
+  type ConnectRequest,
+  type SendInputRequest,
+  type SendSignalRequest,
+  Signal,
+  type StartRequest,
+  type StreamInputRequest,
+  type UpdateRequest,
 } from '../gen/process/process_pb.js'
-import { Signal } from '../gen/process/process_pb.js'
 import type { Deposit } from '../keeper/keeper.ts'
-import { baseName } from '../lib/clean-path.ts'
-import { copiedText } from '../lib/copied-text.ts'
-import { countUnusable, LEFT_OUT } from '../lib/environment.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import { longTimeout } from '../lib/long-timeout.ts'
 import { NEVER } from '../lib/never.ts'
@@ -23,7 +21,7 @@ import type { Log } from '../log.ts'
 import { selectUser } from '../users/paths.ts'
 import { abandon } from './abandon.ts'
 import { type AdoptRequest, adopt } from './adopt.ts'
-import { commandGroup, type StartGate } from './command-group.ts'
+import { commandGroup } from './command-group.ts'
 import { commandBytes, holdCommand } from './command-memory.ts'
 import { toConfig, toInfo, toInput, toOffsets, toSelector, toSize } from './convert.ts'
 import type { Followed } from './follow.ts'
@@ -31,6 +29,7 @@ import { type LaunchDeps, type LaunchRequest, launch } from './launch.ts'
 import type { Launched } from './launched.ts'
 import { limitsOfHeaders } from './limits.ts'
 import { logEnd } from './log-end.ts'
+import { logStart } from './log-start.ts'
 import { tailBytes } from './output-cut.ts'
 import type { Offsets, StreamName } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
@@ -45,7 +44,7 @@ import { idempotencyKey } from './start-keys.ts'
 interface ProcessServiceDeps extends LaunchDeps {
   readonly registry: Registry
   readonly budget: ByteBudget
-  readonly gate: StartGate
+  readonly gate: Pick<StartGate, 'enter'>
   /** Streams say where their output stands, and can be resumed there. */
   readonly outputResume: boolean
   readonly log: Log
@@ -246,21 +245,7 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
     hold.release()
   })
   registry.add(process)
-  const level = command.routine === true ? 'debug' : 'info'
-  const operation = { pid: process.pid, operation_id: caller.operationId }
-  const unusable = countUnusable(Object.entries(config.envs))
-  if (unusable > 0) log.warn({ ...operation, count: unusable }, LEFT_OUT)
-  log[level](
-    {
-      ...operation,
-      command: copiedText(baseName(config.cmd), MAX_NAME_LENGTH),
-      args: config.args.length,
-      request_timeout_ms: timeout,
-      user: user.name,
-      terminal: terminal !== undefined,
-    },
-    'process_start',
-  )
+  logStart(process, request, { log, operationId: caller.operationId, timeout })
   endAtDeadline(process, caller, log)
   logEnd(process, { log, operationId: caller.operationId, age: () => performance.now() - started })
   void process.ended.then(() => hold.release())
@@ -276,9 +261,6 @@ function follow(launched: Launched, registry: Registry, release: () => void): Ru
     throw abandon(launched, error)
   }
 }
-
-/** Bytes of the name of a file (NAME_MAX). */
-const MAX_NAME_LENGTH = 255
 
 /**
  * How much later than the starting stream the command ends, so that its client receives `deadline_exceeded`, not the

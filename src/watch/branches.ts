@@ -1,21 +1,11 @@
-import type { Hold } from '../budget/budget.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Exclude } from './exclude.ts'
 import type { Armed, Inotify } from './inotify.ts'
 import { type NodeSink, type Settlement, TreeNode } from './tree-node.ts'
+import type { TreeOptions } from './tree-options.ts'
 
-/** What the branches of a tree need. */
-interface BranchesOptions {
-  readonly inotify: Inotify
-  /** Real path of the tree's root, as bytes. */
-  readonly path: Buffer
-  /** The path as clients named it, for messages. */
-  readonly shown: string
-  readonly recursive: boolean
-  /** What is left out. */
-  readonly exclude: Exclude | undefined
-  /** Takes the memory of the nodes, and of directories that are being read. The owner releases it. */
-  readonly hold: Hold
+/** What the branches of a tree need; the tree releases the hold. */
+interface BranchesOptions extends Pick<TreeOptions, 'inotify' | 'path' | 'shown' | 'recursive' | 'exclude' | 'hold'> {
   readonly sink: NodeSink
   /**
    * Events were lost while a directory was armed: the tree must compare itself with the disk after the event of that

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import type { GroupUsage } from '../../src/cgroups/limited-group.ts'
 import { type Circumstances, endFacts, usedBy } from '../../src/process/end-facts.ts'
 import { endOf, type KnownEnd } from '../../src/process/exit-status.ts'
-import type { GroupUsage } from '../../src/process/spawn-in-group.ts'
 
 const USAGE = { startedAt: 1, endedAt: 2, cpuSeconds: 0.5, peakMemory: undefined, bytesIn: 3, bytesOut: 4 }
 const KILLED = { signal: 9, coreDumped: false }

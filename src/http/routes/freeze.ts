@@ -1,21 +1,13 @@
 import type { FastifyInstance } from 'fastify'
+import type { FreezeRequest } from '../../cgroups/freeze/freezer.ts'
 import { withTimeout } from '../../lib/with-timeout.ts'
 import { integerOf, queryValues } from '../app/query.ts'
 import { clientGone } from '../server/client-gone.ts'
 
-/** What is to be frozen, and how long the answer may take (contract B56). */
-interface FreezeQuery {
-  readonly hierarchy: boolean
-  /** Undefined or not positive: as many as usual. */
-  readonly maxCgroups: number | undefined
-  /** Milliseconds; undefined or not positive: no wait. */
-  readonly maxWait: number | undefined
-}
-
 /** What the route freezes with. */
 interface FreezeRouteOptions {
   /** Rejects with nothing but the signal's reason; the result is answered as it is. */
-  readonly freeze: (query: FreezeQuery, signal: AbortSignal) => Promise<object>
+  readonly freeze: (query: FreezeRequest, signal: AbortSignal) => Promise<object>
   /** Takes a sample of the machine; never rejects. */
   readonly sampleNow: () => Promise<void>
   /** Sends the lines of the log that wait for at most so many milliseconds, then drops them. Never rejects. */
@@ -54,7 +46,7 @@ export function freezeRoute(app: FastifyInstance, { freeze, sampleNow, drainLogs
   })
 }
 
-function readQuery(url: string): FreezeQuery {
+function readQuery(url: string): FreezeRequest {
   const values = queryValues(url, NAMES)
   const numberOf = (name: string) => {
     const value = integerOf(name, values)
