@@ -1,9 +1,10 @@
 import { createClient } from '@connectrpc/connect'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { Logs } from '../../gen/logs/v1/logs_pb.js'
 import { reasonOf } from '../failure.ts'
 import { keepStreaming } from '../reconnect.ts'
 import type { Session } from '../session.ts'
+import { useRedraw } from '../use-redraw.ts'
 import { LogEntries, noteOf, parseLine } from './log-model.ts'
 
 /** The log as far as the daemon keeps it, and what is added to it. */
@@ -17,32 +18,25 @@ interface FollowedLog {
 /** Reads the daemon's log, each line once, also over a restart of the daemon. */
 export function useLog(session: Session): FollowedLog {
   const [entries] = useState(() => new LogEntries())
-  const [version, setVersion] = useState(0)
+  const { version, redraw } = useRedraw()
   const [failure, setFailure] = useState<string | undefined>(undefined)
-  const frame = useRef<number | undefined>(undefined)
   useEffect(() => {
     const left = new AbortController()
-    const draw = () => {
-      frame.current ??= requestAnimationFrame(() => {
-        frame.current = undefined
-        setVersion((last) => last + 1)
-      })
-    }
-    followLog(session, { entries, draw, signal: left.signal }).catch((error: unknown) => {
+    followLog(session, { entries, redraw, signal: left.signal }).catch((error: unknown) => {
       if (!left.signal.aborted) setFailure(reasonOf(error))
     })
     return () => left.abort()
-  }, [session, entries])
+  }, [session, entries, redraw])
   return { entries, version, failure }
 }
 
 interface Target {
   readonly entries: LogEntries
-  readonly draw: () => void
+  readonly redraw: () => void
   readonly signal: AbortSignal
 }
 
-function followLog(session: Session, { entries, draw, signal }: Target): Promise<void> {
+function followLog(session: Session, { entries, redraw, signal }: Target): Promise<void> {
   const client = createClient(Logs, session.transport)
   let run: string | undefined
   let next = 0n
@@ -60,7 +54,7 @@ function followLog(session: Session, { entries, draw, signal }: Target): Promise
         entries.add(parseLine(event.value.level, event.value.json))
         next = event.value.number + 1n
       }
-      draw()
+      redraw()
     }
     return 'cut'
   })

@@ -1,6 +1,8 @@
 import { useMemo, useState } from 'preact/hooks'
 import { Level } from '../../gen/logs/v1/logs_pb.js'
+import { Failure } from '../components/failure.tsx'
 import { formatTime } from '../format.ts'
+import { FollowBox } from '../output/follow-box.tsx'
 import { LineList } from '../output/line-list.tsx'
 import { marked } from '../output/styled-text.tsx'
 import type { ViewProps } from '../views.ts'
@@ -28,16 +30,9 @@ export function View({ session }: ViewProps) {
         <span class="hint" role="status">
           {shown.length} of {entries.all.length} lines
         </span>
-        <label class="check">
-          <input type="checkbox" checked={follow} onChange={(event) => setFollow(event.currentTarget.checked)} />
-          Follow
-        </label>
+        <FollowBox follow={follow} onFollow={setFollow} />
       </div>
-      {failure === undefined ? null : (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       <LineList
         label="Log of the daemon"
         start={0}

@@ -1,10 +1,11 @@
 import { Code, ConnectError, createClient } from '@connectrpc/connect'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { Jobs } from '../../gen/jobs/v1/jobs_pb.js'
 import { reasonOf } from '../failure.ts'
 import { Output, type Positions } from '../output/output.ts'
 import { type Attempt, keepStreaming } from '../reconnect.ts'
 import type { Session } from '../session.ts'
+import { useRedraw } from '../use-redraw.ts'
 
 /** The output of a job, which grows. */
 interface FollowedOutput {
@@ -18,36 +19,28 @@ interface FollowedOutput {
 /** Reads the output of a job from the oldest byte that is kept, to its end, over lost connections. */
 export function useOutput(session: Session, pid: number): FollowedOutput {
   const [output, setOutput] = useState(() => new Output())
-  const [version, setVersion] = useState(0)
+  const { version, redraw } = useRedraw()
   const [failure, setFailure] = useState<string | undefined>(undefined)
-  const frame = useRef<number | undefined>(undefined)
   useEffect(() => {
     const left = new AbortController()
     const own = new Output()
     setOutput(own)
     setFailure(undefined)
-    // However fast output comes, it is drawn once in a frame.
-    const draw = () => {
-      frame.current ??= requestAnimationFrame(() => {
-        frame.current = undefined
-        setVersion((last) => last + 1)
-      })
-    }
-    readOutput(session, pid, { output: own, draw, signal: left.signal }).catch((error: unknown) => {
+    readOutput(session, pid, { output: own, redraw, signal: left.signal }).catch((error: unknown) => {
       if (!left.signal.aborted) setFailure(reasonOf(error))
     })
     return () => left.abort()
-  }, [session, pid])
+  }, [session, pid, redraw])
   return { output, version, failure }
 }
 
 interface Target {
   readonly output: Output
-  readonly draw: () => void
+  readonly redraw: () => void
   readonly signal: AbortSignal
 }
 
-async function readOutput(session: Session, pid: number, { output, draw, signal }: Target): Promise<void> {
+async function readOutput(session: Session, pid: number, { output, redraw, signal }: Target): Promise<void> {
   const client = createClient(Jobs, session.transport)
   const job = { selector: { case: 'pid' as const, value: pid } }
   const read = async (attempt: Attempt, from: Positions | undefined): Promise<'ended' | 'cut'> => {
@@ -58,7 +51,7 @@ async function readOutput(session: Session, pid: number, { output, draw, signal 
       if (event.case === 'end') return 'ended'
       if (event.case === 'data' && event.value.output.case !== undefined)
         output.add(event.value.output.case, event.value.offset, event.value.output.value)
-      draw()
+      redraw()
     }
     return 'cut'
   }

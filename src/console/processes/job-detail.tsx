@@ -1,22 +1,15 @@
 import { type Job, State } from '../../gen/jobs/v1/jobs_pb.js'
-import type { Notify } from '../components/toast.tsx'
 import { formatBytes, formatSeconds, formatTime, msOf } from '../format.ts'
 import { hrefOf } from '../router.ts'
-import type { Session } from '../session.ts'
+import type { JobProps } from './job-props.ts'
 import { stateClass, stateText } from './job-state.ts'
 import { KillMenu } from './kill-menu.tsx'
 import { OutputPane } from './output-pane.tsx'
 import { StdinForm } from './stdin-form.tsx'
 import { commandLine } from './table-model.ts'
 
-interface JobDetailProps {
-  readonly session: Session
-  readonly job: Job
-  readonly notify: Notify
-}
-
 /** One job: what is known of it, its output, and what can be done to it. */
-export function JobDetail({ session, job, notify }: JobDetailProps) {
+export function JobDetail({ session, job, notify }: JobProps) {
   const runs = job.state === State.RUNNING
   return (
     <section class="job" aria-label={`Process ${job.pid}`}>

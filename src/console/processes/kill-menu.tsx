@@ -3,9 +3,9 @@ import { useState } from 'preact/hooks'
 import { type Job, Jobs, Scope, Signal } from '../../gen/jobs/v1/jobs_pb.js'
 import { Confirm } from '../components/dialog.tsx'
 import { Menu } from '../components/menu.tsx'
-import type { Notify } from '../components/toast.tsx'
 import { reasonOf } from '../failure.ts'
 import type { Session } from '../session.ts'
+import type { JobProps } from './job-props.ts'
 import { commandLine } from './table-model.ts'
 
 /** One way to end a job. */
@@ -46,14 +46,8 @@ const ENDINGS: readonly Ending[] = [
   },
 ]
 
-interface KillMenuProps {
-  readonly session: Session
-  readonly job: Job
-  readonly notify: Notify
-}
-
 /** The signals that a job can be sent. */
-export function KillMenu({ session, job, notify }: KillMenuProps) {
+export function KillMenu({ session, job, notify }: JobProps) {
   const [asked, setAsked] = useState<Ending | undefined>(undefined)
   const send = (ending: Ending) => {
     setAsked(undefined)

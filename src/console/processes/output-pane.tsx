@@ -1,4 +1,6 @@
 import { useState } from 'preact/hooks'
+import { Failure } from '../components/failure.tsx'
+import { FollowBox } from '../output/follow-box.tsx'
 import { LineList } from '../output/line-list.tsx'
 import { SearchBar } from '../output/search-bar.tsx'
 import { StyledText } from '../output/styled-text.tsx'
@@ -26,16 +28,9 @@ export function OutputPane({ session, pid }: { readonly session: Session; readon
       <div class="bar">
         <SearchBar lines={lines} search={search} onSearch={setSearch} target={target} onTarget={goTo} />
         <span class="space" />
-        <label class="check">
-          <input type="checkbox" checked={follow} onChange={(event) => setFollow(event.currentTarget.checked)} />
-          Follow
-        </label>
+        <FollowBox follow={follow} onFollow={setFollow} />
       </div>
-      {failure === undefined ? null : (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure text={failure} />
       <LineList
         label="Output"
         start={lines.start}

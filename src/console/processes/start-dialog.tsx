@@ -2,6 +2,7 @@ import { createClient } from '@connectrpc/connect'
 import { useId, useState } from 'preact/hooks'
 import { Process } from '../../gen/process/process_pb.js'
 import { Dialog } from '../components/dialog.tsx'
+import { Failure } from '../components/failure.tsx'
 import { reasonOf } from '../failure.ts'
 import type { Session } from '../session.ts'
 
@@ -35,11 +36,7 @@ export function StartDialog({ session, onStarted, onClose }: StartDialogProps) {
           <input id={`${id}-cwd`} name="cwd" class="mono" autocomplete="off" spellcheck={false} />
           <label for={`${id}-tag`}>Tag (may be empty)</label>
           <input id={`${id}-tag`} name="tag" autocomplete="off" spellcheck={false} />
-          {failure === '' ? null : (
-            <p class="failure" role="alert">
-              {failure}
-            </p>
-          )}
+          <Failure text={failure} />
         </div>
         <footer>
           <button type="button" onClick={onClose}>

@@ -1,18 +1,11 @@
 import { createClient } from '@connectrpc/connect'
 import { useId, useRef, useState } from 'preact/hooks'
-import { type Job, Jobs } from '../../gen/jobs/v1/jobs_pb.js'
-import type { Notify } from '../components/toast.tsx'
+import { Jobs } from '../../gen/jobs/v1/jobs_pb.js'
 import { reasonOf } from '../failure.ts'
-import type { Session } from '../session.ts'
-
-interface StdinFormProps {
-  readonly session: Session
-  readonly job: Job
-  readonly notify: Notify
-}
+import type { JobProps } from './job-props.ts'
 
 /** Writes to the standard input, or the terminal, of a job that runs. */
-export function StdinForm({ session, job, notify }: StdinFormProps) {
+export function StdinForm({ session, job, notify }: JobProps) {
   const id = useId()
   const [text, setText] = useState('')
   const [lineFeed, setLineFeed] = useState(true)

@@ -1,5 +1,6 @@
 import { createClient } from '@connectrpc/connect'
 import { Activity as ActivityService, Kind, type Reason, type Status } from '../../gen/activity/v1/activity_pb.js'
+import { Failure } from '../components/failure.tsx'
 import { useFollowed } from '../follow.ts'
 import { formatTime, msOf } from '../format.ts'
 import type { Attempt } from '../reconnect.ts'
@@ -31,7 +32,7 @@ export function Activity({ session }: { readonly session: Session }) {
   return (
     <div class="part">
       <h2>Activity</h2>
-      {failure === '' ? null : <p class="failure">{failure}</p>}
+      <Failure text={failure} />
       {value === undefined ? <p class="hint">Loading…</p> : <Shown status={value} />}
     </div>
   )

@@ -1,5 +1,6 @@
 import { createClient } from '@connectrpc/connect'
 import { type Listener, Ports } from '../../gen/ports/ports_pb.js'
+import { Failure } from '../components/failure.tsx'
 import { type Column, Table } from '../components/table.tsx'
 import type { Notify } from '../components/toast.tsx'
 import { reasonOf } from '../failure.ts'
@@ -24,7 +25,7 @@ export function PortList({ session, notify }: { readonly session: Session; reado
   return (
     <div class="part">
       <h2>Ports</h2>
-      {failure === '' ? null : <p class="failure">{failure}</p>}
+      <Failure text={failure} />
       <Table
         label="Ports"
         columns={columnsOf(session, notify)}

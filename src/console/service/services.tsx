@@ -1,6 +1,7 @@
 import { createClient } from '@connectrpc/connect'
 import { useState } from 'preact/hooks'
 import { State, type Status, Supervisor } from '../../gen/supervisor/supervisor_pb.js'
+import { Failure } from '../components/failure.tsx'
 import type { Notify } from '../components/toast.tsx'
 import { reasonOf } from '../failure.ts'
 import { useFollowed } from '../follow.ts'
@@ -28,7 +29,7 @@ export function Services({ session, notify }: { readonly session: Session; reado
   return (
     <div class="part">
       <h2>Services</h2>
-      {failure === '' ? null : <p class="failure">{failure}</p>}
+      <Failure text={failure} />
       {value === undefined ? <p class="hint">Loading…</p> : null}
       {[...(value?.values() ?? [])].map((status) => (
         <Service key={status.service} session={session} status={status} notify={notify} />
