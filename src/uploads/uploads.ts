@@ -23,7 +23,7 @@ import { checkQuota, checkRoom, maxLength } from './quota.ts'
 import { type Checksum, receivePiece } from './receive.ts'
 import { isFinished, NOTHING_YET, type UploadRecord } from './record.ts'
 import { openRecords } from './records.ts'
-import { createTurns, type Turn } from './turns.ts'
+import { createTurns, type Turn } from './locks.ts'
 
 /** What an upload is made of. */
 export type NewUpload = Omit<UploadRecord, 'id' | 'place' | 'offset' | 'expires' | 'done' | 'tag'>
