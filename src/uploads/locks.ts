@@ -2,74 +2,75 @@ import { AppError } from '../errors.ts'
 import { CutShort } from '../lib/pump.ts'
 import { SILENT_MS } from './limits.ts'
 
-/** The right to work on an upload, which one request has at a time. */
-export interface Turn extends Disposable {
+/** The right to work on an upload, which one request has at a time. Disposing releases it. */
+export interface UploadLock extends Disposable {
   /** Aborts when another request takes over. */
   readonly signal: AbortSignal
   /** To be called for each piece that comes. */
   touch(): void
   /** From now on no other request takes over. */
-  hold(): void
+  keep(): void
 }
 
-interface Running {
+/** The request that has the lock. */
+interface Holder {
   readonly cancel: AbortController
   readonly ended: Promise<void>
   touched: number
-  held: boolean
+  kept: boolean
 }
 
-/** Turns by the id of an upload. */
-export interface Turns {
+/** Locks by the id of an upload. */
+interface UploadLocks {
   /**
-   * Begins a turn. A request that has been silent for `SILENT_MS` is ended before, as its client comes back on another
+   * Acquires the lock. A request that has been silent for `SILENT_MS` is ended before, as its client comes back on another
    * connection then. Rejects with AppError locked while another one is at work.
    */
-  take(id: string): Promise<Turn>
+  acquire(id: string): Promise<UploadLock>
   /**
-   * Begins a turn that removes the upload: a turn under way is ended, unless it puts the file in its place, which is
-   * waited for. Rejects with AppError locked if yet another one has begun meanwhile.
+   * Acquires the lock to remove the upload: the request that has it is ended, unless it puts the file in its place,
+   * which is waited for. Rejects with AppError locked if yet another one has it meanwhile.
    */
-  seize(id: string): Promise<Turn>
+  seize(id: string): Promise<UploadLock>
 }
 
-export function createTurns(): Turns {
-  const running = new Map<string, Running>()
+export function createUploadLocks(): UploadLocks {
+  const holders = new Map<string, Holder>()
   return {
-    take: async (id) => {
-      const before = running.get(id)
-      if (before === undefined) return begin(id, running)
-      if (before.held || performance.now() - before.touched < SILENT_MS) throw locked()
-      return succeed(id, before, running)
+    acquire: async (id) => {
+      const before = holders.get(id)
+      if (before === undefined) return begin(id, holders)
+      if (before.kept || performance.now() - before.touched < SILENT_MS) throw locked()
+      return succeed(id, before, holders)
     },
     seize: async (id) => {
-      const before = running.get(id)
-      return before === undefined ? begin(id, running) : succeed(id, before, running)
+      const before = holders.get(id)
+      return before === undefined ? begin(id, holders) : succeed(id, before, holders)
     },
   }
 }
 
-async function succeed(id: string, before: Running, running: Map<string, Running>): Promise<Turn> {
-  if (!before.held) before.cancel.abort(new CutShort())
+async function succeed(id: string, before: Holder, holders: Map<string, Holder>): Promise<UploadLock> {
+  if (!before.kept) before.cancel.abort(new CutShort())
   await before.ended
-  if (running.has(id)) throw locked()
-  return begin(id, running)
+  if (holders.has(id)) throw locked()
+  return begin(id, holders)
 }
 
-function begin(id: string, running: Map<string, Running>): Turn {
+function begin(id: string, holders: Map<string, Holder>): UploadLock {
   const { promise: ended, resolve } = Promise.withResolvers<void>()
-  const turn: Running = { cancel: new AbortController(), ended, touched: performance.now(), held: false }
-  running.set(id, turn)
+  const holder: Holder = { cancel: new AbortController(), ended, touched: performance.now(), kept: false }
+  holders.set(id, holder)
   return {
-    signal: turn.cancel.signal,
+    signal: holder.cancel.signal,
     touch: () => {
-      turn.touched = performance.now()
+      holder.touched = performance.now()
     },
-    hold: () => {
-      turn.held = true
+    keep: () => {
+      holder.kept = true
     },
     [Symbol.dispose]: () => {
-      running.delete(id)
+      holders.delete(id)
       resolve()
     },
   }

@@ -19,11 +19,11 @@ import type { Log } from '../log.ts'
 import { randomUuid } from '../native/random.ts'
 import { isWhole, type SaidLength, withLength } from './deferred.ts'
 import { EXPIRES_MS, MAX_FINISHED, SWEEP_MS } from './limits.ts'
+import { createUploadLocks, type UploadLock } from './locks.ts'
 import { checkQuota, checkRoom, maxLength } from './quota.ts'
 import { type Checksum, receivePiece } from './receive.ts'
 import { isFinished, NOTHING_YET, type UploadRecord } from './record.ts'
 import { openRecords } from './records.ts'
-import { createTurns, type Turn } from './locks.ts'
 
 /** What an upload is made of. */
 export type NewUpload = Omit<UploadRecord, 'id' | 'place' | 'offset' | 'expires' | 'done' | 'tag'>
@@ -60,7 +60,7 @@ interface UploadsOptions {
 export class Uploads {
   readonly #options: UploadsOptions
   readonly #records
-  readonly #turns = createTurns()
+  readonly #locks = createUploadLocks()
   /** By id, the oldest change first. */
   readonly #uploads = new Map<string, UploadRecord>()
   #loading: Promise<void> | undefined
@@ -86,7 +86,7 @@ export class Uploads {
     clearInterval(this.#sweeping)
   }
 
-  /** What is known of an upload, without its turn; undefined: there is none. */
+  /** What is known of an upload, without its lock; undefined: there is none. */
   async find(id: string): Promise<UploadRecord | undefined> {
     await this.#loaded()
     const upload = this.#uploads.get(id)
@@ -120,10 +120,10 @@ export class Uploads {
    * ended.
    */
   async look(id: string, hold: Hold): Promise<UploadRecord> {
-    using turn = await this.#turns.take(id)
+    using lock = await this.#locks.acquire(id)
     const upload = await this.#get(id)
     if (upload.done) return upload
-    return isWhole(upload) ? this.#complete(upload, turn, hold) : this.#present(upload)
+    return isWhole(upload) ? this.#complete(upload, lock, hold) : this.#present(upload)
   }
 
   /**
@@ -132,13 +132,13 @@ export class Uploads {
    * its place.
    */
   async append(id: string, incoming: Incoming): Promise<UploadRecord> {
-    using turn = await this.#turns.take(id)
+    using lock = await this.#locks.acquire(id)
     const upload = await this.#get(id)
     if (incoming.offset !== upload.offset)
       throw new AppError('aborted', `the upload has ${upload.offset} bytes, not ${incoming.offset}`)
     if (upload.done) return upload
-    const received = await this.#receive(await this.#lengthened(upload, incoming.said), incoming, turn)
-    return isWhole(received) ? this.#complete(received, turn, incoming.hold) : received
+    const received = await this.#receive(await this.#lengthened(upload, incoming.said), incoming, lock)
+    return isWhole(received) ? this.#complete(received, lock, incoming.hold) : received
   }
 
   async #lengthened(upload: UploadRecord, said: SaidLength): Promise<UploadRecord> {
@@ -153,8 +153,8 @@ export class Uploads {
   /** Joins partial uploads that are whole, in that order, to a file; they are gone then. */
   async join(ids: readonly string[], asked: NewUpload, hold: Hold): Promise<UploadRecord> {
     await this.#loaded()
-    using turns = new DisposableStack()
-    for (const id of new Set(ids)) turns.use(await this.#turns.take(id)).hold()
+    using locks = new DisposableStack()
+    for (const id of new Set(ids)) locks.use(await this.#locks.acquire(id)).keep()
     const parts = await Promise.all(ids.map((id) => this.#get(id)))
     const length = parts.reduce((sum, part) => sum + part.length, 0)
     for (const { done, concat, offset, length: whole } of parts)
@@ -172,11 +172,11 @@ export class Uploads {
 
   /** Removes an upload, and what has come of it; a request that brings more is ended. A file in its place stays. */
   async remove(id: string): Promise<void> {
-    using _turn = await this.#turns.seize(id)
+    using _lock = await this.#locks.seize(id)
     await this.#forget(await this.#get(id))
   }
 
-  async #receive(upload: UploadRecord, incoming: Incoming, turn: Turn): Promise<UploadRecord> {
+  async #receive(upload: UploadRecord, incoming: Incoming, lock: UploadLock): Promise<UploadRecord> {
     let current = upload
     const { source, checksum, idleMs, hold } = incoming
     const onDisk = async (offset: number) => {
@@ -185,9 +185,9 @@ export class Uploads {
     }
     const fd = await this.#open(upload)
     try {
-      const signal = AbortSignal.any([incoming.signal, turn.signal])
+      const signal = AbortSignal.any([incoming.signal, lock.signal])
       const { offset, length } = upload
-      await receivePiece(source, { fd, offset, length, checksum, signal, idleMs, hold, onChunk: turn.touch, onDisk })
+      await receivePiece(source, { fd, offset, length, checksum, signal, idleMs, hold, onChunk: lock.touch, onDisk })
       return current
     } finally {
       await closePartial(fd)
@@ -195,8 +195,8 @@ export class Uploads {
   }
 
   /** What is whole is put in its place whether its client waits for it or not. */
-  async #complete(upload: UploadRecord, turn: Turn, hold: Hold): Promise<UploadRecord> {
-    turn.hold()
+  async #complete(upload: UploadRecord, lock: UploadLock, hold: Hold): Promise<UploadRecord> {
+    lock.keep()
     if (upload.concat === 'partial') return this.#finish(upload, undefined)
     try {
       return await this.#finish(upload, await this.#putInPlace(upload, hold))
@@ -291,7 +291,7 @@ export class Uploads {
     for (const upload of [...this.#uploads.values()]) {
       if (upload.expires > now) continue
       try {
-        using _turn = await this.#turns.take(upload.id)
+        using _lock = await this.#locks.acquire(upload.id)
         await this.#forget(upload)
       } catch {}
     }
