@@ -4,7 +4,7 @@ import { raceAbort } from '../lib/race-abort.ts'
 import { hasEnded } from './has-ended.ts'
 import type { RunningProcess } from './process.ts'
 import type { Registry } from './registry.ts'
-import type { SignalName } from './terminate.ts'
+import { type SignalName, sessionExists } from './terminate.ts'
 
 /** How to end a process. */
 interface KillPlan {
@@ -100,7 +100,7 @@ async function carryOut(
 
 /** Whether the session of a process that has ended is empty before `until`, but for those that ignore SIGHUP. */
 async function isEmpty(process: RunningProcess, until: number, over: AbortSignal): Promise<boolean> {
-  for (let pause = LOOK_MS; await process.hasSession(); pause = Math.min(2 * pause, MAX_LOOK_MS)) {
+  for (let pause = LOOK_MS; await sessionExists(process.leader); pause = Math.min(2 * pause, MAX_LOOK_MS)) {
     const left = until - performance.now()
     if (left <= 0) return false
     await delay(Math.min(pause, left), undefined, { signal: over })

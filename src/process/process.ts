@@ -13,7 +13,7 @@ import type { OutputLog } from './output-log.ts'
 import { OutputSource, openSources, orClose } from './output-source.ts'
 import { QuietWait } from './quiet-wait.ts'
 import { type LiveFigures, SeenUsage } from './seen-usage.ts'
-import { type SessionLeader, type SignalName, sessionExists, signalLeader, signalMembers } from './terminate.ts'
+import { type SessionLeader, type SignalName, signalLeader, signalMembers } from './terminate.ts'
 
 /** What was asked for, as `List` returns it. */
 export interface ProcessConfig {
@@ -57,8 +57,9 @@ export class RunningProcess {
   readonly seen = new SeenUsage()
   /** When a client wrote to it last, on the clock of performance.now(); undefined: never. */
   lastInput: number | undefined
+  /** Leader of its session. */
+  readonly leader: SessionLeader
   readonly #launched: Launched
-  readonly #leader: SessionLeader
   readonly #sources: readonly OutputSource[]
   readonly #cuts: OutputCut[] = []
   readonly #settle: (end: End) => void
@@ -78,7 +79,7 @@ export class RunningProcess {
   constructor(launched: Launched, beforeEnd: (process: RunningProcess, end: End) => void) {
     this.#launched = launched
     this.#size = launched.size ?? NO_SIZE
-    this.#leader = { pid: launched.pid, pidfd: () => (this.#status === undefined ? launched.pidfd : undefined) }
+    this.leader = { pid: launched.pid, pidfd: () => (this.#status === undefined ? launched.pidfd : undefined) }
     this.pid = launched.pid
     this.startedAt = launched.startedAt ?? Date.now()
     this.config = launched.config
@@ -178,14 +179,14 @@ export class RunningProcess {
     reason?: KillReason,
     scope: 'session' | 'leader' = 'session',
   ): { readonly refused: AppError | undefined; readonly others: Promise<void> } {
-    const refused = signalLeader(this.#leader, signal)
+    const refused = signalLeader(this.leader, signal)
     // An interrupt is no request to end.
     if (refused === undefined && signal !== 'SIGINT') {
       this.#killed = true
       if (this.#status === undefined) this.#reason ??= reason
     }
     if (this.#status !== undefined) this.#settleOutput()
-    return { refused, others: scope === 'leader' ? Promise.resolve() : signalMembers(this.#leader, signal, abort) }
+    return { refused, others: scope === 'leader' ? Promise.resolve() : signalMembers(this.leader, signal, abort) }
   }
 
   /** It has a cgroup of its own, which says what it takes. */
@@ -202,11 +203,6 @@ export class RunningProcess {
     const { stdout, stderr, pty } = this.output.range.produced
     const bytes = { bytesIn: input?.written ?? 0, bytesOut: stdout + stderr + pty }
     return { ...this.seen.figures, ...bytes }
-  }
-
-  /** Whether `signal` would reach a process at the moment: itself, or a member of its session. */
-  hasSession(): Promise<boolean> {
-    return sessionExists(this.#leader)
   }
 
   /** The inodes of the pipes that it writes to, by which they can be found again; undefined for one that is closed. */

@@ -1,5 +1,8 @@
-import { signalSessions } from '../native/index.ts'
+import { constants } from 'node:os'
+import { pidfdSignal, signalSessions } from '../native/index.ts'
 import type { SessionLeader } from './terminate.ts'
+
+const { ESRCH } = constants.errno
 
 /** A signal, and a second one for processes that got the first; 0: none. A first one of 0 only finds the members. */
 export interface SessionSignal {
@@ -48,10 +51,21 @@ async function walkAll(): Promise<void> {
   walking = false
 }
 
+/**
+ * Whether the leader has been reaped, by the daemon or by the keeper: its number may be another process's by now, with
+ * a session of that number.
+ */
+export function isReaped({ pidfd }: SessionLeader): boolean {
+  const descriptor = pidfd()
+  return descriptor === undefined || pidfdSignal(descriptor, 0) === -ESRCH
+}
+
 /** Pids by their place in the batch. */
 async function walk(batch: readonly Waiting[]): Promise<ReadonlyMap<number, number[]>> {
-  const isReaped = ({ leader }: Waiting) => (leader.pidfd() === undefined ? 1 : 0)
-  const targets = batch.flatMap((each) => [each.leader.pid, each.signal.first, each.signal.second, isReaped(each)])
+  const targets = batch.flatMap(({ leader, signal }) => [
+    ...[leader.pid, signal.first, signal.second],
+    isReaped(leader) ? 1 : 0,
+  ])
   const packed = await signalSessions(targets).catch(() => Buffer.alloc(0))
   const reached = new Map<number, number[]>()
   for (let at = 0; at < packed.length; at += 8) {

@@ -1,7 +1,8 @@
 import { constants } from 'node:os'
 import { AppError, errnoOf } from '../errors.ts'
+import { startTimeOf } from '../lib/proc-pid.ts'
 import { pidfdSignal } from '../native/index.ts'
-import { type SessionSignal, signalOthers } from './session-signals.ts'
+import { isReaped, type SessionSignal, signalOthers } from './session-signals.ts'
 
 /** Leader of a session. */
 export interface SessionLeader {
@@ -84,7 +85,16 @@ async function walkUntilDone(leader: SessionLeader, signal: SignalName, abort: A
   }
 }
 
-/** Whether a signal to the session would reach a process. */
+/**
+ * When the leader was started (`startTimeOf`); undefined once it has ended, also if another process has its pid then.
+ * Never rejects.
+ */
+export async function startTimeOfLeader(leader: SessionLeader): Promise<string | undefined> {
+  const startTime = await startTimeOf(leader.pid)
+  return isReaped(leader) ? undefined : startTime
+}
+
+/** Whether a signal to the session would reach a process: the leader, or another member. */
 export async function sessionExists(leader: SessionLeader): Promise<boolean> {
   return leader.pidfd() !== undefined || (await signalOthers(leader, LOOK)).length > 0
 }

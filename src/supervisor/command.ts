@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto'
 import type { Cgroups } from '../cgroups/cgroups.ts'
 import type { ServiceGroup } from '../cgroups/service-group.ts'
 import { NEVER } from '../lib/never.ts'
-import { startTimeOf } from '../lib/proc-pid.ts'
 import type { AdoptRequest } from '../process/adopt.ts'
 import type { End } from '../process/exit-status.ts'
 import { MARKER, newMarker } from '../process/family.ts'
 import type { RunningProcess } from '../process/process.ts'
 import type { ProcessService } from '../process/service.ts'
+import { startTimeOfLeader } from '../process/terminate.ts'
 import { findShell } from './shell.ts'
 
 /** As whom, where and with which variables commands run; undefined: as the defaults are when it starts. */
@@ -37,7 +37,7 @@ interface CommandSpec {
 /** A command that was started. It is not ended by anything but itself and `signal`. */
 export interface Command {
   readonly process: RunningProcess
-  /** When its leader was started (`startTimeOf`); undefined: it had ended by then. */
+  /** When its leader was started (`startTimeOfLeader`); undefined: it had ended by then. */
   readonly born: Promise<string | undefined>
   /** The value of the variable `MARKER`, which whatever it starts inherits. */
   readonly marker: string
@@ -135,6 +135,6 @@ function followed(process: RunningProcess, { marker, group }: Pick<Command, 'mar
   process.output.onClose = () => {
     last = process.output.tail(TAIL_BYTES)
   }
-  const born = startTimeOf(process.pid)
+  const born = startTimeOfLeader(process.leader)
   return { process, born, marker, group, ended: process.ended, output: () => last ?? process.output.tail(TAIL_BYTES) }
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { raceAbort } from '../lib/race-abort.ts'
 import { endFamily } from '../process/family.ts'
 import type { RunningProcess } from '../process/process.ts'
+import { sessionExists } from '../process/terminate.ts'
 import type { Command } from './command.ts'
 import { relativesOf } from './relatives.ts'
 
@@ -34,7 +35,7 @@ export async function stopCommand({ process, born, marker, group }: Command, gra
  * no process is left, or 2 s after SIGKILL. What ignores SIGHUP is left alone, as by every kill.
  */
 async function stopSession(process: RunningProcess, grace: number): Promise<void> {
-  if (!(await process.hasSession())) return
+  if (!(await sessionExists(process.leader))) return
   if (await endsWithin(process, 'SIGTERM', grace)) return
   await endsWithin(process, 'SIGKILL', KILL_GRACE_MS)
 }
@@ -44,7 +45,7 @@ async function endsWithin(process: RunningProcess, signal: 'SIGTERM' | 'SIGKILL'
   try {
     await process.signal(signal, timeUp).others
     await raceAbort(process.ended, timeUp)
-    for (let pause = FIRST_LOOK_MS; await process.hasSession(); pause = Math.min(pause * 2, MAX_LOOK_MS))
+    for (let pause = FIRST_LOOK_MS; await sessionExists(process.leader); pause = Math.min(pause * 2, MAX_LOOK_MS))
       await sleep(pause, undefined, { signal: timeUp, ref: false })
     return true
   } catch (error) {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { type Daemon, type DaemonOptions, startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
@@ -11,4 +12,20 @@ export function startKept(options: DaemonOptions = {}): Promise<Daemon> {
 export async function crash(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
   process.kill(daemon.pid, signal)
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+}
+
+/**
+ * Kills the daemon, and does what is to be done while there is none: the next one is stopped as soon as it is started,
+ * before it takes anything, and goes on afterwards. Resolves with the result when that one answers.
+ */
+export async function whileAway<T>(daemon: Daemon, work: () => Promise<T>): Promise<T> {
+  const before = daemon.pid
+  process.kill(before, 'SIGKILL')
+  while (Number.isNaN(daemon.pid) || daemon.pid === before) await delay(1)
+  const next = daemon.pid
+  process.kill(next, 'SIGSTOP')
+  const result = await work()
+  process.kill(next, 'SIGCONT')
+  expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+  return result
 }
