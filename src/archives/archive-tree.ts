@@ -42,15 +42,14 @@ interface TreeOptions {
 }
 
 /**
- * Bytes that one piece of work reads; one small file comes on top. Below what malloc takes from the kernel anew each
- * time (scripts/launch-options), which costs more than to read the files; so do larger ones that are used again.
+ * Bytes that one piece of work reads; one small file comes on top. Their memory is taken from the kernel anew each time
+ * (scripts/launch-options), which costs less than the more turns of smaller ones.
  */
-const BATCH_BYTES = 48 * 1024
+const BATCH_BYTES = 512 * 1024
 /** Bytes of all names in one directory: some 400,000 names. */
 const MAX_NAMES_BYTES = 16 * 1024 * 1024
 /** Bytes of names for one piece of work. */
 const NAMES_BYTES = 64 * 1024
-const LENGTH_BYTES = 4
 /** Files of several names that are remembered; later ones are archived as if they had one. */
 const MAX_LINKED = 65_536
 /** Memory of one of these, or of a directory that is yet to be read, beside its name. */
@@ -91,27 +90,26 @@ export async function openTreeRoot(path: string, owner: FileUser): Promise<numbe
 export async function* archiveTree(root: number, options: TreeOptions): AsyncGenerator<Buffer> {
   const { hold, onLeftOut, strip = 0 } = options
   const encoder = new TreeEncoder(root, options)
-  const waiting: Directory[] = []
   const ignored = options.ignoreRules && new IgnoreFiles(root, { ...options, rulesOf: options.ignoreRules })
   const ahead = new ReadAhead((directory, limit) => read(root, directory, limit, { ...options, ignored }))
-  let next: Directory | undefined = { path: EMPTY, names: undefined }
+  // The next one is the last.
+  const waiting: Directory[] = []
+  let next: Directory | undefined = directoryAt(EMPTY)
+  hold.grow(sizeOf(next))
   try {
     while (next !== undefined) {
       const current: Directory = next
-      const packed: Buffer | undefined = await ahead.take(current)
-      if (packed === undefined) onLeftOut(current.path)
-      const batch = packed === undefined ? { ...NOTHING } : unpackTree(packed)
-      for (const path of directoriesIn(batch, current.path)) {
-        hold.grow(path.length + ENTRY_BYTES)
-        encoder.below.push({ path, names: undefined })
-      }
-      const rest = restOf(current, batch, hold)
-      if (rest === undefined) waiting.push(...encoder.below.splice(0).reverse())
-      next = rest ?? waiting.pop()
+      const done: Read | undefined = await ahead.take(current)
+      if (done === undefined) onLeftOut(current.path)
+      const following = directoriesAfter(current, done)
+      for (const directory of following) hold.grow(sizeOf(directory))
+      hold.shrink(sizeOf(current))
+      waiting.push(...following.reverse())
+      next = waiting.pop()
       // Read while this one is sent.
       ahead.start(next)
       ahead.start(waiting.at(-1))
-      if (depthOf(current.path) >= strip) yield* encoder.encode(current.path, batch)
+      if (done !== undefined && depthOf(current.path) >= strip) yield* encoder.encode(done.batch)
     }
   } finally {
     await ahead.settled()
@@ -120,12 +118,12 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
 }
 
 /** Reads a directory of at most `limit` bytes of names; undefined: it could not be read. */
-type ReadDirectory = (directory: Directory, limit: number) => Promise<Buffer | undefined>
+type ReadDirectory = (directory: Directory, limit: number) => Promise<Read | undefined>
 
 /** Reads directories before it is their turn. */
 class ReadAhead {
   readonly #read: ReadDirectory
-  readonly #started = new Map<Directory, Promise<Buffer | undefined>>()
+  readonly #started = new Map<Directory, Promise<Read | undefined>>()
 
   /** @param read never rejects. */
   constructor(read: ReadDirectory) {
@@ -137,7 +135,7 @@ class ReadAhead {
     this.#started.set(directory, this.#read(directory, MAX_AHEAD_NAMES_BYTES))
   }
 
-  async take(directory: Directory): Promise<Buffer | undefined> {
+  async take(directory: Directory): Promise<Read | undefined> {
     const started = this.#started.get(directory)
     this.#started.delete(directory)
     return (await started) ?? this.#read(directory, MAX_NAMES_BYTES)
@@ -153,44 +151,75 @@ interface Directory {
   readonly path: Buffer
   /** Undefined: they are not known yet. */
   readonly names: Buffer | undefined
+  /** Paths of directories among the names that were used already. */
+  readonly found: readonly Buffer[]
 }
 
-type Batch = ReturnType<typeof unpackTree>
+function directoryAt(path: Buffer): Directory {
+  return { path, names: undefined, found: [] }
+}
 
-const NOTHING: Batch = { names: Buffer.alloc(0), used: 0, pieces: [] }
+/** Memory that a directory takes while it waits. */
+function sizeOf({ path, names, found }: Directory): number {
+  const paths = [path, ...found].reduce((sum, { length }) => sum + length + ENTRY_BYTES, 0)
+  return paths + (names?.length ?? 0)
+}
 
-/** What `readTree` packs; undefined: the directory could not be read. Never rejects. */
+interface Read {
+  /** Undefined: they were listed by the same piece of work, which then went on to directories below. */
+  readonly names: Buffer | undefined
+  readonly batch: ReturnType<typeof unpackTree>
+}
+
+/** What is to be read after a directory, in order. */
+function directoriesAfter(directory: Directory, read: Read | undefined): Directory[] {
+  if (read === undefined) return directory.found.map(directoryAt)
+  const { names, batch } = read
+  const found = [...directory.found, ...batch.found]
+  const rest = names === undefined ? batch.rest : { path: directory.path, names: names.subarray(batch.used) }
+  const others = batch.others.map(directoryAt)
+  if (rest !== undefined && rest.names.length > 0) return [{ ...rest, found }, ...others]
+  return [...found.map(directoryAt), ...others]
+}
+
+/** Undefined: the directory could not be read. Never rejects. */
 async function read(
   root: number,
   directory: Directory,
   limit: number,
   options: TreeOptions & { readonly ignored: IgnoreFiles | undefined },
-): Promise<Buffer | undefined> {
+): Promise<Read | undefined> {
   const { owner, owners = EMPTY, exclude, ignored, strip = 0, wholeSeconds = false } = options
   const { path } = directory
-  const readNames = (first: Buffer | undefined) =>
-    readTree(root, path, owner, nameIn(path, EMPTY, options), BATCH_BYTES, limit, first, owners, wholeSeconds)
-  // Of what loses its whole name only what is below it counts.
-  const isStripped = depthOf(path) < strip
   try {
-    let names = directory.names
-    if (names === undefined && (exclude !== undefined || ignored !== undefined || isStripped)) {
-      const inside = path.length === 0 ? '' : `${path.toString('latin1')}/`
-      const all = await listTree(root, path, owner, limit)
-      await ignored?.enter(path)
-      names = await filterNames(all, (name, isDirectory) => {
-        const entry = inside + name.toString('latin1')
-        if (isStripped && !isDirectory) return false
-        return !exclude?.(entry, isDirectory) && !ignored?.ignores(entry, isDirectory)
-      })
-      const packed = await readNames(names.subarray(0, NAMES_BYTES))
-      // As if they were listed there.
-      return Buffer.concat([lengthOf(names), names, packed.subarray(LENGTH_BYTES)])
-    }
-    return await readNames(names?.subarray(0, NAMES_BYTES))
+    // Of what loses its whole name only what is below it counts.
+    const chosen = exclude !== undefined || ignored !== undefined || depthOf(path) < strip
+    const names = directory.names ?? (chosen ? await chooseNames(root, path, limit, options) : undefined)
+    const first = names?.subarray(0, NAMES_BYTES)
+    const leading = path.length === 0 ? options.prefix : nameIn(Buffer.concat([path, SLASH]), options)
+    const packed = await readTree(root, path, owner, leading, BATCH_BYTES, limit, first, owners, wholeSeconds)
+    return { names, batch: unpackTree(packed) }
   } catch {
     return undefined
   }
+}
+
+/** The names in a directory that are archived, or of which something below is. */
+async function chooseNames(
+  root: number,
+  path: Buffer,
+  limit: number,
+  { owner, exclude, ignored, strip = 0 }: TreeOptions & { readonly ignored: IgnoreFiles | undefined },
+): Promise<Buffer> {
+  const inside = path.length === 0 ? '' : `${path.toString('latin1')}/`
+  const isStripped = depthOf(path) < strip
+  const all = await listTree(root, path, owner, limit)
+  await ignored?.enter(path)
+  return await filterNames(all, (name, isDirectory) => {
+    const entry = inside + name.toString('latin1')
+    if (isStripped && !isDirectory) return false
+    return !exclude?.(entry, isDirectory) && !ignored?.ignores(entry, isDirectory)
+  })
 }
 
 /** Directories down to one. */
@@ -201,40 +230,13 @@ function depthOf(path: Buffer): number {
   return depth
 }
 
-/** The name in the archive of an entry of a directory. */
-function nameIn(directory: Buffer, name: Buffer, { prefix, strip = 0 }: TreeOptions): Buffer {
-  const kept = directory.toString('latin1').split('/').slice(strip).join('/')
-  return Buffer.concat([prefix, Buffer.from(kept === '' ? '' : `${kept}/`, 'latin1'), name])
-}
-
-function lengthOf(names: Buffer): Buffer {
-  const length = Buffer.alloc(LENGTH_BYTES)
-  length.writeUInt32LE(names.length)
-  return length
-}
-
-function directoriesIn({ pieces }: Batch, directory: Buffer): Buffer[] {
-  return pieces.filter(({ kind }) => kind === 'directory').map(({ bytes }) => pathOf(directory, bytes))
-}
-
-/** What of the directory is yet to be read; its names are counted until there is nothing left. */
-function restOf({ path, names }: Directory, { names: listed, used }: Batch, hold: Hold): Directory | undefined {
-  if (names === undefined) hold.grow(listed.length)
-  const rest = (names ?? listed).subarray(used)
-  hold.shrink(used)
-  if (rest.length > 0 && used > 0) return { path, names: rest }
-  hold.shrink(rest.length + (path.length > 0 ? path.length + ENTRY_BYTES : 0))
-  return undefined
-}
-
-function pathOf(directory: Buffer, name: Buffer): Buffer {
-  return directory.length === 0 ? Buffer.from(name) : Buffer.concat([directory, SLASH, name])
+/** The name in the archive of what has that path in the tree. */
+function nameIn(path: Buffer, { prefix, strip = 0 }: TreeOptions): Buffer {
+  return Buffer.concat([prefix, Buffer.from(path.toString('latin1').split('/').slice(strip).join('/'), 'latin1')])
 }
 
 /** Makes the archive of what was read. */
 class TreeEncoder {
-  /** Directories in the one that is being read. */
-  readonly below: Directory[] = []
   readonly #root: number
   readonly #options: TreeOptions
   /** The first names of files that have several, by their identity. */
@@ -245,22 +247,21 @@ class TreeEncoder {
     this.#options = options
   }
 
-  async *encode(directory: Buffer, { pieces }: Batch): AsyncGenerator<Buffer> {
+  async *encode({ pieces }: Read['batch']): AsyncGenerator<Buffer> {
     for (const { kind, bytes } of pieces) {
       if (kind === 'bytes') yield bytes
-      else if (kind === 'left out') this.#options.onLeftOut(pathOf(directory, bytes))
-      else if (kind !== 'directory') yield* this.#entry(directory, unpackTreeEntry(bytes), kind === 'large')
+      else if (kind === 'left out') this.#options.onLeftOut(bytes)
+      else yield* this.#entry(unpackTreeEntry(bytes), kind === 'large')
     }
   }
 
-  async *#entry(directory: Buffer, entry: TreeEntry, large: boolean): AsyncGenerator<Buffer> {
-    const { facts, content } = entry
-    const path = pathOf(directory, entry.name)
-    const name = nameIn(directory, entry.name, this.#options)
+  async *#entry(entry: TreeEntry, large: boolean): AsyncGenerator<Buffer> {
+    const { facts, path, content } = entry
+    const name = nameIn(path, this.#options)
     const first = this.#firstName(entry, name)
     const { owners = EMPTY } = this.#options
     if (first !== undefined) yield tarHeader({ facts, name, link: first, type: 'hard link', size: 0, owners })
-    else if (large) yield* this.#large(entry, name, path)
+    else if (large) yield* this.#large(entry, name)
     else {
       const header = tarHeader({ facts, name, link: EMPTY, type: 'file', size: content.length, owners })
       yield Buffer.concat([header, content, tarPadding(content.length)])
@@ -278,8 +279,9 @@ class TreeEncoder {
   }
 
   /** The bytes of a large file, or nothing. */
-  async *#large(entry: TreeEntry, name: Buffer, path: Buffer): AsyncGenerator<Buffer> {
+  async *#large(entry: TreeEntry, name: Buffer): AsyncGenerator<Buffer> {
     const { owner, owners = EMPTY, plainFiles, onLeftOut } = this.#options
+    const { path } = entry
     const opened = await openTreeFile(this.#root, path, owner).catch(() => undefined)
     if (opened !== undefined)
       return yield* archiveLargeFile(opened.readInt32LE(0), {

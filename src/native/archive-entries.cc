@@ -85,9 +85,11 @@ void put_status(std::string& out, const struct stat& status, const Attributes& a
   }
 }
 
-// An entry on its way into the archive.
+// An entry on its way into the archive. One serves for many, so that its texts keep their memory.
 struct Entry {
   std::string name;
+  // With what is before every name.
+  std::string archived_name;
   char kind = other_kind;
   struct stat status {};
   Attributes attributes;
@@ -95,6 +97,15 @@ struct Entry {
   bool large = false;
   // Not all of its attributes are archived.
   bool lost_attributes = false;
+
+  void begin(char next_kind, std::string_view next_name) {
+    kind = next_kind;
+    name = next_name;
+    status = {};
+    attributes.clear();
+    content.clear();
+    large = lost_attributes = false;
+  }
 };
 
 // 0, or the errno. What grows beyond `small_bytes` meanwhile is cut there, as of one moment.
@@ -143,52 +154,34 @@ int read_entry(int directory, Entry& entry) {
   return read_file(directory, entry);
 }
 
-// Puts pieces; bytes of the archive that follow each other are one.
-struct Pieces {
-  std::string& out;
-  // Where the length of the open piece of bytes stands; 0: none is open.
-  size_t open = 0;
+std::string path_in(std::string_view directory, std::string_view name) {
+  std::string path(directory);
+  if (!path.empty()) path += '/';
+  return path.append(name);
+}
 
-  void begin_bytes() {
-    if (open != 0) return;
-    put_integer(out, static_cast<uint64_t>(Piece::bytes), 4);
-    open = out.size();
-    put_integer(out, 0, length_bytes);
-  }
-
-  void end_bytes() {
-    const size_t length = out.size() - open - length_bytes;
-    for (size_t i = 0; open != 0 && i < length_bytes; i++) out[open + i] = static_cast<char>(length >> (8 * i));
-    open = 0;
-  }
-
-  void put(Piece kind, std::string_view text) {
-    end_bytes();
-    put_integer(out, static_cast<uint64_t>(kind), 4);
-    put_text(out, text);
-  }
-};
-
-void archive_entry(const EntriesOptions& options, Entry& entry, Pieces& pieces) {
-  if (read_entry(options.directory, entry) != 0) return pieces.put(Piece::left_out, entry.name);
-  if (entry.lost_attributes) pieces.put(Piece::left_out, entry.name);
+// False: it is left out.
+bool archive_entry(const EntriesOptions& options, const ReadDirectory& directory, Entry& entry, Pieces& pieces) {
+  const bool read = read_entry(directory.descriptor, entry) == 0;
+  if (!read || entry.lost_attributes) pieces.put(Piece::left_out, path_in(directory.path, entry.name));
+  if (!read) return false;
   if (options.whole_seconds) entry.status.st_mtim.tv_nsec = 0;
   if (entry.large || (S_ISREG(entry.status.st_mode) && entry.status.st_nlink > 1)) {
     std::string packed;
     put_status(packed, entry.status, entry.attributes);
-    put_text(packed, entry.name);
-    return pieces.put(entry.large ? Piece::large : Piece::linked, packed + entry.content);
+    put_text(packed, path_in(directory.path, entry.name));
+    pieces.put(entry.large ? Piece::large : Piece::linked, packed + entry.content);
+    return true;
   }
-  const bool directory = S_ISDIR(entry.status.st_mode);
   const bool link = S_ISLNK(entry.status.st_mode);
-  const std::string name = std::string(options.leading) + entry.name + (directory ? "/" : "");
-  pieces.begin_bytes();
-  const char flag = directory ? '5' : link ? '2' : '0';
+  entry.archived_name.assign(directory.leading).append(entry.name).append(S_ISDIR(entry.status.st_mode) ? "/" : "");
+  const char flag = S_ISDIR(entry.status.st_mode) ? '5' : link ? '2' : '0';
   const std::string_view target = link ? std::string_view(entry.content) : std::string_view();
   const size_t size = link ? 0 : entry.content.size();
-  put_tar_header(pieces.out, {name, target, flag, size, entry.status, entry.attributes, options.owners});
-  if (!link) pieces.out.append(entry.content).append(tar_padding(entry.content.size()), '\0');
-  if (directory) pieces.put(Piece::directory, entry.name);
+  std::string& out = pieces.bytes();
+  put_tar_header(out, {entry.archived_name, target, flag, size, entry.status, entry.attributes, options.owners});
+  if (!link) out.append(entry.content).append(tar_padding(entry.content.size()), '\0');
+  return true;
 }
 
 }  // namespace
@@ -227,20 +220,17 @@ int list_directory(Descriptor opened, size_t limit, std::string& out) {
   return 0;
 }
 
-size_t archive_entries(const EntriesOptions& options, std::string_view names, std::string& out) {
-  Pieces pieces{out};
-  const size_t start = out.size();
+size_t archive_entries(const EntriesOptions& options, const ReadDirectory& directory, std::string_view names,
+                       std::vector<std::string>& found, Pieces& pieces) {
+  Entry entry;
   size_t at = 0;
-  while (at + length_bytes <= names.size() && out.size() - start < options.limit) {
+  while (at + length_bytes <= names.size() && (at == 0 || !pieces.full())) {
     const size_t length = integer_at(names, at, length_bytes);
     if (length < 2 || length > names.size() - at - length_bytes) break;
-    Entry entry;
-    entry.kind = names[at + length_bytes];
-    entry.name = names.substr(at + length_bytes + 1, length - 1);
-    archive_entry(options, entry, pieces);
+    entry.begin(names[at + length_bytes], names.substr(at + length_bytes + 1, length - 1));
+    if (archive_entry(options, directory, entry, pieces) && S_ISDIR(entry.status.st_mode)) found.push_back(entry.name);
     at += length_bytes + length;
   }
-  pieces.end_bytes();
   return at;
 }
 

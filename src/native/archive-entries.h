@@ -1,12 +1,14 @@
-// The entries of a directory as the bytes of a tar archive, many in one piece of work.
+// The entries of a directory as the bytes of a tar archive.
 #pragma once
 
 #include <sys/stat.h>
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "descriptor.h"
+#include "pieces.h"
 #include "tar-header.h"
 
 namespace envd {
@@ -17,23 +19,24 @@ namespace envd {
 int list_directory(Descriptor directory, size_t limit, std::string& out);
 
 struct EntriesOptions {
-  int directory;
-  // Before every name.
-  std::string_view leading;
-  // Bytes after which no more entries are read.
-  size_t limit;
   OwnerNames owners;
   // Times lose their fractions.
   bool whole_seconds;
 };
 
-// What follows: bytes of the archive, the name of a directory whose header was written, an entry that the caller
-// archives (its facts, name, and content unless it is large), the name of an entry that could not be read.
-enum class Piece : uint32_t { bytes, directory, large, linked, left_out };
+// A directory that is read.
+struct ReadDirectory {
+  int descriptor;
+  // Below the root; empty: itself.
+  std::string_view path;
+  // Before every name in the archive.
+  std::string_view leading;
+};
 
-// Appends the entries of these names as pieces, each with its kind and length before it. The bytes of `names` that were
-// used.
-size_t archive_entries(const EntriesOptions& options, std::string_view names, std::string& out);
+// Appends the entries of these names, at least one, until there is room for no more. `found` gets the names of the
+// directories whose headers were written. The bytes of `names` that were used.
+size_t archive_entries(const EntriesOptions& options, const ReadDirectory& directory, std::string_view names,
+                       std::vector<std::string>& found, Pieces& pieces);
 
 // The facts of an entry that is left to the caller.
 struct EntryStatus {

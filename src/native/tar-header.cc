@@ -1,6 +1,5 @@
 #include "tar-header.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <algorithm>
@@ -64,15 +63,22 @@ std::string attribute_record_key(std::string_view name) {
   return key;
 }
 
+void put_decimal(char* at, size_t digits, uint64_t value) {
+  for (size_t index = digits; index > 0; index--, value /= 10) at[index - 1] = static_cast<char>('0' + value % 10);
+}
+
 std::string time_text(const timespec& time) {
   // Nanoseconds count forwards, also before 1970.
   const bool borrowed = time.tv_sec < 0 && time.tv_nsec != 0;
   const int64_t seconds = borrowed ? time.tv_sec + 1 : time.tv_sec;
   const long nanoseconds = borrowed ? 1000000000 - time.tv_nsec : time.tv_nsec;
-  char fraction[24] = "";
-  if (nanoseconds != 0) snprintf(fraction, sizeof fraction, ".%09ld", nanoseconds);
-  std::string text = (borrowed && seconds == 0 ? "-" : "") + std::to_string(seconds) + fraction;
-  if (nanoseconds != 0) text.resize(text.find_last_not_of('0') + 1);
+  std::string text = (borrowed && seconds == 0 ? "-" : "") + std::to_string(seconds);
+  if (nanoseconds != 0) {
+    char fraction[] = ".000000000";
+    put_decimal(fraction + 1, 9, static_cast<uint64_t>(nanoseconds));
+    text.append(fraction);
+    text.resize(text.find_last_not_of('0') + 1);
+  }
   return text;
 }
 
@@ -152,7 +158,8 @@ void put_tar_header(std::string& out, const TarHeader& described) {
   if (!records.empty()) {
     struct stat status = header.status;
     status.st_mode = 0644;
-    put_block(out, {"././@PaxHeader", "", 'x', records.size(), status, header.attributes, header.owners});
+    // Whose owners have no names: readers look at those of the entry.
+    put_block(out, {"././@PaxHeader", "", 'x', records.size(), status, header.attributes});
     out.append(records).append(tar_padding(records.size()), '\0');
   }
   put_block(out, header);

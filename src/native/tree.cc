@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "archive-directories.h"
 #include "archive-entries.h"
 #include "below.h"
 #include "job.h"
@@ -103,18 +105,25 @@ struct ReadTree : TreeJob {
   size_t names_limit = 0;
 
   void act() override {
-    const auto open = [this] { return open_below(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW); };
-    const int refused = listed ? 0 : list_directory(open(), names_limit, names);
-    if (refused != 0) return fail("readdir", refused);
-    const Descriptor directory = open();
-    if (!directory.valid()) return fail("open", errno);
-    // At once, below what malloc takes from the kernel anew each time, where that suffices.
-    result.reserve(names.size() + limit + beyond_limit_bytes);
-    put_text(result, listed ? std::string_view() : names);
-    const size_t count_at = result.size();
+    // At once, where that suffices.
+    result.reserve(limit + beyond_limit_bytes);
+    // The bytes of the names that were used.
     put_integer(result, 0, 4);
-    const size_t used = archive_entries({directory.get(), leading, limit, {owners}, whole_seconds}, names, result);
-    for (size_t i = 0; i < 4; i++) result[count_at + i] = static_cast<char>(used >> (8 * i));
+    Pieces pieces(result, limit);
+    const EntriesOptions entries{{owners}, whole_seconds};
+    if (listed) archive_names(entries, pieces);
+    else if (const int refused = archive_directories({root, names_limit, entries}, path, leading, pieces); refused != 0)
+      return fail("readdir", refused);
+    pieces.end();
+  }
+
+  void archive_names(const EntriesOptions& entries, Pieces& pieces) {
+    const Descriptor directory = open_below(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!directory.valid()) return fail("open", errno);
+    std::vector<std::string> found;
+    const size_t used = archive_entries(entries, {directory.get(), path, leading}, names, found, pieces);
+    for (const std::string& name : found) pieces.put(Piece::found, path.empty() ? name : path + "/" + name);
+    for (size_t i = 0; i < 4; i++) result[i] = static_cast<char>(used >> (8 * i));
   }
 };
 

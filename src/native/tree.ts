@@ -47,10 +47,10 @@ export const openTreeFile = addon.openTreeFile
  */
 export const listTree = addon.listTree
 /**
- * The first of these names in a directory below it, or of all that it has (undefined: they are listed, as by
- * `listTree`), as a tar archive, until they take `limit` bytes and one small file; packed for `unpackTree`. `leading`
- * is before every name, `owners` are those of `packOwners`; with `wholeSeconds` times lose their fractions. Rejects with
- * `code`.
+ * The first of these names in a directory below it, as a tar archive, until they take `limit` bytes and one small file,
+ * or a tenth of a second; packed for `unpackTree`. Without names all that it has (listed as by `listTree`), and then
+ * the directories below it, each before those in it. `leading` is before every name, `owners` are those of
+ * `packOwners`; with `wholeSeconds` times lose their fractions. Rejects with `code` if that directory cannot be read.
  */
 export const readTree = addon.readTree
 
@@ -153,40 +153,67 @@ export async function filterNames(
 
 const LENGTH_BYTES = 4
 const DIRECTORY = 'd'.charCodeAt(0)
-/** As `Piece` in archive-entries.h. */
-const KINDS = ['bytes', 'directory', 'large', 'linked', 'left out'] as const
+/** As `Piece` in pieces.h. */
+const KINDS = ['bytes', 'large', 'linked', 'left out', 'found', 'other', 'rest'] as const
+
+/** What of a directory is yet to be archived. */
+interface TreeRest {
+  readonly path: Buffer
+  readonly names: Buffer
+}
 
 /** What `readTree` has packed. */
 interface TreeBatch {
-  /** Those that were listed; empty if they were given. */
-  readonly names: Buffer
-  /** Bytes of the names that were used. */
+  /** Bytes of the given names that were used. */
   readonly used: number
-  readonly pieces: readonly { readonly kind: (typeof KINDS)[number]; readonly bytes: Buffer }[]
+  /** Of names that were listed. */
+  readonly rest: TreeRest | undefined
+  /** Paths of directories whose headers are written: those in the one that has a rest, or whose names were given. */
+  readonly found: readonly Buffer[]
+  /** And those that come after all of these. */
+  readonly others: readonly Buffer[]
+  readonly pieces: readonly TreePiece[]
 }
 
 /**
- * Reads what `readTree` has packed; views into it. The pieces are, in order: bytes of the archive, the name of a
- * directory whose header is among them, an entry for `unpackTreeEntry` that is too large or has several names, the name
- * of one that could not be archived.
+ * In order: bytes of the archive, an entry for `unpackTreeEntry` that is too large or has several names, the path of one
+ * that could not be archived.
  */
+interface TreePiece {
+  readonly kind: 'bytes' | 'large' | 'linked' | 'left out'
+  readonly bytes: Buffer
+}
+
+/** Reads what `readTree` has packed; the pieces are views into it. */
 export function unpackTree(packed: Buffer): TreeBatch {
-  const namesEnd = LENGTH_BYTES + packed.readUInt32LE(0)
-  const pieces: { kind: (typeof KINDS)[number]; bytes: Buffer }[] = []
-  for (let at = namesEnd + LENGTH_BYTES; at < packed.length; ) {
+  const pieces: TreePiece[] = []
+  const found: Buffer[] = []
+  const others: Buffer[] = []
+  let rest: TreeRest | undefined
+  for (let at = LENGTH_BYTES; at < packed.length; ) {
     const end = at + 2 * LENGTH_BYTES + packed.readUInt32LE(at + LENGTH_BYTES)
     const kind = KINDS[packed.readUInt32LE(at)] ?? 'left out'
-    pieces.push({ kind, bytes: packed.subarray(at + 2 * LENGTH_BYTES, end) })
+    const bytes = packed.subarray(at + 2 * LENGTH_BYTES, end)
+    if (kind === 'found') found.push(Buffer.from(bytes))
+    else if (kind === 'other') others.push(Buffer.from(bytes))
+    else if (kind === 'rest') rest = unpackRest(Buffer.from(bytes))
+    else pieces.push({ kind, bytes })
     at = end
   }
-  return { names: packed.subarray(LENGTH_BYTES, namesEnd), used: packed.readUInt32LE(namesEnd), pieces }
+  return { used: packed.readUInt32LE(0), rest, found, others, pieces }
+}
+
+function unpackRest(bytes: Buffer): TreeRest {
+  const namesAt = LENGTH_BYTES + bytes.readUInt32LE(0)
+  return { path: bytes.subarray(LENGTH_BYTES, namesAt), names: bytes.subarray(namesAt) }
 }
 
 /** An entry that is left to the caller of `readTree`. */
 export interface TreeEntry {
   /** For `tarHeader`. */
   readonly facts: Buffer
-  readonly name: Buffer
+  /** Below the root. */
+  readonly path: Buffer
   readonly links: number
   /** The same for all names of a file. */
   readonly identity: string
@@ -207,11 +234,11 @@ export function unpackTreeEntry(piece: Buffer): TreeEntry {
   }
   for (let left = 2 * piece.readUInt32LE(ATTRIBUTES_AT); left > 0; left--) skipText()
   const facts = piece.subarray(0, at)
-  const nameAt = at + LENGTH_BYTES
+  const pathAt = at + LENGTH_BYTES
   skipText()
   return {
     facts,
-    name: piece.subarray(nameAt, at),
+    path: piece.subarray(pathAt, at),
     links: piece.readUInt32LE(LINKS_AT),
     identity: piece.toString('latin1', DEVICE_AT, ATTRIBUTES_AT),
     content: piece.subarray(at),

@@ -13,7 +13,7 @@ const run = promisify(execFile)
 
 /** What is fuzzed by libFuzzer, in `native/`, and what of the product is linked with it. */
 const TARGETS = {
-  'archives.cc': ['archive-entries', 'archived', 'actor', 'below', 'job', 'tar-header', 'values', 'walk'],
+  'archives.cc': ['archive-entries', 'archived', 'actor', 'below', 'job', 'pieces', 'tar-header', 'values', 'walk'],
   'netlink.cc': [],
   'spawn-spec.cc': ['spawn-spec', 'values'],
   'keeper.c': ['../keeper/table'],

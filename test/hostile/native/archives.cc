@@ -109,7 +109,11 @@ void unpack(int root, const std::string& packed) {
 // The names of a directory, of any bytes, as the caller has them from its listing.
 void archive(int root, std::string_view names) {
   std::string out;
-  const size_t used = envd::archive_entries({root, "leading/", 1 << 20, {names}, names.size() % 2 != 0}, names, out);
+  envd::Pieces pieces(out, 1 << 20);
+  std::vector<std::string> found;
+  const envd::EntriesOptions options{{names}, names.size() % 2 != 0};
+  const size_t used = envd::archive_entries(options, {root, "path", "leading/"}, names, found, pieces);
+  pieces.end();
   check(used <= names.size(), "more names than there are");
   envd::EntryStatus status;
   envd::take_status(names, status);
