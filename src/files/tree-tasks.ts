@@ -142,7 +142,7 @@ function kindOf(error: unknown): AppError['kind'] {
   const errno = fileErrno(error) ?? ''
   if (errno === 'ENOBUFS' || errno === 'ENAMETOOLONG') return 'resource_exhausted'
   if (errno === 'ELOOP') return 'invalid_argument'
-  if (errno === 'EACCES') return 'permission_denied'
+  if (errno === 'EACCES' || errno === 'EPERM') return 'permission_denied'
   return syscallOf(error) === 'source' && (errno === 'ENOENT' || errno === 'ENOTDIR') ? 'not_found' : failureKind(error)
 }
 

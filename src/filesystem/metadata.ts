@@ -91,7 +91,10 @@ export async function finishWithMetadata(fd: number, options: FinishOptions): Pr
 /** What a file has that was finished so. */
 export function toFinishedFile(finished: Finished, { metadata, log }: FinishOptions): FinishedFile {
   if (finished.unsupported && metadata?.size)
-    log.warn({ keys: metadata.size }, 'file metadata is not supported by this filesystem')
+    log.warn(
+      { keys: metadata.size },
+      'file metadata is not kept: the filesystem does not support it, or the daemon may not set it',
+    )
   return { metadata: metadataFrom(finished.attributes), version: finished.version }
 }
 

@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "refused-owner.h"
 #include "temporary-name.h"
 
 namespace envd {
@@ -75,7 +76,7 @@ bool take_entry(std::string_view& packed, ArchivedEntry& entry) {
 }
 
 int settle(int file, const ArchivedEntry& entry, const Making& making) {
-  if (making.give && fchown(file, entry.uid, entry.gid) < 0 && entry.uid != geteuid()) return errno;
+  if (making.give && fchown(file, entry.uid, entry.gid) < 0 && entry.uid != geteuid()) return refused_owner();
   if (const int error = set_attributes(file, entry); error != 0) return error;
   if (fchmod(file, entry.mode) < 0) return errno;
   const timespec times[2] = {{0, UTIME_OMIT}, entry.modified};

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "walk.h"
 
@@ -53,13 +54,47 @@ Descriptor step(int parent, const std::string& name, const NewOwner& owner) {
   return next;
 }
 
+// One name; not valid with errno set, as openat2(2) sets it.
+Descriptor open_name(int parent, const std::string& name, int flags) {
+  Descriptor next(openat(parent, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!next.valid() || fstat(next.get(), &status) < 0) return Descriptor();
+  const bool link_itself = (flags & (O_PATH | O_NOFOLLOW | O_DIRECTORY)) == (O_PATH | O_NOFOLLOW);
+  if (S_ISLNK(status.st_mode) && !link_itself) errno = ELOOP;
+  else if ((flags & O_DIRECTORY) != 0 && !S_ISDIR(status.st_mode)) errno = ENOTDIR;
+  else return (flags & O_PATH) != 0 ? std::move(next) : Descriptor(openat(parent, name.c_str(), flags | O_NOFOLLOW));
+  return Descriptor();
+}
+
+// The same name by name, which is slower.
+Descriptor open_by_names(int root, const std::string& path, int flags) {
+  if (path.empty()) return Descriptor(openat(root, ".", flags));
+  Names names;
+  if (!split_below(path, names)) {
+    errno = EXDEV;
+    return Descriptor();
+  }
+  Descriptor at;
+  for (size_t from = 0; from < names.directory.size();) {
+    const size_t end = std::min(names.directory.find('/', from), names.directory.size());
+    at = open_name(at.valid() ? at.get() : root, names.directory.substr(from, end - from), O_PATH | O_DIRECTORY);
+    if (!at.valid()) return at;
+    from = end + 1;
+  }
+  return open_name(at.valid() ? at.get() : root, names.last, flags);
+}
+
 }  // namespace
 
 Descriptor open_below(int root, const std::string& path, int flags) {
+  const int all_flags = flags | O_CLOEXEC | ((flags & O_PATH) != 0 ? 0 : O_NONBLOCK | O_NOCTTY);
   open_how how{};
-  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | ((flags & O_PATH) != 0 ? 0 : O_NONBLOCK | O_NOCTTY));
+  how.flags = static_cast<uint64_t>(all_flags);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return Descriptor(static_cast<int>(syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+  Descriptor found(static_cast<int>(syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+  // Before Linux 5.6, and where a sandbox around the daemon does not know the call.
+  const bool unknown = !found.valid() && (errno == ENOSYS || errno == EPERM);
+  return unknown ? open_by_names(root, path, all_flags) : std::move(found);
 }
 
 bool split_below(const std::string& path, Names& names) {

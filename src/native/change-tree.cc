@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "refused-owner.h"
 #include "registration.h"
 #include "tree-walk.h"
 #include "values.h"
@@ -96,7 +97,7 @@ struct ChangeTree : TreeWalk {
     if (S_ISLNK(status.st_mode)) return change_link(entry);
     const std::string self = "/proc/self/fd/" + std::to_string(entry);
     const char* name = self.c_str();
-    if (changes->has_owner() && chown(name, changes->uid, changes->gid) < 0) return errno;
+    if (changes->has_owner() && chown(name, changes->uid, changes->gid) < 0) return refused_owner();
     const auto& mode = S_ISDIR(status.st_mode) && changes->directory_mode ? changes->directory_mode : changes->mode;
     if (mode && chmod(name, *mode) < 0) return errno;
     if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) {
@@ -108,7 +109,7 @@ struct ChangeTree : TreeWalk {
   }
 
   int change_link(int link) {
-    if (changes->has_owner() && fchownat(link, "", changes->uid, changes->gid, AT_EMPTY_PATH) < 0) return errno;
+    if (changes->has_owner() && fchownat(link, "", changes->uid, changes->gid, AT_EMPTY_PATH) < 0) return refused_owner();
     if (changes->has_times() && utimensat(link, "", changes->times, AT_EMPTY_PATH) < 0) return errno;
     task->links++;
     return 0;

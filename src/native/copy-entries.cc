@@ -7,6 +7,7 @@
 
 #include "attributes.h"
 #include "descriptor.h"
+#include "refused-owner.h"
 
 namespace envd {
 
@@ -54,7 +55,7 @@ int EntryCopier::copy_link(int in, const std::string& name, const struct stat& s
   const auto [uid, gid] = kept ? std::pair(status.st_uid, status.st_gid) : owner_of(status);
   const int given = is_given() ? fchownat(into, made.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) : 0;
   if (given < 0 && uid != geteuid()) {
-    const int refused = errno;
+    const int refused = refused_owner();
     unlinkat(into, made.c_str(), 0);
     return refused;
   }
@@ -67,7 +68,7 @@ int EntryCopier::copy_link(int in, const std::string& name, const struct stat& s
 // Owner first: changing it clears bits of the mode and capabilities. Times last.
 int EntryCopier::settle(int from, int to, const struct stat& status) const {
   const auto [uid, gid] = owner_of(status);
-  if (is_given() && fchown(to, uid, gid) < 0 && uid != geteuid()) return errno;
+  if (is_given() && fchown(to, uid, gid) < 0 && uid != geteuid()) return refused_owner();
   const int refused = from < 0 ? 0 : copy_attributes(from, to, owner_.keep_owners ? "" : "user.");
   if (refused != 0) return refused;
   if (fchmod(to, status.st_mode & (owner_.keep_owners ? 07777 : 0777)) < 0) return errno;

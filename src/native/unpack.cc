@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "refused-owner.h"
 #include "registration.h"
 #include "temporary-name.h"
 
@@ -124,7 +125,10 @@ struct UnpackEntries : Unpack {
     if (!made.valid() || fstat(made.get(), &status) < 0) return errno;
     // Another user's that has taken its place is left alone.
     if (status.st_uid != geteuid() || fchown(made.get(), entry.uid, entry.gid) == 0 || entry.uid == geteuid()) return 0;
-    return errno;
+    const int refused = refused_owner();
+    // It must not stay the daemon user's. If others have put something into it, it stays.
+    unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
+    return refused;
   }
 
   int finish_directory(const ArchivedEntry& entry) const {
@@ -150,8 +154,9 @@ struct UnpackEntries : Unpack {
       if (made.empty() || symlinkat(entry.target.c_str(), parent.get(), made.c_str()) < 0) return errno;
     }
     int refused = settle_link(made, entry);
-    if (made == name) return refused;
-    if (refused == 0 && renameat(parent.get(), made.c_str(), parent.get(), name.c_str()) < 0) refused = errno;
+    const bool replaces = refused == 0 && made != name;
+    if (replaces && renameat(parent.get(), made.c_str(), parent.get(), name.c_str()) < 0) refused = errno;
+    // A link of root's is followed for all users.
     if (refused != 0) unlinkat(parent.get(), made.c_str(), 0);
     return refused;
   }
@@ -163,7 +168,7 @@ struct UnpackEntries : Unpack {
     if (!link.valid() || fstat(link.get(), &status) < 0) return errno;
     if (!S_ISLNK(status.st_mode)) return 0;
     const bool given = !making().give || fchownat(link.get(), "", entry.uid, entry.gid, AT_EMPTY_PATH) == 0;
-    if (!given && entry.uid != geteuid()) return errno;
+    if (!given && entry.uid != geteuid()) return refused_owner();
     // Times of links are a convenience that older kernels do not have this way.
     const timespec times[2] = {{0, UTIME_OMIT}, entry.modified};
     utimensat(link.get(), "", times, AT_EMPTY_PATH);

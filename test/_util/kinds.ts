@@ -152,6 +152,7 @@ export const STRESS: readonly string[] = testFiles([
   'process/output-bounds',
   'process/readers',
   'process/restricted',
+  'restricted-features',
   'process/robustness',
   'process/stream-input',
   'process/terminal-flow',

@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http'
 import { type ClientHttp2Session, connect } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
-import type { HostileRequest } from './messages.ts'
+import type { HostileRequest } from './message-parts.ts'
 
 /** How a request ended: with this status, or with the connection. */
 export type Ended = number | 'closed'
@@ -15,6 +15,9 @@ export interface Sender {
   close(): void
 }
 
+/** In a path or header: the id of the upload that was made last. */
+export const LAST_UPLOAD = 'LAST_UPLOAD'
+
 /** What an answer may take. Far above what is measured, so that only one that never comes runs into it. */
 const ANSWER_LIMIT_MS = 10_000
 const MAX_SOCKETS = 16
@@ -23,6 +26,10 @@ const MAX_SOCKETS = 16
 export function createSender(url: string): Sender {
   const agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
   let session: ClientHttp2Session | undefined
+  let upload = '00000000-0000-0000-0000-000000000000'
+  const located = (location: string | undefined) => {
+    upload = /\/uploads\/([0-9a-f-]{36})/.exec(location ?? '')?.[1] ?? upload
+  }
   const liveSession = () => {
     if (session === undefined || session.closed || session.destroyed) {
       session = connect(url)
@@ -31,13 +38,24 @@ export function createSender(url: string): Sender {
     return session
   }
   return {
-    send: (message) => (message.http2 ? sendHttp2(liveSession(), message) : sendHttp1(url, agent, message)),
+    send: (made) => {
+      const message = withUpload(made, upload)
+      return message.http2
+        ? sendHttp2(liveSession(), { message, located })
+        : sendHttp1({ url, agent }, { message, located })
+    },
     sendRaw: (bytes) => sendRaw(url, bytes),
     close: () => {
       agent.destroy()
       session?.destroy()
     },
   }
+}
+
+function withUpload(message: HostileRequest, upload: string): HostileRequest {
+  const placed = (text: string) => text.replace(LAST_UPLOAD, upload)
+  const headers = Object.entries(message.headers).map(([name, value]) => [name, placed(value)] as const)
+  return { ...message, path: placed(message.path), headers: Object.fromEntries(headers) }
 }
 
 /** What a message was, short enough for an error. */
@@ -58,7 +76,13 @@ function limited<T>(kind: string, work: (resolve: (value: T) => void) => () => v
   })
 }
 
-function sendHttp1(url: string, agent: Agent, message: HostileRequest): Promise<Ended> {
+interface Sent {
+  readonly message: HostileRequest
+  /** Takes `Location` of the answer. */
+  readonly located: (location: string | undefined) => void
+}
+
+function sendHttp1({ url, agent }: { url: string; agent: Agent }, { message, located }: Sent): Promise<Ended> {
   return limited(shown(message), (resolve) => {
     const outgoing = request(url, {
       agent,
@@ -67,7 +91,12 @@ function sendHttp1(url: string, agent: Agent, message: HostileRequest): Promise<
       headers: { ...message.headers, 'content-length': message.body.length },
     })
     outgoing.on('error', () => resolve('closed'))
+    outgoing.on('upgrade', (_, socket) => {
+      resolve(101)
+      socket.destroy()
+    })
     outgoing.on('response', (incoming) => {
+      located(incoming.headers.location)
       resolve(incoming.statusCode ?? 0)
       incoming.on('error', () => {})
       // A stream may have no end.
@@ -79,13 +108,14 @@ function sendHttp1(url: string, agent: Agent, message: HostileRequest): Promise<
   })
 }
 
-function sendHttp2(session: ClientHttp2Session, message: HostileRequest): Promise<Ended> {
+function sendHttp2(session: ClientHttp2Session, { message, located }: Sent): Promise<Ended> {
   return limited(shown(message), (resolve) => {
     const head = { ':method': message.method, ':path': message.path, ...message.headers }
     const stream = session.request(head, { endStream: message.body.length === 0 })
     stream.on('error', () => resolve('closed'))
     stream.on('close', () => resolve('closed'))
     stream.on('response', (headers) => {
+      located(headers.location)
       resolve(headers[':status'] ?? 0)
       stream.close()
     })

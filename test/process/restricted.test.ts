@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { inNamespace } from '../_util/namespace.ts'
-import { restricted } from '../_util/restricted.ts'
+import { RESTRICTIONS, restricted } from '../_util/restricted.ts'
 import { asUser, call, open, shell, start } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { kill, sendInput } from './calls.ts'
@@ -14,35 +14,7 @@ import { alive } from './proc.ts'
 const pty = { cols: 80, rows: 24 }
 const headers = asUser('root')
 
-/** What is left of a daemon's work for other users. */
-type Others = 'all' | 'no files' | 'nothing'
-
-const filters = [
-  'clone3:ENOSYS',
-  ...['openat2', 'pidfd_open', 'io_uring_setup', 'statx', 'pidfd_send_signal', 'close_range'].flatMap((name) => [
-    `${name}:EPERM`,
-    `${name}:ENOSYS`,
-  ]),
-]
-
-const sandboxes: readonly (readonly [string, Others, readonly string[]])[] = [
-  ['CAP_SETUID', 'nothing', ['cap=setuid']],
-  ['CAP_SETGID', 'nothing', ['cap=setgid']],
-  ['setgroups', 'nothing', ['refuse=setgroups:EPERM']],
-  ['setgroups, unknown to a filter', 'nothing', ['refuse=setgroups:ENOSYS']],
-  ['CAP_CHOWN', 'no files', ['cap=chown']],
-  ['CAP_SYS_PTRACE', 'all', ['cap=sys_ptrace']],
-  ['CAP_SYS_ADMIN', 'all', ['cap=sys_admin']],
-  ['CAP_NET_ADMIN', 'all', ['cap=net_admin']],
-  ['CAP_SYS_NICE and CAP_SYS_RESOURCE', 'all', ['cap=sys_nice', 'cap=sys_resource']],
-  ['CAP_DAC_OVERRIDE', 'all', ['cap=dac_override']],
-  ['any capability', 'nothing', ['cap=all']],
-  ['any capability and new privileges', 'nothing', ['cap=all', 'no-new-privs']],
-  ['new privileges', 'all', ['no-new-privs']],
-  ...filters.map((filter) => [`${filter} of a filter`, 'all', [`refuse=${filter}`]] as const),
-]
-
-test.skipIf(!inNamespace).each(sandboxes)(
+test.skipIf(!inNamespace).each(RESTRICTIONS)(
   'D7 root without %s does everything for its own user, and of the work for others %s (skipped outside of the namespace)',
   { timeout: 60_000 },
   async (_name, others, restrictions) => {

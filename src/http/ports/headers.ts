@@ -131,6 +131,11 @@ export function responseHeaders(response: IncomingMessage, { port, prefix, home,
   return fields
 }
 
+/** The words of its status line, without what must not be in there (RFC 9112 4), though parsers take it. */
+export function reasonPhrase({ statusMessage = '' }: IncomingMessage): string {
+  return statusMessage.replace(/[^\t -~\x80-\xff]/g, '')
+}
+
 function located(location: string, port: number, prefix: string): string {
   const local = new RegExp(`^https?://(?:localhost|127\\.0\\.0\\.1|\\[::1\\]):${port}(?=/|$)`).exec(location)?.[0] ?? ''
   const path = location.slice(local.length) || '/'

@@ -6,7 +6,7 @@ import { loopTurns } from '../../lib/turns.ts'
 import type { Log } from '../../log.ts'
 import { discardRest } from '../server/discard-rest.ts'
 import { upgradeOf } from '../server/upgrades.ts'
-import { bodyHeaders, requestHeaders, responseHeaders } from './headers.ts'
+import { bodyHeaders, reasonPhrase, requestHeaders, responseHeaders } from './headers.ts'
 import type { PortTarget } from './target.ts'
 import { openTunnel } from './tunnel.ts'
 import { answerOf, connectToPort, requestBy } from './upstream.ts'
@@ -16,7 +16,7 @@ interface Relay {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly target: PortTarget
-  /** Answers that the port cannot be reached, as long as nothing was answered. */
+  /** Answers that the port cannot be reached, as long as nothing was answered, whatever of an answer was set. */
   readonly failed: (message: string) => void
   readonly log: Log
 }
@@ -59,13 +59,13 @@ async function exchange({ request, response, target }: Relay, socket: Socket): P
   const { response: incoming, upgraded } = await answered
   const fields = responseHeaders(incoming, target)
   if (upgraded !== undefined && upgrade !== undefined)
-    return openTunnel({ upgrade, socket, head: upgraded, status: incoming.statusMessage ?? '', fields })
+    return openTunnel({ upgrade, socket, head: upgraded, status: reasonPhrase(incoming), fields })
   if (upgraded !== undefined) throw new Error('the protocol was changed unasked')
   const byName = new Map<string, string[]>()
   for (const [name, value] of fields) byName.set(name, [...(byName.get(name) ?? []), value])
   for (const [name, values] of byName) response.setHeader(name, values.length === 1 ? (values[0] ?? '') : values)
   response.statusCode = incoming.statusCode ?? 0
-  if (request.httpVersionMajor === 1) response.statusMessage = incoming.statusMessage ?? ''
+  if (request.httpVersionMajor === 1) response.statusMessage = reasonPhrase(incoming)
   // What waits for its first byte, as events do, has its headers at once.
   response.flushHeaders()
   response.once('finish', () => discardRest(request))

@@ -51,7 +51,11 @@ export function relayPorts(handler: RequestListener, deps: RelayDeps): RequestLi
       open--
       hold.release()
     })
-    const failed = (message: string) => sendErrorBody(request, response, BAD_GATEWAY, message)
+    const failed = (message: string) => {
+      for (const name of response.getHeaderNames()) response.removeHeader(name)
+      if (request.httpVersionMajor === 1) response.statusMessage = ''
+      sendErrorBody(request, response, BAD_GATEWAY, message)
+    }
     void relay({ request, response, target, failed, log: deps.log })
   }
   return (request, response) => {

@@ -122,6 +122,9 @@ interface Sending {
   readonly zip: boolean | undefined
 }
 
+/** Of the request some six, and as many of the pipeline: above ten Node warns of a leak. */
+const MAX_LISTENERS = 20
+
 /** Closes the root and releases the hold in the end. */
 async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...options }: Sending): Promise<void> {
   const { user, path, hold, log } = tree
@@ -142,6 +145,7 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
   sending++
   try {
     const raw = takeOver(reply)
+    raw.setMaxListeners(MAX_LISTENERS)
     const source = Readable.from(bytes(raw), { objectMode: false, highWaterMark: 64 * 1024 })
     await (compressor === undefined ? pipeline(source, raw) : pipeline(source, compressor, raw))
     if (count > 0) log.warn({ entries: count, names: leftOut }, 'entries were left out of an archive')

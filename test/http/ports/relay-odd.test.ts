@@ -39,6 +39,7 @@ async function exchange(bytes: string): Promise<string> {
 
 const says = (text: string) => (socket: Socket) => void socket.end(text)
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+const SWITCHED = 'HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n'
 const close = 'Host: x\r\nConnection: close'
 
 test('path and query arrive byte for byte', async () => {
@@ -73,6 +74,26 @@ test('a client that expects 100 gets it, and the port sees no expectation', asyn
   client.write('body')
   expect((await client.toArray()).join('')).toMatch(/^HTTP\/1.1 200 OK[\s\S]*ok$/)
   expect(app.received().toLowerCase()).not.toContain('expect')
+})
+
+test('words of a status that cannot be sent on are left out, and a status that cannot be is 502', async () => {
+  const headers = 'Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok'
+  for (const http2 of [false, true]) {
+    await using odd = await startUpstream(says(`HTTP/1.1 200 O\x01K\x7f\r\nContent-Length: 2\r\n\r\nok`))
+    expect(await sendWhole(`${daemon.url}/ports/${odd.port}/`, { http2 })).toMatchObject({ status: 200, text: 'ok' })
+    for (const status of ['000', '099']) {
+      await using bad = await startUpstream(says(`HTTP/1.1 ${status} Bad\r\n${headers}`))
+      const answer = await sendWhole(`${daemon.url}/ports/${bad.port}/`, { http2 })
+      expect(answer).toMatchObject({ status: 502, text: expect.stringContaining('did not answer as HTTP does') })
+      expect(answer.headers['content-encoding']).toBeUndefined()
+    }
+  }
+  await using switched = await startUpstream(says(`${SWITCHED.replace('Yes', 'Y\x01es')}x`))
+  const upgrade =
+    'Host: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13'
+  expect(await exchange(`GET /ports/${switched.port}/ HTTP/1.1\r\n${upgrade}\r\n\r\n`)).toMatch(
+    /^HTTP\/1.1 101 Yes\r\n/,
+  )
 })
 
 test('chunks go both ways without their trailers', async () => {
