@@ -18,6 +18,8 @@ export interface RawEntry {
 /** The layout that `unpackEntries` reads: `entry_layout` of native/entry-layout.h, which must be the same. */
 export const ENTRY_LAYOUT = 1
 
+/** `fixed_bytes` there. */
+const FIXED_BYTES = 33
 const BROKEN_LINK = 2
 const NO_ATTRIBUTES: readonly (readonly [Buffer, Buffer])[] = []
 
@@ -36,8 +38,8 @@ function takeEntry(cursor: Cursor): RawEntry {
   const { packed } = cursor
   const name = takeText(cursor)
   const fixed = cursor.at
-  cursor.at += 33
-  const linkState = packed.readUInt8(fixed + 32)
+  cursor.at += FIXED_BYTES
+  const linkState = packed.readUInt8(fixed + FIXED_BYTES - 1)
   return {
     name,
     mode: packed.readUInt32LE(fixed),

@@ -1,6 +1,7 @@
 // How the facts of an entry are packed for native/entries.ts, in one place for all that pack them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,6 +23,10 @@ struct EntryFacts {
   int64_t modified_s;
   uint64_t modified_ns;
 };
+
+// Of an entry between its name and the count of its attributes, if it is no link: what `put_facts` writes there, and the
+// byte of the state of the link. `takeEntry` in native/entries.ts skips as many.
+constexpr size_t fixed_bytes = 33;
 
 // What every entry begins with; the state of its link and its attributes follow.
 inline void put_facts(std::string& out, const EntryFacts& facts) {

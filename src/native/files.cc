@@ -32,8 +32,6 @@ namespace {
 
 // Of the length before a text (put_text).
 constexpr size_t length_bytes = 4;
-// Of an entry between its name and the count of its attributes, if it is no link (put_entry).
-constexpr size_t fixed_bytes = 33;
 
 size_t length_at(std::string_view packed, size_t at) {
   size_t length = 0;

@@ -1,5 +1,6 @@
 import { AppError } from '../../errors.ts'
 import type { WriteCondition } from '../../filesystem/write-condition.ts'
+import { COMPRESSIONS } from './compressors.ts'
 
 /** The condition headers of a request, as Node presents them. */
 type ConditionHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -52,6 +53,8 @@ export function rangeHolds(headers: ConditionHeaders, { modified, tag }: Validat
 }
 
 const TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
+/** The end of the tag of a compressed answer (`compressedTag`). */
+const COMPRESSED = new RegExp(`-(?:${COMPRESSIONS.join('|')})"$`)
 const LIST = new RegExp(`^(?:${TAG.source})(?:\\s*,\\s*(?:${TAG.source}))*$`)
 
 /** If-Match, else If-Unmodified-Since. */
@@ -77,7 +80,7 @@ function isWeak(tag: string): boolean {
 
 /** Of a compressed answer the tag names the compression behind that of the file. */
 function tagsOf(list: string): string[] {
-  return (list.match(TAG) ?? []).map((tag) => tag.replace(/-(gzip|zstd)"$/, '"'))
+  return (list.match(TAG) ?? []).map((tag) => tag.replace(COMPRESSED, '"'))
 }
 
 /** The tag of a compressed answer, which has other bytes than the file. */
