@@ -14,9 +14,9 @@ import { featuresOf } from './features.ts'
 import { MAX_EDITED_BYTES, MAX_EDITED_FILES, MAX_MATCHES, MAX_SEARCHES, MAX_UNDO_EDITS } from './files/limits.ts'
 import { filesRpc } from './files/rpc.ts'
 import type { SearchProcesses } from './files/search-process.ts'
-import { createFilesService } from './files/service.ts'
+import { createFilesService, type FilesServiceDeps } from './files/service.ts'
 import { filesystemRpc } from './filesystem/rpc.ts'
-import { createFilesystemService, type FilesystemDeps } from './filesystem/service.ts'
+import { createFilesystemService } from './filesystem/service.ts'
 import { jobsRpc } from './jobs/rpc.ts'
 import { createJobsService } from './jobs/service.ts'
 import type { Keeper } from './keeper/keeper.ts'
@@ -54,7 +54,7 @@ interface ServedParts {
   readonly registry: Registry
   readonly groups: Cgroups
   readonly process: ProcessService
-  readonly files: FilesystemDeps
+  readonly files: Omit<FilesServiceDeps, 'searches'>
   readonly searches: SearchProcesses
   readonly watch: WatchService
   readonly sampler: Sampler

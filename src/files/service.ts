@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import type { ByteBudget, Hold } from '../budget/budget.ts'
+import type { Hold } from '../budget/budget.ts'
 import type { Caller, StreamCaller } from '../calls/caller.ts'
 import { AppError } from '../errors.ts'
 import { createFileUsers, type FileUser } from '../filesystem/file-user.ts'
+import type { FilesystemDeps } from '../filesystem/service.ts'
 import type {
   ChecksumRequest,
   CopyRequest,
@@ -26,9 +27,8 @@ import type {
 } from '../gen/files/v1/files_pb.js'
 import type { Log } from '../log.ts'
 import type { TreeState } from '../native/tree-task.ts'
-import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
-import type { User, Users } from '../users/users.ts'
+import type { User } from '../users/users.ts'
 import { type ChecksumItem, checksum } from './checksum.ts'
 import { toEditedFile, toEdits, toLines, toRange } from './convert.ts'
 import { copyPath } from './copy.ts'
@@ -74,13 +74,8 @@ export interface TreeProgress {
 }
 
 /** What the service needs. */
-export interface FilesServiceDeps {
-  readonly users: Users
-  readonly defaults: Pick<Defaults, 'user' | 'workdir'>
-  readonly budget: ByteBudget
+export interface FilesServiceDeps extends FilesystemDeps {
   readonly log: Log
-  /** Users have no more than their own rights; default: false. */
-  readonly strictFileUsers?: boolean
   /** The programs that search. */
   readonly searches: SearchProcesses
 }

@@ -13,7 +13,6 @@ import type {
   StatRequest,
   StatResponseSchema,
 } from '../gen/filesystem/filesystem_pb.js'
-import type { Log } from '../log.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
@@ -34,12 +33,11 @@ export interface FilesystemService {
   remove(request: RemoveRequest, caller: Caller): Promise<MessageInitShape<typeof RemoveResponseSchema>>
 }
 
-/** What the service needs. */
+/** What everything needs that works on files for clients. */
 export interface FilesystemDeps {
   readonly users: Users
   readonly defaults: Pick<Defaults, 'user' | 'workdir'>
   readonly budget: ByteBudget
-  readonly log: Log
   /** Users have no more than their own rights; default: false. */
   readonly strictFileUsers?: boolean
 }

@@ -15,7 +15,6 @@ import {
   StatResponseSchema,
 } from '../../src/gen/filesystem/filesystem_pb.js'
 import { NEVER } from '../../src/lib/never.ts'
-import type { Log } from '../../src/log.ts'
 import { collected } from '../_util/collected.ts'
 import { makePeople, type People } from '../_util/people.ts'
 
@@ -36,9 +35,8 @@ export interface Files extends AsyncDisposable {
 export async function startFiles(options: { strictFileUsers?: boolean } = {}): Promise<Files> {
   const people = await makePeople()
   const defaults: Files['defaults'] = { user: 'ann', workdir: undefined }
-  const log: Log = { debug() {}, info() {}, warn() {}, error() {}, named: () => log }
   const budget = createByteBudget(256 * 1024 * 1024)
-  const service = createFilesystemService({ users: people.users, defaults, budget, log, ...options })
+  const service = createFilesystemService({ users: people.users, defaults, budget, ...options })
   const by = (user?: string, signal = NEVER): Caller => {
     return { user, signal, userAgent: 'test', header: () => undefined }
   }

@@ -1,25 +1,18 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
 import { composeFiles, JOIN_BYTES } from '../../filesystem/compose.ts'
 import { createFileUsers } from '../../filesystem/file-user.ts'
+import type { FilesystemDeps } from '../../filesystem/service.ts'
 import { readJson } from '../../json/read-json.ts'
 import { EVERYTHING } from '../../json/shape.ts'
-import type { Defaults } from '../../users/defaults.ts'
-import type { Users } from '../../users/users.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { clientGone } from '../server/client-gone.ts'
 import { connectionOf } from '../server/connection.ts'
 import { preconditionOf } from '../transfer/conditions.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-user.ts'
 
-interface ComposeDeps {
-  readonly users: Users
-  readonly defaults: Pick<Defaults, 'user' | 'workdir'>
+interface ComposeDeps extends FilesystemDeps {
   readonly bodies: RequestBodies
-  readonly budget: ByteBudget
-  /** Users have no more than their own rights; default: false. */
-  readonly strictFileUsers?: boolean
 }
 
 /** Room for some ten thousand paths. */

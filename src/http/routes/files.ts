@@ -1,14 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type ArchiveLimits, DEFAULT_ARCHIVE_LIMITS } from '../../archives/limits.ts'
-import type { ByteBudget, Hold } from '../../budget/budget.ts'
+import type { Hold } from '../../budget/budget.ts'
 import { type ContentTypes, createContentTypes } from '../../filesystem/content-types.ts'
 import { createFileUsers, type FileUser, type FileUsers } from '../../filesystem/file-user.ts'
 import { checkMetadata, type Metadata } from '../../filesystem/metadata.ts'
+import type { FilesystemDeps } from '../../filesystem/service.ts'
 import type { Stored } from '../../filesystem/upload.ts'
 import { type AccessToken, shownToken } from '../../init/access-token.ts'
 import type { Log } from '../../log.ts'
-import type { Defaults } from '../../users/defaults.ts'
-import type { Users } from '../../users/users.ts'
 import { checkFileAccess } from '../access/signature.ts'
 import { type BodyEncoding, bodyEncodingOf, DECODER_BYTES, withDecodedBody } from '../body/decoded-body.ts'
 import { smallBody } from '../body/read-body.ts'
@@ -26,16 +25,11 @@ import { sendTree } from '../transfer/send-tree.ts'
 import { writeOptionsOf } from '../transfer/write-options.ts'
 
 /** What the file routes need. */
-interface FilesDeps {
-  readonly users: Users
-  readonly defaults: Pick<Defaults, 'user' | 'workdir'>
+export interface FilesDeps extends FilesystemDeps {
   readonly token: AccessToken
-  readonly budget: ByteBudget
   readonly compressors: Compressors
   readonly log: Log
   readonly bodies: Pick<RequestBodies, 'stallMs'>
-  /** Users have no more than their own rights; default: false. */
-  readonly strictFileUsers?: boolean
   /** Of archives that are unpacked; default: `DEFAULT_ARCHIVE_LIMITS`. */
   readonly archiveLimits?: ArchiveLimits
   /** Called as a transfer begins; what it returns, at its end. */

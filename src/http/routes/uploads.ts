@@ -1,17 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { ByteBudget, Hold } from '../../budget/budget.ts'
+import type { Hold } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
 import { createFileUsers } from '../../filesystem/file-user.ts'
 import { checkMetadata } from '../../filesystem/metadata.ts'
-import { type AccessToken, shownToken } from '../../init/access-token.ts'
+import { shownToken } from '../../init/access-token.ts'
 import type { UploadRecord } from '../../uploads/record.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
-import type { Defaults } from '../../users/defaults.ts'
-import type { Users } from '../../users/users.ts'
 import { checkFileAccess } from '../access/signature.ts'
 import { pathOf } from '../app/path.ts'
 import { withDecodedBody } from '../body/decoded-body.ts'
-import type { RequestBodies } from '../body/request-bodies.ts'
 import { clientGone } from '../server/client-gone.ts'
 import { connectionOf } from '../server/connection.ts'
 import { discardRest } from '../server/discard-rest.ts'
@@ -28,19 +25,11 @@ import {
   TUS_VERSION,
 } from '../transfer/tus-headers.ts'
 import { checkPiece, contentOf, lengthOf, saidLength } from '../transfer/tus-pieces.ts'
+import type { FilesDeps } from './files.ts'
 
 /** What the routes need. */
-interface UploadsDeps {
+interface UploadsDeps extends Omit<FilesDeps, 'compressors' | 'log' | 'archiveLimits'> {
   readonly uploads: Uploads
-  readonly users: Users
-  /** Users have no more than their own rights; default: false. */
-  readonly strictFileUsers?: boolean
-  readonly defaults: Pick<Defaults, 'user' | 'workdir'>
-  readonly token: AccessToken
-  readonly budget: ByteBudget
-  readonly bodies: Pick<RequestBodies, 'stallMs'>
-  /** Called as a transfer begins; what it returns, at its end. */
-  readonly onTransfer?: (direction: 'upload' | 'download') => () => void
 }
 
 /** What a request holds beside what it has read ahead. */
