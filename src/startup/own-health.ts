@@ -1,24 +1,27 @@
-import { request } from 'node:http'
+import { connect } from 'node:net'
 import { ownHost } from '../lib/own-host.ts'
 
-const HEALTHY = 204
+/** By hand: the code of Node's HTTP client, which nothing else here uses, would take 3 ms of the first calls. */
+const REQUEST = 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
+const HEALTHY = 'HTTP/1.1 204 '
 
 /**
  * Asks the port that this daemon listens on for its health, as a client does. Rejects with an Error when it does not
  * answer in time, or not with 204.
  */
 export function checkOwnHealth({ address, port }: { readonly address: string; readonly port: number }, waitMs: number) {
-  const host = ownHost(address)
   return new Promise<void>((resolve, reject) => {
-    const sent = request(
-      { host, port, path: '/health', agent: false, signal: AbortSignal.timeout(waitMs) },
-      (answer) => {
-        answer.resume()
-        if (answer.statusCode === HEALTHY) resolve()
-        else reject(new Error(`/health answers ${answer.statusCode}`))
-      },
-    )
-    sent.on('error', ({ message }) => reject(new Error(`/health does not answer: ${message}`)))
-    sent.end()
+    const socket = connect({ host: ownHost(address), port, signal: AbortSignal.timeout(waitMs) })
+    let answer = ''
+    socket.setEncoding('latin1')
+    socket.on('data', (text) => {
+      answer += text
+    })
+    socket.on('end', () => {
+      if (answer.startsWith(HEALTHY)) resolve()
+      else reject(new Error(`/health answers ${JSON.stringify(answer.slice(0, HEALTHY.length))}`))
+    })
+    socket.on('error', ({ message }) => reject(new Error(`/health does not answer: ${message}`)))
+    socket.write(REQUEST)
   })
 }
