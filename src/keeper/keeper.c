@@ -151,6 +151,13 @@ static void begin_taking(void) {
   keeper.taking_now = true;
 }
 
+// Ends one that waits or is on trial, with what it has started in its process group. What is in sessions of its own, as
+// commands are, goes on.
+static void end_group(pid_t pid) {
+  kill(-pid, SIGKILL);
+  kill(pid, SIGKILL);
+}
+
 static void start_next(const char *path, uint32_t words);
 
 static void handle(const struct keeper_message *message, const char *path, const int *descriptors, size_t count) {
@@ -194,7 +201,7 @@ static void handle(const struct keeper_message *message, const char *path, const
       start_next(path, message->value);
       break;
     case KEEPER_CANCEL:
-      if (keeper.next.pid != 0) kill(keeper.next.pid, SIGKILL);
+      if (keeper.next.pid != 0) end_group(keeper.next.pid);
       break;
     default:
       break;
@@ -280,7 +287,7 @@ static void started(void) {
 }
 
 static void start(void) {
-  if (launch(&keeper.origin, &keeper.program, &keeper.daemon)) {
+  if (launch(&keeper.origin, &keeper.program, false, &keeper.daemon)) {
     started();
     return;
   }
@@ -305,7 +312,7 @@ static void start_next(const char *path, uint32_t words) {
     keeper.other.words = words;
   }
   keeper.next_asked = false;
-  if (!launch(&keeper.origin, &keeper.other, &keeper.next)) report_cancelled(-1);
+  if (!launch(&keeper.origin, &keeper.other, true, &keeper.next)) report_cancelled(-1);
 }
 
 // The one that waits takes the place of the daemon, and has to show that it can.
@@ -343,6 +350,7 @@ static int64_t not_up(int status) {
 
 static void daemon_ended(int status) {
   close_channel(&keeper.daemon);
+  if (keeper.on_trial) kill(-keeper.daemon.pid, SIGKILL);
   keeper.daemon.pid = 0;
   keeper.last_status = status;
   // In order: it said so or was asked to, or it never came to listen and said why.
@@ -380,6 +388,7 @@ static void reap(void) {
       continue;
     }
     if (pid == keeper.next.pid) {
+      kill(-pid, SIGKILL);
       close_channel(&keeper.next);
       keeper.next.pid = 0;
       report_cancelled(status);
@@ -424,8 +433,8 @@ static bool is_switched_off(char **words) {
   return off;
 }
 
-// Faults keep ending it, and job control keeps stopping it with its daemon. Everything else is taken from the signal
-// descriptor, or waits for ever.
+// Faults keep ending it, and job control keeps stopping it with a daemon of its process group. Everything else is taken
+// from the signal descriptor, or waits for ever.
 static bool set_signals(void) {
   static const int open[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT, SIGTRAP,
                              SIGSYS,  SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
@@ -502,7 +511,7 @@ int main(int argc, char **argv) {
     if ((polled[0].revents & POLLIN) != 0) read_signals();
     if (keeper.daemon.pid == 0 && keeper.start_at != no_deadline && now_ms() >= keeper.start_at) start();
     if (keeper.daemon.pid != 0 && keeper.on_trial && now_ms() >= keeper.trial_end) {
-      kill(keeper.daemon.pid, SIGKILL);
+      end_group(keeper.daemon.pid);
       keeper.trial_end += trial_ms;
     }
   }

@@ -17,7 +17,7 @@ void complain(const char *what, const char *path) {
   dprintf(STDERR_FILENO, "envd: %s %s: %s\n", what, path, strerror(errno));
 }
 
-static void run(const struct origin *origin, const struct program *program, int channel, pid_t parent) {
+static void run(const struct origin *origin, const struct program *program, bool group, int channel, pid_t parent) {
   static char variable[sizeof KEEPER_VARIABLE + 16];
   char **command = origin->command;
   if (program->path[0] != '\0') {
@@ -27,6 +27,7 @@ static void run(const struct origin *origin, const struct program *program, int 
   // A keeper that is killed takes the daemon along, as its port must be free for the next one.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(cannot_run);
+  if (group) setpgid(0, 0);
   fcntl(channel, F_SETFD, 0);
   snprintf(variable, sizeof variable, KEEPER_VARIABLE "=%d", channel);
   putenv(variable);
@@ -46,12 +47,12 @@ static bool open_channel(int ends[2]) {
   return false;
 }
 
-bool launch(const struct origin *origin, const struct program *program, struct daemon *daemon) {
+bool launch(const struct origin *origin, const struct program *program, bool group, struct daemon *daemon) {
   int ends[2];
   const pid_t own = getpid();
   if (!open_channel(ends)) return false;
   const pid_t pid = fork();
-  if (pid == 0) run(origin, program, ends[1], own);
+  if (pid == 0) run(origin, program, group, ends[1], own);
   if (pid < 0) {
     close_all(ends, 2);
     return false;

@@ -34,8 +34,8 @@ struct daemon {
 // Writes a line with the text of errno to standard error.
 void complain(const char *what, const char *path);
 
-// False, with nothing changed: it cannot be started.
-bool launch(const struct origin *origin, const struct program *program, struct daemon *daemon);
+// False, with nothing changed: it cannot be started. `group`: it is in a process group of its own, to be ended whole.
+bool launch(const struct origin *origin, const struct program *program, bool group, struct daemon *daemon);
 
 void close_channel(struct daemon *daemon);
 

@@ -217,7 +217,7 @@ test('a command can be killed after a crash, with its session, and its deadline 
 test('the start command is not started a second time, and its end is known', async () => {
   await using dir = await makeTmpDir()
   const script = `echo $$ >>${dir.path}/starts; while [ ! -e ${dir.path}/end ]; do sleep 0.05; done; exit 8`
-  await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', 'true'] })
+  await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', `[ -s ${dir.path}/starts ]`] })
   const starts = async () => (await readFile(`${dir.path}/starts`, 'utf8').catch(() => '')).split('\n').length - 1
   const status = async () => (await call(daemon.url, 'supervisor.Supervisor/Get', {})).body
   await expect.poll(status).toMatchObject({ status: { state: 'STATE_READY' } })

@@ -173,7 +173,7 @@ const HANGS = 'sleep MARK & exec sleep MARK'
 test.each([
   ['never says its version', HANGS, 10_000, 'not done after 10 s'],
   ['has a self-test that hangs', `case $1 in -version) exec ${LAUNCHER} "$@";; esac; ${HANGS}`, 20_000, 'after 20 s'],
-  ['never becomes ready', `${GOOD_TESTS}; exec sleep MARK`, 15_000, 'the other daemon does not become ready'],
+  ['never becomes ready', `${GOOD_TESTS}; ${HANGS}`, 15_000, 'the other daemon does not become ready'],
 ])(
   'a bundle that %s is refused within its limit, and nothing of it is left',
   async (_, script, limit, why) => {
@@ -203,8 +203,11 @@ test.each([
   60_000,
 )
 
+/** Of a helper that a deaf daemon starts. */
+const HELPER = `1000.3${process.pid}`
+
 /** It passes its self-test, which has no keeper; then it takes requests, and does nothing with them. */
-const DEAF = `if(process.env.ENVD_KEEPER){const{Server}=require('node:http');const emit=Server.prototype.emit;Server.prototype.emit=function(name,...rest){return name==='request'||emit.call(this,name,...rest)}}`
+const DEAF = `if(process.env.ENVD_KEEPER){require('node:child_process').spawn('sleep',['${HELPER}']);const{Server}=require('node:http');const emit=Server.prototype.emit;Server.prototype.emit=function(name,...rest){return name==='request'||emit.call(this,name,...rest)}}`
 
 test('a bundle that takes over and never answers /health is replaced after 5 s, and nothing of it is left', async () => {
   await using dir = await makeTmpDir(0o755)
@@ -226,6 +229,7 @@ test('a bundle that takes over and never answers /health is replaced after 5 s, 
   expect([version, reason]).toEqual(['0.9.1', expect.stringMatching(/exit code 1|signal 9/)])
   expect(pauseMs).toBeGreaterThan(3_000)
   expect(pauseMs).toBeLessThan(10_000)
+  expect(await runs(HELPER)).toBe(false)
   await expect.poll(stored).toEqual(before.stored)
   expect(await readdir('/usr/bin')).not.toContain('envd.next')
   expect(await list(daemon.url)).toMatchObject([{ pid, tag: 'reader' }])

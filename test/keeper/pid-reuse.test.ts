@@ -99,7 +99,7 @@ test.each([
 test('a stranger with the pid of a start command that ended while there was no daemon is not stopped for it', async () => {
   await using dir = await makeTmpDir()
   const script = `echo $$ >>${dir.path}/starts; while [ ! -e ${dir.path}/end ]; do sleep 0.02; done; exit 8`
-  await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', 'true'] })
+  await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', `[ -s ${dir.path}/starts ]`] })
   const { url } = daemon
   const service = async () => (await call(url, 'supervisor.Supervisor/Get', {})).body
   await expect.poll(service).toMatchObject({ status: { state: 'STATE_READY' } })

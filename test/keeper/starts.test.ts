@@ -77,6 +77,7 @@ test('a start command that kills the daemon with its first act is never started 
   const killer = await makeKiller(dir.path)
   const file = join(dir.path, 'starts')
   await using daemon = await startKept({ args: ['-start-cmd', `exec ${killer} ${file}`, '-ready-cmd', 'true'] })
+  await expect.poll(() => linesOf(file)).toHaveLength(1)
   for (let round = 1; round <= ROUNDS; round++) {
     await expect.poll(() => status(daemon)).toMatchObject({ status: { state: 'STATE_READY' } })
     await crash(daemon)
@@ -95,7 +96,7 @@ test('a start command that kills the daemon with its first act is never started 
 test('a start command that ended while there was no daemon has ended with its status, and is treated by its restart mode', async () => {
   await using dir = await makeTmpDir()
   const script = `echo $$ >>${dir.path}/starts; while [ ! -e ${dir.path}/end ]; do sleep 0.05; done; exit 8`
-  await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', 'true'] })
+  await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', `[ -s ${dir.path}/starts ]`] })
   await expect.poll(() => status(daemon)).toMatchObject({ status: { state: 'STATE_READY' } })
   const [pid] = await linesOf(join(dir.path, 'starts'))
   process.kill(daemon.pid, 'SIGSTOP')
@@ -114,7 +115,7 @@ test.each([
 ])('one that ended before a crash, by "%s", is not started again by it', async (end, state, cause) => {
   await using dir = await makeTmpDir()
   const script = `echo $$ >>${dir.path}/starts; while [ ! -e ${dir.path}/end ]; do sleep 0.05; done; ${end}`
-  const ready = `[ ! -e ${dir.path}/end ]`
+  const ready = `[ -s ${dir.path}/starts ] && [ ! -e ${dir.path}/end ]`
   await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', ready] })
   await expect.poll(() => status(daemon)).toMatchObject({ status: { state: 'STATE_READY' } })
   await shell(daemon.url, `touch ${dir.path}/end`)
@@ -134,8 +135,8 @@ test.each([
 
 test('one that was stopped on request stays so, and one that a crash met while it was being stopped ends', async () => {
   await using dir = await makeTmpDir()
-  const script = `echo $$ >>${dir.path}/starts; trap 'touch ${dir.path}/asked' TERM; while [ ! -e ${dir.path}/end ]; do sleep 0.05; done`
-  await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', 'true'] })
+  const script = `trap 'touch ${dir.path}/asked' TERM; echo $$ >>${dir.path}/starts; while [ ! -e ${dir.path}/end ]; do sleep 0.05; done`
+  await using daemon = await startKept({ args: ['-start-cmd', script, '-ready-cmd', `[ -s ${dir.path}/starts ]`] })
   await expect.poll(() => status(daemon)).toMatchObject({ status: { state: 'STATE_READY' } })
   const stopping = call(daemon.url, 'supervisor.Supervisor/Stop', {}).catch(() => {})
   await expect.poll(() => readFile(join(dir.path, 'asked')).catch(() => undefined)).toBeDefined()

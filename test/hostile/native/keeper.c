@@ -70,7 +70,7 @@ static void check(bool holds, const char *what) {
   abort();
 }
 
-bool launch(const struct origin *origin, const struct program *program, struct daemon *daemon) {
+bool launch(const struct origin *origin, const struct program *program, bool group, struct daemon *daemon) {
   int ends[2];
   const int on = 1;
   if (refuse_launch) return false;
@@ -80,6 +80,7 @@ bool launch(const struct origin *origin, const struct program *program, struct d
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return false;
   setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
   const int which = daemon == &keeper.next;
+  check(group == (which == 1), "a process group of its own for another than the one that waits");
   if (their_end[which] >= 0) close(their_end[which]);
   their_end[which] = ends[1];
   *daemon = (struct daemon){.pid = getpid(), .channel = ends[0]};
