@@ -30,7 +30,7 @@ export async function storeSmall(content: Buffer, target: UploadTarget): Promise
   const stored = await inParent(target, (at) => storeAtOnce(at, small)).catch((error: unknown) => {
     throw openError(path, error)
   })
-  return stored.finished ?? writeInPlace(stored.file, Readable.from([stored.rest]), target)
+  return stored.finished ?? writeInPlace(stored.file, Readable.from([stored.rest]), { ...target, begun: true })
 }
 
 /**
@@ -108,6 +108,8 @@ async function fill(file: OpenedFile, source: Readable, target: Filling): Promis
 interface Filling extends UploadTarget {
   /** The version that the condition was checked for. */
   readonly expected?: Buffer | undefined
+  /** The old content is gone, and the beginning of the new one is written. */
+  readonly begun?: boolean
 }
 
 /** A sink that may leave the file as it was, unless it has begun. */
@@ -118,8 +120,8 @@ interface UploadSink extends FileSink {
 
 function createSink(file: OpenedFile, target: Filling): UploadSink {
   const { fd, made, device, unnamed } = file
-  const { condition, mode, expected, path, signal, hold, announcedBytes = 0 } = target
-  if (device || unnamed !== undefined) return createFileSink(fd, hold)
+  const { condition, mode, expected, path, signal, hold, announcedBytes = 0, begun } = target
+  if (device || unnamed !== undefined || begun) return createFileSink(fd, hold)
   const guard = condition && guardWrite(file, { path, expected, signal })
   if (mode === 'append') return createAppendSink(fd, { hold, guard })
   return made && guard === undefined

@@ -48,6 +48,18 @@ struct OpenDirectoryBeside : ActorJob {
   }
 };
 
+// Gives a directory a name at which nothing is. 0, or the errno: EEXIST where something is.
+int name_directory(int parent, const std::string& temporary, const std::string& name) {
+  if (renameat2(parent, temporary.c_str(), parent, name.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL) return errno;
+  // The filesystem has no such flag: an empty directory takes the name, and rename(2) replaces it.
+  if (mkdirat(parent, name.c_str(), private_mode) < 0) return errno;
+  if (renameat(parent, temporary.c_str(), parent, name.c_str()) == 0) return 0;
+  const int refused = errno == ENOTEMPTY ? EEXIST : errno;
+  unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+  return refused;
+}
+
 struct PlaceDirectory : ActorJob {
   int parent = -1;
   std::string temporary;
@@ -55,14 +67,17 @@ struct PlaceDirectory : ActorJob {
   bool exchange = false;
 
   void act() override {
-    const unsigned flags = exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-    if (renameat2(parent, temporary.c_str(), parent, name.c_str(), flags) < 0) return fail("place", errno);
+    const auto swap = [this] {
+      return renameat2(parent, temporary.c_str(), parent, name.c_str(), RENAME_EXCHANGE) < 0 ? errno : 0;
+    };
+    const int refused = exchange ? swap() : name_directory(parent, temporary, name);
+    if (refused != 0) return fail("place", refused);
     struct stat status {};
     const bool there = fstatat(parent, temporary.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
     if (!exchange || (there && S_ISDIR(status.st_mode))) return;
     // Something else has taken its place meanwhile.
-    const int back = renameat2(parent, temporary.c_str(), parent, name.c_str(), RENAME_EXCHANGE) < 0 ? errno : ENOTDIR;
-    fail("place", back);
+    const int back = swap();
+    fail("place", back != 0 ? back : ENOTDIR);
   }
 };
 
