@@ -25,14 +25,25 @@ export default defineConfig({
     expect: { poll: { timeout: 15_000 } },
     reporters: [['default', { summary: false }], './test/_util/reporter.ts'],
     projects: [
-      ...Object.entries({ unit, integration, slow, stress }).map(([name, include]) => ({
+      ...Object.entries({ unit, integration }).map(([name, include]) => ({
         extends: true as const,
         test: {
           name,
           include: [...include],
           sequence: { groupOrder: 0 },
-          maxWorkers: 2,
+          // One more than there are cores: half of the time of a test goes into waiting.
+          maxWorkers: 3,
           // A process for each file takes a third of the time of the unit tests. What leaks on purpose is a stress test.
+          isolate: false,
+        },
+      })),
+      ...Object.entries({ slow, stress }).map(([name, include]) => ({
+        extends: true as const,
+        test: {
+          name,
+          include: [...include],
+          sequence: { groupOrder: 1 },
+          maxWorkers: 2,
           isolate: name === 'stress',
         },
       })),
@@ -43,8 +54,10 @@ export default defineConfig({
           include: [...include],
           // Old SDKs know only port 49983, so one file at a time.
           fileParallelism: false,
+          // Each release of the SDK is loaded once, not for each file.
+          isolate: name === 'e2e-stress',
           testTimeout: 20_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           // What an SDK needs to take the daemon of this machine for a sandbox.
           env: { E2B_DEBUG: 'true', E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
@@ -56,7 +69,7 @@ export default defineConfig({
           include: ['test/orchestrator/**/*.test.ts'],
           // Its time limits are for a machine of its own, so one file at a time.
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -68,7 +81,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 1_800_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -79,7 +92,7 @@ export default defineConfig({
           include: process.env['ENVD_FAULTS'] === undefined ? [] : ['test/faults/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 1_800_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -89,7 +102,7 @@ export default defineConfig({
           // By scripts/test-soak only: old SDKs know only port 49983, and it measures what the daemon holds.
           include: process.env['SOAK_MINUTES'] === undefined ? [] : ['test/soak/**/*.test.ts'],
           fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
           env: { E2B_DEBUG: 'true', E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
       },
@@ -102,7 +115,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
           env: { E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
       },
@@ -116,7 +129,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           expect: { poll: { timeout: 120_000 } },
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 6 },
           env: { E2B_API_KEY: `e2b_${'0'.repeat(40)}` },
         },
       },

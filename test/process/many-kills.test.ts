@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { call, start } from '../_util/rpc.ts'
 import { sharedDaemon } from '../_util/shared-daemon.ts'
-import { kill } from './calls.ts'
+import { kill, sendSignal } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
 
@@ -85,3 +85,18 @@ async function membersOf(sid: number): Promise<number> {
     return state !== 'Z' && Number(session) === sid
   }).length
 }
+
+test.each(['SIGNAL_SIGKILL', 'SIGNAL_SIGTERM'])(
+  'D58 at the moment of the exit the answer to %s is an empty one or not_found',
+  async (signal) => {
+    await inParallel(200, 16, async (index) => {
+      const stream = await start(daemon.url, '/bin/sh', { args: ['-c', `exec sleep 0.0${index % 10}`] })
+      const pid = await startedPid(stream)
+      const [{ status, body }, said] = await Promise.all([sendSignal(daemon.url, { pid }, signal), stream.rest()])
+      expect(status === 200 ? { code: 'ok', ...Object(body) } : body).toMatchObject({
+        code: status === 200 ? 'ok' : 'not_found',
+      })
+      expect(said.messages.at(-1)?.event.end?.status).toMatch(/^(exit status 0|signal: (killed|terminated))$/)
+    })
+  },
+)

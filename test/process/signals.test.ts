@@ -7,7 +7,7 @@ import { call, start, transcript } from '../_util/rpc.ts'
 import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { kill, sendSignal } from './calls.ts'
-import { inParallel, outputUntil, startedPid } from './following.ts'
+import { outputUntil, startedPid } from './following.ts'
 import { alive, stateOf } from './proc.ts'
 
 const daemon = sharedDaemon()
@@ -58,17 +58,6 @@ describe.each([
       expect(await alive(job)).toBe(true)
       process.kill(job)
     }
-  })
-
-  test('D58 at the moment of the exit the answer is an empty one or not_found', async () => {
-    await inParallel(200, 16, async (index) => {
-      const { stream, pid } = await startShell(`exec sleep 0.0${index % 10}`)
-      const [{ status, body }, said] = await Promise.all([sendSignal(daemon.url, { pid }, signal), stream.rest()])
-      expect(status === 200 ? { code: 'ok', ...Object(body) } : body).toMatchObject({
-        code: status === 200 ? 'ok' : 'not_found',
-      })
-      expect(said.messages.at(-1)?.event.end?.status).toMatch(/^(exit status 0|signal: (killed|terminated))$/)
-    })
   })
 
   test('D59 a second time it is not_found', async () => {
