@@ -30,7 +30,6 @@ interface LimitedGroupsOptions {
   readonly recreate: (name: ParentName, errno: string) => Promise<boolean>
 }
 
-/** Makes cgroups with limits. */
 interface LimitedGroups {
   /**
    * Makes one for a command, and lets its parent pass the controllers on. Rejects with AppError `failed_precondition`

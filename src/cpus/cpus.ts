@@ -43,7 +43,6 @@ export interface Cpus {
   close(): Promise<void>
 }
 
-/** What it works with. */
 interface CpusOptions {
   /** The directory of `cpu-target`. */
   readonly runDir: string

@@ -17,7 +17,6 @@ interface CpuWorker {
   close(): void
 }
 
-/** What a worker works with. */
 interface CpuWorkerOptions {
   /** The directory with `cpuN/online`. */
   readonly root: string

@@ -34,7 +34,6 @@ export type Headers = Readonly<Record<string, string | undefined>>
 /** Parameters of a URL; undefined: none of that name. */
 type Query = Readonly<Record<string, string | undefined>>
 
-/** A request. */
 interface Exchange {
   readonly method: string
   readonly path: string

@@ -73,7 +73,6 @@ export interface TreeProgress {
   readonly state: TreeState
 }
 
-/** What the service needs. */
 export interface FilesServiceDeps extends FilesystemDeps {
   readonly log: Log
   /** The programs that search. */

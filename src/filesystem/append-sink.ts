@@ -11,7 +11,6 @@ const ALL_HELD_BYTES = 4 * 1024 * 1024
 
 let allHeld = 0
 
-/** A sink that appends. */
 interface AppendSink extends FileSink {
   /** Something may have been written. */
   readonly begun: boolean

@@ -14,7 +14,6 @@ import { openLevel } from './list-level.ts'
 /** Entries of one piece, some 2 KiB each as objects: they live until the piece is encoded. */
 const PIECE_ENTRIES = 50
 
-/** What to list. */
 interface ListOptions {
   /** Absolute. */
   readonly path: string

@@ -10,7 +10,6 @@ export class Keys {
     this.#used = new Set(reserved)
   }
 
-  /** Takes that key. */
   use(key: number): void {
     this.#used.add(key)
   }
@@ -23,7 +22,6 @@ export class Keys {
     return this.#lowest
   }
 
-  /** Releases that key. */
   release(key: number): void {
     this.#used.delete(key)
     this.#lowest = Math.min(this.#lowest, key)

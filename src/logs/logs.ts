@@ -22,7 +22,6 @@ export interface Logs {
   close(): Promise<void>
 }
 
-/** What is wanted. */
 interface LogsOptions {
   /** All lines on standard output, not only warnings and errors. */
   readonly verbose: boolean

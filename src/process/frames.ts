@@ -7,7 +7,6 @@ import type { StreamItem } from './follow.ts'
 import type { FramePool } from './frame-pool.ts'
 import type { Chunk, StreamName } from './output-log.ts'
 
-/** How frames are made. */
 interface FrameOptions {
   readonly codec: Codec
   readonly pool: FramePool

@@ -68,7 +68,6 @@ export interface LaunchRequest {
   readonly signal: AbortSignal
 }
 
-/** What every start needs. */
 export interface LaunchDeps {
   readonly users: Users
   readonly defaults: Defaults

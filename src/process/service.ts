@@ -40,7 +40,6 @@ import { startDigest } from './start-digest.ts'
 import { startError } from './start-failure.ts'
 import { idempotencyKey } from './start-keys.ts'
 
-/** What the process service works with. */
 interface ProcessServiceDeps extends LaunchDeps {
   readonly registry: Registry
   readonly budget: ByteBudget

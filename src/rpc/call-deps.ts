@@ -19,7 +19,6 @@ export interface RpcDeps extends AccessLogOptions {
   readonly shutdown: AbortSignal
 }
 
-/** What every call needs. */
 export interface CallDeps extends Omit<RpcDeps, 'countCall' | 'services'> {
   readonly access: AccessLog
 }

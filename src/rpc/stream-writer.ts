@@ -5,7 +5,6 @@ import { loopTurns } from '../lib/turns.ts'
 /** A response of either HTTP version: over HTTP/2 it is Node's compatible class, which has all that is used here. */
 export type RawResponse = ServerResponse
 
-/** How frames are written. */
 interface WriteOptions {
   /** Aborts when no more is to be written: the client left, or its stream was ended from the other side. */
   readonly signal: AbortSignal

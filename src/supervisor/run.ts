@@ -10,7 +10,6 @@ import { attempt, type ProbeOptions, type Readiness, untilReady } from './ready-
 import { type Event, isGoodEnd, type Rules } from './state-machine.ts'
 import { stopCommand } from './stop.ts'
 
-/** What one run of the start command and its ready command needs. */
 export interface RunOptions {
   readonly startCommand: string | undefined
   /** Tag of the start command in `List`. */

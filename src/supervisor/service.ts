@@ -21,7 +21,6 @@ export type SupervisorService = ReturnType<typeof createSupervisorService>
 export function createSupervisorService(services: Services) {
   const answer = (supervisor: Supervisor) => ({ status: toStatus(supervisor.status) })
   return {
-    /** The present status. */
     get: ({ service }: GetRequest) => answer(services.find(service)),
 
     /** The present status of every service. */

@@ -14,7 +14,6 @@ import type { Status } from './status.ts'
 import type { Supervisor, SupervisorOptions } from './supervisor.ts'
 import { PACE, type Timing } from './timing.ts'
 
-/** What the supervisor of one service is made of. */
 export interface SupervisorDeps {
   readonly config: Pick<Config, 'cgroupRoot' | 'runDir'>
   readonly service: SupervisorConfig

@@ -4,7 +4,6 @@ import type { Timing } from './timing.ts'
 
 /** The state of the supervisor at one moment. */
 export interface Status {
-  /** Its name. */
   readonly service: string
   readonly state: State['name']
   /** Grows by 1 with every status that watchers receive. */

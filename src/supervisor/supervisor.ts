@@ -13,9 +13,7 @@ import { causeOfState, outputOf, reasonOf, type Status } from './status.ts'
 import { StatusFeed, type StatusSubscription } from './status-feed.ts'
 import { stopCommand } from './stop.ts'
 
-/** What a supervisor works with. */
 export interface SupervisorOptions extends Omit<RunOptions, 'adopted' | 'onStarted' | 'onEvent'> {
-  /** Its name. */
   readonly service: string
   /** Neither a start nor a ready command was given: ready at once and for good. */
   readonly idle: boolean
@@ -60,7 +58,6 @@ export class Supervisor {
     if (options.idle) this.#firstReady.resolve()
   }
 
-  /** Its name. */
   get service(): string {
     return this.#options.service
   }

@@ -103,7 +103,6 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own,
   }
 }
 
-/** A parsed file. */
 interface CachedFile<T> {
   /**
    * At once, if the file is known to be as it was, or was looked at after `since`, on the clock of performance.now();

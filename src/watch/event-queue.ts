@@ -51,7 +51,6 @@ export class EventQueue {
     this.#hold = hold
   }
 
-  /** Number of waiting items. */
   get length(): number {
     return this.#items.length - this.#head
   }
@@ -85,7 +84,6 @@ export class EventQueue {
     this.#items.push(item)
   }
 
-  /** Takes the oldest item. */
   shift(): QueueItem | undefined {
     this.#sort()
     const item = this.#items[this.#head]
@@ -123,7 +121,6 @@ export class EventQueue {
     return false
   }
 
-  /** Drops everything. */
   clear(): void {
     this.#hold.shrink(this.#bytes)
     this.#bytes = 0

@@ -21,7 +21,6 @@ interface OverflowListener {
   overflowed(seq: number): void
 }
 
-/** Which directories to watch. */
 interface ArmRequest {
   /** Real path, as bytes. */
   readonly root: Uint8Array

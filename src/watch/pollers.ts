@@ -80,7 +80,6 @@ export class Pollers {
     this.#sweeper = setInterval(() => this.#sweep(), limits.sweep ?? SWEEP_MS).unref()
   }
 
-  /** Number of watchers. */
   get size(): number {
     return this.#pollers.size
   }

@@ -3,7 +3,6 @@ import type { Inotify } from './inotify.ts'
 import { IN } from './inotify-event.ts'
 import type { TreeNode } from './tree-node.ts'
 
-/** What the renames of a tree need. */
 interface RenamesOptions {
   readonly inotify: Pick<Inotify, 'caughtUp'>
   readonly queue: EventQueue
@@ -43,7 +42,6 @@ export class Renames {
     if (node !== undefined) this.#options.drop(node)
   }
 
-  /** Forgets all. */
   clear(): void {
     for (const cookie of [...this.#moving.keys()]) this.forget(cookie)
   }

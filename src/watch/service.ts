@@ -128,7 +128,6 @@ export function createWatchService(deps: WatchServiceDeps) {
       }
     },
 
-    /** Ends a watcher. */
     async removeWatcher({ watcherId }: RemoveWatcherRequest) {
       pollers.remove(watcherId)
       return {}

@@ -38,7 +38,6 @@ interface Subscription {
   close(): void
 }
 
-/** What the trees need. */
 export interface SharedTreesDeps {
   readonly inotify: Inotify
   readonly budget: ByteBudget

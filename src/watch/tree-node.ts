@@ -10,7 +10,6 @@ export interface Settlement {
   seq: number
 }
 
-/** What a node is made of. */
 interface NodeInit {
   readonly watch: number
   /** Names as `watchTree` packs them. */

@@ -4,7 +4,6 @@ import type { Change } from './change.ts'
 import type { Exclude } from './exclude.ts'
 import type { Inotify } from './inotify.ts'
 
-/** What a tree needs. */
 export interface TreeOptions {
   readonly inotify: Inotify
   /** Real path of the directory, as bytes. */

@@ -37,7 +37,6 @@ export interface Watcher {
   close(): void
 }
 
-/** What watchers need. */
 export interface WatcherDeps extends SharedTreesDeps {
   readonly trees: SharedTrees
 }

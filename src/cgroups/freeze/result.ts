@@ -47,7 +47,6 @@ export const NOTHING_FROZEN: FreezeResult = {
   waitMs: 0,
 }
 
-/** What a result is made of. */
 interface FreezeParts {
   readonly writes: FreezeWrites
   /** Absent: only the groups of commands were to be frozen. */

@@ -18,7 +18,6 @@ import { answerUnrouted, sendNotFound } from './not-found.ts'
 import { pathOf } from './path.ts'
 import { NO_TARGET, normaliseTarget, WHOLE_SERVER } from './request-target.ts'
 
-/** What the app is made of. */
 interface AppOptions {
   readonly log: Log
   readonly token: AccessToken

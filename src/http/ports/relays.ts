@@ -11,7 +11,6 @@ import { checkPortAccess } from './access.ts'
 import { relay } from './relay.ts'
 import { lacksSlash, type PortTarget, portTarget } from './target.ts'
 
-/** What the way to the ports of the sandbox needs. */
 interface RelayDeps {
   readonly token: AccessToken
   readonly budget: ByteBudget

@@ -24,7 +24,6 @@ import { sendFile } from '../transfer/send-file.ts'
 import { sendTree } from '../transfer/send-tree.ts'
 import { writeOptionsOf } from '../transfer/write-options.ts'
 
-/** What the file routes need. */
 export interface FilesDeps extends FilesystemDeps {
   readonly token: AccessToken
   readonly compressors: Compressors

@@ -16,7 +16,6 @@ import { peerLeft } from '../server/peer-left.ts'
  */
 const MAX_BODY = 4 * 1024 * 1024
 
-/** What the route works with. */
 interface InitRouteDeps {
   readonly initialization: Initialization
   readonly bodies: RequestBodies

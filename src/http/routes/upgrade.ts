@@ -9,7 +9,6 @@ const UPGRADE_TARGET = '/usr/bin/envd.next'
 /** Its size, which callers send whole before they read the answer. */
 const MAX_TARGET_BYTES = 256 * 1024 * 1024
 
-/** What the route works with. */
 interface UpgradeRouteDeps {
   readonly initialization: { readonly initialized: boolean }
   /** Undefined: this daemon cannot be exchanged while it runs. */

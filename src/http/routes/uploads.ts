@@ -27,7 +27,6 @@ import {
 import { checkPiece, contentOf, lengthOf, saidLength } from '../transfer/tus-pieces.ts'
 import type { FilesDeps } from './files.ts'
 
-/** What the routes need. */
 interface UploadsDeps extends Omit<FilesDeps, 'compressors' | 'log' | 'archiveLimits'> {
   readonly uploads: Uploads
 }

@@ -36,7 +36,6 @@ interface Entrance {
   close(waiting: 'ended' | 'served'): void
 }
 
-/** What an entrance needs. */
 interface EntranceOptions {
   /** Connections that there may be; half as many may wait to be let in, further ones stay in the kernel's backlog. */
   readonly connections: number

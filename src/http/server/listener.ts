@@ -46,7 +46,6 @@ export interface Listener {
   close(grace: number, undecided?: 'ended' | 'served'): Promise<void>
 }
 
-/** What a listener needs. */
 export interface ListenerOptions {
   readonly log: Log
   readonly token: Pick<AccessToken, 'isSet'>

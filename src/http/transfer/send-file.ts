@@ -24,7 +24,6 @@ const OVERHEAD_BYTES = 16 * 1024
 /** The end of the year 9999: an HTTP date has no more digits (RFC 9110 5.6.7). */
 const LAST_HTTP_SECOND = 253_402_300_799
 
-/** A file to send. */
 interface FileToSend {
   /** Absolute. */
   readonly path: string

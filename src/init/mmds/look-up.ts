@@ -3,7 +3,6 @@ import { withTimeout } from '../../lib/with-timeout.ts'
 import type { MmdsOptions } from './options.ts'
 import type { Reads } from './reads.ts'
 
-/** What a look-up needs. */
 interface LookUpOptions {
   readonly reads: Reads
   /** Makes the service reachable again as far as that is in the guest's hands (contract G20). Never rejects. */
