@@ -10,9 +10,9 @@ import type { UnreadFrames } from './budget/unread-frames.ts'
 import type { FinishedCall } from './calls/finished-call.ts'
 import { createOpenStreams } from './calls/open-streams.ts'
 import { type Cgroups, openCgroups } from './cgroups/cgroups.ts'
-import { WORKLOAD } from './cgroups/freeze/plan.ts'
 import { createWorkload, type Workload } from './cgroups/freeze/workload.ts'
 import { memoryProtection } from './cgroups/memory-protection.ts'
+import { COMMAND_GROUPS } from './cgroups/properties.ts'
 import type { MemoryUse } from './cgroups/reserve.ts'
 import type { Config } from './config.ts'
 import { type Cpus, NO_CPUS, openCpus } from './cpus/cpus.ts'
@@ -113,7 +113,8 @@ export function fileSettings({ strictFileUsers, archiveLimits }: Config, log: Lo
  */
 export async function buildOom({ notFirecracker, cgroupRoot }: Config, root: string | undefined, log: Log) {
   const kills = notFirecracker ? NO_OOM_KILLS : followOomKills({ log })
-  const groups = root === undefined ? undefined : await oomCounterOfGroups(WORKLOAD.map((name) => join(root, name)))
+  const groups =
+    root === undefined ? undefined : await oomCounterOfGroups(COMMAND_GROUPS.map((name) => join(root, name)))
   const witness = createOomWitness(groups ?? (await oomCounterOf(process.pid, { cgroupRoot })), kills)
   const close = async () => {
     witness.close()

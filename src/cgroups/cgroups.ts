@@ -6,11 +6,11 @@ import { errnoOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { createCommandGroups } from './command-groups.ts'
 import { type GroupLimits, type LimitedGroup, limitingControllers, type MadeGroup, unlimited } from './limited-group.ts'
-import { openLimitedGroups, type ParentName } from './limited-groups.ts'
+import { openLimitedGroups } from './limited-groups.ts'
 import { enableControllers } from './make-group.ts'
 import { createOutsideWarning } from './outside-warning.ts'
 import { createPlaces } from './places.ts'
-import type { GroupName } from './properties.ts'
+import type { CommandGroup, GroupName } from './properties.ts'
 import type { MemoryUse } from './reserve.ts'
 import { makeServiceGroup, removeEmptyServiceGroups, type ServiceGroup, serviceGroup } from './service-group.ts'
 
@@ -38,9 +38,9 @@ export interface Cgroups {
    * Makes the cgroup of one command with limits, below the one of that name. Rejects with AppError
    * `failed_precondition` that says what is missing.
    */
-  makeLimited(name: ParentName, limits: GroupLimits): Promise<MadeGroup>
+  makeLimited(name: CommandGroup, limits: GroupLimits): Promise<MadeGroup>
   /** That of a command of an earlier daemon, once; undefined: it is gone. */
-  takeLimited(name: ParentName, group: string): LimitedGroup | undefined
+  takeLimited(name: CommandGroup, group: string): LimitedGroup | undefined
   /** Removes the other cgroups of commands that earlier daemons have left, each once it is empty. */
   removeLeft(): void
   /**

@@ -1,20 +1,17 @@
 import { join } from 'node:path'
 import { writeProperty } from './make-group.ts'
-import { memoryLimits } from './properties.ts'
+import { COMMAND_GROUPS, memoryLimits } from './properties.ts'
 import { type GroupUse, groupUse, type MemoryUse, reserveOf } from './reserve.ts'
-
-/** The cgroups of commands. */
-const COMMANDS = ['user', 'ptys'] as const
 
 /**
  * Limits what commands in the cgroups below `root` may take to what the daemon and the system leave. A cgroup that
  * holds more than that keeps its limit, as a lower one would kill commands. Returns the limit, in bytes. Never rejects.
  */
 export async function limitMemory(root: string, { total, used }: MemoryUse): Promise<number> {
-  const uses = await Promise.all(COMMANDS.map((name) => groupUse(join(root, name))))
+  const uses = await Promise.all(COMMAND_GROUPS.map((name) => groupUse(join(root, name))))
   const commands = uses.reduce((sum, use) => sum + (use?.unreclaimable ?? 0), 0)
   const most = total - reserveOf(total, Math.max(0, used - commands))
-  await Promise.all(COMMANDS.map((name, index) => limit(join(root, name), uses[index], most)))
+  await Promise.all(COMMAND_GROUPS.map((name, index) => limit(join(root, name), uses[index], most)))
   return most
 }
 

@@ -11,10 +11,8 @@ import {
   settingsOf,
   unlimited,
 } from './limited-group.ts'
+import { COMMAND_GROUPS, type CommandGroup } from './properties.ts'
 import { splitGroup } from './split-group.ts'
-
-/** The cgroups that commands are in, terminals and everything else; those with limits of their own are below. */
-export type ParentName = 'user' | 'ptys'
 
 /** Cgroups in each of those at a time: a small part of those that a freeze and a thaw look at (`MAX_GROUPS`). */
 const MAX_INSIDE = 1024
@@ -25,9 +23,9 @@ const OWN_LINKS = 2
 interface LimitedGroupsOptions {
   readonly root: string
   /** Opens the directory anew that commands without limits go into (`placeIn`). */
-  readonly replace: (name: ParentName) => Promise<unknown>
+  readonly replace: (name: CommandGroup) => Promise<unknown>
   /** See `Cgroups.recreate`. */
-  readonly recreate: (name: ParentName, errno: string) => Promise<boolean>
+  readonly recreate: (name: CommandGroup, errno: string) => Promise<boolean>
 }
 
 interface LimitedGroups {
@@ -35,26 +33,25 @@ interface LimitedGroups {
    * Makes one for a command, and lets its parent pass the controllers on. Rejects with AppError `failed_precondition`
    * that says what is missing, or `resource_exhausted` while there are `MAX_INSIDE`.
    */
-  make(name: ParentName, limits: GroupLimits): Promise<MadeGroup>
+  make(name: CommandGroup, limits: GroupLimits): Promise<MadeGroup>
   /** That of a command of an earlier daemon, once; undefined: it is gone. `LimitedGroup.removeOnceEmpty` is the taker's. */
-  takeLeft(name: ParentName, group: string): LimitedGroup | undefined
+  takeLeft(name: CommandGroup, group: string): LimitedGroup | undefined
   /** Removes what else earlier daemons have left, each once it is empty. */
   removeLeft(): void
   /** Whether commands go into a cgroup in that one, because it is split. */
-  isSplit(name: ParentName): boolean
+  isSplit(name: CommandGroup): boolean
 }
 
 /** Those below the cgroups of commands. Never rejects. */
 export async function openLimitedGroups({ root, replace, recreate }: LimitedGroupsOptions): Promise<LimitedGroups> {
-  const parents: readonly ParentName[] = ['user', 'ptys']
-  const split = new Set<ParentName>()
-  const turns = new Map<ParentName, Promise<unknown>>()
+  const split = new Set<CommandGroup>()
+  const turns = new Map<CommandGroup, Promise<unknown>>()
   const left = new Map<string, LimitedGroup>()
-  for (const name of parents)
+  for (const name of COMMAND_GROUPS)
     for (const group of await limitedGroupsIn(join(root, name))) left.set(join(name, group.name), group)
 
   /** One at a time: two would move the same processes. */
-  const inTurn = async <T>(name: ParentName, work: () => Promise<T>): Promise<T> => {
+  const inTurn = async <T>(name: CommandGroup, work: () => Promise<T>): Promise<T> => {
     const turn = (turns.get(name) ?? Promise.resolve()).then(work)
     turns.set(
       name,
@@ -63,7 +60,7 @@ export async function openLimitedGroups({ root, replace, recreate }: LimitedGrou
     return turn
   }
 
-  const make = async (name: ParentName, limits: GroupLimits, recreated = false): Promise<MadeGroup> => {
+  const make = async (name: CommandGroup, limits: GroupLimits, recreated = false): Promise<MadeGroup> => {
     const parent = join(root, name)
     await checkRoom(parent)
     const settings = settingsOf(limits)

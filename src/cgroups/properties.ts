@@ -1,8 +1,15 @@
 /**
+ * The cgroups that commands run in, all but terminals and terminals, in the order in which they are frozen (contract
+ * H3). Those of commands with limits of their own are below.
+ */
+export const COMMAND_GROUPS = ['user', 'ptys'] as const
+export type CommandGroup = (typeof COMMAND_GROUPS)[number]
+
+/**
  * The cgroups that the daemon makes below its root. Nothing is put into `socats`: ports are relayed by the daemon
  * itself.
  */
-export type GroupName = 'ptys' | 'socats' | 'user'
+export type GroupName = CommandGroup | 'socats'
 
 /** A file of a cgroup and what is to be in it. */
 export type Property = readonly [file: string, value: string]

@@ -1,5 +1,5 @@
 import type { Cgroups } from '../cgroups/cgroups.ts'
-import type { ParentName } from '../cgroups/limited-groups.ts'
+import type { CommandGroup } from '../cgroups/properties.ts'
 import { type Spawned, SpawnFailure, type SpawnSpec, spawn } from '../native/index.ts'
 
 /** The cgroups that commands are started in. */
@@ -16,7 +16,7 @@ export type CommandGroups = Pick<
  */
 export async function spawnInGroup(
   spec: SpawnSpec,
-  group: ParentName | undefined,
+  group: CommandGroup | undefined,
   groups: CommandGroups,
   inner?: number,
 ): Promise<Spawned> {

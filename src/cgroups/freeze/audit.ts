@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { forEachLimited } from '../../lib/for-each-limited.ts'
+import { COMMAND_GROUPS } from '../properties.ts'
 import { GROUP_LANES, readEvents } from './group-files.ts'
-import { type Planned, planHierarchy, type Rules, WORKLOAD } from './plan.ts'
+import { type Planned, planHierarchy, type Rules } from './plan.ts'
 
 /**
  * How long an audit may take: it delays an answer whose client leaves after 50 ms.
@@ -28,7 +29,7 @@ interface Audit {
  */
 export async function auditHierarchy(rules: Rules): Promise<Audit> {
   const deadline = performance.now() + AUDIT_MS
-  const workload = WORKLOAD.map((group): Planned => ({ group, duty: rules.chain.has(group) ? 'pass' : 'freeze' }))
+  const workload = COMMAND_GROUPS.map((group): Planned => ({ group, duty: rules.chain.has(group) ? 'pass' : 'freeze' }))
   const { planned, truncated } = await planHierarchy(rules)
   const count = { visited: 0, frozen: 0, escaped: 0, violations: 0, truncated }
   await forEachLimited([...workload, ...planned], GROUP_LANES, async ({ group, duty }) => {

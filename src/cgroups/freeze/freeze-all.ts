@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { errnoOf } from '../../errors.ts'
 import { forEachLimited } from '../../lib/for-each-limited.ts'
+import { COMMAND_GROUPS } from '../properties.ts'
 import { GROUP_LANES, isGone, isSetToFreeze, setFreeze } from './group-files.ts'
-import { type Plan, WORKLOAD } from './plan.ts'
+import type { Plan } from './plan.ts'
 import type { StartGate } from './start-gate.ts'
 
 /** Results of writing 1 to `cgroup.freeze`. Paths are from the root. */
@@ -69,7 +70,7 @@ export async function freezeAll({
   }
   const open = gate === undefined ? () => {} : await gate.shut()
   if (open === undefined) return undefined
-  for (const group of WORKLOAD) await write(group, () => writes.missing.push(group))
+  for (const group of COMMAND_GROUPS) await write(group, () => writes.missing.push(group))
   open()
   const due = plan?.planned.filter(({ duty }) => duty === 'freeze') ?? []
   await forEachLimited(due, GROUP_LANES, ({ group }) => writePlanned(group))

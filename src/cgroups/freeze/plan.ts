@@ -1,11 +1,7 @@
 import { join } from 'node:path'
+import { COMMAND_GROUPS, type CommandGroup } from '../properties.ts'
 import { childGroups } from './group-files.ts'
 import { chainOf, childOf } from './group-tree.ts'
-
-/** The groups that commands run in, in the order in which they are frozen (contract H3). */
-export const WORKLOAD = ['user', 'ptys'] as const
-/** A group of commands. */
-export type WorkloadGroup = (typeof WORKLOAD)[number]
 
 /**
  * Groups that go on while everything else stops, with all below them (contract H4): the service manager, the journal
@@ -77,6 +73,6 @@ export async function planHierarchy({ root, chain, guestFrozen, limit }: Rules):
 }
 
 /** Whether commands are put into that group. */
-export function isWorkload(group: string): group is WorkloadGroup {
-  return group === 'user' || group === 'ptys'
+export function isWorkload(group: string): group is CommandGroup {
+  return COMMAND_GROUPS.some((name) => name === group)
 }

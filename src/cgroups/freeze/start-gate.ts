@@ -3,9 +3,9 @@ import { AppError } from '../../errors.ts'
 import { NEVER } from '../../lib/never.ts'
 import { withTimeout } from '../../lib/with-timeout.ts'
 import type { Log } from '../../log.ts'
+import { COMMAND_GROUPS, type CommandGroup } from '../properties.ts'
 import { isSetToFreeze } from './group-files.ts'
 import { NO_STATES, openGroupStates } from './group-states.ts'
-import { WORKLOAD, type WorkloadGroup } from './plan.ts'
 
 /**
  * Where starts wait while their cgroup is frozen: a child that is cloned into it would not reach its exec before the
@@ -18,7 +18,7 @@ export interface StartGate {
    * `unavailable` after half a minute (contract N4). The wait is logged once.
    * @param what says what was to be started, for the text of `unavailable`.
    */
-  enter(group: WorkloadGroup, signal: AbortSignal, what?: () => string): Promise<() => void>
+  enter(group: CommandGroup, signal: AbortSignal, what?: () => string): Promise<() => void>
   /**
    * Lets no start in any more, and resolves when those inside have left. The caller freezes and then opens the
    * gate with the returned function; starts go on to wait by what the kernel says. Undefined, with the gate open again,
@@ -57,9 +57,9 @@ export async function createStartGate(root: string | undefined, log: Log, maxWai
   let shutters = 0
   const underWay = createUnderWay()
   let isOwn = false
-  const isClosed = (group: WorkloadGroup) => shutters > 0 || states.read(group) === 'frozen'
+  const isClosed = (group: CommandGroup) => shutters > 0 || states.read(group) === 'frozen'
   const waiters = createWaiters(isClosed)
-  const refusal = async (group: WorkloadGroup, what: string) => {
+  const refusal = async (group: CommandGroup, what: string) => {
     const by = isOwn || root === undefined ? '' : await guestFreeze(join(root, group))
     return new AppError('unavailable', `${what}: the target cgroup is frozen${by}`)
   }
@@ -90,7 +90,7 @@ export async function createStartGate(root: string | undefined, log: Log, maxWai
     ownFreeze: (inEffect) => {
       isOwn = inEffect
     },
-    isThawed: () => WORKLOAD.every((group) => states.read(group) === 'running'),
+    isThawed: () => COMMAND_GROUPS.every((group) => states.read(group) === 'running'),
     close: () => {
       states.close()
       waiters.look()
@@ -99,22 +99,22 @@ export async function createStartGate(root: string | undefined, log: Log, maxWai
 }
 
 interface Waiter {
-  readonly group: WorkloadGroup
+  readonly group: CommandGroup
   readonly wake: () => void
 }
 
 /** Starts that wait until their group is not closed any more. */
-function createWaiters(isClosed: (group: WorkloadGroup) => boolean) {
+function createWaiters(isClosed: (group: CommandGroup) => boolean) {
   const waiters = new Set<Waiter>()
   let looking: NodeJS.Timeout | undefined
   const look = () => {
-    const open = WORKLOAD.filter((group) => !isClosed(group))
+    const open = COMMAND_GROUPS.filter((group) => !isClosed(group))
     for (const waiter of [...waiters]) if (open.includes(waiter.group)) waiter.wake()
     if (waiters.size > 0) return
     clearInterval(looking)
     looking = undefined
   }
-  const wait = (group: WorkloadGroup, signal: AbortSignal) =>
+  const wait = (group: CommandGroup, signal: AbortSignal) =>
     new Promise<void>((resolve, reject) => {
       const settle = (finish: () => void) => {
         waiters.delete(waiter)
@@ -137,7 +137,7 @@ function createWaiters(isClosed: (group: WorkloadGroup) => boolean) {
         throw new AppError('resource_exhausted', `${MAX_WAITING} starts wait already for their cgroup to be thawed`)
     },
     /** Rejects with the signal's reason. */
-    untilOpen: async (group: WorkloadGroup, signal: AbortSignal) => {
+    untilOpen: async (group: CommandGroup, signal: AbortSignal) => {
       do await wait(group, signal)
       while (isClosed(group))
     },

@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import { errnoOf } from '../../errors.ts'
 import { forEachLimited } from '../../lib/for-each-limited.ts'
+import { COMMAND_GROUPS } from '../properties.ts'
 import { GROUP_LANES, isGone, isSetToFreeze, setFreeze } from './group-files.ts'
 import { listGroups, MAX_GROUPS } from './group-tree.ts'
-import { isWorkload, WORKLOAD } from './plan.ts'
+import { isWorkload } from './plan.ts'
 
 /** What is to be thawed. */
 interface ThawOptions {
@@ -39,7 +40,7 @@ export async function thawGroups(options: ThawOptions): Promise<string[]> {
 /** Whether one of them was frozen. */
 async function thawWorkload(root: string, note: (error: unknown) => void): Promise<boolean> {
   const frozen = await Promise.all(
-    WORKLOAD.map(async (group) => {
+    COMMAND_GROUPS.map(async (group) => {
       const directory = join(root, group)
       const before = await isSetToFreeze(directory).catch(() => false)
       await setFreeze(directory, false).catch(note)
