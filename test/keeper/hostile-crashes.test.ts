@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
@@ -93,6 +93,7 @@ test(`${FULL_PIPES} commands with full pipes go on over a crash, each to its las
   const { url } = daemon
   const gate = `${dir.path}/gate`
   await run('mkfifo', [gate])
+  await using holder = await open(gate, 'r+')
   const pids: number[] = []
   for (let i = 0; i < FULL_PIPES; i++) {
     const args = ['-c', `read line <${gate}; head -c ${WRITTEN} /dev/zero; exit ${i % 100}`]
@@ -102,12 +103,17 @@ test(`${FULL_PIPES} commands with full pipes go on over a crash, each to its las
   for (const each of following) each.catch(() => {})
   expect(await list(url)).toHaveLength(FULL_PIPES)
   process.kill(daemon.pid, 'SIGSTOP')
-  // All that wait to open it begin to write, and what they write is not read.
-  await writeFile(gate, '')
+  // A line for each, whenever it comes to read; what they write is not read.
+  await holder.write('\n'.repeat(FULL_PIPES))
   const waiting = async () => (await Promise.all(pids.map(waitsToWrite))).filter(Boolean).length
   await expect.poll(waiting, { timeout: 60_000 }).toBe(FULL_PIPES)
+  const kept = (await readdir(`/proc/${daemon.launched}/fd`)).length
+  const killed = performance.now()
   await crash(daemon)
+  const health = Math.round(performance.now() - killed)
   const ends = await Promise.all(following)
+  const all = Math.round(performance.now() - killed)
+  console.log(JSON.stringify({ commands: FULL_PIPES, descriptors_of_keeper: kept, health_ms: health, all_ms: all }))
   const zeros = digestOf(Buffer.alloc(WRITTEN))
   for (const [i, { status, digests }] of ends.entries())
     expect([i, status, digests.stdout]).toEqual([i, `exit status ${i % 100}`, zeros])
