@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, chown, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { beforeEach, expect, test } from 'vitest'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
@@ -101,6 +103,40 @@ test('a body that stalls or whose client leaves is given up, and the next one is
   await expectNothingHappened(daemon, pid, before)
   await expectReaderGoesOn(daemon, pid)
 }, 30_000)
+
+const MIB = Buffer.alloc(1024 * 1024, 'x')
+/** More than a bundle may have, by one piece. */
+const PIECES = 513
+
+/** Sends so many MiB, and no end; `answered` resolves with what came, or the code of the error. */
+async function sendPieces(url: string, headers: Record<string, string>) {
+  const sending = request(url, { method: 'POST', headers: { ...headers, 'transfer-encoding': 'chunked' } })
+  const answered = new Promise<string>((resolve) => {
+    sending.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)))
+    sending.on('response', async (answer) => resolve(`${answer.statusCode} ${await textOf(answer)}`))
+  })
+  const left = answered.then(() => {})
+  for (let i = 0; i < PIECES && !sending.destroyed; i++)
+    if (!sending.write(MIB)) await Promise.race([once(sending, 'drain'), left])
+  return { answered }
+}
+
+test('a delivery of more than 512 MiB is refused, and an upload of as much that an upgrade meets leaves nothing', async () => {
+  await using dir = await makeTmpDir()
+  await using daemon = await startDaemon()
+  const pid = await startReader(daemon)
+  const before = { pid: daemon.pid, stored: await stored() }
+  const delivery = await sendPieces(`${daemon.url}/upgrade`, IN_BODY)
+  expect(await delivery.answered).toBe('500 a program has at most 536870912 bytes')
+  await expectNothingHappened(daemon, pid, before)
+  const target = `${daemon.url}/files?username=root&path=${encodeURIComponent(join(dir.path, 'large'))}`
+  const uploading = await sendPieces(target, { 'content-type': 'application/octet-stream' })
+  await expect(upgrade(daemon, { headers: IN_BODY })).rejects.toMatchObject({ code: 'ECONNRESET' })
+  await expect.poll(() => report(daemon)).toMatchObject({ state: 'upgraded' })
+  expect(await uploading.answered).toMatch(/^503|ECONNRESET|EPIPE/)
+  expect(await readdir(dir.path)).toEqual([])
+  await expectReaderGoesOn(daemon, pid)
+}, 90_000)
 
 test('a disk that is full refuses the delivery and keeps nothing of it', async () => {
   await using daemon = await startDaemon()

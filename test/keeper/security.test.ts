@@ -57,6 +57,30 @@ test('no user ends, stops or traces either of the two, all processes at once nei
   }
 }, 60_000)
 
+test.each(['user', 'root'])(
+  'a command of %s that ends all of its process group or its cgroup does not end the two',
+  async (user) => {
+    await using daemon = await startDaemon()
+    const { url, pid } = daemon
+    const own = '/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/self/cgroup)/cgroup.kill'
+    for (const attempt of ['kill -KILL 0', `echo 1 >${own}`]) {
+      const { end } = await shell(url, `${attempt}; exit 3`, { headers: asUser(user) })
+      // A user may not write to the file, and where commands have no cgroup there is none.
+      expect([attempt, end?.status]).toEqual([attempt, expect.stringMatching(/^signal: killed|exit status 3$/)])
+      expect([attempt, daemon.pid, (await sendWhole(`${url}/health`)).status]).toEqual([attempt, pid, 204])
+    }
+  },
+)
+
+test('a user who ends whoever has the port open ends neither', async (context) => {
+  const { stdout } = await promisify(execFile)('sh', ['-c', 'command -v fuser || true'])
+  if (stdout === '') context.skip('needs fuser')
+  await using daemon = await startDaemon()
+  const { url, pid, port } = daemon
+  await shell(url, `fuser -k ${port}/tcp`, { headers: asUser('user') })
+  expect([daemon.pid, (await sendWhole(`${url}/health`)).status]).toEqual([pid, 204])
+})
+
 test('the memory of records is sealed', async () => {
   await using daemon = await startDaemon()
   const script = `import fcntl, os
