@@ -13,6 +13,9 @@ const MAX_HEADER_BYTES = 16 * 1024
 const MAX_WAITING_PARTS = 16
 /** Bytes of one part that are parsed ahead of their reader. */
 const BUFFER_BYTES = 256 * 1024
+/** As much as a file is stored of in one piece of work (`UploadTarget.content`). */
+const SMALL_BYTES = 64 * 1024
+const NOTHING = Buffer.alloc(0)
 
 /**
  * Parts in one chunk beyond which it is parsed in pieces, with turns of the event loop in between: each takes some 50
@@ -28,6 +31,8 @@ export interface Part {
   /** Content-Disposition, one character per byte; empty where there is none. */
   readonly disposition: string
   readonly body: Readable
+  /** All of the body if it has been parsed already, and has at most 64 KiB; nothing is left of it then. */
+  readonly arrived: () => Buffer | undefined
 }
 
 type OnPart = (part: Part, signal: AbortSignal) => Promise<void>
@@ -69,16 +74,21 @@ export async function receiveMultipart(source: Readable, options: MultipartOptio
   const failed = new AbortController()
   const fail = (error: unknown) => failed.abort(error)
   const cancel = new AbortController()
-  const parts = partQueue((part) => options.onPart(part, cancel.signal), fail, options.hold)
+  const take = async (part: Part) => {
+    // What is stored in one piece of work does not look at a signal.
+    for (const { signal } of [failed, cancel]) signal.throwIfAborted()
+    await options.onPart(part, cancel.signal)
+  }
+  const parts = partQueue(take, fail, options.hold)
   // The parser passes over a part whose header has no end.
   let headless = false
   parser.on('part', (raw: Readable) => {
     if (headless) fail(new MalformedForm(NO_HEADER))
     headless = true
-    const body = parts.buffer(raw)
+    const buffered = parts.buffer(raw)
     raw.on('header', (header: Record<string, string[]>) => {
       headless = false
-      parts.add({ disposition: header['content-disposition']?.[0] ?? '', body })
+      parts.add({ disposition: header['content-disposition']?.[0] ?? '', ...buffered })
     })
   })
   parser.on('error', (error: Error) => fail(new MalformedForm(error.message, { cause: error })))
@@ -96,7 +106,7 @@ export async function receiveMultipart(source: Readable, options: MultipartOptio
 
 interface PartQueue {
   /** What a parsed part's body is read from. */
-  readonly buffer: (raw: Readable) => Readable
+  readonly buffer: (raw: Readable) => Pick<Part, 'body' | 'arrived'>
   readonly add: (part: Part) => void
   /** Resolves when all parts were taken. */
   readonly done: () => Promise<void>
@@ -128,13 +138,18 @@ function partQueue(onPart: (part: Part) => Promise<void>, fail: (error: unknown)
       // An error of the body is one of the parser, too.
       body.on('close', free).on('error', () => {})
       raw.on('error', (error) => body.destroy(error))
-      raw.on('end', () => body.push(null))
+      let ended = false
+      raw.on('end', () => {
+        ended = true
+        body.push(null)
+      })
       raw.on('data', (chunk: Buffer) => {
         ahead.keep(body.readableLength)
         const fits = ahead.add(chunk.length)
         if (!body.push(chunk) || !fits) fullBody = body
       })
-      return body
+      const read = (): Buffer => body.read() ?? NOTHING
+      return { body, arrived: () => (ended && body.readableLength <= SMALL_BYTES ? read() : undefined) }
     },
     add: (part) => {
       waiting++

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { baseName } from '../lib/clean-path.ts'
@@ -47,7 +47,7 @@ export interface UploadTarget {
   readonly metadata: Metadata
   /** Bytes that the client announced, of the file or of the form that it is in. */
   readonly announcedBytes?: number | undefined
-  /** All of it, at most 64 KiB (`smallBody`), which has come already, so that nothing can cut it off; undefined: it is to come. */
+  /** All of it, at most 64 KiB, which has come already, so that nothing can cut it off; undefined: it is to come. */
   readonly content?: Buffer | undefined
   readonly mode?: WriteMode | undefined
   /** Permissions that the file has then; undefined: as it is made, or was. */
@@ -61,22 +61,23 @@ export interface UploadTarget {
 }
 
 /**
- * Writes a stream into a file: without a mode in place, with a condition in one step. In place an existing file keeps
- * inode, links and mode, and is given to the owner before it is written (contract B38 to B45). Missing directories are
- * made. A new file is at its name when it is whole. A transfer that is cut off or finds the disk full leaves nothing of
- * itself, and what was there before as it was (`createReplacement`). Rejects with AppError: invalid_argument (directory, not a
- * regular file), already_exists, condition_failed, aborted (not possible in one step), no_space, deadline_exceeded (no
- * data), canceled or internal.
+ * Writes a stream, or the `content` in its place, into a file: without a mode in place, with a condition in one step.
+ * In place an existing file keeps inode, links and mode, and is given to the owner before it is written (contract B38
+ * to B45). Missing directories are made. A new file is at its name when it is whole. A transfer that is cut off or finds
+ * the disk full leaves nothing of itself, and what was there before as it was (`createReplacement`). Rejects with
+ * AppError: invalid_argument (directory, not a regular file), already_exists, condition_failed, aborted (not possible
+ * in one step), no_space, deadline_exceeded (no data), canceled or internal.
  */
-export async function storeFile(source: Readable, target: UploadTarget): Promise<Stored> {
+export async function storeFile(stream: Readable, target: UploadTarget): Promise<Stored> {
   const { mode, condition, chmod, content } = target
+  const source = () => (content === undefined ? stream : Readable.from([content]))
   const oneStep = mode === 'atomic' || mode === 'create' || (mode === undefined && condition !== undefined)
   const isPlain = mode === undefined && condition === undefined && chmod === undefined
   const { metadata, version } = oneStep
-    ? await storeInOneStep(source, target)
+    ? await storeInOneStep(source(), target)
     : content !== undefined && isPlain
       ? await storeSmall(content, target)
-      : await storeInPlace(source, target)
+      : await storeInPlace(source(), target)
   const file = { name: baseName(target.path), path: target.path, type: 'file' } as const
   return {
     file: metadata.size === 0 ? file : { ...file, metadata: Object.fromEntries(metadata) },

@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { AppError } from '../../errors.ts'
 import type { FileUser } from '../../filesystem/file-user.ts'
 import { MalformedForm, type Part, receiveMultipart } from '../../filesystem/multipart.ts'
@@ -56,8 +56,7 @@ async function receiveRaw(body: Readable, upload: Upload): Promise<Stored> {
   const { target, signal, idleMs } = upload
   const path = upload.resolve(upload.path)
   const content = await upload.arrived()
-  const source = content === undefined ? body : Readable.from([content])
-  return storeFile(source, { ...target, path, content, signal, idleMs })
+  return storeFile(body, { ...target, path, content, signal, idleMs })
 }
 
 async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload): Promise<Stored[]> {
@@ -72,7 +71,8 @@ async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload)
     const owner = upload.signed && !upload.path ? confined(upload.target.owner) : upload.target.owner
     const clean = cleanPath(path)
     if (stored.has(clean)) throw secondFile(path, clean, stored)
-    stored.set(clean, await storeFile(part.body, { ...upload.target, owner, path, signal }))
+    const content = part.arrived()
+    stored.set(clean, await storeFile(part.body, { ...upload.target, owner, path, content, signal }))
   }
   const { signal, idleMs } = upload
   const { hold } = upload.target

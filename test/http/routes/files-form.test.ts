@@ -128,6 +128,18 @@ test('B33 a thousand small parts and one large one arrive in order', async () =>
   expect(await readFile(join(files.dir, 'many/999'), 'utf8')).toBe('999')
 })
 
+test('B33 parts of any size around what is stored at once are whole, new and in the place of longer files', async () => {
+  await using files = await startFilesFront()
+  const sizes = [0, 1, 65_535, 65_536, 65_537, 0, 300_000, 2]
+  const parts = sizes.map((size, i): FormPart => ['file', join(files.dir, 'sizes', String(i)), 'x'.repeat(size)])
+  const longer = parts.map(([name, path, content]): FormPart => [name, path, `${content} and more`])
+  for (const query of [{}, { mode: 'atomic' }, { mode: 'overwrite' }])
+    for (const sent of [parts, longer, parts]) {
+      expect(await postForm(files, query, form(sent))).toMatchObject({ status: 200 })
+      for (const [, path = '', content] of sent) expect((await readFile(path, 'utf8')) === content, path).toBe(true)
+    }
+})
+
 test.each(['\r\n--', '\r\n--a', '\r', '\r\n-'])(
   'B33 content of %j over and over, which all but is a boundary, is stored as it is',
   async (piece) => {
