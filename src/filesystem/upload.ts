@@ -63,10 +63,10 @@ export interface UploadTarget {
 /**
  * Writes a stream, or the `content` in its place, into a file: without a mode in place, with a condition in one step.
  * In place an existing file keeps inode, links and mode, and is given to the owner before it is written (contract B38
- * to B45). Missing directories are made. A new file is at its name when it is whole. A transfer that is cut off or finds
- * the disk full leaves nothing of itself, and what was there before as it was (`createReplacement`). Rejects with
- * AppError: invalid_argument (directory, not a regular file), already_exists, condition_failed, aborted (not possible
- * in one step), no_space, deadline_exceeded (no data), canceled or internal.
+ * to B45). Missing directories are made. A new file is at its name when it is whole. A transfer that is cut off or
+ * finds the disk full leaves nothing of itself, and what was there before as it was (`createReplacement`). Rejects
+ * with AppError: invalid_argument (directory, not a regular file), already_exists, condition_failed, aborted (not
+ * possible in one step), no_space, deadline_exceeded (no data), canceled or internal.
  */
 export async function storeFile(stream: Readable, target: UploadTarget): Promise<Stored> {
   const { mode, condition, chmod, content } = target
