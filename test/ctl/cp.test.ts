@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, link, mkdir, readdir, readFile, readlink, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, readdir, readFile, readlink, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { lineOf } from '../../src/ctl/progress.ts'
@@ -43,6 +43,32 @@ test('a directory goes into the sandbox and comes back as it was', async () => {
   expect(await stat(join(back, 'src/run.sh'))).toMatchObject({ mode: 0o100755, mtimeMs: 2000 })
   expect((await stat(join(back, 'src/again'))).nlink).toBe(2)
   expect((await readdir(dir.path)).sort()).toEqual(['back', 'here', 'there'])
+})
+
+test('a second copy over the first replaces files and links, and no directory by what is none', async () => {
+  await using dir = await makeTmpDir()
+  const [here, there, back] = ['here', 'there', 'back'].map((name) => join(dir.path, name)) as [string, string, string]
+  await plant(here)
+  expect(await cp('-r', here, `:${there}`)).toEqual(DONE)
+  expect(await cp('-r', `:${there}`, back)).toEqual(DONE)
+  await writeFile(join(here, 'src/deep/large'), 'small now')
+  await rm(join(here, 'src/run.sh'))
+  await symlink('link', join(here, 'src/run.sh'))
+  await rm(join(here, 'src/link'))
+  await writeFile(join(here, 'src/link'), 'no link', { mode: 0o600 })
+  for (const path of [there, back]) await writeFile(join(path, 'other'), 'stays')
+  expect(await cp('-r', here, `:${there}`)).toEqual(DONE)
+  expect(await cp('-r', `:${there}`, back)).toEqual(DONE)
+  await writeFile(join(here, 'other'), 'stays')
+  expect(differences(here, there) + differences(here, back)).toBe('')
+  expect((await stat(join(back, 'src/link'))).mode).toBe(0o100600)
+  await rm(join(here, 'src/deep'), { recursive: true })
+  await writeFile(join(here, 'src/deep'), 'a file')
+  const refused = { code: 125, stdout: '', stderr: expect.stringContaining("'src/deep': a directory stands there") }
+  expect(await cp('-r', here, `:${there}`)).toMatchObject(refused)
+  expect(await cp('-r', here, back)).toMatchObject({ code: 2 })
+  expect(await readFile(join(there, 'src/deep/large'), 'utf8')).toBe('small now')
+  expect(execFileSync('find', [dir.path, '-name', '.envd*']).toString()).toBe('')
 })
 
 test('what is excluded stays, and with --delete what is not in the source goes', async () => {

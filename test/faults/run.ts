@@ -7,8 +7,12 @@ import type { Outcome, Place, Scenario } from './scenario.ts'
 import type { Fault, FaultTable } from './table.ts'
 
 /** Each call of the daemon fails once with each of these, and with those of `LASTING` also for good. */
-const ERRNOS = ['ENOSPC', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EINTR', 'EAGAIN', 'EPERM', 'EROFS', 'ESTALE']
-const LASTING = new Set(['ENOSPC', 'EIO', 'EMFILE', 'ENOMEM', 'EROFS'])
+const ERRNOS = [
+  ...['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EINTR', 'EAGAIN', 'EPERM', 'EROFS', 'ESTALE'],
+  // Of filesystems that cannot do something, as have files without a name.
+  'EOPNOTSUPP',
+]
+const LASTING = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENOMEM', 'EROFS', 'EOPNOTSUPP'])
 
 /** Of calls that are made many times: which of them fail. */
 const SKIPS = 4
@@ -23,6 +27,7 @@ const SETTLE_MS = 3_000
  */
 const FITTING: Readonly<Record<string, readonly string[]>> = {
   ENOSPC: ['resource_exhausted', '507'],
+  EDQUOT: ['resource_exhausted', '507'],
   EMFILE: ['resource_exhausted', '503', '507'],
   ENFILE: ['resource_exhausted', '503', '507'],
   ENOMEM: ['resource_exhausted', '503', '507'],
@@ -32,6 +37,7 @@ const FITTING: Readonly<Record<string, readonly string[]>> = {
   EAGAIN: ['unavailable', 'aborted', 'resource_exhausted', '503', '409'],
   ESTALE: ['unavailable', 'aborted', 'not_found', '503', '409', '404'],
   EIO: ['internal', '500'],
+  EOPNOTSUPP: ['internal', '500'],
 }
 
 /** What became of one fault. */
