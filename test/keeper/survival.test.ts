@@ -105,6 +105,6 @@ test.each([
     expect(JSON.parse((await sendWhole(`${next.url}/envs`)).text)).not.toHaveProperty('COLOUR')
     expect(await runs(silent)).toBe(true)
   } finally {
-    process.kill(silent, 'SIGKILL')
+    if (await runs(silent)) process.kill(silent, 'SIGKILL')
   }
 })
