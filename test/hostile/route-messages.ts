@@ -133,7 +133,9 @@ function uploadRequest(random: Random, place: Place): HostileRequest {
     headers['upload-metadata'] = random.pick(['filename YQ==', 'filename Li4v', 'a,a', 'a b c', ',', 'filename /w=='])
   if (random.chance(0.1)) headers['x-http-method-override'] = random.pick(['PATCH', 'DELETE', 'HEAD', 'GET', ''])
   const body = Buffer.from(random.pick(['', 'x', 'abc', 'abcd']))
-  const query = random.chance(0.2) ? fileQuery(random, place) : new URLSearchParams({ path: `${place.directory}/a` })
+  const query = random.chance(0.2)
+    ? fileQuery(random, place)
+    : new URLSearchParams({ path: `${place.directory}/upload` })
   return requestOf(random, { method, path: `${path}?${query}`, headers, body })
 }
 
