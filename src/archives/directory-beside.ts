@@ -47,7 +47,7 @@ const NEW_DIRECTORY_MODE = 0o755
  * Makes a directory beside the one at a path, or beside where it would be. Rejects with AppError or the system error.
  */
 export async function openBeside({ path, owner, mode, log }: Placing): Promise<Beside> {
-  const open = () => permitted(path, () => withWriteSlot(() => openDirectoryBeside(Buffer.from(path), owner)))
+  const open = () => permitted(path, () => openDirectoryBeside(Buffer.from(path), owner))
   const opening = open().catch(async (error: unknown) => {
     if (fileErrno(error) !== 'ENOENT') throw error
     await ensureDirectory(posix.dirname(path), owner)
@@ -57,7 +57,7 @@ export async function openBeside({ path, owner, mode, log }: Placing): Promise<B
   const { root, parent, temporary, name, existing } = beside
   const close = async () => {
     await closeFile(root)
-    await withWriteSlot(() => removeBelow(parent, temporary, owner)).catch((error: unknown) => {
+    await removeBelow(parent, temporary, owner).catch((error: unknown) => {
       log.warn({ ...errorFields(error) }, 'the rest of a replaced directory could not be removed')
     })
     await closeFile(parent)
@@ -70,7 +70,7 @@ export async function openBeside({ path, owner, mode, log }: Placing): Promise<B
     root,
     giveToOwner: () => withWriteSlot(() => give(beside, owner)),
     place: async () => {
-      const call = () => withWriteSlot(() => placeDirectory(parent, temporary, name, owner, existing !== undefined))
+      const call = () => placeDirectory(parent, temporary, name, owner, existing !== undefined)
       await call().catch((error: unknown) => Promise.reject(placeError(path, error)))
     },
     close,

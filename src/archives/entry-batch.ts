@@ -1,5 +1,4 @@
 import type { FileUser } from '../filesystem/file-user.ts'
-import { withWriteSlot } from '../filesystem/write-semaphore.ts'
 import { MAX_FACTS_BYTES, type UnpackedEntry, unpackEntries, unpackProgress, writeUnpacked } from '../native/unpack.ts'
 import { entryError } from './entry-failure.ts'
 
@@ -89,9 +88,7 @@ export class EntryBatch {
   }
 
   async #make(packed: Buffer, paths: readonly Buffer[]): Promise<void> {
-    const { made, error } = unpackProgress(
-      await withWriteSlot(() => unpackEntries(this.#owner, this.#archiveOwners, this.#root, packed)),
-    )
+    const { made, error } = unpackProgress(await unpackEntries(this.#owner, this.#archiveOwners, this.#root, packed))
     if (error !== '') throw entryError(paths[made] ?? Buffer.alloc(0), error, this.#owner)
   }
 }

@@ -34,7 +34,7 @@ interface LargeFileOptions {
 /** Opens it below an open directory; the caller closes it. Rejects with the system error. */
 export async function openLargeFile(root: number, options: LargeFileOptions): Promise<LargeFile> {
   const { owner, archiveOwners, path, entry, hold } = options
-  const packed = await withWriteSlot(() => openUnpacked(owner, archiveOwners, root, path))
+  const packed = await openUnpacked(owner, archiveOwners, root, path)
   const { fd, parent, name, temporary } = unpackOpenUnpacked(packed)
   const { sparse } = entry
   const sink = sparse === undefined ? createFileSink(fd, hold) : createPiecesSink(fd, sparse.pieces)
@@ -45,7 +45,7 @@ export async function openLargeFile(root: number, options: LargeFileOptions): Pr
     place: async (facts) => {
       await sink.end()
       if (sparse !== undefined) await withWriteSlot(() => truncateFile(fd, sparse.size))
-      await withWriteSlot(() => placeUnpacked(owner, archiveOwners, fd, parent, name, temporary, facts))
+      await placeUnpacked(owner, archiveOwners, fd, parent, name, temporary, facts)
       placed = true
     },
     close: async () => {

@@ -4,7 +4,6 @@ import { ensureDirectory } from '../filesystem/directories.ts'
 import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { ownerRefusal } from '../filesystem/ownership.ts'
-import { withWriteSlot } from '../filesystem/write-semaphore.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import { makeLink, readLink } from '../native/links.ts'
 
@@ -19,7 +18,7 @@ export async function makeSymlink(target: string, path: string, owner: FileUser)
   const clean = cleanPath(path)
   try {
     await ensureDirectory(posix.dirname(clean), owner)
-    await permitted(path, () => withWriteSlot(() => makeLink(Buffer.from(clean), Buffer.from(target), owner)))
+    await permitted(path, () => makeLink(Buffer.from(clean), Buffer.from(target), owner))
   } catch (error) {
     if (error instanceof AppError) throw error
     if (fileErrno(error) === 'EEXIST')

@@ -5,7 +5,6 @@ import { entityTagOf } from '../filesystem/entity-tag.ts'
 import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { conditionFailed } from '../filesystem/write-condition.ts'
-import { withWriteSlot } from '../filesystem/write-semaphore.ts'
 import { openToRead, removeFile } from '../native/files.ts'
 
 const closeFile = promisify(close)
@@ -21,7 +20,7 @@ export async function removeVersion(path: string, owner: FileUser, tag: string):
     if (fd < 0) throw conditionFailed(path)
     try {
       if (entityTagOf(await statOpen(fd, { bigint: true })) !== tag) throw conditionFailed(path)
-      await permitted(path, () => withWriteSlot(() => removeFile(Buffer.from(path), owner, fd)))
+      await permitted(path, () => removeFile(Buffer.from(path), owner, fd))
     } finally {
       await closeFile(fd)
     }

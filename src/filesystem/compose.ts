@@ -67,7 +67,7 @@ export async function composeFiles({ sources, path, owner, condition }: ComposeO
   const made = await writeJoined(temporary, paths, owner)
   try {
     const [from, to] = [Buffer.from(temporary), Buffer.from(destination)]
-    await permitted(destination, () => withWriteSlot(() => renameEntry(from, to, owner, expected)))
+    await permitted(destination, () => renameEntry(from, to, owner, expected))
   } catch (error) {
     await remove(temporary, owner)
     if (error instanceof AppError) throw error
@@ -155,7 +155,7 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
 
 /** Failures are ignored: what is left is called `.tmp`. */
 async function remove(path: string, owner: FileUser): Promise<void> {
-  await withWriteSlot(() => removeFile(Buffer.from(path), owner)).catch(() => {})
+  await removeFile(Buffer.from(path), owner).catch(() => {})
 }
 
 interface Append {

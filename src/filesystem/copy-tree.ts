@@ -71,10 +71,10 @@ async function moveEntry(source: Buffer, target: Buffer, signal: AbortSignal): P
     await copyEntry(source, copy, signal)
     await withWriteSlot(() => rename(copy, target))
   } catch (error) {
-    await withWriteSlot(() => removeTree(copy)).catch(() => {})
+    await removeTree(copy).catch(() => {})
     throw error
   }
-  await withWriteSlot(() => removeTree(source))
+  await removeTree(source)
 }
 
 /** The open directory that an entry is in, and paths through it, which links that come meanwhile do not lead astray. */

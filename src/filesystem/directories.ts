@@ -2,7 +2,6 @@ import { unpackDirectories } from '../native/entries.ts'
 import { makeDirectories } from '../native/files.ts'
 import { permitted } from './file-user.ts'
 import { type Owner, ownerRefusal } from './ownership.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** Something that is no directory stands where one is needed. */
 class NotADirectory extends Error {
@@ -20,7 +19,7 @@ class NotADirectory extends Error {
  * the system error. One that could not be given away is removed.
  */
 export async function ensureDirectory(path: string, owner: Owner): Promise<boolean> {
-  const made = permitted(path, () => withWriteSlot(() => makeDirectories(Buffer.from(path), owner)))
+  const made = permitted(path, () => makeDirectories(Buffer.from(path), owner))
   const { made: here, file } = unpackDirectories(
     await made.catch((error: unknown) => Promise.reject(notGiven(error, owner))),
   )

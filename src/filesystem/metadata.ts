@@ -3,7 +3,6 @@ import type { Log } from '../log.ts'
 import { type FileVersion, type Finished, unpackFinished } from '../native/entries.ts'
 import { finishFile } from '../native/files.ts'
 import { failureKind, isOutOfSpace, reasonOf } from './failure.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** Names and values that a client keeps with a file, as extended attributes (contract B47). */
 export type Metadata = ReadonlyMap<string, string>
@@ -81,7 +80,7 @@ export async function finishWithMetadata(fd: number, options: FinishOptions): Pr
   const { metadata, sync, stamp } = options
   try {
     const pairs = metadata && [...metadata].flat()
-    const packed = await withWriteSlot(() => finishFile(fd, METADATA_PREFIX, pairs, sync, stamp))
+    const packed = await finishFile(fd, METADATA_PREFIX, pairs, sync, stamp)
     return toFinishedFile(unpackFinished(packed), options)
   } catch (error) {
     throw finishError(error)

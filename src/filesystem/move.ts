@@ -7,7 +7,6 @@ import { ensureDirectory } from './directories.ts'
 import { failureKind, fileErrno, reasonOf } from './failure.ts'
 import { permitted } from './file-user.ts'
 import type { Owner } from './ownership.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** No name has a zero byte, and so no attribute is looked for. */
 const NO_ATTRIBUTES = '\0'
@@ -40,7 +39,7 @@ export async function movePath(options: MoveOptions): Promise<void> {
   }
   const [from, to] = [Buffer.from(source), Buffer.from(destination)]
   try {
-    await permitted(source, () => withWriteSlot(() => renameEntry(from, to, owner)))
+    await permitted(source, () => renameEntry(from, to, owner))
   } catch (error) {
     // The copy is made with the daemon's rights.
     if (fileErrno(error) !== 'EXDEV' || owner.groups !== undefined) throw failed(error)

@@ -9,7 +9,6 @@ import { isKind } from './entry.ts'
 import { failure, failureKind, fileErrno, reasonOf } from './failure.ts'
 import { permitted } from './file-user.ts'
 import type { Owner } from './ownership.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /**
  * Makes a directory and its missing parents for their owner (contract C14). Rejects with AppError: already_exists,
@@ -45,7 +44,7 @@ export async function removePath(path: string, actor: Actor): Promise<void> {
   const target = withoutTrailing(path, '/')
   if (cleanPath(path) === '/') throw new AppError('invalid_argument', 'the root directory cannot be removed')
   try {
-    await permitted(path, () => withWriteSlot(() => removeTree(Buffer.from(target), actor)))
+    await permitted(path, () => removeTree(Buffer.from(target), actor))
   } catch (error) {
     if (error instanceof AppError) throw error
     throw new AppError(failureKind(error), `error removing file or directory: ${failure('unlinkat', path, error)}`, {

@@ -30,7 +30,7 @@ export async function nameNewFile(file: OpenedFile, { path, owner, openTaken }: 
   if (unnamed === undefined) return file
   const { parent, name } = unnamed
   try {
-    const named = (await permitted(path, () => withWriteSlot(() => nameFile(fd, parent, name, owner)))).readInt32LE(0)
+    const named = (await permitted(path, () => nameFile(fd, parent, name, owner))).readInt32LE(0)
     return { ...file, fd: named, unnamed: undefined }
   } catch (error) {
     if (fileErrno(error) !== 'EEXIST' && fileErrno(error) !== 'ENOENT') throw error
@@ -63,6 +63,6 @@ async function replaceBy(fd: number, taken: OpenedFile): Promise<void> {
 export async function moveAll(from: number, to: number, bytes: number): Promise<void> {
   for (let at = 0; at < bytes; at += MOVED_BYTES) {
     const length = Math.min(MOVED_BYTES, bytes - at)
-    await withWriteSlot(() => moveContent(from, to, at, length))
+    await moveContent(from, to, at, length)
   }
 }

@@ -34,7 +34,7 @@ export const closeWritten = (fd: number) => withWriteSlot(() => closeFile(fd))
  */
 export async function openAnew(path: string, owner: Owner, how: OpeningMode): Promise<OpenedFile> {
   const { empty = false, append = false, unnamed = false } = how
-  const open = () => withWriteSlot(() => openToWrite(Buffer.from(path), owner, empty, append, unnamed))
+  const open = () => openToWrite(Buffer.from(path), owner, empty, append, unnamed)
   return toOpenedFile(unpackOpened(await permitted(path, open)), { path, owner, empty })
 }
 

@@ -115,7 +115,7 @@ class StagedReplacement implements Replacement {
 
   async #overflow(): Promise<void> {
     const { fd, expected, hold } = this.#options
-    const stage = (await withWriteSlot(() => openStage(fd, expected))).readInt32LE(0)
+    const stage = (await openStage(fd, expected)).readInt32LE(0)
     if (stage >= 0) this.#staged = { fd: stage, sink: createFileSink(stage, hold) }
     const sink = this.#staged?.sink ?? (await this.#beginInPlace())
     await writeAll(sink, this.#takeHeld())

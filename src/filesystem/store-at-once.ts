@@ -5,7 +5,6 @@ import { storeFile } from '../native/files.ts'
 import { type FileUser, permitted } from './file-user.ts'
 import { type FinishedFile, finishError, METADATA_PREFIX, type Metadata, toFinishedFile } from './metadata.ts'
 import { type OpenedFile, toOpenedFile } from './open-anew.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** What is stored. */
 interface SmallFile {
@@ -34,7 +33,7 @@ export async function storeAtOnce(path: string, small: SmallFile): Promise<Store
   const pairs = [...metadata].flat()
   try {
     const store = () => storeFile(Buffer.from(path), owner, content, METADATA_PREFIX, pairs)
-    const { opened, written, finished } = unpackStored(await permitted(path, () => withWriteSlot(store)))
+    const { opened, written, finished } = unpackStored(await permitted(path, store))
     if (finished !== undefined) return { finished: toFinishedFile(finished, { metadata, log }) }
     return { file: await toOpenedFile(opened, { path, owner, empty: true }), rest: content.subarray(written) }
   } catch (error) {

@@ -146,8 +146,8 @@ export async function withPlace<T>(target: StageTarget, use: (directory: string)
 }
 
 async function openPlace(path: string, owner: FileUser, absent: boolean): Promise<OpenBeside> {
-  const packed = await permitted(path, () => withWriteSlot(() => openBeside(Buffer.from(path), owner, absent))).catch(
-    (error: unknown) => Promise.reject(isCreation(error) ? notInOneStep(path, error) : error),
+  const packed = await permitted(path, () => openBeside(Buffer.from(path), owner, absent)).catch((error: unknown) =>
+    Promise.reject(isCreation(error) ? notInOneStep(path, error) : error),
   )
   const file = unpackBeside(packed)
   const { fd, existing } = file
@@ -191,7 +191,7 @@ async function place(
   { path, owner, expected }: { readonly path: string; readonly owner: FileUser; readonly expected: Buffer | undefined },
 ): Promise<FileVersion> {
   const { fd, parent, name, temporary } = file
-  const call = () => withWriteSlot(() => placeFile(fd, parent, name, temporary, owner, expected))
+  const call = () => placeFile(fd, parent, name, temporary, owner, expected)
   return unpackVersion(await permitted(path, call))
 }
 

@@ -137,7 +137,7 @@ async function discard(file: OpenedFile, sink: UploadSink, target: UploadTarget)
   const { fd, made, device, unnamed } = file
   const { path, owner, mode } = target
   if (device || unnamed !== undefined) return
-  const remove = (name: string) => withWriteSlot(() => removeFile(Buffer.from(name), owner, fd))
+  const remove = (name: string) => removeFile(Buffer.from(name), owner, fd)
   if (made) return remove(path).then(ignore, () => remove(cleanPath(path)).then(ignore, ignore))
   if (sink.begun !== false && mode !== 'append') await withWriteSlot(() => emptyFile(fd, 0)).catch(ignore)
 }

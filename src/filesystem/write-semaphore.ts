@@ -1,15 +1,16 @@
 /**
- * Concurrent calls that change a filesystem. Each may block its thread of the pool, which has 16 (`scripts/envd`),
- * until a frozen filesystem thaws or the server of a network mount returns; the remaining threads serve reads.
+ * Concurrent calls by Node that change a filesystem. Each may block its thread of the pool, which has 16
+ * (`scripts/launch-options`), until a frozen filesystem thaws or the server of a network mount returns. Six are for the
+ * addon, which needs no slot, as it replaces those that hang (`src/native/job.cc`); the others serve reads.
  */
-const MAX_WRITING = 12
+const MAX_WRITING = 8
 
 let writing = 0
 const waiting: (() => void)[] = []
 
 /**
- * Runs `work`, which changes a filesystem, once fewer than MAX_WRITING others run; waiters in first-in, first-out
- * order. Settles as `work` does. Must not be nested: it would deadlock.
+ * Runs `work`, which changes a filesystem by functions of Node, once fewer than MAX_WRITING others run; waiters in
+ * first-in, first-out order. Settles as `work` does. Must not be nested: it would deadlock.
  */
 export async function withWriteSlot<T>(work: () => Promise<T>): Promise<T> {
   if (writing < MAX_WRITING) writing++

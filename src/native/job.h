@@ -31,6 +31,8 @@ struct Job {
 };
 
 // Queues a job and returns its promise: of a Buffer with the packed result, or of an Error with `code` and `syscall`.
+// Six work at a time; one that takes longer than 20 ms is no longer counted, and with 512 of those others fail with
+// EAGAIN.
 napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name);
 // The same on a thread of its own, for what must not wait for the thread pool, or could hold it for long; on the pool
 // where no thread can be made any more.
