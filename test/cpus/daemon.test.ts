@@ -17,7 +17,7 @@ test('N6 N17 a daemon in a microVM reports the machine’s own CPUs, keeps the t
   const cpusOf = async (body: object) => JSON.parse(String((await init(vm, body)).headers['x-envd-cpus']))
   expect(await cpusOf({})).toEqual({ online, possible, target: 0 })
   expect(await cpusOf({ cpuCount: online })).toEqual({ online, possible, target: online })
-  expect(await vm.file('cpu-target')).toBe(String(online))
+  await expect.poll(() => vm.file('cpu-target')).toBe(String(online))
   const rejected = `cpu target ${possible + 1} outside 1..${possible}`
   expect(await cpusOf({ cpuCount: possible + 1 })).toEqual({ online, possible, target: online, rejected })
   expect(JSON.parse((await sendWhole(`${vm.url}/metrics`)).text)).toMatchObject({

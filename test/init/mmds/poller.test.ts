@@ -40,7 +40,7 @@ test('G11 at start the service is asked again and again until it answers, and th
 test('G11 where nothing answers for long it goes on slowly and says so once; a hurry makes it quick again', async () => {
   await using mmds = await startFakeMmds()
   mmds.conduct = 'cut'
-  const { poller, found, missed } = pollerOf(mmds, { quick: 5, slow: 60_000, quickFor: 50 })
+  const { poller, found, missed } = pollerOf(mmds, { quick: 5, slow: 60_000, quickFor: 250 })
   poller.untilFound()
   await expect.poll(() => missed).toEqual([true])
   const asked = mmds.requests.length
