@@ -1,11 +1,8 @@
 import type { Hold } from '../budget/budget.ts'
-import { AppError } from '../errors.ts'
-import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
-import { type FileUser, permitted } from '../filesystem/file-user.ts'
+import type { FileUser } from '../filesystem/file-user.ts'
 import {
   filterNames,
   listTree,
-  openTree,
   openTreeFile,
   readTree,
   type TreeEntry,
@@ -60,26 +57,6 @@ const MAX_AHEAD = 2
 const MAX_AHEAD_NAMES_BYTES = 64 * 1024
 /** Memory of one archive beside names: what is read ahead, a batch that is encoded, and one on its way. */
 export const TREE_BYTES = (MAX_AHEAD + 1) * 2 * BATCH_BYTES + MAX_AHEAD * MAX_AHEAD_NAMES_BYTES + 3 * PIECE_BYTES
-
-/**
- * Opens a directory to be archived, for `archiveTree`; the caller closes the descriptor. Undefined: it is no directory.
- * Rejects with AppError not_found, permission_denied or internal.
- */
-export async function openTreeRoot(path: string, owner: FileUser): Promise<number | undefined> {
-  try {
-    return (await permitted(path, () => openTree(Buffer.from(path), owner))).readInt32LE(0)
-  } catch (error) {
-    if (error instanceof AppError) throw error
-    if (fileErrno(error) === 'ENOTDIR') return undefined
-    const [kind, what] =
-      fileErrno(error) === 'ENOENT'
-        ? (['not_found', `path '${path}' does not exist`] as const)
-        : ([failureKind(error), ''] as const)
-    throw new AppError(kind, what || `error opening directory '${path}': ${failure('open', path, error)}`, {
-      cause: error,
-    })
-  }
-}
 
 /**
  * The tree below an open directory as a tar archive (pax), in constant memory and the same order every time: each

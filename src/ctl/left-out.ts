@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
-import { openTreeRoot } from '../archives/archive-tree.ts'
 import { IgnoreFiles } from '../archives/ignore-files.ts'
+import { openTreeRoot } from '../filesystem/tree-root.ts'
 import { createExclude, rulesOfFile } from '../watch/exclude.ts'
 import { Failure } from './failure.ts'
 import { HOLD, self } from './local-tree.ts'

@@ -4,10 +4,11 @@ import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { checkDownload, openDownload } from '../filesystem/download.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
+import { openTreeRoot } from '../filesystem/tree-root.ts'
 import { baseName } from '../lib/clean-path.ts'
 import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
 import { openTreeFile } from '../native/tree.ts'
-import { openWalk, walkTree } from './walk-tree.ts'
+import { walkTree } from './walk-tree.ts'
 
 /** What a checksum sends. */
 export type ChecksumItem =
@@ -38,10 +39,10 @@ const READ_BYTES = 256 * 1024
 
 /**
  * The checksum of a file, or of every file below a directory and of the manifest that they make. Rejects with AppError
- * as `openWalk` and as a download does.
+ * as `openTreeRoot` and as a download does.
  */
 export async function* checksum(path: string, options: ChecksumOptions): AsyncGenerator<ChecksumItem[], void> {
-  const root = await openWalk(path, options.owner)
+  const root = await openTreeRoot(path, options.owner)
   if (root === undefined) return yield* checksumFile(path, options)
   try {
     yield* checksumTree(root, options)

@@ -1,8 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
-import { AppError } from '../errors.ts'
-import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
-import { type FileUser, permitted } from '../filesystem/file-user.ts'
-import { listTree, openTree, unpackNames } from '../native/tree.ts'
+import type { FileUser } from '../filesystem/file-user.ts'
+import { listTree, unpackNames } from '../native/tree.ts'
 import { MAX_TREE_NAMES_BYTES } from './limits.ts'
 
 interface WalkOptions {
@@ -18,22 +16,6 @@ interface WalkOptions {
 const ENTRY_BYTES = 128
 
 const SLASH = Buffer.from('/')
-
-/**
- * Opens a directory to be walked; the caller closes the descriptor. Undefined: it is no directory. Rejects with
- * AppError not_found, permission_denied or internal.
- */
-export async function openWalk(path: string, owner: FileUser): Promise<number | undefined> {
-  try {
-    return (await permitted(path, () => openTree(Buffer.from(path), owner))).readInt32LE(0)
-  } catch (error) {
-    if (error instanceof AppError) throw error
-    if (fileErrno(error) === 'ENOTDIR') return undefined
-    if (fileErrno(error) === 'ENOENT')
-      throw new AppError('not_found', `path '${path}' does not exist`, { cause: error })
-    throw new AppError(failureKind(error), `error opening directory: ${failure('open', path, error)}`, { cause: error })
-  }
-}
 
 /**
  * The paths below an open directory of all that is no directory, in an order that depends on the names alone: those of
