@@ -62,15 +62,23 @@ export class Deposits {
   }
 
   /**
-   * A deposit for a process that is about to start; undefined: there is no room for one more.
+   * A deposit for a process that is about to start; undefined: there is no room for one more, or no memory.
    * @param limited of its output only positions are kept.
    */
   reserve(limited: boolean): ProcessDeposit | undefined {
-    const key = this.#stores.keeper.freeKey()
+    const { keeper } = this.#stores
+    const key = keeper.freeKey()
     if (key === undefined) return undefined
-    const deposit = this.resume(key, limited)
-    deposit.output.clear()
-    return deposit
+    try {
+      const deposit = this.resume(key, limited)
+      deposit.output.clear()
+      return deposit
+    } catch (error) {
+      // The memory for its output could not be mapped.
+      keeper.drop(key)
+      this.notKept(error)
+      return undefined
+    }
   }
 
   /** The deposit that an earlier daemon has made under that key, with what was found of its output. */

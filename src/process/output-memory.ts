@@ -25,22 +25,47 @@ import { SLAB_BYTES, type Slab, SlabPool } from './slab-pool.ts'
 export class OutputMemory {
   /** Pool of the slabs in this memory, while there are any. */
   readonly pool = new SlabPool(this)
-  readonly control: Uint8Array
-  readonly numbers: Float64Array
-  readonly #words: Uint32Array
   readonly #fd: number
+  readonly #fresh: boolean
+  #control: Control | undefined
   #nextSlab = 0
   readonly #freeSlabs: number[] = []
   /** The slab that all ended processes share. */
   #shared: Slab | undefined
 
-  /** @param fd the memory, from now on this object's, which is closed if it throws as `mapMemory`. */
-  constructor(fd: number) {
+  /**
+   * @param fd the memory, from now on this object's, which is closed if it throws as `mapMemory`.
+   * @param fresh nothing was ever written there. It is mapped at its first use then, which may throw in the same way:
+   * V8 counts its 4 MB, most of which are never written, and would collect garbage for them in the middle of a start.
+   */
+  constructor(fd: number, fresh = false) {
     this.#fd = fd
-    const control = mapControl(fd)
-    this.control = new Uint8Array(control)
-    this.numbers = new Float64Array(control)
-    this.#words = new Uint32Array(control)
+    this.#fresh = fresh
+    if (!fresh) this.#control = orClose(fd, () => mapControl(fd))
+  }
+
+  get control(): Uint8Array {
+    return this.#mapped.bytes
+  }
+
+  get numbers(): Float64Array {
+    return this.#mapped.numbers
+  }
+
+  get #words(): Uint32Array {
+    return this.#mapped.words
+  }
+
+  get #mapped(): Control {
+    if (this.#control !== undefined) return this.#control
+    this.#control = mapControl(this.#fd)
+    this.#mark()
+    return this.#control
+  }
+
+  #mark(): void {
+    this.#words[HEAD.magic] = MAGIC
+    this.#words[HEAD.version] = VERSION
   }
 
   /** Whether it is of this version, or new. */
@@ -54,10 +79,10 @@ export class OutputMemory {
    * once, before anything else, and if it is known.
    */
   recover(keys: ReadonlySet<number>): ReadonlyMap<number, FoundOutput> {
+    if (this.#fresh) return new Map()
     const slab = (number: number) => this.#map(number)
     const { outputs, used } = findOutput({ words: this.#words, numbers: this.numbers, slab }, keys)
-    this.#words[HEAD.magic] = MAGIC
-    this.#words[HEAD.version] = VERSION
+    this.#mark()
     this.#nextSlab = used.length
     for (const [number, inUse] of used.entries()) if (!inUse) this.#freeSlabs.push(number)
     return outputs
@@ -131,9 +156,22 @@ export class OutputMemory {
   }
 }
 
-function mapControl(fd: number): ArrayBuffer {
+/** The control part, in the sizes of its numbers. */
+interface Control {
+  readonly bytes: Uint8Array
+  readonly numbers: Float64Array
+  readonly words: Uint32Array
+}
+
+/** Throws as `mapMemory`. */
+function mapControl(fd: number): Control {
+  const control = mapMemory(fd, 0, CONTROL_BYTES)
+  return { bytes: new Uint8Array(control), numbers: new Float64Array(control), words: new Uint32Array(control) }
+}
+
+function orClose<T>(fd: number, make: () => T): T {
   try {
-    return mapMemory(fd, 0, CONTROL_BYTES)
+    return make()
   } catch (error) {
     close(fd)
     throw error
@@ -172,7 +210,7 @@ export function openOutputMemory(keeper: Keeper, deposit: Deposit | undefined): 
   }
   const fd = sharedMemory(SLABS_AT + MAX_SLABS * SLAB_BYTES)
   try {
-    const memory = new OutputMemory(duplicate(fd))
+    const memory = new OutputMemory(duplicate(fd), true)
     keeper.put(OUTPUT_KEY, 0, [fd])
     return memory
   } finally {

@@ -14,8 +14,8 @@ const KEY = 7
 /** What is found of pieces of standard output that an earlier daemon has left in this order. */
 function left(pieces: readonly { readonly offset: number; readonly text: string; readonly forgotten?: boolean }[]) {
   const fd = sharedMemory(SLABS_AT + MAX_SLABS * SLAB_BYTES)
-  const earlier = new OutputMemory(duplicate(fd))
-  earlier.recover(new Set())
+  const earlier = new OutputMemory(duplicate(fd), true)
+  expect(earlier.recover(new Set())).toEqual(new Map())
   for (const { offset, text, forgotten } of pieces) {
     const placed = earlier.place(text.length, { key: KEY, stream: 0, offset })
     placed?.bytes.set(Buffer.from(text))
@@ -24,6 +24,7 @@ function left(pieces: readonly { readonly offset: number; readonly text: string;
     earlier.numbers[slotAt(KEY)] = Math.max(earlier.numbers[slotAt(KEY)] ?? 0, offset + text.length)
   }
   const next = new OutputMemory(fd)
+  expect(next.known).toBe(true)
   const chunks = next.recover(new Set([KEY])).get(KEY)?.chunks ?? []
   const found = chunks.map(({ offset, bytes }) => [offset, Buffer.from(bytes).toString()])
   earlier.close()
