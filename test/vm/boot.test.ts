@@ -13,11 +13,15 @@ const MIB = 2 ** 20
 const COMPLAINTS =
   /\[FAILED\]|Failed(?! to find module 'autofs4')|BUG|Oops|Call Trace|Out of memory|hung task|EXT4-fs error|segfault/
 
-describe.each([512, 256])('a machine of %i MB', (memoryMib) => {
+describe.each([
+  ['amd64', 512],
+  ['amd64', 256],
+  ['arm64', 512],
+] as const)('a machine of %s with %i MB', (arch, memoryMib) => {
   let machine: Machine
-  beforeEach((context) => needsVm(context))
+  beforeEach((context) => needsVm(context, arch))
   beforeAll(async () => {
-    if (skippedReason() === undefined) machine = await bootMachine(memoryMib)
+    if (skippedReason(arch) === undefined) machine = await bootMachine(memoryMib, arch)
   })
   afterAll(async () => machine?.[Symbol.asyncDispose]())
 
@@ -25,7 +29,7 @@ describe.each([512, 256])('a machine of %i MB', (memoryMib) => {
     const boot = await machine.healthy()
     const before = performance.now()
     expect(await machine.init()).toMatchObject({ 'x-envd-version': expect.any(String) })
-    console.log(JSON.stringify({ memoryMib, boot, init: Math.round(performance.now() - before) }))
+    console.log(JSON.stringify({ arch, memoryMib, boot, init: Math.round(performance.now() - before) }))
   })
 
   test('A12 A14 the ids of the sandbox are there for the first command', async () => {
