@@ -21,8 +21,12 @@ export async function crash(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'):
 export async function whileAway<T>(daemon: Daemon, work: () => Promise<T>): Promise<T> {
   const before = daemon.pid
   process.kill(before, 'SIGKILL')
-  while (Number.isNaN(daemon.pid) || daemon.pid === before) await delay(1)
-  const next = daemon.pid
+  // Looked at once a turn: what is found may be on its way to its program, and not be found again.
+  let next = before
+  while (Number.isNaN(next) || next === before) {
+    await delay(1)
+    next = daemon.pid
+  }
   process.kill(next, 'SIGSTOP')
   const result = await work()
   process.kill(next, 'SIGCONT')
