@@ -1,6 +1,7 @@
 import { open, opendir, readFile, readlink } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { listPids, statOf } from '../lib/proc-pid.ts'
+import { withoutTrailing } from '../lib/without-trailing.ts'
 
 /** A process that holds a socket. */
 export interface Owner {
@@ -110,10 +111,11 @@ async function argumentsOf(pid: number): Promise<string[]> {
   const file = await open(`/proc/${pid}/cmdline`)
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_ARGUMENT_BYTES), 0, MAX_ARGUMENT_BYTES, 0)
-    const args = buffer.toString('utf8', 0, bytesRead).split('\0')
-    // Each ends with a NUL, but the one that was cut off, and what a process wrote in their place.
-    if (args.at(-1) === '') args.pop()
-    return args
+    const text = buffer.toString('utf8', 0, bytesRead)
+    // Each ends with a NUL, but the one that was cut off. What a process wrote in their place, its title, is filled up
+    // with thousands of them.
+    const trimmed = withoutTrailing(text, '\0')
+    return trimmed === '' ? [] : trimmed.split('\0')
   } finally {
     await file.close()
   }

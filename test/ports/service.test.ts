@@ -109,6 +109,11 @@ test('both calls are served over gRPC', async () => {
   }
 })
 
+test('of a process that has written its title over its arguments List shows the title alone', async () => {
+  const { body } = await call(daemon.url, 'ports.Ports/List', { filter: { port: daemon.port } })
+  expect(body).toMatchObject({ listeners: [{ command: 'envd', args: ['envd'] }] })
+})
+
 test('List shows the arguments of the process, and filters by port and by command', async () => {
   await using puppet = await startPuppet('with-arguments')
   const port = await puppet.listen('127.0.0.1')
