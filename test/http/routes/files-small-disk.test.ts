@@ -214,11 +214,15 @@ describe.each(['tmpfs', 'fuse'] as const)('on a disk (%s)', (kind) => {
   test('what is cut off, broken or refused leaves nothing', async (context) => {
     await using disk = await mountSmallDisk(kind, context)
     await using files = await startFilesFront()
-    const check = async (failure: (typeof FAILURES)[number], what: string) => {
-      const now = await read(disk.path)
-      const isRight = 'isLeft' in failure ? failure.isLeft(now) : equal(now, failure.before)
-      expect([failure.query, what, isRight ? '' : lengths(now)]).toEqual([failure.query, what, ''])
-    }
+    // What was made is removed after its last file is closed.
+    const check = (failure: (typeof FAILURES)[number], what: string) =>
+      expect
+        .poll(async () => {
+          const now = await read(disk.path)
+          const isRight = 'isLeft' in failure ? failure.isLeft(now) : equal(now, failure.before)
+          return [failure.query, what, isRight ? '' : lengths(now)]
+        })
+        .toEqual([failure.query, what, ''])
     for (const failure of FAILURES) {
       await make(disk.path, failure.before)
       const query = { username: 'root', ...failure.query, path: join(disk.path, failure.query.path) }
