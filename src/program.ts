@@ -31,12 +31,18 @@ export function loadProgram(directory: string): Program {
     ...(cachedData === undefined ? {} : { cachedData }),
   })
   // Left to the garbage collector, these 5.6 MB would bring its first halt sooner.
-  for (const { buffer } of [bytes, ...(cachedData === undefined ? [] : [cachedData])]) buffer.transfer(0)
+  free(bytes)
+  if (cachedData !== undefined) free(cachedData)
   const run = () => {
     const module = { exports: {} }
     script.runInThisContext()(module.exports, createRequire(filename), module, filename, directory)
   }
   return { script, run }
+}
+
+/** Frees what a file was read into. A small file lies in memory that Node shares, which stays. */
+function free({ buffer, byteLength }: NonSharedBuffer): void {
+  if (buffer.byteLength === byteLength) buffer.transfer(0)
 }
 
 function readCache(path: string): NonSharedBuffer | undefined {
