@@ -1,5 +1,6 @@
 import { close, fstat, read } from 'node:fs'
 import { promisify } from 'node:util'
+import { freeNow } from '../budget/memory.ts'
 import { type FilePiece, filePieces, tarHeader } from '../native/tree.ts'
 import { BLOCK_BYTES } from './tar-fields.ts'
 
@@ -26,6 +27,8 @@ interface LargeFile {
   readonly owners: Buffer
   /** Holes are left out, as GNU tar does (`--format=pax --sparse`); else they are zeros. */
   readonly holes: boolean
+  /** The bytes of each piece are freed when the next one is asked for. */
+  readonly frees: boolean
   /** Called if it has become shorter than announced. */
   readonly onCut: () => void
 }
@@ -35,7 +38,7 @@ interface LargeFile {
  * with the system error of fstat(2).
  */
 export async function* archiveLargeFile(fd: number, file: LargeFile): AsyncGenerator<Buffer> {
-  const { facts, name, owners, onCut } = file
+  const { facts, name, owners, frees, onCut } = file
   try {
     const { size, blocks } = await statFile(fd)
     const found = file.holes && blocks * STAT_BLOCK_BYTES < size ? await piecesOf(fd) : undefined
@@ -46,7 +49,7 @@ export async function* archiveLargeFile(fd: number, file: LargeFile): AsyncGener
     yield tarHeader({ ...parts, size: content + (map?.length ?? 0), realSize: map && size })
     if (map !== undefined) yield map
     let cut = false
-    for (const piece of pieces) cut = (yield* pieceOf(fd, piece, cut)) || cut
+    for (const piece of pieces) cut = (yield* pieceOf(fd, piece, { cut, frees })) || cut
     if (cut) onCut()
     yield tarPadding(content)
   } finally {
@@ -75,12 +78,18 @@ function mapOf(pieces: readonly FilePiece[], size: number): Buffer {
 }
 
 /** Returns whether it was cut: what is missing is zeros. */
-async function* pieceOf(fd: number, { offset, length }: FilePiece, cut: boolean): AsyncGenerator<Buffer, boolean> {
+async function* pieceOf(
+  fd: number,
+  { offset, length }: FilePiece,
+  { cut, frees }: { readonly cut: boolean; readonly frees: boolean },
+): AsyncGenerator<Buffer, boolean> {
   let left = length
   for (let bytes = cut ? 0 : 1; left > 0 && bytes > 0; left -= bytes) {
     const buffer = Buffer.allocUnsafeSlow(Math.min(left, PIECE_BYTES))
     bytes = await readBytes(fd, buffer, offset + length - left)
     if (bytes > 0) yield buffer.subarray(0, bytes)
+    // Left to the garbage collector, it takes most of the time.
+    if (frees) freeNow(buffer)
   }
   const missing = left > 0
   for (; left > 0; left -= Math.min(left, PIECE_BYTES)) yield Buffer.alloc(Math.min(left, PIECE_BYTES))

@@ -32,6 +32,8 @@ interface TreeOptions {
   readonly strip?: number
   /** Times lose their fractions, which take a header of their own. */
   readonly wholeSeconds?: boolean
+  /** Pieces must not be used any more when the next one is asked for. */
+  readonly frees?: boolean
   /** Counts names, directories that wait and links that are remembered. The caller releases it. */
   readonly hold: Hold
   /** Called for each entry that could not be archived as it is, with its path in the tree. */
@@ -257,12 +259,12 @@ class TreeEncoder {
 
   /** The bytes of a large file, or nothing. */
   async *#large(entry: TreeEntry, name: Buffer): AsyncGenerator<Buffer> {
-    const { owner, owners = EMPTY, plainFiles, onLeftOut } = this.#options
+    const { owner, owners = EMPTY, plainFiles, frees = false, onLeftOut } = this.#options
     const { path } = entry
     const opened = await openTreeFile(this.#root, path, owner).catch(() => undefined)
     if (opened !== undefined)
       return yield* archiveLargeFile(opened.readInt32LE(0), {
-        ...{ facts: entry.facts, name, owners, holes: plainFiles !== true },
+        ...{ facts: entry.facts, name, owners, holes: plainFiles !== true, frees },
         onCut: () => onLeftOut(path),
       })
     this.#first.delete(entry.identity)

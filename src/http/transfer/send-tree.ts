@@ -1,4 +1,5 @@
 import { close } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
@@ -24,6 +25,8 @@ import { type FileQuery, stripOf } from './file-query.ts'
 
 /** Trees that are sent at once, over all clients: each reads the disk as fast as its client takes it. */
 const MAX_TREES = 4
+/** Memory of a piece, or of what it is a view of, that is waited for until the kernel has it (`freeNow`). */
+const LARGE_PIECE_BYTES = 16 * 1024
 /** Bytes of the names of what was left out, in the trailer. */
 const MAX_TRAILER_BYTES = 4096
 
@@ -129,6 +132,7 @@ const MAX_LISTENERS = 20
 /** Closes the root and releases the hold in the end. */
 async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...options }: Sending): Promise<void> {
   const { user, path, hold, log } = tree
+  const isPlain = compressor === undefined && zip !== true
   let leftOut = ''
   let count = 0
   const onLeftOut = (entry: Buffer) => {
@@ -139,7 +143,8 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
   async function* bytes(raw: FastifyReply['raw']): AsyncGenerator<Buffer> {
     const names = await tree.users.names()
     const owners = packOwners(names.users, names.groups)
-    const tar = archiveTree(root, { ...options, path, owner: user, owners, hold, onLeftOut, plainFiles: zip === true })
+    const pieces = { plainFiles: zip === true, frees: isPlain }
+    const tar = archiveTree(root, { ...options, ...pieces, path, owner: user, owners, hold, onLeftOut })
     yield* zip ? zipOfTar(tar, hold) : tar
     if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut}` })
   }
@@ -147,8 +152,11 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
   try {
     const raw = takeOver(reply)
     raw.setMaxListeners(MAX_LISTENERS)
-    const source = Readable.from(bytes(raw), { objectMode: false, highWaterMark: 64 * 1024 })
-    await (compressor === undefined ? pipeline(source, raw) : pipeline(source, compressor, raw))
+    if (isPlain) await writeAll(raw, bytes(raw))
+    else {
+      const source = Readable.from(bytes(raw), { objectMode: false, highWaterMark: 64 * 1024 })
+      await (compressor === undefined ? pipeline(source, raw) : pipeline(source, compressor, raw))
+    }
     if (count > 0) log.warn({ entries: count, names: leftOut }, 'entries were left out of an archive')
   } catch (error) {
     log.debug({ ...errorFields(error) }, 'an archive broke off')
@@ -156,6 +164,45 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
     sending--
     hold.release()
     await closeFile(root)
+  }
+}
+
+/**
+ * Writes all pieces and ends the response. A large piece is on its way when the next one is asked for, so that its
+ * bytes can be freed. Rejects when the client leaves, and as the source does.
+ */
+async function writeAll(raw: ServerResponse, pieces: AsyncIterable<Buffer>): Promise<void> {
+  let isLeft = false
+  // The one that is waited for: a promise for the whole archive would remember each wait.
+  let waiting = Promise.withResolvers<void>()
+  const next = () => {
+    waiting = Promise.withResolvers<void>()
+    waiting.promise.catch(() => {})
+    if (isLeft) waiting.reject(new Error('the client left'))
+    return waiting
+  }
+  const onClose = () => {
+    isLeft = true
+    waiting.reject(new Error('the client left'))
+  }
+  next()
+  raw.once('close', onClose)
+  // Stays: a write that comes too late fails after its callback.
+  raw.on('error', onClose)
+  try {
+    for await (const piece of pieces) {
+      const written = next()
+      const isTaken = raw.write(piece, (error) => (error ? written.reject(error) : written.resolve()))
+      if (!isTaken || piece.buffer.byteLength >= LARGE_PIECE_BYTES) await written.promise
+    }
+    const ended = next()
+    raw.end(ended.resolve)
+    await ended.promise
+  } catch (error) {
+    raw.destroy()
+    throw error
+  } finally {
+    raw.off('close', onClose)
   }
 }
 

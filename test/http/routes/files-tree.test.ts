@@ -1,5 +1,6 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { chmod, chown, mkdir, readdir, readlink, utimes, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
@@ -9,6 +10,7 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { needsNamespace } from '../../_util/namespace.ts'
 import { type FilesFront, startFilesFront } from '../files-front.ts'
+import { openFilesBelow } from '../open-below.ts'
 import { isThere, listing, TARS, unpack } from '../unpacked.ts'
 
 const execFileAsync = promisify(execFile)
@@ -163,6 +165,28 @@ async function openBelow(dir: string): Promise<string[]> {
   const links = await Promise.all(numbers.map((number) => readlink(`/proc/self/fd/${number}`).catch(() => '')))
   return links.filter((link) => link.startsWith(dir))
 }
+
+test.each(['--http1.1', '--http2-prior-knowledge'])(
+  'clients that leave in the middle of a large file (%s) make room for others',
+  async (version) => {
+    await using files = await startFilesFront()
+    const tree = join(files.dir, 'tree')
+    await mkdir(tree)
+    const content = Buffer.alloc(30_000_000, 'content of a large file ')
+    await writeFile(join(tree, 'large'), content)
+    const url = `${files.front.url}/files?path=${tree}&format=tar`
+    // More than four at once are refused.
+    for (let round = 0; round < 6; round++) {
+      const client = spawn('curl', ['-sN', version, url], { stdio: ['ignore', 'pipe', 'ignore'] })
+      await once(client.stdout, 'readable')
+      client.kill('SIGKILL')
+      await once(client, 'close')
+      await expect.poll(() => openFilesBelow(files.dir)).toBe(0)
+    }
+    const { stdout } = await execFileAsync('curl', ['-s', version, url], { maxBuffer: 1e8, encoding: 'buffer' })
+    expect(stdout.subarray(-content.length - 2048).includes(content)).toBe(true)
+  },
+)
 
 test('directories that are swapped for links meanwhile lead nowhere else', async () => {
   await using files = await startFilesFront()
