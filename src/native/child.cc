@@ -189,6 +189,7 @@ IN_CHILD int run_child(void* data) {
   ChildPlan& plan = *static_cast<ChildPlan*>(data);
   const auto own = static_cast<pid_t>(syscall(SYS_getpid));
   plan.pid.store(own);
+  plan.ran.store(true);
   reset_signals();
   if (plan.join_cgroup) join_cgroup(plan);
   // As root still, and with the descriptors of the daemon.

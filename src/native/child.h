@@ -53,8 +53,9 @@ struct ChildPlan {
   bool has_io_priority = false;
   int io_priority = 0;
 
-  // Written by the child into the shared memory.
+  // Written by the child into the shared memory; the kernel may write the pid before.
   std::atomic<pid_t> pid{0};
+  std::atomic<bool> ran{false};
   Stage failed_stage = Stage::none;
   int failed_errno = 0;
 };

@@ -14,6 +14,7 @@
 
 #include <memory>
 #include <mutex>
+#include <string_view>
 
 #include "clone-into.h"
 #include "registration.h"
@@ -99,11 +100,38 @@ pid_t clone_and_join(Spawn& spawn, char* stack_top) {
 // what they cannot look into (ENOSYS, EPERM). Joining from the child does the same, more slowly.
 bool cannot_clone_into(int error) { return error == ENOSYS || error == EPERM || error == E2BIG || error == EINVAL; }
 
+void reap(pid_t pid) {
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+bool is_frozen(int cgroup) {
+  char events[256];
+  const int file = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+  const ssize_t length = file < 0 ? -1 : read(file, events, sizeof events);
+  if (file >= 0) close(file);
+  return length > 0 && std::string_view(events, static_cast<size_t>(length)).find("frozen 1") != std::string_view::npos;
+}
+
+// Linux 6.18 kills a child at birth when its cgroup has seen another number of kills (cgroup.kill) than the daemon's
+// own: after one kill every command would end before its first instruction. That is ECANCELED here. A child that was
+// killed while it waited in a frozen cgroup is a process like others.
+pid_t clone_into(Spawn& spawn, char* stack) {
+  ChildPlan& plan = spawn.spec.plan;
+  const pid_t pid = clone_into_cgroup(plan, stack, child_stack_bytes, spawn.pidfd);
+  if (pid < 0 || plan.ran || is_frozen(plan.cgroup)) return pid;
+  reap(pid);
+  plan.pid = 0;
+  if (spawn.pidfd >= 0) close(spawn.pidfd);
+  spawn.pidfd = -1;
+  errno = ECANCELED;
+  return -1;
+}
+
 pid_t clone_child(Spawn& spawn, char* stack) {
   ChildPlan& plan = spawn.spec.plan;
   if (plan.cgroup >= 0) {
-    const pid_t pid = clone_into_cgroup(plan, stack, child_stack_bytes, spawn.pidfd);
-    if (pid >= 0 || !cannot_clone_into(errno)) return pid;
+    const pid_t pid = clone_into(spawn, stack);
+    if (pid >= 0 || !(errno == ECANCELED || cannot_clone_into(errno))) return pid;
     plan.join_cgroup = true;
   }
   return clone_and_join(spawn, stack + child_stack_bytes);
@@ -113,10 +141,6 @@ pid_t clone_child(Spawn& spawn, char* stack) {
 Stage stage_of_clone(const ChildPlan& plan, int error) {
   const bool into = plan.cgroup >= 0 && !plan.join_cgroup;
   return into && error != EAGAIN && error != ENOMEM ? Stage::cgroup : Stage::clone;
-}
-
-void reap(pid_t pid) {
-  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
 void collect(Spawn& spawn) {

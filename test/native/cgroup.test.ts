@@ -90,6 +90,16 @@ test('a start that waits for a frozen cgroup can be killed, and is then over', a
   expect(await ended(await child)).toEqual({ signal: 9, coreDumped: false })
 })
 
+test('a command starts in a cgroup whose processes were all killed before', async (context) => {
+  needsCgroups(context)
+  await using group = makeGroup()
+  const { pidfd } = await spawn({ ...plainSpec, file: 'sleep', args: ['1000'], cgroup: group.fd })
+  group.root.write('work/cgroup.kill', '1')
+  await expect.poll(group.pids).toEqual([])
+  close(pidfd)
+  expect(await shell('cat /proc/self/cgroup', { cgroup: group.fd })).toContain(group.line)
+})
+
 test('a daemon can end while a start waits for a frozen cgroup', async (context) => {
   needsCgroups(context)
   await using group = makeGroup()
