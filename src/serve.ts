@@ -7,12 +7,12 @@ import type { Log } from './log.ts'
 import { createLogs } from './logs/logs.ts'
 import { exitNow } from './native/index.ts'
 import { releaseProgramPages } from './native/program-pages.ts'
-import { setSettledFlags, setStartFlags } from './startup/engine-flags.ts'
+import { markInPieces, setEngineFlags } from './startup/engine-flags.ts'
 import { ignoreSignals } from './startup/ignored-signals.ts'
 import { checkInstallation } from './startup/installation.ts'
 
-/** Clients that wait for a sandbox call at once: those calls come before V8 begins to save memory. */
-const SETTLED_MS = 1_000
+/** Clients that wait for a sandbox call at once: those calls come before V8 begins to mark the heap. */
+const FIRST_CALLS_MS = 1_000
 
 /**
  * Runs the daemon until SIGTERM or SIGINT and stops it then. Returns false when it could not listen.
@@ -27,10 +27,10 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
   surviveSurprises(log)
   const stopped = signalled()
   try {
-    setStartFlags()
+    setEngineFlags()
     const daemon = await startDaemon(config, logs)
     releaseStartPages(log)
-    setTimeout(setSettledFlags, SETTLED_MS).unref()
+    setTimeout(markInPieces, FIRST_CALLS_MS).unref()
     logs.print(`listening on http://${host(config.address)}:${daemon.port}`)
     await checkInstallation(dirname(fileURLToPath(import.meta.url)), log)
     log.info({ signal: await stopped }, 'stopping')

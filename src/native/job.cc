@@ -39,7 +39,7 @@ void settle(napi_env env, const std::unique_ptr<Job>& job) {
   }
 }
 
-void on_ended(napi_env env, Job* job);
+void on_ended(napi_env env, const Job* job);
 
 void complete(napi_env env, napi_status, void* data) {
   const std::unique_ptr<Job> job(static_cast<Job*>(data));
@@ -91,38 +91,52 @@ int start_thread(Job* job) {
   return error;
 }
 
-bool run_on_pool(napi_env env, std::unique_ptr<Job> job, const char* name) {
+// False: the job is still the caller's.
+bool run_on_pool(napi_env env, std::unique_ptr<Job>& job, const char* name) {
   const auto execute = [](napi_env, void* data) { static_cast<Job*>(data)->run(); };
   napi_create_async_work(env, nullptr, from_string(env, name), execute, complete, job.get(), &job->work);
-  if (napi_queue_async_work(env, job->work) != napi_ok) return false;
+  if (napi_queue_async_work(env, job->work) != napi_ok) {
+    napi_delete_async_work(env, job->work);
+    return false;
+  }
   job.release();
   return true;
 }
 
-bool make_reportable(napi_env env, Job& job, const char* name) {
-  return napi_create_threadsafe_function(env, nullptr, nullptr, from_string(env, name), 0, 1, nullptr, nullptr, nullptr,
-                                         deliver, &job.done) == napi_ok;
+// 0, or the errno: the job is still the caller's.
+int run_on_thread(napi_env env, std::unique_ptr<Job>& job, const char* name) {
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, from_string(env, name), 0, 1, nullptr, nullptr, nullptr,
+                                      deliver, &job->done) != napi_ok) {
+    return ENOMEM;
+  }
+  if (const int error = start_thread(job.get()); error != 0) {
+    napi_release_threadsafe_function(job->done, napi_tsfn_abort);
+    job->done = nullptr;
+    return error;
+  }
+  job.release();
+  return 0;
 }
 
 // Jobs that work at a time. The pool has 16 threads (`scripts/launch-options`), the others are for what Node does.
 constexpr size_t max_working = 6;
 // After so long a job may be one that hangs, as on a mount whose server is gone, and no longer counts as working.
 constexpr uint64_t stuck_ns = 20'000'000;
-constexpr uint64_t look_ms = 10;
+constexpr uint64_t timer_ms = 10;
 // Jobs in sum that do not end, each on a thread of some 20 KiB. Beyond that everything is refused.
 constexpr size_t max_stuck = 512;
 
 // The jobs of one event loop. Those that hang are replaced by threads of their own, so that others go on.
-class Crew {
+class JobQueue {
  public:
-  void take(napi_env env, std::unique_ptr<Job> job, const char* name) {
+  void add(napi_env env, std::unique_ptr<Job> job, const char* name) {
     waiting_.push_back({std::move(job), name});
-    go_on(env);
+    start_waiting(env);
   }
 
-  void ended(napi_env env, const Job* job) {
+  void remove_ended(napi_env env, const Job* job) {
     std::erase_if(running_, [&](const Running& one) { return one.job == job; });
-    go_on(env);
+    start_waiting(env);
   }
 
  private:
@@ -137,7 +151,7 @@ class Crew {
   };
   struct Timer {
     uv_timer_t handle;
-    Crew* crew;
+    JobQueue* queue;
     napi_env env;
   };
 
@@ -147,50 +161,47 @@ class Crew {
     return static_cast<size_t>(std::count_if(running_.begin(), running_.end(), is_working));
   }
 
-  void go_on(napi_env env) {
+  void start_waiting(napi_env env) {
     while (!waiting_.empty() && (working() < max_working || running_.size() >= max_stuck)) {
       Waiting next = std::move(waiting_.front());
       waiting_.pop_front();
-      begin(env, std::move(next));
+      start(env, std::move(next));
     }
-    if (waiting_.empty()) stop_looking();
-    else look_later(env);
+    if (waiting_.empty()) stop_timer();
+    else start_timer(env);
   }
 
-  void begin(napi_env env, Waiting next) {
+  void start(napi_env env, Waiting next) {
     const auto is_on_pool = [](const Running& one) { return one.on_pool; };
-    const auto on_pool = std::count_if(running_.begin(), running_.end(), is_on_pool);
+    const auto on_pool = static_cast<size_t>(std::count_if(running_.begin(), running_.end(), is_on_pool));
     const Job* job = next.job.get();
-    if (static_cast<size_t>(on_pool) < max_working) {
-      if (run_on_pool(env, std::move(next.job), next.name)) running_.push_back({job, uv_hrtime(), true});
-    } else if (make_reportable(env, *next.job, next.name)) {
-      Job* started = next.job.release();
-      if (running_.size() < max_stuck && start_thread(started) == 0)
-        return running_.push_back({job, uv_hrtime(), false});
-      started->fail(next.name, EAGAIN);
-      report(started);
-    }
+    const bool to_pool = on_pool < max_working;
+    const bool started = to_pool ? run_on_pool(env, next.job, next.name)
+                                 : running_.size() < max_stuck && run_on_thread(env, next.job, next.name) == 0;
+    if (started) return running_.push_back({job, uv_hrtime(), to_pool});
+    next.job->fail(next.name, EAGAIN);
+    settle(env, next.job);
   }
 
   // There is a timer as long as something waits.
-  void look_later(napi_env env) {
+  void start_timer(napi_env env) {
     uv_loop_t* loop = nullptr;
     if (timer_ != nullptr || napi_get_uv_event_loop(env, &loop) != napi_ok) return;
     timer_ = new Timer{{}, this, env};
     uv_timer_init(loop, &timer_->handle);
     timer_->handle.data = timer_;
-    const auto look = [](uv_timer_t* handle) {
+    const auto expire = [](uv_timer_t* handle) {
       const auto* timer = static_cast<Timer*>(handle->data);
       napi_handle_scope scope = nullptr;
       napi_open_handle_scope(timer->env, &scope);
       const napi_env in = timer->env;
-      timer->crew->go_on(in);
+      timer->queue->start_waiting(in);
       napi_close_handle_scope(in, scope);
     };
-    uv_timer_start(&timer_->handle, look, look_ms, look_ms);
+    uv_timer_start(&timer_->handle, expire, timer_ms, timer_ms);
   }
 
-  void stop_looking() {
+  void stop_timer() {
     if (timer_ == nullptr) return;
     const auto close = [](uv_handle_t* handle) { delete static_cast<Timer*>(handle->data); };
     uv_close(reinterpret_cast<uv_handle_t*>(&timer_->handle), close);
@@ -203,29 +214,23 @@ class Crew {
 };
 
 // Each environment has a thread of its own.
-thread_local Crew crew;
+thread_local JobQueue jobs;
 
-void on_ended(napi_env env, Job* job) { crew.ended(env, job); }
+void on_ended(napi_env env, const Job* job) { jobs.remove_ended(env, job); }
 
 }  // namespace
 
 napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
   napi_value promise = nullptr;
   if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) return nullptr;
-  crew.take(env, std::move(job), name);
+  jobs.add(env, std::move(job), name);
   return promise;
 }
 
 napi_value start_thread_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
   napi_value promise = nullptr;
   if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) return nullptr;
-  if (!make_reportable(env, *job, name)) return throw_errno(env, name, ENOMEM);
-  Job* started = job.release();
-  if (start_thread(started) == 0) return promise;
-  job.reset(started);
-  napi_release_threadsafe_function(job->done, napi_tsfn_abort);
-  job->done = nullptr;
-  crew.take(env, std::move(job), name);
+  if (run_on_thread(env, job, name) != 0) jobs.add(env, std::move(job), name);
   return promise;
 }
 

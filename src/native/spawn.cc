@@ -104,13 +104,16 @@ void reap(pid_t pid) {
   while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
-bool is_frozen(int cgroup) {
-  char events[256];
-  const int file = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
-  const ssize_t length = file < 0 ? -1 : read(file, events, sizeof events);
+bool reads(int cgroup, const char* name, std::string_view text) {
+  char content[256];
+  const int file = openat(cgroup, name, O_RDONLY | O_CLOEXEC);
+  const ssize_t length = file < 0 ? -1 : read(file, content, sizeof content);
   if (file >= 0) close(file);
-  return length > 0 && std::string_view(events, static_cast<size_t>(length)).find("frozen 1") != std::string_view::npos;
+  return length > 0 && std::string_view(content, static_cast<size_t>(length)).find(text) != std::string_view::npos;
 }
+
+// Also by a cgroup above. That is not reported as long as a process of it ends.
+bool is_frozen(int cgroup) { return reads(cgroup, "cgroup.freeze", "1") || reads(cgroup, "cgroup.events", "frozen 1"); }
 
 // Linux 6.18 kills a child at birth when its cgroup has seen another number of kills (cgroup.kill) than the daemon's
 // own: after one kill every command would end before its first instruction. That is ECANCELED here. A child that was
@@ -118,7 +121,10 @@ bool is_frozen(int cgroup) {
 pid_t clone_into(Spawn& spawn, char* stack) {
   ChildPlan& plan = spawn.spec.plan;
   const pid_t pid = clone_into_cgroup(plan, stack, child_stack_bytes, spawn.pidfd);
-  if (pid < 0 || plan.ran || is_frozen(plan.cgroup)) return pid;
+  if (pid < 0 || plan.ran) return pid;
+  siginfo_t ended;
+  while (waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) continue;
+  if (is_frozen(plan.cgroup)) return pid;
   reap(pid);
   plan.pid = 0;
   if (spawn.pidfd >= 0) close(spawn.pidfd);

@@ -4,33 +4,31 @@ import { setFlagsFromString } from 'node:v8'
  * Policies of V8 that are read whenever they matter, so that they may come late. On the command line each would make
  * V8 refuse the compiled code of Node's own modules, which takes 35 ms of a start.
  *
- * no-incremental-marking: a start leaves the heap where V8 would begin to mark it, which halts one of the first calls
- * for 10 to 18 ms.
- *
- * invocation-count-for-turbofan: the top compiler takes functions that have run 20,000 times, not 3,000. It compiles in
- * a thread of its own, 310 ms in all for a client that does nothing but look at files, and small machines have one or
- * two processors. Long listings and floods of output get there as well, and take the same time.
- */
-const AT_START = ['--no-incremental-marking', '--invocation-count-for-turbofan=20000']
-
-/**
  * optimize-for-size: what a flood took is given back (95 MB resident 20 s later instead of 190). Alone it collects at
  * every third of growth, which halts the daemon for 10 to 30 ms several times a second amid 1,000 clients.
  *
  * heap-growing-percent: at every half of growth; 100 takes 25 MB more at the peak for 3 % less of the processor's time
- * where garbage is all there is.
+ * where garbage is all there is. Without these two a flood in the first second takes 70 MB more.
+ *
+ * invocation-count-for-turbofan: the top compiler takes functions that have run 20,000 times, not 3,000. It compiles in
+ * a thread of its own, 310 ms in all for a client that does nothing but look at files, and small machines have one or
+ * two processors. Long listings and floods of output get there as well, and take the same time.
  *
  * Not among them: max-opt, which V8 reads only when it starts, and no-turbofan: without the top compiler long listings
  * take a tenth longer, for 3 MB less at the peak.
  */
-const WHEN_SETTLED = ['--incremental-marking', '--optimize-for-size', '--heap-growing-percent=50']
+const POLICIES = ['--optimize-for-size', '--heap-growing-percent=50', '--invocation-count-for-turbofan=20000']
 
-/** Sets the policies of V8 for a daemon that starts. To be called once all that is needed at first has been loaded. */
-export function setStartFlags(): void {
-  for (const flag of AT_START) setFlagsFromString(flag)
+/**
+ * Sets the policies of V8 for a daemon. To be called once all that is needed at first has been loaded. The heap is not
+ * marked beside the first calls until `markInPieces`: a start leaves it where V8 would begin, which halts one of them
+ * for 10 to 18 ms.
+ */
+export function setEngineFlags(): void {
+  for (const flag of [...POLICIES, '--no-incremental-marking']) setFlagsFromString(flag)
 }
 
-/** Sets the policies of V8 for a daemon that has started, and whose first calls are over. */
-export function setSettledFlags(): void {
-  for (const flag of WHEN_SETTLED) setFlagsFromString(flag)
+/** Has V8 mark the heap in pieces between calls, as it does by default. To be called when the first calls are over. */
+export function markInPieces(): void {
+  setFlagsFromString('--incremental-marking')
 }
