@@ -3,7 +3,7 @@ import { Toasts, useToasts } from './components/toast.tsx'
 import type { ConnectionState } from './connection.ts'
 import { Lazy } from './lazy.tsx'
 import { Login } from './login.tsx'
-import { hrefOf, type Route } from './router.ts'
+import { hrefOf, type Route, routeOfAddress } from './router.ts'
 import { type Credentials, createSession, daemonUrl, type Session } from './session.ts'
 import { type Theme, useTheme } from './theme.ts'
 import { useSafeRoute } from './unsaved.tsx'
@@ -49,7 +49,10 @@ function Frame({ session, theme, switchTheme }: FrameProps) {
   const [toasts, notify] = useToasts()
   const view = viewOf(route)
   if (view === undefined) return null
-  const navigate = (path: string) => go({ view: view.name, path })
+  const navigate = (path: string) => {
+    // A view that waited for an answer may have been left meanwhile.
+    if (viewOf(routeOfAddress()) === view) go({ view: view.name, path })
+  }
   return (
     <div class="frame">
       <header class="top">

@@ -8,6 +8,11 @@ export interface Route {
   readonly path: string
 }
 
+/** The route in the address, which the page shows a moment later. */
+export function routeOfAddress(): Route {
+  return readRoute(location.hash)
+}
+
 /** Reads a fragment. What is not one of a view has an empty one. */
 function readRoute(hash: string): Route {
   const match = /^#\/([^/]*)(.*)$/.exec(hash)
@@ -26,12 +31,12 @@ export function hrefOf({ view, path }: Route): string {
 export function useRoute(
   accepts: (next: Route) => boolean,
 ): [route: Route, go: (route: Route) => void, show: (route: Route) => void] {
-  const [route, setRoute] = useState(() => readRoute(location.hash))
+  const [route, setRoute] = useState(routeOfAddress)
   const latest = useRef(accepts)
   latest.current = accepts
   useEffect(() => {
     const listener = () => {
-      const next = readRoute(location.hash)
+      const next = routeOfAddress()
       if (latest.current(next)) setRoute(next)
     }
     window.addEventListener('hashchange', listener)

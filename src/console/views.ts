@@ -8,7 +8,7 @@ export interface ViewProps {
   readonly session: Session
   /** What follows the view's name in the address, such as `/home/user`; empty: nothing. */
   readonly path: string
-  /** Goes to another such place of the same view. */
+  /** Goes to another such place of the same view, unless the user has gone to another view. */
   readonly navigate: (path: string) => void
   /** Shows a short message for some seconds. */
   readonly notify: Notify

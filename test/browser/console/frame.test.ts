@@ -14,6 +14,30 @@ test('the page opens without a token where none is set, and shows each view', as
   expect(opened.faults()).toEqual([])
 })
 
+test('a view that waits for an answer does not come back after it was left', async () => {
+  await using opened = await openConsole()
+  const { page } = opened
+  await page.getByRole('main', { name: 'Terminals' }).waitFor()
+  await page.evaluate(holdAnswersOfStat)
+  await page.getByRole('link', { name: 'Files' }).click()
+  await expect.poll(() => page.evaluate('window.release !== undefined')).toBe(true)
+  await page.evaluate("location.hash = '#/processes'; release()")
+  await page.getByRole('main', { name: 'Processes' }).waitFor()
+  expect(page.url()).toBe(`${opened.daemon.url}/console/#/processes`)
+})
+
+/** In the page: answers of `Stat` that have come are handed on when `release` is called. */
+const holdAnswersOfStat = `{
+  const send = fetch
+  fetch = async (input, init) => {
+    const answer = await send(input, init)
+    if (!String(input).endsWith('/Stat')) return answer
+    const content = await answer.arrayBuffer()
+    await new Promise((resolve) => { window.release = resolve })
+    return new Response(content, { status: answer.status, headers: answer.headers })
+  }
+}`
+
 test('the token in the fragment signs in and disappears from the address', async () => {
   await using opened = await openConsole({ token: true })
   await opened.page.getByRole('navigation', { name: 'Views' }).waitFor()
