@@ -71,8 +71,7 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
   const encoder = new TreeEncoder(root, options)
   const ignored = options.ignoreRules && new IgnoreFiles(root, { ...options, rulesOf: options.ignoreRules })
   const ahead = new ReadAhead((directory, limit) => read(root, directory, limit, { ...options, ignored }))
-  // The next one is the last.
-  const waiting: Directory[] = []
+  const waiting: Directory[][] = []
   let next: Directory | undefined = directoryAt(EMPTY)
   hold.grow(sizeOf(next))
   try {
@@ -80,14 +79,12 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
       const current: Directory = next
       const done: Read | undefined = await ahead.take(current)
       if (done === undefined) onLeftOut(current.path)
-      const following = directoriesAfter(current, done)
-      for (const directory of following) hold.grow(sizeOf(directory))
+      for (const list of directoriesAfter(current, done, hold)) waiting.push(list)
       hold.shrink(sizeOf(current))
-      waiting.push(...following.reverse())
-      next = waiting.pop()
+      next = takeNext(waiting)
       // Read while this one is sent.
       ahead.start(next)
-      ahead.start(waiting.at(-1))
+      ahead.start(waiting.at(-1)?.at(-1))
       if (done !== undefined && depthOf(current.path) >= strip) yield* encoder.encode(done.batch)
     }
   } finally {
@@ -130,18 +127,17 @@ interface Directory {
   readonly path: Buffer
   /** Undefined: they are not known yet. */
   readonly names: Buffer | undefined
-  /** Paths of directories among the names that were used already. */
-  readonly found: readonly Buffer[]
+  /** Directories among the names that were used already: a list of each piece of work, the last of the last first. */
+  readonly found: readonly Directory[][]
 }
 
 function directoryAt(path: Buffer): Directory {
   return { path, names: undefined, found: [] }
 }
 
-/** Memory that a directory takes while it waits. */
-function sizeOf({ path, names, found }: Directory): number {
-  const paths = [path, ...found].reduce((sum, { length }) => sum + length + ENTRY_BYTES, 0)
-  return paths + (names?.length ?? 0)
+/** Memory that a directory takes while it waits, without those found in it. */
+function sizeOf({ path, names }: Directory): number {
+  return path.length + ENTRY_BYTES + (names?.length ?? 0)
 }
 
 interface Read {
@@ -150,15 +146,33 @@ interface Read {
   readonly batch: ReturnType<typeof unpackTree>
 }
 
-/** What is to be read after a directory, in order. */
-function directoriesAfter(directory: Directory, read: Read | undefined): Directory[] {
-  if (read === undefined) return directory.found.map(directoryAt)
+/** What is to be read after a directory, the last of the last list first. What is new is counted in `hold`. */
+function directoriesAfter(directory: Directory, read: Read | undefined, hold: Hold): readonly Directory[][] {
+  if (read === undefined) return directory.found
   const { names, batch } = read
-  const found = [...directory.found, ...batch.found]
+  const waitAt = (path: Buffer) => {
+    const one = directoryAt(path)
+    hold.grow(sizeOf(one))
+    return one
+  }
+  const found = [batch.found.map(waitAt).reverse(), ...directory.found]
+  const others = batch.others.map(waitAt).reverse()
   const rest = names === undefined ? batch.rest : { path: directory.path, names: names.subarray(batch.used) }
-  const others = batch.others.map(directoryAt)
-  if (rest !== undefined && rest.names.length > 0) return [{ ...rest, found }, ...others]
-  return [...found.map(directoryAt), ...others]
+  if (rest === undefined || rest.names.length === 0) return [others, ...found]
+  const left = { ...rest, found }
+  hold.grow(sizeOf(left))
+  return [others, [left]]
+}
+
+/** Takes the last of the last list; no empty one is at the end then. */
+function takeNext(lists: Directory[][]): Directory | undefined {
+  const trim = () => {
+    while (lists.at(-1)?.length === 0) lists.pop()
+  }
+  trim()
+  const next = lists.at(-1)?.pop()
+  trim()
+  return next
 }
 
 /** Undefined: the directory could not be read. Never rejects. */

@@ -1,5 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import { listTree, unpackNames } from '../native/tree.ts'
 import { MAX_TREE_NAMES_BYTES } from './limits.ts'
 
@@ -32,14 +33,17 @@ export async function* walkTree(root: number, options: WalkOptions): AsyncGenera
     if (names === undefined) continue
     hold.grow(names.length)
     const below: Buffer[] = []
+    const slice = createTimeSlice()
     for (const { name, isDirectory } of unpackNames(names)) {
       const path = directory.length === 0 ? Buffer.from(name) : Buffer.concat([directory, SLASH, name])
       if (isDirectory) {
         hold.grow(path.length + ENTRY_BYTES)
         below.push(path)
       } else yield path
+      const turn = slice.next()
+      if (turn !== undefined) await turn
     }
     hold.shrink(names.length)
-    waiting.push(...below.reverse())
+    for (const path of below.reverse()) waiting.push(path)
   }
 }

@@ -15,7 +15,7 @@ export function checkOwnHealth({ address, port }: { readonly address: string; re
     let answer = ''
     socket.setEncoding('latin1')
     socket.on('data', (text) => {
-      answer += text
+      if (answer.length < HEALTHY.length) answer += text
     })
     socket.on('end', () => {
       if (answer.startsWith(HEALTHY)) resolve()

@@ -64,6 +64,7 @@ export const SLOW: readonly string[] = testFiles([
   'files/changes',
   'files/find',
   'files/odd-searches',
+  'files/wide-directory',
   'http/access/foreign-pages',
   'http/access/token-file',
   'http/ports/relay-crowd',

@@ -29,7 +29,7 @@ export async function listGroups(root: string, limit = MAX_GROUPS): Promise<Grou
       if (groups.length + below.length > limit) return
       for (const name of await childGroups(join(root, parent))) below.push(childOf(parent, name))
     })
-    groups.push(...below)
+    for (const group of below) groups.push(group)
     if (groups.length > limit) return { groups: groups.slice(0, limit), truncated: true }
     level = below
   }
