@@ -1,16 +1,11 @@
-import { close, fstat, read } from 'node:fs'
-import { promisify } from 'node:util'
 import { freeNow } from '../budget/memory.ts'
+import { closeFile, readInto, statFile } from '../native/file-calls.ts'
 import { type FilePiece, filePieces, tarHeader } from '../native/tree.ts'
 import { BLOCK_BYTES } from './tar-fields.ts'
 
 /** Bytes of a large file that are read at once. */
 export const PIECE_BYTES = 256 * 1024
 const EMPTY = Buffer.alloc(0)
-
-const closeFile = promisify(close)
-const readFile = promisify(read)
-const statFile = promisify(fstat)
 
 /** The end of every archive: two empty blocks. */
 export const TAR_END = Buffer.alloc(2 * BLOCK_BYTES)
@@ -40,8 +35,9 @@ interface LargeFile {
 export async function* archiveLargeFile(fd: number, file: LargeFile): AsyncGenerator<Buffer> {
   const { facts, name, owners, frees, onCut } = file
   try {
-    const { size, blocks } = await statFile(fd)
-    const found = file.holes && blocks * STAT_BLOCK_BYTES < size ? await piecesOf(fd) : undefined
+    const status = await statFile(fd)
+    const size = Number(status.size)
+    const found = file.holes && Number(status.blocks) * STAT_BLOCK_BYTES < size ? await piecesOf(fd) : undefined
     const map = found && mapOf(found, size)
     const pieces = found ?? [{ offset: 0, length: size }]
     const content = pieces.reduce((sum, { length }) => sum + length, 0)
@@ -98,8 +94,5 @@ async function* pieceOf(
 
 /** 0: the end, also for a file that cannot be read any more. */
 function readBytes(fd: number, buffer: Buffer, position: number): Promise<number> {
-  return readFile(fd, buffer, 0, buffer.length, position).then(
-    ({ bytesRead }) => bytesRead,
-    () => 0,
-  )
+  return readInto(fd, buffer, position).catch(() => 0)
 }

@@ -1,14 +1,12 @@
-import { close, fchmod, fchown } from 'node:fs'
 import { posix } from 'node:path'
-import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { ensureDirectory } from '../filesystem/directories.ts'
 import { fileErrno, hindersEveryWrite, reasonOf } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { ownerRefusal } from '../filesystem/ownership.ts'
-import { withWriteSlot } from '../filesystem/write-semaphore.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
+import { changeMode, changeOwner, closeFile } from '../native/file-calls.ts'
 import {
   type DirectoryBeside,
   openDirectoryBeside,
@@ -38,9 +36,6 @@ interface Placing {
   readonly log: Log
 }
 
-const closeFile = promisify(close)
-const changeMode = promisify(fchmod)
-const changeOwner = promisify(fchown)
 const NEW_DIRECTORY_MODE = 0o755
 
 /**
@@ -68,7 +63,7 @@ export async function openBeside({ path, owner, mode, log }: Placing): Promise<B
   }
   return {
     root,
-    giveToOwner: () => withWriteSlot(() => give(beside, owner)),
+    giveToOwner: () => give(beside, owner),
     place: async () => {
       const call = () => placeDirectory(parent, temporary, name, owner, existing !== undefined)
       await call().catch((error: unknown) => Promise.reject(placeError(path, error)))

@@ -1,8 +1,7 @@
-import { close, fstat, read } from 'node:fs'
-import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { fileErrno } from '../filesystem/failure.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
+import { closeFile, readInto, statFile } from '../native/file-calls.ts'
 import { openTreeFile } from '../native/tree.ts'
 
 /** Whether an entry is left out (true) or taken back (false); undefined: they say nothing of it. */
@@ -14,10 +13,6 @@ const MAX_FILE_BYTES = 16 * 1024
 const MAX_BYTES = 256 * 1024
 /** Memory of parsed rules, for each byte of their text. */
 const PARSED_FACTOR = 16
-
-const closeFile = promisify(close)
-const readFile = promisify(read)
-const statFile = promisify(fstat)
 
 interface IgnoreOptions {
   readonly owner: FileUser
@@ -80,10 +75,10 @@ const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'EISDIR', 'ELOOP', 'EINVA
 /** Closes the descriptor. */
 async function contentOf(fd: number): Promise<string> {
   try {
-    const { size } = await statFile(fd)
+    const size = Number((await statFile(fd)).size)
     if (size > MAX_FILE_BYTES) throw new Error('a .gitignore is too large')
-    const { bytesRead, buffer } = await readFile(fd, Buffer.alloc(size), 0, size, 0)
-    return buffer.toString('utf8', 0, bytesRead)
+    const buffer = Buffer.alloc(size)
+    return buffer.toString('utf8', 0, await readInto(fd, buffer, 0))
   } finally {
     await closeFile(fd)
   }

@@ -1,16 +1,9 @@
-import { close, ftruncate, unlink } from 'node:fs'
-import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { createFileSink } from '../filesystem/file-sink.ts'
-import { withWriteSlot } from '../filesystem/write-semaphore.ts'
-import { writeWhole } from '../filesystem/write-whole.ts'
+import { closeFile, truncateFile, unlinkPath, writePieces } from '../native/file-calls.ts'
 import type { Actor } from '../native/files.ts'
 import { openUnpacked, placeUnpacked, unpackOpenUnpacked } from '../native/unpack.ts'
 import type { ArchiveEntry, SparsePiece } from './tar-entry.ts'
-
-const closeFile = promisify(close)
-const truncateFile = promisify(ftruncate)
-const unlinkFile = promisify(unlink)
 
 /** A file that is written as it comes, and has its name when it is whole. */
 export interface LargeFile {
@@ -44,7 +37,7 @@ export async function openLargeFile(root: number, options: LargeFileOptions): Pr
     write: (content) => sink.write(content),
     place: async (facts) => {
       await sink.end()
-      if (sparse !== undefined) await withWriteSlot(() => truncateFile(fd, sparse.size))
+      if (sparse !== undefined) await truncateFile(fd, sparse.size)
       await placeUnpacked(owner, archiveOwners, fd, parent, name, temporary, facts)
       placed = true
     },
@@ -54,9 +47,9 @@ export async function openLargeFile(root: number, options: LargeFileOptions): Pr
       await sink.settled()
       if (!placed && temporary.length > 0) {
         const place = Buffer.concat([Buffer.from(`/proc/self/fd/${parent}/`), temporary])
-        await withWriteSlot(() => unlinkFile(place)).catch(() => {})
+        await unlinkPath(place).catch(() => {})
       }
-      for (const descriptor of [fd, parent]) await withWriteSlot(() => closeFile(descriptor)).catch(() => {})
+      for (const descriptor of [fd, parent]) await closeFile(descriptor).catch(() => {})
     },
   }
 }
@@ -66,12 +59,12 @@ function createPiecesSink(fd: number, pieces: readonly SparsePiece[]) {
   let index = 0
   let done = 0
   let writing: Promise<void> = Promise.resolve()
-  const writePieces = async (content: Buffer) => {
+  const writeContent = async (content: Buffer) => {
     for (let at = 0; at < content.length; ) {
       const piece = pieces[index]
       if (piece === undefined) return
       const bytes = content.subarray(at, at + piece.length - done)
-      await withWriteSlot(() => writeWhole(fd, bytes, piece.offset + done))
+      await writePieces(fd, [bytes], piece.offset + done)
       at += bytes.length
       done += bytes.length
       if (done < piece.length) continue
@@ -81,7 +74,7 @@ function createPiecesSink(fd: number, pieces: readonly SparsePiece[]) {
   }
   return {
     write: (content: Buffer) => {
-      writing = writePieces(content)
+      writing = writeContent(content)
       return writing
     },
     end: () => writing,

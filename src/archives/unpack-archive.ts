@@ -1,12 +1,11 @@
-import { close } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { ensureDirectory } from '../filesystem/directories.ts'
 import { failure, failureKind, reasonOf } from '../filesystem/failure.ts'
 import { openTreeRoot } from '../filesystem/tree-root.ts'
 import { CutShort, pump, Stalled } from '../lib/pump.ts'
 import type { Log } from '../log.ts'
+import { closeFile } from '../native/file-calls.ts'
 import { type Beside, openBeside } from './directory-beside.ts'
 import { badArchive } from './tar-fields.ts'
 import { unpackZip } from './unpack-zip.ts'
@@ -35,8 +34,6 @@ interface UnpackedArchive {
   readonly entries: number
   readonly bytes: number
 }
-
-const closeFile = promisify(close)
 
 /**
  * Unpacks a tar or zip archive into a directory, which is made if it is missing. After a failure `replace` and `create` have

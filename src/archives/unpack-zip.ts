@@ -1,17 +1,12 @@
-import { close, constants, open, unlink } from 'node:fs'
+import { constants } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { createFileSink } from '../filesystem/file-sink.ts'
-import { withWriteSlot } from '../filesystem/write-semaphore.ts'
 import { pump } from '../lib/pump.ts'
+import { closeFile, openPath, unlinkPath } from '../native/file-calls.ts'
 import { randomUuid } from '../native/random.ts'
 import type { Unpacker, UnpackOptions } from './unpacker.ts'
 import { readZip } from './zip-reader.ts'
-
-const openFile = promisify(open)
-const closeFile = promisify(close)
-const unlinkFile = promisify(unlink)
 
 interface Unpacking extends Pick<UnpackOptions, 'limits' | 'hold'> {
   readonly signal: AbortSignal
@@ -47,16 +42,14 @@ export async function unpackZip(
     }
     await unpacker.flush()
   } finally {
-    await withWriteSlot(() => closeFile(fd))
+    await closeFile(fd)
   }
 }
 
 async function openUnnamed(root: number): Promise<number> {
-  const path = `/proc/self/fd/${root}/.envd-${randomUuid()}.tmp`
+  const path = Buffer.from(`/proc/self/fd/${root}/.envd-${randomUuid()}.tmp`)
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  return withWriteSlot(async () => {
-    const fd = await openFile(path, flags, 0o600)
-    await unlinkFile(path)
-    return fd
-  })
+  const fd = await openPath(path, flags, 0o600)
+  await unlinkPath(path)
+  return fd
 }

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
-import { close, read } from 'node:fs'
-import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { checkDownload, openDownload } from '../filesystem/download.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import { openTreeRoot } from '../filesystem/tree-root.ts'
 import { baseName } from '../lib/clean-path.ts'
 import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
+import { closeFile, readInto } from '../native/file-calls.ts'
 import { openTreeFile } from '../native/tree.ts'
 import { walkTree } from './walk-tree.ts'
 
@@ -30,9 +29,6 @@ interface ChecksumOptions {
   /** Counts its memory. The caller releases it. */
   readonly hold: Hold
 }
-
-const closeFile = promisify(close)
-const readFile = promisify(read)
 
 /** One read; it is hashed in less than a millisecond. */
 const READ_BYTES = 256 * 1024
@@ -106,10 +102,7 @@ async function* sumOpen(
     let size = 0
     for (;;) {
       signal.throwIfAborted()
-      const bytes = await readFile(fd, buffer, 0, buffer.length, null).then(
-        ({ bytesRead }) => bytesRead,
-        () => undefined,
-      )
+      const bytes = await readInto(fd, buffer, null).catch(() => undefined)
       if (bytes === undefined) return
       if (bytes === 0) break
       hash.update(buffer.subarray(0, bytes))

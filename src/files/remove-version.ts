@@ -1,14 +1,10 @@
-import { type BigIntStats, close, fstat } from 'node:fs'
-import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { entityTagOf } from '../filesystem/entity-tag.ts'
 import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { type FileUser, permitted } from '../filesystem/file-user.ts'
 import { conditionFailed } from '../filesystem/write-condition.ts'
+import { closeFile, statFile } from '../native/file-calls.ts'
 import { openToRead, removeFile } from '../native/files.ts'
-
-const closeFile = promisify(close)
-const statOpen: (fd: number, options: { bigint: true }) => Promise<BigIntStats> = promisify(fstat)
 
 /**
  * Removes a file that has the tag. Rejects with AppError: condition_failed if it has another one or is gone,
@@ -19,7 +15,7 @@ export async function removeVersion(path: string, owner: FileUser, tag: string):
     const fd = (await permitted(path, () => openToRead(Buffer.from(path), owner))).readInt32LE(0)
     if (fd < 0) throw conditionFailed(path)
     try {
-      if (entityTagOf(await statOpen(fd, { bigint: true })) !== tag) throw conditionFailed(path)
+      if (entityTagOf(await statFile(fd)) !== tag) throw conditionFailed(path)
       await permitted(path, () => removeFile(Buffer.from(path), owner, fd))
     } finally {
       await closeFile(fd)

@@ -4,9 +4,9 @@ import { issueTag } from '../filesystem/entity-tag.ts'
 import { failure, failureKind } from '../filesystem/failure.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import { finishWithMetadata } from '../filesystem/metadata.ts'
-import { closeWritten, emptyFile, openAnew } from '../filesystem/open-anew.ts'
-import { withWriteSlot } from '../filesystem/write-semaphore.ts'
+import { openAnew } from '../filesystem/open-anew.ts'
 import type { Log } from '../log.ts'
+import { closeFile, truncateFile as setLength } from '../native/file-calls.ts'
 
 /**
  * Makes a file that is there so many bytes long, in place, and returns its tag. Rejects with AppError: not_found,
@@ -23,9 +23,9 @@ export async function truncateFile(
   const { fd, device } = await openAnew(path, owner, {}).catch((error: unknown) => Promise.reject(failed(path, error)))
   try {
     if (device) throw new AppError('invalid_argument', `path '${path}' is not a regular file`)
-    await withWriteSlot(() => emptyFile(fd, Number(size)))
+    await setLength(fd, Number(size))
   } catch (error) {
-    await closeWritten(fd).catch(() => {})
+    await closeFile(fd).catch(() => {})
     throw failed(path, error)
   }
   return issueTag((await finishWithMetadata(fd, { metadata: undefined, stamp: true, log })).version)

@@ -1,8 +1,7 @@
 import type { Hold } from '../budget/budget.ts'
+import { writePieces } from '../native/file-calls.ts'
 import { createFileSink, type FileSink } from './file-sink.ts'
 import type { WriteGuard } from './write-guard.ts'
-import { withWriteSlot } from './write-semaphore.ts'
-import { writeWhole } from './write-whole.ts'
 
 /** Bytes of one upload that wait for its end, to be appended at once. */
 const HELD_BYTES = 64 * 1024
@@ -46,7 +45,7 @@ export function createAppendSink(fd: number, { hold, guard }: AppendOptions): Ap
     begun = true
     const bytes = Buffer.concat(held)
     release()
-    await withWriteSlot(() => writeWhole(fd, bytes, null))
+    await writePieces(fd, [bytes], null)
   }
   const begin = () => guard?.alone(writeHeld) ?? writeHeld()
   return {

@@ -1,10 +1,10 @@
-import { close, constants } from 'node:fs'
+import { constants } from 'node:fs'
 import { posix } from 'node:path'
-import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { forEachLimited } from '../lib/for-each-limited.ts'
 import { type Status, unpackStatus, unpackVersion } from '../native/entries.ts'
+import { closeFile, writePieces } from '../native/file-calls.ts'
 import { readStatus, removeFile, renameEntry } from '../native/files.ts'
 import { randomUuid } from '../native/random.ts'
 import { ensureDirectory } from './directories.ts'
@@ -16,8 +16,6 @@ import { type FileUser, permitted } from './file-user.ts'
 import { openAnew } from './open-anew.ts'
 import type { Stored } from './upload.ts'
 import { checkAtPath, conditionFailed, type WriteCondition } from './write-condition.ts'
-import { withWriteSlot } from './write-semaphore.ts'
-import { writeWhole } from './write-whole.ts'
 
 /** A file to be joined. */
 interface ComposeSource {
@@ -38,7 +36,6 @@ interface ComposeOptions {
   readonly condition?: WriteCondition | undefined
 }
 
-const closeFile = promisify(close)
 /** One read and one write of a large file; enough to make their overhead disappear. */
 const COPY_BYTES = 1024 * 1024
 /** Sources looked at, read if they are small, or deleted, at a time. */
@@ -144,7 +141,7 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
     for (let at = 0; at < sources.length; at += AT_ONCE)
       await appendAll(fd, sources.slice(at, at + AT_ONCE), { buffer, owner })
     const status = await statusOf(temporary, owner)
-    await withWriteSlot(() => closeFile(fd))
+    await closeFile(fd)
     return status
   } catch (error) {
     await closeFile(fd).catch(() => {})
@@ -170,7 +167,7 @@ async function appendAll(fd: number, paths: readonly string[], options: Append):
   const flush = async () => {
     const bytes = small.length === 1 && small[0] !== undefined ? small[0] : Buffer.concat(small)
     small = []
-    if (bytes.length > 0) await withWriteSlot(() => writeWhole(fd, bytes, null))
+    if (bytes.length > 0) await writePieces(fd, [bytes], null)
   }
   for (const [index, path] of paths.entries()) {
     const content = contents[index]
@@ -187,11 +184,11 @@ async function appendAll(fd: number, paths: readonly string[], options: Append):
 async function append(fd: number, path: string, { buffer, owner }: Append): Promise<void> {
   const source = await openDownload(path, owner)
   try {
-    await withWriteSlot(() => writeWhole(fd, source.head, null))
+    await writePieces(fd, [source.head], null)
     for (let position = source.head.length; position !== source.size; ) {
       const bytes = await source.read(buffer, position)
       if (bytes === 0) return
-      await withWriteSlot(() => writeWhole(fd, buffer.subarray(0, bytes), null))
+      await writePieces(fd, [buffer.subarray(0, bytes)], null)
       position += bytes
     }
   } finally {

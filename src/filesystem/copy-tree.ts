@@ -16,12 +16,12 @@ import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import { unpackParent } from '../native/entries.ts'
+import { readInto, writePieces } from '../native/file-calls.ts'
 import { type Actor, copyAttributes, openParent, removeTree } from '../native/files.ts'
 import { close } from '../native/index.ts'
 import { randomUuid } from '../native/random.ts'
 import { permitted } from './file-user.ts'
 import { withWriteSlot } from './write-semaphore.ts'
-import { writeWhole } from './write-whole.ts'
 
 /** One read and one write; enough to make their overhead disappear. */
 const COPY_BYTES = 1024 * 1024
@@ -121,11 +121,11 @@ async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<
   let position = 0
   for (;;) {
     signal.throwIfAborted()
-    const { bytesRead } = await source.read(buffer, 0, COPY_BYTES, position)
+    const bytesRead = await readInto(source.fd, buffer, position)
     if (bytesRead === 0) break
     const bytes = buffer.subarray(0, bytesRead)
     // Zeros stay a hole.
-    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await withWriteSlot(() => writeWhole(target.fd, bytes, position))
+    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await writePieces(target.fd, [bytes], position)
     position += bytesRead
   }
   await withWriteSlot(async () => {

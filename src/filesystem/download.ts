@@ -1,11 +1,10 @@
-import { type BigIntStats, constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { constants } from 'node:fs'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import { SNIFF_BYTES } from '../lib/sniff-content-type.ts'
 import { unpackStatus, unpackVersion, VERSION_BYTES } from '../native/entries.ts'
+import { closeFile, type FileStatus, readInto, statFile } from '../native/file-calls.ts'
 import { type Actor, openToRead, readFile, readStatus } from '../native/files.ts'
-import { close } from '../native/index.ts'
 import { settledTag, settledVersion } from './entity-tag.ts'
 import { isKind } from './entry.ts'
 import { failure, failureKind, fileErrno } from './failure.ts'
@@ -15,9 +14,6 @@ import { permitted } from './file-user.ts'
 export const SMALL_BYTES = 64 * 1024
 
 const NS = 1_000_000_000n
-
-/** O_NONBLOCK: opening a FIFO must not stop the thread (contract B27). */
-const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 
 /** makedev(1, 3): `/dev/null`, the one device that may be read, because nothing comes of it. */
 const NULL_DEVICE = 0x103
@@ -115,15 +111,37 @@ function irregular(path: string): AppError {
   return new AppError('invalid_argument', `path '${path}' is not a regular file`)
 }
 
-/** A handle of Node's own, which waits for what is under way when it is closed. */
-async function openHandle(path: string, actor: Actor): Promise<FileHandle> {
+/** An open file that is closed when no read of it is under way. */
+class Handle {
+  readonly fd: number
+  readonly #reads = new Set<Promise<number>>()
+  #closing: Promise<void> | undefined
+
+  constructor(fd: number) {
+    this.fd = fd
+  }
+
+  /** As `readInto`. */
+  read(buffer: Buffer, position: number | null): Promise<number> {
+    if (this.#closing !== undefined) throw new Error('the file is closed')
+    const reading = readInto(this.fd, buffer, position).finally(() => this.#reads.delete(reading))
+    this.#reads.add(reading)
+    return reading
+  }
+
+  /** Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= Promise.allSettled(this.#reads)
+      .then(() => closeFile(this.fd))
+      .then(() => {})
+    return this.#closing
+  }
+}
+
+async function openHandle(path: string, actor: Actor): Promise<Handle> {
   const fd = (await permitted(path, () => openToRead(Buffer.from(path), actor))).readInt32LE(0)
   if (fd < 0) throw irregular(path)
-  try {
-    return await open(`/proc/self/fd/${fd}`, READ)
-  } finally {
-    close(fd)
-  }
+  return new Handle(fd)
 }
 
 /**
@@ -140,12 +158,12 @@ export async function openDownload(path: string, actor: Actor, hold?: Hold): Pro
   try {
     // Before anything is read: what is written later is at worst new content with an old tag, which is refused and read
     // again.
-    const { stats, tag } = await settledVersion(() => handle.stat({ bigint: true }))
-    checkReadable(Number(stats.mode), Number(stats.rdev), path)
+    const { stats, tag } = await settledVersion(() => statFile(handle.fd))
+    checkReadable(stats.mode, Number(stats.rdev), path)
     const { head, ended } = await readHead(handle, Number(stats.size), hold)
     const size = sizeOf(stats, head, ended)
     // Files of the kernel that claim to have 0 or 4096 bytes have times that say nothing.
-    const known = stats.isFile() && size === Number(stats.size)
+    const known = isKind(stats.mode, constants.S_IFREG) && size === Number(stats.size)
     return toDownload(handle, { head, size, modified: secondsOf(stats.mtimeNs), tag: known ? tag : undefined })
   } catch (error) {
     await handle.close()
@@ -157,14 +175,14 @@ export async function openDownload(path: string, actor: Actor, hold?: Hold): Pro
 }
 
 /** Kernel files claim 0 or 4096 bytes whatever they hold, so that only reading to the end shows their size. */
-async function readHead(handle: FileHandle, size: number, hold?: Hold): Promise<{ head: Buffer; ended: boolean }> {
+async function readHead(handle: Handle, size: number, hold?: Hold): Promise<{ head: Buffer; ended: boolean }> {
   const length = size === 0 ? SMALL_BYTES : size < SMALL_BYTES ? size + 1 : SNIFF_BYTES
   hold?.grow(length)
   const buffer = Buffer.allocUnsafe(length)
   let filled = 0
   let ended = false
   while (filled < length && !ended) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, null)
+    const bytesRead = await handle.read(buffer.subarray(filled), null)
     filled += bytesRead
     ended = bytesRead === 0
   }
@@ -174,7 +192,7 @@ async function readHead(handle: FileHandle, size: number, hold?: Hold): Promise<
   return { head, ended }
 }
 
-function sizeOf(stats: BigIntStats, head: Buffer, ended: boolean): number | undefined {
+function sizeOf(stats: FileStatus, head: Buffer, ended: boolean): number | undefined {
   if (ended) return head.length
   return stats.size > head.length ? Number(stats.size) : undefined
 }
@@ -183,14 +201,10 @@ function secondsOf(nanoseconds: bigint): number {
   return Number((nanoseconds - (((nanoseconds % NS) + NS) % NS)) / NS)
 }
 
-function toDownload(handle: FileHandle, facts: Pick<Download, 'head' | 'size' | 'modified' | 'tag'>): Download {
-  let closing: Promise<void> | undefined
+function toDownload(handle: Handle, facts: Pick<Download, 'head' | 'size' | 'modified' | 'tag'>): Download {
   return {
     ...facts,
-    read: async (buffer, position) => (await handle.read(buffer, 0, buffer.length, position)).bytesRead,
-    close: () => {
-      closing ??= handle.close()
-      return closing
-    },
+    read: (buffer, position) => handle.read(buffer, position),
+    close: () => handle.close(),
   }
 }

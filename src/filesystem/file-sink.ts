@@ -1,16 +1,11 @@
-import { writev } from 'node:fs'
-import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { freeNow } from '../budget/memory.ts'
 import type { Sink } from '../lib/pump.ts'
-import { withWriteSlot } from './write-semaphore.ts'
-import { writeWhole } from './write-whole.ts'
+import { writePieces } from '../native/file-calls.ts'
 
 /** Bytes and chunks that wait while a write is under way. 1 MiB keeps the disk busy; the number bounds tiny chunks. */
 const MAX_QUEUED_BYTES = 1024 * 1024
 const MAX_QUEUED_CHUNKS = 1024
-
-const writeOnce = promisify(writev)
 
 /** A file sink, and what it has written so far. */
 export interface FileSink extends Sink {
@@ -41,7 +36,7 @@ export function createFileSink(fd: number, hold: Hold): FileSink {
         queuedBytes = heldBytes = 0
         room.resolve()
         room = Promise.withResolvers<void>()
-        await withWriteSlot(() => writeAll(fd, batch))
+        await writePieces(fd, batch, null)
         // Left to the garbage collector, some 70 MB of written chunks pile up in a fast upload, at half the speed.
         for (const chunk of batch) freeNow(chunk)
         hold.shrink(held)
@@ -73,11 +68,4 @@ export function createFileSink(fd: number, hold: Hold): FileSink {
       await writing
     },
   }
-}
-
-async function writeAll(fd: number, batch: Buffer[]): Promise<void> {
-  const total = batch.reduce((sum, chunk) => sum + chunk.length, 0)
-  const { bytesWritten } = await writeOnce(fd, batch)
-  if (bytesWritten === total) return
-  await writeWhole(fd, Buffer.concat(batch).subarray(bytesWritten), null)
 }

@@ -1,14 +1,10 @@
-import { close, fstat } from 'node:fs'
-import { promisify } from 'node:util'
+import { closeFile, statFile, truncateFile } from '../native/file-calls.ts'
 import { moveContent, nameFile } from '../native/files.ts'
 import { fileErrno } from './failure.ts'
 import { permitted } from './file-user.ts'
-import { closeWritten, emptyFile, type OpenedFile } from './open-anew.ts'
+import type { OpenedFile } from './open-anew.ts'
 import type { Owner } from './ownership.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
-const closeFile = promisify(close)
-const statOpen = promisify(fstat)
 /** Copied in one piece of work, so that a large file does not take a thread for long. */
 const MOVED_BYTES = 32 * 1024 * 1024
 
@@ -44,17 +40,17 @@ export async function nameNewFile(file: OpenedFile, { path, owner, openTaken }: 
 
 /** Closes a file that has no name yet, with which it is gone, or one that has. Never rejects. */
 export async function closeNew({ fd, unnamed }: OpenedFile): Promise<void> {
-  await closeWritten(fd).catch(() => {})
+  await closeFile(fd).catch(() => {})
   if (unnamed !== undefined) await closeFile(unnamed.parent).catch(() => {})
 }
 
 async function replaceBy(fd: number, taken: OpenedFile): Promise<void> {
   try {
-    if (!taken.device) await withWriteSlot(() => emptyFile(taken.fd, 0))
-    await moveAll(fd, taken.fd, (await statOpen(fd)).size)
+    if (!taken.device) await truncateFile(taken.fd, 0)
+    await moveAll(fd, taken.fd, Number((await statFile(fd)).size))
   } catch (error) {
-    if (!taken.device) await withWriteSlot(() => emptyFile(taken.fd, 0)).catch(() => {})
-    await closeWritten(taken.fd).catch(() => {})
+    if (!taken.device) await truncateFile(taken.fd, 0).catch(() => {})
+    await closeFile(taken.fd).catch(() => {})
     throw error
   }
 }

@@ -1,11 +1,10 @@
-import { close, constants, ftruncate } from 'node:fs'
-import { promisify } from 'node:util'
+import { constants } from 'node:fs'
 import { AppError } from '../errors.ts'
 import { type Opened, type Unnamed, unpackOpened } from '../native/entries.ts'
+import { closeFile, truncateFile } from '../native/file-calls.ts'
 import { openToWrite } from '../native/files.ts'
 import { permitted } from './file-user.ts'
 import { forgiveOwner, type Owner } from './ownership.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** A file that is to be written from its start. */
 export interface OpenedFile {
@@ -20,13 +19,6 @@ export interface OpenedFile {
   /** Set: it was made without a name, which it gets when it is whole (`nameNewFile`). */
   readonly unnamed?: Unnamed | undefined
 }
-
-/** ftruncate(2). Rejects with the system error. */
-export const emptyFile = promisify(ftruncate)
-const closeFile = promisify(close)
-
-/** Closing a file that was emptied may begin to write out what it has got since (ext4(5), auto_da_alloc). */
-export const closeWritten = (fd: number) => withWriteSlot(() => closeFile(fd))
 
 /**
  * Opens a file to be written anew, in place; makes it for its owner where it is missing. Rejects with AppError
@@ -64,11 +56,11 @@ export async function toOpenedFile(
   try {
     await forgiveOwner(fd, owner, Object.assign(new Error('fchown'), { code: ownerError }))
     if (!empty) return file
-    await withWriteSlot(() => emptyFile(fd, 0))
+    await truncateFile(fd, 0)
     return { ...file, size: 0 }
   } catch (error) {
-    if (unnamed !== undefined) await closeWritten(unnamed.parent).catch(() => {})
-    await closeWritten(fd).catch(() => {})
+    if (unnamed !== undefined) await closeFile(unnamed.parent).catch(() => {})
+    await closeFile(fd).catch(() => {})
     throw error
   }
 }

@@ -1,13 +1,12 @@
-import { type BigIntStats, close, constants, fstat, open as openFile, read } from 'node:fs'
-import { lstat, open, readlink, statfs, unlink } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { readlink } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
+import { closeFile, freeBytes, openPath, readInto, statFile, statPath, unlinkPath } from '../native/file-calls.ts'
 import { issueTag } from './entity-tag.ts'
 import { failureKind, fileErrno, reasonOf } from './failure.ts'
 import type { StageTarget } from './store-beside.ts'
 import { stageWhole, storeFile, type UploadTarget, withMadePlace } from './upload.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** Where a file is that comes in several requests: beside its target, for the daemon alone. */
 export interface PartialPlace {
@@ -33,32 +32,22 @@ interface MadePartial {
 export async function makePartial(target: StageTarget, name: string): Promise<MadePartial> {
   return withMadePlace(target, async (directory) => {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-    const path = `${directory}/${name}`
-    const file = await withWriteSlot(() => open(path, flags, 0o600)).catch((error: unknown) => {
+    const path = Buffer.from(`${directory}/${name}`)
+    const fd = await openPath(path, flags, 0o600).catch((error: unknown) => {
       throw partialError('error making the file', error)
     })
     try {
-      const [{ dev, ino }, { bavail, bsize }, real] = await Promise.all([
-        file.stat({ bigint: true }),
-        statfs(directory),
-        readlink(directory, 'latin1'),
-      ])
+      const [{ dev, ino }, free, real] = await Promise.all([statFile(fd), freeBytes(fd), readlink(directory, 'latin1')])
       const place = { directory: real, name, device: String(dev), inode: String(ino) }
-      return { place, free: bavail * bsize }
+      return { place, free }
     } catch (error) {
-      await withWriteSlot(() => unlink(path)).catch(() => {})
+      await unlinkPath(path).catch(() => {})
       throw partialError('error making the file', error)
     } finally {
-      await file.close()
+      await closePartial(fd)
     }
   })
 }
-
-const openAt = promisify(openFile)
-const readInto = promisify(read)
-const statOpen: (fd: number, options: { bigint: true }) => Promise<BigIntStats> = promisify(fstat)
-
-const closeFile = promisify(close)
 
 /** Closes what `openPartial` has opened. Never rejects: what counts is on the disk. */
 export const closePartial = (fd: number) => closeFile(fd).catch(() => {})
@@ -66,11 +55,11 @@ export const closePartial = (fd: number) => closeFile(fd).catch(() => {})
 /** Opens the file to append and to read; the caller closes it. Rejects with AppError, not_found if it is not there. */
 export async function openPartial(place: PartialPlace): Promise<number> {
   const flags = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK
-  const fd = await withWriteSlot(() => openAt(pathOf(place), flags)).catch((error: unknown) => {
+  const fd = await openPath(pathOf(place), flags).catch((error: unknown) => {
     throw GONE.has(fileErrno(error) ?? '') ? goneError(error) : partialError('error opening the file', error)
   })
   try {
-    const { dev, ino } = await statOpen(fd, { bigint: true })
+    const { dev, ino } = await statFile(fd)
     if (String(dev) === place.device && String(ino) === place.inode) return fd
     throw goneError()
   } catch (error) {
@@ -95,8 +84,8 @@ function goneError(cause?: unknown): AppError {
 export async function removePartial(place: PartialPlace): Promise<void> {
   try {
     const path = pathOf(place)
-    const { dev, ino } = await lstat(path, { bigint: true })
-    if (String(dev) === place.device && String(ino) === place.inode) await withWriteSlot(() => unlink(path))
+    const { dev, ino } = await statPath(path)
+    if (String(dev) === place.device && String(ino) === place.inode) await unlinkPath(path)
   } catch {}
 }
 
@@ -115,7 +104,7 @@ export async function placePartial(fd: number, { name }: PartialPlace, target: S
 
 /** Whether the file has been put in the place of its target. Never rejects. */
 export async function isPlaced({ device, inode }: PartialPlace, path: string): Promise<boolean> {
-  const found = await lstat(path, { bigint: true }).catch(() => undefined)
+  const found = await statPath(Buffer.from(path)).catch(() => undefined)
   return found !== undefined && String(found.dev) === device && String(found.ino) === inode
 }
 
@@ -136,7 +125,7 @@ async function* contentOf(places: readonly PartialPlace[]): AsyncGenerator<Buffe
     try {
       while (true) {
         const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
-        const { bytesRead } = await readInto(fd, buffer, 0, COPY_BYTES, null)
+        const bytesRead = await readInto(fd, buffer, null)
         if (bytesRead === 0) break
         yield buffer.subarray(0, bytesRead)
       }

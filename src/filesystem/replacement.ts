@@ -1,12 +1,9 @@
-import { close } from 'node:fs'
-import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
+import { closeFile, truncateFile } from '../native/file-calls.ts'
 import { openStage } from '../native/files.ts'
 import { createFileSink, type FileSink } from './file-sink.ts'
 import { moveAll } from './new-file.ts'
-import { emptyFile } from './open-anew.ts'
 import type { WriteGuard } from './write-guard.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** What is to be replaced. */
 interface ReplacementOptions {
@@ -27,8 +24,6 @@ interface Replacement extends FileSink {
   /** Releases what it holds; call it once, when it is settled. Does not close the target. */
   release(): Promise<void>
 }
-
-const closeFile = promisify(close)
 
 /** Bytes of one upload that wait in memory for its end: small ones need no second file. */
 const HELD_BYTES = 64 * 1024
@@ -92,7 +87,7 @@ class StagedReplacement implements Replacement {
     this.#takeHeld()
     const stage = this.#staged?.fd
     // Closing the last descriptor frees the disk, which may take its time.
-    if (stage !== undefined) await withWriteSlot(() => closeFile(stage))
+    if (stage !== undefined) await closeFile(stage)
   }
 
   async #finish(): Promise<void> {
@@ -125,7 +120,7 @@ class StagedReplacement implements Replacement {
     const { fd, hold, guard } = this.#options
     await guard?.check()
     this.#begun = true
-    await withWriteSlot(() => emptyFile(fd, 0))
+    await truncateFile(fd, 0)
     this.#inPlace = createFileSink(fd, hold)
     return this.#inPlace
   }
@@ -134,7 +129,7 @@ class StagedReplacement implements Replacement {
     const { fd, guard } = this.#options
     await guard?.check()
     this.#begun = true
-    await withWriteSlot(() => emptyFile(fd, 0))
+    await truncateFile(fd, 0)
     await moveAll(from, fd, this.#written)
   }
 }

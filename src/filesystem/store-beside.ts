@@ -1,9 +1,9 @@
-import { close, constants, fchmod, fchown, fstat, lstat, unlink } from 'node:fs'
+import { constants } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 import { pump } from '../lib/pump.ts'
 import { type Beside, type FileVersion, unpackBeside, unpackVersion } from '../native/entries.ts'
+import { changeMode, changeOwner, closeFile, statFile, statPath, unlinkPath } from '../native/file-calls.ts'
 import { copyAttributes, openBeside, placeFile } from '../native/files.ts'
 import { isKind } from './entry.ts'
 import { fileErrno, hindersEveryWrite, reasonOf } from './failure.ts'
@@ -15,7 +15,6 @@ import { ownerRefusal } from './ownership.ts'
 import type { UploadTarget } from './upload.ts'
 import { checkCondition, conditionFailed, PERMISSIONS, type WriteCondition } from './write-condition.ts'
 import { oneWriter } from './write-guard.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** A file that was opened to be put in its place later. */
 interface OpenBeside extends Beside {
@@ -23,13 +22,6 @@ interface OpenBeside extends Beside {
   /** Permissions of a file that is new there; undefined: it has them. */
   readonly bits?: number
 }
-
-const closeFile = promisify(close)
-const changeMode = promisify(fchmod)
-const changeOwner = promisify(fchown)
-const unlinkFile = promisify(unlink)
-const statOpen = promisify(fstat)
-const lstatPath = promisify(lstat)
 
 /** What is written beside its place: an upload, but that metadata may stay (undefined). */
 export interface StageTarget extends Omit<UploadTarget, 'metadata' | 'whole'> {
@@ -84,7 +76,7 @@ export async function stageNamed(whole: WholeFile, target: StageTarget): Promise
 
 async function placeOf({ fd, name }: WholeFile, { path, owner, mode }: StageTarget): Promise<OpenBeside> {
   const place = await openPlace(path, owner, mode === 'create')
-  const fresh = (await statOpen(place.fd)).mode & PERMISSIONS
+  const fresh = (await statFile(place.fd)).mode & PERMISSIONS
   await removeTemporary(place)
   await closeAll([place.fd])
   return { ...place, fd, temporary: name, ...(place.existing === undefined && { bits: fresh }) }
@@ -93,8 +85,8 @@ async function placeOf({ fd, name }: WholeFile, { path, owner, mode }: StageTarg
 /** The directory of the path may have become another one. */
 async function checkName({ fd, parent, temporary, key }: OpenBeside): Promise<void> {
   const [open, there] = await Promise.all([
-    statOpen(fd),
-    lstatPath(inDirectory(parent, temporary)).catch(() => undefined),
+    statFile(fd),
+    statPath(inDirectory(parent, temporary)).catch(() => undefined),
   ])
   if (there?.ino !== open.ino || there.dev !== open.dev)
     throw new AppError('aborted', `the directory was replaced meanwhile: ${key}`)
@@ -166,14 +158,12 @@ async function takeOver(
   if (chmod !== undefined && !own)
     throw new AppError('permission_denied', `the mode of '${path}' can be set by its owner only`)
   const { uid, gid } = existing ?? owner
-  await withWriteSlot(async () => {
-    if (old !== undefined) await copyAttributes(old, fd)
-    await changeOwner(fd, uid, gid).catch((error: unknown) => {
-      if (uid !== process.geteuid?.() || gid !== process.getegid?.()) throw ownerRefusal(owner, error) ?? error
-    })
-    const bits = chmod ?? (existing === undefined ? fresh : existing.mode & PERMISSIONS)
-    if (bits !== undefined) await changeMode(fd, bits)
+  if (old !== undefined) await copyAttributes(old, fd)
+  await changeOwner(fd, uid, gid).catch((error: unknown) => {
+    if (uid !== process.geteuid?.() || gid !== process.getegid?.()) throw ownerRefusal(owner, error) ?? error
   })
+  const bits = chmod ?? (existing === undefined ? fresh : existing.mode & PERMISSIONS)
+  if (bits !== undefined) await changeMode(fd, bits)
 }
 
 /** No bytes: nothing must be there. */
@@ -229,11 +219,11 @@ async function release(file: OpenBeside, placed: boolean): Promise<void> {
 }
 
 async function removeTemporary({ parent, temporary }: OpenBeside): Promise<void> {
-  if (temporary.length > 0) await withWriteSlot(() => unlinkFile(inDirectory(parent, temporary))).catch(() => {})
+  if (temporary.length > 0) await unlinkPath(inDirectory(parent, temporary)).catch(() => {})
 }
 
 async function closeAll(descriptors: readonly (number | undefined)[]): Promise<void> {
-  for (const open of descriptors) if (open !== undefined) await withWriteSlot(() => closeFile(open)).catch(() => {})
+  for (const open of descriptors) if (open !== undefined) await closeFile(open).catch(() => {})
 }
 
 function inDirectory(parent: number, name: Buffer): Buffer {

@@ -2,20 +2,20 @@ import { Readable } from 'node:stream'
 import { cleanPath } from '../lib/clean-path.ts'
 import { pump } from '../lib/pump.ts'
 import type { FileVersion } from '../native/entries.ts'
+import { closeFile, truncateFile } from '../native/file-calls.ts'
 import { removeFile } from '../native/files.ts'
 import { createAppendSink } from './append-sink.ts'
 import { createFileSink, type FileSink } from './file-sink.ts'
 import { inParent } from './in-parent.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
 import { closeNew, nameNewFile } from './new-file.ts'
-import { closeWritten, emptyFile, type OpenedFile, openAnew } from './open-anew.ts'
+import { type OpenedFile, openAnew } from './open-anew.ts'
 import { createReplacement } from './replacement.ts'
 import { storeAtOnce } from './store-at-once.ts'
 import type { UploadTarget } from './upload.ts'
 import { openError, writeError } from './upload-failure.ts'
 import { checkAtPath, conditionFailed, setMode } from './write-condition.ts'
 import { guardWrite } from './write-guard.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** A file as it was written. */
 export interface Written {
@@ -50,7 +50,7 @@ async function writeInPlace(opened: OpenedFile, source: Readable, target: Fillin
   if (file.device) return { metadata: new Map() }
   if (chmod !== undefined)
     await setMode(file.fd, chmod, target).catch(async (error: unknown) => {
-      await closeWritten(file.fd).catch(() => {})
+      await closeFile(file.fd).catch(() => {})
       throw error
     })
   const kept = mode === 'append' && target.metadata.size === 0
@@ -139,7 +139,7 @@ async function discard(file: OpenedFile, sink: UploadSink, target: UploadTarget)
   if (device || unnamed !== undefined) return
   const remove = (name: string) => removeFile(Buffer.from(name), owner, fd)
   if (made) return remove(path).then(ignore, () => remove(cleanPath(path)).then(ignore, ignore))
-  if (sink.begun !== false && mode !== 'append') await withWriteSlot(() => emptyFile(fd, 0)).catch(ignore)
+  if (sink.begun !== false && mode !== 'append') await truncateFile(fd, 0).catch(ignore)
 }
 
 function ignore(): void {}

@@ -1,22 +1,18 @@
-import { constants, fchmod, fstat } from 'node:fs'
-import { promisify } from 'node:util'
+import { constants } from 'node:fs'
 import { AppError } from '../errors.ts'
 import { type FileVersion, unpackStatus, unpackVersion } from '../native/entries.ts'
+import { changeMode, statFile } from '../native/file-calls.ts'
 import { readStatus } from '../native/files.ts'
 import { entityTagOf } from './entity-tag.ts'
 import { isKind } from './entry.ts'
 import { fileErrno } from './failure.ts'
 import { type FileUser, permitted } from './file-user.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /**
  * Whether a file may be written, as it is: its tag and its time of modification in seconds since 1970; undefined: there
  * is none.
  */
 export type WriteCondition = (current: { readonly tag: string; readonly modified: number } | undefined) => boolean
-
-const statOpen = promisify(fstat)
-const changeMode = promisify(fchmod)
 
 /** Permissions without the bits that change whose rights a program has. */
 export const PERMISSIONS = 0o777
@@ -59,8 +55,8 @@ export async function setMode(
   mode: number,
   { path, owner }: { path: string; owner: FileUser },
 ): Promise<void> {
-  const { uid } = await statOpen(fd)
+  const { uid } = await statFile(fd)
   if (owner.uid !== 0 && uid !== owner.uid)
     throw new AppError('permission_denied', `the mode of '${path}' can be set by its owner only`)
-  await withWriteSlot(() => changeMode(fd, mode))
+  await changeMode(fd, mode)
 }

@@ -1,7 +1,6 @@
-import { type BigIntStats, fstat } from 'node:fs'
-import { promisify } from 'node:util'
 import { createLock } from '../lib/lock.ts'
 import { unpackVersion } from '../native/entries.ts'
+import { type FileStatus, statFile } from '../native/file-calls.ts'
 import { entityTagOf } from './entity-tag.ts'
 import type { OpenedFile } from './open-anew.ts'
 import { conditionFailed } from './write-condition.ts'
@@ -21,16 +20,14 @@ interface Guarded {
   readonly signal: AbortSignal
 }
 
-const statOpen: (fd: number, options: { bigint: true }) => Promise<BigIntStats> = promisify(fstat)
-
 /** Guards an open file, from its opening on. */
 export function guardWrite({ fd, made }: OpenedFile, { path, expected, signal }: Guarded): WriteGuard {
-  const opening = statOpen(fd, { bigint: true })
+  const opening = statFile(fd)
   opening.catch(() => {})
   return {
     check: async () => {
       const opened = await opening
-      const now = await statOpen(fd, { bigint: true })
+      const now = await statFile(fd)
       if (!isExpected(opened, { made, expected }) || entityTagOf(opened) !== entityTagOf(now))
         throw conditionFailed(path)
     },
@@ -42,7 +39,7 @@ export function guardWrite({ fd, made }: OpenedFile, { path, expected, signal }:
 }
 
 /** Opening sets the owner of a file, which changes its ctime alone: that is not compared. */
-function isExpected(opened: BigIntStats, { made, expected }: { made: boolean; expected: Buffer | undefined }): boolean {
+function isExpected(opened: FileStatus, { made, expected }: { made: boolean; expected: Buffer | undefined }): boolean {
   if (made || expected === undefined) return made && expected === undefined
   const { ino, size, mtimeNs } = unpackVersion(expected)
   return ino === opened.ino && size === opened.size && mtimeNs === opened.mtimeNs

@@ -35,5 +35,6 @@ NAPI_MODULE_INIT() {
   envd::register_program_pages(env, exports);
   envd::register_packets(env, exports);
   envd::register_kept_read(env, exports);
+  envd::register_file_calls(env, exports);
   return exports;
 }

@@ -20,6 +20,7 @@ constexpr size_t thread_stack_bytes = 256 * 1024;
 
 // Settles the promise of a job.
 void settle(napi_env env, const std::unique_ptr<Job>& job) {
+  job->release(env);
   napi_value value = nullptr;
   if (job->error != 0) {
     const std::string message = std::string(job->call) + ": " + error_name(job->error);

@@ -14,6 +14,8 @@ namespace envd {
 struct Job {
   virtual ~Job() = default;
   virtual void run() = 0;
+  // Lets go of what belongs to JavaScript, on the event loop, before the promise is settled.
+  virtual void release(napi_env) {}
 
   napi_async_work work = nullptr;
   napi_threadsafe_function done = nullptr;

@@ -1,14 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { fdatasync, fstat, ftruncate } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { promisify } from 'node:util'
 import type { Hold } from '../budget/budget.ts'
 import { AppError, errnoOf } from '../errors.ts'
 import { createFileSink } from '../filesystem/file-sink.ts'
 import { partialError } from '../filesystem/partial-file.ts'
 import { writeError } from '../filesystem/upload-failure.ts'
-import { withWriteSlot } from '../filesystem/write-semaphore.ts'
 import { CutShort, pump, type Sink } from '../lib/pump.ts'
+import { statFile, syncData, truncateFile } from '../native/file-calls.ts'
 import { CHECKPOINT_BYTES } from './limits.ts'
 
 /** A checksum that came with a piece. */
@@ -34,10 +32,6 @@ interface Piece {
   readonly onDisk: (offset: number) => Promise<void>
 }
 
-const truncate = promisify(ftruncate)
-const sync = promisify(fdatasync)
-const statOpen = promisify(fstat)
-
 /**
  * Appends a piece, and reports what has reached the disk, at its end and every `CHECKPOINT_BYTES`, also when it is cut
  * off. What comes with a checksum counts as a whole or not at all. Rejects with AppError checksum_mismatch, too_large,
@@ -52,7 +46,7 @@ export async function receivePiece(source: Readable, piece: Piece): Promise<void
 async function takePiece(source: Readable, piece: Piece): Promise<void> {
   const { fd, offset, checksum, signal, idleMs, onDisk } = piece
   // What came after the last point that counts.
-  await withWriteSlot(() => truncate(fd, offset))
+  await truncateFile(fd, offset)
   const { sink, digest, settled } = pieceSink(piece)
   try {
     await pump(source, sink, { signal, idleMs })
@@ -61,7 +55,7 @@ async function takePiece(source: Readable, piece: Piece): Promise<void> {
   } catch (error) {
     await settled()
     if (checksum === undefined) await reach(fd, onDisk)
-    else await withWriteSlot(() => truncate(fd, offset))
+    else await truncateFile(fd, offset)
     throw pieceError(error)
   }
   await reach(fd, onDisk).catch((error: unknown) => {
@@ -75,9 +69,9 @@ function pieceError(error: unknown): unknown {
 }
 
 async function reach(fd: number, onDisk: Piece['onDisk']): Promise<void> {
-  await withWriteSlot(() => sync(fd))
-  const { size } = await statOpen(fd)
-  await onDisk(size)
+  await syncData(fd)
+  const { size } = await statFile(fd)
+  await onDisk(Number(size))
 }
 
 function pieceSink({ fd, offset, length, checksum, hold, onChunk, onDisk }: Piece) {

@@ -1,8 +1,9 @@
-import type { Stats } from 'node:fs'
-import { lstat } from 'node:fs/promises'
+import { constants } from 'node:fs'
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
+import { isKind } from '../filesystem/entry.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
+import { type FileStatus, statPath } from '../native/file-calls.ts'
 import { type Change, isGone } from './change.ts'
 
 /** Changes that wait for a look at their file; past it the watcher ends. As many as a client's buffer takes. */
@@ -56,9 +57,15 @@ export class Merge {
       const { name, type } = change
       if (isGone(type)) this.#forget(name)
       else this.#remember(name, await this.#look(name))
-      if (this.#looks > 0) this.#touched.set(name, ++this.#clock)
+      if (this.#looks > 0) this.#touch(name)
       this.#emit(change)
     })
+  }
+
+  /** One look may hang while names come and go. */
+  #touch(name: string): void {
+    this.#touched.set(name, ++this.#clock)
+    if (this.#touched.size > MAX_WAITING) this.#end(tooMuch(this.#options.path))
   }
 
   /** Records a file that exists before anything is reported. */
@@ -86,6 +93,11 @@ export class Merge {
   /** Resolves when everything that came until this call was reported. */
   settled(): Promise<void> {
     return this.#last
+  }
+
+  /** It emits nothing more. */
+  get isOver(): boolean {
+    return this.#over
   }
 
   /** Emits nothing more. */
@@ -169,7 +181,7 @@ export class Merge {
   }
 
   async #look(name: string): Promise<string | undefined> {
-    return lstat(`${this.#options.path}/${name}`).then(signature, () => undefined)
+    return statPath(Buffer.from(`${this.#options.path}/${name}`)).then(signature, () => undefined)
   }
 
   #enqueue(job: () => Promise<void>): Promise<void> {
@@ -199,6 +211,6 @@ function tooMuch(path: string): AppError {
   return new AppError('resource_exhausted', `the memory for watching is spent: there are too many files in ${path}`)
 }
 
-function signature(stats: Stats): string {
-  return stats.isDirectory() ? DIRECTORY : `${stats.ino} ${stats.size} ${stats.mtimeMs}`
+function signature({ mode, ino, size, mtimeNs }: FileStatus): string {
+  return isKind(mode, constants.S_IFDIR) ? DIRECTORY : `${ino} ${size} ${mtimeNs}`
 }

@@ -1,5 +1,6 @@
 import type { Exclude } from './exclude.ts'
 import { Merge } from './merge.ts'
+import { pollTree } from './polling.ts'
 import type { SharedTreesDeps } from './shared-trees.ts'
 import { WatchTree } from './tree.ts'
 import type { Watcher, WatchOptions, WatchSink } from './watcher.ts'
@@ -74,23 +75,15 @@ interface Polled {
 }
 
 async function startPolling({ path, recursive, exclude, merge }: Polled) {
-  // Loaded when it is needed: most daemons never see a network mount.
-  const { pollTree } = await import('./polling.ts')
-  const begun: Promise<void>[] = []
   let known = false
   const polling = await pollTree({
     path,
     recursive,
     isExcluded: (name, isDirectory) => exclude?.(Buffer.from(name).toString('latin1'), isDirectory) ?? false,
     interval: POLL_INTERVAL_MS,
-    onNotice: (name) => {
-      if (known) void merge.notice(name)
-      else begun.push(merge.begin(name))
-    },
-    // A file that cannot be looked at is looked at again in the next round.
-    onError: () => {},
+    onNotice: (name) => (known ? merge.notice(name) : merge.begin(name)),
+    isOver: () => merge.isOver,
   })
   known = true
-  await Promise.all(begun)
   return polling
 }

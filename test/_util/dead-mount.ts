@@ -40,9 +40,14 @@ export async function mountFuse(context: TestContext): Promise<DeadMount> {
 
 /** Whether a thread of a process is in a call that a FUSE file system has to answer. */
 export async function waitsForFuse(pid: number): Promise<boolean> {
+  return (await threadsInFuse(pid)) > 0
+}
+
+/** How many are. */
+export async function threadsInFuse(pid: number): Promise<number> {
   const threads = await readdir(`/proc/${pid}/task`)
   const stacks = await Promise.all(
     threads.map((id) => readFile(`/proc/${pid}/task/${id}/stack`, 'utf8').catch(() => '')),
   )
-  return stacks.some((stack) => stack.includes('fuse'))
+  return stacks.filter((stack) => stack.includes('fuse')).length
 }

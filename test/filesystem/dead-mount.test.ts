@@ -1,8 +1,10 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
-import { mountFuse, waitsForFuse } from '../_util/dead-mount.ts'
+import { mountFuse, threadsInFuse, waitsForFuse } from '../_util/dead-mount.ts'
 import { sendWhole } from '../_util/http.ts'
 import { call, open } from '../_util/rpc.ts'
 
@@ -71,10 +73,89 @@ for (const [name, what, ask] of ASKS) {
   })
 }
 
+/** Of each kind of transfer: all of them together are more than there are threads of the pool. */
+const TRANSFERS = 12
+
+const TUS = 'Tus-Resumable: 1.0.0\r\n'
+
+/** Sends the beginning of a request. */
+function begin({ port }: Daemon, head: string) {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.write(`${head.replace('\r\n', '\r\nHost: x\r\n')}\r\n`)
+  return socket.pause()
+}
+
+async function openFiles(pid: number, below: string): Promise<number> {
+  const fds = await readdir(`/proc/${pid}/fd`)
+  const links = await Promise.all(fds.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
+  return links.filter((link) => link.startsWith(below)).length
+}
+
+async function makeUpload({ url }: Daemon, path: string): Promise<string> {
+  const headers = { 'tus-resumable': '1.0.0', 'upload-length': '100000000' }
+  const answer = await sendWhole(`${url}/uploads?path=${path}`, { method: 'POST', headers })
+  return new URL(String(answer.headers['location']), url).pathname
+}
+
+test('transfers under which a mount dies hold up no other work', { timeout: 60_000 }, async (context) => {
+  await using mount = await mountFuse(context)
+  await using daemon = await startDaemon()
+  const local = join(mount.path, '..', 'local')
+  await mkdir(local)
+  await writeFile(join(mount.path, 'large'), Buffer.alloc(32 * 2 ** 20))
+  const chunk = Buffer.concat([Buffer.from('40000\r\n'), Buffer.alloc(0x40000, 'x'), Buffer.from('\r\n')])
+  const downloads: ReturnType<typeof begin>[] = []
+  const uploads: ReturnType<typeof begin>[] = []
+  for (let i = 0; i < TRANSFERS; i++) {
+    const chunked = 'Transfer-Encoding: chunked\r\n'
+    const octets = `Content-Type: application/octet-stream\r\n${chunked}`
+    const piece = `Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\n${TUS}${chunked}`
+    const upload = await makeUpload(daemon, join(mount.path, `tus-${i}`))
+    downloads.push(begin(daemon, `GET /files?path=${mount.path}/large HTTP/1.1\r\n`))
+    uploads.push(begin(daemon, `POST /files?path=${mount.path}/new-${i} HTTP/1.1\r\n${octets}`))
+    uploads.push(begin(daemon, `PATCH ${upload} HTTP/1.1\r\n${piece}`))
+  }
+  for (const socket of uploads) socket.write(chunk)
+  await expect.poll(() => openFiles(daemon.pid, mount.path)).toBeGreaterThanOrEqual(3 * TRANSFERS)
+  mount.die()
+  for (const socket of uploads) for (let i = 0; i < 8; i++) socket.write(chunk)
+  for (const socket of downloads) socket.resume()
+  // As many as the pool has.
+  await expect.poll(() => threadsInFuse(daemon.pid)).toBeGreaterThanOrEqual(16)
+  await othersAreServed(daemon, local)
+  for (const socket of [...uploads, ...downloads]) socket.destroy()
+  await othersAreServed(daemon, local)
+  expect(await daemon.stop()).toBe(0)
+})
+
+test('a watch of many files holds up no other work when their mount dies', { timeout: 60_000 }, async (context) => {
+  await using mount = await mountFuse(context)
+  await using daemon = await startDaemon()
+  const local = join(mount.path, '..', 'local')
+  await mkdir(local)
+  for (let i = 0; i < 40; i++) await writeFile(join(mount.path, `file-${i}`), 'x')
+  const watch = { path: mount.path, recursive: true, allowNetworkMounts: true }
+  const stream = await open(daemon.url, 'filesystem.Filesystem/WatchDir', watch)
+  await stream.next()
+  mount.die()
+  await expect.poll(() => waitsForFuse(daemon.pid)).toBe(true)
+  // All that are looked at together.
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  await othersAreServed(daemon, local)
+  stream.close()
+  await othersAreServed(daemon, local)
+  expect(await daemon.stop()).toBe(0)
+})
+
 async function othersAreServed({ url }: Daemon, local: string): Promise<void> {
   const path = join(local, 'file')
   const signal = AbortSignal.timeout(8_000)
   expect((await sendWhole(`${url}/health`, { signal })).status).toBe(204)
+  // Compression takes threads of Node's pool.
+  const zipped = { 'content-type': 'application/json', 'content-encoding': 'gzip' }
+  const list = { method: 'POST', headers: zipped, body: gzipSync('{}'), signal }
+  expect((await sendWhole(`${url}/process.Process/List`, list)).status).toBe(200)
   for (const mode of ['overwrite', 'atomic']) {
     const sent = { method: 'POST', headers: octets, body: mode, signal }
     expect((await sendWhole(`${url}/files?path=${path}&mode=${mode}`, sent)).status).toBe(200)

@@ -1,8 +1,6 @@
-import { close } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { promisify } from 'node:util'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { archiveTree, TREE_BYTES } from '../../archives/archive-tree.ts'
 import { zipOfTar } from '../../archives/zip-tree.ts'
@@ -15,6 +13,7 @@ import { errorFields } from '../../lib/error-fields.ts'
 import { parseWeightedList } from '../../lib/weighted-list.ts'
 import { withoutTrailing } from '../../lib/without-trailing.ts'
 import type { Log } from '../../log.ts'
+import { closeFile } from '../../native/file-calls.ts'
 import { packOwners } from '../../native/tree.ts'
 import type { Users } from '../../users/users.ts'
 import { createExclude, rulesOfFile } from '../../watch/exclude.ts'
@@ -44,7 +43,6 @@ const FORMATS = new Map<string, Format>([
   ['zip', { type: 'application/zip', zip: true }],
 ])
 
-const closeFile = promisify(close)
 let sending = 0
 
 /** A request for a tree. */
