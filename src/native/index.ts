@@ -81,6 +81,8 @@ interface Addon {
   setClock(seconds: number, nanoseconds: number): void
   ignoreSignal(number: number): void
   setTcpUserTimeout(fd: number, milliseconds: number): void
+  setReceiveBuffer(fd: number, bytes: number): void
+  wasReset(fd: number): boolean
   openInotify(): number
   watchTree(
     instance: number,
@@ -189,6 +191,10 @@ export const setClock = addon.setClock
 export const ignoreSignal = addon.ignoreSignal
 /** TCP_USER_TIMEOUT (tcp(7)): unacknowledged data older than this closes the connection. Throws with `code`. */
 export const setTcpUserTimeout = addon.setTcpUserTimeout
+/** Whether an open TCP connection was reset, or has timed out, whatever waits to be read of it. Throws with `code`. */
+export const wasReset = addon.wasReset
+/** SO_RCVBUF (socket(7)): what the kernel holds of a connection until it is read. Throws with `code`. */
+export const setReceiveBuffer = addon.setReceiveBuffer
 /** inotify_init1(2), close-on-exec, non-blocking. Throws with `code` (EMFILE: fs.inotify.max_user_instances). */
 export const openInotify = addon.openInotify
 /**

@@ -16,6 +16,8 @@ namespace {
 
 // TCP_ESTABLISHED, which <netinet/tcp.h> names and <linux/tcp.h> does not.
 constexpr uint8_t established = 1;
+// TCP_CLOSE: of a connection that was open, that it was reset, or has timed out.
+constexpr uint8_t closed = 7;
 
 constexpr size_t max_beginning = 64;
 
@@ -69,6 +71,14 @@ napi_value peer_left(napi_env env, napi_callback_info info) {
   return result;
 }
 
+napi_value was_reset(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  tcp_info state{};
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  return get_tcp_info(env, descriptor, state) ? from_boolean(env, state.tcpi_state == closed) : nullptr;
+}
+
 napi_value accept_connection(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int listening = -1;
@@ -89,6 +99,16 @@ napi_value beginning(napi_env env, napi_callback_info info) {
   if (napi_get_buffer_info(env, arguments.at[1], &bytes, &length) != napi_ok) return throw_errno(env, "recv", EINVAL);
   const ssize_t count = recv(descriptor, bytes, length, MSG_PEEK | MSG_DONTWAIT);
   return from_integer(env, count < 0 ? 0 : count);
+}
+
+napi_value set_receive_buffer(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  int64_t bytes = 0;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  if (!to_integer(env, arguments.at[1], "bytes", 0, INT32_MAX, bytes)) return nullptr;
+  const bool set = set_option(descriptor, SOL_SOCKET, SO_RCVBUF, static_cast<int>(bytes));
+  return set ? nullptr : throw_errno(env, "setsockopt", errno);
 }
 
 // Leaving the repair mode sends a window probe, whatever waits in the queues and however far retransmission has backed
@@ -117,6 +137,8 @@ napi_value ask_peer(napi_env env, napi_callback_info info) {
 void register_peer(napi_env env, napi_value exports) {
   export_function(env, exports, "receivedSegments", received_segments);
   export_function(env, exports, "peerLeft", peer_left);
+  export_function(env, exports, "wasReset", was_reset);
+  export_function(env, exports, "setReceiveBuffer", set_receive_buffer);
   export_function(env, exports, "askPeer", ask_peer);
   export_function(env, exports, "acceptConnection", accept_connection);
   export_function(env, exports, "beginning", beginning);

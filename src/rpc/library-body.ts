@@ -38,6 +38,12 @@ const MAX_OTHER_BYTES = 16 * 1024
  */
 const MAX_JSON_BYTES = 256 * 1024
 
+/**
+ * What each of a thousand streams of inputs took while it waited: the library's stream, and of HTTP/1.1 what was read
+ * ahead, a piece in the parser's buffer and one that is taken apart.
+ */
+const STREAM_BYTES = 256 * 1024
+
 /** Of what is known in a message of JSON: the library decodes it once more. */
 const LIBRARY_LIMITS = { ...MESSAGE_LIMITS, values: 16 * 1024, text: MAX_JSON_BYTES }
 
@@ -62,6 +68,7 @@ async function* checkedEnvelopes(call: LibraryCall, signal: AbortSignal): AsyncG
   const slice = createTimeSlice()
   const chunks = new BodyChunks(request, { stallMs: bodies.stallMs, idle: several })
   try {
+    if (several) whole.count(STREAM_BYTES)
     for (;;) {
       const memory = several ? bodies.memoryFor(request, kind) : whole
       try {

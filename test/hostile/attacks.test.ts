@@ -6,6 +6,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { bodies } from './attacks/bodies.ts'
 import { connections } from './attacks/connections.ts'
 import { followerAttacks } from './attacks/followers.ts'
+import { inputs } from './attacks/inputs.ts'
 import { readers } from './attacks/readers.ts'
 import { relayAttacks } from './attacks/relays.ts'
 import { services } from './attacks/services.ts'
@@ -15,7 +16,15 @@ import { uploadAttacks } from './attacks/uploads.ts'
 import { work } from './attacks/work.ts'
 import { startLimited } from './limited-daemon.ts'
 import { startProbe } from './probe.ts'
-import { BUSY_P95_HEALTH_MS, MAX_RESIDENT, P95_HEALTH_MS, P99_HEALTH_MS, PRESSURE_MS, WHOLE } from './scale.ts'
+import {
+  BUSY_P95_HEALTH_MS,
+  LONGEST_HALT_MS,
+  MAX_RESIDENT,
+  P95_HEALTH_MS,
+  P99_HEALTH_MS,
+  PRESSURE_MS,
+  WHOLE,
+} from './scale.ts'
 
 /** The part of each attack that is made in the reduced form. */
 const REDUCED = 0.25
@@ -27,6 +36,7 @@ for (const { name, prepare, run, maxBusy = BUSY_P95_HEALTH_MS, maxResident = MAX
   ...bodies,
   ...readers,
   ...streams,
+  ...inputs,
   ...connections,
   ...services,
   ...work,
@@ -60,5 +70,6 @@ for (const { name, prepare, run, maxBusy = BUSY_P95_HEALTH_MS, maxResident = MAX
     if (!WHOLE) return
     expect(health.p95).toBeLessThan(P95_HEALTH_MS)
     expect(health.p99).toBeLessThan(P99_HEALTH_MS)
+    expect(halts.longest).toBeLessThan(LONGEST_HALT_MS)
   })
 }

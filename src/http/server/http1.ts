@@ -15,6 +15,8 @@ import { linger } from './linger.ts'
 import { createPipelined } from './pipelined.ts'
 import { faultOf, MAX_HEADERS } from './request-faults.ts'
 import { createRooms } from './rooms.ts'
+import { readLittleOf } from './small-reads.ts'
+import { noticeReset } from './unread-resets.ts'
 import { acceptRequests, isWebSocket } from './upgrades.ts'
 
 /**
@@ -81,7 +83,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     if (hold === undefined) socket.destroy()
     // What was read with the request that went too far.
     if (hold === undefined || socket.destroyed) return
-    remember(latest, joined({ request, response }))
+    remember(latest, received({ request, response }))
     unanswered.set(socket, before + 1)
     connections.began(socket)
     if (draining) response.setHeader('connection', 'close')
@@ -161,9 +163,11 @@ interface Underway {
   readonly unanswered: ReadonlyMap<Socket, number>
 }
 
-/** Chunks may have a byte each. */
-function joined(exchange: Exchange): Exchange {
-  if (exchange.request.headers['transfer-encoding'] !== undefined) joinPieces(exchange.request)
+/** Its body may stay unread, and its chunks may have a byte each. */
+function received(exchange: Exchange): Exchange {
+  const { request, response } = exchange
+  noticeReset(request, response)
+  if (request.headers['transfer-encoding'] !== undefined) joinPieces(request, () => readLittleOf(request.socket))
   return exchange
 }
 

@@ -13,8 +13,9 @@ import { resetsIn } from './beginning.ts'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
 import { joinPieces } from './join-pieces.ts'
 import { createResets } from './reset-budget.ts'
-import { createRooms } from './rooms.ts'
+import { readLittleOf } from './small-reads.ts'
 import { createStreamMemory, type StreamMemory } from './stream-memory.ts'
+import { countUnreadBody } from './unread-body.ts'
 
 /**
  * Calls at a time on one connection, twice what servers in Go allow: clients wait, or open another connection. What was
@@ -23,22 +24,20 @@ import { createStreamMemory, type StreamMemory } from './stream-memory.ts'
  */
 const MAX_CONCURRENT_STREAMS = 500
 
-/** Bytes of one upload on their way: some 0.2 ms of a fast local connection. */
-const STREAM_WINDOW = 1024 * 1024
-
 /**
- * Bytes of all uploads of a connection on their way, which Node holds while they are not read: so many that some may
- * stall without stopping the others. In sum over all connections some 130 MB: 32, 32 and 64.
+ * Bytes of one upload on their way, which Node holds while they are not read: counted with its call (`countUnreadBody`),
+ * so that some hundred uploads may stall at a time. Over a network of 10 ms they are 25 MB/s.
  */
-const SESSION_WINDOWS = [
-  { bytes: 16 * 1024 * 1024, connections: 2 },
-  { bytes: 1024 * 1024, connections: 32 },
-]
-/** What the protocol has at first (RFC 9113 6.9.2). */
-const LEAST_SESSION_WINDOW = 65_535
+const STREAM_WINDOW = 256 * 1024
 
 /**
- * A connection takes memory for some 27 KB, its window and its headers, and so the places of 8 connections of HTTP/1.1:
+ * Bytes of all uploads of a connection on their way. It bounds no memory: Node gives it back at once, whether or not
+ * they are read.
+ */
+const SESSION_WINDOW = 1024 * 1024
+
+/**
+ * A connection takes memory for some 27 KB and its headers, and so the places of 8 connections of HTTP/1.1:
  * there are 1,024 at most.
  */
 const PLACES = 8
@@ -81,15 +80,17 @@ const MAX_REJECTED_STREAMS = 100_000
  */
 export function createHttp2(options: HttpOptions): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>()
-  const windows = createRooms(SESSION_WINDOWS, LEAST_SESSION_WINDOW)
   let draining = false
   let taken: Socket | undefined
   const onSession = (session: ServerHttp2Session) => {
     // The event comes while the connection is handed over.
-    if (taken !== undefined) options.connections.alias(session, taken)
+    if (taken !== undefined) {
+      options.connections.alias(session, taken)
+      sockets.set(session, taken)
+    }
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
-    session.setLocalWindowSize(windows.take(session))
+    session.setLocalWindowSize(SESSION_WINDOW)
     closeWhenIdle(session, options.headersTimeout)
     countCalls(session, options)
     if (draining) session.close()
@@ -152,10 +153,12 @@ function makeServer(
   })
   server.on('session', onSession)
   // HTTP/2 requests and responses of Node's compatibility layer offer what handlers use of those of HTTP/1.1.
-  server.on('request', withinMemory(handler as unknown as Handler, createStreamMemory(connections)))
-  server.on('connect', (_request: Http2ServerRequest, response: Http2ServerResponse) => {
-    response.writeHead(NOT_IMPLEMENTED).end()
-  })
+  const memory = createStreamMemory(connections)
+  server.on('request', withinMemory(handler as unknown as Handler, memory))
+  server.on(
+    'connect',
+    withinMemory((_request, response) => response.writeHead(NOT_IMPLEMENTED).end(), memory),
+  )
   passOverReset(server)
   return server
 }
@@ -179,7 +182,7 @@ function passOverReset(server: Http2Server): void {
   })
 }
 
-type Handler = (request: Http2ServerRequest, response: Http2ServerResponse) => void
+type Handler = (request: Http2ServerRequest, response: Http2ServerResponse) => unknown
 
 /** Refuses calls for which there is no memory, with the code after which clients try again (RFC 9113 8.7). */
 function withinMemory(handler: Handler, memory: StreamMemory): Handler {
@@ -188,8 +191,29 @@ function withinMemory(handler: Handler, memory: StreamMemory): Handler {
     const hold = stream.session === undefined ? undefined : memory.take(stream.session, request.rawHeaders)
     if (hold === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM)
     stream.once('close', () => hold.release())
+    // A request without a body may stay unread, and Node would keep such a stream though its client resets it with
+    // NO_ERROR.
+    if (stream.endAfterHeaders) stream.resume()
+    else {
+      countUnreadBody(request, hold, () => giveUp(stream))
+      joinPieces(stream, () => readLittleOf(socketOf(stream)))
+    }
     handler(request, response)
   }
+}
+
+/** The connection of each session, whose own `socket` does not say what it has. */
+const sockets = new WeakMap<object, Socket>()
+
+function socketOf({ session }: ServerHttp2Stream): Socket | undefined {
+  return session && sockets.get(session)
+}
+
+/** Ends a call whose body has no room, with the code that stands for spent resources in gRPC. */
+function giveUp(stream: ServerHttp2Stream): void {
+  stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  // Node keeps a stream with unread bytes otherwise.
+  stream.destroy()
 }
 
 /**
@@ -198,7 +222,7 @@ function withinMemory(handler: Handler, memory: StreamMemory): Handler {
 function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): void {
   const resets = createResets({ all: RESETS_WITHOUT_TOKEN, unseen: UNSEEN_WITHOUT_TOKEN })
   // Before the handler, which may ask for it at once; and a stream that was reset meanwhile knows its session no more.
-  session.prependListener('stream', (stream, headers, flags) => {
+  session.prependListener('stream', (stream, headers) => {
     // Whether it is the right one is not known yet.
     const mayReset = resets.began(headers['x-access-token'] !== undefined)
     const wasReset = () => {
@@ -210,10 +234,6 @@ function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): 
       stream.on('error', () => {}).resume()
       return wasReset()
     }
-    // A request without a body may stay unread, and Node would keep such a stream though its client resets it with
-    // NO_ERROR.
-    if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) stream.resume()
-    else joinPieces(stream)
     connections.alias(stream, session)
     connections.began(session)
     stream.once('close', () => {

@@ -10,7 +10,7 @@ const JOINED_BYTES = 4096
 const MANY_PIECES = 1024
 
 /** Busy bodies that go on in one turn. */
-const AT_ONCE = 2
+const AT_ONCE = 1
 
 /** Those that wait to go on. */
 const busy = new Set<() => void>()
@@ -26,12 +26,24 @@ function goOn(): void {
 }
 
 /**
+ * A piece in memory that is for the most part its own: frames of HTTP/2 are views of all that one read of their
+ * connection has brought.
+ */
+function ofItsOwn(piece: Buffer): Buffer {
+  if (piece.length * 2 > piece.buffer.byteLength) return piece
+  const copy = Buffer.allocUnsafeSlow(piece.length)
+  piece.copy(copy)
+  return copy
+}
+
+/**
  * Joins small pieces of a body that come in the same turn of the event loop, such as chunks and frames of a byte. Each
  * piece that waits to be read takes some 300 bytes beside its content, and the length of what waits, by which
- * back-pressure works, counts the content only. Bodies that have very many go on in turn. To be called
- * before the first piece comes.
+ * back-pressure works, counts the content only. Larger ones do not keep what came with them. Bodies that have very many
+ * go on in turn. To be called before the first piece comes.
+ * @param onMany is called when very many have come in one turn.
  */
-export function joinPieces(body: Readable): void {
+export function joinPieces(body: Readable, onMany = () => {}): void {
   const push = body.push
   const limit = body.readableHighWaterMark
   let joined: Buffer | undefined
@@ -51,6 +63,7 @@ export function joinPieces(body: Readable): void {
     const many = pieces > MANY_PIECES
     pieces = 0
     if (!many) return flush()
+    onMany()
     if (busy.size === 0) setImmediate(goOn)
     busy.add(flush)
   }
@@ -65,7 +78,7 @@ export function joinPieces(body: Readable): void {
   body.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
     if (chunk === null || chunk.length >= SMALL_BYTES) {
       flush()
-      return push.call(body, chunk, encoding)
+      return push.call(body, chunk && ofItsOwn(chunk), encoding)
     }
     if (length + chunk.length > JOINED_BYTES) flush()
     joined ??= begin()

@@ -86,9 +86,6 @@ export const bodies: readonly Attack[] = [
   },
   {
     name: 'bodies over HTTP/2 in frames of a byte that nobody reads',
-    // Node makes an object for each frame, and holds them until a piece of the connection is read: many outlive their
-    // first collections.
-    maxResident: 256 * 2 ** 20,
     run: (field) =>
       allOf(scaled(200, field), 20, (index) => {
         const path = CHUNKED[index % CHUNKED.length] ?? ''

@@ -13,7 +13,7 @@ import { streamCall, unread } from './unread.ts'
 const MAX_BUSY = 75
 
 /** A server in the sandbox; resolves with its port. */
-async function listening(server: Server, { held }: Field): Promise<number> {
+export async function listening(server: Server, { held }: Field): Promise<number> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   held.defer(() => {

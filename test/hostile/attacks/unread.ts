@@ -6,7 +6,8 @@ import type { Field } from './attack.ts'
 /** Sends a request and reads nothing of its answer. */
 export async function unread({ daemon, held }: Field, request: string | Buffer): Promise<void> {
   const socket = connect({ host: '127.0.0.1', port: daemon.port })
-  held.defer(() => void socket.destroy())
+  // What it has yet to send does not outlive it.
+  held.defer(() => void socket.resetAndDestroy())
   socket.on('error', () => {})
   await once(socket, 'connect')
   socket.pause()

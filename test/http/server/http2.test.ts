@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect as connectHttp2 } from 'node:http2'
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { startFront } from '../front.ts'
@@ -89,4 +89,42 @@ test.each([
   const closed = new Promise((resolve) => other.once('close', resolve))
   other.write(Buffer.concat([PREFACE, ...calls(1, 200)]))
   await closed
+})
+
+test('bodies that nobody reads are bounded in sum: calls beyond that are reset, and what they held is free again', async () => {
+  await using front = await startFront({
+    routes: [
+      (app) => {
+        // As long as it may be, and unread.
+        app.addContentTypeParser('*', (_request, _body, done) => done(null))
+        app.post('/', { config: {} }, (_request, reply) => void reply.hijack())
+      },
+    ],
+  })
+  const upload = async (calls: number) => {
+    const session = connectHttp2(`http://127.0.0.1:${front.port}`)
+    session.on('error', () => {})
+    await once(session, 'remoteSettings')
+    const codes: number[] = []
+    for (let i = 0; i < calls; i++) {
+      const request = session.request({ ':method': 'POST', ':path': '/', 'content-type': 'application/octet-stream' })
+      request.on('error', () => {}).on('close', () => codes.push(request.rstCode))
+      request.write(Buffer.alloc(2 ** 20))
+    }
+    return { session, codes }
+  }
+  const leave = (session: ClientHttp2Session) => {
+    session.destroy()
+    return expect.poll(() => front.listener.openConnections).toBe(0)
+  }
+  const first = await upload(200)
+  // 16 MiB for one connection, a window of 256 KiB each.
+  await expect.poll(() => first.codes.length).toBeGreaterThan(100)
+  expect(new Set(first.codes)).toEqual(new Set([constants.NGHTTP2_ENHANCE_YOUR_CALM]))
+  expect(first.codes.length).toBeLessThan(150)
+  await leave(first.session)
+  const second = await upload(40)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(second.codes).toEqual([])
+  await leave(second.session)
 })

@@ -34,6 +34,23 @@ test('pieces of one turn arrive as one, in order, before its end', async () => {
   expect(pieces.map(String)).toEqual(['abc', 'd', 'e'.repeat(600), 'f'])
 })
 
+test('a piece does not keep what came with it', async () => {
+  const body = emptyBody()
+  const pieces = piecesOf(body)
+  const read = Buffer.alloc(65_536, 'x')
+  await turn()
+  for (const length of [600, 16_384, 40_000, 100]) body.push(read.subarray(0, length))
+  body.push(null)
+  await once(body, 'end')
+  expect(pieces.map(({ length, buffer }) => [length, buffer.byteLength])).toEqual([
+    [600, 600],
+    [16_384, 16_384],
+    // More than half of it.
+    [40_000, 65_536],
+    [100, 100],
+  ])
+})
+
 test('a body of very many pieces goes on in turns and is whole', async () => {
   const bodies = Array.from({ length: 5 }, emptyBody)
   const pieces = bodies.map(piecesOf)

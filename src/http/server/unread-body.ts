@@ -1,0 +1,31 @@
+import type { Http2ServerRequest } from 'node:http2'
+import type { Hold } from '../../budget/budget.ts'
+
+/**
+ * Counts what has come of a body of HTTP/2 and was not read yet: Node gives its connection new window before that, so
+ * only the windows of streams bound it. To be called before the first piece comes.
+ * @param hold grows by what waits, and shrinks as it is read; the caller releases it.
+ * @param refuse is called when there is no room.
+ */
+export function countUnreadBody(request: Http2ServerRequest, hold: Hold, refuse: () => void): void {
+  const { stream } = request
+  let counted = 0
+  const count = () => {
+    const waiting = stream.readableLength + request.readableLength
+    if (waiting > counted && !hold.tryGrow(waiting - counted)) return refuse()
+    if (waiting < counted) hold.shrink(counted - waiting)
+    counted = waiting
+  }
+  const { push } = stream
+  stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    const takesMore = push.call(stream, chunk, encoding)
+    count()
+    return takesMore
+  }
+  const { read } = request
+  request.read = (size?: number) => {
+    const piece = read.call(request, size)
+    count()
+    return piece
+  }
+}
