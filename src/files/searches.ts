@@ -25,13 +25,15 @@ interface SearchOptions {
 const MAX_QUEUED_BYTES = 256 * 1024
 /** What waits, a chunk, and the records of one. */
 const SEARCH_BYTES = 4 * MAX_QUEUED_BYTES
+/** Records that are looked at in one turn of the event loop: a millisecond or two. A chunk may have thousands. */
+const RECORDS_AT_ONCE = 128
 /** Bytes of its errors that are kept: the first one says what is wrong. */
 const MAX_ERROR_BYTES = 4096
 
 let running = 0
 
 /**
- * The records that a program writes, those of a chunk at a time; undefined: nothing has come for a while. The program
+ * The records that a program writes, some at a time; undefined: nothing has come for a while. The program
  * is killed with the iteration. Rejects with the signal's reason or AppError: budget_spent while 8 others run,
  * invalid_argument for what the program does not understand, resource_exhausted if it was killed.
  */
@@ -50,8 +52,11 @@ export async function* searchRecords(options: SearchOptions): AsyncGenerator<Sea
       for (;;) {
         const chunk = queue.take()
         if (chunk !== undefined) {
-          yield [...splitter.push(chunk)]
-          await slice.next()
+          const records = [...splitter.push(chunk)]
+          for (let at = 0; at < records.length; at += RECORDS_AT_ONCE) {
+            yield records.slice(at, at + RECORDS_AT_ONCE)
+            await slice.next()
+          }
         } else if (queue.ended) break
         else if (!(await queue.changed.wait(keepalive, signal))) yield undefined
         signal.throwIfAborted()

@@ -61,10 +61,12 @@ async function* answers(
   const leave = streams.add(name, caller, opened.pid)
   try {
     for await (const messages of opened.messages()) {
-      // One event may be for thousands of streams.
-      const turn = loopTurns.turn(opened)
-      if (turn !== undefined) await turn
-      for (const message of messages) yield create(description.output, message as MessageInitShape<DescMessage>)
+      for (const message of messages) {
+        // One event may be for thousands of streams, or bring thousands of messages.
+        const turn = loopTurns.turn(opened)
+        if (turn !== undefined) await turn
+        yield create(description.output, message as MessageInitShape<DescMessage>)
+      }
     }
   } finally {
     leave()
