@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { startDaemon } from './_util/daemon.ts'
 import { sendWhole } from './_util/http.ts'
+import { needsRoot } from './_util/namespace.ts'
 import { call, pidOf, shell, start, transcript } from './_util/rpc.ts'
 import { makeTmpDir } from './_util/tmp-dir.ts'
 
@@ -166,6 +167,18 @@ test('A7 a signal that the parent of the daemon ignores is not ignored in comman
   const { end } = await shell(daemon.url, 'kill -INT $$; sleep 5')
   expect(end?.status).toBe('signal: interrupt')
   expect(await daemon.stop()).toBe(0)
+})
+
+test('a stack that is too small is raised, for commands as well', async () => {
+  await using daemon = await startDaemon({ launch: ['sh', '-c', 'ulimit -Ss 64 && exec "$0" "$@"', LAUNCHER] })
+  expect(String((await shell(daemon.url, 'ulimit -Ss')).stdout)).toBe('2048\n')
+})
+
+test('a stack that is too small and may not be raised is reported', async (context) => {
+  needsRoot(context)
+  const limited = ['sh', '-c', 'ulimit -s 64 && exec "$0" "$@"', LAUNCHER] as const
+  const failed = startDaemon({ launch: limited, uid: 65534 })
+  await expect(failed).rejects.toThrow(/ended with 126.*a stack of 64 KiB is too small/s)
 })
 
 test('A28 the daemon goes on when its log has no reader any more', async () => {

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
 import { createFileSink } from '../filesystem/file-sink.ts'
+import { needProc } from '../filesystem/need-proc.ts'
 import { pump } from '../lib/pump.ts'
 import { closeFile, openPath, unlinkPath } from '../native/file-calls.ts'
 import { randomUuid } from '../native/random.ts'
@@ -47,6 +48,7 @@ export async function unpackZip(
 }
 
 async function openUnnamed(root: number): Promise<number> {
+  needProc()
   const path = Buffer.from(`/proc/self/fd/${root}/.envd-${randomUuid()}.tmp`)
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
   const fd = await openPath(path, flags, 0o600)

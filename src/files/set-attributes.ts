@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import { checkMetadata, METADATA_PREFIX } from '../filesystem/metadata.ts'
+import { needProc } from '../filesystem/need-proc.ts'
 import { changeTree, type FileTime, packChanges, type TreeState } from '../native/tree-task.ts'
 import type { Users } from '../users/users.ts'
 import { runTreeTask, type TreeTaskOptions, treeError } from './tree-tasks.ts'
@@ -37,7 +38,7 @@ const MAX_ID = 0xfffffffe
 /**
  * Sets attributes of an entry, or of all in a directory: how far it is, and at last when all is done. Cancelled or
  * failed, those that were set stay set. Rejects with AppError: not_found, invalid_argument, permission_denied,
- * no_space, resource_exhausted, budget_spent, internal.
+ * no_space, resource_exhausted, budget_spent, unimplemented without /proc, internal.
  */
 export async function* setAttributes(
   request: AttributeChanges,
@@ -57,6 +58,7 @@ export async function* setAttributes(
   const removed = request.removeMetadata.map((name) => METADATA_PREFIX + name)
   if (packed.readUInt32LE(0) === 0 && pairs.length + removed.length === 0) throw invalid('there is nothing to set')
   if (removed.some((name) => name.includes('\0'))) throw invalid('remove_metadata has a zero byte')
+  needProc()
   try {
     yield* runTreeTask(
       (task) => changeTree(task, Buffer.from(path), owner, request.recursive, packed, pairs, removed),

@@ -21,6 +21,7 @@ import { type Actor, copyAttributes, openParent, removeTree } from '../native/fi
 import { close } from '../native/index.ts'
 import { randomUuid } from '../native/random.ts'
 import { permitted } from './file-user.ts'
+import { needProc } from './need-proc.ts'
 import { withWriteSlot } from './write-semaphore.ts'
 
 /** One read and one write; enough to make their overhead disappear. */
@@ -48,6 +49,7 @@ interface MoveAcross {
  * complete and no copy behind. Sockets, pipes and devices cannot be moved. Rejects with AppError or the system error.
  */
 export async function moveAcross({ source, destination, owner, signal }: MoveAcross): Promise<void> {
+  needProc()
   const from = await holdParent(cleanPath(source), owner)
   const to = await holdParent(cleanPath(destination), owner).catch((error: unknown) => {
     close(from.fd)

@@ -10,6 +10,7 @@ import { fileErrno, hindersEveryWrite, reasonOf } from './failure.ts'
 import { createFileSink } from './file-sink.ts'
 import { type FileUser, permitted } from './file-user.ts'
 import { finishWithMetadata, type Metadata } from './metadata.ts'
+import { needProc } from './need-proc.ts'
 import { isDirectory } from './open-anew.ts'
 import { ownerRefusal } from './ownership.ts'
 import type { UploadTarget } from './upload.ts'
@@ -127,6 +128,7 @@ async function stage(
  */
 export async function withPlace<T>(target: StageTarget, use: (directory: string) => Promise<T>): Promise<T> {
   const { path, owner, mode, condition } = target
+  needProc()
   const place = await openPlace(path, owner, mode === 'create')
   try {
     if (condition !== undefined)

@@ -488,6 +488,7 @@ int main(int argc, char **argv) {
     dprintf(STDERR_FILENO, "usage: envd-keeper PROGRAM ARGUMENT...\n");
     return 2;
   }
+  if (!widen_stack()) return cannot_run;
   const bool off = is_switched_off(argv + 1);
   if (off || is_kept()) {
     if (off) unsetenv(KEEPER_VARIABLE);

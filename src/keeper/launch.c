@@ -39,6 +39,19 @@ static void run(const struct origin *origin, const struct program *program, bool
   _exit(status);
 }
 
+bool widen_stack(void) {
+  struct rlimit stack;
+  if (getrlimit(RLIMIT_STACK, &stack) < 0) return false;
+  if (stack.rlim_cur >= least_stack) return true;
+  const unsigned long long given = stack.rlim_cur;
+  stack.rlim_cur = least_stack;
+  if (stack.rlim_max < least_stack) stack.rlim_max = least_stack;
+  if (setrlimit(RLIMIT_STACK, &stack) == 0) return true;
+  dprintf(STDERR_FILENO, "envd: a stack of %llu KiB is too small, and it cannot be raised to %d KiB (ulimit -s): %s\n",
+          given / 1024, least_stack / 1024, strerror(errno));
+  return false;
+}
+
 static bool open_channel(int ends[2]) {
   const int on = 1;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return false;

@@ -8,7 +8,12 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum { cannot_run = 126, not_found = 127 };
+enum {
+  cannot_run = 126,
+  not_found = 127,
+  // V8 uses 984 KiB of the stack of its thread, and native code is called from the end of that.
+  least_stack = 2 << 20,
+};
 
 // What the keeper was started with, which daemons get as it was.
 struct origin {
@@ -38,6 +43,10 @@ void complain(const char *what, const char *path);
 bool launch(const struct origin *origin, const struct program *program, bool group, struct daemon *daemon);
 
 void close_channel(struct daemon *daemon);
+
+// Raises the limit of the stack (RLIMIT_STACK) to what a daemon needs where it is lower; commands have it from there.
+// False, and the reason is on standard error: this may not be done.
+bool widen_stack(void);
 
 // Whether this process was started by a keeper, as the program of a bundle that is upgraded to: the daemon is that
 // one's.

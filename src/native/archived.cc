@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "proc-link.h"
 #include "refused-owner.h"
 #include "temporary-name.h"
 
@@ -49,11 +50,6 @@ int set_attributes(int file, const ArchivedEntry& entry) {
   return 0;
 }
 
-int link_to(int file, int parent, const std::string& name) {
-  const std::string self = "/proc/self/fd/" + std::to_string(file);
-  return linkat(AT_FDCWD, self.c_str(), parent, name.c_str(), AT_SYMLINK_FOLLOW) < 0 ? errno : 0;
-}
-
 }  // namespace
 
 bool take_entry(std::string_view& packed, ArchivedEntry& entry) {
@@ -92,10 +88,10 @@ void keep_owner(ArchivedEntry& entry, const struct stat& before, const Making& m
 
 int put_in_place(int file, int parent, std::string temporary, const std::string& name) {
   if (temporary.empty()) {
-    int refused = link_to(file, parent, name);
+    int refused = link_open_file(file, parent, name);
     if (refused != EEXIST) return refused;
     temporary = temporary_name();
-    refused = temporary.empty() ? errno : link_to(file, parent, temporary);
+    refused = temporary.empty() ? errno : link_open_file(file, parent, temporary);
     if (refused != 0) return refused;
   }
   const int refused = renameat(parent, temporary.c_str(), parent, name.c_str()) < 0 ? errno : 0;

@@ -11,6 +11,7 @@
 
 #include "job.h"
 #include "name-file.h"
+#include "proc-link.h"
 #include "registration.h"
 #include "temporary-name.h"
 #include "values.h"
@@ -148,8 +149,8 @@ struct PlaceFile : ActorJob {
   }
 
   bool link_to(const std::string& new_name) const {
-    const std::string self = "/proc/self/fd/" + std::to_string(file);
-    return linkat(AT_FDCWD, self.c_str(), parent, new_name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    errno = link_open_file(file, parent, new_name);
+    return errno == 0;
   }
 };
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "proc-link.h"
 #include "refused-owner.h"
 #include "registration.h"
 #include "tree-walk.h"
@@ -95,7 +96,7 @@ struct ChangeTree : TreeWalk {
 
   int change(int entry, const struct stat& status) {
     if (S_ISLNK(status.st_mode)) return change_link(entry);
-    const std::string self = "/proc/self/fd/" + std::to_string(entry);
+    const std::string self = proc_link(entry);
     const char* name = self.c_str();
     if (changes->has_owner() && chown(name, changes->uid, changes->gid) < 0) return refused_owner();
     const auto& mode = S_ISDIR(status.st_mode) && changes->directory_mode ? changes->directory_mode : changes->mode;

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "cached.h"
 #include "entry-layout.h"
 #include "job.h"
+#include "proc-link.h"
 #include "registration.h"
 #include "values.h"
 #include "version.h"
@@ -119,17 +119,15 @@ struct ReadStatus : ActorJob {
   void conclude() override {
     struct statfs filesystem {};
     if (fstatfs(place.entry.get(), &filesystem) < 0) return fail("statfs", errno);
-    char real[PATH_MAX];
-    const std::string link = "/proc/self/fd/" + std::to_string(place.entry.get());
-    const ssize_t length = readlink(link.c_str(), real, sizeof real);
-    if (length < 0) return fail("realpath", errno);
+    std::string real;
+    if (const int error = find_real_path(place, path, real); error != 0) return fail("realpath", error);
     put_integer(result, place.status.st_mode, 4);
     put_integer(result, place.status.st_rdev, 8);
     put_integer(result, place.status.st_dev, 8);
     put_integer(result, place.status.st_ino, 8);
     put_integer(result, static_cast<uint64_t>(filesystem.f_type), 8);
     put_version(result, place.status);
-    put_text(result, std::string_view(real, static_cast<size_t>(length)));
+    put_text(result, real);
   }
 };
 

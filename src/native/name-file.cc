@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "job.h"
+#include "proc-link.h"
 #include "registration.h"
 #include "values.h"
 
@@ -45,8 +46,8 @@ bool has_no_unnamed(int number) {
 }
 
 Descriptor name_file(int file, int directory, const std::string& name, const Actor& actor) {
-  const std::string self = "/proc/self/fd/" + std::to_string(file);
-  if (linkat(AT_FDCWD, self.c_str(), directory, name.c_str(), AT_SYMLINK_FOLLOW) < 0) return Descriptor();
+  errno = link_open_file(file, directory, name);
+  if (errno != 0) return Descriptor();
   constexpr int flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW;
   Descriptor named(openat(directory, name.c_str(), flags));
   struct stat there {}, here {};

@@ -14,6 +14,7 @@
 
 #include "descriptor.h"
 #include "job.h"
+#include "proc-link.h"
 #include "registration.h"
 #include "values.h"
 
@@ -36,8 +37,7 @@ struct OpenStage : Job {
   // Not valid: it cannot be staged beside the target.
   Descriptor open_beside() const {
     char path[PATH_MAX];
-    const std::string link = "/proc/self/fd/" + std::to_string(target);
-    const ssize_t length = readlink(link.c_str(), path, sizeof path);
+    const ssize_t length = readlink(proc_link(target).c_str(), path, sizeof path);
     if (length <= 0 || length == sizeof path || path[0] != '/') return Descriptor();
     const std::string name(path, static_cast<size_t>(length));
     const std::string directory = name.substr(0, std::max<size_t>(name.rfind('/'), 1));

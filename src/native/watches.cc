@@ -18,6 +18,7 @@
 
 #include "descriptor.h"
 #include "job.h"
+#include "proc-link.h"
 #include "registration.h"
 #include "values.h"
 #include "walk.h"
@@ -147,8 +148,7 @@ struct WatchTree : Job {
 
   // Through the open descriptor: it cannot be on another directory than the one that is read.
   int add_watch(int descriptor) const {
-    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
-    return inotify_add_watch(instance, link.c_str(), mask | IN_ONLYDIR);
+    return inotify_add_watch(instance, proc_link(descriptor).c_str(), mask | IN_ONLYDIR);
   }
 
   // What `unpackTree` expects first of a directory; its names follow.

@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts'
 import { isKind } from '../filesystem/entry.ts'
 import { failure, failureKind, fileErrno } from '../filesystem/failure.ts'
 import { permitted } from '../filesystem/file-user.ts'
+import { needProc } from '../filesystem/need-proc.ts'
 import { unpackStatus } from '../native/entries.ts'
 import { type Actor, readNames, readStatus } from '../native/files.ts'
 import type { WatchOptions } from './watcher.ts'
@@ -28,7 +29,7 @@ interface WatchTarget {
 
 /**
  * Checks what a client wants to watch. Throws AppError: not_found, invalid_argument for what is no directory and for a
- * network filesystem without `allowNetworkMounts`, internal for other failures.
+ * network filesystem without `allowNetworkMounts`, unimplemented without /proc, internal for other failures.
  */
 export async function findTarget({
   path,
@@ -44,6 +45,8 @@ export async function findTarget({
   const network = NETWORK_FILESYSTEMS.has(Number(filesystem))
   if (network && !allowNetworkMounts)
     throw new AppError('invalid_argument', `cannot watch path on network filesystem: ${path}`)
+  // Watches are put on open directories.
+  if (!network) needProc()
   return { real, identity: `${device}:${inode}`, network }
 }
 

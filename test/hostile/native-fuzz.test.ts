@@ -13,7 +13,18 @@ const run = promisify(execFile)
 
 /** What is fuzzed by libFuzzer, in `native/`, and what of the product is linked with it. */
 const TARGETS = {
-  'archives.cc': ['archive-entries', 'archived', 'actor', 'below', 'job', 'pieces', 'tar-header', 'values', 'walk'],
+  'archives.cc': [
+    'archive-entries',
+    'archived',
+    'actor',
+    'below',
+    'job',
+    'pieces',
+    'proc-link',
+    'tar-header',
+    'values',
+    'walk',
+  ],
   'netlink.cc': [],
   'spawn-spec.cc': ['spawn-spec', 'values'],
   'keeper.c': ['../keeper/table'],
