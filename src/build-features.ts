@@ -32,8 +32,7 @@ import { type KeptSandbox, restoreSandbox } from './kept-sandbox.ts'
 import { LEFT_OUT } from './lib/environment.ts'
 import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
-import { MACHINE } from './metrics/hierarchy.ts'
-import { memoryOf, openResourceReader } from './metrics/resource-reader.ts'
+import type { MemoryAtStart, ResourceReader } from './metrics/resource-reader.ts'
 import type { Sampler } from './metrics/sampler.ts'
 import { setClock } from './native/index.ts'
 import { createResumeCheck } from './peers/resume-check.ts'
@@ -52,6 +51,8 @@ export interface Frame {
   readonly logs: Logs
   readonly token: AccessToken
   readonly listener: Listener
+  readonly resources: ResourceReader
+  readonly memory: MemoryAtStart
   readonly shutdown: AbortSignal
   readonly keeper: Keeper
   readonly taken: Taken
@@ -61,7 +62,8 @@ export interface Frame {
 export type Features = Awaited<ReturnType<typeof buildFeatures>>
 
 /** Builds the features, in the order in which they need each other; none of them does anything yet. */
-export async function buildFeatures(config: Config, { logs, token, listener, shutdown, keeper, taken }: Frame) {
+export async function buildFeatures(config: Config, frame: Frame) {
+  const { logs, token, listener, resources, memory, shutdown, keeper, taken } = frame
   const { log } = logs
   const { users, user } = await openUsers(config)
   const defaults = buildDefaults(config, user, log)
@@ -69,8 +71,6 @@ export async function buildFeatures(config: Config, { logs, token, listener, shu
   const kept = restoreSandbox({ keeper, taken, endpoint: endpointOf(config), token, defaults, log })
   const registry = new Registry(config.keepExits)
   const devNull = await open('/dev/null', 'r')
-  const resources = openResourceReader(MACHINE)
-  const memory = await memoryOf(resources)
   const { budget, bodies } = buildBudget(config, memory.total, { token, defaults })
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const uploads = buildUploads(config, files)

@@ -13,6 +13,8 @@ import { errorFields } from './lib/error-fields.ts'
 import { withTimeout } from './lib/with-timeout.ts'
 import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
+import { MACHINE } from './metrics/hierarchy.ts'
+import { memoryOf, openResourceReader } from './metrics/resource-reader.ts'
 import { hideProcess } from './native/files.ts'
 import { exitNow } from './native/index.ts'
 import { endAll } from './process/end-all.ts'
@@ -59,9 +61,11 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { log } = logs
   const stopping = new AbortController()
   const token = createAccessToken()
-  const listener = createListener({ log, token })
+  const resources = openResourceReader(MACHINE)
+  const memory = await memoryOf(resources)
+  const listener = createListener({ log, token, memory: memory.total })
   const { keeper, taken } = await takeOver(config, log)
-  const frame = { logs, token, listener, shutdown: stopping.signal, keeper, taken }
+  const frame = { logs, token, listener, resources, memory, shutdown: stopping.signal, keeper, taken }
   const features = await buildFeatures(config, frame)
   // A quarter of the time until it listens is a wait for the files of /proc.
   const sampled = features.sampler.start()

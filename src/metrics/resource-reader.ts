@@ -91,8 +91,11 @@ export function openResourceReader(sources: Sources): ResourceReader {
   }
 }
 
+/** Bytes that the cgroup or the machine has, and what was used as the daemon started. */
+export type MemoryAtStart = Pick<GroupMemory, 'total' | 'used'>
+
 /** The memory of the machine or of its cgroup, in bytes; where it cannot be read, the machine's with nothing in use. */
-export async function memoryOf(resources: ResourceReader): Promise<Pick<GroupMemory, 'total' | 'used'>> {
+export async function memoryOf(resources: ResourceReader): Promise<MemoryAtStart> {
   const { memory } = await resources.read().catch(() => ({ memory: { total: totalmem(), used: 0 } }))
   return { total: memory.total, used: memory.used }
 }

@@ -8,10 +8,16 @@ import { KEEP_ALIVE_DELAY, READ_AHEAD } from './bind.ts'
 /** How the connections begin that are let in before all others: requests that are answered at once. */
 const URGENT = ['GET /health', 'GET /ready', 'GET /metrics', 'POST /process.Process/SendSignal']
 
+/** Whether a connection begins so. */
+export function beginsUrgent(text: string): boolean {
+  return URGENT.some((start) => text.startsWith(start))
+}
+
 /** Behind them, the newest first, as each brings a body of many KiB. */
 const INIT = 'POST /init '
 
-const BEGINNING_BYTES = Math.max(...URGENT.map((text) => text.length))
+/** Bytes by which they are recognized. */
+export const URGENT_BYTES = Math.max(...URGENT.map((text) => text.length))
 
 /**
  * Connections that are accepted in one turn of the event loop, some 3 µs each. Whatever waits in the kernel's backlog
@@ -37,8 +43,8 @@ interface Entrance {
 }
 
 interface EntranceOptions {
-  /** Connections that there may be; half as many may wait to be let in, further ones stay in the kernel's backlog. */
-  readonly connections: number
+  /** Connections that may wait to be let in; further ones stay in the kernel's backlog, urgent ones among them. */
+  readonly waiting: number
   /** Whether a connection needs no look at all. It is closed then. */
   isAbandoned(descriptor: number | undefined): boolean
   /** Lets a connection in; it owns the descriptor. */
@@ -56,7 +62,6 @@ interface EntranceOptions {
  * others would wait for as many turns as there are connections before it.
  */
 export function createEntrance({ turns = loopTurns, ...options }: EntranceOptions): Entrance {
-  const limit = Math.ceil(options.connections / 2)
   const room = createWaitingRoom(turns, options)
   const looking = new Set<number>()
   let closed = false
@@ -64,7 +69,7 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
   /** False: more may wait. */
   const acceptAll = (listening: number) => {
     for (let left = MAX_ACCEPTED; left > 0; left--) {
-      const descriptor = room.size < limit ? acceptConnection(listening) : -1
+      const descriptor = room.size < options.waiting ? acceptConnection(listening) : -1
       if (descriptor < 0) return true
       room.add(descriptor)
     }
@@ -95,10 +100,10 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
 /** Connections that are accepted and not let in yet. */
 function createWaitingRoom(
   turns: Pick<Turns, 'run'>,
-  { isAbandoned, enter, whenRoom, initsWait }: Omit<EntranceOptions, 'connections' | 'turns'>,
+  { isAbandoned, enter, whenRoom, initsWait }: Omit<EntranceOptions, 'waiting' | 'turns'>,
 ) {
   const waiting = new Set<number>()
-  const first = Buffer.alloc(BEGINNING_BYTES)
+  const first = Buffer.alloc(URGENT_BYTES)
   let urgent: number[] = []
   const inits: number[] = []
   let atOnce = MAX_AT_ONCE
@@ -118,7 +123,7 @@ function createWaitingRoom(
     add: (descriptor: number) => {
       waiting.add(descriptor)
       const text = first.toString('latin1', 0, beginning(descriptor, first))
-      if (URGENT.some((start) => text.startsWith(start))) urgent.push(descriptor)
+      if (beginsUrgent(text)) urgent.push(descriptor)
       else if (text.startsWith(INIT)) inits.push(descriptor)
       else if (text === '' && atOnce-- > 0) letIn(descriptor)
       // Each for itself: a connection among many waits as long as their requests do.

@@ -15,6 +15,7 @@ import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from '
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
+import { createSparePlaces } from './spare-places.ts'
 import { createWaitingBodies, type WaitingBodies } from './waiting-bodies.ts'
 
 /** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
@@ -49,6 +50,8 @@ export interface Listener {
 export interface ListenerOptions {
   readonly log: Log
   readonly token: Pick<AccessToken, 'isSet'>
+  /** Bytes that the daemon and all others in its cgroup, or machine, may have; default: enough. */
+  readonly memory?: number
   /** Connections at a time; default as `connectionLimit` says. */
   readonly limit?: number
   /** Milliseconds in which a connection must say what it speaks, and then its first headers; default 60,000. */
@@ -58,8 +61,11 @@ export interface ListenerOptions {
 /** Long enough for any real client, short enough that silent ones do not pile up. */
 const HEADERS_TIMEOUT = 60_000
 
-/** Far above what clients hold, and some 80 MB if all are idle. */
+/** Far above what clients hold. */
 const MAX_CONNECTIONS = 8192
+
+/** Of the memory there is for each connection: with some 20 KiB, its last request included, all take a tenth of it. */
+const CONNECTION_SHARE = 192 * 1024
 
 /** Bytes that a connection brings at once: hundreds of requests, which take some milliseconds to parse. */
 const LARGE_BEGINNING = 4 * 1024
@@ -67,10 +73,14 @@ const LARGE_BEGINNING = 4 * 1024
 /** Of such connections, those that may wait for their turn, with up to 64 KiB each: 8 MiB. */
 const MAX_LARGE_BEGINNINGS = 128
 
-/** Commands, watches and transfers need descriptors as well: no more than half of them are for connections. */
-function connectionLimit(): number {
+/** Commands, watches and transfers need descriptors as well: so many of them are for connections. */
+function limitByDescriptors(part: number): number {
   const [descriptors] = noFileLimit()
-  return Math.max(1, Math.min(MAX_CONNECTIONS, Math.floor(descriptors / 2)))
+  return Math.max(1, Math.min(MAX_CONNECTIONS, Math.floor(descriptors * part)))
+}
+
+function connectionLimit(memory = Number.POSITIVE_INFINITY): number {
+  return Math.max(1, Math.min(limitByDescriptors(1 / 2), Math.floor(memory / CONNECTION_SHARE)))
 }
 
 const WARNING_INTERVAL_MS = 60_000
@@ -138,13 +148,15 @@ function makeProtocols(options: HttpOptions, bodies: WaitingBodies): Protocols {
 }
 
 /** Takes connections at once, and those in turn that begin with a lot to parse. */
-function createLargeTurns(take: (socket: Socket, protocol: Protocol) => void) {
+function createLargeTurns(take: (socket: Socket, protocol: Protocol) => void, bodies: Pick<WaitingBodies, 'count'>) {
   let waiting = 0
   return (socket: Socket, protocol: Protocol, beginning: number) => {
     if (beginning < LARGE_BEGINNING || waiting >= MAX_LARGE_BEGINNINGS) return take(socket, protocol)
     waiting++
+    const taken = bodies.count(beginning)
     loopTurns.run({}, () => {
       waiting--
+      taken()
       if (!socket.destroyed) take(socket, protocol)
     })
   }
@@ -152,9 +164,9 @@ function createLargeTurns(take: (socket: Socket, protocol: Protocol) => void) {
 
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
-  const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit() } = options
+  const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit(options.memory) } = options
   const table = createConnections({ limit, tokenIsSet: () => token.isSet, onFull: warnWhenFull(log) })
-  const bodies = createWaitingBodies()
+  const [bodies, spare] = [createWaitingBodies(), createSparePlaces()]
   const [connections, undecided] = [new Set<Socket>(), new Set<Socket>()]
   let servers: Server[] = []
   let protocols: Protocols | undefined
@@ -164,19 +176,18 @@ export function createListener(options: ListenerOptions): Listener {
     undecided.delete(socket)
     protocols?.[protocol].take(socket)
   }
-  const [takeInTurn, initTurns] = [createLargeTurns(take), createInitTurns((socket) => take(socket, 'http1'))]
+  const [takeInTurn, initTurns] = [createLargeTurns(take, bodies), createInitTurns((socket) => take(socket, 'http1'))]
   const enter = (socket: Socket) => {
-    if (!table.add(socket)) return void socket.destroy()
+    if (!table.add(socket)) spare.add(socket)
     addUntilClosed(socket, [connections, undecided])
-    detectProtocol(socket, {
-      timeout: headersTimeout,
-      decided: (protocol, beginning) => {
-        if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
-        else takeInTurn(socket, protocol, beginning.length)
-      },
-    })
+    const decided = (protocol: Protocol, beginning: Buffer) => {
+      if (!spare.mayStay(socket, beginning)) socket.destroy()
+      else if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
+      else takeInTurn(socket, protocol, beginning.length)
+    }
+    detectProtocol(socket, { timeout: headersTimeout, decided })
   }
-  const entrance = createEntrance({ ...bodies, ...initTurns, connections: limit, enter })
+  const entrance = createEntrance({ ...bodies, ...initTurns, waiting: limitByDescriptors(1 / 4), enter })
   const shutDown = async (grace: number, ended: Iterable<Socket>) => {
     entrance.close(ended === undecided ? 'ended' : 'served')
     await endAll({ servers, connections, ended, protocols: Object.values(protocols ?? {}) }, grace)

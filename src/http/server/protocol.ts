@@ -21,7 +21,6 @@ interface Detection {
  */
 export function detectProtocol(socket: Socket, { timeout, decided }: Detection): void {
   let seen: Buffer = Buffer.alloc(0)
-  const giveUp = () => socket.destroy()
   const look = () => {
     const chunk: Buffer | null = socket.read()
     if (chunk === null) return
@@ -37,7 +36,12 @@ export function detectProtocol(socket: Socket, { timeout, decided }: Detection):
       if (!socket.destroyed) decided(same ? 'http2' : 'http1', seen)
     })
   }
+  // It stays: a closure would hold the first bytes as long as the connection is open.
   socket.on('error', giveUp)
   socket.setTimeout(timeout)
   socket.on('timeout', giveUp).on('end', giveUp).on('readable', look)
+}
+
+function giveUp(this: Socket): void {
+  this.destroy()
 }

@@ -96,12 +96,24 @@ test('calls that never showed the token give way too, the newest first', async (
   for (const { socket } of held) socket.destroy()
 })
 
-test('without a token no running call is ended for a new connection', async () => {
+test('without a token no running call is ended for a new connection, and a few come in that are answered at once', async () => {
   await using front = await startFront({ listening: { limit: LIMIT } })
   const held = await hold(front, LIMIT, { bytes: UNFINISHED, answered: true })
-  await expect(status(front)).rejects.toMatchObject({ code: 'ECONNRESET' })
+  await expect(sendWhole(`${front.url}/envs`)).rejects.toMatchObject({ code: 'ECONNRESET' })
+  expect(await status(front)).toBe(204)
+  const more = await hold(front, 200, { bytes: 'GET /health HTTP/1.1\r\nHost: x\r\n' })
+  await expect.poll(() => open(more)).toBe(64)
+  expect(await status(front)).toBe(204)
   expect(open(held)).toBe(LIMIT)
   expect(front.logged.map(({ message }) => message)).toEqual(['connections beyond the limit are dropped'])
+  for (const { socket } of [...held, ...more]) socket.destroy()
+})
+
+test('the limit follows the memory that the daemon may have', async () => {
+  await using front = await startFront({ listening: { memory: LIMIT * 192 * 1024 } })
+  const held = await hold(front, LIMIT + 10)
+  await expect.poll(() => open(held)).toBe(LIMIT)
+  expect(held.slice(0, 10).every(({ closed }) => closed)).toBe(true)
   for (const { socket } of held) socket.destroy()
 })
 

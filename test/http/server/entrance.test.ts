@@ -47,11 +47,11 @@ const atOnce: Turns = {
 /** An entrance on a port of its own, and who was let in. */
 async function openEntrance(
   turns: Pick<Turns, 'run'>,
-  { connections = 1000, isAbandoned = (): boolean => false, initsWait = (): boolean => false } = {},
+  { waiting = 1000, isAbandoned = (): boolean => false, initsWait = (): boolean => false } = {},
 ) {
   const entered: Socket[] = []
   const enter = (socket: Socket) => void entered.push(socket)
-  const entrance = createEntrance({ turns, connections, isAbandoned, initsWait, enter, whenRoom: (run) => run() })
+  const entrance = createEntrance({ turns, waiting, isAbandoned, initsWait, enter, whenRoom: (run) => run() })
   const servers: Server[] = await bind({ address: '127.0.0.1', port: 0 }, entrance.accept)
   const [server] = servers
   return {
@@ -100,7 +100,7 @@ test('initializations stay unread while others wait, and health checks pass them
 })
 
 test('so many wait to be let in as the limit allows, and are closed with the entrance', async () => {
-  await using door = await openEntrance(never, { connections: 100 })
+  await using door = await openEntrance(never, { waiting: 50 })
   connectAll(door.port, Array(100).fill(LIST))
   // Node goes on with those that are beyond the limit.
   await expect.poll(() => door.entered.length).toBe(50)

@@ -17,7 +17,7 @@ async function crowd(onRequest: (request: IncomingMessage) => void) {
   const enter = (socket: Socket) =>
     detectProtocol(socket, { timeout: 10_000, decided: () => http.emit('connection', socket) })
   const never = () => false
-  const options = { connections: 1000, isAbandoned: never, initsWait: never, whenRoom: (run: () => void) => run() }
+  const options = { waiting: 1000, isAbandoned: never, initsWait: never, whenRoom: (run: () => void) => run() }
   const entrance = createEntrance({ ...options, enter })
   const servers = await bind({ address: '127.0.0.1', port: 0 }, entrance.accept)
   const port = servers[0] === undefined ? 0 : portOf(servers[0])

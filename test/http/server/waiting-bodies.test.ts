@@ -55,3 +55,22 @@ test('who waits for room is let on in order once a third of it is free, a few in
   for (let turns = 0; turns < 10; turns++) await setImmediate()
   expect(begun).toEqual([-1, ...Array(50).keys()])
 })
+
+test('requests that wait keep new connections out also without a body, and so does what comes before a request', async () => {
+  const bodies = createWaitingBodies()
+  const begun: string[] = []
+  const released = Array.from({ length: 600 }, () => bodies.add(post(0)))
+  bodies.whenRoom(() => begun.push('after requests'))
+  await setImmediate()
+  expect(begun).toEqual([])
+  for (const release of released) release?.()
+  await setImmediate()
+  expect(begun).toEqual(['after requests'])
+  const taken = bodies.count(9 * 1024 * 1024)
+  bodies.whenRoom(() => begun.push('after a beginning'))
+  await setImmediate()
+  expect(begun).toHaveLength(1)
+  taken()
+  await setImmediate()
+  expect(begun).toEqual(['after requests', 'after a beginning'])
+})
