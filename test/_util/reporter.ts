@@ -6,8 +6,9 @@ const LEFTOVER_LIMIT_MS = 20_000
 
 /**
  * Counts the tests of the whole run, prints why some were skipped and a line `failed: FILE > TITLE: MESSAGE` for each
- * that failed, and closes with `N passed, N failed`. `.ci/run` repeats the lines that begin with `failed: `. With
- * ENVD_TEST_RESULTS=1 each test has a line `result: {…}`, which `scripts/write-promises.ts` reads.
+ * that failed, behind the error in full where the failure of a disposal hides it, and closes with `N passed, N failed`.
+ * `.ci/run` repeats the lines that begin with `failed: `. With ENVD_TEST_RESULTS=1 each test has a line `result: {…}`,
+ * which `scripts/write-promises.ts` reads.
  */
 export default class ClosingLine implements Reporter {
   #watching = false
@@ -58,10 +59,22 @@ function failures(modules: readonly TestModule[]): string[] {
       const result = test.result()
       if (result.state === 'pending') return [`failed: ${file} > ${test.fullName}: did not end`]
       if (result.state !== 'failed') return []
-      return [`failed: ${file} > ${test.fullName}: ${messageOf(result.errors[0])}`]
+      const [error] = result.errors
+      const first = firstError(error)
+      const hidden = first === error ? [] : [`before the failure of a disposal in ${test.fullName}: ${stackOf(first)}`]
+      return [...hidden, `failed: ${file} > ${test.fullName}: ${messageOf(first)}`]
     })
     return [...own, ...tests]
   })
+}
+
+/** That of the test itself, where a disposal after it has failed as well (SuppressedError). */
+function firstError(error: unknown): unknown {
+  return error instanceof Object && 'suppressed' in error ? firstError(error.suppressed) : error
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Object && 'stack' in error ? String(error.stack) : String(error)
 }
 
 /** The first line, cut: it stands behind the title. */
