@@ -25,6 +25,8 @@ export interface Daemon extends AsyncDisposable {
   stop(): Promise<number>
   /** Settles when it has ended: the exit code, or as in a shell 128 and the number of the signal that killed it. */
   readonly ended: Promise<number>
+  /** Throws if it has ended by itself, or has logged a failure outside any call. */
+  check(): void
 }
 
 export interface DaemonOptions {
@@ -76,6 +78,12 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const ended = exitOf(child).finally(() => rm(runDir, { recursive: true, force: true }))
   const url = await listening(child, output, ended)
   let asked = false
+  const hasFailed = () => {
+    const crashed = !asked && (child.exitCode !== null || child.signalCode !== null)
+    const restarted = output.stdout.includes('started again after an unexpected end')
+    const surprised = output.stdout.includes('unexpected failure outside any call')
+    return crashed || surprised || (restarted && options.restarts !== true)
+  }
   const stop = async () => {
     asked = true
     child.kill('SIGTERM')
@@ -93,13 +101,13 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     stderr: () => output.stderr,
     ended,
     stop,
+    check() {
+      if (hasFailed()) throw new Error(`the daemon failed\n${output.stdout}\n${output.stderr}`)
+    },
     async [Symbol.asyncDispose]() {
-      const crashed = !asked && (child.exitCode !== null || child.signalCode !== null)
+      const failed = hasFailed()
       const code = await stop()
-      const restarted = output.stdout.includes('started again after an unexpected end')
-      const surprised =
-        output.stdout.includes('unexpected failure outside any call') || (restarted && options.restarts !== true)
-      if (crashed || surprised || code !== 0)
+      if (failed || hasFailed() || code !== 0)
         throw new Error(`the daemon ended with ${code}\n${output.stdout}\n${output.stderr}`)
     },
   }

@@ -3,10 +3,10 @@ import { createGrpcTransport } from '@connectrpc/connect-node'
 import { expect, test } from 'vitest'
 import { MAX_EXECUTE_OUTPUT } from '../../src/agent-sandbox/service.ts'
 import { ProcessService } from '../../src/gen/agent-sandbox/process_pb.js'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { call } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const client = () => createClient(ProcessService, createGrpcTransport({ baseUrl: daemon.url }))
 const listed = async () => (await call(daemon.url, 'process.Process/List', {})).body
 const sh = (script: string) => ({ config: { command: ['sh', '-c', script] } })

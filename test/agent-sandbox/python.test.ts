@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { startDaemon } from '../_util/daemon.ts'
+import { commonDaemon } from '../_util/common-daemon.ts'
+
+const daemon = commonDaemon()
 
 /** Made by `scripts/python-environments`. */
 const python = '.cache/python/agent-sandbox/bin/python'
@@ -14,7 +16,6 @@ function reasonOfAbsence(): string {
 
 test('k8s-agent-sandbox 1.0.8 runs commands, types into them and signals them', async (context) => {
   if (!existsSync(python)) context.skip(reasonOfAbsence())
-  await using daemon = await startDaemon()
   const { host } = new URL(daemon.url)
   const { stdout } = await promisify(execFile)(python, ['test/e2e/python/agent_sandbox.py', host])
   expect(JSON.parse(stdout)).toEqual({

@@ -1,11 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { ctl } from './ctl.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 async function run(args: readonly string[], input?: string | Uint8Array) {
   const { code, stdout, stderr } = await ctl(daemon.url, args, input === undefined ? {} : { input })

@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { draw, emulator } from '../terminals/drawn.ts'
 import { breakableProxy } from './breakable-proxy.ts'
 import { ctl } from './ctl.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const SCRIPT = 'stty -echo; echo up; while read x; do eval "$x"; done'
 
 type CastEvent = [number, string, string]

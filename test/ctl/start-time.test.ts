@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { fastest } from '../_util/fastest.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { LAUNCHER } from './ctl.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 const LIMIT_MS = 80
 

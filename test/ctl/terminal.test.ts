@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { ctl, ctlInTerminal } from './ctl.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const ENTER = '\r'
 
 test('run -t is a terminal of the size of this one, with its keys, its changes of size and its exit code', async () => {

@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { needsNamespace } from '../_util/namespace.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { ctl, ctlInTerminal } from './ctl.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 async function run(...args: string[]) {
   const { code, stdout, stderr } = await ctl(daemon.url, args)

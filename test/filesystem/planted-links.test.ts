@@ -1,7 +1,7 @@
 import { chmod, chown, lchown, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
-import { startDaemon } from '../_util/daemon.ts'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { needsRoot } from '../_util/namespace.ts'
 import { call } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
@@ -10,6 +10,8 @@ import { watchDirectory } from '../watch/watching.ts'
 import { type Files, refusal, startFiles } from './files.ts'
 
 beforeEach((context) => needsRoot(context))
+
+const daemon = commonDaemon()
 
 /** What a link on the way is refused with. */
 const REFUSED = refusal('permission_denied', /leads through a link that must not be followed/)
@@ -220,7 +222,6 @@ test('events with entries do not look through a link that was planted after the 
   await chown(watched, 1000, 1000)
   await mkdir(closed, { mode: 0o700 })
   await writeFile(join(closed, 'report'), 'of root', { mode: 0o600 })
-  await using daemon = await startDaemon()
   const headers = { authorization: `Basic ${btoa('user:')}` }
   const ask = async (method: string, body: object) =>
     (await call(daemon.url, `filesystem.Filesystem/${method}`, body, { headers })).body

@@ -3,11 +3,11 @@ import { createClient, type Transport } from '@connectrpc/connect'
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node'
 import { describe, expect, test } from 'vitest'
 import { type EntryInfo, Filesystem, FileType } from '../../src/gen/filesystem/filesystem_pb.js'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { call } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 const TRANSPORTS: Readonly<Record<string, () => Transport>> = {
   'Connect JSON': () => createConnectTransport({ baseUrl: daemon.url, httpVersion: '1.1' }),

@@ -6,16 +6,19 @@ import { startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsCgroups, needsNamespace } from '../_util/namespace.ts'
 import { asUser, call, shell } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 
 beforeEach(needsNamespace)
+
+const daemon = sharedDaemon()
 
 const headers = { ...asUser('user'), 'x-access-token': 'secret' }
 
 test('no user reaches the keeper, what it keeps, or the way to it', async () => {
-  await using daemon = await startDaemon()
+  await using own = await startDaemon()
   const body = JSON.stringify({ accessToken: 'secret' })
-  expect((await sendWhole(`${daemon.url}/init`, { method: 'POST', body })).status).toBe(204)
-  for (const pid of [daemon.launched, daemon.pid]) {
+  expect((await sendWhole(`${own.url}/init`, { method: 'POST', body })).status).toBe(204)
+  for (const pid of [own.launched, own.pid]) {
     const attempts = [
       `ls /proc/${pid}/fd`,
       `cat /proc/${pid}/fd/*`,
@@ -27,15 +30,14 @@ test('no user reaches the keeper, what it keeps, or the way to it', async () => 
       `kill -KILL ${pid}`,
     ]
     for (const attempt of attempts) {
-      const { end, stdout } = await shell(daemon.url, attempt, { headers })
+      const { end, stdout } = await shell(own.url, attempt, { headers })
       expect([attempt, end?.exitCode === 0, String(stdout)]).toEqual([attempt, false, ''])
     }
   }
-  expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
+  expect((await sendWhole(`${own.url}/health`)).status).toBe(204)
 })
 
 test('no user ends, stops or traces either of the two, all processes at once neither', async () => {
-  await using daemon = await startDaemon()
   const { url, launched, pid } = daemon
   const attempts = [
     'kill -KILL -1',
@@ -52,7 +54,8 @@ test('no user ends, stops or traces either of the two, all processes at once nei
     // A signal for all that the user may signal does not reach the shell that sends it, but all others of that user.
     const ofAll = attempt.endsWith(' -1')
     const script = ofAll ? `sleep 100 & ${attempt}; kill -KILL $!; false` : attempt
-    const { end } = await shell(url, script, { headers: asUser('user') })
+    // As other tests run daemons of `user` at the same time.
+    const { end } = await shell(url, script, { headers: asUser(ofAll ? 'games' : 'user') })
     expect([attempt, end?.exitCode === 0]).toEqual([attempt, false])
     expect([attempt, daemon.pid, (await sendWhole(`${url}/health`)).status]).toEqual([attempt, pid, 204])
   }
@@ -64,15 +67,15 @@ test.for(['user', 'root'])(
     needsCgroups(context)
     // Linux 6.18 ends whatever is started in a cgroup that was killed once, so no other test may have this one.
     await using root = makeCgroupRoot()
-    await using daemon = await startDaemon({ args: ['-cgroup-root', root.path] })
-    const { url, pid } = daemon
-    const own = '/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/self/cgroup)/cgroup.kill'
-    for (const attempt of ['kill -KILL 0', `echo 1 >${own}`]) {
+    await using own = await startDaemon({ args: ['-cgroup-root', root.path] })
+    const { url, pid } = own
+    const group = '/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/self/cgroup)/cgroup.kill'
+    for (const attempt of ['kill -KILL 0', `echo 1 >${group}`]) {
       const { end } = await shell(url, `${attempt}; exit 3`, { headers: asUser(user) })
       // The file is root's.
       const killed = attempt.startsWith('kill') || user === 'root'
       expect([attempt, end?.status]).toEqual([attempt, killed ? 'signal: killed' : 'exit status 3'])
-      expect([attempt, daemon.pid, (await sendWhole(`${url}/health`)).status]).toEqual([attempt, pid, 204])
+      expect([attempt, own.pid, (await sendWhole(`${url}/health`)).status]).toEqual([attempt, pid, 204])
     }
   },
 )
@@ -80,14 +83,12 @@ test.for(['user', 'root'])(
 test('a user who ends whoever has the port open ends neither', async (context) => {
   const { stdout } = await promisify(execFile)('sh', ['-c', 'command -v fuser || true'])
   if (stdout === '') context.skip('needs fuser')
-  await using daemon = await startDaemon()
   const { url, pid, port } = daemon
   await shell(url, `fuser -k ${port}/tcp`, { headers: asUser('user') })
   expect([daemon.pid, (await sendWhole(`${url}/health`)).status]).toEqual([pid, 204])
 })
 
 test('the memory of records is sealed', async () => {
-  await using daemon = await startDaemon()
   const script = `import fcntl, os
 for fd in os.listdir('/proc/${daemon.launched}/fd'):
   path = '/proc/${daemon.launched}/fd/' + fd
@@ -102,7 +103,6 @@ for fd in os.listdir('/proc/${daemon.launched}/fd'):
 })
 
 test('no path of the file calls leads to the entries of the keeper in /proc, root neither', async () => {
-  await using daemon = await startDaemon()
   const entries = [`/proc/${daemon.launched}`, `/proc/${daemon.launched}/task/${daemon.launched}`]
   for (const path of entries.flatMap((entry) => [entry, `${entry}/environ`, `${entry}/mem`, `${entry}/fd/0`])) {
     for (const username of ['user', 'root']) {
@@ -116,7 +116,6 @@ test('no path of the file calls leads to the entries of the keeper in /proc, roo
 })
 
 test('commands have neither the descriptor nor the variable of the keeper, as root as well', async () => {
-  await using daemon = await startDaemon()
   const { stdout } = await shell(daemon.url, 'env; ls -l /proc/self/fd')
   expect(String(stdout)).not.toMatch(/KEEPER|memfd|socket:/)
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { randomBytes, reseedRandom } from '../../src/native/index.ts'
 import { randomUuid, reseed } from '../../src/native/random.ts'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { type Daemon, startDaemon } from '../_util/daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsRoot } from '../_util/namespace.ts'
@@ -12,6 +13,7 @@ import { call } from '../_util/rpc.ts'
 import { straceMissing } from '../_util/strace.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
+const common = commonDaemon()
 const root = join(import.meta.dirname, '../..')
 
 test('ids are UUIDs, no two alike', () => {
@@ -33,7 +35,7 @@ test('nothing random comes from memory that a snapshot holds', () => {
 })
 
 /** The system calls of those names that the daemon makes meanwhile, one per line. */
-async function traced(daemon: Daemon, names: string, meanwhile: () => Promise<void>): Promise<string[]> {
+async function traced(daemon: Pick<Daemon, 'pid'>, names: string, meanwhile: () => Promise<void>): Promise<string[]> {
   const strace = spawn('strace', ['-f', '-e', `trace=${names}`, '-p', String(daemon.pid)], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
@@ -51,13 +53,12 @@ async function traced(daemon: Daemon, names: string, meanwhile: () => Promise<vo
 test('each id of a watcher is drawn from the kernel when it is made', async (context) => {
   if (straceMissing()) context.skip('needs strace')
   await using dir = await makeTmpDir()
-  await using daemon = await startDaemon()
   const make = async () => {
-    const { body } = await call(daemon.url, 'filesystem.Filesystem/CreateWatcher', { path: dir.path })
+    const { body } = await call(common.url, 'filesystem.Filesystem/CreateWatcher', { path: dir.path })
     expect(body).toHaveProperty('watcherId')
   }
   await make()
-  const calls = await traced(daemon, 'getrandom', async () => {
+  const calls = await traced(common, 'getrandom', async () => {
     for (let i = 0; i < 5; i++) await make()
   })
   expect(calls.filter((line) => line.includes('getrandom(')).length).toBe(5)

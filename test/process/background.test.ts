@@ -1,15 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { fastest, timeOf } from '../_util/fastest.ts'
 import { shell, start, transcript } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { connect, kill, list, sendSignal } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
 import { alive, descriptors, writtenBytes } from './proc.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const pty = { cols: 80, rows: 24 }
 
 /** Below this nothing was waited for: the shortest wait, for silence, is 1 s. */

@@ -1,13 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { type Answer, call, type ProcessMessage, type RunOptions, type Stream, start } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { closeStdin, type Input, kill, list, type Selector, sendInput } from './calls.ts'
 import { dataOf, inParallel, outputUntil, startedPid } from './following.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const MB = 1_000_000
 const pty = { cols: 80, rows: 24 }
 

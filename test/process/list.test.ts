@@ -1,10 +1,10 @@
 import { afterEach, expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { type ProcessMessage, type RunOptions, type Stream, start } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { connect, kill, list, sendInput } from './calls.ts'
 import { startedPid } from './following.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const running: { pid: number; stream: Stream<ProcessMessage> }[] = []
 
 async function cat(options: RunOptions = {}): Promise<number> {

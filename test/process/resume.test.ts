@@ -2,13 +2,13 @@ import { createClient } from '@connectrpc/connect'
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node'
 import { describe, expect, test } from 'vitest'
 import { Process } from '../../src/gen/process/process_pb.js'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { startDaemon } from '../_util/daemon.ts'
 import { open, type ProcessMessage, shell, start, transcript } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { closeStdin, connect, type Selector, sendInput } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 interface Offsets {
   readonly stdout?: number

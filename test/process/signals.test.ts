@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { call, start, transcript } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { kill, sendSignal } from './calls.ts'
 import { outputUntil, startedPid } from './following.ts'
 import { alive, stateOf } from './proc.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 async function startShell(script: string, cmd = '/bin/sh') {
   const stream = await start(daemon.url, cmd, { args: ['-c', script] })

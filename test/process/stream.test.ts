@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { call, enveloped, type RunOptions, shell, start, transcript } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { connect, kill, list } from './calls.ts'
 import { dataOf, outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const versions = [{ http2: false }, { http2: true }]
 
 describe.each(versions)('with $http2 for HTTP/2', ({ http2 }) => {

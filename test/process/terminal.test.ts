@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { call, type RunOptions, shell, start, transcript } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { connect, kill, resize, sendInput } from './calls.ts'
 import { inParallel, outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const pty = { cols: 80, rows: 24 }
 
 async function startShell(script: string, options: RunOptions = {}) {

@@ -1,15 +1,15 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { startDaemon } from '../_util/daemon.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { asUser, shell, start, transcript } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { closeStdin, connect, kill, sendInput } from './calls.ts'
 import { outputUntil, startedPid } from './following.ts'
 import { alive } from './proc.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const pty = { cols: 80, rows: 24 }
 const headers = asUser('user')
 
@@ -122,6 +122,7 @@ describe('a daemon that is not root', () => {
     await using own = await startDaemon({ uid: 1000, env: { HOME: '/home/user' } })
     await transcript(await start(own.url, 'true'))
     await transcript(await start(own.url, 'true'))
+    await own.stop()
     expect(own.stdout().match(/not running as root/g)).toHaveLength(1)
   })
 })

@@ -1,12 +1,12 @@
 import { appendFile, chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { startDaemon } from '../_util/daemon.ts'
 import { needsNamespace, needsRoot } from '../_util/namespace.ts'
 import { asUser, call, open, type ProcessMessage, shell, start } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 test('A38 the Basic username is the user of the call, whatever the password', async (context) => {
   needsRoot(context)

@@ -2,14 +2,14 @@ import { gzipSync } from 'node:zlib'
 import { Code, ConnectError } from '@connectrpc/connect'
 import { compressionGzip, createConnectTransport } from '@connectrpc/connect-node'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { call, enveloped } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { framesOf } from './frames.ts'
 import { clientsOf, expectedFiles, expectedTour, heard, tourOfFiles, tourOfProcesses } from './typed-clients.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 /** As Go clients are set up: binary, gzip both ways, also for the smallest message. */
 function binaryClients(httpVersion: '1.1' | '2') {

@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { asUser, call, enveloped, open, shell, start } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { framesOf } from './frames.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 const JSON_UNARY = { 'content-type': 'application/json' }
 const JSON_STREAM = { 'content-type': 'application/connect+json' }

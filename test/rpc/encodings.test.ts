@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { enveloped } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 /** A tag with a byte that no UTF-8 has. */
 const NOT_UTF8 = Buffer.concat([Buffer.from('{"process":{"tag":"'), Buffer.of(0xff), Buffer.from('"}}')])

@@ -1,11 +1,11 @@
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { type GrpcCall, grpc, grpcWeb } from '../_util/grpc.ts'
 import { sendWhole } from '../_util/http.ts'
 import { call, enveloped, open } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 const INVALID_ARGUMENT = 3
 const NOT_FOUND = 5

@@ -2,14 +2,14 @@ import { Code, ConnectError } from '@connectrpc/connect'
 import { createGrpcWebTransport as createNodeTransport } from '@connectrpc/connect-node'
 import { createGrpcWebTransport } from '@connectrpc/connect-web'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { asUser, enveloped } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { framesOf } from './frames.ts'
 import { clientsOf, expectedFiles, expectedTour, heard, tourOfFiles, tourOfProcesses } from './typed-clients.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 test('D77 a browser client of gRPC-Web makes every call that browsers can', async () => {
   const clients = clientsOf(createGrpcWebTransport({ baseUrl: daemon.url }))

@@ -24,7 +24,7 @@ import {
   type StartResponse,
   StreamInputRequestSchema,
 } from '../../src/gen/process/process_pb.js'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import {
   clientsOf,
@@ -36,7 +36,7 @@ import {
   tourOfProcesses,
 } from './typed-clients.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 /** A service of the generated code as grpc-js wants it defined. */
 function definitionOf(service: DescService) {

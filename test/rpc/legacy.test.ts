@@ -10,11 +10,11 @@ import {
   RemoveWatcherResponseSchema,
   WatchDirResponseSchema,
 } from '../../src/gen/filesystem/filesystem_pb.js'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { call, start, transcript } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 const HEADER = 'x-e2b-legacy-sdk'
 

@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import {
   call,
@@ -11,10 +12,9 @@ import {
   start,
   transcript,
 } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { framesOf } from './frames.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 const PATH = '/process.Process/StreamInput'
 const HEADERS = { 'content-type': 'application/connect+json', 'connect-protocol-version': '1' }

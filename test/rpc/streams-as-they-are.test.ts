@@ -3,11 +3,11 @@ import { expect, test } from 'vitest'
 import { WatchDirRequestSchema } from '../../src/gen/filesystem/filesystem_pb.js'
 import { WatchRequestSchema as WatchMetricsSchema } from '../../src/gen/metrics/metrics_pb.js'
 import { StartRequestSchema } from '../../src/gen/process/process_pb.js'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { send } from '../_util/http.ts'
 import { enveloped, envelopes } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 /** What the transport of the newest Python SDK says of every stream. */
 const TRANSPORT = 'zstd,gzip,br'

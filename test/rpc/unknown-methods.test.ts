@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { sendWhole } from '../_util/http.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const long = 'x'.repeat(8_000)
 
 test('A18 what looks like an RPC and is none is 404, however long', async () => {

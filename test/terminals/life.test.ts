@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { call, open } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { TerminalClient } from './terminal-client.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const terminals = (method: string, message: object) => call(daemon.url, `terminals.v1.Terminals/${method}`, message)
 const opened = (name: string, script: string) =>
   TerminalClient.open(daemon.url, 'Open', { name, command: 'sh', args: ['-c', script] })

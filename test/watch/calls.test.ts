@@ -1,13 +1,13 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../_util/common-daemon.ts'
 import { sendWhole } from '../_util/http.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { asUser } from '../_util/rpc.ts'
-import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { watchCalls } from './watch-calls.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 const { unary, events, reported, createWatcher } = watchCalls(() => daemon.url)
 
 function upload(path: string, body: string, headers: Record<string, string> = {}, mode = '') {

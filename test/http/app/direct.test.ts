@@ -2,11 +2,11 @@ import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../../_util/common-daemon.ts'
 import { startDaemon } from '../../_util/daemon.ts'
-import { sharedDaemon } from '../../_util/shared-daemon.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 interface Sent {
   readonly port?: number

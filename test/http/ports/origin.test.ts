@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../../_util/common-daemon.ts'
 import { sendWhole } from '../../_util/http.ts'
-import { sharedDaemon } from '../../_util/shared-daemon.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 /** What a browser keeps for the whole origin of a page, or for its host. */
 const OF_THE_ORIGIN = {

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../../_util/common-daemon.ts'
 import { send, sendWhole } from '../../_util/http.ts'
-import { sharedDaemon } from '../../_util/shared-daemon.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 /** A server that answers each connection with the bytes that `answer` writes, and keeps what it was sent. */
 async function startUpstream(answer: (socket: Socket, received: () => string) => void | Promise<void>) {

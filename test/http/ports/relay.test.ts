@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { expect, test } from 'vitest'
+import { commonDaemon } from '../../_util/common-daemon.ts'
 import { send, sendWhole } from '../../_util/http.ts'
-import { sharedDaemon } from '../../_util/shared-daemon.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 interface App extends AsyncDisposable {
   readonly port: number

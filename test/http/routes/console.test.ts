@@ -4,12 +4,12 @@ import { brotliDecompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { createFastify } from '../../../src/http/app/fastify.ts'
 import { consoleRoute } from '../../../src/http/routes/console.ts'
+import { commonDaemon } from '../../_util/common-daemon.ts'
 import { startDaemon } from '../../_util/daemon.ts'
 import { sendWhole } from '../../_util/http.ts'
-import { sharedDaemon } from '../../_util/shared-daemon.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 
-const daemon = sharedDaemon()
+const daemon = commonDaemon()
 
 test('the index is served over both versions of HTTP, with a strict policy', async () => {
   for (const http2 of [false, true]) {
