@@ -174,6 +174,7 @@ export const STRESS: readonly string[] = testFiles([
   'supervisor/services',
   'supervisor/take-over',
   'terminals/given-up',
+  'users/seen-at-once',
   'watch/chaos',
   'watch/network',
   'watch/overflow',
@@ -184,7 +185,12 @@ export const STRESS: readonly string[] = testFiles([
 ])
 
 /** The same of those that drive SDKs. */
-export const E2E_STRESS: readonly string[] = testFiles(['e2e/big-file', 'e2e/python', 'e2e/watch-python'])
+export const E2E_STRESS: readonly string[] = testFiles([
+  'e2e/big-file',
+  'e2e/documents',
+  'e2e/python',
+  'e2e/watch-python',
+])
 
 /** The files of tests, by the project that runs them. */
 export interface Kinds {

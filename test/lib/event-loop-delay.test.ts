@@ -1,12 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { watchEventLoopDelay } from '../../src/lib/event-loop-delay.ts'
+import { halt } from '../_util/halt.ts'
 
 test('a halt of the event loop is reported, also one that still lasts', async () => {
-  const halt = (milliseconds: number) => {
-    const end = performance.now() + milliseconds
-    while (performance.now() < end);
-  }
   const past = watchEventLoopDelay()
   halt(200)
   await delay(50)

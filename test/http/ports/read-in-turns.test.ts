@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { readInTurns } from '../../../src/http/ports/read-in-turns.ts'
+import { halt } from '../../_util/halt.ts'
 
 /** A connection whose other side has written the content and its end. */
 async function connected(content: Buffer) {
@@ -20,11 +21,6 @@ async function connected(content: Buffer) {
       server.close()
     },
   }
-}
-
-function busyFor(milliseconds: number): void {
-  const until = performance.now() + milliseconds
-  while (performance.now() < until);
 }
 
 /** All that comes, and the sizes of the pieces. */
@@ -44,7 +40,7 @@ test('pieces that take long come small, one after the other, whole and before th
   const content = randomBytes(1_000_000)
   using connection = await connected(content)
   readInTurns(connection.socket)
-  const got = await received(connection.socket, () => busyFor(1))
+  const got = await received(connection.socket, () => halt(1))
   expect(got.content.equals(content)).toBe(true)
   expect(Math.max(...got.sizes)).toBeLessThanOrEqual(4096)
 })
@@ -70,7 +66,7 @@ test('between two pieces that take long others have their turn', async () => {
   await Promise.all(
     connections.map(({ socket }) => {
       readInTurns(socket)
-      return received(socket, () => busyFor(1))
+      return received(socket, () => halt(1))
     }),
   )
   over = true
