@@ -92,6 +92,7 @@ test('a page fetches signed archives of a directory, and sends them back to sign
   for (const format of ['tar', 'tar.gz', 'tar.zst']) expect(listing(out(format))).toBe(listing(tree))
   // A zip archive has each name with content of its own, and times in seconds.
   execFileSync('diff', ['-r', '--no-dereference', tree, out('zip')])
+  await daemon.stop()
   expect(daemon.stdout().match(/entries were left out of an archive/g)).toHaveLength(formats.length)
   expect(daemon.stdout()).toContain('a/pipe')
   expect(readdirSync(evil)).toEqual([])

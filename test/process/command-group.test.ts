@@ -108,5 +108,6 @@ test('a cgroup that takes no processes fails no command: it starts outside, whic
   root.write('socats/cgroup.type', 'threaded')
   const own = groupIn(await readFile(`/proc/${daemon.pid}/cgroup`, 'latin1'))
   expect([await groupOf(), await groupOf(), await groupOf({ pty })]).toEqual([own, own, own])
+  await daemon.stop()
   expect(daemon.stdout().match(/commands start outside of their cgroup/g)).toHaveLength(1)
 })

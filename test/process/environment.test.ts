@@ -88,6 +88,7 @@ describe('environment', () => {
     await using other = await startDaemon({ env })
     expect(await environment(other.url, { envs: { ...odd, GOOD: '1' } })).toEqual({ ...basic, GOOD: '1' })
     expect(await environment(other.url, { envs: odd, pty })).toEqual(basic)
+    await other.stop()
     const warnings = other.stdout().match(/^.*were left out.*$/gm)
     expect(warnings).toHaveLength(2)
     expect(warnings?.[0]).toMatch(/"level":"warn".*"count":6/)
@@ -98,6 +99,7 @@ describe('environment', () => {
     await using other = await startDaemon({ env })
     await init(other.url, { envVars: { ...odd, GOOD: '1' } })
     expect(await environment(other.url)).toEqual({ ...basic, GOOD: '1' })
+    await other.stop()
     expect(other.stdout()).toMatch(/"level":"warn".*"count":6.*were left out/)
     expect(other.stdout()).not.toMatch(/secret|A=B/)
   })
@@ -118,6 +120,7 @@ describe('environment', () => {
       const text = await vi.waitFor(() => readFile(printed, 'utf8'), { timeout: 20_000 })
       expect(text).toMatch(/^GOOD=1$/m)
       expect(text).not.toMatch(/secret/)
+      await other.stop()
       expect(other.stdout()).toMatch(/"level":"warn".*were left out/)
     },
   )

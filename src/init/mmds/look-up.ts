@@ -10,6 +10,8 @@ interface LookUpOptions {
   readonly signal: AbortSignal
   /** Milliseconds of silence after which the way is repaired while the first look goes on; default 500. */
   readonly timeout?: number
+  /** Milliseconds that the event loop may be late for the silence to be blamed on the way; default 50. */
+  readonly maxLateness?: number
 }
 
 /** A service of the host answers within 2 ms; half a second means that something in the guest is in between. */
@@ -27,11 +29,11 @@ const MAX_LATENESS_MS = 50
  * Calls that overlap share repair and looks.
  */
 export function createLookUp(options: LookUpOptions): () => Promise<MmdsOptions | undefined> {
-  const { reads, repair, signal, timeout = TIMEOUT_MS } = options
+  const { reads, repair, signal, timeout = TIMEOUT_MS, maxLateness = MAX_LATENESS_MS } = options
   const attempt = async (first: Promise<MmdsOptions>) => {
     const lateness = watchEventLoopDelay()
     const found = await withTimeout(timeout, first, signal)
-    const late = lateness.stop() > MAX_LATENESS_MS
+    const late = lateness.stop() > maxLateness
     if (found !== undefined) return found
     if (!late) await repair()
     // What was begun before the repair may hang for a while yet.

@@ -16,10 +16,12 @@ test('the token of a file is set before the port is open', async () => {
   expect(given.text).not.toContain('ACCESS_TOKEN')
   const takeOver = { method: 'POST', body: '{"accessToken":"evil"}' }
   expect((await sendWhole(`${daemon.url}/init`, takeOver)).status).toBe(401)
+  await daemon.stop()
   expect(daemon.stdout() + daemon.stderr()).not.toContain('secret')
 
   await chmod(path, 0o644)
   await using open = await startDaemon({ args: ['-access-token-file', path] })
+  await open.stop()
   expect(open.stdout()).toContain('other users may read the file of the access token')
 })
 
@@ -47,6 +49,7 @@ test('a port that other machines reach without a token is warned of', async () =
   for (const args of [[], [...open, '-access-token-file', path], [...open, '-isnotfc=false']]) {
     await using quiet = await startDaemon({ args })
     expect((await sendWhole(`http://127.0.0.1:${quiet.port}/health`)).status).toBe(204)
+    await quiet.stop()
     expect(quiet.stdout()).not.toContain('NO ACCESS TOKEN')
   }
 })

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { AppError } from '../../../src/errors.ts'
 import type { HostSetup } from '../../../src/init/application.ts'
 import type { FrozenWorkload } from '../../../src/init/initialization.ts'
+import { NO_MMDS } from '../../../src/init/mmds/mmds.ts'
 import { type Front, NO_MEMORY, startFront } from '../front.ts'
 import { at, envOf, init, now } from '../init-calls.ts'
 
@@ -125,11 +126,19 @@ test('N9 a caller that withholds its body delays no other', async () => {
 
 test('N10 a timestamp is moved forward by the time that the call waited, and the header says by how much', async () => {
   const { machine, begun, ready } = slowMachine()
-  await using front = await startFront({ host: machine })
+  let waiting = 0
+  const metadata = {
+    look: () => {
+      waiting += 1
+      return NO_MMDS.look()
+    },
+  }
+  await using front = await startFront({ host: machine, metadata })
   const first = init(front, { volumeMounts })
   await begun
   const later = now() + 3_600_000_000_000n
   const second = init(front, { timestamp: at(later) })
+  await expect.poll(() => waiting).toBe(2)
   await delay(150)
   ready()
   expect((await first).headers).not.toHaveProperty('x-envd-init-clock-correction')

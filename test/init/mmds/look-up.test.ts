@@ -3,11 +3,19 @@ import { createMmdsClient } from '../../../src/init/mmds/client.ts'
 import { createLookUp } from '../../../src/init/mmds/look-up.ts'
 import { shareReads } from '../../../src/init/mmds/reads.ts'
 import { NEVER } from '../../../src/lib/never.ts'
+import { halt } from '../../_util/halt.ts'
 import { type FakeMmds, OPTIONS, startFakeMmds } from './fake-mmds.ts'
 
-function lookUpOf(mmds: FakeMmds, repair: () => void, timeout = 10_000) {
+/** A machine that is busy with other tests makes the event loop late, which must not count. */
+const ANY_LATENESS = { maxLateness: Number.POSITIVE_INFINITY }
+
+function lookUpOf(
+  mmds: FakeMmds,
+  repair: () => void,
+  times: { timeout?: number; maxLateness?: number } = ANY_LATENESS,
+) {
   const reads = shareReads(createMmdsClient({ base: mmds.url, timeout: 5_000 }), NEVER)
-  return createLookUp({ reads, repair: async () => repair(), signal: NEVER, timeout })
+  return createLookUp({ reads, repair: async () => repair(), signal: NEVER, timeout: 10_000, ...times })
 }
 
 test('F9 a look that succeeds needs no repair', async () => {
@@ -45,7 +53,7 @@ test('F9 silence is taken for a rule of the guest, while the first look goes on'
     () => {
       mmds.conduct = 'answer'
     },
-    50,
+    { ...ANY_LATENESS, timeout: 50 },
   )
   expect(await lookUp()).toEqual(OPTIONS)
   expect(mmds.connections()).toBeGreaterThan(0)
@@ -64,11 +72,10 @@ test('F9 while the event loop itself is late nothing is repaired, and the servic
   await using mmds = await startFakeMmds()
   mmds.conduct = 'silent'
   let repairs = 0
-  const found = lookUpOf(mmds, () => repairs++, 1_000)()
+  const found = lookUpOf(mmds, () => repairs++, { timeout: 1_000 })()
   await expect.poll(() => mmds.requests.length).toBe(1)
   mmds.conduct = 'answer'
-  const end = performance.now() + 1_200
-  while (performance.now() < end);
+  halt(1_200)
   expect(await found).toEqual(OPTIONS)
   expect(repairs).toBe(0)
 })
