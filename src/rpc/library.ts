@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { Code, ConnectError, createConnectRouter } from '@connectrpc/connect'
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol'
 import {
@@ -61,6 +62,8 @@ const JSON_OPTIONS = {
  * the daemon's app has let in. So it can be loaded at the first such call.
  */
 export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
+  // In a turn after that in which the library's modules were run.
+  await setImmediate()
   makeErrorsSendable()
   const router = createConnectRouter({
     interceptors: [errorBoundary(deps), legacyClients(deps.services)],
@@ -69,7 +72,11 @@ export async function openLibrary(deps: LibraryDeps): Promise<ServeByLibrary> {
     binaryOptions: { readUnknownFields: false },
     shutdownSignal: deps.shutdown,
   })
-  for (const table of deps.services) addService(router, table, { budget: deps.budget, streams: deps.streams })
+  for (const table of deps.services) {
+    addService(router, table, { budget: deps.budget, streams: deps.streams })
+    // Some milliseconds for all.
+    await setImmediate()
+  }
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
   return (call) => {
     const { description } = call.method
