@@ -37,7 +37,7 @@ const STATUS: Record<ErrorKind, number> = {
 /** Of an answer that the byte budget refused: what waits is as a rule gone by then. */
 export const RETRY_AFTER_SECONDS = 1
 
-/** The HTTP status of an error kind (contract A27; 507, 412 and 406 for what Connect has no code for). */
+/** The HTTP status of an error kind (contract A27); Connect has no code for those below `unauthenticated`. */
 export function statusOf(kind: ErrorKind): number {
   return STATUS[kind]
 }
