@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Client } from './client.ts'
+import { startCat } from './input.ts'
 import { type Latency, latencyRows, type Measure, quantile } from './measure.ts'
 
 const PER_SECOND = 200
@@ -21,9 +22,13 @@ export const flood: Measure = {
       await once(reader.stdout, 'data')
       const stat = await steady(() => client.unary('filesystem.Filesystem/Stat', { path: '/etc/passwd' }))
       const health = await steady(() => client.send({ method: 'GET', path: '/health' }))
+      const cat = await startCat(client, 'stdin')
+      const input = await steady(cat.send)
+      await cat.end()
       return [
         ...latencyRows(`Stat, ${PER_SECOND} a second beside a flood`, stat),
         ...latencyRows(`GET /health, ${PER_SECOND} a second beside a flood`, health),
+        ...latencyRows(`SendInput and its echo, ${PER_SECOND} a second beside a flood`, input),
       ]
     } finally {
       await endFlood(client)
@@ -33,13 +38,13 @@ export const flood: Measure = {
 }
 
 /** Calls by the clock, whether those before are answered or not. */
-async function steady(call: () => Promise<unknown>): Promise<Latency> {
+async function steady(call: (index: number) => Promise<unknown>): Promise<Latency> {
   const calls: Promise<number>[] = []
   const began = performance.now()
   for (let i = 0; i < COUNT; i++) {
     const due = began + (i * 1000) / PER_SECOND
     await setTimeout(Math.max(0, due - performance.now()))
-    calls.push(timed(call))
+    calls.push(timed(() => call(i)))
   }
   const times = await Promise.all(calls)
   return { p50: quantile(times, 0.5), p95: quantile(times, 0.95), p99: quantile(times, 0.99) }

@@ -6,8 +6,8 @@ import { latencyOf, latencyRows, type Measure } from './measure.ts'
 const COUNT = 1000
 const WARM = 200
 
-/** A `cat`, with what gives input to it; each resolves when it has come back. */
-interface Cat {
+/** A `cat`, with what gives input of a byte to it; each resolves when that has come back. */
+export interface Cat {
   /** By a unary call. */
   send(index: number): Promise<void>
   /** By a message of a stream that stays open. */
@@ -38,13 +38,16 @@ export const inputEcho: Measure = {
   },
 }
 
-async function startCat(client: Client, kind: 'pty' | 'stdin'): Promise<Cat> {
-  let echoed = () => {}
+/** The caller ends it. */
+export async function startCat(client: Client, kind: 'pty' | 'stdin'): Promise<Cat> {
+  /** Those whose byte is under way, in order. */
+  const waiting: (() => void)[] = []
   const started = Promise.withResolvers<number>()
   const onMessage = messageReader((message) => {
     const { event } = JSON.parse(message.toString())
     if (event?.start !== undefined) started.resolve(event.start.pid)
-    if (event?.data !== undefined) echoed()
+    const text: string = event?.data?.stdout ?? event?.data?.pty ?? ''
+    for (const heard of waiting.splice(0, Buffer.from(text, 'base64').length)) heard()
   })
   const how = kind === 'pty' ? { pty: { size: { cols: 80, rows: 24 } } } : { stdin: true }
   const output = client.stream('process.Process/Start', { process: { cmd: '/bin/cat' }, ...how }, onMessage)
@@ -53,7 +56,7 @@ async function startCat(client: Client, kind: 'pty' | 'stdin'): Promise<Cat> {
   const input = streamInput(client, process)
   const echo = async (write: () => unknown) => {
     const heard = new Promise<void>((resolve) => {
-      echoed = resolve
+      waiting.push(resolve)
     })
     await write()
     await heard

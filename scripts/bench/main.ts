@@ -15,7 +15,7 @@ import { init } from './init.ts'
 import { initVm } from './init-vm.ts'
 import { inputEcho, keyPress } from './input.ts'
 import { kills } from './kills.ts'
-import type { Measure, Row } from './measure.ts'
+import { lower, type Measure, type Row } from './measure.ts'
 import { outputBinary, outputJson, outputLines } from './output.ts'
 import { pages } from './pages.ts'
 import { bestOf, print, printComparison, printTable, writeResults } from './report.ts'
@@ -24,7 +24,7 @@ import { measureScale, scaleCells } from './scale.ts'
 import { compose, multipart, smallFiles } from './small-files.ts'
 import { spawnLatency } from './spawn.ts'
 import { idle, peak, startUp } from './start.ts'
-import { type Command, makeTarget, OWN } from './target.ts'
+import { type Command, makeTarget, OWN, takePeak } from './target.ts'
 import { watching } from './watch.ts'
 import { watchTree } from './watch-tree.ts'
 
@@ -117,10 +117,11 @@ async function measureAgainst(other: Command, rounds: number): Promise<void> {
   console.log(`written to ${await writeResults({ other, rounds, comparison }, date)}`)
 }
 
-/** Every measure, against one daemon. A measure that fails is reported and has no rows. */
+/** Every measure, against one daemon, and the peaks of its memory. A measure that fails is reported and has no rows. */
 async function runAll(wanted: readonly Measure[], command: Command, url?: string): Promise<Row[]> {
   await using target = await makeTarget(command, url)
   const rows: Row[] = []
+  const peaks: Row[] = []
   for (const { name, run } of wanted) {
     console.error(`measuring ${name} of ${url ?? command[0]}`)
     try {
@@ -129,6 +130,10 @@ async function runAll(wanted: readonly Measure[], command: Command, url?: string
       console.error(`${name} failed:`, error)
       process.exitCode = 1
     }
+    if (target.pid === undefined) continue
+    const most = takePeak(target.pid)
+    target.peaks.push(most)
+    peaks.push(lower(`peak resident memory during ${name}, MB`, most))
   }
-  return rows
+  return [...rows, ...peaks]
 }

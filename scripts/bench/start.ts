@@ -37,11 +37,11 @@ export const idle: Measure = {
   },
 }
 
-/** What all measures before it have left. Runs last. */
+/** The most that one of the measures before it has taken. */
 export const peak: Measure = {
   name: 'peak',
-  async run({ pid }) {
+  async run({ pid, peaks }) {
     const name = 'peak resident memory over all measures, MB'
-    return [pid === undefined ? lower(name, undefined, 44, OWN_ONLY) : lower(name, memoryOf(pid, 'VmHWM'), 44)]
+    return [pid === undefined ? lower(name, undefined, 44, OWN_ONLY) : lower(name, Math.max(...peaks), 44)]
   },
 }

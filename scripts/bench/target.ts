@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -22,6 +22,8 @@ export interface Target extends AsyncDisposable {
   readonly pid: number | undefined
   /** A directory of the measurement's own, on the same machine as the daemon. */
   readonly dir: string
+  /** Peaks of the daemon's resident memory during the measures so far, in MB. */
+  readonly peaks: number[]
   /** Starts another daemon of the same kind. */
   launch(): Promise<Launched>
 }
@@ -98,6 +100,7 @@ export async function makeTarget(command: Command, url?: string): Promise<Target
     client,
     pid: launched === undefined ? undefined : daemonPid(launched.child.pid ?? 0),
     dir,
+    peaks: [],
     launch: () => launch(command, dir),
     async [Symbol.asyncDispose]() {
       client.close()
@@ -111,6 +114,13 @@ export async function makeTarget(command: Command, url?: string): Promise<Target
 export function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   return Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024
+}
+
+/** The peak of resident memory since the last call, in MB. The next one counts from now on (proc_pid_clear_refs(5)). */
+export function takePeak(pid: number): number {
+  const most = memoryOf(pid, 'VmHWM')
+  writeFileSync(`/proc/${pid}/clear_refs`, '5')
+  return most
 }
 
 /** Seconds of processor time that a process has used, in ticks of 10 ms. */
