@@ -39,6 +39,29 @@ test.each([
   expect(await half(path, type)).toMatch(answer)
 })
 
+test('a small body that comes in pieces is taken whole, and the next request of its connection as well', async () => {
+  const body = JSON.stringify({ accessToken: null, envVars: { A: 'x'.repeat(100) } })
+  const socket = connect(daemon.port, '127.0.0.1').setNoDelay(true)
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk.toString('latin1')
+  })
+  for (const path of ['/init', '/process.Process/List', '/init']) {
+    text = ''
+    const sent = path === '/init' ? body : '{}'
+    socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`)
+    socket.write(`Content-Length: ${sent.length}\r\n\r\n`)
+    for (const piece of [sent.slice(0, 1), sent.slice(1, -1), sent.slice(-1)]) {
+      // Each in a turn of the daemon's own.
+      await fetch(`${daemon.url}/health`)
+      expect(text).toBe('')
+      socket.write(piece)
+    }
+    await expect.poll(() => text).toMatch(/^HTTP\/1\.1 20[04] /)
+  }
+  socket.destroy()
+})
+
 test.each([
   ['/init', 'application/json', 5 * MB, 413],
   ['/files/compose', 'application/json', 2 * MB, 413],

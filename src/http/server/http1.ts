@@ -11,6 +11,7 @@ import { freeNow } from '../../budget/memory.ts'
 import { errorBody } from '../app/error-body.ts'
 import type { Connections } from './connections.ts'
 import { joinPieces } from './join-pieces.ts'
+import { keepFewParsers } from './kept-parsers.ts'
 import { linger } from './linger.ts'
 import { createPipelined } from './pipelined.ts'
 import { faultOf, MAX_HEADERS } from './request-faults.ts'
@@ -145,6 +146,7 @@ function handleUnlessFaulty(handler: RequestListener, ...[request, response]: Pa
 }
 
 function makeServer(headersTimeout: number): Server {
+  keepFewParsers()
   const server = createServer({
     requestTimeout: 0,
     headersTimeout,
