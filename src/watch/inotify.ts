@@ -3,11 +3,12 @@ import type { Hold } from '../budget/budget.ts'
 import { errnoOf } from '../errors.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Log } from '../log.ts'
-import { close, openInotify, type Poll, poll, read, removeWatch, waitingBytes, watchTree } from '../native/index.ts'
-import { unpackTree, type WatchedDirectory, type WatchedTree } from '../native/watched-tree.ts'
+import { close, openInotify, type Poll, poll, read, removeWatch, waitingBytes } from '../native/index.ts'
+import type { WatchedDirectory } from '../native/watched-tree.ts'
 import { armError } from './arm-error.ts'
 import { type Arming, HeldEvents } from './held-events.ts'
-import { IN, parseEvents, type RawEvent, WATCH_MASK } from './inotify-event.ts'
+import { IN, parseEvents, type RawEvent } from './inotify-event.ts'
+import { createWalk } from './walk.ts'
 import { Watermark } from './watermark.ts'
 
 /** What has to do with one watched directory: a node in the tree of a watcher. */
@@ -21,7 +22,8 @@ interface OverflowListener {
   overflowed(seq: number): void
 }
 
-interface ArmRequest {
+/** What is to be watched. */
+export interface ArmRequest {
   /** Real path, as bytes. */
   readonly root: Uint8Array
   /** Path of the directory below the root, as bytes; empty: the root itself. */
@@ -57,16 +59,6 @@ const READ_BYTES = 32 * 1024
 /** Reads before other work gets a turn. */
 const READS_PER_TURN = 2
 
-/**
- * Room for the lists of a walk: some hundred directories at first, then eight times as much after each walk that needs
- * more.
- */
-const FIRST_LIST_BYTES = 64 * 1024
-const LIST_GROWTH = 8
-
-/** 10 million short names: more would not fit into any sandbox. */
-const MAX_LIST_BYTES = FIRST_LIST_BYTES * LIST_GROWTH ** 4
-
 /** Between reads that fail. */
 const READ_PAUSE_MS = 1000
 
@@ -91,6 +83,7 @@ export class Inotify {
   /** Watches without listeners, to be removed once nothing is being armed. */
   readonly #removable = new Set<number>()
   #removing = false
+  readonly #walk = createWalk((watch) => this.#mayRemove(watch))
   #instance: { readonly fd: number; readonly poll: Poll; readonly buffer: Buffer } | undefined
   #seq = 0
   /** Bytes that were read so far. */
@@ -185,20 +178,6 @@ export class Inotify {
       return this.#instance
     } catch (error) {
       throw armError(errnoOf(error) ?? 'EIO', shown)
-    }
-  }
-
-  /** Walks with more and more room until all fits; the memory is counted for as long as a walk takes. */
-  async #walk(fd: number, { root, start, recursive, rootWatch, shown, hold }: ArmRequest): Promise<WatchedTree> {
-    for (let bytes = FIRST_LIST_BYTES; ; bytes *= LIST_GROWTH) {
-      hold.grow(bytes)
-      const packed = await watchTree(fd, root, start, WATCH_MASK, recursive, rootWatch ?? -1, bytes).finally(() =>
-        hold.shrink(bytes),
-      )
-      const tree = unpackTree(packed)
-      if (tree.failure === undefined) return tree
-      for (const { watch } of tree.directories) this.#mayRemove(watch)
-      if (tree.failure !== 'EOVERFLOW' || bytes >= MAX_LIST_BYTES) throw armError(tree.failure, shown)
     }
   }
 
