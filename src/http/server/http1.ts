@@ -167,8 +167,8 @@ interface Underway {
 
 /** Its body may stay unread, and its chunks may have a byte each. */
 function received(exchange: Exchange): Exchange {
-  const { request, response } = exchange
-  noticeReset(request, response)
+  const { request } = exchange
+  noticeReset(request)
   if (request.headers['transfer-encoding'] !== undefined) joinPieces(request, () => readLittleOf(request.socket))
   return exchange
 }

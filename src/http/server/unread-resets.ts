@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { descriptorOf } from '../../lib/descriptor.ts'
@@ -17,15 +17,15 @@ const receiving = new Set<Socket>()
 let timer: NodeJS.Timeout | undefined
 
 /**
- * Ends the connection of a request, while that is not answered, if it is reset: Node does not notice that as long as
- * the body is not read, as of input for a process that does not read it either.
+ * Ends the connection of a request if it is reset before all of the body was read: Node does not notice that as long as
+ * nothing is read, as of input for a process that reads none, or of what waits to be discarded.
  */
-export function noticeReset(request: IncomingMessage, response: ServerResponse): void {
+export function noticeReset(request: IncomingMessage): void {
   const { socket } = request
   if (receiving.has(socket) || !isLong(request)) return
   receiving.add(socket)
   timer ??= setInterval(look, INTERVAL_MS).unref()
-  response.once('close', () => {
+  request.once('close', () => {
     receiving.delete(socket)
     if (receiving.size > 0) return
     clearInterval(timer)
