@@ -1,7 +1,8 @@
 /**
- * Concurrent calls by Node that change a filesystem. Each may block its thread of the pool, which has 16
- * (`scripts/launch-options`), until a frozen filesystem thaws or the server of a network mount returns. Six are for the
- * addon, which needs no slot, as it replaces those that hang (`src/native/job.cc`); the others serve reads.
+ * Concurrent calls by Node that change a filesystem: those of moves to another one. Each may block its thread of the
+ * pool, which has 16 (`scripts/launch-options`), until a frozen filesystem thaws or the server of a network mount
+ * returns. Six are for the addon, which replaces those of its calls that hang (`src/native/job.cc`), and does all other
+ * work on files.
  */
 const MAX_WRITING = 8
 
