@@ -2,10 +2,10 @@ import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import { readEntry, renameEntry } from '../native/files.ts'
-import { moveAcross } from './move-across.ts'
 import { ensureDirectory } from './directories.ts'
 import { failureKind, fileErrno, reasonOf } from './failure.ts'
 import { permitted } from './file-user.ts'
+import { moveAcross } from './move-across.ts'
 import type { Owner } from './ownership.ts'
 
 /** No name has a zero byte, and so no attribute is looked for. */

@@ -31,9 +31,12 @@ export interface RawEvent {
   readonly name: string
 }
 
-/** Whether a file is written that has no name yet (O_TMPFILE): the kernel calls it by its inode. */
+/** What happens to a name. */
+const NAMING = IN.CREATE | IN.DELETE | IN.MOVED_FROM | IN.MOVED_TO
+
+/** Whether something happens to a file that has no name yet (O_TMPFILE): the kernel calls it by its inode. */
 export function isUnnamed({ mask, name }: RawEvent): boolean {
-  return (mask & ~(IN.MODIFY | IN.ATTRIB)) === 0 && /^#\d+$/.test(name)
+  return (mask & NAMING) === 0 && /^#\d+$/.test(name)
 }
 
 const HEADER_BYTES = 16

@@ -52,7 +52,7 @@ export type BodyEncoding = 'identity' | 'gzip' | 'zstd'
  * Reads `Content-Encoding` (contract B30). Throws AppError invalid_argument for everything but identity, gzip and, where
  * it is taken, zstd.
  */
-export function bodyEncodingOf(header: string | undefined, takesZstd = false): BodyEncoding {
+export function bodyEncodingOf(header: string | undefined, takesZstd: boolean): BodyEncoding {
   const encoding = (header ?? '').trim().toLowerCase()
   if (encoding === '' || encoding === 'identity') return 'identity'
   if (encoding === 'gzip' || (encoding === 'zstd' && takesZstd)) return encoding
