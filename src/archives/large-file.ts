@@ -49,7 +49,7 @@ export async function openLargeFile(root: number, options: LargeFileOptions): Pr
         const place = Buffer.concat([Buffer.from(`/proc/self/fd/${parent}/`), temporary])
         await unlinkPath(place).catch(() => {})
       }
-      for (const descriptor of [fd, parent]) await closeFile(descriptor).catch(() => {})
+      for (const descriptor of [fd, parent]) await closeFile(descriptor)
     },
   }
 }

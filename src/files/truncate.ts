@@ -25,7 +25,7 @@ export async function truncateFile(
     if (device) throw new AppError('invalid_argument', `path '${path}' is not a regular file`)
     await setLength(fd, Number(size))
   } catch (error) {
-    await closeFile(fd).catch(() => {})
+    await closeFile(fd)
     throw failed(path, error)
   }
   return issueTag((await finishWithMetadata(fd, { metadata: undefined, stamp: true, log })).version)

@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { forEachLimited } from '../lib/for-each-limited.ts'
 import { type Status, unpackStatus, unpackVersion } from '../native/entries.ts'
-import { closeFile, writePieces } from '../native/file-calls.ts'
+import { closeFile, closeWritten, writePieces } from '../native/file-calls.ts'
 import { readStatus, removeFile, renameEntry } from '../native/files.ts'
 import { randomUuid } from '../native/random.ts'
 import { ensureDirectory } from './directories.ts'
@@ -136,15 +136,17 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
     await remove(temporary, owner)
     throw composeError('error creating temporary file', error)
   })
+  let open = true
   try {
     const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
     for (let at = 0; at < sources.length; at += AT_ONCE)
       await appendAll(fd, sources.slice(at, at + AT_ONCE), { buffer, owner })
     const status = await statusOf(temporary, owner)
-    await closeFile(fd)
+    open = false
+    await closeWritten(fd)
     return status
   } catch (error) {
-    await closeFile(fd).catch(() => {})
+    if (open) await closeFile(fd)
     await remove(temporary, owner)
     throw composeError('error composing file', error)
   }

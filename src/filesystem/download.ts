@@ -131,9 +131,7 @@ class Handle {
 
   /** Idempotent. */
   close(): Promise<void> {
-    this.#closing ??= Promise.allSettled(this.#reads)
-      .then(() => closeFile(this.fd))
-      .then(() => {})
+    this.#closing ??= Promise.allSettled(this.#reads).then(() => closeFile(this.fd))
     return this.#closing
   }
 }

@@ -40,8 +40,8 @@ export async function nameNewFile(file: OpenedFile, { path, owner, openTaken }: 
 
 /** Closes a file that has no name yet, with which it is gone, or one that has. Never rejects. */
 export async function closeNew({ fd, unnamed }: OpenedFile): Promise<void> {
-  await closeFile(fd).catch(() => {})
-  if (unnamed !== undefined) await closeFile(unnamed.parent).catch(() => {})
+  await closeFile(fd)
+  if (unnamed !== undefined) await closeFile(unnamed.parent)
 }
 
 async function replaceBy(fd: number, taken: OpenedFile): Promise<void> {
@@ -50,7 +50,7 @@ async function replaceBy(fd: number, taken: OpenedFile): Promise<void> {
     await moveAll(fd, taken.fd, Number((await statFile(fd)).size))
   } catch (error) {
     if (!taken.device) await truncateFile(taken.fd, 0).catch(() => {})
-    await closeFile(taken.fd).catch(() => {})
+    await closeFile(taken.fd)
     throw error
   }
 }

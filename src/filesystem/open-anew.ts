@@ -59,8 +59,8 @@ export async function toOpenedFile(
     await truncateFile(fd, 0)
     return { ...file, size: 0 }
   } catch (error) {
-    if (unnamed !== undefined) await closeFile(unnamed.parent).catch(() => {})
-    await closeFile(fd).catch(() => {})
+    if (unnamed !== undefined) await closeFile(unnamed.parent)
+    await closeFile(fd)
     throw error
   }
 }

@@ -50,7 +50,7 @@ export async function makePartial(target: StageTarget, name: string): Promise<Ma
 }
 
 /** Closes what `openPartial` has opened. Never rejects: what counts is on the disk. */
-export const closePartial = (fd: number) => closeFile(fd).catch(() => {})
+export const closePartial = (fd: number) => closeFile(fd)
 
 /** Opens the file to append and to read; the caller closes it. Rejects with AppError, not_found if it is not there. */
 export async function openPartial(place: PartialPlace): Promise<number> {

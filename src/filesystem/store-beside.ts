@@ -225,7 +225,7 @@ async function removeTemporary({ parent, temporary }: OpenBeside): Promise<void>
 }
 
 async function closeAll(descriptors: readonly (number | undefined)[]): Promise<void> {
-  for (const open of descriptors) if (open !== undefined) await closeFile(open).catch(() => {})
+  for (const open of descriptors) if (open !== undefined) await closeFile(open)
 }
 
 function inDirectory(parent: number, name: Buffer): Buffer {

@@ -50,7 +50,7 @@ async function writeInPlace(opened: OpenedFile, source: Readable, target: Fillin
   if (file.device) return { metadata: new Map() }
   if (chmod !== undefined)
     await setMode(file.fd, chmod, target).catch(async (error: unknown) => {
-      await closeFile(file.fd).catch(() => {})
+      await closeFile(file.fd)
       throw error
     })
   const kept = mode === 'append' && target.metadata.size === 0

@@ -194,7 +194,7 @@ napi_value stat_path(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], path)) return nullptr;
   return start_call(env, "lstat", [=](std::string& result) {
     struct stat status {};
-    if (lstat(path.c_str(), &status) < 0) return -1;
+    if (fstatat(AT_FDCWD, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return -1;
     put_status(status, result);
     return 0;
   });

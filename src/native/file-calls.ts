@@ -46,14 +46,19 @@ export async function writePieces(fd: number, pieces: readonly Uint8Array[], pos
 export const truncateFile = addon.truncateFile
 /** fdatasync(2). */
 export const syncData = addon.syncData
-/** close(2), which may write out what waits: once, whatever becomes of it. */
-export const closeFile = addon.closeFile
+/** close(2) of what was written, which may write out what waits. The descriptor is closed also if this rejects. */
+export const closeWritten = addon.closeFile
 /** fchmod(2). */
 export const changeMode = addon.setFileMode
 /** fchown(2). */
 export const changeOwner = addon.setFileOwner
 /** unlink(2). */
 export const unlinkPath = addon.unlinkPath
+
+/** close(2) of what was only read, or is given up: a failure loses nothing. Never rejects. */
+export async function closeFile(fd: number): Promise<void> {
+  await addon.closeFile(fd).catch(() => {})
+}
 
 /** open(2); the descriptor is not inherited, and the caller closes it. */
 export async function openPath(path: Uint8Array, flags: number, mode = 0): Promise<number> {

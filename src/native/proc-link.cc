@@ -26,7 +26,8 @@ int find_real_path(const Place& place, const std::string& path, std::string& rea
     return 0;
   }
   struct stat there {};
-  if (realpath(path.c_str(), buffer) == nullptr || lstat(buffer, &there) < 0) return errno;
+  if (realpath(path.c_str(), buffer) == nullptr) return errno;
+  if (fstatat(AT_FDCWD, buffer, &there, AT_SYMLINK_NOFOLLOW) < 0) return errno;
   if (there.st_dev != place.status.st_dev || there.st_ino != place.status.st_ino) return ESTALE;
   real = buffer;
   return 0;
