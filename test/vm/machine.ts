@@ -106,9 +106,9 @@ async function untilHealthy(url: string): Promise<number> {
   }
 }
 
-/** The status of `/health`; undefined: nothing listens, or answers within 5 s. */
-export async function statusOf(url: string): Promise<number | undefined> {
-  return sendWhole(`${url}/health`, { signal: AbortSignal.timeout(5000) }).then(
+/** The status of `/health`; undefined: nothing listens, or answers in time. */
+export async function statusOf(url: string, limitMs = 5000): Promise<number | undefined> {
+  return sendWhole(`${url}/health`, { signal: AbortSignal.timeout(limitMs) }).then(
     ({ status }) => status,
     () => undefined,
   )
