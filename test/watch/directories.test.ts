@@ -1,11 +1,11 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { commonDaemon } from '../_util/common-daemon.ts'
 import { type CallOptions, call, open, type Stream } from '../_util/rpc.ts'
+import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { type FileEvent, shown } from './watch-calls.ts'
 
-const daemon = commonDaemon()
+const daemon = sharedDaemon()
 
 /** What `watch.v1.Watch/Directories` streams, as JSON. */
 interface Message {
