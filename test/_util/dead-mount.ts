@@ -11,6 +11,8 @@ export interface DeadMount extends AsyncDisposable {
   readonly path: string
   /** From now on every call into it waits for an answer that does not come. */
   die(): void
+  /** What waits for an answer fails: a call that the server had begun with cannot be killed before. */
+  end(): void
 }
 
 /** A FUSE file system; skips the test, with the reason, where there can be none. */
@@ -30,6 +32,7 @@ export async function mountFuse(context: TestContext): Promise<DeadMount> {
   return {
     path,
     die: () => void server.kill('SIGSTOP'),
+    end: () => void server.kill('SIGKILL'),
     async [Symbol.asyncDispose]() {
       server.kill('SIGKILL')
       await promisify(execFile)('umount', ['-l', path])

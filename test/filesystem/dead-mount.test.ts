@@ -126,6 +126,7 @@ test('transfers under which a mount dies hold up no other work', { timeout: 60_0
   await othersAreServed(daemon, local)
   for (const socket of [...uploads, ...downloads]) socket.destroy()
   await othersAreServed(daemon, local)
+  mount.end()
   expect(await daemon.stop()).toBe(0)
 })
 
