@@ -53,7 +53,7 @@ test('CPU time is that of the command and all that it waited for', async () => {
 test('memory is that of its largest process, if it is more than the daemon itself has', async () => {
   const own = process.resourceUsage().maxRSS * 1024
   const size = Math.ceil(own / 2 ** 20) + 100
-  const { usage } = await run(`dd if=/dev/zero of=/dev/null bs=${size}M count=1`)
+  const { usage } = await run(`dd if=/dev/zero of=/dev/null bs=${size}M count=1 iflag=fullblock`)
   expect(usage.peakMemory).toBeGreaterThan(size * 2 ** 20)
   expect(usage.peakMemory).toBeLessThan(2 * size * 2 ** 20)
   expect((await run('true')).usage.peakMemory).toBeUndefined()
