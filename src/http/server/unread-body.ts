@@ -3,7 +3,7 @@ import type { Hold } from '../../budget/budget.ts'
 
 /**
  * Counts what has come of a body of HTTP/2 and was not read yet: Node gives its connection new window before that, so
- * only the windows of streams bound it. To be called before the first piece comes.
+ * only the windows of streams bound it.
  * @param hold grows by what waits, and shrinks as it is read; the caller releases it.
  * @param refuse is called when there is no room.
  */
@@ -16,6 +16,7 @@ export function countUnreadBody(request: Http2ServerRequest, hold: Hold, refuse:
     if (waiting < counted) hold.shrink(counted - waiting)
     counted = waiting
   }
+  count()
   const { push } = stream
   stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
     const takesMore = push.call(stream, chunk, encoding)

@@ -128,3 +128,30 @@ test('bodies that nobody reads are bounded in sum: calls beyond that are reset, 
   expect(second.codes).toEqual([])
   await leave(second.session)
 })
+
+test('a body whose frames of a byte come together with its headers is read in a few pieces, whole', async () => {
+  const pieces: Buffer[] = []
+  await using front = await startFront({
+    routes: [
+      (app) => {
+        app.addContentTypeParser('*', (_request, _body, done) => done(null))
+        app.post('/', (request, reply) => {
+          reply.hijack()
+          request.raw.on('data', (piece) => pieces.push(piece))
+        })
+      },
+    ],
+  })
+  const type = Buffer.from('content-type')
+  const field = Buffer.concat([Buffer.of(0, type.length), type, Buffer.of(3), Buffer.from('a/b')])
+  // POST instead of GET.
+  const headers = Buffer.concat([Buffer.of(0x83), HEADERS.subarray(1), field])
+  const sent = Buffer.from(Array.from({ length: 2000 }, (_, index) => index % 251))
+  const frames = [...sent].map((byte, index) => frame(0, index === sent.length - 1 ? 1 : 0, 1, Buffer.of(byte)))
+  const socket = connect(front.port, '127.0.0.1')
+  socket.resume().on('error', () => {})
+  socket.write(Buffer.concat([PREFACE, frame(1, 4, 1, headers), ...frames]))
+  await expect.poll(() => Buffer.concat(pieces).equals(sent)).toBe(true)
+  expect(pieces.length).toBeLessThan(10)
+  socket.destroy()
+})
