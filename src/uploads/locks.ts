@@ -1,10 +1,9 @@
 import { AppError } from '../errors.ts'
-import { CutShort } from '../lib/pump.ts'
 import { SILENT_MS } from './limits.ts'
 
 /** The right to work on an upload, which one request has at a time. Disposing releases it. */
 export interface UploadLock extends Disposable {
-  /** Aborts when another request takes over. */
+  /** Aborts with AppError aborted when another request takes over. */
   readonly signal: AbortSignal
   /** To be called for each piece that comes. */
   touch(): void
@@ -51,7 +50,7 @@ export function createUploadLocks(): UploadLocks {
 }
 
 async function succeed(id: string, before: Holder, holders: Map<string, Holder>): Promise<UploadLock> {
-  if (!before.kept) before.cancel.abort(new CutShort())
+  if (!before.kept) before.cancel.abort(new AppError('aborted', 'another request has taken over this upload'))
   await before.ended
   if (holders.has(id)) throw locked()
   return begin(id, holders)

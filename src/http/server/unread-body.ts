@@ -10,6 +10,7 @@ import type { Hold } from '../../budget/budget.ts'
 export function countUnreadBody(request: Http2ServerRequest, hold: Hold, refuse: () => void): void {
   const { stream } = request
   let counted = 0
+  let isRead = false
   const count = () => {
     const waiting = stream.readableLength + request.readableLength
     if (waiting > counted && !hold.tryGrow(waiting - counted)) return refuse()
@@ -21,10 +22,13 @@ export function countUnreadBody(request: Http2ServerRequest, hold: Hold, refuse:
   stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
     const takesMore = push.call(stream, chunk, encoding)
     count()
+    // Without a reader: Node keeps a call that its client has given up until its body has ended.
+    if (chunk === null && stream.closed && !isRead) stream.resume()
     return takesMore
   }
   const { read } = request
   request.read = (size?: number) => {
+    isRead = true
     const piece = read.call(request, size)
     count()
     return piece
