@@ -16,12 +16,9 @@ interface FileCallsAddon {
   openPath(path: Uint8Array, flags: number, mode: number): Promise<Buffer>
 }
 
+// What they work on may wait for a disk or a network: those that hang hold up no other work (`src/native/job.cc`), as
+// the same functions of Node would. A descriptor must not be closed while a call of it is under way.
 const addon = loadAddon<FileCallsAddon>()
-
-/**
- * What the addon works on may wait for a disk or a network: those that hang hold up no other work (`src/native/job.cc`),
- * as the same functions of Node would. A descriptor must not be closed while a call of it is under way.
- */
 
 /** The current position, in the place of one. */
 const CURRENT = -1

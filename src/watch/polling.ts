@@ -75,7 +75,8 @@ class Poll {
   async lookAtAll(): Promise<void> {
     const directories: string[] = []
     await this.#look('', directories)
-    for (let name = directories.shift(); name !== undefined; name = directories.shift())
+    // It grows meanwhile.
+    for (const name of directories)
       await forEachLimited(await this.#namesIn(name), AT_ONCE, (below) => this.#look(below, directories))
     if (this.#isOver) return
     for (const name of this.#before.keys()) if (!this.#now.has(name)) await this.#options.onNotice(name)

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
 import { connect } from 'node:net'
+import type { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { startFront } from '../front.ts'
 
@@ -92,12 +93,16 @@ test.each([
 })
 
 test('bodies that nobody reads are bounded in sum: calls beyond that are reset, and what they held is free again', async () => {
+  const bodies: Readable[] = []
   await using front = await startFront({
     routes: [
       (app) => {
         // As long as it may be, and unread.
         app.addContentTypeParser('*', (_request, _body, done) => done(null))
-        app.post('/', { config: {} }, (_request, reply) => void reply.hijack())
+        app.post('/', { config: {} }, ({ raw }, reply) => {
+          bodies.push(Object(raw).stream)
+          reply.hijack()
+        })
       },
     ],
   })
@@ -123,8 +128,10 @@ test('bodies that nobody reads are bounded in sum: calls beyond that are reset, 
   expect(new Set(first.codes)).toEqual(new Set([constants.NGHTTP2_ENHANCE_YOUR_CALM]))
   expect(first.codes.length).toBeLessThan(150)
   await leave(first.session)
+  bodies.length = 0
   const second = await upload(40)
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // Each window is full.
+  await expect.poll(() => bodies.filter(({ readableLength }) => readableLength >= 2 ** 18).length).toBe(40)
   expect(second.codes).toEqual([])
   await leave(second.session)
 })
