@@ -85,6 +85,14 @@ describe.each([
     expect(events.map(({ event }) => event.event)).toEqual(['start', 'data', 'end'])
   })
 
+  test.concurrent('gRPC and the other protocols follow each other', async () => {
+    using client = dial('process', 'Process', proxy.grpc)
+    for (let round = 0; round < 20; round++) {
+      expect((await shell(proxy.url, 'echo heard')).stdout.toString()).toBe('heard\n')
+      await client.unary('List', {})
+    }
+  })
+
   test.concurrent('input arrives while its call goes on, and after a silence of 70 s', {
     timeout: SILENCE_LIMIT_MS,
   }, async () => {

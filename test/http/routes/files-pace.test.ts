@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
@@ -28,12 +29,15 @@ test('an upload that is slow goes on, however long it takes in all', async () =>
   await using files = await startFilesFront({ stallMs: 1_500 })
   using slow = await connectRaw(files.front.port)
   slow.write(head(join(files.dir, 'g'), 'content-length: 6'))
-  for (const letter of 'slowly') {
+  for (const letter of 'slowl') {
     slow.write(letter)
     await expect.poll(() => unnamedBelow(files.dir)).toEqual([expect.stringMatching(`${letter}$`)])
     await new Promise((resolve) => setTimeout(resolve, 400))
   }
+  // With the last letter the file gets its name at once.
+  slow.write('y')
   await expect.poll(() => slow.received()).toContain('200 OK')
+  expect(readFileSync(join(files.dir, 'g'), 'utf8')).toBe('slowly')
 })
 
 test('an upload to a client that sends faster than the disk takes costs no memory', async () => {
