@@ -41,6 +41,8 @@ type Standing = (typeof STANDING)[keyof typeof STANDING]
 interface Entry {
   readonly socket: Socket
   readonly peer: string
+  /** When it was counted, on the clock of performance.now(). */
+  readonly came: number
   standing: Standing
   calls: number
   places: number
@@ -56,6 +58,14 @@ interface Group {
   readonly silent: LinkedList<Entry>
   readonly busy: LinkedList<Entry>
 }
+
+/**
+ * A connection so young may have had no turn of the event loop in which it could say what it wants, and makes no room:
+ * where all others are busy, those that come together would end one another, health checks among them. So many at most,
+ * so that of a storm of silent ones the oldest make room.
+ */
+const YOUNG_MS = 100
+const MAX_YOUNG = 16
 
 /** Connections that may have several places each. */
 const MIN_LARGE = 1024
@@ -115,7 +125,8 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
 function entryOf(socket: Socket): Entry {
   const address = socket.remoteAddress ?? ''
   const standing = isLoopback(address) ? STANDING.loopback : STANDING.unknown
-  return { socket, peer: peerOf(address), standing, calls: 0, places: 1, group: undefined, place: undefined }
+  const own = { socket, peer: peerOf(address), came: performance.now() }
+  return { ...own, standing, calls: 0, places: 1, group: undefined, place: undefined }
 }
 
 /** What leaves it in its group, and has it at the end of its list. */
@@ -168,7 +179,10 @@ function victimOf(groups: Iterable<Group>, mayEndCalls: boolean): Entry | undefi
     if (found === undefined || group.standing < found.standing || sizeOf(group) > sizeOf(found)) found = group
   }
   if (found === undefined) return undefined
-  return found.silent.first ?? found.busy.last
+  const { silent, busy } = found
+  const { first } = silent
+  const isYoung = first !== undefined && silent.size <= MAX_YOUNG && performance.now() - first.came < YOUNG_MS
+  return isYoung ? undefined : (first ?? busy.last)
 }
 
 function sizeOf({ silent, busy }: Group): number {

@@ -178,14 +178,14 @@ export function createListener(options: ListenerOptions): Listener {
   }
   const [takeInTurn, initTurns] = [createLargeTurns(take, bodies), createInitTurns((socket) => take(socket, 'http1'))]
   const enter = (socket: Socket) => {
-    if (!table.add(socket)) spare.add(socket)
+    const timeout = table.add(socket) ? headersTimeout : spare.add(socket)
     addUntilClosed(socket, [connections, undecided])
     const decided = (protocol: Protocol, beginning: Buffer) => {
       if (!spare.mayStay(socket, beginning)) socket.destroy()
       else if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
       else takeInTurn(socket, protocol, beginning.length)
     }
-    detectProtocol(socket, { timeout: headersTimeout, decided })
+    detectProtocol(socket, { timeout, decided })
   }
   const entrance = createEntrance({ ...bodies, ...initTurns, waiting: limitByDescriptors(1 / 4), enter })
   const shutDown = async (grace: number, ended: Iterable<Socket>) => {

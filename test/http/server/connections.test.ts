@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
-import { connect, type Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { peerOf } from '../../../src/http/server/connections.ts'
+import { createConnections, peerOf } from '../../../src/http/server/connections.ts'
 import { startDaemon } from '../../_util/daemon.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { type Front, startFront } from '../front.ts'
@@ -107,6 +107,21 @@ test('without a token no running call is ended for a new connection, and a few c
   expect(open(held)).toBe(LIMIT)
   expect(front.logged.map(({ message }) => message)).toEqual(['connections beyond the limit are dropped'])
   for (const { socket } of [...held, ...more]) socket.destroy()
+})
+
+test('connections that come together do not end one another where all others are busy', async () => {
+  const table = createConnections({ limit: 3, tokenIsSet: () => false, onFull: () => {} })
+  const sockets = Array.from({ length: 5 }, () => new Socket())
+  const [first, second, young, next, late] = sockets
+  for (const busy of [first, second]) {
+    if (busy !== undefined) table.add(busy)
+    if (busy !== undefined) table.began(busy)
+  }
+  const add = (socket = new Socket()) => table.add(socket)
+  expect([add(young), add(next), young?.destroyed]).toEqual([true, false, false])
+  // One that goes on to say nothing is young no more.
+  await expect.poll(() => add(late)).toBe(true)
+  expect(sockets.map(({ destroyed }) => destroyed)).toEqual([false, false, true, false, false])
 })
 
 test('the limit follows the memory that the daemon may have', async () => {
