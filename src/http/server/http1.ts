@@ -1,6 +1,6 @@
 import {
   createServer,
-  type IncomingMessage,
+  IncomingMessage,
   type RequestListener,
   type Server,
   type ServerResponse,
@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import { freeNow } from '../../budget/memory.ts'
 import { errorBody } from '../app/error-body.ts'
 import type { Connections } from './connections.ts'
+import { discardRest } from './discard-rest.ts'
 import { joinPieces } from './join-pieces.ts'
 import { keepFewParsers } from './kept-parsers.ts'
 import { linger } from './linger.ts'
@@ -84,7 +85,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     if (hold === undefined) socket.destroy()
     // What was read with the request that went too far.
     if (hold === undefined || socket.destroyed) return
-    remember(latest, received({ request, response }))
+    remember(latest, request, response)
     unanswered.set(socket, before + 1)
     connections.began(socket)
     if (draining) response.setHeader('connection', 'close')
@@ -125,12 +126,14 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
  * It is the newest of its connection until it is answered: the connection may be idle for long, and a response leads to
  * all that its answer was made of.
  */
-function remember(latest: WeakMap<Socket, Exchange>, exchange: Exchange): void {
-  const { request, response } = exchange
+function remember(latest: WeakMap<Socket, Exchange>, ...[request, response]: Parameters<RequestListener>): void {
   const { socket } = request
+  const exchange = { request, response }
   latest.set(socket, exchange)
   response.once('close', () => {
-    if (request.complete && latest.get(socket) === exchange) latest.delete(socket)
+    if (latest.get(socket) !== exchange) return
+    if (request.complete) latest.delete(socket)
+    else latest.set(socket, { request })
   })
 }
 
@@ -140,14 +143,27 @@ function freeBeginning(socket: Socket): void {
 }
 
 function handleUnlessFaulty(handler: RequestListener, ...[request, response]: Parameters<RequestListener>): void {
+  noticeBody(request)
   const status = faultOf(request)
   if (status === undefined) handler(request, response)
   else refuseRequest(response, status)
 }
 
+/**
+ * Node calls `_dump` when a call was answered before anything of its body was read. It would read on for as long as
+ * there is something, in new memory each time.
+ */
+class Request extends IncomingMessage {
+  _dump(): void {
+    if (this.complete) this.resume()
+    else discardRest(this)
+  }
+}
+
 function makeServer(headersTimeout: number): Server {
   keepFewParsers()
   const server = createServer({
+    IncomingMessage: Request,
     requestTimeout: 0,
     headersTimeout,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
@@ -166,11 +182,9 @@ interface Underway {
 }
 
 /** Its body may stay unread, and its chunks may have a byte each. */
-function received(exchange: Exchange): Exchange {
-  const { request } = exchange
+function noticeBody(request: IncomingMessage): void {
   noticeReset(request)
   if (request.headers['transfer-encoding'] !== undefined) joinPieces(request, () => readLittleOf(request.socket))
-  return exchange
 }
 
 /** Answers what is no request. */
@@ -194,14 +208,15 @@ function refuseFaults(server: Server, { latest, unanswered }: Underway): void {
 
 interface Exchange {
   readonly request: IncomingMessage
-  readonly response: ServerResponse
+  /** Undefined: it is closed. */
+  readonly response?: ServerResponse
 }
 
 /** The response to a request whose body is still on its way, as long as nothing of it was sent. */
 function unfinishedOf(exchange: Exchange | undefined): ServerResponse | undefined {
   if (exchange === undefined) return undefined
   const { request, response } = exchange
-  return request.complete || response.headersSent || response.destroyed ? undefined : response
+  return request.complete || response === undefined || response.headersSent || response.destroyed ? undefined : response
 }
 
 function statusOf(code: string | undefined): number {

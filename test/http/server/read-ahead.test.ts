@@ -11,11 +11,17 @@ const CONNECTIONS = 300
 const SENT = 150 * 1024
 const PIECE = 64 * 1024
 
-/** Sends the beginning of a request with a large body over each of many connections, whose bodies stay unread. */
-async function crowd(onRequest: (request: IncomingMessage) => void) {
+/**
+ * Sends the beginning of a request with a large body over each of many connections, whose bodies stay unread.
+ * @param ready whether a connection gets its parser, asked until then.
+ */
+async function crowd(onRequest: (request: IncomingMessage) => void, ready = (_: Socket) => true) {
   const http = createHttpServer(onRequest)
-  const enter = (socket: Socket) =>
-    detectProtocol(socket, { timeout: 10_000, decided: () => http.emit('connection', socket) })
+  const serve = (socket: Socket) => {
+    if (ready(socket)) http.emit('connection', socket)
+    else setImmediate(serve, socket)
+  }
+  const enter = (socket: Socket) => detectProtocol(socket, { timeout: 10_000, decided: () => serve(socket) })
   const never = () => false
   const options = { waiting: 1000, isAbandoned: never, initsWait: never, whenRoom: (run: () => void) => run() }
   const entrance = createEntrance({ ...options, enter })
@@ -50,13 +56,22 @@ test('of a body that nobody reads one piece is read, whatever the client sends',
   expect(Math.max(...requests.map(({ readableLength }) => readableLength))).toBeLessThanOrEqual(PIECE)
 })
 
-test('of bodies that are discarded, more than are read at a time, nothing is held in the end', async () => {
-  const requests: IncomingMessage[] = []
-  using _ = await crowd((request) => {
-    requests.push(request)
-    // As soon as its first piece is there.
-    setImmediate(() => discardRest(request))
-  })
-  await expect.poll(() => requests.length).toBe(CONNECTIONS)
-  await expect.poll(() => held(requests)).toBe(0)
-})
+const READY = {
+  'at once': () => true,
+  'when more has been read of them': ({ readableLength }: Socket) => readableLength > PIECE,
+}
+
+test.for(Object.entries(READY))(
+  'of bodies that are discarded, more than are read at a time, nothing is held in the end: parsers are made %s',
+  async ([, ready]) => {
+    const requests: IncomingMessage[] = []
+    const discard = (request: IncomingMessage) => {
+      requests.push(request)
+      // As soon as its first piece is there.
+      setImmediate(() => discardRest(request))
+    }
+    using _ = await crowd(discard, ready)
+    await expect.poll(() => requests.length).toBe(CONNECTIONS)
+    await expect.poll(() => held(requests)).toBe(0)
+  },
+)
