@@ -77,11 +77,9 @@ function beginNext(): void {
 function dropBuffered(body: Readable & Partial<Pick<IncomingMessage, 'httpVersionMajor' | 'socket'>>): void {
   if (body.httpVersionMajor !== 1) return
   for (let chunk: Buffer | null = body.read(); chunk !== null; chunk = body.read()) freeNow(chunk)
-  // To read has let the connection go on, in the next tick: with what was read of it before its parser was made.
+  // To read has let the connection go on, in the next tick.
   process.nextTick(() => {
-    if (body.readableFlowing === true) return
-    body.socket?.pause()
-    if (body.readableLength > 0) dropBuffered(body)
+    if (body.readableFlowing !== true) body.socket?.pause()
   })
 }
 

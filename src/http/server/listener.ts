@@ -15,6 +15,7 @@ import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from '
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
+import { startReading } from './reading.ts'
 import { createSparePlaces } from './spare-places.ts'
 import { createWaitingBodies, type WaitingBodies } from './waiting-bodies.ts'
 
@@ -174,7 +175,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   const take = (socket: Socket, protocol: Protocol) => {
     undecided.delete(socket)
-    protocols?.[protocol].take(socket)
+    protocols?.[protocol].take(startReading(socket))
   }
   const [takeInTurn, initTurns] = [createLargeTurns(take, bodies), createInitTurns((socket) => take(socket, 'http1'))]
   const enter = (socket: Socket) => {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { stopReading } from './reading.ts'
 
 /** What a connection speaks, as its first bytes show. */
 export type Protocol = 'http1' | 'http2'
@@ -16,7 +17,7 @@ interface Detection {
 
 /**
  * Reads the first bytes of a connection, at least one and at most three, decides, and puts them back before it calls
- * `decided`, in a later tick. The socket is destroyed instead when it ends, fails or stays silent; this function leaves
+ * `decided`, in a later tick. Nothing more is read until `startReading`. The socket is destroyed instead when it ends, fails or stays silent; this function leaves
  * no listener behind except one for errors.
  */
 export function detectProtocol(socket: Socket, { timeout, decided }: Detection): void {
@@ -30,6 +31,7 @@ export function detectProtocol(socket: Socket, { timeout, decided }: Detection):
     if (same && length < PREFACE.length) return
     socket.off('readable', look).off('end', giveUp).off('timeout', giveUp)
     socket.setTimeout(0)
+    stopReading(socket)
     socket.unshift(seen)
     // Node takes note of the listener's end in the next tick; who pauses the connection before would be overruled.
     process.nextTick(() => {

@@ -5,6 +5,7 @@ import { bind, portOf } from '../../../src/http/server/bind.ts'
 import { discardRest } from '../../../src/http/server/discard-rest.ts'
 import { createEntrance } from '../../../src/http/server/entrance.ts'
 import { detectProtocol } from '../../../src/http/server/protocol.ts'
+import { startReading } from '../../../src/http/server/reading.ts'
 
 const CONNECTIONS = 300
 /** More than a connection reads at once, less than its buffers in the kernel hold. */
@@ -13,15 +14,16 @@ const PIECE = 64 * 1024
 
 /**
  * Sends the beginning of a request with a large body over each of many connections, whose bodies stay unread.
- * @param ready whether a connection gets its parser, asked until then.
+ * @param turn gives a connection its turn.
  */
-async function crowd(onRequest: (request: IncomingMessage) => void, ready = (_: Socket) => true) {
+async function crowd(onRequest: (request: IncomingMessage) => void, turn = (_: Socket, take: () => void) => take()) {
   const http = createHttpServer(onRequest)
-  const serve = (socket: Socket) => {
-    if (ready(socket)) http.emit('connection', socket)
-    else setImmediate(serve, socket)
+  const take = (socket: Socket) => {
+    startReading(socket)
+    http.emit('connection', socket)
   }
-  const enter = (socket: Socket) => detectProtocol(socket, { timeout: 10_000, decided: () => serve(socket) })
+  const enter = (socket: Socket) =>
+    detectProtocol(socket, { timeout: 10_000, decided: () => turn(socket, () => take(socket)) })
   const never = () => false
   const options = { waiting: 1000, isAbandoned: never, initsWait: never, whenRoom: (run: () => void) => run() }
   const entrance = createEntrance({ ...options, enter })
@@ -56,22 +58,26 @@ test('of a body that nobody reads one piece is read, whatever the client sends',
   expect(Math.max(...requests.map(({ readableLength }) => readableLength))).toBeLessThanOrEqual(PIECE)
 })
 
-const READY = {
-  'at once': () => true,
-  'when more has been read of them': ({ readableLength }: Socket) => readableLength > PIECE,
-}
+test('of a connection that waits for its turn one piece is read, and the rest when it has it', async () => {
+  const waiting = new Map<Socket, () => void>()
+  const requests: IncomingMessage[] = []
+  const onRequest = (request: IncomingMessage) => void requests.push(request.resume())
+  using _ = await crowd(onRequest, (socket, take) => waiting.set(socket, take))
+  await expect.poll(() => waiting.size).toBe(CONNECTIONS)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(Math.max(...[...waiting.keys()].map(({ readableLength }) => readableLength))).toBeLessThanOrEqual(PIECE)
+  for (const take of waiting.values()) take()
+  await expect.poll(() => requests.length).toBe(CONNECTIONS)
+  await expect.poll(() => Math.min(...requests.map(({ socket }) => socket.bytesRead))).toBeGreaterThanOrEqual(SENT)
+})
 
-test.for(Object.entries(READY))(
-  'of bodies that are discarded, more than are read at a time, nothing is held in the end: parsers are made %s',
-  async ([, ready]) => {
-    const requests: IncomingMessage[] = []
-    const discard = (request: IncomingMessage) => {
-      requests.push(request)
-      // As soon as its first piece is there.
-      setImmediate(() => discardRest(request))
-    }
-    using _ = await crowd(discard, ready)
-    await expect.poll(() => requests.length).toBe(CONNECTIONS)
-    await expect.poll(() => held(requests)).toBe(0)
-  },
-)
+test('of bodies that are discarded, more than are read at a time, nothing is held in the end', async () => {
+  const requests: IncomingMessage[] = []
+  using _ = await crowd((request) => {
+    requests.push(request)
+    // As soon as its first piece is there.
+    setImmediate(() => discardRest(request))
+  })
+  await expect.poll(() => requests.length).toBe(CONNECTIONS)
+  await expect.poll(() => held(requests)).toBe(0)
+})
