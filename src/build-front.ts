@@ -31,11 +31,11 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
   const { budget, bodies } = files
   const unread = createUnreadFrames(budget)
   const served = rpcServices(config, { ...features, keeper, recent: logs.recent, unread })
-  const idleSeconds = () => observer.status().idleSeconds
   const rpc = rpcRoutes({
     ...{ bodies, budget, unread, compressors: files.compressors, log, shutdown },
     ...{ services: served.tables, streams, countCall: countedBy(figures.calls, observer) },
   })
+  const metrics = metricsRoute({ sampler, ...figures, budget, idleSeconds: () => observer.status().idleSeconds })
   return buildApp({
     log,
     token,
@@ -53,7 +53,7 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
       healthRoute,
       (scope) => capabilitiesRoute(scope, () => capabilitiesJson(served.capabilities)),
       (scope) => readyRoute(scope, services, observer.status),
-      (scope) => metricsRoute(scope, { sampler, ...figures, budget, idleSeconds }),
+      metrics.register,
       (scope) => envsRoute(scope, files.defaults),
       (scope) => initRoute(scope, { initialization, bodies, memory: protection, checkAfterResume }),
       orchestratorRoutes({ rootFreeze: features.rootFreeze, initialization, upgrade }),
@@ -65,6 +65,6 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
       ...(config.console ? [consoleRoute] : []),
       rpc.register,
     ],
-    direct: [directHealth, ...rpc.direct],
+    direct: [directHealth, metrics.direct, ...rpc.direct],
   })
 }

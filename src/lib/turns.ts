@@ -27,8 +27,8 @@ export interface Turns {
   next(owner: object): Promise<void>
 }
 
-/** Makes the turns of an event loop. */
-export function createTurns(now = () => performance.now()): Turns {
+/** Makes the turns of an event loop. @param sliceMs milliseconds of work in each. */
+export function createTurns(now = () => performance.now(), sliceMs = SLICE_MS): Turns {
   const round = createRound()
   /** Whether `pass` will run at the end of this turn of the event loop. */
   let open = false
@@ -36,7 +36,7 @@ export function createTurns(now = () => performance.now()): Turns {
   const begin = () => {
     if (open) return
     open = true
-    end = now() + SLICE_MS
+    end = now() + sliceMs
     setImmediate(pass)
   }
   const pass = () => {
@@ -49,7 +49,7 @@ export function createTurns(now = () => performance.now()): Turns {
   const serve = () => serveOne(now() < end ? round.shift() : undefined)
   const serveOne = (work: (() => void) | undefined) => {
     if (work === undefined) {
-      end = now() + SLICE_MS
+      end = now() + sliceMs
       setImmediate(pass)
       return
     }

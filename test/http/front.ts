@@ -121,6 +121,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
   })
   const listener = createListener({ log, token, ...options.listening })
+  const metrics = metricsRoute({ sampler, live, calls: createCallCounts(), budget, idleSeconds: () => 0 })
   const app = buildApp({
     log,
     token,
@@ -130,10 +131,11 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     routes: [
       healthRoute,
       (scope) => envsRoute(scope, defaults),
-      (scope) => metricsRoute(scope, { sampler, live, calls: createCallCounts(), budget, idleSeconds: () => 0 }),
+      metrics.register,
       (scope) => initRoute(scope, { initialization, bodies, memory: NO_MEMORY }),
       ...(options.routes ?? []),
     ],
+    direct: [metrics.direct],
   })
   await app.ready()
   await sampler.start()

@@ -1,6 +1,6 @@
 import type { RequestListener } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
-import type { Turns } from '../../lib/turns.ts'
+import { createTurns, type Turns } from '../../lib/turns.ts'
 import { errorBody } from '../app/error-body.ts'
 import { pathOf } from '../app/path.ts'
 import { connectionOf } from './connection.ts'
@@ -20,6 +20,9 @@ const MAX_WAITING = 4096
  * hundreds. Further ones have their turn like others.
  */
 const MAX_URGENT = 4
+
+/** Milliseconds of work for those of all connections in one turn of the event loop, health checks not among them. */
+const URGENT_MS = 1
 
 const UNAVAILABLE = 503
 
@@ -41,7 +44,9 @@ export function admitInTurn(
   const urgentBodies = createWaitingBodies(SMALL_BYTES)
   const ofConnection = new Map<object, number>()
   const urgentOfConnection = new WeakMap<object, number>()
-  const letInAtOnce: RequestListener = (request, response) => {
+  const health = createTurns()
+  const soon = createTurns(undefined, URGENT_MS)
+  const letInAtOnce = (path: string, ...[request, response]: Parameters<RequestListener>) => {
     const owner = connectionOf(request) ?? request
     const over = urgentBodies.add(request)
     if (over === undefined) return refuse(request, response)
@@ -51,15 +56,16 @@ export function admitInTurn(
       over()
       urgentOfConnection.set(owner, (urgentOfConnection.get(owner) ?? 1) - 1)
     })
-    if (own < MAX_URGENT) return handler(request, response)
-    turns.run(owner, () => {
+    const its = own >= MAX_URGENT ? turns : path === '/health' ? health : soon
+    its.run(owner, () => {
       if (!response.destroyed && !response.headersSent) handler(request, response)
     })
   }
   return (request, response) => {
     // Over HTTP/2 the read that brings a call may also reset it.
     if (response.destroyed) return
-    if (AT_ONCE.has(pathOf(request.url ?? ''))) return letInAtOnce(request, response)
+    const path = pathOf(request.url ?? '')
+    if (AT_ONCE.has(path)) return letInAtOnce(path, request, response)
     // Nothing waits, so nothing has to be counted.
     if (waiting === 0 && turns.free) return handler(request, response)
     const owner = connectionOf(request) ?? request

@@ -41,6 +41,9 @@ const HEADER_ROOMS = [
 ]
 const LEAST_HEADER_BYTES = 8 * 1024
 
+/** What Node's parser is told of a request after which no other follows. */
+const UPGRADED = 2
+
 /** The status of a method that no resource has. */
 export const NOT_IMPLEMENTED = 501
 
@@ -82,7 +85,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
     request.on('error', () => {})
     const before = unanswered.get(socket) ?? 0
     const hold = pipelined.take(socket, before)
-    if (hold === undefined) socket.destroy()
+    if (hold === undefined) cutOff(socket)
     // What was read with the request that went too far.
     if (hold === undefined || socket.destroyed) return
     remember(latest, request, response)
@@ -120,6 +123,14 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       for (const [socket, count] of unanswered) if (count === 0) socket.destroySoon()
     },
   }
+}
+
+/** Ends a connection while its parser runs: of what was read with the request no more is parsed. */
+function cutOff(socket: Socket): void {
+  // Node's parser of a connection has no type; told that the connection is upgraded it stops.
+  const { parser } = socket as Socket & { parser?: { onIncoming: () => number } | null }
+  if (parser) parser.onIncoming = () => UPGRADED
+  socket.destroy()
 }
 
 /**

@@ -1,6 +1,13 @@
 import { execFileSync } from 'node:child_process'
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import { availableParallelism } from 'node:os'
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { createByteBudget } from '../../../src/budget/budget.ts'
+import { metricsRoute } from '../../../src/http/routes/metrics.ts'
+import { createCallCounts } from '../../../src/metrics/calls.ts'
+import { NO_SAMPLE } from '../../../src/metrics/sample.ts'
 import { sendWhole } from '../../_util/http.ts'
 import { startFront } from '../front.ts'
 
@@ -107,4 +114,22 @@ test('a format that there is not is refused', async () => {
       body: { code: 400, message: 'format must be json or openmetrics' },
     })
   }
+})
+
+test('texts that many ask for in one turn of the event loop are made once', async () => {
+  let made = 0
+  const route = metricsRoute({
+    sampler: { current: async () => NO_SAMPLE, latest: () => NO_SAMPLE },
+    live: () => ({ cpus: { possible: 0, target: 0, attempts: 0, pendingMs: 0 }, oomKills: undefined }),
+    calls: createCallCounts(),
+    budget: createByteBudget(1),
+    idleSeconds: () => ++made,
+  })
+  const request = new IncomingMessage(new Socket())
+  request.headers.accept = 'application/openmetrics-text'
+  for (let count = 0; count < 100; count++) expect(route.direct.accept(request)).toBeDefined()
+  expect(made).toBe(1)
+  await setImmediate()
+  route.direct.accept(request)
+  expect(made).toBe(2)
 })

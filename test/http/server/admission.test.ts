@@ -52,6 +52,32 @@ test('health is answered before what waits', async () => {
   await Promise.all(gate)
 })
 
+test('health is answered before much of what else is answered at once, on however many connections it comes', async () => {
+  const seen: string[] = []
+  const handler: RequestListener = (request, response) => {
+    seen.push(request.url ?? '')
+    const began = performance.now()
+    while (request.url === '/metrics' && performance.now() - began < 2);
+    response.writeHead(204).end()
+  }
+  const turns = createTurns()
+  const take = admitInTurn(handler, turns, createWaitingBodies())
+  const held: Parameters<RequestListener>[] = []
+  // Reads of one turn of the event loop.
+  const server = createServer((...exchange) => held.push(exchange)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  cleanups.push(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const paths = [...Array.from({ length: 50 }, () => '/metrics'), '/health']
+  const answers = paths.map((path) => sendWhole(`http://127.0.0.1:${port}${path}`))
+  await vi.waitUntil(() => held.length === paths.length, { timeout: 15_000 })
+  held.sort(([a], [b]) => (b.url ?? '').length - (a.url ?? '').length)
+  for (const exchange of held) take(...exchange)
+  expect(seen).toEqual(['/metrics', '/health'])
+  await Promise.all(answers)
+  expect(seen.length).toBe(paths.length)
+})
+
 test('when too many requests wait, their connection gets 503; others have their turn, and health is answered', async () => {
   const { turns, url, seen, server, port } = await startServer()
   const requests = 'GET /work HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(4096)
