@@ -35,13 +35,13 @@ const NS = 1_000_000_000n
  * `grep`.
  */
 export async function* find(path: string, query: FindQuery, context: SearchContext): AsyncGenerator<FindItem[], void> {
-  const place = await searchPlace(path, context.owner, 'directory')
+  const place = await searchPlace(path, context, 'directory')
   const args = ['--files', '--null', ...scopeArguments(query.scope, place), '--', place.target]
   const splitter = new RecordSplitter({ separator: 0, maxBytes: MAX_PATH_BYTES, marker: Buffer.from('\0') })
   const program = { file: await ripgrep.path(), args, cwd: place.cwd, user: context.user }
   let files = 0
   let truncated = false
-  let unreadable = false
+  let unreadable = place.silent
   const onUnreadable = () => {
     unreadable = true
   }

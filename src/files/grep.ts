@@ -62,12 +62,12 @@ const REGEX_SIZE = '16M'
  */
 export async function* grep(path: string, query: GrepQuery, context: SearchContext): AsyncGenerator<GrepItem[], void> {
   checkPattern(query.pattern)
-  const place = await searchPlace(path, context.owner, 'directory or file')
+  const place = await searchPlace(path, context, 'directory or file')
   const args = [...scopeArguments(query.scope, place), ...grepArguments(query), '--', place.target]
   const splitter = new RecordSplitter({ separator: 10, maxBytes: MAX_RECORD_BYTES, marker: RECORD_MARKER })
   const program = { file: await ripgrep.path(), args, cwd: place.cwd, user: context.user }
   const parse = query.count ? createCountParser() : (record: SearchRecord) => parseRecord(record, query.lineBytes)
-  const total = { lines: 0, files: 0, truncated: false, unreadable: false }
+  const total = { lines: 0, files: 0, truncated: false, unreadable: place.silent }
   const onUnreadable = () => {
     total.unreadable = true
   }

@@ -10,6 +10,7 @@ import { cleanPath } from '../lib/clean-path.ts'
 import { unpackStatus } from '../native/entries.ts'
 import { readStatus } from '../native/files.ts'
 import { MAX_GLOBS, MAX_GLOBS_BYTES } from './limits.ts'
+import { silentMounts } from './silent-mounts.ts'
 
 /** Which files are searched. */
 export interface Scope {
@@ -30,10 +31,18 @@ interface SearchPlace {
   readonly shown: Buffer
   /** Patterns of what is not to be entered. */
   readonly closed: readonly string[]
+  /** Some of that is mounted there, and its filesystem does not answer. */
+  readonly silent: boolean
 }
 
 /** What the kernel makes up there has no end, and reading it may wait or have effects. */
 const CLOSED_AT_ROOT = ['!/proc', '!/sys', '!/dev']
+
+/** Who searches. */
+interface Searcher {
+  readonly owner: FileUser
+  readonly signal: AbortSignal
+}
 
 /**
  * Looks at the path of a search. Rejects with AppError: not_found, permission_denied, invalid_argument for what cannot
@@ -43,7 +52,7 @@ const CLOSED_AT_ROOT = ['!/proc', '!/sys', '!/dev']
  */
 export async function searchPlace(
   path: string,
-  owner: FileUser,
+  { owner, signal }: Searcher,
   kind: 'directory' | 'directory or file',
 ): Promise<SearchPlace> {
   const { mode, filesystem, real } = await statusOf(path, owner)
@@ -52,12 +61,20 @@ export async function searchPlace(
   const shown = cleanPath(path)
   if (isKind(mode, constants.S_IFDIR)) {
     const cwd = real.toString()
-    return { cwd, target: './', shown: Buffer.from(shown), closed: cwd === '/' ? CLOSED_AT_ROOT : [] }
+    const silent = await silentMounts(cwd, signal)
+    const closed = [...(cwd === '/' ? CLOSED_AT_ROOT : []), ...silent.map((below) => `!/${escaped(below)}`)]
+    return { cwd, target: './', shown: Buffer.from(shown), closed, silent: silent.length > 0 }
   }
   if (kind === 'directory' || !isKind(mode, constants.S_IFREG))
     throw new AppError('invalid_argument', `path '${path}' is not a ${kind}`)
   const target = `./${posix.basename(real.toString())}`
-  return { cwd: posix.dirname(real.toString()), target, shown: Buffer.from(posix.dirname(shown)), closed: [] }
+  const parents = { cwd: posix.dirname(real.toString()), shown: Buffer.from(posix.dirname(shown)) }
+  return { ...parents, target, closed: [], silent: false }
+}
+
+/** A path in which no character of a pattern has a meaning. */
+function escaped(path: string): string {
+  return path.replace(/[\\*?[\]{}!]/g, '\\$&')
 }
 
 async function statusOf(path: string, owner: FileUser) {

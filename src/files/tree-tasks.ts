@@ -136,6 +136,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOBUFS: 'a directory has too many names, or there are too many files of several names',
   ENAMETOOLONG: 'it is more than 500 levels or 4095 bytes deep',
   ELOOP: 'the directory is in itself',
+  ETIMEDOUT: 'the filesystem that is mounted there does not answer',
 }
 
 function kindOf(error: unknown): AppError['kind'] {

@@ -85,7 +85,7 @@ async function* walk({ users, actor, signal, hold }: ListOptions, root: Director
     const path = `${at.shown}/${name}`
     const names = owners.known(raw) ?? (await owners.lookUp(raw))
     piece.push(toEntryInfo(raw, { path, name, ...names }))
-    if (at.depth > 1 && isDirectory(raw)) {
+    if (at.depth > 1 && isDirectory(raw) && !raw.silent) {
       const directory = { path: below(at.path, raw.name), shown: path, depth: at.depth - 1 }
       const level = await openBelow(directory.path, { actor, hold })
       if (level !== undefined) levels.push({ ...directory, level })

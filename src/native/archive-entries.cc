@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "job.h"
+#include "mounts.h"
 #include "walk.h"
 
 namespace envd {
@@ -41,7 +42,7 @@ char kind_of(int directory, const dirent& entry) {
   if (entry.d_type == DT_REG) return file_kind;
   if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR ? directory_kind : other_kind;
   struct stat status {};
-  const bool known = fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+  const bool known = status_of_entry({directory, false}, entry.d_name, walk_patience, status) == 0;
   return known && S_ISDIR(status.st_mode) ? directory_kind : other_kind;
 }
 
@@ -134,7 +135,7 @@ int read_link(int directory, Entry& entry) {
 }
 
 int read_file(int directory, Entry& entry) {
-  const Descriptor file(openat(directory, entry.name.c_str(), read_flags));
+  const Descriptor file = open_entry(directory, entry.name.c_str(), read_flags);
   // What is in a directory that cannot be read is left out when its turn comes.
   if (!file.valid()) return S_ISDIR(entry.status.st_mode) ? 0 : errno;
   if (fstat(file.get(), &entry.status) < 0) return errno;
@@ -148,7 +149,8 @@ int read_file(int directory, Entry& entry) {
 // Only files, directories and links are opened: opening a device may have effects of its own.
 int read_entry(int directory, Entry& entry) {
   if (entry.kind == file_kind) return read_file(directory, entry);
-  if (fstatat(directory, entry.name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) < 0) return errno;
+  const int error = status_of_entry({directory, false}, entry.name.c_str(), walk_patience, entry.status);
+  if (error != 0) return error;
   if (S_ISLNK(entry.status.st_mode)) return read_link(directory, entry);
   if (!S_ISREG(entry.status.st_mode) && !S_ISDIR(entry.status.st_mode)) return ENXIO;
   return read_file(directory, entry);

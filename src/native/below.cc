@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <string_view>
 #include <utility>
 
+#include "mounts.h"
 #include "walk.h"
 
 namespace envd {
@@ -88,10 +88,8 @@ Descriptor open_by_names(int root, const std::string& path, int flags) {
 
 Descriptor open_below(int root, const std::string& path, int flags) {
   const int all_flags = flags | O_CLOEXEC | ((flags & O_PATH) != 0 ? 0 : O_NONBLOCK | O_NOCTTY);
-  open_how how{};
-  how.flags = static_cast<uint64_t>(all_flags);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  Descriptor found(static_cast<int>(syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+  constexpr uint64_t resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  Descriptor found = open_answering(root, path.empty() ? "." : path.c_str(), all_flags, resolve);
   // Before Linux 5.6, and where a sandbox around the daemon does not know the call.
   const bool unknown = !found.valid() && (errno == ENOSYS || errno == EPERM);
   return unknown ? open_by_names(root, path, all_flags) : std::move(found);

@@ -11,7 +11,7 @@
 namespace envd {
 
 // Opens a path below a directory; empty: itself. Not valid with errno set: ELOOP for a link on the way or at the end,
-// EXDEV for a way out.
+// EXDEV for a way out, ETIMEDOUT for a mount point at the end whose filesystem does not answer.
 Descriptor open_below(int root, const std::string& path, int flags);
 
 // The owner of directories that have to be made; not `given`: the user who makes the call.

@@ -5,10 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <time.h>
 
 #include <array>
@@ -19,6 +17,7 @@
 #include "descriptor.h"
 #include "entry-layout.h"
 #include "job.h"
+#include "mounts.h"
 #include "registration.h"
 #include "values.h"
 #include "version.h"
@@ -39,11 +38,6 @@ constexpr size_t max_devices = 16;
 constexpr int64_t settled_ns = 50'000'000;
 constexpr int64_t ns_per_s = 1'000'000'000;
 
-constexpr unsigned long zfs_magic = 0x2fc12fc1;
-constexpr unsigned long overlay_magic = 0x794c7630;
-constexpr unsigned long xfs_magic = 0x58465342;
-constexpr unsigned long f2fs_magic = 0xf2f52010;
-
 struct KnownFile {
   uint64_t device = 0;
   uint64_t inode = 0;
@@ -60,22 +54,6 @@ std::array<uint64_t, max_devices> devices;
 size_t device_count = 0;
 
 size_t slot_of(const KnownFile& file) { return (file.inode ^ file.device) % max_files; }
-
-bool is_local(const struct statfs& status) {
-  switch (static_cast<unsigned long>(status.f_type)) {
-    case EXT4_SUPER_MAGIC:
-    case TMPFS_MAGIC:
-    case RAMFS_MAGIC:
-    case BTRFS_SUPER_MAGIC:
-    case overlay_magic:
-    case xfs_magic:
-    case f2fs_magic:
-    case zfs_magic:
-      return true;
-    default:
-      return false;
-  }
-}
 
 bool is_known_device(uint64_t device) {
   const std::lock_guard lock(mutex);
@@ -165,9 +143,9 @@ struct ReadVersion : Job {
 
   void run() override {
     struct stat status {};
-    struct statfs filesystem {};
     if (stat(path.c_str(), &status) < 0) return fail("stat", errno);
-    if (statfs(path.c_str(), &filesystem) == 0 && is_local(filesystem)) remember_device(status.st_dev);
+    const Descriptor file(open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (file.valid() && is_local(file.get())) remember_device(status.st_dev);
     put_version(result, status);
   }
 };
@@ -185,8 +163,7 @@ void remember_without_attributes(int descriptor, const struct stat& status, std:
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   const int64_t age = (now.tv_sec - status.st_ctim.tv_sec) * ns_per_s + (now.tv_nsec - status.st_ctim.tv_nsec);
-  struct statfs filesystem {};
-  if (age < settled_ns || fstatfs(descriptor, &filesystem) < 0 || !is_local(filesystem)) return;
+  if (age < settled_ns || !is_local(descriptor)) return;
   remember_device(status.st_dev);
   const KnownFile file{status.st_dev, status.st_ino, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
                        std::hash<std::string_view>()(prefix)};

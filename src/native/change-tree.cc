@@ -151,7 +151,7 @@ struct ChangeTree : TreeWalk {
 
   int forgive(int number) const override {
     const bool theirs = number == EPERM || number == EACCES;
-    return theirs || number == ENOENT || number == ENOTDIR || number == ELOOP ? 0 : number;
+    return theirs || number == ENOENT || number == ENOTDIR || number == ELOOP || number == ETIMEDOUT ? 0 : number;
   }
 };
 

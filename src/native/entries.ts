@@ -11,16 +11,23 @@ export interface RawEntry {
   readonly modifiedNanoseconds: number
   /** Set for symbolic links: where they lead, or that they lead nowhere. */
   readonly link: 'broken' | { readonly mode: number; readonly path: Buffer } | undefined
+  /**
+   * A mount point whose filesystem fails or does not answer: this is what the kernel knows of it, and what is in it
+   * must not be asked for.
+   */
+  readonly silent: boolean
   /** Extended attributes, without their prefix; of a link's target. */
   readonly attributes: readonly (readonly [Buffer, Buffer])[]
 }
 
 /** The layout that `unpackEntries` reads: `entry_layout` of native/entry-layout.h, which must be the same. */
-export const ENTRY_LAYOUT = 1
+export const ENTRY_LAYOUT = 2
 
 /** `fixed_bytes` there. */
 const FIXED_BYTES = 33
+const LINK = 1
 const BROKEN_LINK = 2
+const SILENT = 3
 const NO_ATTRIBUTES: readonly (readonly [Buffer, Buffer])[] = []
 
 /** Reads what `readEntry` and `readEntries` have packed, one entry at a time; views into `packed`. */
@@ -48,7 +55,8 @@ function takeEntry(cursor: Cursor): RawEntry {
     size: packed.readBigInt64LE(fixed + 12),
     modifiedSeconds: packed.readBigInt64LE(fixed + 20),
     modifiedNanoseconds: packed.readUInt32LE(fixed + 28),
-    link: linkState === 0 ? undefined : linkState === BROKEN_LINK ? 'broken' : takeLink(cursor),
+    link: linkState === LINK ? takeLink(cursor) : linkState === BROKEN_LINK ? 'broken' : undefined,
+    silent: linkState === SILENT,
     attributes: takeAttributes(cursor),
   }
 }

@@ -12,7 +12,7 @@ namespace envd {
 
 // Grows by one with every change of what `put_facts` or its callers write. ENTRY_LAYOUT in native/entries.ts is the
 // same number; a test compares them.
-constexpr uint32_t entry_layout = 1;
+constexpr uint32_t entry_layout = 2;
 
 struct EntryFacts {
   std::string_view name;

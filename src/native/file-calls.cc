@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "job.h"
+#include "mounts.h"
 #include "registration.h"
 #include "values.h"
 
@@ -194,7 +195,8 @@ napi_value stat_path(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], path)) return nullptr;
   return start_call(env, "lstat", [=](std::string& result) {
     struct stat status {};
-    if (fstatat(AT_FDCWD, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return -1;
+    errno = status_of_entry({AT_FDCWD, false}, path.c_str(), walk_patience, status);
+    if (errno != 0) return -1;
     put_status(status, result);
     return 0;
   });
@@ -238,6 +240,16 @@ napi_value unlink_path(napi_env env, napi_callback_info info) {
   return start_call(env, "unlink", [=](std::string&) { return unlink(path.c_str()); });
 }
 
+napi_value mount_answers(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  std::string path;
+  if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], path)) return nullptr;
+  return start_call(env, "open", [=](std::string&) {
+    const Descriptor place(open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    return place.valid() ? static_cast<int>(answers(place.get(), walk_patience)) : -1;
+  });
+}
+
 napi_value open_path(napi_env env, napi_callback_info info) {
   Arguments arguments;
   std::string path;
@@ -265,6 +277,7 @@ void register_file_calls(napi_env env, napi_value exports) {
   export_function(env, exports, "setFileMode", set_file_mode);
   export_function(env, exports, "setFileOwner", set_file_owner);
   export_function(env, exports, "unlinkPath", unlink_path);
+  export_function(env, exports, "mountAnswers", mount_answers);
   export_function(env, exports, "openPath", open_path);
 }
 

@@ -13,6 +13,7 @@ interface FileCallsAddon {
   setFileMode(fd: number, mode: number): Promise<unknown>
   setFileOwner(fd: number, uid: number, gid: number): Promise<unknown>
   unlinkPath(path: Uint8Array): Promise<unknown>
+  mountAnswers(path: Uint8Array): Promise<Buffer>
   openPath(path: Uint8Array, flags: number, mode: number): Promise<Buffer>
 }
 
@@ -60,6 +61,14 @@ export async function closeFile(fd: number): Promise<void> {
 /** open(2); the descriptor is not inherited, and the caller closes it. */
 export async function openPath(path: Uint8Array, flags: number, mode = 0): Promise<number> {
   return Number((await addon.openPath(path, flags, mode)).readBigInt64LE(0))
+}
+
+/**
+ * Whether the filesystem of a mount point answers, waiting 5 s at most, and less where several do not; true for what is
+ * none. Rejects with `code` if nothing is there.
+ */
+export async function mountAnswers(path: Uint8Array): Promise<boolean> {
+  return (await addon.mountAnswers(path)).readBigInt64LE(0) === 1n
 }
 
 /** Bytes that are free for all users on the filesystem of an open file (fstatvfs(3)). */

@@ -3,11 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -16,11 +13,12 @@
 #include <string_view>
 #include <vector>
 
-#include "attributes.h"
 #include "cached.h"
 #include "entry-layout.h"
 #include "job.h"
+#include "mounts.h"
 #include "proc-link.h"
+#include "put-entry.h"
 #include "registration.h"
 #include "values.h"
 #include "version.h"
@@ -40,68 +38,19 @@ size_t length_at(std::string_view packed, size_t at) {
   return length;
 }
 
-// What says nothing about a link, only about the machine.
-bool is_shortage(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
-}
-
-// Whether a link leads through what a process has open (proc(5)), which is the daemon where it says `self`. Old kernels
-// do not report it. Returns 0 or an errno.
-int look_for_magic(int directory, const std::string& name, bool& magic) {
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_NO_MAGICLINKS;
-  const Descriptor target(static_cast<int>(syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how)));
-  magic = !target.valid() && errno == ELOOP;
-  return !target.valid() && is_shortage(errno) ? errno : 0;
-}
-
-// The final target of a link; null: there is none, or it must not be reported. Returns 0 or an errno.
-int find_target(int directory, const std::string& name, const std::string& path, struct stat& target, char*& real) {
-  bool magic = false;
-  if (const int error = look_for_magic(directory, name, magic); error != 0 || magic) return error;
-  if (stat(path.c_str(), &target) == 0) real = realpath(path.c_str(), nullptr);
-  return real == nullptr && is_shortage(errno) ? errno : 0;
-}
-
-// Appends the facts about one entry. Returns 0 or an errno, with nothing appended then.
-int put_entry(std::string& out, int directory, const std::string& name, const std::string& path,
-              std::string_view prefix) {
-  struct stat status {};
-  if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return errno;
-  struct stat target {};
-  char* real = nullptr;
-  const bool is_link = S_ISLNK(status.st_mode);
-  if (is_link) {
-    if (const int error = find_target(directory, name, path, target, real); error != 0) return error;
-  }
-  put_facts(out, {name, status.st_mode, status.st_uid, status.st_gid, static_cast<uint64_t>(status.st_size),
-                  status.st_mtim.tv_sec, static_cast<uint64_t>(status.st_mtim.tv_nsec)});
-  put_integer(out, is_link ? (real == nullptr ? 2 : 1) : 0, 1);
-  if (real != nullptr) {
-    put_integer(out, target.st_mode, 4);
-    put_text(out, real);
-    free(real);
-  }
-  // Only files and directories have attributes of the `user.` kind.
-  const mode_t mode = is_link ? target.st_mode : status.st_mode;
-  if (S_ISREG(mode) || S_ISDIR(mode)) put_attributes(out, Subject{-1, path.c_str()}, prefix);
-  else put_integer(out, 0, 4);
-  return 0;
-}
-
 struct ReadEntry : ActorJob {
   std::string path;
   std::string prefix;
 
   void act() override {
     Place place;
-    if (!find_place(*this, path, Last::keep, "lstat", place)) return;
+    if (!find_place(*this, path, Last::look, "lstat", place)) return;
     if (!place.exists()) return fail("lstat", ENOENT);
-    if (const int error = put_entry(result, place.parent.get(), place.name, path, prefix); error != 0)
+    if (const int error = put_entry(result, {place.parent.get(), false}, place.name, path, prefix); error != 0)
       return fail("lstat", error);
     const bool has_attributes = result.size() > length_bytes + place.name.size() + fixed_bytes + length_bytes;
-    if (!S_ISLNK(place.status.st_mode) && !has_attributes)
+    const bool answered = result[length_bytes + place.name.size() + fixed_bytes - 1] != does_not_answer;
+    if (!S_ISLNK(place.status.st_mode) && !has_attributes && answered)
       remember_without_attributes(place.entry.get(), place.status, prefix);
   }
 };
@@ -195,6 +144,7 @@ struct ReadEntries : ActorJob {
     if (!place.exists()) return fail("open", ENOENT);
     const Descriptor directory(openat(place.entry.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
     if (!directory.valid()) return fail("open", errno);
+    const Listed listed{directory.get(), is_local(directory.get())};
     std::string full = path;
     if (full.empty() || full.back() != '/') full.push_back('/');
     const size_t base = full.size();
@@ -206,7 +156,7 @@ struct ReadEntries : ActorJob {
       const std::string name = names.substr(at + length_bytes, end - at - length_bytes);
       full.resize(base);
       full.append(name);
-      const int error = put_entry(entries, directory.get(), name, full, prefix);
+      const int error = put_entry(entries, listed, name, full, prefix);
       // What vanished meanwhile, or does not let itself be looked at, is left out.
       if (error != 0 && error != ENOENT && error != ENOTDIR && error != EACCES) return fail("lstat", error);
       at = end;

@@ -1,22 +1,18 @@
 #include "job.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <uv.h>
 
 #include <algorithm>
 #include <deque>
 #include <vector>
 
+#include "thread.h"
 #include "values.h"
 
 namespace envd {
 
 namespace {
-
-// The stack of a thread that makes some system calls; the largest buffers on it have 64 KiB.
-constexpr size_t thread_stack_bytes = 256 * 1024;
 
 // Settles the promise of a job.
 void settle(napi_env env, const std::unique_ptr<Job>& job) {
@@ -75,23 +71,6 @@ void* run_thread(void* data) {
   return nullptr;
 }
 
-// 0, or the errno. The thread takes no signals: they are for the main thread.
-int start_thread(Job* job) {
-  pthread_attr_t attributes;
-  if (const int error = pthread_attr_init(&attributes); error != 0) return error;
-  pthread_attr_setstacksize(&attributes, thread_stack_bytes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread{};
-  const int error = pthread_create(&thread, &attributes, run_thread, job);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
-  return error;
-}
-
 // False: the job is still the caller's.
 bool run_on_pool(napi_env env, std::unique_ptr<Job>& job, const char* name) {
   const auto execute = [](napi_env, void* data) { static_cast<Job*>(data)->run(); };
@@ -110,7 +89,7 @@ int run_on_thread(napi_env env, std::unique_ptr<Job>& job, const char* name) {
                                       deliver, &job->done) != napi_ok) {
     return ENOMEM;
   }
-  if (const int error = start_thread(job.get()); error != 0) {
+  if (const int error = start_thread(run_thread, job.get()); error != 0) {
     napi_release_threadsafe_function(job->done, napi_tsfn_abort);
     job->done = nullptr;
     return error;

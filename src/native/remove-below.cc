@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mounts.h"
+
 namespace envd {
 
 namespace {
@@ -24,7 +26,7 @@ struct Remover {
     const int refused = errno;
     // A directory is EISDIR on Linux, EPERM by POSIX.
     if (refused != EISDIR && refused != EPERM) return note("unlinkat", refused);
-    const int descriptor = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    const int descriptor = open_entry(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK).release();
     if (descriptor < 0) return note("unlinkat", errno == ENOTDIR || errno == ELOOP ? refused : errno);
     remove_contents(descriptor);
     if (unlinkat(directory, name, AT_REMOVEDIR) < 0) note("unlinkat", errno);

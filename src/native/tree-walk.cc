@@ -71,11 +71,14 @@ int TreeWalk::descend(std::string path) {
   open_.push_back(std::move(directory));
   if (const int refused = enter(open_.back(), opened.get()); refused != 0) return refused;
   // Files that the kernel generates are not part of a tree.
-  return is_kernel_filesystem(opened.get()) ? 0 : entries(opened.release());
+  if (is_kernel_filesystem(opened.get())) return 0;
+  const bool local = is_local(opened.get());
+  return entries({opened.release(), local});
 }
 
 // Closes the descriptor.
-int TreeWalk::entries(int descriptor) {
+int TreeWalk::entries(const Listed& listed) {
+  const int descriptor = listed.descriptor;
   DIR* directory = fdopendir(descriptor);
   if (directory == nullptr) {
     const int refused = errno;
@@ -87,7 +90,7 @@ int TreeWalk::entries(int descriptor) {
   const dirent* read = readdir(directory);
   for (; refused == 0 && read != nullptr; read = readdir(directory)) {
     const std::string name = read->d_name;
-    if (name != "." && name != "..") refused = entry(descriptor, name, read->d_type);
+    if (name != "." && name != "..") refused = entry(listed, name, read->d_type);
     errno = 0;
   }
   if (refused == 0 && errno != 0) {
@@ -98,12 +101,13 @@ int TreeWalk::entries(int descriptor) {
   return refused;
 }
 
-int TreeWalk::entry(int descriptor, const std::string& name, unsigned char type) {
+int TreeWalk::entry(const Listed& listed, const std::string& name, unsigned char type) {
   if (task->cancelled) return ECANCELED;
   WalkedDirectory& directory = open_.back();
   struct stat status {};
-  if (type != DT_DIR && fstatat(descriptor, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {
-    const int refused = forgive(errno);
+  const int error = type == DT_DIR ? 0 : status_of_entry(listed, name.c_str(), walk_patience, status);
+  if (error != 0) {
+    const int refused = forgive(error);
     if (refused == 0) task->leave_out(path_below(directory.path, name));
     return refused;
   }
@@ -112,7 +116,7 @@ int TreeWalk::entry(int descriptor, const std::string& name, unsigned char type)
     directory.below.push_back(name);
     return 0;
   }
-  const int refused = visit(directory, descriptor, name, status);
+  const int refused = visit(directory, listed.descriptor, name, status);
   if (refused != 0) task->blame(path_below(directory.path, name));
   return refused;
 }

@@ -13,6 +13,7 @@
 #include "actor.h"
 #include "below.h"
 #include "descriptor.h"
+#include "mounts.h"
 #include "tree-task.h"
 
 namespace envd {
@@ -54,7 +55,8 @@ struct TreeWalk : ActorJob {
   virtual int visit(WalkedDirectory& directory, int in, const std::string& name, const struct stat& status) = 0;
   // All that is in a directory was visited; `parent` is null for the root.
   virtual int leave(WalkedDirectory& directory, WalkedDirectory* parent) = 0;
-  // A directory could not be opened or read: 0 if it is left out.
+  // A directory could not be opened or read (ETIMEDOUT: it is a mount point whose filesystem does not answer): 0 if it
+  // is left out.
   virtual int forgive(int error) const = 0;
 
   // Remembers so many bytes. False: there is no room.
@@ -69,8 +71,8 @@ struct TreeWalk : ActorJob {
   size_t remembered_ = 0;
 
   int descend(std::string path);
-  int entries(int descriptor);
-  int entry(int descriptor, const std::string& name, unsigned char type);
+  int entries(const Listed& listed);
+  int entry(const Listed& listed, const std::string& name, unsigned char type);
 };
 
 }  // namespace envd

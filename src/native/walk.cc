@@ -14,6 +14,8 @@
 #include <atomic>
 #include <string_view>
 
+#include "mounts.h"
+
 namespace envd {
 
 namespace {
@@ -74,6 +76,11 @@ Component take_component(std::string_view& path) {
   return {std::move(name), !path.empty(), path.find_first_not_of('/') == std::string_view::npos};
 }
 
+int status_of(const Descriptor& entry, Last last, struct stat& status) {
+  if (last == Last::look) return known_status(entry.get(), status);
+  return fstat(entry.get(), &status) < 0 ? errno : 0;
+}
+
 struct Walker {
   const Actor& actor;
   const char* refusal = nullptr;
@@ -116,7 +123,7 @@ struct Walker {
     if (!entry.valid() && errno != ENOENT) return errno;
     const bool slashed = end + 1 < path.size();
     if (entry.valid()) {
-      if (fstat(entry.get(), &place.status) < 0) return errno;
+      if (const int error = status_of(entry, last, place.status); error != 0) return error;
       if (S_ISLNK(place.status.st_mode) && (last == Last::follow || slashed)) return -1;
       if (slashed && !S_ISDIR(place.status.st_mode)) return ENOTDIR;
     }
@@ -154,7 +161,8 @@ struct Walker {
     }
     next.entry.reset(openat(at.descriptor.get(), name.c_str(), place_flags));
     if (!next.exists() && (errno != ENOENT || !is_last)) return errno;
-    if (next.exists() && fstat(next.entry.get(), &next.status) < 0) return errno;
+    const Last look = is_last ? last : Last::follow;
+    if (const int error = next.exists() ? status_of(next.entry, look, next.status) : 0; error != 0) return error;
     if (next.exists() && S_ISLNK(next.status.st_mode) && (slashed || !is_last || last == Last::follow)) {
       Place target;
       if (const int error = follow(at, next, target); error != 0) return error;
@@ -220,9 +228,9 @@ struct Walker {
 int find_unchecked(const std::string& path, Last last, Place& place) {
   place.parent.reset(AT_FDCWD);
   place.name = path;
-  place.entry.reset(open(path.c_str(), O_PATH | O_CLOEXEC | (last == Last::keep ? O_NOFOLLOW : 0)));
+  place.entry.reset(open(path.c_str(), O_PATH | O_CLOEXEC | (last == Last::follow ? 0 : O_NOFOLLOW)));
   if (!place.exists()) return errno == ENOENT ? 0 : errno;
-  return fstat(place.entry.get(), &place.status) < 0 ? errno : 0;
+  return status_of(place.entry, last, place.status);
 }
 
 }  // namespace

@@ -16,8 +16,9 @@ namespace envd {
 inline constexpr char follow_refusal[] = "follow";
 inline constexpr char beneath_refusal[] = "beneath";
 
-// A link at the end of a path.
-enum class Last { follow, keep };
+// A link at the end of a path. `look` keeps it, and has of what is there only what the kernel knows without asking its
+// filesystem, which may be a mount that does not answer.
+enum class Last { follow, keep, look };
 
 // Where a path leads: act on `name` in `parent`, and never through a link that stands there.
 struct Place {

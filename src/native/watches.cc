@@ -18,6 +18,7 @@
 
 #include "descriptor.h"
 #include "job.h"
+#include "mounts.h"
 #include "proc-link.h"
 #include "registration.h"
 #include "values.h"
@@ -40,11 +41,17 @@ bool is_failure(int error) {
     case ESTALE:
     case EACCES:
     case EPERM:
+    // A mount point whose filesystem does not answer, or whose server is gone.
+    case ETIMEDOUT:
+    case ENOTCONN:
       return false;
     default:
       return true;
   }
 }
+
+// Before Linux 5.6, and where a sandbox around the daemon does not know openat2(2).
+bool is_unknown_call(int error) { return error == ENOSYS || error == EPERM; }
 
 int open_by_components(int directory, const std::string& path) {
   constexpr int step_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -59,13 +66,18 @@ int open_by_components(int directory, const std::string& path) {
 
 // Through no link: what is walked is a real path, or was a directory below one. A link that has come since leads
 // elsewhere.
-int open_without_links(int directory, const std::string& path) {
+int open_root(const std::string& path) {
   open_how how{};
   how.flags = directory_flags;
   how.resolve = RESOLVE_NO_SYMLINKS;
-  const int descriptor = static_cast<int>(syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how));
-  // Before Linux 5.6, and where a sandbox around the daemon does not know the call.
-  return descriptor < 0 && (errno == ENOSYS || errno == EPERM) ? open_by_components(directory, path) : descriptor;
+  const int descriptor = static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how));
+  return descriptor < 0 && is_unknown_call(errno) ? open_by_components(AT_FDCWD, path) : descriptor;
+}
+
+// The same below it. ETIMEDOUT for a mount point whose filesystem does not answer.
+int open_start(int root, const std::string& path) {
+  const int descriptor = open_answering(root, path.c_str(), directory_flags, RESOLVE_NO_SYMLINKS).release();
+  return descriptor < 0 && is_unknown_call(errno) ? open_by_components(root, path) : descriptor;
 }
 
 // The layout that getdents64(2) fills; glibc reads no directory without an allocation for each.
@@ -111,7 +123,7 @@ struct WatchTree : Job {
       }
       const std::string name = std::move(parent.children.back());
       parent.children.pop_back();
-      const int descriptor = openat(parent.descriptor, name.c_str(), directory_flags | O_NOFOLLOW);
+      const int descriptor = open_entry(parent.descriptor, name.c_str(), directory_flags | O_NOFOLLOW).release();
       const int error = add_directory(descriptor, name, path.size(), parent.device);
       if (is_failure(error)) failure = error;
     }
@@ -121,13 +133,13 @@ struct WatchTree : Job {
   }
 
   int add_start() {
-    const int descriptor = open_without_links(AT_FDCWD, root);
+    const int descriptor = open_root(root);
     if (descriptor < 0) return errno;
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
     if (const int error = check_root(descriptor); error != 0) return fail_with(descriptor, error);
     if (start.empty()) return add_open(descriptor, "", 0, status.st_dev);
-    const int error = add_directory(open_without_links(descriptor, start), start, 0, status.st_dev);
+    const int error = add_directory(open_start(descriptor, start), start, 0, status.st_dev);
     close(descriptor);
     // The result is a tree without directories: the events say what has happened to it.
     return is_failure(error) ? error : 0;
@@ -212,7 +224,7 @@ struct WatchTree : Job {
   static bool is_directory_entry(int directory, const Dirent& entry) {
     if (entry.type != DT_UNKNOWN) return entry.type == DT_DIR;
     struct stat status {};
-    return fstatat(directory, entry.name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+    return status_of_entry({directory, false}, entry.name, walk_patience, status) == 0 && S_ISDIR(status.st_mode);
   }
 
   static int fail_with(int descriptor, int error) {

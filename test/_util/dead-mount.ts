@@ -15,11 +15,14 @@ export interface DeadMount extends AsyncDisposable {
   end(): void
 }
 
-/** A FUSE file system; skips the test, with the reason, where there can be none. */
-export async function mountFuse(context: TestContext): Promise<DeadMount> {
+/**
+ * A FUSE file system; skips the test, with the reason, where there can be none.
+ * @param at where it is mounted, which is made; by default in a directory of its own.
+ */
+export async function mountFuse(context: TestContext, at?: string): Promise<DeadMount> {
   needsNamespace(context)
   const dir = await makeTmpDir()
-  const path = join(dir.path, 'mounted')
+  const path = at ?? join(dir.path, 'mounted')
   await mkdir(path)
   await mkdir(join(dir.path, 'origin'))
   const server = spawn('bindfs', ['-f', join(dir.path, 'origin'), path], { stdio: 'ignore' })
