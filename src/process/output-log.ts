@@ -59,7 +59,6 @@ export class OutputLog {
   #chunks: (Chunk | undefined)[] = []
   #base = 0
   #first = 0
-  #cost = 0
   #bytes = 0
   #firstByte = 0
   #closed = false
@@ -103,8 +102,9 @@ export class OutputLog {
   /** Every reader is so far behind that reading more must wait. Never, without readers, unless one is awaited. */
   get full(): boolean {
     const pace = this.#pace.reader
-    if (pace === undefined) return this.#awaited?.aborted === false && this.#cost * 2 >= this.#options.share.bytes
-    return this.#bytes - pace.position >= Math.min(PAUSE_BYTES, this.#options.share.bytes)
+    const { share } = this.#options
+    if (pace === undefined) return this.#awaited?.aborted === false && share.held * 2 >= share.bytes
+    return this.#bytes - pace.position >= Math.min(PAUSE_BYTES, share.ahead)
   }
 
   /** No more output will come. */
@@ -124,7 +124,7 @@ export class OutputLog {
 
   #count(bytes: number): void {
     this.#bytes += bytes
-    this.#cost += bytes + CHUNK_OVERHEAD_BYTES
+    this.#options.share.hold(bytes + CHUNK_OVERHEAD_BYTES)
   }
 
   /** Skips bytes of a stream that are not stored, so that later chunks have their true offsets. */
@@ -245,10 +245,11 @@ export class OutputLog {
    * after its end no reader is waited for.
    */
   #trim(): void {
-    const allowed = this.#options.share.bytes
-    if (this.#cost <= allowed) return
+    const { share } = this.#options
+    const allowed = share.bytes
+    if (share.held <= allowed) return
     const keep = this.#settled ? this.#end : (this.#pace.reader?.seq ?? this.#end)
-    while (this.#cost > allowed && this.#first < keep) this.#drop()
+    while (share.held > allowed && this.#first < keep) this.#drop()
     if (this.#first - this.#base > 1024) {
       this.#chunks = this.#chunks.slice(this.#first - this.#base)
       this.#base = this.#first
@@ -263,7 +264,7 @@ export class OutputLog {
     // Held any longer, each chunk would outlive the young generation, and the heap grow by megabytes.
     this.#chunks[slot] = undefined
     chunk.frames = undefined
-    this.#cost -= chunk.bytes.length + CHUNK_OVERHEAD_BYTES
+    this.#options.share.hold(-chunk.bytes.length - CHUNK_OVERHEAD_BYTES)
     this.#firstByte += chunk.bytes.length
     this.#dropped[chunk.stream] = chunk.offset + chunk.bytes.length
     this.#release(chunk)
@@ -281,8 +282,7 @@ export class OutputLog {
     this.#chunks = compacted(before, this.#options.kept)
     this.#base = this.#first
     for (const chunk of before) this.#release(chunk)
-    this.#cost = this.#bytes - this.#firstByte + this.#chunks.length * CHUNK_OVERHEAD_BYTES
-    this.#options.share.keep(this.#cost)
+    this.#options.share.keep(this.#bytes - this.#firstByte + this.#chunks.length * CHUNK_OVERHEAD_BYTES)
   }
 
   #release(chunk: Chunk): void {

@@ -16,6 +16,15 @@ const KEPT_PART = 1 / 4
 export interface WindowShare {
   /** Bytes this process may keep at the moment. */
   readonly bytes: number
+  /**
+   * Bytes that may be read ahead of its readers at the moment: `bytes`, but not more than all others leave of the total,
+   * and always some lines.
+   */
+  readonly ahead: number
+  /** Bytes that the process has in memory: more than `bytes` while readers have yet to take them. */
+  readonly held: number
+  /** It has so many bytes more, or fewer. */
+  hold(change: number): void
   /** Called when `bytes` may be a good deal less than what is kept; set by the one that keeps it. */
   onShrink: () => void
   /**
@@ -40,6 +49,8 @@ export class OutputWindow {
   /** Bytes by share, in order of end. */
   readonly #kept = new Map<WindowShare, number>()
   #keptBytes = 0
+  /** What all have in memory. */
+  #held = 0
   #cutPart: number
 
   /** @param total bytes over all processes. */
@@ -68,11 +79,15 @@ export class OutputWindow {
       if (this.#ended.has(share)) return MAX_WINDOW_BYTES
       return this.#kept.get(share) ?? (this.#sharers.has(share) ? this.#part() : 0)
     }
-    const share: WindowShare = new Share(
+    const share: WindowShare = new Share({
       bytes,
-      (length) => this.#keep(share, length),
-      () => this.#release(share),
-    )
+      free: () => this.#total - this.#held,
+      hold: (change) => {
+        this.#held += change
+      },
+      keep: (length) => this.#keep(share, length),
+      release: () => this.#release(share),
+    })
     return share
   }
 
@@ -115,20 +130,49 @@ export class OutputWindow {
   }
 }
 
+interface ShareOptions {
+  readonly bytes: () => number
+  /** The rest of the total. */
+  readonly free: () => number
+  readonly hold: (change: number) => void
+  readonly keep: (bytes: number) => void
+  readonly release: () => void
+}
+
 /** A class, as V8 makes a hidden class for each object that has a getter of its own. */
 class Share implements WindowShare {
-  readonly #bytes: () => number
+  readonly #options: ShareOptions
+  #held = 0
   onShrink = () => {}
-  readonly keep: (length: number) => void
-  readonly release: () => void
 
-  constructor(bytes: () => number, keep: (length: number) => void, release: () => void) {
-    this.#bytes = bytes
-    this.keep = keep
-    this.release = release
+  constructor(options: ShareOptions) {
+    this.#options = options
   }
 
   get bytes(): number {
-    return this.#bytes()
+    return this.#options.bytes()
+  }
+
+  get ahead(): number {
+    return Math.min(this.bytes, Math.max(MIN_WINDOW_BYTES, this.#options.free()))
+  }
+
+  get held(): number {
+    return this.#held
+  }
+
+  hold(change: number): void {
+    this.#held += change
+    this.#options.hold(change)
+  }
+
+  keep(bytes: number): void {
+    this.hold(bytes - this.#held)
+    this.#options.keep(bytes)
+  }
+
+  release(): void {
+    this.hold(-this.#held)
+    this.#options.release()
   }
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { NEVER } from '../../src/lib/never.ts'
 import { OutputLog } from '../../src/process/output-log.ts'
 import { OutputWindow } from '../../src/process/output-window.ts'
 import { SlabPool } from '../../src/process/slab-pool.ts'
@@ -29,6 +30,31 @@ test('5,000 processes that write 64 KiB each keep no more than 64 MiB of it, als
   for (const log of logs) kept += log.tail(MIB).length
   expect(kept).toBeLessThan(64 * MIB)
   expect(kept).toBeGreaterThan(16 * MIB)
+})
+
+test('processes whose readers take nothing are read in sum as far as the window goes, and one piece each', () => {
+  const window = new OutputWindow(32 * MIB)
+  let held = 0
+  for (let i = 0; i < 300; i++) {
+    const log = createLog({ window })
+    log.reader(NEVER)
+    for (; !log.full; held += 16 * KIB) append(log, 'x', 16 * KIB)
+  }
+  expect(held).toBeLessThan(40 * MIB)
+})
+
+test('a reader that goes on amid others that take nothing gets everything', () => {
+  const window = new OutputWindow(MIB)
+  const stuck = createLog({ window })
+  stuck.reader(NEVER)
+  while (!stuck.full) append(stuck, 'x', 64 * KIB)
+  const log = createLog({ window })
+  const reader = log.reader(NEVER)
+  for (let i = 0; i < 100; i++) {
+    expect(log.full).toBe(false)
+    append(log, 'y', 64 * KIB)
+    expect(reader.take(({ bytes }) => bytes.length)).toBe(64 * KIB)
+  }
 })
 
 test('a window of tiny chunks is bounded by their number as well', () => {
