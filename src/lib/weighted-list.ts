@@ -6,9 +6,13 @@ export interface Weighted {
   readonly q: number
 }
 
+/** Characters of a list that are looked at: many times what clients send. A header may have 128 KiB of them. */
+const MAX_LENGTH = 4096
+
 /** The elements of a list with weights (RFC 9110 12.4.2), in its order; none for an absent header. */
 export function parseWeightedList(header: string | undefined): Weighted[] {
   return (header ?? '')
+    .slice(0, MAX_LENGTH)
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')

@@ -1,15 +1,23 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { join } from 'node:path'
-import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastify'
-import { sendNotFound } from '../app/not-found.ts'
-import { PAGE_HEADERS } from './page-headers.ts'
+import { readdir, readFile } from 'node:fs/promises'
+import type { IncomingHttpHeaders } from 'node:http'
+import { extname, join, relative } from 'node:path'
+import { accepts } from '../../lib/weighted-list.ts'
 
-/** Serves the files of the console's page. */
+/** A file of the console's page, read. */
+interface PageFile {
+  /** Of its answers, beside `PAGE_HEADERS`. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly content: Buffer
+}
+
+/** The files of the console's page: read when they are first asked for, and kept, some 3 MB if all of them are. */
 export interface PageFiles {
-  /** Answers GET and HEAD of what is below `/console/`. */
-  serve(request: IncomingMessage, response: ServerResponse): void
+  /**
+   * What a path below `/console/` names, as the client takes it: compressed, where the build has made that. Undefined:
+   * there is no such file. A promise: it is read first; rejects as readFile.
+   */
+  find(path: string, headers: IncomingHttpHeaders): PageFile | Promise<PageFile> | undefined
 }
 
 const INDEX = 'index.html'
@@ -17,49 +25,62 @@ const INDEX = 'index.html'
 /** Names of all other files contain a hash of their content. */
 const IMMUTABLE = 'public, max-age=31536000, immutable'
 
+/** Those that a build has. */
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'application/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+}
+
+/** Siblings that the build has made, the smallest first. */
+const ENCODINGS = [
+  { name: 'br', suffix: '.br' },
+  { name: 'gzip', suffix: '.gz' },
+] as const
+
 /**
- * Makes an app of its own for the files of a build of `src/console`, as the plugin cannot be added to one that serves
- * already. Compressed siblings that the build made are sent to clients that take them.
- * @param root the directory of the build.
- * @param createApp makes an app without logger and parsers.
- * Rejects as readFile does where there is no build.
+ * Lists the files of a build of `src/console`.
+ * @param root the directory of the build. Rejects as readFile does where there is none.
  */
-export async function loadPageFiles(
-  root: string,
-  createApp: (options: FastifyServerOptions) => FastifyInstance,
-): Promise<PageFiles> {
+export async function loadPageFiles(root: string): Promise<PageFiles> {
   const tag = entityTag(await readFile(join(root, INDEX)))
-  const { default: serveStatic } = await import('@fastify/static')
-  const app = createApp({})
-  app.setNotFoundHandler((_request, reply) => sendNotFound(reply))
-  app.setErrorHandler((_error, _request, reply) => sendNotFound(reply))
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.headers(PAGE_HEADERS)
-    if (!isIndex(request.url) || request.headers['if-none-match'] === undefined) return done()
-    if (!matches(request.headers['if-none-match'], tag)) return done()
-    indexHeaders(reply, tag)
-    reply.code(304).header('vary', 'Origin, Accept-Encoding').send()
-  })
-  app.register(serveStatic, {
-    ...{ root, prefix: '/console/', index: [INDEX], dotfiles: 'deny', preCompressed: true },
-    ...{ cacheControl: false, lastModified: false, acceptRanges: false },
-    setHeaders: (response, path) => {
-      const reply = response as FastifyReply
-      // A tag of its content, not of its size and time, which may be those of another build.
-      if (path.startsWith(join(root, INDEX))) indexHeaders(reply, tag)
-      else reply.header('cache-control', IMMUTABLE)
+  const entries = await readdir(root, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  const names = new Set(files.map(({ parentPath, name }) => relative(root, join(parentPath, name))))
+  const kept = new Map<string, PageFile | Promise<PageFile>>()
+  const read = async (key: string, headers: PageFile['headers']) => {
+    const file = { headers, content: await readFile(join(root, key)) }
+    kept.set(key, file)
+    return file
+  }
+  return {
+    find: (path, headers) => {
+      const name = path === '' ? INDEX : path
+      const type = TYPES[extname(name)]
+      if (type === undefined || !names.has(name)) return undefined
+      const encoding = ENCODINGS.find(
+        ({ name: encoding, suffix }) => names.has(name + suffix) && accepts(headers['accept-encoding'], encoding),
+      )
+      const key = name + (encoding?.suffix ?? '')
+      const found = kept.get(key)
+      if (found !== undefined) return found
+      const reading = read(key, {
+        ...{ 'content-type': type, vary: 'Origin, Accept-Encoding' },
+        ...(name === INDEX ? { 'cache-control': 'no-cache', etag: tag } : { 'cache-control': IMMUTABLE }),
+        ...(encoding === undefined ? {} : { 'content-encoding': encoding.name }),
+      })
+      kept.set(key, reading)
+      reading.catch(() => kept.delete(key))
+      return reading
     },
-  })
-  await app.ready()
-  return { serve: (request, response) => app.routing(request, response) }
+  }
 }
 
-function indexHeaders(reply: FastifyReply, tag: string): void {
-  reply.header('cache-control', 'no-cache').header('etag', tag)
-}
-
-function isIndex(url: string): boolean {
-  return /^\/console\/(index\.html)?(\?|$)/.test(url)
+/** Whether the client of a request has the file as it is. */
+export function isKnown({ headers }: PageFile, condition: string | undefined): boolean {
+  const tag = headers['etag']
+  return tag !== undefined && condition !== undefined && matches(condition, tag)
 }
 
 /** Weak: the same for every encoding (RFC 9110 8.8.3.3). */

@@ -1,18 +1,20 @@
+import type { ServerResponse } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, errnoOf } from '../../errors.ts'
 import { loopTurns } from '../../lib/turns.ts'
-import { createFastify } from '../app/fastify.ts'
-import type { PageFiles } from '../console/page-files.ts'
+import { sendNotFound } from '../app/not-found.ts'
+import { pathOf } from '../app/path.ts'
+import { isKnown, loadPageFiles, type PageFiles } from '../console/page-files.ts'
 import { PAGE_HEADERS } from '../console/page-headers.ts'
 
 /**
- * Answers under way, in sum: the page needs no token, and each holds a descriptor and a piece of a file. A browser asks
- * for some ten files at once.
+ * Bytes of answers on their way, in sum: the page needs no token, and what a client does not read waits in the kernel.
+ * A browser asks for some ten files at once, of 300 KB.
  */
-const MAX_ANSWERS = 64
+const MAX_BYTES = 16 * 1024 * 1024
 
-/** For one file, the largest of which has some hundred KiB: a client that is slower is given up. */
+/** Milliseconds for one file, the largest of which has some hundred KiB: a client that is slower is given up. */
 const ANSWER_MS = 60_000
 
 /** Beside the bundle; where the daemon's sources run, in `dist`. */
@@ -26,29 +28,40 @@ const ROOT = fileURLToPath(
  * @param root the directory of the build of `src/console`.
  */
 export function consoleRoute(app: FastifyInstance, root = ROOT): void {
-  let files: Promise<PageFiles> | undefined
-  let answers = 0
+  let files: PageFiles | undefined
+  let loading: Promise<PageFiles> | undefined
+  let sent = 0
   const load = async () => {
-    files ??= import('../console/page-files.ts').then(({ loadPageFiles }) => loadPageFiles(root, createFastify))
-    files.catch(() => {
-      files = undefined
-    })
-    return files
+    loading ??= loadPageFiles(root)
+    try {
+      files = await loading
+      return files
+    } catch (error) {
+      loading = undefined
+      throw withoutPage(error)
+    }
   }
-  const serve = async (request: FastifyRequest, reply: FastifyReply) => {
-    if (answers >= MAX_ANSWERS) throw new AppError('budget_spent', 'too many files of the console are being sent')
-    answers++
-    const late = setTimeout(() => reply.raw.destroy(), ANSWER_MS)
-    reply.raw.once('close', () => {
-      answers--
+  const count = (bytes: number, response: ServerResponse) => {
+    if (sent + bytes > MAX_BYTES) throw new AppError('budget_spent', 'too many files of the console are being sent')
+    sent += bytes
+    const late = setTimeout(() => response.destroy(), ANSWER_MS)
+    response.once('close', () => {
+      sent -= bytes
       clearTimeout(late)
     })
-    const { serve } = await load().catch((error: unknown) => Promise.reject(withoutPage(error)))
-    // All that wait for the page to be loaded would be served in one turn of the event loop.
-    await loopTurns.next(request.raw)
-    reply.hijack()
-    serve(request.raw, reply.raw)
-    return reply
+  }
+  const serve = async (request: FastifyRequest, reply: FastifyReply) => {
+    const { find } = files ?? (await load())
+    const found = find(pathOf(request.url).slice('/console/'.length), request.headers)
+    reply.headers(PAGE_HEADERS)
+    if (found === undefined) return sendNotFound(reply)
+    const file = await found
+    // All that wait for a file to be read would be answered in one turn of the event loop.
+    if (file !== found) await loopTurns.next(request.raw)
+    const known = isKnown(file, request.headers['if-none-match'])
+    if (!known && request.method === 'GET') count(file.content.length, reply.raw)
+    reply.headers(file.headers)
+    return known ? reply.code(304).send() : reply.send(file.content)
   }
   app.route({ method: ['GET', 'HEAD'], url: '/console/*', handler: serve })
   app.route({

@@ -1,12 +1,15 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
+import { createErrorHandler } from '../../../src/http/app/error-response.ts'
 import { createFastify } from '../../../src/http/app/fastify.ts'
 import { consoleRoute } from '../../../src/http/routes/console.ts'
 import { commonDaemon } from '../../_util/common-daemon.ts'
 import { startDaemon } from '../../_util/daemon.ts'
 import { sendWhole } from '../../_util/http.ts'
+import { recordingLog } from '../../_util/recording-log.ts'
 import { makeTmpDir } from '../../_util/tmp-dir.ts'
 
 const daemon = commonDaemon()
@@ -86,6 +89,42 @@ test('with -console off there is none, and the capabilities say so', async () =>
   const features = async (url: string) => JSON.parse((await sendWhole(`${url}/capabilities`)).text).features
   expect(await features(without.url)).toContainEqual({ name: 'console', on: false, reason: '-console is off' })
   expect(await features(daemon.url)).toContainEqual({ name: 'console', on: true, reason: '-console is on' })
+})
+
+/** The console of a build with these files, in an app of its own. */
+async function withBuild(files: Readonly<Record<string, Buffer>>, use: (url: string, root: string) => Promise<void>) {
+  await using dir = await makeTmpDir()
+  for (const [name, content] of Object.entries(files)) await writeFile(join(dir.path, name), content)
+  const app = createFastify({ forceCloseConnections: true })
+  app.setErrorHandler(createErrorHandler(recordingLog().log))
+  consoleRoute(app, dir.path)
+  try {
+    await use(await app.listen({ port: 0, host: '127.0.0.1' }), dir.path)
+  } finally {
+    await app.close()
+  }
+}
+
+test('files are read once, however many ask for them at the same time', async () => {
+  await withBuild({ 'index.html': Buffer.from('page'), 'a.js': Buffer.from('script') }, async (url, root) => {
+    const ask = () => Promise.all(Array.from({ length: 100 }, () => sendWhole(`${url}/console/a.js`)))
+    const answers = await ask()
+    await rm(join(root, 'a.js'))
+    answers.push(...(await ask()))
+    expect(new Set(answers.map(({ status, text }) => `${status} ${text}`))).toEqual(new Set(['200 script']))
+  })
+})
+
+test('answers that nobody reads are limited in sum, and what ends makes room', async () => {
+  await withBuild({ 'index.html': Buffer.from('page'), 'a.js': Buffer.alloc(4 * 2 ** 20) }, async (url) => {
+    const open = () => connect(Number(new URL(url).port), '127.0.0.1').pause()
+    const clients = Array.from({ length: 4 }, open)
+    for (const client of clients) client.write('GET /console/a.js HTTP/1.1\r\nHost: x\r\n\r\n')
+    await expect.poll(async () => (await sendWhole(`${url}/console/a.js`)).status).toBe(503)
+    clients[0]?.destroy()
+    await expect.poll(async () => (await sendWhole(`${url}/console/a.js`)).status).toBe(200)
+    for (const client of clients) client.destroy()
+  })
 })
 
 test('a build without the page says so, and serves it once it is there', async () => {
