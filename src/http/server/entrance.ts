@@ -31,6 +31,9 @@ const MAX_ACCEPTED = 512
  */
 const MAX_AT_ONCE = 16
 
+/** Connections that had said nothing and are looked at again in one turn, some 2 µs each: urgent ones may be behind. */
+const MAX_LOOKED_AT = 512
+
 /** Accepts the connections that wait in the kernel, and lets them in as the event loop has time. */
 interface Entrance {
   /**
@@ -79,12 +82,12 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
     if (closed) return
     for (const listening of looking) if (acceptAll(listening)) looking.delete(listening)
     room.pass()
-    if (looking.size + room.urgent > 0) setImmediate(pass)
+    if (looking.size + room.next > 0) setImmediate(pass)
   }
   return {
     accept: (socket, listening) => {
       if (listening !== undefined) {
-        if (looking.size + room.urgent === 0) setImmediate(pass)
+        if (looking.size + room.next === 0) setImmediate(pass)
         looking.add(listening)
       }
       if (options.isAbandoned(descriptorOf(socket))) socket.destroy()
@@ -106,32 +109,38 @@ function createWaitingRoom(
   const first = Buffer.alloc(URGENT_BYTES)
   let urgent: number[] = []
   const inits: number[] = []
-  let atOnce = MAX_AT_ONCE
   const letIn = (descriptor: number) => {
     if (!waiting.delete(descriptor)) return
     const socket = isAbandoned(descriptor) ? undefined : socketOf(descriptor)
     if (socket === undefined) close(descriptor)
     else enter(socket)
   }
+  /** False: it has said nothing yet. */
+  const sort = (descriptor: number) => {
+    const text = first.toString('latin1', 0, beginning(descriptor, first))
+    if (beginsUrgent(text)) urgent.push(descriptor)
+    else if (text.startsWith(INIT)) inits.push(descriptor)
+    else if (text === '') return false
+    // Each for itself: a connection among many waits as long as their requests do.
+    else turns.run({}, () => whenRoom(() => letIn(descriptor)))
+    return true
+  }
+  const silent = createSilent(sort, letIn)
   return {
     get size() {
       return waiting.size
     },
-    get urgent() {
-      return urgent.length + inits.length
+    /** Those that the next `pass` is for. */
+    get next() {
+      return urgent.length + inits.length + silent.size
     },
     add: (descriptor: number) => {
       waiting.add(descriptor)
-      const text = first.toString('latin1', 0, beginning(descriptor, first))
-      if (beginsUrgent(text)) urgent.push(descriptor)
-      else if (text.startsWith(INIT)) inits.push(descriptor)
-      else if (text === '' && atOnce-- > 0) letIn(descriptor)
-      // Each for itself: a connection among many waits as long as their requests do.
-      else turns.run({}, () => whenRoom(() => letIn(descriptor)))
+      if (!sort(descriptor)) silent.add(descriptor)
     },
-    /** Lets urgent ones in; once in each turn of the event loop. */
+    /** Lets urgent ones in, and some of those that have said nothing; once in each turn of the event loop. */
     pass: () => {
-      atOnce = MAX_AT_ONCE
+      silent.pass()
       const now = urgent.slice(0, MAX_AT_ONCE)
       urgent = urgent.slice(MAX_AT_ONCE)
       for (const descriptor of now) letIn(descriptor)
@@ -145,6 +154,26 @@ function createWaitingRoom(
         else close(descriptor)
       }
       waiting.clear()
+    },
+  }
+}
+
+/**
+ * Connections that have said nothing yet: what a health check says may come a moment later.
+ * @param sort false: it has said nothing yet.
+ */
+function createSilent(sort: (descriptor: number) => boolean, letIn: (descriptor: number) => void) {
+  let silent: number[] = []
+  return {
+    get size() {
+      return silent.length
+    },
+    add: (descriptor: number) => void silent.push(descriptor),
+    pass: () => {
+      const again = silent.slice(0, MAX_LOOKED_AT).filter((descriptor) => !sort(descriptor))
+      silent = silent.slice(MAX_LOOKED_AT)
+      for (const descriptor of again.splice(0, MAX_AT_ONCE)) letIn(descriptor)
+      silent.push(...again)
     },
   }
 }

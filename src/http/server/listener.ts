@@ -10,7 +10,7 @@ import { noFileLimit } from '../../native/index.ts'
 import { admitInTurn } from './admission.ts'
 import { bind, bindAgain, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
 import { createConnections } from './connections.ts'
-import { createEntrance } from './entrance.ts'
+import { beginsUrgent, createEntrance, URGENT_BYTES } from './entrance.ts'
 import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
@@ -68,11 +68,11 @@ const MAX_CONNECTIONS = 8192
 /** Of the memory there is for each connection: with some 20 KiB, its last request included, all take a tenth of it. */
 const CONNECTION_SHARE = 192 * 1024
 
-/** Bytes that a connection brings at once: hundreds of requests, which take some milliseconds to parse. */
-const LARGE_BEGINNING = 4 * 1024
+/** Of the first bytes of connections that wait to be parsed: some hundred that bring as much as is read at once. */
+const MAX_BEGINNINGS = 8 * 1024 * 1024
 
-/** Of such connections, those that may wait for their turn, with up to 64 KiB each: 8 MiB. */
-const MAX_LARGE_BEGINNINGS = 128
+/** What a connection that waits takes beside its first bytes, at least. */
+const BEGINNING_BYTES = 1024
 
 /** Commands, watches and transfers need descriptors as well: so many of them are for connections. */
 function limitByDescriptors(part: number): number {
@@ -148,15 +148,21 @@ function makeProtocols(options: HttpOptions, bodies: WaitingBodies): Protocols {
   return { http1: createHttp1(how), http2: createHttp2(how) }
 }
 
-/** Takes connections at once, and those in turn that begin with a lot to parse. */
-function createLargeTurns(take: (socket: Socket, protocol: Protocol) => void, bodies: Pick<WaitingBodies, 'count'>) {
+/**
+ * Takes connections in turn: a session of HTTP/2 takes half a millisecond, and hundreds of requests that come at once
+ * some more to parse. Those that begin with what is answered at once, and those for which there is no memory to wait,
+ * are taken at once.
+ */
+function createTakingTurns(take: (socket: Socket, protocol: Protocol) => void, bodies: Pick<WaitingBodies, 'count'>) {
   let waiting = 0
-  return (socket: Socket, protocol: Protocol, beginning: number) => {
-    if (beginning < LARGE_BEGINNING || waiting >= MAX_LARGE_BEGINNINGS) return take(socket, protocol)
-    waiting++
-    const taken = bodies.count(beginning)
+  return (socket: Socket, protocol: Protocol, beginning: Buffer) => {
+    const isUrgent = beginsUrgent(beginning.toString('latin1', 0, URGENT_BYTES))
+    const bytes = Math.max(beginning.length, BEGINNING_BYTES)
+    if (isUrgent || waiting + bytes > MAX_BEGINNINGS) return take(socket, protocol)
+    waiting += bytes
+    const taken = bodies.count(bytes)
     loopTurns.run({}, () => {
-      waiting--
+      waiting -= bytes
       taken()
       if (!socket.destroyed) take(socket, protocol)
     })
@@ -177,14 +183,14 @@ export function createListener(options: ListenerOptions): Listener {
     undecided.delete(socket)
     protocols?.[protocol].take(startReading(socket))
   }
-  const [takeInTurn, initTurns] = [createLargeTurns(take, bodies), createInitTurns((socket) => take(socket, 'http1'))]
+  const [takeInTurn, initTurns] = [createTakingTurns(take, bodies), createInitTurns((socket) => take(socket, 'http1'))]
   const enter = (socket: Socket) => {
     const timeout = table.add(socket) ? headersTimeout : spare.add(socket)
     addUntilClosed(socket, [connections, undecided])
     const decided = (protocol: Protocol, beginning: Buffer) => {
       if (!spare.mayStay(socket, beginning)) socket.destroy()
       else if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
-      else takeInTurn(socket, protocol, beginning.length)
+      else takeInTurn(socket, protocol, beginning)
     }
     detectProtocol(socket, { timeout, decided })
   }

@@ -17,8 +17,8 @@ interface Detection {
 
 /**
  * Reads the first bytes of a connection, at least one and at most three, decides, and puts them back before it calls
- * `decided`, in a later tick. Nothing more is read until `startReading`. The socket is destroyed instead when it ends, fails or stays silent; this function leaves
- * no listener behind except one for errors.
+ * `decided`, in a later tick. Nothing more is read until `startReading`. The socket is destroyed instead when it ends,
+ * fails or stays silent; this function leaves no listener behind except one for errors.
  */
 export function detectProtocol(socket: Socket, { timeout, decided }: Detection): void {
   let seen: Buffer = Buffer.alloc(0)

@@ -85,6 +85,12 @@ test('urgent and silent connections are let in before the others', async () => {
   expect(await Promise.all(heard)).toEqual([LIST, '', HEALTH])
 })
 
+test('a connection that had said nothing when it came does not wait for the turns of others', async () => {
+  await using door = await openEntrance(never)
+  connectAll(door.port, [LIST, ...Array(100).fill('')])
+  await expect.poll(() => door.entered.length).toBe(101)
+})
+
 test('initializations stay unread while others wait, and health checks pass them', async () => {
   let crowded = true
   await using door = await openEntrance(never, { initsWait: () => crowded })
