@@ -5,8 +5,11 @@ import { acceptConnection, beginning } from '../../native/accept.ts'
 import { close } from '../../native/index.ts'
 import { KEEP_ALIVE_DELAY, READ_AHEAD } from './bind.ts'
 
-/** How the connections begin that are let in before all others: requests that are answered at once. */
-const URGENT = ['GET /health', 'GET /ready', 'GET /metrics', 'POST /process.Process/SendSignal']
+/** How the connections begin that are let in before all others. */
+const HEALTH = 'GET /health'
+
+/** And those behind them: requests that are answered at once. */
+const URGENT = [HEALTH, 'GET /ready', 'GET /metrics', 'POST /process.Process/SendSignal']
 
 /** Whether a connection begins so. */
 export function beginsUrgent(text: string): boolean {
@@ -107,7 +110,8 @@ function createWaitingRoom(
 ) {
   const waiting = new Set<number>()
   const first = Buffer.alloc(URGENT_BYTES)
-  let urgent: number[] = []
+  const health: number[] = []
+  const urgent: number[] = []
   const inits: number[] = []
   const letIn = (descriptor: number) => {
     if (!waiting.delete(descriptor)) return
@@ -118,7 +122,8 @@ function createWaitingRoom(
   /** False: it has said nothing yet. */
   const sort = (descriptor: number) => {
     const text = first.toString('latin1', 0, beginning(descriptor, first))
-    if (beginsUrgent(text)) urgent.push(descriptor)
+    if (text.startsWith(HEALTH)) health.push(descriptor)
+    else if (beginsUrgent(text)) urgent.push(descriptor)
     else if (text.startsWith(INIT)) inits.push(descriptor)
     else if (text === '') return false
     // Each for itself: a connection among many waits as long as their requests do.
@@ -132,7 +137,7 @@ function createWaitingRoom(
     },
     /** Those that the next `pass` is for. */
     get next() {
-      return urgent.length + inits.length + silent.size
+      return health.length + urgent.length + inits.length + silent.size
     },
     add: (descriptor: number) => {
       waiting.add(descriptor)
@@ -141,8 +146,8 @@ function createWaitingRoom(
     /** Lets urgent ones in, and some of those that have said nothing; once in each turn of the event loop. */
     pass: () => {
       silent.pass()
-      const now = urgent.slice(0, MAX_AT_ONCE)
-      urgent = urgent.slice(MAX_AT_ONCE)
+      const now = health.splice(0, MAX_AT_ONCE)
+      now.push(...urgent.splice(0, MAX_AT_ONCE - now.length))
       for (const descriptor of now) letIn(descriptor)
       const left = MAX_AT_ONCE - now.length
       // The newest, in the order of their coming, which decides about their turns.

@@ -91,6 +91,15 @@ test('a connection that had said nothing when it came does not wait for the turn
   await expect.poll(() => door.entered.length).toBe(101)
 })
 
+test('health checks are let in before what else is answered at once', async () => {
+  await using door = await openEntrance(never)
+  const metrics = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'
+  connectAll(door.port, [LIST, ...Array(20).fill(metrics), HEALTH])
+  await expect.poll(() => door.entered.length).toBe(22)
+  const heard = door.entered.slice(0, 2).map(async (socket) => String(await socket.setEncoding('utf8').toArray()))
+  expect(await Promise.all(heard)).toEqual([LIST, HEALTH])
+})
+
 test('initializations stay unread while others wait, and health checks pass them', async () => {
   let crowded = true
   await using door = await openEntrance(never, { initsWait: () => crowded })
