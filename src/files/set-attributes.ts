@@ -4,6 +4,7 @@ import { checkMetadata, METADATA_PREFIX } from '../filesystem/metadata.ts'
 import { needProc } from '../filesystem/need-proc.ts'
 import { changeTree, type FileTime, packChanges, type TreeState } from '../native/tree-task.ts'
 import type { Users } from '../users/users.ts'
+import { MAX_REMOVED_METADATA } from './limits.ts'
 import { runTreeTask, type TreeTaskOptions, treeError } from './tree-tasks.ts'
 
 /** What is set; undefined: it stays. */
@@ -57,6 +58,8 @@ export async function* setAttributes(
   const pairs = Object.entries(request.metadata).flatMap(([name, value]) => [METADATA_PREFIX + name, value])
   const removed = request.removeMetadata.map((name) => METADATA_PREFIX + name)
   if (packed.readUInt32LE(0) === 0 && pairs.length + removed.length === 0) throw invalid('there is nothing to set')
+  if (removed.length > MAX_REMOVED_METADATA)
+    throw invalid(`remove_metadata has ${removed.length} names, at most ${MAX_REMOVED_METADATA} may be`)
   if (removed.some((name) => name.includes('\0'))) throw invalid('remove_metadata has a zero byte')
   needProc()
   try {

@@ -59,6 +59,15 @@ test('permissions, times and metadata are set in a whole tree, and not through l
   expect((await readEntryInfo(join(files.home, 'd/file'), files.people.users, user)).metadata).toEqual({})
 })
 
+test('a call removes no more names of metadata than a file can have', async () => {
+  await using files = await serveFiles()
+  await plant(files)
+  const most = Array.from({ length: 256 }, (_, n) => `k${n}`)
+  await set(files, { path: 'd', removeMetadata: most })
+  const more = set(files, { path: 'd', removeMetadata: [...most, 'k'] })
+  await expect(more).rejects.toEqual(refusal('invalid_argument', /257 names, at most 256/))
+})
+
 test("what is not the user's is refused, and left out below a directory", async (context) => {
   needsRoot(context)
   await using files = await serveFiles()

@@ -1357,6 +1357,8 @@ export declare type SetAttributesRequest = Message<"files.v1.SetAttributesReques
   metadata: { [key: string]: string };
 
   /**
+   * At most 256.
+   *
    * @generated from field: repeated string remove_metadata = 10;
    */
   removeMetadata: string[];
