@@ -47,5 +47,5 @@ export const MAX_TREE_TASKS = 8
 export const MAX_STUCK_TREE_TASKS = 8
 /** Memory of one: names, what waits to be sent, and buffers (`max_remembered_bytes` of native/tree-walk.cc). */
 export const TREE_TASK_BYTES = 5 * 1024 * 1024
-/** Names of metadata that one call removes: each is a system call for every entry. A file on ext4 has some 250 at most. */
+/** Names of metadata that one call removes: each is a system call for every entry. On ext4 a file has some 250. */
 export const MAX_REMOVED_METADATA = 256
