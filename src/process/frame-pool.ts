@@ -1,3 +1,5 @@
+import { freeNow } from '../budget/memory.ts'
+
 /** Room for the frame of a full read, 64 KiB, in base64. */
 const SLAB_BYTES = 88 * 1024
 
@@ -26,10 +28,11 @@ export class FramePool {
     return Buffer.from(slab, 0, length)
   }
 
-  /** To be called when the frame was sent; its memory is used again. Ignores frames that are not of this pool. */
+  /** To be called when the frame was sent: its memory is used again, or freed. Ignores frames of others. */
   give({ buffer }: Uint8Array<ArrayBufferLike>): void {
-    if (!this.#lent.delete(buffer) || this.#free.length >= MAX_FREE) return
+    if (!this.#lent.delete(buffer)) return
     // The cast holds: memory that was lent was made by `take`.
-    this.#free.push(buffer as ArrayBuffer)
+    if (this.#free.length < MAX_FREE) this.#free.push(buffer as ArrayBuffer)
+    else freeNow(new Uint8Array(buffer))
   }
 }

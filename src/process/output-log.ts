@@ -286,9 +286,8 @@ export class OutputLog {
   }
 
   #release(chunk: Chunk): void {
-    if (chunk.slab === undefined) return
     this.#options.kept?.forget(chunk)
-    this.#options.pool.release(chunk.slab)
+    this.#options.pool.releaseBytes(chunk)
   }
 
   #releaseAll(): void {

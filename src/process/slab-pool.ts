@@ -68,6 +68,12 @@ export class SlabPool {
     else this.#source?.giveUp(slab)
   }
 
+  /** Releases what holds the bytes of a chunk: its slab, or memory of their own, which is not used from now on. */
+  releaseBytes({ bytes, slab }: { readonly bytes: Uint8Array; readonly slab: Slab | undefined }): void {
+    if (slab === undefined) freeNow(bytes)
+    else this.release(slab)
+  }
+
   #memory(): Pick<Slab, 'memory' | 'number'> {
     return this.#source?.take() ?? { memory: Buffer.allocUnsafeSlow(SLAB_BYTES) }
   }

@@ -32,11 +32,12 @@ test.each([8 * 1024 - 1, 200_000])('frames of %i bytes are not kept', (length) =
   expect(pool.take(80_000).buffer).not.toBe(frame.buffer)
 })
 
-test('no more memory is kept than a few busy streams need', () => {
+test('no more memory is kept than a few busy streams need, and the rest given back at once', () => {
   const pool = new FramePool()
   const frames = Array.from({ length: 200 }, () => pool.take(80_000))
   const lent = new Set(frames.map(({ buffer }) => buffer))
   for (const frame of frames) pool.give(frame)
+  expect(frames.filter(({ length }) => length === 0)).toHaveLength(200 - 32)
   const again = Array.from({ length: 200 }, () => pool.take(80_000))
   expect(again.filter(({ buffer }) => lent.has(buffer))).toHaveLength(32)
 })

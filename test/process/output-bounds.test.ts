@@ -64,3 +64,11 @@ test('a window of tiny chunks is bounded by their number as well', () => {
   for (let seq = 0; seq < 100_000; seq++) if (log.at(seq) !== 'gone') kept++
   expect(kept).toBeLessThanOrEqual((4 * MIB) / 256)
 })
+
+test('bytes in memory of their own are given back when they leave the window', () => {
+  const log = createLog({ window: new OutputWindow(256 * KIB) })
+  const pieces = Array.from({ length: 100 }, () => Buffer.allocUnsafeSlow(32 * KIB))
+  for (const piece of pieces) log.append('stdout', piece)
+  expect(pieces.filter(({ length }) => length > 0).length).toBeLessThan(8)
+  expect(log.tail(MIB).length).toBeGreaterThan(128 * KIB)
+})
