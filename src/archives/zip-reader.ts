@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import { constants } from 'node:fs'
-import { promisify } from 'node:util'
+import { Readable } from 'node:stream'
 import { crc32 } from 'node:zlib'
-import { type Entry, fromFd, getFileNameLowLevel, type Options, type ZipFile } from 'yauzl'
+import { type Entry, fromRandomAccessReaderPromise, getFileNameLowLevel, RandomAccessReader, type ZipFile } from 'yauzl'
 import { AppError, errnoOf } from '../errors.ts'
+import { readInto, statFile } from '../native/file-calls.ts'
 import { MAX_PATH_BYTES } from './limits.ts'
 import type { ArchiveEntry } from './tar-entry.ts'
 import { badArchive } from './tar-fields.ts'
@@ -18,9 +19,8 @@ const LOCAL_HEADER_BYTES = 30
 const UTF8_NAME = 0x0800
 const OPTIONS = { lazyEntries: true, autoClose: false, decodeStrings: false } as const
 
-const open = promisify((fd: number, options: Options, done: (error: Error | null, file: ZipFile) => void) =>
-  fromFd(fd, options, done),
-)
+/** Bytes of one read. */
+const READ_BYTES = 64 * 1024
 
 /**
  * What an open zip archive holds, in the order of its directory; contents are checked against their sizes and sums
@@ -29,20 +29,84 @@ const open = promisify((fd: number, options: Options, done: (error: Error | null
  * descriptor.
  */
 export async function* readZip(fd: number, maxEntries: number): AsyncGenerator<ArchiveEvent> {
+  const reader = new FileReader(fd)
   try {
-    await checkOverlaps(fd, Math.min(maxEntries, MAX_MEMBERS))
-    const file = await open(fd, OPTIONS)
+    const size = Number((await statFile(fd)).size)
+    const open = () => fromRandomAccessReaderPromise(reader, size, OPTIONS)
+    await checkOverlaps(await open(), Math.min(maxEntries, MAX_MEMBERS))
+    const file = await open()
     for await (const member of file.eachEntry()) yield* eventsOf(file, member)
   } catch (error) {
     // The library's own errors have no errno.
     if (!(error instanceof Error) || error instanceof AppError || errnoOf(error) !== undefined) throw error
     throw badArchive(error.message)
+  } finally {
+    await reader.settled()
+  }
+}
+
+/** Reads as the library's own does, but for Node's thread pool, which what hangs would keep from all others. */
+class FileReader extends RandomAccessReader {
+  readonly #fd: number
+  readonly #reading = new Set<Promise<unknown>>()
+
+  constructor(fd: number) {
+    super()
+    this.#fd = fd
+  }
+
+  override _readStreamForRange(start: number, end: number): Readable {
+    return Readable.from(this.#pieces(start, end), { objectMode: false })
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    this.#read(buffer.subarray(offset, offset + length), position).then(
+      (bytesRead) => callback(null, bytesRead),
+      (error: Error) => callback(error),
+    )
+  }
+
+  /** Resolves when no read is under way: before this the descriptor must not be closed. Never rejects. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#reading)
+  }
+
+  async *#pieces(start: number, end: number): AsyncGenerator<Buffer> {
+    for (let position = start; position < end; ) {
+      const piece = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - position))
+      const bytesRead = await this.#read(piece, position)
+      if (bytesRead === 0) return
+      yield piece.subarray(0, bytesRead)
+      position += bytesRead
+    }
+  }
+
+  #read(buffer: Buffer, position: number): Promise<number> {
+    const reading = this.#fill(buffer, position)
+    this.#reading.add(reading)
+    return reading.finally(() => this.#reading.delete(reading))
+  }
+
+  /** Fewer bytes only at the end of the file. */
+  async #fill(buffer: Buffer, position: number): Promise<number> {
+    let filled = 0
+    while (filled < buffer.length) {
+      const bytesRead = await readInto(this.#fd, buffer.subarray(filled), position + filled)
+      if (bytesRead === 0) break
+      filled += bytesRead
+    }
+    return filled
   }
 }
 
 /** Members that share bytes make a small archive unpack to any size (Fifield, 2019). */
-async function checkOverlaps(fd: number, maxEntries: number): Promise<void> {
-  const file = await open(fd, OPTIONS)
+async function checkOverlaps(file: ZipFile, maxEntries: number): Promise<void> {
   if (file.entryCount > maxEntries) throw new AppError('too_large', `the archive has more than ${maxEntries} entries`)
   const ranges: { readonly start: number; readonly end: number }[] = []
   for await (const { relativeOffsetOfLocalHeader: start, fileNameLength, compressedSize } of file.eachEntry())

@@ -1,32 +1,32 @@
-import { constants, type Stats } from 'node:fs'
-import {
-  type FileHandle,
-  lchown,
-  lstat,
-  lutimes,
-  mkdir,
-  open,
-  readdir,
-  readlink,
-  realpath,
-  rename,
-  symlink,
-} from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { readlink } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
 import { unpackParent } from '../native/entries.ts'
-import { readInto, writePieces } from '../native/file-calls.ts'
-import { type Actor, copyAttributes, openParent, removeTree } from '../native/files.ts'
+import {
+  closeFile,
+  closeWritten,
+  openPath,
+  readInto,
+  statPath,
+  truncateFile,
+  writePieces,
+} from '../native/file-calls.ts'
+import { type Actor, openParent, removeTree } from '../native/files.ts'
 import { close } from '../native/index.ts'
+import { copyFacts, copyLink, makeDirectory, renamePath } from '../native/move-calls.ts'
 import { randomUuid } from '../native/random.ts'
+import { listTree, unpackNames } from '../native/tree.ts'
+import { isKind } from './entry.ts'
 import { permitted } from './file-user.ts'
 import { needProc } from './need-proc.ts'
-import { withWriteSlot } from './write-semaphore.ts'
 
 /** One read and one write; enough to make their overhead disappear. */
 const COPY_BYTES = 1024 * 1024
 const ZEROS = Buffer.alloc(COPY_BYTES)
+/** Bytes of all names in one directory: some 1.6 million names. */
+const MAX_NAMES_BYTES = 64 * 1024 * 1024
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const READ_DIRECTORY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY
@@ -60,18 +60,18 @@ export async function moveAcross({ source, destination, owner, signal }: MoveAcr
     if (`${realParent}/`.startsWith(`${realSource}/`)) {
       throw new AppError('internal', `error renaming: rename ${source} ${destination}: invalid argument`)
     }
-    await moveEntry(from.path, to.path, signal)
+    await moveEntry(from.path, to.path, { owner, signal })
   } finally {
     close(from.fd)
     close(to.fd)
   }
 }
 
-async function moveEntry(source: Buffer, target: Buffer, signal: AbortSignal): Promise<void> {
+async function moveEntry(source: Buffer, target: Buffer, { owner, signal }: Copy): Promise<void> {
   const copy = Buffer.concat([target, Buffer.from(`.e2b-move.${randomUuid()}.tmp`)])
   try {
-    await copyEntry(source, copy, signal)
-    await withWriteSlot(() => rename(copy, target))
+    await copyEntry(source, copy, { owner, signal })
+    await renamePath(copy, target)
   } catch (error) {
     await removeTree(copy).catch(() => {})
     throw error
@@ -82,71 +82,81 @@ async function moveEntry(source: Buffer, target: Buffer, signal: AbortSignal): P
 /** The open directory that an entry is in, and paths through it, which links that come meanwhile do not lead astray. */
 async function holdParent(path: string, owner: Actor) {
   const { fd, name } = unpackParent(await permitted(path, () => openParent(Buffer.from(path), owner)))
-  const parent = () => realpath(`/proc/self/fd/${fd}`)
+  const parent = () => readlink(`/proc/self/fd/${fd}`)
   return {
     /** The caller closes it. */
     fd,
-    path: Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name]),
+    path: at(fd, name),
     parent,
     real: async () => posix.join(await parent(), name.toString()),
   }
 }
 
-async function copyEntry(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  const stats = await lstat(from)
-  if (stats.isDirectory()) return copyDirectory(from, to, signal)
-  if (stats.isFile()) return copyFile(from, to, signal)
-  if (stats.isSymbolicLink()) return withWriteSlot(() => copyLink(from, to, stats))
+/** What is the same for every entry. */
+type Copy = Pick<MoveAcross, 'owner' | 'signal'>
+
+async function copyEntry(from: Buffer, to: Buffer, options: Copy): Promise<void> {
+  options.signal.throwIfAborted()
+  const { mode } = await statPath(from)
+  if (isKind(mode, constants.S_IFDIR)) return copyDirectory(from, to, options)
+  if (isKind(mode, constants.S_IFREG)) return copyFile(from, to, options.signal)
+  if (isKind(mode, constants.S_IFLNK)) return void (await copyLink(from, to))
   throw new AppError('internal', 'cannot move a socket, pipe or device to another filesystem')
 }
 
 /** Entries are reached through the open directories, so that a link in their place leads nowhere else. */
-async function copyDirectory(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
-  await using source = await open(from, READ_DIRECTORY)
-  await withWriteSlot(() => mkdir(to, PRIVATE_DIRECTORY))
-  await using target = await open(to, READ_DIRECTORY)
-  for (const name of await readdir(at(source, Buffer.from('.')), { encoding: 'buffer' })) {
-    await copyEntry(at(source, name), at(target, name), signal)
+async function copyDirectory(from: Buffer, to: Buffer, options: Copy): Promise<void> {
+  const source = await openPath(from, READ_DIRECTORY)
+  try {
+    await makeDirectory(to, PRIVATE_DIRECTORY)
+    const target = await openPath(to, READ_DIRECTORY)
+    try {
+      const names = await listTree(source, EMPTY, options.owner, MAX_NAMES_BYTES)
+      for (const { name } of unpackNames(names)) await copyEntry(at(source, name), at(target, name), options)
+      await copyFacts(source, target)
+    } finally {
+      await closeFile(target)
+    }
+  } finally {
+    await closeFile(source)
   }
-  await withWriteSlot(() => copyFacts(source, target))
 }
 
-function at(directory: FileHandle, name: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`/proc/self/fd/${directory.fd}/`), name])
+function at(directory: number, name: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name])
 }
 
 async function copyFile(from: Buffer, to: Buffer, signal: AbortSignal): Promise<void> {
-  await using source = await open(from, READ)
-  await using target = await withWriteSlot(() => open(to, CREATE, PRIVATE_FILE))
+  const source = await openPath(from, READ)
+  try {
+    const target = await openPath(to, CREATE, PRIVATE_FILE)
+    try {
+      await copyContent(source, target, signal)
+      await copyFacts(source, target)
+    } catch (error) {
+      await closeFile(target)
+      throw error
+    }
+    // Network filesystems report here that the disk is full.
+    await closeWritten(target)
+  } finally {
+    await closeFile(source)
+  }
+}
+
+async function copyContent(source: number, target: number, signal: AbortSignal): Promise<void> {
   const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
   let position = 0
   for (;;) {
     signal.throwIfAborted()
-    const bytesRead = await readInto(source.fd, buffer, position)
+    const bytesRead = await readInto(source, buffer, position)
     if (bytesRead === 0) break
     const bytes = buffer.subarray(0, bytesRead)
     // Zeros stay a hole.
-    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await writePieces(target.fd, [bytes], position)
+    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) await writePieces(target, [bytes], position)
     position += bytesRead
   }
-  await withWriteSlot(async () => {
-    await target.truncate(position)
-    await copyFacts(source, target)
-  })
+  await truncateFile(target, position)
 }
 
-/** Owner first: changing it clears bits of the mode. Times last. */
-async function copyFacts(source: FileHandle, target: FileHandle): Promise<void> {
-  const { uid, gid, mode, atimeMs, mtimeMs } = await source.stat()
-  await target.chown(uid, gid)
-  await copyAttributes(source.fd, target.fd)
-  await target.chmod(mode & 0o7777)
-  await target.utimes(atimeMs / 1000, mtimeMs / 1000)
-}
-
-async function copyLink(from: Buffer, to: Buffer, { uid, gid, atimeMs, mtimeMs }: Stats): Promise<void> {
-  await symlink(await readlink(from, { encoding: 'buffer' }), to)
-  await lchown(to, uid, gid)
-  await lutimes(to, atimeMs / 1000, mtimeMs / 1000)
-}
+const EMPTY = Buffer.alloc(0)

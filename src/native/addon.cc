@@ -36,5 +36,6 @@ NAPI_MODULE_INIT() {
   envd::register_packets(env, exports);
   envd::register_kept_read(env, exports);
   envd::register_file_calls(env, exports);
+  envd::register_move_calls(env, exports);
   return exports;
 }

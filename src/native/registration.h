@@ -41,5 +41,6 @@ void register_program_pages(napi_env env, napi_value exports);
 void register_packets(napi_env env, napi_value exports);
 void register_kept_read(napi_env env, napi_value exports);
 void register_file_calls(napi_env env, napi_value exports);
+void register_move_calls(napi_env env, napi_value exports);
 
 }  // namespace envd

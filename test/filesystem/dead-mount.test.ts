@@ -149,6 +149,35 @@ test('a watch of many files holds up no other work when their mount dies', { tim
   expect(await daemon.stop()).toBe(0)
 })
 
+/** More than there are threads of the pool. */
+const MOVES = 24
+
+test('moves from a mount that dies hold up no other work', { timeout: 60_000 }, async (context) => {
+  await using mount = await mountFuse(context)
+  await using daemon = await startDaemon()
+  const local = join(mount.path, '..', 'local')
+  await mkdir(local)
+  for (let i = 0; i < MOVES; i++) {
+    await mkdir(join(mount.path, `tree-${i}`))
+    for (let j = 0; j < 100; j++) await writeFile(join(mount.path, `tree-${i}`, `file-${j}`), 'x')
+  }
+  const over = new AbortController()
+  const moves = Array.from({ length: MOVES }, (_, i) => {
+    const request = { source: join(mount.path, `tree-${i}`), destination: join(local, `tree-${i}`) }
+    return call(daemon.url, 'filesystem.Filesystem/Move', request, { signal: over.signal }).catch(() => 'given up')
+  })
+  const begun = async () => (await readdir(local)).filter((name) => name.endsWith('.tmp')).length
+  await expect.poll(begun, { interval: 1 }).toBe(MOVES)
+  mount.die()
+  await expect.poll(() => threadsInFuse(daemon.pid)).toBe(MOVES)
+  await othersAreServed(daemon, local)
+  over.abort()
+  await Promise.all(moves)
+  await othersAreServed(daemon, local)
+  mount.end()
+  expect(await daemon.stop()).toBe(0)
+})
+
 async function othersAreServed({ url }: Daemon, local: string): Promise<void> {
   const path = join(local, 'file')
   const signal = AbortSignal.timeout(8_000)
