@@ -59,15 +59,9 @@ class FileReader extends RandomAccessReader {
     return Readable.from(this.#pieces(start, end), { objectMode: false })
   }
 
-  override read(
-    buffer: Buffer,
-    offset: number,
-    length: number,
-    position: number,
-    callback: (error: Error | null, bytesRead?: number) => void,
-  ): void {
+  override read(...[buffer, offset, length, position, callback]: Parameters<RandomAccessReader['read']>): void {
     this.#read(buffer.subarray(offset, offset + length), position).then(
-      (bytesRead) => callback(null, bytesRead),
+      (bytesRead) => callback(bytesRead < length ? new Error('unexpected EOF') : null),
       (error: Error) => callback(error),
     )
   }

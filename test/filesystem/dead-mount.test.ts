@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -177,6 +178,47 @@ test('moves from a mount that dies hold up no other work', { timeout: 60_000 }, 
   mount.end()
   expect(await daemon.stop()).toBe(0)
 })
+
+/** As many as are sent, and as many as are unpacked, at a time. */
+const ARCHIVES = 4
+
+test('archives that hang on a mount take the places of others only for a while', {
+  timeout: 60_000,
+}, async (context) => {
+  await using mount = await mountFuse(context)
+  await using daemon = await startDaemon()
+  const local = join(mount.path, '..', 'local')
+  await mkdir(local)
+  for (let i = 0; i < 2_000; i++) await writeFile(join(mount.path, `file-${i}`), Buffer.alloc(16_384))
+  await writeFile(join(local, 'file'), Buffer.alloc(100_000, 'x'))
+  const tar = execFileSync('tar', ['-C', local, '-c', 'file'])
+  const downloads: ReturnType<typeof begin>[] = []
+  const uploads: ReturnType<typeof begin>[] = []
+  for (let i = 0; i < ARCHIVES; i++) {
+    downloads.push(begin(daemon, `GET /files?path=${mount.path}&format=tar HTTP/1.1\r\n`))
+    const type = `Content-Type: application/x-tar\r\nContent-Length: ${tar.length}\r\n`
+    uploads.push(begin(daemon, `POST /files?path=${mount.path}/new/${i} HTTP/1.1\r\n${type}`))
+  }
+  // All have begun.
+  await expect.poll(() => openFiles(daemon.pid, mount.path)).toBeGreaterThanOrEqual(2 * ARCHIVES)
+  mount.die()
+  const { text } = await fetchTar(daemon, local)
+  expect(text).toContain('trees are being sent already')
+  for (const socket of uploads) socket.write(tar)
+  for (const socket of downloads) socket.resume()
+  await expect.poll(() => threadsInFuse(daemon.pid)).toBeGreaterThanOrEqual(2 * ARCHIVES)
+  for (const socket of [...uploads, ...downloads]) socket.destroy()
+  await expect.poll(async () => (await fetchTar(daemon, local)).status, { timeout: 15_000 }).toBe(200)
+  const sent = { method: 'POST', headers: { 'content-type': 'application/x-tar' }, body: tar }
+  const unpack = async () => (await sendWhole(`${daemon.url}/files?path=${local}/unpacked`, sent)).status
+  await expect.poll(unpack, { timeout: 15_000 }).toBe(200)
+  mount.end()
+  expect(await daemon.stop()).toBe(0)
+})
+
+function fetchTar({ url }: Daemon, path: string) {
+  return sendWhole(`${url}/files?path=${path}&format=tar`)
+}
 
 async function othersAreServed({ url }: Daemon, local: string): Promise<void> {
   const path = join(local, 'file')

@@ -149,7 +149,8 @@ async function uploadArchive(
     hold.grow(UPLOAD_BYTES + DECODER_BYTES[encodings[0]] + DECODER_BYTES[encodings[1]])
     const { archiveLimits: limits = DEFAULT_ARCHIVE_LIMITS, bodies, log } = deps
     const receiving = { ...options, path, owner: user, limits, idleMs: bodies.stallMs, encodings, hold, log }
-    return reply.send(await receiveArchive(request.raw, receiving))
+    const client = reply.raw
+    return reply.send(await receiveArchive(request.raw, { ...receiving, client }))
   } finally {
     hold.release()
   }

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { BATCHES_BYTES } from '../../archives/entry-batch.ts'
@@ -6,6 +7,7 @@ import { MAX_EXTENDED_BYTES } from '../../archives/tar-reader.ts'
 import { type ArchiveTarget, type UnpackMode, unpackArchive } from '../../archives/unpack-archive.ts'
 import { AppError } from '../../errors.ts'
 import { baseName, cleanPath } from '../../lib/clean-path.ts'
+import { Places } from '../../lib/places.ts'
 import { type BodyEncoding, withDecodedBody } from '../body/decoded-body.ts'
 import { parseMediaType } from '../body/media-type.ts'
 import { preconditionOf } from './conditions.ts'
@@ -26,7 +28,7 @@ const TYPES: ReadonlyMap<string, BodyEncoding> = new Map([
 ])
 const MODES: ReadonlySet<string> = new Set<UnpackMode>(['overwrite', 'create', 'replace'])
 
-let unpacking = 0
+const places = new Places(MAX_UNPACKING)
 
 /** How the archive that a content type stands for is compressed; undefined: it stands for none. */
 export function archiveEncodingOf(contentType: string | undefined): BodyEncoding | undefined {
@@ -73,14 +75,16 @@ interface Receiving extends Omit<ArchiveTarget, 'signal' | 'received'> {
   /** Encoding of the request, and of the archive in it. */
   readonly encodings: readonly [BodyEncoding, BodyEncoding]
   readonly limits: ArchiveLimits
+  /** Emits `close` when the client has left. */
+  readonly client: EventEmitter
 }
 
 /** Unpacks the body of a request, and resolves with the answer: a list, as for files. Rejects with AppError. */
 export async function receiveArchive(body: Readable, receiving: Receiving): Promise<object[]> {
   const { encodings, idleMs, hold } = receiving
-  if (unpacking >= MAX_UNPACKING)
+  const giveBack = places.take(receiving.client)
+  if (giveBack === undefined)
     throw new AppError('budget_spent', `${MAX_UNPACKING} archives are being unpacked already; try again`)
-  unpacking++
   try {
     hold.grow(UNPACK_BYTES)
     const path = cleanPath(receiving.path)
@@ -97,6 +101,6 @@ export async function receiveArchive(body: Readable, receiving: Receiving): Prom
     )
     return [{ name: baseName(path), path, type: 'dir', ...counts }]
   } finally {
-    unpacking--
+    giveBack()
   }
 }

@@ -10,6 +10,7 @@ import type { FileUser } from '../../filesystem/file-user.ts'
 import { openTreeRoot } from '../../filesystem/tree-root.ts'
 import { baseName, cleanPath } from '../../lib/clean-path.ts'
 import { errorFields } from '../../lib/error-fields.ts'
+import { Places } from '../../lib/places.ts'
 import { parseWeightedList } from '../../lib/weighted-list.ts'
 import { withoutTrailing } from '../../lib/without-trailing.ts'
 import type { Log } from '../../log.ts'
@@ -43,7 +44,7 @@ const FORMATS = new Map<string, Format>([
   ['zip', { type: 'application/zip', zip: true }],
 ])
 
-let sending = 0
+const places = new Places(MAX_TREES)
 
 /** A request for a tree. */
 interface TreeToSend {
@@ -78,15 +79,14 @@ export async function sendTree(request: FastifyRequest, reply: FastifyReply, tre
   if (root === undefined && tree.query.format === undefined) return false
   if (root === undefined) throw invalid(`path '${tree.path}' is not a directory`)
   try {
-    const compressor = takeAll(tree, format)
+    const taken = takeAll(tree, format, reply.raw)
     const file = `${baseName(cleanPath(tree.path)) || 'root'}.${name}`
     reply
       .header('content-type', format.type)
       .header('content-disposition', inlineDisposition(file).replace(/^inline/, 'attachment'))
     if (request.raw.httpVersion !== '1.0') reply.header('trailer', 'X-Left-Out')
-    stream(reply, { root, tree, exclude, ignoreRules, prefix, strip, wholeSeconds, compressor, zip: format.zip }).catch(
-      () => {},
-    )
+    const options = { root, tree, exclude, ignoreRules, prefix, strip, wholeSeconds, zip: format.zip }
+    stream(reply, { ...options, ...taken }).catch(() => {})
   } catch (error) {
     await closeFile(root)
     tree.hold.release()
@@ -101,18 +101,22 @@ function formatOf(accept: string | undefined): string | undefined {
   return [...FORMATS].find(([, { type }]) => type === first?.name)?.[0]
 }
 
-function takeAll({ hold, compressors }: TreeToSend, { compression, zip }: Format) {
+function takeAll({ hold, compressors }: TreeToSend, { compression, zip }: Format, client: ServerResponse) {
   const busy = (what: string) => new AppError('budget_spent', `${what}; try again`)
-  if (sending >= MAX_TREES) throw busy(`${MAX_TREES} trees are being sent already`)
-  hold.grow(TREE_BYTES + (compression === undefined && !zip ? 0 : COMPRESSOR_BYTES))
-  const compressor = compression && compressors.take(compression)
-  if (compression !== undefined && compressor === undefined) throw busy('all compressors are busy')
-  return compressor
+  const giveBack = places.take(client)
+  if (giveBack === undefined) throw busy(`${MAX_TREES} trees are being sent already`)
+  try {
+    hold.grow(TREE_BYTES + (compression === undefined && !zip ? 0 : COMPRESSOR_BYTES))
+    const compressor = compression && compressors.take(compression)
+    if (compression !== undefined && compressor === undefined) throw busy('all compressors are busy')
+    return { compressor, giveBack }
+  } catch (error) {
+    giveBack()
+    throw error
+  }
 }
 
-type Compressor = ReturnType<typeof takeAll>
-
-interface Sending {
+interface Sending extends ReturnType<typeof takeAll> {
   readonly root: number
   readonly tree: TreeToSend
   readonly exclude: ReturnType<typeof createExclude>
@@ -120,7 +124,6 @@ interface Sending {
   readonly prefix: Buffer
   readonly strip: number
   readonly wholeSeconds: boolean
-  readonly compressor: Compressor
   readonly zip: boolean | undefined
 }
 
@@ -128,7 +131,10 @@ interface Sending {
 const MAX_LISTENERS = 20
 
 /** Closes the root and releases the hold in the end. */
-async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...options }: Sending): Promise<void> {
+async function stream(
+  reply: FastifyReply,
+  { root, tree, compressor, giveBack, zip, ...options }: Sending,
+): Promise<void> {
   const { user, path, hold, log } = tree
   const isPlain = compressor === undefined && zip !== true
   let leftOut = ''
@@ -146,7 +152,6 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
     yield* zip ? zipOfTar(tar, hold) : tar
     if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut}` })
   }
-  sending++
   try {
     const raw = takeOver(reply)
     raw.setMaxListeners(MAX_LISTENERS)
@@ -159,7 +164,7 @@ async function stream(reply: FastifyReply, { root, tree, compressor, zip, ...opt
   } catch (error) {
     log.debug({ ...errorFields(error) }, 'an archive broke off')
   } finally {
-    sending--
+    giveBack()
     hold.release()
     await closeFile(root)
   }
