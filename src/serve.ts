@@ -30,7 +30,7 @@ export async function serve(config: Config, lastResort: number): Promise<boolean
     setEngineFlags()
     const daemon = await startDaemon(config, logs)
     releaseStartPages(log)
-    setTimeout(markInPieces, FIRST_CALLS_MS).unref()
+    markInPieces(FIRST_CALLS_MS)
     logs.print(`listening on http://${host(config.address)}:${daemon.port}`)
     await checkInstallation(dirname(fileURLToPath(import.meta.url)), log)
     log.info({ signal: await stopped }, 'stopping')

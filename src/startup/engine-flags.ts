@@ -36,7 +36,22 @@ export function setEngineFlags(): void {
   for (const flag of [...POLICIES, '--no-incremental-marking']) setFlagsFromString(flag)
 }
 
-/** Has V8 mark the heap in pieces between calls, as it does by default. To be called when the first calls are over. */
-export function markInPieces(): void {
-  setFlagsFromString('--incremental-marking')
+/** The heap has grown by calls then: to mark all of it at once takes 20 to 50 ms. */
+const GROWN = 1.25
+
+const CHECK_MS = 50
+
+/**
+ * Has V8 mark the heap in pieces between calls, as it does by default, when that many milliseconds are over, or as soon
+ * as a flood of calls has made the heap grow.
+ */
+export function markInPieces(milliseconds: number): void {
+  const begin = process.memoryUsage().heapUsed
+  const end = performance.now() + milliseconds
+  const timer = setInterval(() => {
+    if (performance.now() < end && process.memoryUsage().heapUsed < begin * GROWN) return
+    clearInterval(timer)
+    setFlagsFromString('--incremental-marking')
+  }, CHECK_MS)
+  timer.unref()
 }

@@ -1,0 +1,27 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const flags = fileURLToPath(new URL('../../src/startup/engine-flags.ts', import.meta.url))
+
+/** Keeps 50,000 objects more in each turn of the event loop, until there are a million. */
+const FLOOD = `
+  import { markInPieces, setEngineFlags } from ${JSON.stringify(flags)}
+  setEngineFlags()
+  markInPieces(Number(process.argv[1]))
+  const kept = []
+  const timer = setInterval(() => {
+    for (let i = 0; i < 50_000; i++) kept.push({ i })
+    if (kept.length >= 1_000_000) clearInterval(timer)
+  }, 10)
+`
+
+test('a flood in the first moments has the heap marked in pieces, before these are over', () => {
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--trace-gc', '--max-semi-space-size=2', '--input-type=module', '-e', FLOOD, '600000'],
+    { encoding: 'utf8' },
+  )
+  expect(stderr).toBe('')
+  expect(stdout).toMatch(/Mark-Compact .* steps since start of marking/)
+})
