@@ -38,9 +38,13 @@ export function uploadMetadataOf(headers: IncomingHttpHeaders): string | undefin
   if (text === '') return undefined
   if (text.length > MAX_METADATA_BYTES)
     throw new AppError('invalid_argument', `upload-metadata exceeds ${MAX_METADATA_BYTES} bytes`)
-  const keys = text.split(',').map((pair) => /^ *([^ ,]+)(?: ([A-Za-z0-9+/]*={0,2}))? *$/.exec(pair)?.[1])
-  if (keys.includes(undefined) || new Set(keys).size !== keys.length)
-    throw new AppError('invalid_argument', 'upload-metadata must be pairs of a key and a value in base64')
+  const keys = new Set<string>()
+  for (const pair of text.split(',')) {
+    const key = /^ *([^ ,]+)(?: ([A-Za-z0-9+/]*={0,2}))? *$/.exec(pair)?.[1]
+    if (key === undefined || keys.has(key))
+      throw new AppError('invalid_argument', 'upload-metadata must be pairs of a key and a value in base64')
+    keys.add(key)
+  }
   return text
 }
 
