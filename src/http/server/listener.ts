@@ -84,6 +84,14 @@ function connectionLimit(memory = Number.POSITIVE_INFINITY): number {
   return Math.max(1, Math.min(limitByDescriptors(1 / 2), Math.floor(memory / CONNECTION_SHARE)))
 }
 
+/** Behind the headers of a request that is answered at once there is the body of a signal at most, or few requests. */
+const REST_BYTES = 256
+
+function isAlone(beginning: Buffer): boolean {
+  const end = beginning.indexOf('\r\n\r\n')
+  return end === -1 || beginning.length - end <= REST_BYTES
+}
+
 const WARNING_INTERVAL_MS = 60_000
 
 /** Warns at most once a minute that the limit is reached. */
@@ -150,13 +158,13 @@ function makeProtocols(options: HttpOptions, bodies: WaitingBodies): Protocols {
 
 /**
  * Takes connections in turn: a session of HTTP/2 takes half a millisecond, and hundreds of requests that come at once
- * some more to parse. Those that begin with what is answered at once, and those for which there is no memory to wait,
- * are taken at once.
+ * some more to parse. Those that begin with what is answered at once and bring little more, and those for which there
+ * is no memory to wait, are taken at once.
  */
 function createTakingTurns(take: (socket: Socket, protocol: Protocol) => void, bodies: Pick<WaitingBodies, 'count'>) {
   let waiting = 0
   return (socket: Socket, protocol: Protocol, beginning: Buffer) => {
-    const isUrgent = beginsUrgent(beginning.toString('latin1', 0, URGENT_BYTES))
+    const isUrgent = beginsUrgent(beginning.toString('latin1', 0, URGENT_BYTES)) && isAlone(beginning)
     const bytes = Math.max(beginning.length, BEGINNING_BYTES)
     if (isUrgent || waiting + bytes > MAX_BEGINNINGS) return take(socket, protocol)
     waiting += bytes
