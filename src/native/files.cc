@@ -46,7 +46,8 @@ struct ReadEntry : ActorJob {
     Place place;
     if (!find_place(*this, path, Last::look, "lstat", place)) return;
     if (!place.exists()) return fail("lstat", ENOENT);
-    if (const int error = put_entry(result, {place.parent.get(), false}, place.name, path, prefix); error != 0)
+    const bool local = S_ISLNK(place.status.st_mode) && is_local(place.parent.get());
+    if (const int error = put_entry(result, {place.parent.get(), local}, place.name, path, prefix); error != 0)
       return fail("lstat", error);
     const bool has_attributes = result.size() > length_bytes + place.name.size() + fixed_bytes + length_bytes;
     const bool answered = result[length_bytes + place.name.size() + fixed_bytes - 1] != does_not_answer;

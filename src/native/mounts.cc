@@ -1,5 +1,6 @@
 #include "mounts.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -8,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include <memory>
 #include <utility>
 
 #include "probes.h"
@@ -54,11 +56,13 @@ int known_facts(int directory, const char* name, int flags, struct statx& known)
   return statx(directory, name, all_flags, STATX_BASIC_STATS, &known) < 0 ? errno : 0;
 }
 
-Descriptor open_how_to(int directory, const char* path, int flags, uint64_t resolve) {
-  open_how how{};
-  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
-  how.resolve = resolve;
-  return Descriptor(static_cast<int>(syscall(SYS_openat2, directory, path, &how, sizeof how)));
+// What a walk asks first; a failure is an answer.
+void ask_filesystem(int place) {
+  struct stat status {};
+  if (fstat(place, &status) < 0 || !S_ISDIR(status.st_mode)) return;
+  const Descriptor directory(openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+  alignas(dirent64) char entries[4096];
+  if (directory.valid()) syscall(SYS_getdents64, directory.get(), entries, sizeof entries);
 }
 
 }  // namespace
@@ -66,7 +70,8 @@ Descriptor open_how_to(int directory, const char* path, int flags, uint64_t reso
 bool answers(int place, Patience patience) {
   struct statx known {};
   if (known_facts(place, "", AT_EMPTY_PATH, known) != 0 || !is_mount_point(known)) return true;
-  return ask_mount(place, device_of(known), patience);
+  const auto own = std::make_shared<Descriptor>(fcntl(place, F_DUPFD_CLOEXEC, 0));
+  return own->valid() && ask_within(device_of(known), patience, [own] { ask_filesystem(own->get()); });
 }
 
 bool is_local(int descriptor) {
@@ -110,11 +115,18 @@ int known_status(int descriptor, struct stat& status) {
   return error;
 }
 
+Descriptor open_resolved(int directory, const char* path, int flags, uint64_t resolve) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
+  how.resolve = resolve;
+  return Descriptor(static_cast<int>(syscall(SYS_openat2, directory, path, &how, sizeof how)));
+}
+
 Descriptor open_answering(int directory, const char* path, int flags, uint64_t resolve) {
-  Descriptor found = open_how_to(directory, path, flags, resolve | RESOLVE_NO_XDEV);
+  Descriptor found = open_resolved(directory, path, flags, resolve | RESOLVE_NO_XDEV);
   if (found.valid() || errno != EXDEV) return found;
   // A mount point is at the end of the path, or on its way.
-  Descriptor place = open_how_to(directory, path, O_PATH | (flags & (O_DIRECTORY | O_NOFOLLOW)), resolve);
+  Descriptor place = open_resolved(directory, path, O_PATH | (flags & (O_DIRECTORY | O_NOFOLLOW)), resolve);
   if (!place.valid()) return place;
   if (!answers(place.get(), walk_patience)) {
     errno = ETIMEDOUT;
@@ -123,7 +135,7 @@ Descriptor open_answering(int directory, const char* path, int flags, uint64_t r
   if ((flags & O_PATH) != 0) return place;
   // What was asked, even if something else is at the path by now.
   const bool is_directory = (flags & O_DIRECTORY) != 0;
-  return is_directory ? open_how_to(place.get(), ".", flags, 0) : open_how_to(directory, path, flags, resolve);
+  return is_directory ? open_resolved(place.get(), ".", flags, 0) : open_resolved(directory, path, flags, resolve);
 }
 
 Descriptor open_entry(int directory, const char* name, int flags) {

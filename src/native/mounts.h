@@ -41,7 +41,10 @@ int status_of_entry(const Listed& directory, const char* name, Patience patience
 // fstat(2) of an O_PATH descriptor, as far as the kernel knows it without its filesystem. 0, or the errno.
 int known_status(int descriptor, struct stat& status);
 
-// openat2(2), with O_CLOEXEC. Not valid with errno set: ETIMEDOUT for a mount point at the end of the path whose
+// openat2(2), with O_CLOEXEC. Not valid with errno set.
+Descriptor open_resolved(int directory, const char* path, int flags, uint64_t resolve);
+
+// The same; not valid with errno set: ETIMEDOUT for a mount point at the end of the path whose
 // filesystem does not answer; ENOSYS, or EPERM from some filters of system calls, where there is no such call.
 Descriptor open_answering(int directory, const char* path, int flags, uint64_t resolve);
 

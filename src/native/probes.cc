@@ -1,18 +1,12 @@
 #include "probes.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
-#include "descriptor.h"
 #include "thread.h"
 
 namespace envd {
@@ -22,8 +16,8 @@ namespace {
 using Patience = std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// Filesystems that are asked at a time, each by a thread with one descriptor: who makes more dead mounts has the others
-// left out, and takes no more.
+// Questions at a time, each a thread with one descriptor: who makes more dead mounts has the others left out, and takes
+// no more.
 constexpr size_t max_probes = 64;
 // One that takes longer may not answer at all.
 constexpr Patience slow{1000};
@@ -31,26 +25,26 @@ constexpr Patience slow{1000};
 constexpr size_t many_slow = 4;
 constexpr Patience least_patience{50};
 
-// A question to a filesystem that has not been answered.
+// A question that has not been answered.
 struct Probe {
-  uint64_t device = 0;
-  Descriptor place;
+  uint64_t key = 0;
+  std::function<void()> ask;
   Clock::time_point began = Clock::now();
   bool answered = false;
 };
 
 class Probes {
  public:
-  bool answers(int place, uint64_t device, Patience patience) {
+  bool answers(uint64_t key, Patience patience, std::function<void()> ask) {
     std::unique_lock lock(mutex_);
     const size_t stuck = count_slow();
     if (stuck >= many_slow) patience = std::max(patience / 10, least_patience);
     std::shared_ptr<Probe> probe;
     // All that do not answer are no reason to wait for others.
     const auto deadline = stuck == max_probes ? Clock::now() : Clock::now() + patience;
-    const auto found = [&] { return (probe = find(device)) != nullptr || running_.size() < max_probes; };
+    const auto found = [&] { return (probe = find(key)) != nullptr || running_.size() < max_probes; };
     if (!changed_.wait_until(lock, deadline, found)) return false;
-    if (probe == nullptr && (probe = start(place, device)) == nullptr) return false;
+    if (probe == nullptr && (probe = start(key, std::move(ask))) == nullptr) return false;
     return changed_.wait_until(lock, probe->began + patience, [&] { return probe->answered; });
   }
 
@@ -65,19 +59,19 @@ class Probes {
         std::count_if(running_.begin(), running_.end(), [&](const auto& probe) { return probe->began < before; }));
   }
 
-  std::shared_ptr<Probe> find(uint64_t device) const {
-    const auto same = [&](const auto& probe) { return probe->device == device; };
+  std::shared_ptr<Probe> find(uint64_t key) const {
+    const auto same = [&](const auto& probe) { return probe->key == key; };
     const auto found = std::find_if(running_.begin(), running_.end(), same);
     return found == running_.end() ? nullptr : *found;
   }
 
-  // Null: there are no descriptors or threads left.
-  std::shared_ptr<Probe> start(int place, uint64_t device) {
+  // Null: there are no threads left.
+  std::shared_ptr<Probe> start(uint64_t key, std::function<void()> ask) {
     auto probe = std::make_shared<Probe>();
-    probe->device = device;
-    probe->place.reset(fcntl(place, F_DUPFD_CLOEXEC, 0));
+    probe->key = key;
+    probe->ask = std::move(ask);
     auto* holder = new std::shared_ptr<Probe>(probe);
-    if (!probe->place.valid() || start_thread(run, holder) != 0) {
+    if (start_thread(run, holder) != 0) {
       delete holder;
       return nullptr;
     }
@@ -87,23 +81,14 @@ class Probes {
 
   static void* run(void* data);
 
-  void ask(const std::shared_ptr<Probe>& probe) {
-    ask_filesystem(probe->place.get());
-    // May wait, too.
-    probe->place.reset();
+  void work_on(const std::shared_ptr<Probe>& probe) {
+    probe->ask();
+    // With what it has open, which may wait, too.
+    probe->ask = nullptr;
     const std::lock_guard lock(mutex_);
     probe->answered = true;
     std::erase(running_, probe);
     changed_.notify_all();
-  }
-
-  // What a walk asks first; a failure is an answer.
-  static void ask_filesystem(int place) {
-    struct stat status {};
-    if (fstat(place, &status) < 0 || !S_ISDIR(status.st_mode)) return;
-    const Descriptor directory(openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
-    alignas(dirent64) char entries[4096];
-    if (directory.valid()) syscall(SYS_getdents64, directory.get(), entries, sizeof entries);
   }
 };
 
@@ -115,12 +100,14 @@ Probes& probes() {
 
 void* Probes::run(void* data) {
   const std::unique_ptr<std::shared_ptr<Probe>> probe(static_cast<std::shared_ptr<Probe>*>(data));
-  probes().ask(*probe);
+  probes().work_on(*probe);
   return nullptr;
 }
 
 }  // namespace
 
-bool ask_mount(int place, uint64_t device, Patience patience) { return probes().answers(place, device, patience); }
+bool ask_within(uint64_t key, Patience patience, std::function<void()> ask) {
+  return probes().answers(key, patience, std::move(ask));
+}
 
 }  // namespace envd

@@ -1,13 +1,14 @@
-// Questions to the filesystems of mount points, each on a thread of its own, as it may never return.
+// Questions to filesystems, each on a thread of its own, as it may never return.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 
 namespace envd {
 
-// Asks the filesystem of a mount point by an O_PATH descriptor, which stays the caller's. False: it has not answered
-// after so long, of which only a part is waited where several do not, or it cannot be asked.
-bool ask_mount(int place, uint64_t device, std::chrono::milliseconds patience);
+// Runs `ask`, or waits for the one with the same key that has not returned yet. False: it has not returned after so
+// long, of which only a part is waited where several do not, or cannot be run. What it uses must be its own.
+bool ask_within(uint64_t key, std::chrono::milliseconds patience, std::function<void()> ask);
 
 }  // namespace envd

@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { dirname, join } from 'node:path'
 import { expect, type TestContext, test } from 'vitest'
@@ -20,7 +20,12 @@ async function treeWithDeadMount(context: TestContext) {
 }
 
 interface Entries {
-  readonly entries: readonly { readonly name: string; readonly type: string; readonly path: string }[]
+  readonly entries: readonly {
+    readonly name: string
+    readonly type: string
+    readonly path: string
+    readonly symlinkTarget?: string
+  }[]
 }
 
 async function streamed<M>(url: string, method: string, message: unknown): Promise<M[]> {
@@ -176,5 +181,22 @@ test('many dead mounts hold threads and descriptors of a bounded number', { time
   await writeFile(join(tree.path, 'zone', 'new'), 'text')
   expect(await stream.next()).toMatchObject({ filesystem: { name: 'zone/new' } })
   stream.close()
+  expect(await daemon.stop()).toBe(0)
+})
+
+test('a list shows links to a dead mount at once, and where others lead', async (context) => {
+  await using dead = await treeWithDeadMount(context)
+  await using daemon = await startDaemon()
+  const path = join(dead.tree, 'zone')
+  await symlink(join(dead.mount.path, 'hidden'), join(path, 'dead-link'))
+  await symlink(dead.mount.path, join(path, 'mount-link'))
+  await symlink('last', join(path, 'near-link'))
+  await symlink('/dev/shm', join(path, 'far-link'))
+  const began = performance.now()
+  const listed = await call(daemon.url, 'filesystem.Filesystem/ListDir', { path })
+  expect(performance.now() - began).toBeLessThan(3_000)
+  const { entries } = listed.body as Entries
+  expect(entries.map(({ name }) => name)).toEqual(['dead-link', 'far-link', 'last', 'mount-link', 'near-link'])
+  expect(entries.map(({ symlinkTarget }) => symlinkTarget)).toMatchObject({ 1: '/dev/shm', 4: join(path, 'last') })
   expect(await daemon.stop()).toBe(0)
 })

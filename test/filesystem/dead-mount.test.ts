@@ -150,8 +150,9 @@ test('a watch of many files holds up no other work when their mount dies', { tim
   expect(await daemon.stop()).toBe(0)
 })
 
-/** More than there are threads of the pool. */
-const MOVES = 24
+/** Some may have ended when the mount dies; more than there are threads of Node's pool have not. */
+const MOVES = 40
+const POOL_THREADS = 16
 
 test('moves from a mount that dies hold up no other work', { timeout: 60_000 }, async (context) => {
   await using mount = await mountFuse(context)
@@ -170,7 +171,7 @@ test('moves from a mount that dies hold up no other work', { timeout: 60_000 }, 
   const begun = async () => (await readdir(local)).filter((name) => name.endsWith('.tmp')).length
   await expect.poll(begun, { interval: 1 }).toBe(MOVES)
   mount.die()
-  await expect.poll(() => threadsInFuse(daemon.pid)).toBe(MOVES)
+  await expect.poll(() => threadsInFuse(daemon.pid)).toBeGreaterThan(POOL_THREADS)
   await othersAreServed(daemon, local)
   over.abort()
   await Promise.all(moves)
@@ -189,7 +190,7 @@ test('archives that hang on a mount take the places of others only for a while',
   await using daemon = await startDaemon()
   const local = join(mount.path, '..', 'local')
   await mkdir(local)
-  for (let i = 0; i < 2_000; i++) await writeFile(join(mount.path, `file-${i}`), Buffer.alloc(16_384))
+  for (let i = 0; i < 1_000; i++) await writeFile(join(mount.path, `file-${i}`), Buffer.alloc(32_768))
   await writeFile(join(local, 'file'), Buffer.alloc(100_000, 'x'))
   const tar = execFileSync('tar', ['-C', local, '-c', 'file'])
   const downloads: ReturnType<typeof begin>[] = []
