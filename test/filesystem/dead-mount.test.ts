@@ -190,18 +190,21 @@ test('archives that hang on a mount take the places of others only for a while',
   await using daemon = await startDaemon()
   const local = join(mount.path, '..', 'local')
   await mkdir(local)
-  for (let i = 0; i < 1_000; i++) await writeFile(join(mount.path, `file-${i}`), Buffer.alloc(32_768))
   await writeFile(join(local, 'file'), Buffer.alloc(100_000, 'x'))
   const tar = execFileSync('tar', ['-C', local, '-c', 'file'])
   const downloads: ReturnType<typeof begin>[] = []
   const uploads: ReturnType<typeof begin>[] = []
   for (let i = 0; i < ARCHIVES; i++) {
-    downloads.push(begin(daemon, `GET /files?path=${mount.path}&format=tar HTTP/1.1\r\n`))
+    // Each in a directory of its own: the kernel has the others wait for one that waits in the same.
+    const from = join(mount.path, `from-${i}`)
+    await mkdir(from)
+    for (let j = 0; j < 250; j++) await writeFile(join(from, `file-${j}`), Buffer.alloc(65_536))
     const type = `Content-Type: application/x-tar\r\nContent-Length: ${tar.length}\r\n`
-    uploads.push(begin(daemon, `POST /files?path=${mount.path}/new/${i} HTTP/1.1\r\n${type}`))
+    downloads.push(begin(daemon, `GET /files?path=${from}&format=tar HTTP/1.1\r\n`))
+    uploads.push(begin(daemon, `POST /files?path=${mount.path}/to-${i} HTTP/1.1\r\n${type}`))
+    for (const begun of [from, join(mount.path, `to-${i}`)])
+      await expect.poll(() => openFiles(daemon.pid, begun)).toBeGreaterThanOrEqual(1)
   }
-  // All have begun.
-  await expect.poll(() => openFiles(daemon.pid, mount.path)).toBeGreaterThanOrEqual(2 * ARCHIVES)
   mount.die()
   const { text } = await fetchTar(daemon, local)
   expect(text).toContain('trees are being sent already')
