@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Daemon } from '../_util/daemon.ts'
@@ -37,8 +38,9 @@ export async function startProbe({ url, pid }: Pick<Daemon, 'url' | 'pid'>): Pro
   await once(child, 'message')
   try {
     setPriority(child.pid ?? 0, -20)
+    writeFileSync(`/proc/${child.pid}/autogroup`, '-20')
   } catch {
-    // Without root it has the normal priority.
+    // Without root, or without autogroups, it has the normal priority.
   }
   return {
     report: async () => {
