@@ -210,7 +210,8 @@ test('archives that hang on a mount take the places of others only for a while',
   expect(text).toContain('trees are being sent already')
   for (const socket of uploads) socket.write(tar)
   for (const socket of downloads) socket.resume()
-  await expect.poll(() => threadsInFuse(daemon.pid)).toBeGreaterThanOrEqual(2 * ARCHIVES)
+  // With all but one, such have all places of one kind at least.
+  await expect.poll(() => threadsInFuse(daemon.pid)).toBeGreaterThanOrEqual(2 * ARCHIVES - 1)
   for (const socket of [...uploads, ...downloads]) socket.destroy()
   await expect.poll(async () => (await fetchTar(daemon, local)).status, { timeout: 15_000 }).toBe(200)
   const sent = { method: 'POST', headers: { 'content-type': 'application/x-tar' }, body: tar }
