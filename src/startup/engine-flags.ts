@@ -1,4 +1,4 @@
-import { setFlagsFromString } from 'node:v8'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 
 /**
  * Policies of V8 that are read whenever they matter, so that they may come late. On the command line each would make
@@ -46,10 +46,10 @@ const CHECK_MS = 50
  * as a flood of calls has made the heap grow.
  */
 export function markInPieces(milliseconds: number): void {
-  const begin = process.memoryUsage().heapUsed
+  const begin = getHeapStatistics().used_heap_size
   const end = performance.now() + milliseconds
   const timer = setInterval(() => {
-    if (performance.now() < end && process.memoryUsage().heapUsed < begin * GROWN) return
+    if (performance.now() < end && getHeapStatistics().used_heap_size < begin * GROWN) return
     clearInterval(timer)
     setFlagsFromString('--incremental-marking')
   }, CHECK_MS)
