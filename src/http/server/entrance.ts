@@ -34,6 +34,12 @@ const MAX_ACCEPTED = 512
  */
 const MAX_AT_ONCE = 16
 
+/**
+ * Beyond those that may wait, urgent ones and those that have said nothing yet. In the kernel's backlog a health check
+ * would wait behind all others.
+ */
+const MAX_URGENT = 1024
+
 /** Connections that had said nothing and are looked at again in one turn, some 2 µs each: urgent ones may be behind. */
 const MAX_LOOKED_AT = 512
 
@@ -49,7 +55,7 @@ interface Entrance {
 }
 
 interface EntranceOptions {
-  /** Connections that may wait to be let in; further ones stay in the kernel's backlog, urgent ones among them. */
+  /** Connections that may wait to be let in; further ones that are not urgent are closed. */
   readonly waiting: number
   /** Whether a connection needs no look at all. It is closed then. */
   isAbandoned(descriptor: number | undefined): boolean
@@ -75,7 +81,7 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
   /** False: more may wait. */
   const acceptAll = (listening: number) => {
     for (let left = MAX_ACCEPTED; left > 0; left--) {
-      const descriptor = room.size < options.waiting ? acceptConnection(listening) : -1
+      const descriptor = acceptConnection(listening)
       if (descriptor < 0) return true
       room.add(descriptor)
     }
@@ -106,18 +112,20 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
 /** Connections that are accepted and not let in yet. */
 function createWaitingRoom(
   turns: Pick<Turns, 'run'>,
-  { isAbandoned, enter, whenRoom, initsWait }: Omit<EntranceOptions, 'waiting' | 'turns'>,
+  { waiting: most, isAbandoned, enter, whenRoom, initsWait }: Omit<EntranceOptions, 'turns'>,
 ) {
   const waiting = new Set<number>()
   const first = Buffer.alloc(URGENT_BYTES)
-  const health: number[] = []
-  const urgent: number[] = []
-  const inits: number[] = []
+  const [health, urgent, inits]: [number[], number[], number[]] = [[], [], []]
   const letIn = (descriptor: number) => {
     if (!waiting.delete(descriptor)) return
     const socket = isAbandoned(descriptor) ? undefined : socketOf(descriptor)
     if (socket === undefined) close(descriptor)
     else enter(socket)
+  }
+  const refuse = (descriptor: number) => {
+    waiting.delete(descriptor)
+    close(descriptor)
   }
   /** False: it has said nothing yet. */
   const sort = (descriptor: number) => {
@@ -126,22 +134,21 @@ function createWaitingRoom(
     else if (beginsUrgent(text)) urgent.push(descriptor)
     else if (text.startsWith(INIT)) inits.push(descriptor)
     else if (text === '') return false
+    else if (waiting.size > most) refuse(descriptor)
     // Each for itself: a connection among many waits as long as their requests do.
     else turns.run({}, () => whenRoom(() => letIn(descriptor)))
     return true
   }
   const silent = createSilent(sort, letIn)
   return {
-    get size() {
-      return waiting.size
-    },
     /** Those that the next `pass` is for. */
     get next() {
       return health.length + urgent.length + inits.length + silent.size
     },
     add: (descriptor: number) => {
       waiting.add(descriptor)
-      if (!sort(descriptor)) silent.add(descriptor)
+      if (waiting.size > most + MAX_URGENT) refuse(descriptor)
+      else if (!sort(descriptor)) silent.add(descriptor)
     },
     /** Lets urgent ones in, and some of those that have said nothing; once in each turn of the event loop. */
     pass: () => {

@@ -114,14 +114,18 @@ test('initializations stay unread while others wait, and health checks pass them
   expect(await Promise.all(heard)).toEqual([LIST, HEALTH, init('old'), init('new')])
 })
 
-test('so many wait to be let in as the limit allows, and are closed with the entrance', async () => {
+test('so many wait to be let in as the limit allows, health checks pass them, and others are closed', async () => {
   await using door = await openEntrance(never, { waiting: 50 })
-  connectAll(door.port, Array(100).fill(LIST))
-  // Node goes on with those that are beyond the limit.
-  await expect.poll(() => door.entered.length).toBe(50)
-  const open = readdirSync('/proc/self/fd').length
+  const before = readdirSync('/proc/self/fd').length
+  connectAll(door.port, [...Array(100).fill(LIST), HEALTH])
+  await expect.poll(() => door.entered.length).toBe(2)
+  // The first one was accepted by Node.
+  const heard = door.entered.map(async (socket) => String(await socket.setEncoding('utf8').toArray()))
+  expect(await Promise.all(heard)).toEqual([LIST, HEALTH])
+  for (const socket of door.entered) socket.destroy()
+  await expect.poll(() => readdirSync('/proc/self/fd').length).toBe(before + 50)
   door.entrance.close('ended')
-  expect(readdirSync('/proc/self/fd').length).toBe(open - 50)
+  expect(readdirSync('/proc/self/fd').length).toBe(before)
 })
 
 test('a daemon that hands over lets all in that wait', async () => {
