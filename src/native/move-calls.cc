@@ -55,7 +55,7 @@ struct CopyLink : RenamePath {
   void run() override {
     struct stat status {};
     char target[PATH_MAX];
-    if (lstat(from.c_str(), &status) < 0) return fail("lstat", errno);
+    if (fstatat(AT_FDCWD, from.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return fail("lstat", errno);
     const ssize_t length = readlink(from.c_str(), target, sizeof target - 1);
     if (length < 0) return fail("readlink", errno);
     target[length] = 0;

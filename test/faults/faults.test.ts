@@ -75,7 +75,7 @@ function lineOf({ scenario, fault, match, outcome, problems }: Finding): string 
 const NEVER_FAIL: readonly (readonly [RegExp, string])[] = [
   [/^(mem|str|sn?printf|__isoc99_|sigfillset|napi_|uv_|__cxa|_Unwind|__gxx|_ITM|__gmon|_Z)/, 'no system calls'],
   [/^(__errno_location|__libc_single_threaded|free|abort|_exit|syscall|dl_iterate_phdr|sysconf)$/, 'no system calls'],
-  [/^pthread_(attr_|mutex_|sigmask)/, 'do not fail with valid arguments'],
+  [/^pthread_(attr_|cond_|mutex_|sigmask)/, 'do not fail with valid arguments'],
   [/^(getpid|getsid|geteuid|getegid|getgroups|setfsuid|setfsgid|getrlimit)$/, 'do not fail with valid arguments'],
   [/^(clock_gettime|clock_settime)$/, 'do not fail, or for want of rights only, which has a test of its own'],
   [/^__tls_get_addr$/, 'the address of a variable of the thread'],
