@@ -65,8 +65,8 @@ const HEADERS_TIMEOUT = 60_000
 /** Far above what clients hold. */
 const MAX_CONNECTIONS = 8192
 
-/** Of the memory there is for each connection: with some 20 KiB, its last request included, all take a tenth of it. */
-const CONNECTION_SHARE = 192 * 1024
+/** Of the memory there is for each connection: with some 20 KiB, its last request included, all take a twelfth. */
+const CONNECTION_SHARE = 256 * 1024
 
 /** Of the first bytes of connections that wait to be parsed: some hundred that bring as much as is read at once. */
 const MAX_BEGINNINGS = 8 * 1024 * 1024

@@ -125,7 +125,7 @@ test('connections that come together do not end one another where all others are
 })
 
 test('the limit follows the memory that the daemon may have', async () => {
-  await using front = await startFront({ listening: { memory: LIMIT * 192 * 1024 } })
+  await using front = await startFront({ listening: { memory: LIMIT * 256 * 1024 } })
   const held = await hold(front, LIMIT + 10)
   await expect.poll(() => open(held)).toBe(LIMIT)
   expect(held.slice(0, 10).every(({ closed }) => closed)).toBe(true)
