@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { constants } from 'node:fs'
+import { errnoOf } from '../errors.ts'
 import { parseMountinfo } from '../lib/mountinfo.ts'
 import { closeFile, mountAnswers, openPath, readInto } from '../native/file-calls.ts'
 
@@ -28,9 +29,13 @@ export async function silentMounts(directory: string, signal: AbortSignal): Prom
     .map((path) => path.toString())
 }
 
-/** One character per byte. */
+/** One character per byte. Empty without /proc: no mount can be asked then. */
 async function readMounts(): Promise<string> {
-  const fd = await openPath(Buffer.from('/proc/self/mountinfo'), constants.O_RDONLY)
+  const fd = await openPath(Buffer.from('/proc/self/mountinfo'), constants.O_RDONLY).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  })
+  if (fd === undefined) return ''
   try {
     const buffer = Buffer.alloc(MAX_BYTES)
     let filled = 0

@@ -53,6 +53,14 @@ test('C14 a directory that is there already exists', async () => {
   expect(body).toMatchObject({ code: 'already_exists' })
 })
 
+test('files are found, and lines in them', async () => {
+  const scope = { path: join(directory, 'real') }
+  const found = await (await open(daemon.url, 'files.v1.Files/Find', scope)).rest()
+  expect(found).toMatchObject({ messages: [{ file: { path: join(directory, 'real', 'large') } }, {}], end: {} })
+  const lines = await (await open(daemon.url, 'files.v1.Files/Grep', { ...scope, pattern: '^x' })).rest()
+  expect(lines.messages.at(-1)).toMatchObject({ summary: { matchingLines: '1' } })
+})
+
 test.each([{}, { mode: 'atomic' }, { mode: 'create' }])(
   'B31 files are written and replaced, small and large (%o)',
   async (query) => {

@@ -38,17 +38,14 @@ const KEEPER: Limits = {
   watches: { noise: 0, perHour: 0 },
 }
 
-/**
- * What traffic has open at a time; `jobs` are those of the last seconds, which follow the pace that the machine allows.
- * One that was kept for each hundred runs would be more in an hour.
- */
+/** What traffic has open at a time; `jobs` are those of the last seconds. */
 const ALL: Limits = {
   processes: { noise: 20, perHour: 0 },
   zombies: { noise: 3, perHour: 0 },
   cgroups: { noise: 0, perHour: 0 },
   files: { noise: 40, perHour: 0 },
   temporary: { noise: 3, perHour: 0 },
-  jobs: { noise: 100, perHour: 0 },
+  jobs: { noise: 40, perHour: 0 },
 }
 
 type Limits = Readonly<Record<string, Limit>>

@@ -11,8 +11,12 @@ const HEALTH = 'GET /health'
 /** And those behind them: requests that are answered at once. */
 const URGENT = [HEALTH, 'GET /ready', 'GET /metrics', 'POST /process.Process/SendSignal']
 
-/** Whether a connection begins so. */
-export function beginsUrgent(text: string): boolean {
+/** Whether a connection begins so. @param beginning `URGENT_BYTES` of it, or more; fewer if no more have come. */
+export function beginsUrgent(beginning: Buffer): boolean {
+  return isUrgent(beginning.toString('latin1', 0, URGENT_BYTES))
+}
+
+function isUrgent(text: string): boolean {
   return URGENT.some((start) => text.startsWith(start))
 }
 
@@ -35,10 +39,10 @@ const MAX_ACCEPTED = 512
 const MAX_AT_ONCE = 16
 
 /**
- * Beyond those that may wait, urgent ones and those that have said nothing yet. In the kernel's backlog a health check
- * would wait behind all others.
+ * Beyond those that may wait, as a part of them: those that the next turns let in. More of these stay in the kernel's
+ * backlog for so long.
  */
-const MAX_URGENT = 1024
+const SOON = 1 / 8
 
 /** Connections that had said nothing and are looked at again in one turn, some 2 µs each: urgent ones may be behind. */
 const MAX_LOOKED_AT = 512
@@ -55,7 +59,7 @@ interface Entrance {
 }
 
 interface EntranceOptions {
-  /** Connections that may wait to be let in; further ones that are not urgent are closed. */
+  /** Connections that may wait to be let in; of others, but urgent ones, the newest is closed, or the oldest `/init`. */
   readonly waiting: number
   /** Whether a connection needs no look at all. It is closed then. */
   isAbandoned(descriptor: number | undefined): boolean
@@ -80,7 +84,7 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
 
   /** False: more may wait. */
   const acceptAll = (listening: number) => {
-    for (let left = MAX_ACCEPTED; left > 0; left--) {
+    for (let left = MAX_ACCEPTED; left > 0 && room.soon < options.waiting * SOON; left--) {
       const descriptor = acceptConnection(listening)
       if (descriptor < 0) return true
       room.add(descriptor)
@@ -112,28 +116,28 @@ export function createEntrance({ turns = loopTurns, ...options }: EntranceOption
 /** Connections that are accepted and not let in yet. */
 function createWaitingRoom(
   turns: Pick<Turns, 'run'>,
-  { waiting: most, isAbandoned, enter, whenRoom, initsWait }: Omit<EntranceOptions, 'turns'>,
+  { waiting: most, whenRoom, initsWait, ...options }: Omit<EntranceOptions, 'turns'>,
 ) {
   const waiting = new Set<number>()
   const first = Buffer.alloc(URGENT_BYTES)
   const [health, urgent, inits]: [number[], number[], number[]] = [[], [], []]
-  const letIn = (descriptor: number) => {
-    if (!waiting.delete(descriptor)) return
-    const socket = isAbandoned(descriptor) ? undefined : socketOf(descriptor)
-    if (socket === undefined) close(descriptor)
-    else enter(socket)
-  }
+  const letIn = letInFrom(waiting, options)
   const refuse = (descriptor: number) => {
     waiting.delete(descriptor)
     close(descriptor)
+  }
+  /** The newest stay. */
+  const keepInit = (descriptor: number) => {
+    inits.push(descriptor)
+    if (waiting.size > most) for (const oldest of inits.splice(0, 1)) refuse(oldest)
   }
   /** False: it has said nothing yet. */
   const sort = (descriptor: number) => {
     const text = first.toString('latin1', 0, beginning(descriptor, first))
     if (text.startsWith(HEALTH)) health.push(descriptor)
-    else if (beginsUrgent(text)) urgent.push(descriptor)
-    else if (text.startsWith(INIT)) inits.push(descriptor)
+    else if (isUrgent(text)) urgent.push(descriptor)
     else if (text === '') return false
+    else if (text.startsWith(INIT)) keepInit(descriptor)
     else if (waiting.size > most) refuse(descriptor)
     // Each for itself: a connection among many waits as long as their requests do.
     else turns.run({}, () => whenRoom(() => letIn(descriptor)))
@@ -141,14 +145,17 @@ function createWaitingRoom(
   }
   const silent = createSilent(sort, letIn)
   return {
+    /** Those that the next turns let in. */
+    get soon() {
+      return health.length + urgent.length + silent.size
+    },
     /** Those that the next `pass` is for. */
     get next() {
-      return health.length + urgent.length + inits.length + silent.size
+      return this.soon + inits.length
     },
     add: (descriptor: number) => {
       waiting.add(descriptor)
-      if (waiting.size > most + MAX_URGENT) refuse(descriptor)
-      else if (!sort(descriptor)) silent.add(descriptor)
+      if (!sort(descriptor)) silent.add(descriptor)
     },
     /** Lets urgent ones in, and some of those that have said nothing; once in each turn of the event loop. */
     pass: () => {
@@ -167,6 +174,16 @@ function createWaitingRoom(
       }
       waiting.clear()
     },
+  }
+}
+
+/** Lets in one of those that wait, or closes it. Ignores others. */
+function letInFrom(waiting: Set<number>, { isAbandoned, enter }: Pick<EntranceOptions, 'isAbandoned' | 'enter'>) {
+  return (descriptor: number) => {
+    if (!waiting.delete(descriptor)) return
+    const socket = isAbandoned(descriptor) ? undefined : socketOf(descriptor)
+    if (socket === undefined) close(descriptor)
+    else enter(socket)
   }
 }
 

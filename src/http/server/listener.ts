@@ -10,7 +10,7 @@ import { noFileLimit } from '../../native/index.ts'
 import { admitInTurn } from './admission.ts'
 import { bind, bindAgain, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
 import { createConnections } from './connections.ts'
-import { beginsUrgent, createEntrance, URGENT_BYTES } from './entrance.ts'
+import { beginsUrgent, createEntrance } from './entrance.ts'
 import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
@@ -164,7 +164,7 @@ function makeProtocols(options: HttpOptions, bodies: WaitingBodies): Protocols {
 function createTakingTurns(take: (socket: Socket, protocol: Protocol) => void, bodies: Pick<WaitingBodies, 'count'>) {
   let waiting = 0
   return (socket: Socket, protocol: Protocol, beginning: Buffer) => {
-    const isUrgent = beginsUrgent(beginning.toString('latin1', 0, URGENT_BYTES)) && isAlone(beginning)
+    const isUrgent = beginsUrgent(beginning) && isAlone(beginning)
     const bytes = Math.max(beginning.length, BEGINNING_BYTES)
     if (isUrgent || waiting + bytes > MAX_BEGINNINGS) return take(socket, protocol)
     waiting += bytes

@@ -27,9 +27,9 @@ export function createSparePlaces(): SparePlaces {
   return {
     add: (socket) => {
       const descriptor = descriptorOf(socket)
-      const text = descriptor === undefined ? '' : first.toString('latin1', 0, beginning(descriptor, first))
+      const come = first.subarray(0, descriptor === undefined ? 0 : beginning(descriptor, first))
       // Many such at once would have the places of health checks that have just come.
-      if (text !== '' && !beginsUrgent(text)) socket.destroy()
+      if (come.length > 0 && !beginsUrgent(come)) socket.destroy()
       if (socket.destroyed) return SPARE_SILENCE_MS
       const [oldest] = taken
       if (oldest !== undefined && taken.size >= MAX_SPARE) {
@@ -40,6 +40,6 @@ export function createSparePlaces(): SparePlaces {
       socket.once('close', () => taken.delete(socket))
       return SPARE_SILENCE_MS
     },
-    mayStay: (socket, beginning) => !taken.has(socket) || beginsUrgent(beginning.toString('latin1', 0, URGENT_BYTES)),
+    mayStay: (socket, beginning) => !taken.has(socket) || beginsUrgent(beginning),
   }
 }

@@ -128,6 +128,18 @@ test('so many wait to be let in as the limit allows, health checks pass them, an
   expect(readdirSync('/proc/self/fd').length).toBe(before)
 })
 
+test('of initializations beyond the limit the newest stay', async () => {
+  let crowded = true
+  await using door = await openEntrance(never, { waiting: 5, initsWait: () => crowded })
+  const init = (name: number) => `POST /init HTTP/1.1\r\nHost: ${name}\r\n\r\n`
+  connectAll(door.port, [LIST, ...Array.from({ length: 20 }, (_, name) => init(name)), HEALTH])
+  await expect.poll(() => door.entered.length).toBe(2)
+  crowded = false
+  await expect.poll(() => door.entered.length).toBe(7)
+  const heard = door.entered.map(async (socket) => String(await socket.setEncoding('utf8').toArray()))
+  expect(await Promise.all(heard)).toEqual([LIST, HEALTH, ...[15, 16, 17, 18, 19].map(init)])
+})
+
 test('a daemon that hands over lets all in that wait', async () => {
   await using door = await openEntrance(never)
   connectAll(door.port, Array(60).fill(LIST))

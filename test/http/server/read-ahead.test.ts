@@ -1,11 +1,14 @@
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { bind, portOf } from '../../../src/http/server/bind.ts'
 import { discardRest } from '../../../src/http/server/discard-rest.ts'
 import { createEntrance } from '../../../src/http/server/entrance.ts'
 import { detectProtocol } from '../../../src/http/server/protocol.ts'
 import { startReading } from '../../../src/http/server/reading.ts'
+import { descriptorOf } from '../../../src/lib/descriptor.ts'
+import { beginning } from '../../../src/native/accept.ts'
 
 const CONNECTIONS = 300
 /** More than a connection reads at once, less than its buffers in the kernel hold. */
@@ -50,11 +53,19 @@ async function crowd(onRequest: (request: IncomingMessage) => void, turn = (_: S
 const held = (requests: readonly IncomingMessage[]) =>
   requests.reduce((sum, { readableLength }) => sum + readableLength, 0)
 
+/** All of each connection that there is room for is in the kernel, and the event loop has had turns to read it. */
+async function moreHasCome(sockets: () => Iterable<Socket>): Promise<void> {
+  const one = Buffer.alloc(1)
+  const isUnread = (socket: Socket) => beginning(descriptorOf(socket) ?? -1, one) === 1
+  await expect.poll(() => [...sockets()].every(isUnread)).toBe(true)
+  for (let turn = 0; turn < 20; turn++) await nextTurn()
+}
+
 test('of a body that nobody reads one piece is read, whatever the client sends', async () => {
   const requests: IncomingMessage[] = []
   using _ = await crowd((request) => requests.push(request))
   await expect.poll(() => requests.length).toBe(CONNECTIONS)
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  await moreHasCome(() => requests.map(({ socket }) => socket))
   expect(Math.max(...requests.map(({ readableLength }) => readableLength))).toBeLessThanOrEqual(PIECE)
 })
 
@@ -64,7 +75,7 @@ test('of a connection that waits for its turn one piece is read, and the rest wh
   const onRequest = (request: IncomingMessage) => void requests.push(request.resume())
   using _ = await crowd(onRequest, (socket, take) => waiting.set(socket, take))
   await expect.poll(() => waiting.size).toBe(CONNECTIONS)
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  await moreHasCome(() => waiting.keys())
   expect(Math.max(...[...waiting.keys()].map(({ readableLength }) => readableLength))).toBeLessThanOrEqual(PIECE)
   for (const take of waiting.values()) take()
   await expect.poll(() => requests.length).toBe(CONNECTIONS)
