@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { beforeAll, expect, test } from 'vitest'
@@ -33,8 +33,11 @@ const REDUCED = 0.25
 // The attacker must not take the processor from the daemon: a sandbox's clients run elsewhere.
 beforeAll(() => {
   setPriority(19)
-  // Without autogroups the first is enough.
-  if (existsSync('/proc/self/autogroup')) writeFileSync('/proc/self/autogroup', '19')
+  try {
+    writeFileSync('/proc/self/autogroup', '19')
+  } catch {
+    // Without autogroups, or in the kernel's first group (EINVAL), the first is enough.
+  }
 })
 
 for (const { name, prepare, run, maxBusy = BUSY_P95_HEALTH_MS, maxResident = MAX_RESIDENT } of [
