@@ -246,10 +246,23 @@ function countCalls(session: ServerHttp2Session, { connections }: HttpOptions): 
     }
     connections.alias(stream, session)
     connections.began(session)
+    endWhenReset(stream)
     stream.once('close', () => {
       connections.ended(session)
       if (stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.aborted) wasReset()
     })
+  })
+}
+
+/**
+ * Ends a stream that its client has reset with NO_ERROR, as clients do that close their connection. Node would wait
+ * until all of the answer is written, for which there is no window any more, and does not read a connection that has
+ * only such streams and is to be closed.
+ */
+function endWhenReset(stream: ServerHttp2Stream): void {
+  // Node ends one itself of which nothing is left to be read.
+  stream.once('end', () => {
+    if (stream.closed) stream.destroy()
   })
 }
 

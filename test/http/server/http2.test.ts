@@ -18,6 +18,13 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
   return Buffer.concat([head, payload])
 }
 
+/** POST http / of a body. */
+function postHeaders(contentType: string): Buffer {
+  const name = Buffer.from('content-type')
+  const field = [Buffer.of(0, name.length), name, Buffer.of(contentType.length), Buffer.from(contentType)]
+  return Buffer.concat([Buffer.of(0x83), HEADERS.subarray(1), ...field])
+}
+
 test('a client that takes nothing, asks for more than it may and leaves, leaves nothing open', async () => {
   let begun = 0
   await using front = await startFront({
@@ -39,6 +46,29 @@ test('a client that takes nothing, asks for more than it may and leaves, leaves 
   await expect.poll(() => begun).toBe(500)
   session.destroy()
   await expect.poll(() => front.listener.openConnections, { timeout: 15_000 }).toBe(0)
+})
+
+test('a call that is refused unread and reset without its answer being taken does not keep its connection', async () => {
+  await using front = await startFront({
+    routes: [
+      (app) => {
+        app.addContentTypeParser('*', (_request, _body, done) => done(null))
+        app.post('/', (_request, reply) => void reply.code(503).send('no room'))
+      },
+    ],
+  })
+  const socket = connect(front.port, '127.0.0.1')
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  const received: Buffer[] = []
+  socket.on('data', (piece) => received.push(piece)).on('error', () => {})
+  const noWindow = frame(4, 0, 0, Buffer.of(0, 4, 0, 0, 0, 0))
+  const call = [frame(1, 4, 1, postHeaders('a/b')), frame(0, 1, 1, Buffer.from('a message'))]
+  socket.write(Buffer.concat([PREFACE, noWindow, ...call]))
+  const isHeadersOfCall = () => Buffer.concat(received).includes(Buffer.of(1, 4, 0, 0, 0, 1))
+  await expect.poll(isHeadersOfCall).toBe(true)
+  // RST_STREAM and GOAWAY, with NO_ERROR.
+  socket.write(Buffer.concat([frame(3, 0, 1, Buffer.alloc(4)), frame(7, 0, 0, Buffer.alloc(8))]))
+  await closed
 })
 
 test('calls that are reset by the read that brings them are left out', async () => {
@@ -149,10 +179,7 @@ test('a body whose frames of a byte come together with its headers is read in a 
       },
     ],
   })
-  const type = Buffer.from('content-type')
-  const field = Buffer.concat([Buffer.of(0, type.length), type, Buffer.of(3), Buffer.from('a/b')])
-  // POST instead of GET.
-  const headers = Buffer.concat([Buffer.of(0x83), HEADERS.subarray(1), field])
+  const headers = postHeaders('a/b')
   const sent = Buffer.from(Array.from({ length: 2000 }, (_, index) => index % 251))
   const frames = [...sent].map((byte, index) => frame(0, index === sent.length - 1 ? 1 : 0, 1, Buffer.of(byte)))
   const socket = connect(front.port, '127.0.0.1')
