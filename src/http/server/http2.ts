@@ -12,6 +12,7 @@ import type { Socket } from 'node:net'
 import { resetsIn } from './beginning.ts'
 import { type HttpOptions, KEEP_ALIVE_TIMEOUT, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
 import { joinPieces } from './join-pieces.ts'
+import { createReadingTurns } from './reading-turns.ts'
 import { createResets } from './reset-budget.ts'
 import { readLittleOf } from './small-reads.ts'
 import { createStreamMemory, type StreamMemory } from './stream-memory.ts'
@@ -80,6 +81,7 @@ const MAX_REJECTED_STREAMS = 100_000
  */
 export function createHttp2(options: HttpOptions): ProtocolServer {
   const sessions = new Set<ServerHttp2Session>()
+  const turns = createReadingTurns()
   let draining = false
   let taken: Socket | undefined
   const onSession = (session: ServerHttp2Session) => {
@@ -87,6 +89,7 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
     if (taken !== undefined) {
       options.connections.alias(session, taken)
       sockets.set(session, taken)
+      turns.add(taken)
     }
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
@@ -94,6 +97,10 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
     closeWhenIdle(session, options.headersTimeout)
     countCalls(session, options)
     if (draining) session.close()
+  }
+  const onStream = (stream: ServerHttp2Stream) => {
+    const socket = socketOf(stream)
+    if (socket !== undefined) turns.work(socket)
   }
   let server: Http2Server | undefined
   return {
@@ -104,7 +111,7 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
       if (socket.destroyed) return
       // Node takes in all that has come, with an object for every call, before any code of the daemon runs.
       if (resetsIn(peek(socket)) > UNSEEN_WITHOUT_TOKEN.burst) return void socket.destroy()
-      server ??= makeServer(options, onSession)
+      server ??= makeServer(options, onSession, onStream)
       taken = socket
       server.emit('connection', socket)
       taken = undefined
@@ -139,6 +146,7 @@ function makeResponseClass() {
 function makeServer(
   { handler, connections }: HttpOptions,
   onSession: (session: ServerHttp2Session) => void,
+  onWork: (stream: ServerHttp2Stream) => void,
 ): Http2Server {
   const server = createServer({
     settings: {
@@ -154,10 +162,10 @@ function makeServer(
   server.on('session', onSession)
   // HTTP/2 requests and responses of Node's compatibility layer offer what handlers use of those of HTTP/1.1.
   const memory = createStreamMemory(connections)
-  server.on('request', withinMemory(handler as unknown as Handler, memory))
+  server.on('request', withinMemory(handler as unknown as Handler, memory, onWork))
   server.on(
     'connect',
-    withinMemory((_request, response) => response.writeHead(NOT_IMPLEMENTED).end(), memory),
+    withinMemory((_request, response) => response.writeHead(NOT_IMPLEMENTED).end(), memory, onWork),
   )
   passOverReset(server)
   return server
@@ -185,9 +193,10 @@ function passOverReset(server: Http2Server): void {
 type Handler = (request: Http2ServerRequest, response: Http2ServerResponse) => unknown
 
 /** Refuses calls for which there is no memory, with the code after which clients try again (RFC 9113 8.7). */
-function withinMemory(handler: Handler, memory: StreamMemory): Handler {
+function withinMemory(handler: Handler, memory: StreamMemory, onWork: (stream: ServerHttp2Stream) => void): Handler {
   return (request, response) => {
     const { stream } = request
+    onWork(stream)
     const hold = stream.session === undefined ? undefined : memory.take(stream.session, request.rawHeaders)
     if (hold === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM)
     stream.once('close', () => hold.release())
@@ -198,6 +207,11 @@ function withinMemory(handler: Handler, memory: StreamMemory): Handler {
       joinEarly(stream)
       countUnreadBody(request, hold, () => giveUp(stream))
       joinPieces(stream, () => readLittleOf(socketOf(stream)))
+      const { push } = stream
+      stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+        onWork(stream)
+        return push.call(stream, chunk, encoding)
+      }
     }
     handler(request, response)
   }

@@ -28,6 +28,19 @@ export function startReading(socket: Socket): Socket {
   return socket
 }
 
+/**
+ * Leaves in the kernel what comes next, until `unpauseReading`, of a connection that Node is to go on taking for one
+ * that is read: nothing it does meanwhile reads on.
+ */
+export function pauseReading(socket: Socket): void {
+  handleOf(socket)?.readStop()
+}
+
+/** Ends `pauseReading`. */
+export function unpauseReading(socket: Socket): void {
+  handleOf(socket)?.readStart()
+}
+
 function handleOf(socket: Socket): Handle | null | undefined {
   return (socket as Socket & { readonly _handle?: Handle | null })._handle
 }
