@@ -1,10 +1,5 @@
-/**
- * Measures the daemon and prints its figures beside those of the reference. --only a,b   these measures only
- * --repeat N   the better of N runs     --url URL   a daemon that runs already --against COMMAND   another daemon with
- * the same flags, in turn with this one; prints the medians of --rounds N (3) and their ratio
- * --scale   instead: what the daemon takes as streams, terminals, uploads and commands become many
- */
-import { parseArgs } from 'node:util'
+/** Measures the daemon and prints its figures beside those of the reference. */
+import { readOptions } from '../read-options.ts'
 import { bare } from './bare.ts'
 import { startsPerSecond, startTrue } from './commands.ts'
 import { compare } from './compare.ts'
@@ -66,15 +61,22 @@ const measures: readonly Measure[] = [
 /** Of this daemon alone: they say nothing about another one. */
 const OWN_MEASURES: readonly Measure[] = [initVm, spawnLatency]
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    repeat: { type: 'string', default: '1' },
-    url: { type: 'string' },
-    against: { type: 'string' },
-    rounds: { type: 'string', default: '3' },
-    scale: { type: 'boolean', default: false },
-  },
+const USAGE = `usage: npm run bench [-- OPTIONS]
+--only A,B         these measures only
+--repeat N         the better of N runs
+--url URL          a daemon that runs already
+--against COMMAND  another daemon with the same flags, in turn with this one: medians and their ratio
+--rounds N         so many turns (3)
+--scale            instead: what the daemon takes as streams, terminals, uploads and commands become many
+measures: ${measures.map(({ name }) => name).join(', ')}`
+
+const values = readOptions(USAGE, {
+  only: { type: 'string' },
+  repeat: { type: 'string', default: '1' },
+  url: { type: 'string' },
+  against: { type: 'string' },
+  rounds: { type: 'string', default: '3' },
+  scale: { type: 'boolean', default: false },
 })
 const only = values.only?.split(',')
 const unknown = only?.filter((name) => !measures.some((measure) => measure.name === name)) ?? []

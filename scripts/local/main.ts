@@ -2,16 +2,13 @@
  * A control plane for development: what the SDKs and the CLI ask of a platform, answered by daemons on this machine.
  * Loopback only, no isolation whatsoever: every sandbox is a directory and a daemon beside the others. As root, where
  * there is a user `user`, each has its directory at that user's home, by mounts of its own.
- *
- * --api-port (3000), --gateway-port (3002); 0 takes a free one. --allow-origin, --allow-host: as the flags of the
- * daemon.
  */
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { refuseForeignPages } from '../../src/http/access/foreign-pages.ts'
+import { readOptions } from '../read-options.ts'
 import { buildApi } from './api.ts'
 import { canMount } from './daemon.ts'
 import { createGateway } from './gateway.ts'
@@ -19,13 +16,17 @@ import { guardOptions } from './guard-options.ts'
 import { defaultPerson } from './person.ts'
 import { Sandboxes } from './sandboxes.ts'
 
-const { values } = parseArgs({
-  options: {
-    'api-port': { type: 'string', default: '3000' },
-    'gateway-port': { type: 'string', default: '3002' },
-    'allow-origin': { type: 'string', multiple: true, default: [] },
-    'allow-host': { type: 'string', multiple: true, default: [] },
-  },
+const USAGE = `usage: npm run local [-- OPTIONS]
+--api-port PORT        of the control plane (3000); 0: a free one
+--gateway-port PORT    of the gateway to sandboxes (3002); 0: a free one
+--allow-origin ORIGIN  whose pages may call it; may be repeated
+--allow-host HOST      name by which it may be called; may be repeated`
+
+const values = readOptions(USAGE, {
+  'api-port': { type: 'string', default: '3000' },
+  'gateway-port': { type: 'string', default: '3002' },
+  'allow-origin': { type: 'string', multiple: true, default: [] },
+  'allow-host': { type: 'string', multiple: true, default: [] },
 })
 const LOOPBACK = '127.0.0.1'
 
