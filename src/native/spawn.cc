@@ -1,13 +1,11 @@
-// spawn(spec, done): the daemon's half. Each spawn has a thread of its own rather than one of libuv's pool: CLONE_VFORK
+// spawn(spec, done): the daemon's half. Each spawn has a thread for itself rather than one of libuv's pool: CLONE_VFORK
 // suspends the calling thread until execve(2), which a slow disk or a frozen cgroup can delay for ever.
 #include "spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,16 +17,12 @@
 #include "clone-into.h"
 #include "registration.h"
 #include "spawn-spec.h"
+#include "spawn-threads.h"
 #include "values.h"
 
 namespace envd {
 
 namespace {
-
-// The thread calls little but clone(2); the child on its own stack little but syscall(2), plus a 2 KiB buffer.
-constexpr size_t thread_stack_bytes = 256 * 1024;
-constexpr size_t child_stack_bytes = 64 * 1024;
-constexpr size_t guard_bytes = 64 * 1024;
 
 constexpr const char* stage_names[] = {"",         "prepare", "clone",  "cgroup", "keeper", "session",
                                        "terminal", "stdio",   "limits", "user",   "chdir",  "exec"};
@@ -166,23 +160,12 @@ void collect(Spawn& spawn) {
   reap(spawn.pid);
 }
 
-void start(Spawn& spawn) {
-  constexpr size_t size = guard_bytes + child_stack_bytes;
-  void* stack = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-  if (stack == MAP_FAILED) return set_failure(spawn, Stage::clone, errno);
-  // Stacks grow downwards: what stays inaccessible below turns an overflow into a fault instead of silent damage.
-  if (mprotect(static_cast<char*>(stack) + guard_bytes, child_stack_bytes, PROT_READ | PROT_WRITE) < 0) {
-    set_failure(spawn, Stage::clone, errno);
-  } else {
-    spawn.pid = clone_child(spawn, static_cast<char*>(stack) + guard_bytes);
-    if (spawn.pid < 0) {
-      set_failure(spawn, stage_of_clone(spawn.spec.plan, errno), errno);
-      spawn.pid = 0;
-    } else {
-      collect(spawn);
-    }
-  }
-  munmap(stack, size);
+void start(Spawn& spawn, char* stack) {
+  if (stack == nullptr) return set_failure(spawn, Stage::clone, ENOMEM);
+  spawn.pid = clone_child(spawn, stack);
+  if (spawn.pid >= 0) return collect(spawn);
+  set_failure(spawn, stage_of_clone(spawn.spec.plan, errno), errno);
+  spawn.pid = 0;
 }
 
 // Hands the spawn over to the event loop, which frees it.
@@ -196,26 +179,10 @@ void report(Spawn* spawn) {
   }
 }
 
-void* spawn_thread(void* data) {
-  // Blocked by the system call rather than by pthread_sigmask(3), which spares the signals that glibc keeps for itself:
-  // the child must not run any handler before it has reset them.
-  const uint64_t all = ~uint64_t{0};
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all);
+void spawn_and_report(void* data, char* stack) {
   auto* spawn = static_cast<Spawn*>(data);
-  start(*spawn);
+  start(*spawn, stack);
   report(spawn);
-  return nullptr;
-}
-
-int start_thread(Spawn* spawn) {
-  pthread_attr_t attributes;
-  if (const int error = pthread_attr_init(&attributes); error != 0) return error;
-  pthread_attr_setstacksize(&attributes, thread_stack_bytes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_t thread{};
-  const int error = pthread_create(&thread, &attributes, spawn_thread, spawn);
-  pthread_attr_destroy(&attributes);
-  return error;
 }
 
 napi_value result_of(napi_env env, const Spawn& spawn) {
@@ -274,7 +241,7 @@ napi_value spawn(napi_env env, napi_callback_info info) {
   } else if (socket_error != 0) {
     set_failure(*spawn, Stage::keeper, socket_error);
     report(spawn);
-  } else if (error = start_thread(spawn); error != 0) {
+  } else if (error = run_spawn(spawn_and_report, spawn); error != 0) {
     set_failure(*spawn, Stage::clone, error);
     report(spawn);
   }
