@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { close, duplicate, type Poll, poll } from '../native/index.ts'
-import { receivePacket, sendPacket } from '../native/packets.ts'
+import { receivePacket, sendPacket, sendPackets } from '../native/packets.ts'
 import { decode, encode, MESSAGE_BYTES, type Message } from './protocol.ts'
 
 /** A message with the descriptors that travel beside it. */
@@ -37,6 +37,8 @@ export class Channel {
   readonly #writable: Poll
   readonly #writableFd: number
   readonly #waiting: Waiting[] = []
+  /** What is sent together, at the end of `together`; undefined: each message is sent at once. */
+  #batch: Buffer[] | undefined
   readonly #onMessage: (received: Received) => void
   readonly #onLost: (why: string) => void
   readonly #buffer = Buffer.alloc(MESSAGE_BYTES)
@@ -62,15 +64,42 @@ export class Channel {
   send(message: Message, descriptors: readonly number[] = [], path?: string): void {
     if (!this.#open) return
     const bytes = encode(message, path)
+    if (this.#batch !== undefined && bytes.length === MESSAGE_BYTES && descriptors.length === 0) {
+      this.#batch.push(bytes)
+      return
+    }
+    this.#sendBatch()
     if (this.#waiting.length === 0) {
       const result = sendPacket(this.#fd, bytes, descriptors)
       if (result >= 0 || !this.#goesOnLater(result)) return
     }
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.#lose('it takes no messages')
-      return
+    this.#wait(bytes, descriptors)
+  }
+
+  /** Sends the messages of `work`, which does not wait, together when it has returned or thrown. */
+  together(work: () => void): void {
+    this.#batch ??= []
+    try {
+      work()
+    } finally {
+      this.#sendBatch()
+      this.#batch = undefined
     }
-    this.#waiting.push({ bytes, descriptors: duplicates(descriptors) })
+  }
+
+  #sendBatch(): void {
+    const left = this.#batch?.splice(0) ?? []
+    while (left.length > 0 && this.#open && this.#waiting.length === 0) {
+      const result = sendPackets(this.#fd, Buffer.concat(left), MESSAGE_BYTES)
+      if (result >= 0) left.splice(0, result)
+      else if (this.#goesOnLater(result)) break
+    }
+    for (const bytes of left) if (this.#open) this.#wait(bytes, [])
+  }
+
+  #wait(bytes: Buffer, descriptors: readonly number[]): void {
+    if (this.#waiting.length >= MAX_WAITING) this.#lose('it takes no messages')
+    else this.#waiting.push({ bytes, descriptors: duplicates(descriptors) })
   }
 
   /** Resolves when all that was to be sent so far is sent, or never will be. Undefined: that is so already. */

@@ -69,7 +69,12 @@ export interface Keeper {
   trim(key: number, count: number, note: number): void
   /** Keeps nothing under that key any more. */
   drop(key: number): void
-  /** How a child of this daemon has ended, as waitpid(2) has it; to be called before it is reaped. */
+  /**
+   * Sends what `work` has to say all at once when it returns or throws: each message that comes alone wakes the keeper,
+   * which takes longer than all that it does.
+   */
+  together(work: () => void): void
+  /** How a child of this daemon has ended, as waitpid(2) has it; to be sent before it is reaped. */
   exited(key: number, status: number): void
   /**
    * Calls back when a process that an earlier daemon started has ended, also if it has already: its parent is the
@@ -104,6 +109,7 @@ const NO_KEEPER: Keeper = {
   putByChild: async () => undefined,
   trim: () => {},
   drop: () => {},
+  together: (work) => work(),
   exited: () => {},
   onExited: () => {},
   next: async () => {
@@ -162,6 +168,7 @@ function keeperAt(descriptor: number, log: Log): Keeper {
       inbox.forget(key)
       if (key > OUTPUT_KEY) keys.release(key)
     },
+    together: (work) => channel.together(work),
     exited: (key, status) => send(EXITED, { key, status }),
     onExited: (key, use) => inbox.onExited(key, use),
     next: async (program, words, signal) => {

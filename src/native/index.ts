@@ -72,7 +72,8 @@ interface Addon {
   pidfdOpen(pid: number): number
   pidfdSignal(pidfd: number, signal: number): number
   pidfdWait(pidfd: number): Reaped | undefined
-  pidfdStatus(pidfd: number): number | undefined
+  pidfdLook(pidfd: number): Reaped | undefined
+  pidfdReap(pidfd: number): void
   signalSessions(targets: readonly number[]): Promise<Buffer>
   waitOrphan(ours: readonly number[]): 'none' | 'ours' | number
   setChildSubreaper(): void
@@ -158,8 +159,10 @@ export const pidfdOpen = addon.pidfdOpen
 export const pidfdSignal = addon.pidfdSignal
 /** waitid(2) on a pidfd with WNOHANG: reaps and returns how it ended, undefined while it runs. Throws with `code`. */
 export const pidfdWait = addon.pidfdWait
-/** The same without reaping, as the number that waitpid(2) returns; undefined while it runs. Throws with `code`. */
-export const pidfdStatus = addon.pidfdStatus
+/** The same without reaping. */
+export const pidfdLook = addon.pidfdLook
+/** Reaps what `pidfdLook` has seen; nothing while it runs. Throws with `code`. */
+export const pidfdReap = addon.pidfdReap
 /**
  * Signals the living members of sessions, all by one walk over the processes, except their leaders and those that
  * ignore SIGHUP. Four numbers a target: the session; the signal (0 only looks); a second one for those that got it,

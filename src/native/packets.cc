@@ -20,6 +20,7 @@ namespace envd {
 namespace {
 
 constexpr size_t max_descriptors = 16;
+constexpr int64_t max_packet = 65536;
 constexpr unsigned memory_flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 // As linux/memfd.h has it; kernels before 6.3 answer EINVAL.
 constexpr unsigned no_exec_seal = 8;
@@ -81,6 +82,25 @@ napi_value send_packet(napi_env env, napi_callback_info info) {
   do sent = sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
   return from_integer(env, sent < 0 ? -errno : sent);
+}
+
+napi_value send_packets(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int socket = -1;
+  std::string_view bytes;
+  int64_t size = 0;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], socket)) return nullptr;
+  if (!to_view(env, arguments.at[1], "bytes", bytes)) return nullptr;
+  if (!to_integer(env, arguments.at[2], "size", 1, max_packet, size)) return nullptr;
+  int64_t count = 0;
+  for (; bytes.size() >= static_cast<size_t>(size); bytes.remove_prefix(static_cast<size_t>(size))) {
+    ssize_t sent = 0;
+    do sent = send(socket, bytes.data(), static_cast<size_t>(size), MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0) return from_integer(env, count > 0 ? count : -errno);
+    count++;
+  }
+  return from_integer(env, count);
 }
 
 napi_value from_descriptors(napi_env env, msghdr& header) {
@@ -166,6 +186,7 @@ napi_value shared_memory(napi_env env, napi_callback_info info) {
 void register_packets(napi_env env, napi_value exports) {
   export_function(env, exports, "socketPeer", socket_peer);
   export_function(env, exports, "sendPacket", send_packet);
+  export_function(env, exports, "sendPackets", send_packets);
   export_function(env, exports, "receivePacket", receive_packet);
   export_function(env, exports, "sealedMemory", sealed_memory);
   export_function(env, exports, "sharedMemory", shared_memory);

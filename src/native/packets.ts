@@ -3,6 +3,7 @@ import { loadAddon } from './load.ts'
 interface PacketFunctions {
   socketPeer(fd: number): number
   sendPacket(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number
+  sendPackets(fd: number, bytes: Uint8Array, size: number): number
   receivePacket(fd: number, buffer: Uint8Array, offset: number, length: number): [number, number[]]
   sealedMemory(bytes: Uint8Array): number
   sharedMemory(length: number): number
@@ -20,6 +21,11 @@ export const socketPeer = addon.socketPeer
  * the negative errno (EAGAIN, EPIPE).
  */
 export const sendPacket = addon.sendPacket
+/**
+ * The same with the packets of `size` bytes that lie in `bytes` one behind the other. How many were sent, or the
+ * negative errno if that is none.
+ */
+export const sendPackets = addon.sendPackets
 /**
  * recvmsg(2) of one packet: [bytes, descriptors]. The descriptors are close-on-exec and the caller's to close. Never
  * blocks. Instead of the bytes 0 at the end, or the negative errno (EAGAIN).

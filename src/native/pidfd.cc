@@ -61,17 +61,17 @@ long retried(Call call) {
 int64_t microseconds(const timeval& time) { return static_cast<int64_t>(time.tv_sec) * 1'000'000 + time.tv_usec; }
 
 // waitid(2) of the kernel, unlike that of glibc, also says what the child and those that it waited for have used.
-long wait_with_usage(int pidfd, siginfo_t& child, rusage& usage) {
-  return retried([&] { return syscall(SYS_waitid, by_pidfd, pidfd, &child, WEXITED | WNOHANG, &usage); });
+long wait_with_usage(int pidfd, int options, siginfo_t& child, rusage& usage) {
+  return retried([&] { return syscall(SYS_waitid, by_pidfd, pidfd, &child, options, &usage); });
 }
 
-napi_value pidfd_wait(napi_env env, napi_callback_info info) {
+napi_value wait_for(napi_env env, napi_callback_info info, int options) {
   Arguments arguments;
   int pidfd = -1;
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], pidfd)) return nullptr;
   siginfo_t child{};
   rusage usage{};
-  if (wait_with_usage(pidfd, child, usage) < 0) return throw_errno(env, "waitid", errno);
+  if (wait_with_usage(pidfd, options, child, usage) < 0) return throw_errno(env, "waitid", errno);
   // WNOHANG with nothing to report leaves the zeros.
   if (child.si_pid == 0) return nullptr;
   napi_value result = nullptr;
@@ -83,20 +83,20 @@ napi_value pidfd_wait(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// As waitpid(2) would have it.
-int wait_status(const siginfo_t& info) {
-  if (info.si_code == CLD_EXITED) return (info.si_status & 0xff) << 8;
-  return info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+napi_value pidfd_wait(napi_env env, napi_callback_info info) { return wait_for(env, info, WEXITED | WNOHANG); }
+
+napi_value pidfd_look(napi_env env, napi_callback_info info) {
+  return wait_for(env, info, WEXITED | WNOHANG | WNOWAIT);
 }
 
-napi_value pidfd_status(napi_env env, napi_callback_info info) {
+napi_value pidfd_reap(napi_env env, napi_callback_info info) {
   Arguments arguments;
   int pidfd = -1;
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], pidfd)) return nullptr;
   siginfo_t child{};
-  if (retried([&] { return waitid(by_pidfd, static_cast<id_t>(pidfd), &child, WEXITED | WNOHANG | WNOWAIT); }) < 0)
+  if (retried([&] { return waitid(by_pidfd, static_cast<id_t>(pidfd), &child, WEXITED | WNOHANG); }) < 0)
     return throw_errno(env, "waitid", errno);
-  return child.si_pid == 0 ? nullptr : from_integer(env, wait_status(child));
+  return nullptr;
 }
 
 bool contains(napi_env env, napi_value pids, pid_t pid, bool& found) {
@@ -142,7 +142,8 @@ void register_pidfd(napi_env env, napi_value exports) {
   export_function(env, exports, "pidfdOpen", pidfd_open_number);
   export_function(env, exports, "pidfdSignal", pidfd_signal);
   export_function(env, exports, "pidfdWait", pidfd_wait);
-  export_function(env, exports, "pidfdStatus", pidfd_status);
+  export_function(env, exports, "pidfdLook", pidfd_look);
+  export_function(env, exports, "pidfdReap", pidfd_reap);
   export_function(env, exports, "waitOrphan", wait_orphan);
   export_function(env, exports, "setChildSubreaper", set_child_subreaper);
 }

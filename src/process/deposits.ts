@@ -2,9 +2,9 @@ import { AppError } from '../errors.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
-import { type ChildDeposit, close, pidfdStatus, type Spawned } from '../native/index.ts'
+import { type ChildDeposit, close, type ExitStatus, type Spawned } from '../native/index.ts'
 import { sealedMemory } from '../native/packets.ts'
-import { type End, leftOf } from './exit-status.ts'
+import { type End, leftOf, waitStatusOf } from './exit-status.ts'
 import type { InputReport } from './input-queue.ts'
 import { KeptOutput } from './kept-output.ts'
 import type { OutputMemory } from './output-memory.ts'
@@ -220,14 +220,16 @@ export class ProcessDeposit {
   }
 
   /**
-   * To be called before a child that may have ended is reaped: from then on the keeper knows how it has ended. Until
-   * then the next daemon finds it not reaped.
+   * Calls `use` for a child that has ended and is not reaped yet. Then the keeper knows how it has ended, and all else
+   * that `use` had to say of it: until then the next daemon finds it not reaped.
    */
-  noteExit(pidfd: number): void {
-    const status = this.#dropped ? undefined : pidfdStatus(pidfd)
-    if (status === undefined) return
-    this.#options.keeper.exited(this.#options.key, status)
-    this.#trim(this.#streams + 1)
+  atExit(status: ExitStatus, use: () => void): void {
+    const { key, keeper } = this.#options
+    keeper.together(() => {
+      if (!this.#dropped) keeper.exited(key, waitStatusOf(status))
+      use()
+      this.#trim(this.#streams + 1)
+    })
   }
 
   /**

@@ -134,6 +134,12 @@ function textsOf(status: KnownEnd): Omit<End, keyof EndFacts> {
   return { exitCode: -1, exited: false, status: text, error: text }
 }
 
+/** The number that waitpid(2) returns for a process that has ended so. */
+export function waitStatusOf(status: ExitStatus): number {
+  if ('exitCode' in status) return (status.exitCode & 0xff) << 8
+  return status.signal | (status.coreDumped ? 0x80 : 0)
+}
+
 /** The exit status in the number that waitpid(2) returns for a process that has ended. */
 export function exitStatusOf(status: number): ExitStatus {
   const signal = status & 0x7f

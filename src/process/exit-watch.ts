@@ -1,11 +1,11 @@
-import { close, type Poll, pidfdWait, poll, type Reaped } from '../native/index.ts'
+import { close, type Poll, pidfdLook, pidfdReap, poll, type Reaped } from '../native/index.ts'
 import { exitStatusOf, type KnownEnd } from './exit-status.ts'
 import type { Launched } from './launched.ts'
 
 /**
  * Calls `use` once, when the process has ended, never before this function has returned. The status is the kernel's for
  * a child, the keeper's for a process that an earlier daemon started, and `status` if there is no pidfd. Owns the
- * pidfd, unless it throws (`code`). The status of a child is sent to the keeper before it is reaped.
+ * pidfd, unless it throws (`code`). A child is reaped when `use` has returned: by then the keeper has its status.
  */
 export function onExit(
   { pidfd, status, adopted, inherited, deposit }: Launched,
@@ -20,13 +20,17 @@ export function onExit(
     return
   }
   const exit = poll(pidfd, false, () => {
-    deposit?.noteExit(pidfd)
-    const reaped = adopted === true ? 'unknown' : pidfdWait(pidfd)
-    if (reaped === undefined) return
+    const seen = adopted === true ? 'unknown' : pidfdLook(pidfd)
+    if (seen === undefined) return
     exit.close()
-    close(pidfd)
-    if (reaped === 'unknown') use(reaped, undefined)
-    else use(reaped.status, reaped)
+    try {
+      if (seen === 'unknown') use(seen, undefined)
+      else if (deposit === undefined) use(seen.status, seen)
+      else deposit.atExit(seen.status, () => use(seen.status, seen))
+    } finally {
+      if (seen !== 'unknown') pidfdReap(pidfd)
+      close(pidfd)
+    }
   })
   startOrClose(exit)
 }

@@ -95,7 +95,9 @@ function send(url: string, path: string): Promise<number | undefined> {
 
 /** Processes below that one which have ended and were not reaped: their lines of proc_pid_stat(5). */
 export async function zombiesBelow(pid: number): Promise<string[]> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'latin1').catch(() => '')
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const childrenOf = (thread: string) => readFile(`/proc/${pid}/task/${thread}/children`, 'latin1').catch(() => '')
+  const children = (await Promise.all(threads.map(childrenOf))).join(' ')
   const below = children.split(' ').flatMap((child) => (child === '' ? [] : Number(child)))
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
   const others = await Promise.all(below.map(zombiesBelow))

@@ -1,27 +1,13 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { close, duplicate, SpawnFailure, spawn } from '../../src/native/index.ts'
+import { close, SpawnFailure, spawn } from '../../src/native/index.ts'
+import { socketPair } from '../_util/socket-pair.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { ended, plainSpec } from './run-process.ts'
 
 const PUT = 1
-
-/** Two connected sockets, and a descriptor of the first. */
-async function socketPair(directory: string) {
-  const path = join(directory, 'socket')
-  const server = createServer().listen(path)
-  await once(server, 'listening')
-  const accepted: Promise<[Socket]> = once(server, 'connection') as Promise<[Socket]>
-  const client = connect(path)
-  const [peer] = await accepted
-  // Node gives no other way to the number.
-  const { fd } = (client as unknown as { _handle: { fd: number } })._handle
-  server.close()
-  return { client, peer, socket: duplicate(fd) }
-}
 
 const message = () => {
   const bytes = Buffer.alloc(24)
