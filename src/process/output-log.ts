@@ -162,8 +162,7 @@ export class OutputLog {
     this.#awaited = undefined
     this.#pace.follow(reader)
     reader.notify()
-    if (signal.aborted) reader.close(signal.reason)
-    else signal.addEventListener('abort', () => reader.close(signal.reason), { once: true, signal: reader.signal })
+    reader.closeWith(signal)
     this.onFlow()
     return reader
   }

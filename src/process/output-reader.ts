@@ -1,6 +1,10 @@
 import { AppError } from '../errors.ts'
+import { LateAbort } from '../lib/late-abort.ts'
 import { loopTurns } from '../lib/turns.ts'
 import type { Chunk, Offsets, OutputLog } from './output-log.ts'
+
+/** Of a reader whose owner has gone. Without a reason each would make an error of its own, with its stack. */
+const CLOSED = new AppError('canceled', 'the reader is closed')
 
 interface ReaderStart {
   readonly seq: number
@@ -16,7 +20,7 @@ interface ReaderStart {
  */
 export class OutputReader {
   readonly #log: OutputLog
-  readonly #over = new AbortController()
+  readonly #over = new LateAbort()
   readonly #stall: number
   /** Number of the next chunk. */
   seq: number
@@ -28,6 +32,7 @@ export class OutputReader {
   /** Whether its wake-up is scheduled already. */
   #notified = false
   #timer: NodeJS.Timeout | undefined
+  #letGo: (() => void) | undefined
 
   /** Made by `OutputLog.reader` only. */
   constructor(log: OutputLog, start: ReaderStart) {
@@ -49,7 +54,7 @@ export class OutputReader {
    */
   take<T>(use: (chunk: Chunk) => T): T | undefined {
     for (;;) {
-      this.signal.throwIfAborted()
+      this.#throwIfOver()
       const chunk = this.#log.at(this.seq)
       if (chunk === undefined) return undefined
       if (chunk === 'gone') {
@@ -83,7 +88,7 @@ export class OutputReader {
    */
   async readable(quiet: number): Promise<'output' | 'end' | 'quiet'> {
     while (this.#log.at(this.seq) === undefined) {
-      this.signal.throwIfAborted()
+      this.#throwIfOver()
       if (this.#log.closed) return 'end'
       if (!(await this.#woken(quiet))) return 'quiet'
     }
@@ -105,8 +110,20 @@ export class OutputReader {
   }
 
   /** The owner goes, or `reason` ends the reader: `readable` and `take` throw it from now on. Idempotent. */
-  close(reason?: unknown): void {
+  close(reason: unknown = CLOSED): void {
     this.#end(reason)
+  }
+
+  /** Closes it when `signal` aborts, with its reason. To be called once. */
+  closeWith(signal: AbortSignal): void {
+    const close = () => this.close(signal.reason)
+    signal.addEventListener('abort', close, { once: true })
+    this.#letGo = () => signal.removeEventListener('abort', close)
+    if (signal.aborted) close()
+  }
+
+  #throwIfOver(): void {
+    if (this.#over.aborted) throw this.#over.reason
   }
 
   /** True when the log or the end of the reader woke it, false after `quiet` milliseconds. */
@@ -143,8 +160,9 @@ export class OutputReader {
   }
 
   #end(reason: unknown): void {
-    if (this.signal.aborted) return
+    if (this.#over.aborted) return
     clearTimeout(this.#timer)
+    this.#letGo?.()
     this.#over.abort(reason)
     this.#log.left(this)
     this.#wake?.()

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { clientStream, list, openedStream, unary } from '../calls/builders.ts'
 import type { StreamCaller } from '../calls/caller.ts'
+import type { FrameSource } from '../calls/implementation.ts'
 import type { Codec } from '../calls/message-frame.ts'
 import type { MessageLimit } from '../calls/message-limit.ts'
 import { type ServiceTable, serviceTable } from '../calls/service-table.ts'
@@ -51,15 +52,37 @@ interface EventResponse {
 const REPLAYED = { 'Idempotency-Replayed': 'true' }
 
 function following(followed: Followed, caller: StreamCaller, pool: FramePool) {
-  return {
-    ended: followed.reader.signal,
-    pid: followed.process.pid,
-    headers: followed.replayed === true ? REPLAYED : {},
-    messages: () => messagesOf(followed, caller),
-    frames: (codec: Codec) => ({
-      frames: framesOf(followed, caller, { codec, pool }),
-      sent: (frame: Uint8Array) => pool.give(frame),
-    }),
+  return new FollowingStream(followed, caller, pool)
+}
+
+/** Its signal is made when it is asked for (`RequestCaller`). */
+class FollowingStream {
+  readonly pid: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly #followed: Followed
+  readonly #caller: StreamCaller
+  readonly #pool: FramePool
+
+  constructor(followed: Followed, caller: StreamCaller, pool: FramePool) {
+    this.pid = followed.process.pid
+    this.headers = followed.replayed === true ? REPLAYED : {}
+    this.#followed = followed
+    this.#caller = caller
+    this.#pool = pool
+  }
+
+  get ended(): AbortSignal {
+    return this.#followed.reader.signal
+  }
+
+  messages(): AsyncGenerator<EventResponse[], void> {
+    return messagesOf(this.#followed, this.#caller)
+  }
+
+  frames(codec: Codec): FrameSource {
+    const pool = this.#pool
+    const frames = framesOf(this.#followed, this.#caller, { codec, pool })
+    return { frames, sent: (frame) => pool.give(frame) }
   }
 }
 

@@ -226,7 +226,7 @@ async function start(command: CommandRequest, caller: StreamCaller, deps: Proces
 async function startNow(command: CommandRequest, caller: StreamCaller, deps: ProcessServiceDeps): Promise<Running> {
   const { registry, log, users, defaults } = deps
   if (registry.size >= MAX_PROCESSES) throw new AppError('resource_exhausted', `${MAX_PROCESSES} processes run already`)
-  const user = await selectUser(users, caller.user, defaults.user)
+  const user = await selectUser(users, caller.user, defaults.user, recent(caller.since))
   const { config, terminal } = command
   const started = performance.now()
   const timeout = caller.deadline === undefined ? undefined : Math.round(caller.deadline - started)
@@ -249,6 +249,13 @@ async function startNow(command: CommandRequest, caller: StreamCaller, deps: Pro
   logEnd(process, { log, operationId: caller.operationId, age: () => performance.now() - started })
   void process.ended.then(() => hold.release())
   return { process, reader }
+}
+
+/** A start may have waited, for a thaw or for another one with its key, and its user has become another one. */
+const LOOK_AGE_MS = 10
+
+function recent(since: number | undefined): number | undefined {
+  return since !== undefined && performance.now() - since < LOOK_AGE_MS ? since : undefined
 }
 
 /** Nothing is left of a command that cannot be followed. */

@@ -2,16 +2,33 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { HandlerContext } from '@connectrpc/connect'
 import type { Caller, StreamCaller } from '../calls/caller.ts'
 import { basicUsername } from '../http/access/basic-user.ts'
+import { untilParsed } from '../http/body/read-body.ts'
 import { connectionOf } from '../http/server/connection.ts'
+import type { CallEnd } from './call-end.ts'
 import { singleHeader } from './guard.ts'
 import { keepaliveInterval } from './keepalive.ts'
 import { connectionKey, operationKey } from './operation.ts'
+import type { RawResponse } from './stream-writer.ts'
 
 /** A request as it has come, whatever has read its headers. */
 export interface CallRequest {
   readonly id: string
   readonly headers: IncomingHttpHeaders
   readonly raw: IncomingMessage
+}
+
+/** A call, and what answers it. */
+export interface CallExchange {
+  readonly request: CallRequest
+  readonly response: RawResponse
+  /** When it came, if its user was looked up since. */
+  readonly since?: number
+}
+
+/** Waits for what has come of the body. The user of a call whose body comes later may be another one by then. */
+export async function awaitArrival({ raw }: CallRequest, over: CallEnd): Promise<void> {
+  if (raw.httpVersionMajor === 1 && !raw.complete) await untilParsed(raw)
+  if (!raw.complete) over.since = undefined
 }
 
 /** How long a call lasts. */

@@ -11,8 +11,9 @@ import { createAccessLog } from './access-log.ts'
 import type { RpcDeps } from './call-deps.ts'
 import { isCall, kindOf, normaliseHeaders } from './guard.ts'
 import type { ServeByLibrary } from './library.ts'
+import type { CallExchange } from './request-caller.ts'
 import { serveStream, streamCodec } from './stream-route.ts'
-import { serveUnary, type UnaryExchange, unaryCodec } from './unary-route.ts'
+import { serveUnary, unaryCodec } from './unary-route.ts'
 
 /** The RPC routes, as the app takes them. */
 interface RpcRoutes {
@@ -32,18 +33,14 @@ export function rpcRoutes(deps: RpcDeps): RpcRoutes {
     library ??= import('./library.ts').then(({ openLibrary }) => openLibrary(served))
     return library
   }
-  const serve = async (method: TableMethod, exchange: Exchange) => {
-    const streamForm = streamCodec(exchange.request.headers['content-type'])
-    const isStream = method.implementation.kind === 'server stream'
-    if (isStream && streamForm !== undefined) await serveStream(method, streamForm, exchange, served)
-    else if (normalise(exchange, method)) (await loadLibrary())({ method, ...exchange })
-  }
-  const fail = (error: unknown, { request, response }: UnaryExchange) => {
+  const fail = (error: unknown, { request, response }: CallExchange) => {
     deps.log.error({ operation_id: request.id, ...errorFields(error) }, 'an rpc could not be answered')
     response.destroy()
   }
-  const answer = (method: TableMethod, codec: Codec, exchange: UnaryExchange) =>
-    void serveUnary(method, codec, exchange, served).catch((error) => fail(error, exchange))
+  const answer: Answer = (method, codec, exchange) => {
+    const serve = kindOf(method) === 'unary' ? serveUnary : serveStream
+    void serve(method, codec, exchange, served).catch((error) => fail(error, exchange))
+  }
   const methods = new Map(deps.services.flatMap((table) => table.methods.map((method) => [`/${method.name}`, method])))
   const methodOf = ({ url }: FastifyRequest) => methods.get(pathOf(url))
   const handle = async (request: FastifyRequest, reply: FastifyReply) => {
@@ -51,7 +48,7 @@ export function rpcRoutes(deps: RpcDeps): RpcRoutes {
     if (method === undefined) return reply.callNotFound()
     if (!isCall(request, reply, kindOf(method))) return reply
     try {
-      await serve(method, { request, reply })
+      if (normalise({ request, reply }, method)) (await loadLibrary())({ method, request, reply })
     } catch (error) {
       // As long as nothing was begun, the app answers.
       if (!reply.sent) throw error
@@ -62,9 +59,9 @@ export function rpcRoutes(deps: RpcDeps): RpcRoutes {
   // In a hook, before the steps of Fastify for bodies, which take longer than to answer most of these calls.
   const onRequest = (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const method = methodOf(request)
-    const codec = unaryCodec(request.headers['content-type'])
-    if (method === undefined || codec === undefined || kindOf(method) !== 'unary') done()
-    else if (isCall(request, reply, 'unary')) {
+    const codec = method && codecOf(method, request.headers['content-type'])
+    if (method === undefined || codec === undefined) done()
+    else if (isCall(request, reply, kindOf(method))) {
       request.loggedElsewhere = true
       reply.hijack()
       answer(method, codec, { request, response: reply.raw })
@@ -76,23 +73,31 @@ export function rpcRoutes(deps: RpcDeps): RpcRoutes {
     register: (app) => {
       app.all('/:service/:method', { config, onRequest }, handle)
     },
-    direct: [...methods].flatMap(([path, method]) => directUnary(path, method, answer) ?? []),
+    direct: [...methods].flatMap(([path, method]) => directRoute(path, method, answer) ?? []),
   }
 }
 
-type Answer = (method: TableMethod, codec: Codec, exchange: UnaryExchange) => void
+type Answer = (method: TableMethod, codec: Codec, exchange: CallExchange) => void
+
+/** How a call of that content type is encoded, if it is answered here; undefined: the library has it. */
+function codecOf(method: TableMethod, contentType: string | undefined): Codec | undefined {
+  if (kindOf(method) === 'unary') return unaryCodec(contentType)
+  return method.implementation.kind === 'server stream' ? streamCodec(contentType) : undefined
+}
 
 /** What SDKs send, to the letter; other spellings of it take the steps of the app. */
-function directUnary(path: string, method: TableMethod, answer: Answer): DirectRoute | undefined {
-  if (kindOf(method) !== 'unary') return undefined
-  const serveAs = (codec: Codec) => (exchange: DirectExchange) => {
-    const { request: raw, response, id, since } = exchange
-    answer(method, codec, { request: { id, headers: raw.headers, raw }, response, since })
+const DIRECT_TYPES = ['application/json', 'application/proto', 'application/connect+json', 'application/connect+proto']
+
+function directRoute(path: string, method: TableMethod, answer: Answer): DirectRoute | undefined {
+  const serve = new Map<string, (exchange: DirectExchange) => void>()
+  for (const type of DIRECT_TYPES) {
+    const codec = codecOf(method, type)
+    if (codec === undefined) continue
+    serve.set(type, ({ request: raw, response, id, since }) =>
+      answer(method, codec, { request: { id, headers: raw.headers, raw }, response, since }),
+    )
   }
-  const serve = new Map([
-    ['application/json', serveAs('json')],
-    ['application/proto', serveAs('proto')],
-  ])
+  if (serve.size === 0) return undefined
   return { method: 'POST', path, accept: ({ headers }) => serve.get(headers['content-type'] ?? '') }
 }
 

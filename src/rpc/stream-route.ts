@@ -1,5 +1,4 @@
 import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import { freeNow } from '../budget/memory.ts'
 import type { UnreadFrames } from '../budget/unread-frames.ts'
 import { ENVELOPE_BYTES } from '../calls/envelope.ts'
@@ -10,6 +9,7 @@ import type { TableMethod } from '../calls/service-table.ts'
 import type { RequestBodies } from '../http/body/request-bodies.ts'
 import { loopTurns } from '../lib/turns.ts'
 import type { CallDeps } from './call-deps.ts'
+import { CallEnd } from './call-end.ts'
 import { toAppError, wireError } from './call-error.ts'
 import { abortWithClient } from './client-signal.ts'
 import { endOfStream, onlyMessage } from './connect-envelopes.ts'
@@ -18,7 +18,7 @@ import { abortAt, parseTimeout } from './deadline.ts'
 import { decodeMessage } from './decode-message.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { LEGACY_HEADER, reducing } from './legacy.ts'
-import { requestCaller, streamCaller } from './request-caller.ts'
+import { awaitArrival, type CallExchange, type CallRequest, requestCaller, streamCaller } from './request-caller.ts'
 import { endWith, type RawResponse, writeFrames } from './stream-writer.ts'
 
 /** Messages that are encoded in one turn of the event loop: about a millisecond. */
@@ -38,25 +38,21 @@ export function streamCodec(contentType: string | undefined): Codec | undefined 
 export async function serveStream(
   method: TableMethod,
   codec: Codec,
-  http: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  { request, response, since }: CallExchange,
   deps: CallDeps,
 ): Promise<void> {
   const started = performance.now()
-  const { request } = http
-  request.loggedElsewhere = true
   const operation = { id: request.id, method: method.name, started }
   const sent = { bytes: 0 }
   deps.access.streamStarted(operation)
-  const response: RawResponse = http.reply.raw
-  http.reply.hijack()
-  const over = new AbortController()
+  const over = new CallEnd(since)
   const detach = abortWithClient(response, over, deps.shutdown)
   try {
     await run(method, { codec, request, response, over, started, sent, ...deps })
     endWith(response, endOfStream())
     deps.access.finished(operation, 'ok', { response_bytes: sent.bytes })
   } catch (error) {
-    const known = wireError(toAppError(error, over.signal, deps.log))
+    const known = wireError(toAppError(error, over, deps.log))
     writeHead(response, codec)
     endWith(response, endOfStream(known))
     deps.access.finished(operation, known.code, { response_bytes: sent.bytes })
@@ -67,9 +63,9 @@ export async function serveStream(
 
 interface Call {
   readonly codec: Codec
-  readonly request: FastifyRequest
+  readonly request: CallRequest
   readonly response: RawResponse
-  readonly over: AbortController
+  readonly over: CallEnd
   readonly started: number
   readonly sent: { bytes: number }
   readonly bodies: RequestBodies
@@ -86,6 +82,7 @@ async function run(method: TableMethod, call: Call): Promise<void> {
   const cancel = abortAt(deadline, call.over)
   let leave = () => {}
   try {
+    await awaitArrival(request, call.over)
     const caller = streamCaller(requestCaller(request, call.over), deadline)
     const unread = countUnread(call.unread, response, caller)
     const stream = await implementation.open(await readMessage(method, call), caller)
@@ -93,7 +90,7 @@ async function run(method: TableMethod, call: Call): Promise<void> {
     const reduce = reducing(method, caller)
     writeHead(response, codec, { ...stream.headers, ...(reduce === undefined ? {} : { [LEGACY_HEADER]: 'true' }) })
     const { frames, sent } = stream.frames?.(codec) ?? encodedFrames(stream, { ...method, codec, reduce })
-    await writeFrames(response, frames, { signal: stream.ended, sent, tally: call.sent, unread })
+    await writeFrames(response, frames, { signal: () => stream.ended, sent, tally: call.sent, unread })
   } finally {
     leave()
     cancel()

@@ -6,8 +6,11 @@ import { loopTurns } from '../lib/turns.ts'
 export type RawResponse = ServerResponse
 
 interface WriteOptions {
-  /** Aborts when no more is to be written: the client left, or its stream was ended from the other side. */
-  readonly signal: AbortSignal
+  /**
+   * A signal that aborts when no more is to be written: the client left, or its stream was ended from the other side.
+   * Asked for only when something has to wait.
+   */
+  readonly signal: () => AbortSignal
   /** The kernel has the frame; its memory may be written again. Not called for frames that were never sent. */
   readonly sent?: ((frame: Uint8Array) => void) | undefined
   /** Grows by the bytes of each frame. */
@@ -38,7 +41,7 @@ export async function writeFrames(
       unread.taken(frame)
       if (!error) sent?.(frame)
     })
-    if (!fits) await drained(response, signal)
+    if (!fits) await drained(response, signal())
     const turn = loopTurns.turn(response)
     if (turn !== undefined) await turn
   }

@@ -4,7 +4,6 @@ import type { TableMethod } from '../calls/service-table.ts'
 import type { AppError } from '../errors.ts'
 import { RETRY_AFTER_SECONDS } from '../http/app/error-response.ts'
 import { inflate } from '../http/body/inflate.ts'
-import { untilParsed } from '../http/body/read-body.ts'
 import type { CallDeps } from './call-deps.ts'
 import { CallEnd } from './call-end.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
@@ -12,7 +11,7 @@ import { abortWithClient } from './client-signal.ts'
 import { abortAt, parseTimeout } from './deadline.ts'
 import { checkEncoding, checkVersion, mediaType, singleHeader } from './guard.ts'
 import { LEGACY_HEADER } from './legacy.ts'
-import { type CallRequest, requestCaller } from './request-caller.ts'
+import { awaitArrival, type CallExchange, type CallRequest, requestCaller } from './request-caller.ts'
 import type { RawResponse } from './stream-writer.ts'
 import { endWhole, sendAnswer, type UnaryAnswer } from './unary-answer.ts'
 import { callUnary } from './unary-call.ts'
@@ -24,19 +23,11 @@ export function unaryCodec(contentType: string | undefined): Codec | undefined {
   return type === 'application/proto' ? 'proto' : undefined
 }
 
-/** A call, and what answers it. */
-export interface UnaryExchange {
-  readonly request: CallRequest
-  readonly response: RawResponse
-  /** When it came, if its user was looked up since. */
-  readonly since?: number
-}
-
 /** Serves one unary call in the Connect protocol (contract A22 to A27). */
 export async function serveUnary(
   method: TableMethod,
   codec: Codec,
-  { request, response, since }: UnaryExchange,
+  { request, response, since }: CallExchange,
   deps: CallDeps,
 ): Promise<void> {
   const started = performance.now()
@@ -126,9 +117,7 @@ async function answer(method: TableMethod, codec: Codec, call: Call): Promise<An
   const memory = bodies.memoryFor(request.raw, kind)
   try {
     const read = new Reading({ codec, limit, memory }, over)
-    if (request.raw.httpVersionMajor === 1 && !request.raw.complete) await untilParsed(request.raw)
-    // The user of a call whose body comes later may be another one by then.
-    if (!request.raw.complete) over.since = undefined
+    await awaitArrival(request, over)
     const body = await bodies.read(request.raw, read)
     if (over.aborted) throw over.reason
     const bytes = encoding === 'gzip' ? await inflate(body, read) : body

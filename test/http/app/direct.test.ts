@@ -75,6 +75,34 @@ test.each(cases)('A22 a call for %s with %s is answered to the byte as by the ap
   expect(direct).toBe(await answerTo(start, { headers: [...headers, `${type}; charset=utf-8`], body }))
 })
 
+/** One message of a stream in its envelope. */
+function enveloped(json: string): string {
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(json.length, 1)
+  return head.toString('latin1') + json
+}
+
+const STREAMS: readonly (readonly [string, string, string])[] = [
+  ['a process that is not there', 'process.Process/Connect', enveloped('{"process":{"pid":4194303}}')],
+  ['a program that is not there', 'process.Process/Start', enveloped('{"process":{"cmd":"/no/such"}}')],
+  ['a directory that is not there', 'filesystem.Filesystem/WatchDir', enveloped('{"path":"/no/such"}')],
+  ['no JSON', 'process.Process/Start', enveloped('{')],
+  ['no body', 'process.Process/Start', ''],
+]
+const streams = STREAMS.flatMap(([what, method, body]) =>
+  HEADERS.map(([with_, headers]) => [what, with_, method, body, headers] as const),
+)
+
+test.each(streams)('A22 a stream for %s with %s is answered to the byte as by the app', async (...given) => {
+  const [, , method, body, headers] = given
+  const sent = { headers: [...headers, 'Content-Type: application/connect+json'], body }
+  const pids = /"pid":\d+/g
+  const direct = await answerTo(`POST /${method} HTTP/1.1`, sent)
+  expect(direct).toMatch(/^HTTP\/1.1 (200|401|403) /)
+  const byApp = await answerTo(`POST /${method}?q HTTP/1.1`, sent)
+  expect(direct.replace(pids, '')).toBe(byApp.replace(pids, ''))
+})
+
 test.each(['constructor', 'toString', '__proto__', 'application/JSON', 'application/json,application/json', ''])(
   'A22 a content type that is %j takes the steps of the app',
   async (type) => {
