@@ -80,6 +80,14 @@ function likelyKilled(status: KnownEnd): 'killed' | 'child killed' | undefined {
 export function usedBy(reaped: Reaped | undefined): Pick<Usage, 'cpuSeconds' | 'peakMemory'> {
   if (reaped === undefined) return { cpuSeconds: undefined, peakMemory: undefined }
   const { cpuMicroseconds, peakKib } = reaped
-  const own = process.resourceUsage().maxRSS
-  return { cpuSeconds: cpuMicroseconds / 1e6, peakMemory: peakKib > own ? peakKib * 1024 : undefined }
+  return { cpuSeconds: cpuMicroseconds / 1e6, peakMemory: isAboveOwn(peakKib) ? peakKib * 1024 : undefined }
+}
+
+/** This daemon's peak when it was asked for last: it only grows. */
+let ownPeakKib = 0
+
+function isAboveOwn(peakKib: number): boolean {
+  if (peakKib <= ownPeakKib) return false
+  ownPeakKib = process.resourceUsage().maxRSS
+  return peakKib > ownPeakKib
 }

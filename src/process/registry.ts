@@ -42,8 +42,8 @@ export class Registry {
     lastOutput: undefined,
     lastInput: undefined,
   }
-  /** In order of exit. */
-  #retained: Retained[] = []
+  /** By pid, in order of exit. */
+  readonly #retained = new Map<number, Retained>()
   readonly #keepMs: number
   #timer: NodeJS.Timeout | undefined
 
@@ -61,10 +61,7 @@ export class Registry {
     former?.supersede()
     this.#live.set(process.pid, process)
     this.#tag(process)
-    const replaced = (old: Retained) =>
-      old.pid === process.pid || (process.tag !== undefined && old.tag === process.tag)
-    for (const old of this.#retained) if (replaced(old)) forget(old)
-    this.#retained = this.#retained.filter((old) => !replaced(old))
+    this.#replace(process)
     for (const watch of this.watchers) watch('start', process)
   }
 
@@ -78,7 +75,7 @@ export class Registry {
     this.#live.delete(process.pid)
     this.#untag(process)
     this.#note(process)
-    if (this.#retained.length >= MAX_RETAINED) this.#forgetOldest()
+    if (this.#retained.size >= MAX_RETAINED) this.#forgetOldest()
     const { pid, about, startedAt, output, replay, reconnect, onForget } = process
     const tag = (process.tag?.length ?? 0) <= MAX_RETAINED_TAG ? process.tag : undefined
     const left = leftOf(this.#keepMs, end)
@@ -96,7 +93,7 @@ export class Registry {
       ended: Promise.resolve(end),
       until,
     }
-    this.#retained.push(kept)
+    this.#retained.set(pid, kept)
     for (const watch of this.watchers) watch('end', kept)
     this.#timer ??= setTimeout(() => this.#expire(), left).unref()
   }
@@ -111,7 +108,7 @@ export class Registry {
 
   /** All exits that are kept, oldest first. */
   exits(): readonly KnownProcess[] {
-    return [...this.#retained]
+    return [...this.#retained.values()]
   }
 
   /** All live processes, oldest first. */
@@ -131,14 +128,26 @@ export class Registry {
 
   /** The live process, a recent exit, or an AppError `not_found`. */
   findOrRetained(selector: Selector): RunningProcess | Retained {
-    const matches = (old: Retained) => ('pid' in selector ? old.pid === selector.pid : old.tag === selector.tag)
-    return this.findLive(selector) ?? this.#retained.findLast(matches) ?? notFound(selector)
+    return this.findLive(selector) ?? this.#findRetained(selector) ?? notFound(selector)
   }
 
   /** The live process; undefined: there is none. */
   findLive(selector: Selector): RunningProcess | undefined {
     if ('pid' in selector) return this.#live.get(selector.pid)
     return this.#tagged.get(selector.tag)?.last
+  }
+
+  #findRetained(selector: Selector): Retained | undefined {
+    if ('pid' in selector) return this.#retained.get(selector.pid)
+    return [...this.#retained.values()].findLast(({ tag }) => tag === selector.tag)
+  }
+
+  /** Forgets the exits whose pid or tag a new process has. */
+  #replace({ pid, tag }: RunningProcess): void {
+    const same = this.#retained.get(pid)
+    if (same !== undefined) this.#forget(same)
+    if (tag === undefined) return
+    for (const old of this.#retained.values()) if (old.tag === tag) this.#forget(old)
   }
 
   #tag(process: RunningProcess): void {
@@ -165,15 +174,23 @@ export class Registry {
 
   #expire(): void {
     const now = performance.now()
-    while ((this.#retained[0]?.until ?? Number.POSITIVE_INFINITY) <= now) this.#forgetOldest()
-    const [oldest] = this.#retained
+    for (const old of this.#retained.values()) {
+      if (old.until > now) break
+      this.#forget(old)
+    }
+    const [oldest] = this.#retained.values()
     const wait = oldest === undefined ? undefined : Math.ceil(oldest.until - now)
     this.#timer = wait === undefined ? undefined : setTimeout(() => this.#expire(), wait).unref()
   }
 
   #forgetOldest(): void {
-    const oldest = this.#retained.shift()
-    if (oldest !== undefined) forget(oldest)
+    const [oldest] = this.#retained.values()
+    if (oldest !== undefined) this.#forget(oldest)
+  }
+
+  #forget(old: Retained): void {
+    this.#retained.delete(old.pid)
+    forget(old)
   }
 }
 
