@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
+import { type ClientHttp2Session, connect } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -15,8 +16,10 @@ export async function exercise(url: string): Promise<void> {
     for (let round = 0; round < ROUNDS; round++) {
       await useFiles(url, join(dir, String(round)))
       await useCommands(url)
+      await useOtherProtocols(url)
       await send(url, 'GET', '/health')
       await send(url, 'GET', '/metrics')
+      await send(url, 'GET', '/metrics?format=openmetrics')
       await send(url, 'GET', '/envs')
       await send(url, 'POST', '/init', JSON.stringify({ timestamp: new Date().toISOString() }))
     }
@@ -64,6 +67,43 @@ async function useCommands(url: string): Promise<void> {
     })
 }
 
+/** gRPC-Web and, over HTTP/2, Connect and gRPC. */
+async function useOtherProtocols(url: string): Promise<void> {
+  const stat = enveloped(STAT_ROOT)
+  const method = '/filesystem.Filesystem/Stat'
+  const headers = { ...USER, 'content-type': 'application/grpc-web+proto' }
+  const response = await fetch(url + method, { method: 'POST', headers, body: stat })
+  if ((await response.arrayBuffer()).byteLength <= HEAD_BYTES) throw new Error('gRPC-Web: no answer')
+  const session = connect(url)
+  try {
+    await overHttp2(session, method, { 'content-type': 'application/json', ...CONNECT }, '{"path":"/"}')
+    await overHttp2(session, method, { 'content-type': 'application/grpc', te: 'trailers', ...USER }, stat)
+  } finally {
+    session.close()
+  }
+}
+
+async function overHttp2(
+  session: ClientHttp2Session,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body: string | Buffer,
+): Promise<void> {
+  const call = session.request({ ':method': 'POST', ':path': path, ...headers })
+  call.end(body)
+  let size = 0
+  for await (const piece of call) size += piece.length
+  if (size <= HEAD_BYTES) throw new Error(`${path} over HTTP/2: no answer`)
+}
+
+function enveloped(message: Buffer): Buffer {
+  const head = Buffer.alloc(HEAD_BYTES)
+  head.writeUInt32BE(message.length, 1)
+  return Buffer.concat([head, message])
+}
+
+/** A `StatRequest` of `/` in the binary form. */
+const STAT_ROOT = Buffer.from([0x0a, 0x01, 0x2f])
 const OCTETS = 'application/octet-stream'
 /** The user `root`, as SDKs name it. */
 const USER = { authorization: 'Basic cm9vdDo=' }
@@ -94,11 +134,9 @@ async function stream(
   message: object,
   onStart: (pid: number | undefined) => Promise<'stop' | 'go on'> = async () => 'go on',
 ): Promise<void> {
-  const text = Buffer.from(JSON.stringify(message))
-  const head = Buffer.alloc(HEAD_BYTES)
-  head.writeUInt32BE(text.length, 1)
+  const body = enveloped(Buffer.from(JSON.stringify(message)))
   const headers = { ...CONNECT, 'content-type': 'application/connect+json' }
-  const response = await fetch(`${url}/${method}`, { method: 'POST', headers, body: Buffer.concat([head, text]) })
+  const response = await fetch(`${url}/${method}`, { method: 'POST', headers, body })
   let said = ''
   let begun = false
   for await (const piece of response.body ?? []) {

@@ -1,10 +1,10 @@
 /**
  * Writes the code cache of the program in DIRECTORY: what V8 has compiled after one run that starts, listens and serves
  * some calls of each kind. Run with the flags of the daemon, on which the cache depends: node FLAGS make-code-cache.ts
- * DIRECTORY RUN-DIRECTORY. Exit code 1, with a message, if the daemon does not start, a call fails, V8 would not take
- * the cache, or all of it takes more than ten minutes.
+ * DIRECTORY RUN-DIRECTORY. No cache is there afterwards, with a message, if the daemon does not start, a call fails, V8
+ * would not take the cache, or all of it takes more than ten minutes; without a keeper it ends with 1 then.
  */
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import v8 from 'node:v8'
@@ -53,9 +53,12 @@ async function makeCache(): Promise<void> {
   if (loadProgram(directory).script.cachedDataRejected) throw new Error('V8 does not take the code cache that it made')
 }
 
-function fail(error: unknown): never {
+/** With a keeper, which would start it again after any other end, it ends in order, and without a cache. */
+function fail(error: unknown): void {
   console.error(error)
-  process.exit(1)
+  rmSync(join(directory, CODE_CACHE), { force: true })
+  if (process.env['ENVD_KEEPER'] === undefined) process.exit(1)
+  process.kill(process.ppid, 'SIGTERM')
 }
 
 /** Waits until the daemon answers. */

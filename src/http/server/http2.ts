@@ -8,6 +8,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
+import { withNodesCode } from '../../lib/engine-flags.ts'
 import { resetsIn } from './beginning.ts'
 import { type HttpOptions, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
 import { closeWhenIdle, countCalls, isOver, UNSEEN_WITHOUT_TOKEN } from './http2-sessions.ts'
@@ -101,7 +102,7 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
       if (socket.destroyed) return
       // Node takes in all that has come, with an object for every call, before any code of the daemon runs.
       if (resetsIn(peek(socket)) > UNSEEN_WITHOUT_TOKEN.burst) return void socket.destroy()
-      server ??= makeServer(options, onSession, onStream)
+      server ??= withNodesCode(() => makeServer(options, onSession, onStream))
       taken = socket
       server.emit('connection', socket)
       taken = undefined
