@@ -19,6 +19,7 @@
 #include "descriptor.h"
 #include "job.h"
 #include "mounts.h"
+#include "own-directory.h"
 #include "proc-link.h"
 #include "registration.h"
 #include "values.h"
@@ -110,9 +111,12 @@ struct WatchTree : Job {
 
   std::string directories;
   std::vector<Open> path;
+  const OwnWorkingDirectory* working = nullptr;
   alignas(Dirent) char buffer[64 * 1024];
 
   void run() override {
+    const OwnWorkingDirectory own;
+    working = &own;
     int failure = add_start();
     while (failure == 0 && !path.empty()) {
       Open& parent = path.back();
@@ -123,8 +127,7 @@ struct WatchTree : Job {
       }
       const std::string name = std::move(parent.children.back());
       parent.children.pop_back();
-      const int descriptor = open_entry(parent.descriptor, name.c_str(), directory_flags | O_NOFOLLOW).release();
-      const int error = add_directory(descriptor, name, path.size(), parent.device);
+      const int error = add_child(parent, name);
       if (is_failure(error)) failure = error;
     }
     for (const Open& left : path) close(left.descriptor);
@@ -158,8 +161,19 @@ struct WatchTree : Job {
     return ESTALE;
   }
 
+  // Without a mount between them it is in the same filesystem.
+  int add_child(const Open& parent, const std::string& name) {
+    constexpr int flags = directory_flags | O_NOFOLLOW;
+    const int same = open_resolved(parent.descriptor, name.c_str(), flags, RESOLVE_NO_XDEV).release();
+    if (same >= 0) return add_open(same, name, path.size(), parent.device);
+    if (errno != EXDEV && !is_unknown_call(errno)) return errno;
+    const int descriptor = open_entry(parent.descriptor, name.c_str(), flags).release();
+    return add_directory(descriptor, name, path.size(), parent.device);
+  }
+
   // Through the open descriptor: it cannot be on another directory than the one that is read.
   int add_watch(int descriptor) const {
+    if (working->enter(descriptor)) return inotify_add_watch(instance, ".", mask | IN_ONLYDIR);
     return inotify_add_watch(instance, proc_link(descriptor).c_str(), mask | IN_ONLYDIR);
   }
 
