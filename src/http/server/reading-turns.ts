@@ -8,7 +8,8 @@ import { pauseReading, unpauseReading } from './reading.ts'
  */
 const TURN_MS = 4
 
-/** So many connections bring what they have: to read on in the next turn costs a tenth of the speed of an upload. */
+/** The same for a few connections, whose uploads it costs a tenth of their speed to read on in the next turn so often. */
+const TURN_OF_FEW_MS = 12
 const FEW = 4
 
 /** Connections that are read in turns. */
@@ -46,12 +47,12 @@ export function createReadingTurns(): ReadingTurns {
       socket.once('close', () => open.delete(socket))
     },
     work: (socket) => {
-      if (isOver || open.size <= FEW) return
+      if (isOver) return
       worked.add(socket)
       if (began === undefined) {
         began = performance.now()
         setImmediate(end)
-      } else if (performance.now() - began > TURN_MS) {
+      } else if (performance.now() - began > (open.size > FEW ? TURN_MS : TURN_OF_FEW_MS)) {
         isOver = true
         for (const each of open) pauseReading(each)
       }
