@@ -8,7 +8,7 @@ import { pauseReading, unpauseReading } from './reading.ts'
  */
 const TURN_MS = 4
 
-/** The same for a few connections, whose uploads it costs a tenth of their speed to read on in the next turn so often. */
+/** The same for a few connections: to read on in the next turn so often costs their uploads a tenth of the speed. */
 const TURN_OF_FEW_MS = 12
 const FEW = 4
 
