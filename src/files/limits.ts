@@ -27,6 +27,8 @@ export const MAX_LINE_BYTES = 64 * 1024
 export const MAX_COUNTED_BYTES = 1024 * 1024 * 1024
 /** Searches at a time: each uses all processors. */
 export const MAX_SEARCHES = 8
+/** Programs that search and were killed, but hang in a system call until a filesystem answers. */
+export const MAX_STUCK_SEARCHES = 8
 /** Address space of the program that searches: a file and its matches are in memory, in a sandbox of 512 MB. */
 export const SEARCH_MEMORY_BYTES = 384 * 1024 * 1024
 /** Bytes of a pattern. */

@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { ExitStatus } from '../native/index.ts'
-import { MAX_SEARCHES } from './limits.ts'
+import { MAX_SEARCHES, MAX_STUCK_SEARCHES } from './limits.ts'
 import type { RecordSplitter, SearchRecord } from './records.ts'
 import type { SearchProcesses, SearchProgram } from './search-process.ts'
 
@@ -35,12 +35,15 @@ let running = 0
 /**
  * The records that a program writes, some at a time; undefined: nothing has come for a while. The program
  * is killed with the iteration. Rejects with the signal's reason or AppError: budget_spent while 8 others run,
- * invalid_argument for what the program does not understand, resource_exhausted if it was killed.
+ * invalid_argument for what the program does not understand, resource_exhausted if it was killed, unavailable
+ * while too many that were killed do not end.
  */
 export async function* searchRecords(options: SearchOptions): AsyncGenerator<SearchRecord[] | undefined, void> {
   const { program, splitter, processes, keepalive, signal, hold, onUnreadable } = options
   signal.throwIfAborted()
   if (running >= MAX_SEARCHES) throw new AppError('budget_spent', `${MAX_SEARCHES} searches run already; try again`)
+  if (processes.pids().length >= MAX_SEARCHES + MAX_STUCK_SEARCHES)
+    throw new AppError('unavailable', 'earlier searches wait for filesystems that do not answer; try again')
   running++
   try {
     hold.grow(SEARCH_BYTES)

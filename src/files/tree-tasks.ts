@@ -12,6 +12,7 @@ import {
   unpackTreeState,
 } from '../native/tree-task.ts'
 import { MAX_STUCK_TREE_TASKS, MAX_TREE_TASKS, TREE_TASK_BYTES } from './limits.ts'
+import { stillness } from './still.ts'
 
 /** Whom work on a tree is for. */
 export interface TreeTaskOptions {
@@ -38,12 +39,14 @@ const LOOK_MS = 100
 /** After which one that was to end counts as stuck in a system call, as on a mount whose server is gone. */
 const STUCK_MS = 5_000
 
+const NO_ANSWER = Object.assign(new Error('ETIMEDOUT'), { code: 'ETIMEDOUT' })
+
 let running = 0
 let stuck = 0
 
 /**
  * Runs work on a tree: how far it is several times a second, and at last when it is done. It is cancelled with the
- * iteration, which does not wait for it. Rejects with TreeFailure, the signal's reason or AppError budget_spent.
+ * iteration, which does not wait for it. Rejects with TreeFailure, of ETIMEDOUT when it hangs, the signal's reason or AppError budget_spent.
  * @param start begins it.
  */
 export async function* runTreeTask(
@@ -56,9 +59,13 @@ export async function* runTreeTask(
   hold.grow(TREE_TASK_BYTES)
   const task = createTreeTask()
   const work = begin(task, start, onEnd)
+  const hangs = stillness()
   try {
     while (work.outcome === undefined) {
-      if (!(await work.ended.wait(LOOK_MS, signal))) yield { done: false, state: unpackTreeState(treeTaskState(task)) }
+      if (await work.ended.wait(LOOK_MS, signal)) continue
+      const state = unpackTreeState(treeTaskState(task))
+      if (hangs(state.spentNs)) throw new TreeFailure(NO_ANSWER, { ...state, blamed: state.lookedAt })
+      yield { done: false, state }
     }
     if (work.outcome.failed) throw new TreeFailure(work.outcome.error, work.outcome.state)
     yield { done: true, state: work.outcome.state }

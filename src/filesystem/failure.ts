@@ -10,6 +10,7 @@ export function fileErrno(error: unknown): string | undefined {
 /** The kernel's words for a failed file operation; the error's own message where no errno is known. */
 export function reasonOf(error: unknown): string {
   const errno = fileErrno(error)
+  if (errno === 'ETIMEDOUT') return `${errnoText(errno)}: the filesystem does not answer`
   if (errno !== undefined) return errnoText(errno)
   return error instanceof Error ? error.message : String(error)
 }

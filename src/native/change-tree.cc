@@ -72,6 +72,7 @@ struct ChangeTree : TreeWalk {
   std::optional<Changes> changes;
 
   void act() override {
+    task->thread = gettid();
     Place place;
     if (!find_place(*this, path, Last::keep, "source", place)) return;
     if (!place.exists()) return fail("source", ENOENT);

@@ -47,6 +47,7 @@ struct CopyTree : TreeWalk {
   bool keep_owners = false;
 
   void act() override {
+    task->thread = gettid();
     Place from;
     Place to;
     if (!find_place(*this, source, Last::keep, "source", from)) return;
@@ -62,7 +63,8 @@ struct CopyTree : TreeWalk {
     if (error == 0 && task->cancelled) fail("copy", ECANCELED);
     if (error == 0) put_in_place(to, made);
     // Either what is not whole, or what stood there before.
-    if (remove_below(to.parent.get(), made.c_str()).error != 0) task->leave_behind(made);
+    static const std::atomic<bool> never{false};
+    if (remove_below(to.parent.get(), made.c_str(), never).error != 0) task->leave_behind(made);
   }
 
  private:

@@ -173,7 +173,7 @@ napi_value read_entry(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_string(env, arguments.at[1], "prefix", job->prefix) || !to_actor(env, arguments.at[2], job->actor))
     return nullptr;
-  return start_job(env, std::move(job), "readEntry");
+  return start_question(env, std::move(job), "readEntry");
 }
 
 napi_value read_names(napi_env env, napi_callback_info info) {
@@ -184,7 +184,7 @@ napi_value read_names(napi_env env, napi_callback_info info) {
   if (!to_integer(env, arguments.at[1], "limit", 0, INT32_MAX, limit)) return nullptr;
   if (!to_actor(env, arguments.at[2], job->actor)) return nullptr;
   job->limit = static_cast<size_t>(limit);
-  return start_job(env, std::move(job), "readNames");
+  return start_question(env, std::move(job), "readNames");
 }
 
 napi_value read_entries(napi_env env, napi_callback_info info) {
@@ -199,7 +199,7 @@ napi_value read_entries(napi_env env, napi_callback_info info) {
   if (!to_integer(env, arguments.at[3], "limit", 1, INT32_MAX, limit)) return nullptr;
   if (!to_actor(env, arguments.at[4], job->actor)) return nullptr;
   job->limit = static_cast<size_t>(limit);
-  return start_job(env, std::move(job), "readEntries");
+  return start_question(env, std::move(job), "readEntries");
 }
 
 napi_value read_status(napi_env env, napi_callback_info info) {
@@ -207,7 +207,7 @@ napi_value read_status(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<ReadStatus>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
-  return start_job(env, std::move(job), "readStatus");
+  return start_question(env, std::move(job), "readStatus");
 }
 
 napi_value hide(napi_env env, napi_callback_info info) {

@@ -1,12 +1,14 @@
 #include "job.h"
 
 #include <errno.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <algorithm>
 #include <deque>
 #include <vector>
 
+#include "spent-time.h"
 #include "thread.h"
 #include "values.h"
 
@@ -14,17 +16,21 @@ namespace envd {
 
 namespace {
 
+void reject(napi_env env, const Job& job, const char* call, int error) {
+  napi_value value = nullptr;
+  const std::string message = std::string(call) + ": " + error_name(error);
+  napi_create_error(env, from_string(env, error_name(error)), from_string(env, message.c_str()), &value);
+  napi_set_named_property(env, value, "syscall", from_string(env, call));
+  napi_reject_deferred(env, job.deferred, value);
+}
+
 // Settles the promise of a job.
 void settle(napi_env env, const std::unique_ptr<Job>& job) {
   job->release(env);
+  if (job->left) return job->discard();
   napi_value value = nullptr;
   if (job->error != 0) {
-    const std::string message = std::string(job->call) + ": " + error_name(job->error);
-    napi_value code = from_string(env, error_name(job->error));
-    napi_value text = from_string(env, message.c_str());
-    napi_create_error(env, code, text, &value);
-    napi_set_named_property(env, value, "syscall", from_string(env, job->call));
-    napi_reject_deferred(env, job->deferred, value);
+    reject(env, *job, job->call, job->error);
   } else {
     auto* bytes = new std::string(std::move(job->result));
     const auto release = [](napi_env, void*, void* hint) { delete static_cast<std::string*>(hint); };
@@ -64,16 +70,22 @@ void report(Job* job) {
   }
 }
 
+void run(Job* job) {
+  job->thread = gettid();
+  job->run();
+  job->thread = 0;
+}
+
 void* run_thread(void* data) {
   auto* job = static_cast<Job*>(data);
-  job->run();
+  run(job);
   report(job);
   return nullptr;
 }
 
 // False: the job is still the caller's.
 bool run_on_pool(napi_env env, std::unique_ptr<Job>& job, const char* name) {
-  const auto execute = [](napi_env, void* data) { static_cast<Job*>(data)->run(); };
+  const auto execute = [](napi_env, void* data) { run(static_cast<Job*>(data)); };
   napi_create_async_work(env, nullptr, from_string(env, name), execute, complete, job.get(), &job->work);
   if (napi_queue_async_work(env, job->work) != napi_ok) {
     napi_delete_async_work(env, job->work);
@@ -98,6 +110,12 @@ int run_on_thread(napi_env env, std::unique_ptr<Job>& job, const char* name) {
   return 0;
 }
 
+// Null: the environment is closing.
+uv_loop_t* loop_of(napi_env env) {
+  uv_loop_t* loop = nullptr;
+  return napi_get_uv_event_loop(env, &loop) == napi_ok ? loop : nullptr;
+}
+
 // Jobs that work at a time. The pool has 16 threads (`scripts/launch-options`), the others are for what Node does.
 constexpr size_t max_working = 6;
 // After so long a job may be one that hangs, as on a mount whose server is gone, and no longer counts as working.
@@ -105,6 +123,10 @@ constexpr uint64_t stuck_ns = 20'000'000;
 constexpr uint64_t timer_ms = 10;
 // Jobs in sum that do not end, each on a thread of some 20 KiB. Beyond that everything is refused.
 constexpr size_t max_stuck = 512;
+// One that may be left is when its thread has had no time on a processor at so many looks, one second after the other:
+// the slowest of filesystems that are there answer sooner.
+constexpr unsigned max_still = 30;
+constexpr uint64_t look_ms = 1000;
 
 // The jobs of one event loop. Those that hang are replaced by threads of their own, so that others go on.
 class JobQueue {
@@ -121,9 +143,13 @@ class JobQueue {
 
  private:
   struct Running {
-    const Job* job;
+    Job* job;
+    const char* name;
     uint64_t began;
     bool on_pool;
+    // Of its thread, at the last look, and at how many in a row it was the same.
+    uint64_t spent = 0;
+    unsigned still = 0;
   };
   struct Waiting {
     std::unique_ptr<Job> job;
@@ -133,6 +159,7 @@ class JobQueue {
     uv_timer_t handle;
     JobQueue* queue;
     napi_env env;
+    void (JobQueue::*expire)(napi_env);
   };
 
   size_t working() const {
@@ -147,50 +174,80 @@ class JobQueue {
       waiting_.pop_front();
       start(env, std::move(next));
     }
-    if (waiting_.empty()) stop_timer();
-    else start_timer(env);
+    if (waiting_.empty()) stop(wait_);
+    else start(env, wait_, timer_ms, &JobQueue::start_waiting);
   }
 
   void start(napi_env env, Waiting next) {
     const auto is_on_pool = [](const Running& one) { return one.on_pool; };
     const auto on_pool = static_cast<size_t>(std::count_if(running_.begin(), running_.end(), is_on_pool));
-    const Job* job = next.job.get();
+    Job* job = next.job.get();
     const bool to_pool = on_pool < max_working;
     const bool started = to_pool ? run_on_pool(env, next.job, next.name)
                                  : running_.size() < max_stuck && run_on_thread(env, next.job, next.name) == 0;
-    if (started) return running_.push_back({job, uv_hrtime(), to_pool});
+    if (started) running_.push_back({job, next.name, uv_hrtime(), to_pool});
+    if (started) return start(env, look_, look_ms, &JobQueue::leave_still);
     next.job->fail(next.name, EAGAIN);
     settle(env, next.job);
   }
 
-  // There is a timer as long as something waits.
-  void start_timer(napi_env env) {
-    uv_loop_t* loop = nullptr;
-    if (timer_ != nullptr || napi_get_uv_event_loop(env, &loop) != napi_ok) return;
-    timer_ = new Timer{{}, this, env};
-    uv_timer_init(loop, &timer_->handle);
-    timer_->handle.data = timer_;
-    const auto expire = [](uv_timer_t* handle) {
+  // Gives up those that hang. They stay in the list until their system calls return.
+  void leave_still(napi_env env) {
+    if (running_.empty()) return stop(look_);
+    for (Running& one : running_) {
+      const pid_t thread = one.job->thread;
+      if (!one.job->may_be_left || one.job->left || thread == 0) continue;
+      const uint64_t spent = spent_time(thread);
+      one.still = spent != 0 && spent == one.spent ? one.still + 1 : 0;
+      one.spent = spent;
+      if (one.still == max_still) leave(env, one);
+    }
+  }
+
+  static void leave(napi_env env, const Running& one) {
+    napi_async_context context = nullptr;
+    napi_callback_scope scope = nullptr;
+    napi_value resource = nullptr;
+    napi_create_object(env, &resource);
+    if (napi_async_init(env, resource, from_string(env, one.name), &context) != napi_ok) return;
+    if (napi_open_callback_scope(env, resource, context, &scope) == napi_ok) {
+      one.job->left = true;
+      reject(env, *one.job, one.name, ETIMEDOUT);
+      napi_close_callback_scope(env, scope);
+    }
+    napi_async_destroy(env, context);
+  }
+
+  // There is a timer as long as something waits, and one as long as something runs, which keeps no process.
+  void start(napi_env env, Timer*& timer, uint64_t period, void (JobQueue::*expire)(napi_env)) {
+    uv_loop_t* loop = timer == nullptr ? loop_of(env) : nullptr;
+    if (loop == nullptr) return;
+    timer = new Timer{{}, this, env, expire};
+    uv_timer_init(loop, &timer->handle);
+    timer->handle.data = timer;
+    if (period == look_ms) uv_unref(reinterpret_cast<uv_handle_t*>(&timer->handle));
+    const auto on_expired = [](uv_timer_t* handle) {
       const auto* timer = static_cast<Timer*>(handle->data);
       napi_handle_scope scope = nullptr;
       napi_open_handle_scope(timer->env, &scope);
       const napi_env in = timer->env;
-      timer->queue->start_waiting(in);
+      (timer->queue->*timer->expire)(in);
       napi_close_handle_scope(in, scope);
     };
-    uv_timer_start(&timer_->handle, expire, timer_ms, timer_ms);
+    uv_timer_start(&timer->handle, on_expired, period, period);
   }
 
-  void stop_timer() {
-    if (timer_ == nullptr) return;
+  static void stop(Timer*& timer) {
+    if (timer == nullptr) return;
     const auto close = [](uv_handle_t* handle) { delete static_cast<Timer*>(handle->data); };
-    uv_close(reinterpret_cast<uv_handle_t*>(&timer_->handle), close);
-    timer_ = nullptr;
+    uv_close(reinterpret_cast<uv_handle_t*>(&timer->handle), close);
+    timer = nullptr;
   }
 
   std::vector<Running> running_;
   std::deque<Waiting> waiting_;
-  Timer* timer_ = nullptr;
+  Timer* wait_ = nullptr;
+  Timer* look_ = nullptr;
 };
 
 // Each environment has a thread of its own.
@@ -205,6 +262,11 @@ napi_value start_job(napi_env env, std::unique_ptr<Job> job, const char* name) {
   if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) return nullptr;
   jobs.add(env, std::move(job), name);
   return promise;
+}
+
+napi_value start_question(napi_env env, std::unique_ptr<Job> job, const char* name) {
+  job->may_be_left = true;
+  return start_job(env, std::move(job), name);
 }
 
 napi_value start_thread_job(napi_env env, std::unique_ptr<Job> job, const char* name) {

@@ -72,7 +72,7 @@ napi_value read_link(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<ReadLink>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
-  return start_job(env, std::move(job), "readLink");
+  return start_question(env, std::move(job), "readLink");
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ struct MeasureTree : TreeWalk {
   int64_t depth = 0;
 
   void act() override {
+    task->thread = gettid();
     Place place;
     if (!find_place(*this, path, Last::keep, "source", place)) return;
     if (!place.exists()) return fail("source", ENOENT);

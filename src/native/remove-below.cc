@@ -14,7 +14,8 @@ namespace envd {
 namespace {
 
 struct Remover {
-  Removal removal;
+  const std::atomic<bool>& left;
+  Removal removal{};
 
   // The first failure counts; whatever else can be deleted is.
   void note(const char* call, int error) {
@@ -22,6 +23,7 @@ struct Remover {
   }
 
   void remove_entry(int directory, const char* name) {
+    if (left) return note("unlinkat", ECANCELED);
     if (unlinkat(directory, name, 0) == 0 || errno == ENOENT) return;
     const int refused = errno;
     // A directory is EISDIR on Linux, EPERM by POSIX.
@@ -29,6 +31,7 @@ struct Remover {
     const int descriptor = open_entry(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK).release();
     if (descriptor < 0) return note("unlinkat", errno == ENOTDIR || errno == ELOOP ? refused : errno);
     remove_contents(descriptor);
+    if (left) return note("unlinkat", ECANCELED);
     if (unlinkat(directory, name, AT_REMOVEDIR) < 0) note("unlinkat", errno);
   }
 
@@ -41,7 +44,7 @@ struct Remover {
       return;
     }
     errno = 0;
-    while (const dirent* entry = readdir(directory)) {
+    while (const dirent* entry = left ? nullptr : readdir(directory)) {
       if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) remove_entry(descriptor, entry->d_name);
       errno = 0;
     }
@@ -52,8 +55,8 @@ struct Remover {
 
 }  // namespace
 
-Removal remove_below(int directory, const char* name) {
-  Remover remover;
+Removal remove_below(int directory, const char* name, const std::atomic<bool>& left) {
+  Remover remover{left};
   remover.remove_entry(directory, name);
   return remover.removal;
 }

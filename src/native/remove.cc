@@ -37,7 +37,7 @@ struct RemoveTree : ActorJob {
   }
 
   void remove_entry(int directory, const char* name) {
-    const Removal removal = remove_below(directory, name);
+    const Removal removal = remove_below(directory, name, left);
     if (removal.error != 0) fail(removal.call, removal.error);
   }
 };
@@ -121,7 +121,7 @@ napi_value remove_tree(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<RemoveTree>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
-  return start_job(env, std::move(job), "removeTree");
+  return start_question(env, std::move(job), "removeTree");
 }
 
 napi_value remove_below(napi_env env, napi_callback_info info) {
@@ -129,7 +129,7 @@ napi_value remove_below(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<RemoveBelow>();
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->directory)) return nullptr;
   if (!to_path(env, arguments.at[1], job->path) || !to_actor(env, arguments.at[2], job->actor)) return nullptr;
-  return start_job(env, std::move(job), "removeBelow");
+  return start_question(env, std::move(job), "removeBelow");
 }
 
 napi_value remove_file(napi_env env, napi_callback_info info) {

@@ -1,7 +1,10 @@
 #include "tree-task.h"
 
+#include <utility>
+
 #include "job.h"
 #include "registration.h"
+#include "spent-time.h"
 #include "values.h"
 
 namespace envd {
@@ -63,6 +66,11 @@ void TreeTask::blame(std::string_view path) {
   if (blamed_.empty()) blamed_ = path;
 }
 
+void TreeTask::look_at(std::string path) {
+  const std::lock_guard lock(mutex_);
+  looked_at_ = std::move(path);
+}
+
 void TreeTask::leave_behind(std::string_view path) {
   const std::lock_guard lock(mutex_);
   left_behind_ = path;
@@ -78,7 +86,8 @@ std::string TreeTask::take_state() {
   const std::lock_guard lock(mutex_);
   std::string state;
   for (const auto* number : {&files, &directories, &links, &bytes, &shared, &left_out}) put_integer(state, *number, 8);
-  for (const auto* text : {&output_, &left_out_paths_, &blamed_, &left_behind_}) put_text(state, *text);
+  put_integer(state, thread == 0 ? 0 : spent_time(thread), 8);
+  for (const auto* text : {&output_, &left_out_paths_, &blamed_, &left_behind_, &looked_at_}) put_text(state, *text);
   output_.clear();
   room_.notify_all();
   return state;

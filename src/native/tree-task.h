@@ -2,6 +2,7 @@
 #pragma once
 
 #include <node_api.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -23,6 +24,8 @@ struct TreeTask {
   // Of them, those that share their place on the disk with what they were copied from.
   std::atomic<uint64_t> shared{0};
   std::atomic<uint64_t> left_out{0};
+  // That works on it; 0: none yet.
+  std::atomic<pid_t> thread{0};
 
   // Waits until JavaScript has taken what was put before. False: cancelled.
   bool put(std::string_view item);
@@ -30,11 +33,13 @@ struct TreeTask {
   void leave_out(std::string_view path);
   // Which path a failure is about; the first one counts.
   void blame(std::string_view path);
+  // Which path is looked at, for a failure to get any further.
+  void look_at(std::string path);
   // The name of something that could not be removed.
   void leave_behind(std::string_view path);
   void cancel();
-  // The numbers in their order, 8 bytes each, then the texts: what was put, paths that were left out, blame, what was
-  // left behind. What was put is taken.
+  // The numbers in their order and the time that the thread has spent on a processor, 8 bytes each, then the texts: what
+  // was put, paths that were left out, blame, what was left behind, what is looked at. What was put is taken.
   std::string take_state();
 
  private:
@@ -43,6 +48,7 @@ struct TreeTask {
   std::string output_;
   std::string left_out_paths_;
   std::string blamed_;
+  std::string looked_at_;
   std::string left_behind_;
 };
 

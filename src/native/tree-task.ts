@@ -67,6 +67,8 @@ export interface TreeState {
   /** Of a copy: bytes that share their place. Of a measure: files that may have been counted again. */
   readonly shared: bigint
   readonly leftOut: bigint
+  /** Nanoseconds that its thread has spent on a processor: the same for as long as it hangs in a system call. */
+  readonly spentNs: bigint
   /** For `unpackUsages`; empty of all others. */
   readonly output: Buffer
   /** Some of what was left out. */
@@ -75,21 +77,24 @@ export interface TreeState {
   readonly blamed: Buffer
   /** A name beside the destination that could not be removed. Empty: there is none. */
   readonly leftBehind: Buffer
+  /** Below the root: what it is at. Empty: the root. */
+  readonly lookedAt: Buffer
 }
 
-const NUMBERS = 6
+const NUMBERS = 7
 const NUMBER_BYTES = 8
 const LENGTH_BYTES = 4
 
 /** Reads what `treeTaskState` has packed; views into it. */
 export function unpackTreeState(packed: Buffer): TreeState {
   const number = (index: number) => packed.readBigUInt64LE(index * NUMBER_BYTES)
-  const [output = EMPTY, paths = EMPTY, blamed = EMPTY, leftBehind = EMPTY] = textsIn(
+  const [output = EMPTY, paths = EMPTY, blamed = EMPTY, leftBehind = EMPTY, lookedAt = EMPTY] = textsIn(
     packed.subarray(NUMBERS * NUMBER_BYTES),
   )
   return {
     ...{ files: number(0), directories: number(1), links: number(2), bytes: number(3), shared: number(4) },
-    ...{ leftOut: number(5), output, leftOutPaths: [...textsIn(paths)], blamed, leftBehind },
+    ...{ leftOut: number(5), spentNs: number(6), output },
+    ...{ leftOutPaths: [...textsIn(paths)], blamed, leftBehind, lookedAt },
   }
 }
 

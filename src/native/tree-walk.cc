@@ -56,6 +56,7 @@ int TreeWalk::walk(Descriptor root) {
 }
 
 int TreeWalk::descend(std::string path) {
+  task->look_at(path);
   if (open_.size() == max_depth) return ENAMETOOLONG;
   Descriptor opened = open_below(root_.get(), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   WalkedDirectory directory;
@@ -104,6 +105,7 @@ int TreeWalk::entries(const Listed& listed) {
 int TreeWalk::entry(const Listed& listed, const std::string& name, unsigned char type) {
   if (task->cancelled) return ECANCELED;
   WalkedDirectory& directory = open_.back();
+  if (type != DT_DIR) task->look_at(path_below(directory.path, name));
   struct stat status {};
   const int error = type == DT_DIR ? 0 : status_of_entry(listed, name.c_str(), walk_patience, status);
   if (error != 0) {

@@ -24,6 +24,14 @@ namespace envd {
 
 namespace {
 
+// The descriptor at the beginning of a result, if there is one.
+void close_opened(const std::string& result) {
+  if (result.size() < 4) return;
+  uint32_t descriptor = 0;
+  for (size_t i = 0; i < 4; i++) descriptor |= static_cast<uint32_t>(static_cast<unsigned char>(result[i])) << (8 * i);
+  close(static_cast<int>(descriptor));
+}
+
 struct OpenTree : ActorJob {
   std::string path;
 
@@ -36,6 +44,8 @@ struct OpenTree : ActorJob {
     if (!directory.valid()) return fail("open", errno);
     put_integer(result, static_cast<uint32_t>(directory.release()), 4);
   }
+
+  void discard() override { close_opened(result); }
 };
 
 // A job below an open directory.
@@ -56,6 +66,8 @@ struct OpenTreeFile : TreeJob {
     if (!S_ISREG(status.st_mode)) return fail("open", ESTALE);
     put_integer(result, static_cast<uint32_t>(file.release()), 4);
   }
+
+  void discard() override { close_opened(result); }
 };
 
 struct ListTree : TreeJob {
@@ -140,14 +152,14 @@ napi_value open_tree(napi_env env, napi_callback_info info) {
   auto job = std::make_unique<OpenTree>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
-  return start_job(env, std::move(job), "openTree");
+  return start_question(env, std::move(job), "openTree");
 }
 
 napi_value open_tree_file(napi_env env, napi_callback_info info) {
   Arguments arguments;
   if (!get_arguments(env, info, arguments)) return nullptr;
   auto job = below<OpenTreeFile>(env, arguments);
-  return job == nullptr ? nullptr : start_job(env, std::move(job), "openTreeFile");
+  return job == nullptr ? nullptr : start_question(env, std::move(job), "openTreeFile");
 }
 
 napi_value list_tree(napi_env env, napi_callback_info info) {
@@ -157,7 +169,7 @@ napi_value list_tree(napi_env env, napi_callback_info info) {
   int64_t limit = 0;
   if (job == nullptr || !to_integer(env, arguments.at[3], "limit", 0, INT32_MAX, limit)) return nullptr;
   job->limit = static_cast<size_t>(limit);
-  return start_job(env, std::move(job), "listTree");
+  return start_question(env, std::move(job), "listTree");
 }
 
 napi_value read_tree(napi_env env, napi_callback_info info) {
@@ -179,7 +191,7 @@ napi_value read_tree(napi_env env, napi_callback_info info) {
   job->owners = owners;
   job->limit = static_cast<size_t>(limit);
   job->names_limit = static_cast<size_t>(names_limit);
-  return start_job(env, std::move(job), "readTree");
+  return start_question(env, std::move(job), "readTree");
 }
 
 napi_value file_pieces(napi_env env, napi_callback_info info) {
@@ -189,7 +201,7 @@ napi_value file_pieces(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->file)) return nullptr;
   if (!to_integer(env, arguments.at[1], "limit", 0, INT32_MAX, limit)) return nullptr;
   job->limit = static_cast<size_t>(limit);
-  return start_job(env, std::move(job), "filePieces");
+  return start_question(env, std::move(job), "filePieces");
 }
 
 // The header of an entry whose facts `readTree` has packed; at once.

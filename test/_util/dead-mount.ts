@@ -1,6 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, type TestContext } from 'vitest'
 import { needsNamespace } from './namespace.ts'
@@ -39,6 +40,34 @@ export async function mountFuse(context: TestContext, at?: string): Promise<Dead
     async [Symbol.asyncDispose]() {
       server.kill('SIGKILL')
       await promisify(execFile)('umount', ['-l', path])
+      await dir[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const hangingServer = fileURLToPath(new URL('hanging-filesystem.py', import.meta.url))
+
+/**
+ * A FUSE file system that answers, but for some of its entries; skips the test, with the reason, where there can be
+ * none.
+ * @param entries as `hanging-filesystem.py` says.
+ */
+export async function mountHanging(context: TestContext, entries: readonly string[]): Promise<Omit<DeadMount, 'die'>> {
+  needsNamespace(context)
+  const dir = await makeTmpDir()
+  const server = spawn('python3', [hangingServer, dir.path, ...entries], { stdio: ['ignore', 'inherit', 'pipe'] })
+  let failed: string | undefined
+  server.stderr.setEncoding('utf8').on('data', (text: string) => (failed = text.trim()))
+  server.once('error', (error) => (failed = error.message))
+  const mounted = async () => failed !== undefined || (await readFile('/proc/self/mounts', 'utf8')).includes(dir.path)
+  await expect.poll(mounted).toBe(true)
+  if (failed !== undefined) context.skip(`no FUSE mount: ${failed}`)
+  return {
+    path: dir.path,
+    end: () => void server.kill('SIGKILL'),
+    async [Symbol.asyncDispose]() {
+      server.kill('SIGKILL')
+      await promisify(execFile)('umount', ['-l', dir.path])
       await dir[Symbol.asyncDispose]()
     },
   }
