@@ -46,7 +46,8 @@ let stuck = 0
 
 /**
  * Runs work on a tree: how far it is several times a second, and at last when it is done. It is cancelled with the
- * iteration, which does not wait for it. Rejects with TreeFailure, of ETIMEDOUT when it hangs, the signal's reason or AppError budget_spent.
+ * iteration, which does not wait for it. Rejects with TreeFailure, of ETIMEDOUT when it hangs, the
+ * signal's reason or AppError budget_spent.
  * @param start begins it.
  */
 export async function* runTreeTask(

@@ -18,7 +18,7 @@ struct Job {
   virtual void run() = 0;
   // Lets go of what belongs to JavaScript, on the event loop, before the promise is settled.
   virtual void release(napi_env) {}
-  // Lets go of a result that nobody gets any more.
+  // Lets go of the result of a job that was left.
   virtual void discard() {}
 
   napi_async_work work = nullptr;

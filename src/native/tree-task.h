@@ -38,8 +38,8 @@ struct TreeTask {
   // The name of something that could not be removed.
   void leave_behind(std::string_view path);
   void cancel();
-  // The numbers in their order and the time that the thread has spent on a processor, 8 bytes each, then the texts: what
-  // was put, paths that were left out, blame, what was left behind, what is looked at. What was put is taken.
+  // The numbers in their order and the time that the thread has spent on a processor, 8 bytes each, then the texts:
+  // what was put, paths that were left out, blame, what was left behind, what is looked at. What was put is taken.
   std::string take_state();
 
  private:
