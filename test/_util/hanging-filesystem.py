@@ -14,6 +14,8 @@ LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE = 1, 2, 3, 14, 15, 17, 18
 GETXATTR, LISTXATTR, FLUSH, INIT, OPENDIR, READDIR, RELEASEDIR = 22, 23, 25, 26, 27, 28, 29
 BATCH_FORGET = 42
 ENOENT, ENOSYS = 2, 38
+# An entry that is looked for holds up no other of its directory.
+PARALLEL_DIROPS = 1 << 18
 TEXT = b'text'
 
 path, names = sys.argv[1], sys.argv[2:]
@@ -62,7 +64,7 @@ def answer(opcode, inode, body):
     """The bytes of an answer, an errno, or None where there is none."""
     name = nodes[inode][0] if inode in nodes else ''
     if opcode == INIT:
-        return struct.pack('<IIIIHHIIHHI7I', 7, 31, 65536, 0, 8, 6, 65536, 1, 0, 0, *[0] * 8)
+        return struct.pack('<IIIIHHIIHHI7I', 7, 31, 65536, PARALLEL_DIROPS, 8, 6, 65536, 1, 0, 0, *[0] * 8)
     if opcode == LOOKUP:
         wanted = body.rstrip(b'\0').decode()
         child = find(inode, wanted)
