@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { bodies } from './attacks/bodies.ts'
@@ -30,14 +30,24 @@ import {
 /** The part of each attack that is made in the reduced form. */
 const REDUCED = 0.25
 
+const AUTOGROUP = '/proc/self/autogroup'
+/** That of the session, which goes on after the tests: a person's shell, say. */
+let sessionNice: string | undefined
+
 // The attacker must not take the processor from the daemon: a sandbox's clients run elsewhere.
 beforeAll(() => {
   setPriority(19)
   try {
-    writeFileSync('/proc/self/autogroup', '19')
+    const nice = / nice (-?\d+)\n$/.exec(readFileSync(AUTOGROUP, 'latin1'))?.[1]
+    writeFileSync(AUTOGROUP, '19')
+    sessionNice = nice
   } catch {
     // Without autogroups, or in the kernel's first group (EINVAL), the first is enough.
   }
+})
+
+afterAll(() => {
+  if (sessionNice !== undefined) writeFileSync(AUTOGROUP, sessionNice)
 })
 
 for (const { name, prepare, run, maxBusy = BUSY_P95_HEALTH_MS, maxResident = MAX_RESIDENT } of [
