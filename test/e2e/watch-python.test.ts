@@ -17,7 +17,9 @@ test.for(['latest', '1.5'])(
   async (environment, context) => {
     const python = `${environments}${environment}/bin/python`
     if (!existsSync(python)) context.skip(`no Python SDK ${environment}: see ${environments}${environment}.unavailable`)
-    const { stdout, stderr } = await promisify(execFile)(python, [suite], { timeout: LIMIT_MS })
+    const run = promisify(execFile)(python, [suite], { timeout: LIMIT_MS })
+    // Its message says neither the signal nor what was printed.
+    const { stdout, stderr } = await run.catch((error: object) => expect.fail(JSON.stringify({ ...error })))
     const results = stdout
       .split('\n')
       .filter((line) => line !== '')
