@@ -78,6 +78,7 @@ const NEVER_FAIL: readonly (readonly [RegExp, string])[] = [
   [/^pthread_(attr_|cond_|mutex_|sigmask)/, 'do not fail with valid arguments'],
   [/^(getpid|getsid|geteuid|getegid|getgroups|setfsuid|setfsgid|getrlimit)$/, 'do not fail with valid arguments'],
   [/^(clock_gettime|clock_settime)$/, 'do not fail, or for want of rights only, which has a test of its own'],
+  [/^gettid$/, 'does not fail'],
   [/^__tls_get_addr$/, 'the address of a variable of the thread'],
   [/^(closedir|munmap|madvise|prctl)$/, 'only give something back, or hints'],
 ]
