@@ -1,7 +1,5 @@
 #include "tree-task.h"
 
-#include <utility>
-
 #include "job.h"
 #include "registration.h"
 #include "spent-time.h"
@@ -66,9 +64,11 @@ void TreeTask::blame(std::string_view path) {
   if (blamed_.empty()) blamed_ = path;
 }
 
-void TreeTask::look_at(std::string path) {
+void TreeTask::look_at(std::string_view directory, std::string_view name) {
   const std::lock_guard lock(mutex_);
-  looked_at_ = std::move(path);
+  looked_at_ = directory;
+  if (!directory.empty() && !name.empty()) looked_at_ += '/';
+  looked_at_ += name;
 }
 
 void TreeTask::leave_behind(std::string_view path) {

@@ -33,8 +33,9 @@ struct TreeTask {
   void leave_out(std::string_view path);
   // Which path a failure is about; the first one counts.
   void blame(std::string_view path);
-  // Which path is looked at, for a failure to get any further.
-  void look_at(std::string path);
+  // Which path is looked at, for a failure to get any further: of a directory, or of a name in it. For each entry, and
+  // so in the memory of the one before.
+  void look_at(std::string_view directory, std::string_view name = {});
   // The name of something that could not be removed.
   void leave_behind(std::string_view path);
   void cancel();

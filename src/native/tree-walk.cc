@@ -105,7 +105,7 @@ int TreeWalk::entries(const Listed& listed) {
 int TreeWalk::entry(const Listed& listed, const std::string& name, unsigned char type) {
   if (task->cancelled) return ECANCELED;
   WalkedDirectory& directory = open_.back();
-  if (type != DT_DIR) task->look_at(path_below(directory.path, name));
+  if (type != DT_DIR) task->look_at(directory.path, name);
   struct stat status {};
   const int error = type == DT_DIR ? 0 : status_of_entry(listed, name.c_str(), walk_patience, status);
   if (error != 0) {
