@@ -9,11 +9,11 @@ export async function timeOf(work: () => Promise<unknown> | unknown): Promise<nu
 }
 
 /**
- * The shortest time in milliseconds that `round` reports, of at most `rounds`; the first below `enough` is the last.
+ * The shortest time in milliseconds that `round` reports, of at most 5 rounds; the first below `enough` is the last.
  * For upper limits: a busy machine slows down single rounds, a daemon that waits for too long slows down each.
  */
-export async function fastest(enough: number, round: () => Promise<number> | number, rounds = ROUNDS): Promise<number> {
+export async function fastest(enough: number, round: () => Promise<number> | number): Promise<number> {
   let shortest = Number.POSITIVE_INFINITY
-  for (let i = 0; i < rounds && shortest >= enough; i++) shortest = Math.min(shortest, await round())
+  for (let i = 0; i < ROUNDS && shortest >= enough; i++) shortest = Math.min(shortest, await round())
   return shortest
 }
