@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { lineOf } from '../../src/ctl/progress.ts'
 import { sharedDaemon } from '../_util/shared-daemon.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
+import { breakableProxy } from './breakable-proxy.ts'
 import { ctl, ctlInTerminal, LAUNCHER } from './ctl.ts'
 
 const daemon = sharedDaemon()
@@ -141,7 +142,7 @@ test('a copy that is interrupted leaves nothing that is half', async () => {
   const file = join(dir.path, 'file')
   const there = join(dir.path, 'there')
   await mkdir(join(dir.path, 'here'))
-  execFileSync('sh', ['-c', `yes | head -c 400000000 >${file}`])
+  execFileSync('sh', ['-c', `yes | head -c 40000000 >${file}`])
   await link(file, join(dir.path, 'here/large'))
   for (const args of [
     ['-r', '--delete', join(dir.path, 'here'), `:${there}`],
@@ -150,17 +151,20 @@ test('a copy that is interrupted leaves nothing that is half', async () => {
     [file, `:${there}`],
     [`:${file}`, there],
   ]) {
-    const env = { PATH: process.env['PATH'] ?? '', ENVD_URL: daemon.url }
+    using proxy = await breakableProxy(daemon.port, 1_000_000)
+    const env = { PATH: process.env['PATH'] ?? '', ENVD_URL: proxy.url }
     const child = spawn(LAUNCHER, ['ctl', 'cp', ...args], { env, stdio: 'ignore' })
     const begun = async () => (await readdir(dir.path)).length > 2 || (await writesUnnamed(daemon.pid, dir.path))
     await expect.poll(begun, { timeout: 15_000 }).toBe(true)
     child.kill('SIGINT')
     expect(await once(child, 'close'), args.join(' ')).toEqual([130, null])
+    proxy.release()
     const left = async () =>
       (await readdir(dir.path, { recursive: true })).filter(
         (name) => !['here', 'here/large', 'file', 'there'].includes(name),
       )
     await expect.poll(left, { timeout: 15_000 }).toEqual([])
+    await expect.poll(() => writesUnnamed(daemon.pid, dir.path), { timeout: 15_000 }).toBe(false)
     execFileSync('rm', ['-rf', there])
   }
 }, 60_000)
@@ -168,9 +172,10 @@ test('a copy that is interrupted leaves nothing that is half', async () => {
 test('on a terminal a copy shows how far it is, and takes that away', async () => {
   await using dir = await makeTmpDir()
   await mkdir(join(dir.path, 'here'))
-  execFileSync('sh', ['-c', `yes | head -c 400000000 >${join(dir.path, 'here/large')}`])
-  const terminal = await ctlInTerminal(daemon.url, ['cp', '-r', join(dir.path, 'here'), `:${dir.path}/there`])
-  await terminal.shows(/\[#+\.*\] .* of 381 MiB, .*\/s/)
+  execFileSync('sh', ['-c', `yes | head -c 40000000 >${join(dir.path, 'here/large')}`])
+  using proxy = await breakableProxy(daemon.port, 10_000_000)
+  const terminal = await ctlInTerminal(proxy.url, ['cp', '-r', join(dir.path, 'here'), `:${dir.path}/there`])
+  await terminal.shows(/\[#+\.*\] .* of 38\.1 MiB, .*\/s/)
   terminal.type('\x03')
   expect(await terminal.ended).toBe(130)
   expect(terminal.shown().replace('^C', '').endsWith('\r\x1b[K')).toBe(true)
