@@ -210,7 +210,8 @@ function sortAnew(directory: Directory): void {
 
 /** Both in order; `few` are placed among `many` with some 17 comparisons each. */
 function merged(many: readonly Place[], few: readonly Place[], byOrder: (a: Place, b: Place) => number) {
-  const parts: Place[][] = []
+  const none: Place[] = []
+  const parts = [none]
   let taken = 0
   for (const one of few) {
     let end = many.length
@@ -224,7 +225,7 @@ function merged(many: readonly Place[], few: readonly Place[], byOrder: (a: Plac
     parts.push(many.slice(taken, start), [one])
     taken = start
   }
-  return [] as Place[].concat(...parts, many.slice(taken))
+  return none.concat(...parts, many.slice(taken))
 }
 
 /** The name, or with a zero byte and a number behind it if there is one of it. */

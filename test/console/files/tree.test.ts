@@ -83,18 +83,21 @@ test('two names that are not UTF-8 and look the same are two rows', () => {
   expect(new Set(tree.rows().map(({ key }) => key)).size).toBe(2)
 })
 
-test('100,000 entries are sorted at once, and one more takes a few milliseconds', () => {
+test('100,000 entries are sorted at once, and one more is placed without comparing them all', () => {
   const tree = treeOf(...Array.from({ length: 100_000 }, (_, index) => entry(`/w/f${(index * 7919) % 100_000}`)))
-  expect(tree.rows()).toHaveLength(100_000)
-  const upsert = (name: string) => {
+  const timeOfRows = (change: () => void) => {
     const begun = process.threadCpuUsage()
-    tree.upsert('/w', entry(`/w/${name}`))
-    expect(tree.rows()[1]?.entry.name).toBe(name)
+    change()
+    expect(tree.rows().length).toBeGreaterThanOrEqual(100_000)
     const { user, system } = process.threadCpuUsage(begun)
     return (user + system) / 1000
   }
-  // Some 120 ms of the processor, without a collection of all that the entries take; sorting them all takes 600.
-  expect(Math.min(upsert('f0f'), upsert('f0d'), upsert('f0a'))).toBeLessThan(300)
+  const sorted = Array.from({ length: 3 }, () => timeOfRows(() => tree.sort(tree.order)))
+  const placed = ['f0f', 'f0d', 'f0a'].map((name) => timeOfRows(() => tree.upsert('/w', entry(`/w/${name}`))))
+  expect(tree.rows()[1]?.entry.name).toBe('f0a')
+  // Some 110 and 300 ms of the processor; the least of each is without a collection of all that the entries take.
+  expect(Math.min(...placed)).toBeLessThan(0.7 * Math.min(...sorted))
+  expect(Math.min(...placed)).toBeLessThan(300)
 })
 
 test('an entry has the kind of what its link leads to, its own path, and numbers of JavaScript', () => {
