@@ -27,6 +27,9 @@ interface Directory {
   changed: Place[]
 }
 
+/** A page in the background is not seen, and would collect changes without end; beyond it sorting all is as fast. */
+const MAX_CHANGED = 1000
+
 /** A key of `entries`, and what was there. */
 type Place = readonly [string, Entry]
 
@@ -126,8 +129,7 @@ export class Tree {
     if (entry.kind !== 'directory' && this.isOpen(entry.path)) this.collapse(entry.path)
     directory.entries.set(entry.name, entry)
     directory.changed.push([entry.name, entry])
-    // A page in the background is not seen, and would collect changes without end.
-    if (directory.changed.length > directory.entries.size + 1000) sortAnew(directory)
+    if (directory.changed.length > MAX_CHANGED) sortAnew(directory)
     this.#changed()
   }
 
