@@ -16,6 +16,8 @@ export interface Connections {
   enlarge(socket: Socket, places: number): void
   /** Makes `name`, such as an HTTP/2 session or stream, stand for what `known` stands for in the calls below. */
   alias(name: object, known: object): void
+  /** Ends `alias`. */
+  forget(name: object): void
   /** A call has begun, or ended, on the connection. What is not open any more is ignored. */
   began(connection: object): void
   ended(connection: object): void
@@ -112,6 +114,7 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
       const entry = entries.get(known)
       if (entry !== undefined) entries.set(name, entry)
     },
+    forget: (name) => void entries.delete(name),
     began: (connection) => count(entries.get(connection), 1),
     ended: (connection) => count(entries.get(connection), -1),
     showedToken: (connection) => {

@@ -83,7 +83,13 @@ export function createHttp2(options: HttpOptions): ProtocolServer {
       turns.add(taken)
     }
     sessions.add(session)
-    session.once('close', () => sessions.delete(session))
+    session.once('close', () => {
+      sessions.delete(session)
+      // Node holds a session whose client has not acknowledged its settings, and by the stack of a protocol error its
+      // connection holds Node's part of the session, 20 KB: neither may lead to the other.
+      sockets.delete(session)
+      options.connections.forget(session)
+    })
     session.setLocalWindowSize(SESSION_WINDOW)
     closeWhenIdle(session, options.headersTimeout)
     countCalls(session, options)
