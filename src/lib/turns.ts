@@ -18,6 +18,8 @@ export interface Turns {
   readonly free: boolean
   /** Runs `work` at once while there is time left and nothing waits, else in its turn. */
   run(owner: object, work: () => void): void
+  /** Runs `work` in its turn, never at once: nothing follows in that turn before what it leads to in the next tick. */
+  queue(owner: object, work: () => void): void
   /**
    * For a unit of work that is about to begin: undefined at once while there is time left and nothing waits, else
    * resolves in its turn.
@@ -76,6 +78,7 @@ export function createTurns(now = () => performance.now(), sliceMs = SLICE_MS): 
       if (isFree()) work()
       else push(owner, work)
     },
+    queue: push,
     turn: (owner) => (isFree() ? undefined : new Promise((resolve) => push(owner, resolve))),
     next: (owner) => new Promise((resolve) => push(owner, resolve)),
   }

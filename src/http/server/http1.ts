@@ -15,6 +15,7 @@ import { joinPieces } from './join-pieces.ts'
 import { keepFewParsers } from './kept-parsers.ts'
 import { linger } from './linger.ts'
 import { createPipelined } from './pipelined.ts'
+import { createReadingTurns, type ReadingTurns } from './reading-turns.ts'
 import { faultOf, MAX_HEADERS } from './request-faults.ts'
 import { createRooms } from './rooms.ts'
 import { readLittleOf } from './small-reads.ts'
@@ -78,6 +79,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
   const pipelined = createPipelined(connections)
   const unanswered = new Map<Socket, number>()
   const latest = new WeakMap<Socket, Exchange>()
+  const turns = createReadingTurns()
   let draining = false
   const take: RequestListener = (request, response) => {
     const { socket } = request
@@ -101,6 +103,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       unanswered.set(socket, count - 1)
       if (draining && count === 1) socket.destroySoon()
     })
+    noticeBody(request, turns)
     handleUnlessFaulty(handler, request, response)
   }
   const upgraded = acceptRequests(server, take, unanswered)
@@ -154,7 +157,6 @@ function freeBeginning(socket: Socket): void {
 }
 
 function handleUnlessFaulty(handler: RequestListener, ...[request, response]: Parameters<RequestListener>): void {
-  noticeBody(request)
   const status = faultOf(request)
   if (status === undefined) handler(request, response)
   else refuseRequest(response, status)
@@ -193,9 +195,12 @@ interface Underway {
 }
 
 /** Its body may stay unread, and its chunks may have a byte each. */
-function noticeBody(request: IncomingMessage): void {
+function noticeBody(request: IncomingMessage, turns: ReadingTurns): void {
   noticeReset(request)
-  if (request.headers['transfer-encoding'] !== undefined) joinPieces(request, () => readLittleOf(request.socket))
+  if (request.headers['transfer-encoding'] === undefined) return
+  const { socket } = request
+  turns.add(socket)
+  joinPieces(request, { onMany: () => readLittleOf(socket), onSome: () => turns.work(socket) })
 }
 
 /** Answers what is no request. */

@@ -195,7 +195,7 @@ function withinMemory(handler: Handler, memory: StreamMemory, onWork: (stream: S
     else {
       joinEarly(stream)
       countUnreadBody(request, hold, () => giveUp(stream))
-      joinPieces(stream, () => readLittleOf(socketOf(stream)))
+      joinPieces(stream, { onMany: () => readLittleOf(socketOf(stream)) })
       const { push } = stream
       stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
         onWork(stream)

@@ -10,13 +10,14 @@ import { noFileLimit } from '../../native/index.ts'
 import { admitInTurn } from './admission.ts'
 import { bind, bindAgain, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
 import { createConnections } from './connections.ts'
-import { beginsUrgent, createEntrance } from './entrance.ts'
+import { createEntrance } from './entrance.ts'
 import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from './http1.ts'
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
 import { startReading } from './reading.ts'
 import { createSparePlaces } from './spare-places.ts'
+import { createTakingTurns } from './taking-turns.ts'
 import { createWaitingBodies, type WaitingBodies } from './waiting-bodies.ts'
 
 /** The one port of the daemon. HTTP/1.1 and HTTP/2 with prior knowledge share it, and one request handler. */
@@ -68,12 +69,6 @@ const MAX_CONNECTIONS = 8192
 /** Of the memory there is for each connection: with some 20 KiB, its last request included, all take a twelfth. */
 const CONNECTION_SHARE = 256 * 1024
 
-/** Of the first bytes of connections that wait to be parsed: some hundred that bring as much as is read at once. */
-const MAX_BEGINNINGS = 8 * 1024 * 1024
-
-/** What a connection that waits takes beside its first bytes, at least. */
-const BEGINNING_BYTES = 1024
-
 /** Commands, watches and transfers need descriptors as well: so many of them are for connections. */
 function limitByDescriptors(part: number): number {
   const [descriptors] = noFileLimit()
@@ -82,14 +77,6 @@ function limitByDescriptors(part: number): number {
 
 function connectionLimit(memory = Number.POSITIVE_INFINITY): number {
   return Math.max(1, Math.min(limitByDescriptors(1 / 2), Math.floor(memory / CONNECTION_SHARE)))
-}
-
-/** Behind the headers of a request that is answered at once there is the body of a signal at most, or few requests. */
-const REST_BYTES = 256
-
-function isAlone(beginning: Buffer): boolean {
-  const end = beginning.indexOf('\r\n\r\n')
-  return end === -1 || beginning.length - end <= REST_BYTES
 }
 
 const WARNING_INTERVAL_MS = 60_000
@@ -156,27 +143,6 @@ function makeProtocols(options: HttpOptions, bodies: WaitingBodies): Protocols {
   return { http1: createHttp1(how), http2: createHttp2(how) }
 }
 
-/**
- * Takes connections in turn: a session of HTTP/2 takes half a millisecond, and hundreds of requests that come at once
- * some more to parse. Those that begin with what is answered at once and bring little more, and those for which there
- * is no memory to wait, are taken at once.
- */
-function createTakingTurns(take: (socket: Socket, protocol: Protocol) => void, bodies: Pick<WaitingBodies, 'count'>) {
-  let waiting = 0
-  return (socket: Socket, protocol: Protocol, beginning: Buffer) => {
-    const isUrgent = beginsUrgent(beginning) && isAlone(beginning)
-    const bytes = Math.max(beginning.length, BEGINNING_BYTES)
-    if (isUrgent || waiting + bytes > MAX_BEGINNINGS) return take(socket, protocol)
-    waiting += bytes
-    const taken = bodies.count(bytes)
-    loopTurns.run({}, () => {
-      waiting -= bytes
-      taken()
-      if (!socket.destroyed) take(socket, protocol)
-    })
-  }
-}
-
 /** Makes the listener; nothing is opened before `listen`. */
 export function createListener(options: ListenerOptions): Listener {
   const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit(options.memory) } = options
@@ -191,7 +157,10 @@ export function createListener(options: ListenerOptions): Listener {
     undecided.delete(socket)
     protocols?.[protocol].take(startReading(socket))
   }
-  const [takeInTurn, initTurns] = [createTakingTurns(take, bodies), createInitTurns((socket) => take(socket, 'http1'))]
+  const [takeInTurn, initTurns] = [
+    createTakingTurns({ take, undecided, bodies }),
+    createInitTurns((socket) => take(socket, 'http1')),
+  ]
   const enter = (socket: Socket) => {
     const timeout = table.add(socket) ? headersTimeout : spare.add(socket)
     addUntilClosed(socket, [connections, undecided])

@@ -13,8 +13,8 @@ const TURN_OF_FEW_MS = 12
 const FEW = 4
 
 /** Connections that are read in turns. */
-interface ReadingTurns {
-  /** Reads a connection in turns from now on, until it is closed. */
+export interface ReadingTurns {
+  /** Reads a connection in turns from now on, until it is closed. Idempotent. */
   add(socket: Socket): void
   /** To be called for all that one of them brings: once it was enough, the next turn goes on, with the others first. */
   work(socket: Socket): void
@@ -43,6 +43,7 @@ export function createReadingTurns(): ReadingTurns {
   }
   return {
     add: (socket) => {
+      if (open.has(socket)) return
       open.add(socket)
       socket.once('close', () => open.delete(socket))
     },

@@ -36,9 +36,10 @@ export function pauseReading(socket: Socket): void {
   handleOf(socket)?.readStop()
 }
 
-/** Ends `pauseReading`. */
+/** Ends `pauseReading`, unless Node has stopped reading meanwhile. */
 export function unpauseReading(socket: Socket): void {
-  handleOf(socket)?.readStart()
+  const handle = handleOf(socket)
+  if (handle?.reading) handle.readStart()
 }
 
 function handleOf(socket: Socket): Handle | null | undefined {

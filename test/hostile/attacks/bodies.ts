@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { sendWhole } from '../../_util/http.ts'
@@ -82,6 +83,24 @@ export const bodies: readonly Attack[] = [
         const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/${type}\r\n`
         await unread(field, `${head}Transfer-Encoding: chunked\r\n\r\n${chunks}`)
       })
+    },
+  },
+  {
+    name: 'silent connections that all bring bodies in chunks of a byte at once',
+    run: async (field) => {
+      const sockets = Array.from({ length: scaled(800, field) }, () => {
+        const socket = connect({ host: '127.0.0.1', port: field.daemon.port }).pause()
+        field.held.defer(() => void socket.resetAndDestroy())
+        return socket.on('error', () => {})
+      })
+      await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+      // Answered behind them: they are let in.
+      await sendWhole(`${field.daemon.url}/health`)
+      const chunks = '1\r\nx\r\n'.repeat(12_000)
+      for (const [index, socket] of sockets.entries()) {
+        const path = CHUNKED[index % CHUNKED.length]
+        socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`)
+      }
     },
   },
   {

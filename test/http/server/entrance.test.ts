@@ -40,6 +40,7 @@ const atOnce: Turns = {
   waiting: 0,
   free: true,
   run: (_owner, work) => work(),
+  queue: (_owner, work) => work(),
   turn: () => undefined,
   next: () => Promise.resolve(),
 }
