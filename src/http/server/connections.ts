@@ -110,10 +110,7 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
       while (open > limit && makeRoom()) {}
       if (open > limit) socket.destroy()
     },
-    alias: (name, known) => {
-      const entry = entries.get(known)
-      if (entry !== undefined) entries.set(name, entry)
-    },
+    alias: (name, known) => aliasIn(entries, name, known),
     forget: (name) => void entries.delete(name),
     began: (connection) => count(entries.get(connection), 1),
     ended: (connection) => count(entries.get(connection), -1),
@@ -123,6 +120,11 @@ export function createConnections({ limit, tokenIsSet, onFull }: ConnectionsOpti
     },
     hasShownToken: (connection) => entries.get(connection)?.standing === STANDING.token,
   }
+}
+
+function aliasIn(entries: WeakMap<object, Entry>, name: object, known: object): void {
+  const entry = entries.get(known)
+  if (entry !== undefined) entries.set(name, entry)
 }
 
 function entryOf(socket: Socket): Entry {

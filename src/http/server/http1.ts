@@ -79,7 +79,7 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
   const pipelined = createPipelined(connections)
   const unanswered = new Map<Socket, number>()
   const latest = new WeakMap<Socket, Exchange>()
-  const turns = createReadingTurns()
+  const handle = unlessFaulty(handler)
   let draining = false
   const take: RequestListener = (request, response) => {
     const { socket } = request
@@ -103,13 +103,10 @@ export function createHttp1({ handler, headersTimeout, connections }: HttpOption
       unanswered.set(socket, count - 1)
       if (draining && count === 1) socket.destroySoon()
     })
-    noticeBody(request, turns)
-    handleUnlessFaulty(handler, request, response)
+    handle(request, response)
   }
   const upgraded = acceptRequests(server, take, unanswered)
   refuseFaults(server, { latest, unanswered })
-  // It never listens itself, and only this event starts its check of header timeouts.
-  server.emit('listening')
   return {
     server,
     take: (socket) => {
@@ -156,10 +153,15 @@ function freeBeginning(socket: Socket): void {
   socket.once('data', (beginning: Buffer) => void setImmediate(() => freeNow(beginning)))
 }
 
-function handleUnlessFaulty(handler: RequestListener, ...[request, response]: Parameters<RequestListener>): void {
-  const status = faultOf(request)
-  if (status === undefined) handler(request, response)
-  else refuseRequest(response, status)
+/** Passes on requests that are none to be refused. */
+function unlessFaulty(handler: RequestListener): RequestListener {
+  const turns = createReadingTurns()
+  return (request, response) => {
+    noticeBody(request, turns)
+    const status = faultOf(request)
+    if (status === undefined) handler(request, response)
+    else refuseRequest(response, status)
+  }
 }
 
 /**
@@ -184,6 +186,8 @@ function makeServer(headersTimeout: number): Server {
     shouldUpgradeCallback: isWebSocket,
   })
   server.maxHeadersCount = MAX_HEADERS
+  // It never listens itself, and only this event starts its check of header timeouts.
+  server.emit('listening')
   return server
 }
 

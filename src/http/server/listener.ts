@@ -157,19 +157,16 @@ export function createListener(options: ListenerOptions): Listener {
     undecided.delete(socket)
     protocols?.[protocol].take(startReading(socket))
   }
-  const [takeInTurn, initTurns] = [
-    createTakingTurns({ take, undecided, bodies }),
-    createInitTurns((socket) => take(socket, 'http1')),
-  ]
+  const takeInTurn = createTakingTurns({ take, undecided, bodies })
+  const initTurns = createInitTurns((socket) => take(socket, 'http1'))
   const enter = (socket: Socket) => {
     const timeout = table.add(socket) ? headersTimeout : spare.add(socket)
     addUntilClosed(socket, [connections, undecided])
-    const decided = (protocol: Protocol, beginning: Buffer) => {
+    detectProtocol(socket, timeout, (protocol, beginning) => {
       if (!spare.mayStay(socket, beginning)) socket.destroy()
       else if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
       else takeInTurn(socket, protocol, beginning)
-    }
-    detectProtocol(socket, { timeout, decided })
+    })
   }
   const entrance = createEntrance({ ...bodies, ...initTurns, waiting: limitByDescriptors(1 / 4), enter })
   const shutDown = async (grace: number, ended: Iterable<Socket>) => {

@@ -7,20 +7,18 @@ export type Protocol = 'http1' | 'http2'
 /** "PRI": the HTTP/2 preface (RFC 9113, 3.4) starts so, and no HTTP/1.1 method does. */
 const PREFACE = Buffer.from('PRI')
 
-/** What becomes of a connection whose protocol is not known yet. */
-interface Detection {
-  /** Milliseconds without a byte after which it is dropped. */
-  readonly timeout: number
-  /** @param beginning the bytes that were read, and are put back. */
-  decided(protocol: Protocol, beginning: Buffer): void
-}
-
 /**
  * Reads the first bytes of a connection, at least one and at most three, decides, and puts them back before it calls
  * `decided`, in a later tick. Nothing more is read until `startReading`. The socket is destroyed instead when it ends,
  * fails or stays silent; this function leaves no listener behind except one for errors.
+ * @param timeout milliseconds without a byte after which it is dropped.
+ * @param decided is called with the bytes that were read, and are put back.
  */
-export function detectProtocol(socket: Socket, { timeout, decided }: Detection): void {
+export function detectProtocol(
+  socket: Socket,
+  timeout: number,
+  decided: (protocol: Protocol, beginning: Buffer) => void,
+): void {
   let seen: Buffer = Buffer.alloc(0)
   const look = () => {
     const chunk: Buffer | null = socket.read()

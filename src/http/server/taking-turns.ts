@@ -43,7 +43,7 @@ interface TakingOptions {
 export function createTakingTurns({ take, undecided, bodies }: TakingOptions) {
   let waiting = 0
   const hold = holdBack(undecided, () => waiting > MAX_BEGINNINGS / 2)
-  return (socket: Socket, protocol: Protocol, beginning: Buffer): void => {
+  return (socket: Socket, protocol: Protocol, beginning: Buffer) => {
     if (beginsUrgent(beginning) && isAlone(beginning)) return take(socket, protocol)
     const bytes = Math.max(beginning.length, BEGINNING_BYTES)
     if (waiting + bytes > 2 * MAX_BEGINNINGS) return void socket.destroy()
