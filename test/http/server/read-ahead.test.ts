@@ -25,8 +25,7 @@ async function crowd(onRequest: (request: IncomingMessage) => void, turn = (_: S
     startReading(socket)
     http.emit('connection', socket)
   }
-  const enter = (socket: Socket) =>
-    detectProtocol(socket, 10_000, () => turn(socket, () => take(socket)))
+  const enter = (socket: Socket) => detectProtocol(socket, 10_000, () => turn(socket, () => take(socket)))
   const never = () => false
   const options = { waiting: 1000, isAbandoned: never, initsWait: never, whenRoom: (run: () => void) => run() }
   const entrance = createEntrance({ ...options, enter })
