@@ -36,10 +36,24 @@ export function pauseReading(socket: Socket): void {
   handleOf(socket)?.readStop()
 }
 
-/** Ends `pauseReading`, unless Node has stopped reading meanwhile. */
+/** Ends `pauseReading`, unless Node has stopped reading meanwhile, or the connection is held. */
 export function unpauseReading(socket: Socket): void {
   const handle = handleOf(socket)
-  if (handle?.reading) handle.readStart()
+  if (handle?.reading && !held.has(socket)) handle.readStart()
+}
+
+const held = new WeakSet<Socket>()
+
+/** As `pauseReading`, until `releaseReading`. */
+export function holdReading(socket: Socket): void {
+  held.add(socket)
+  pauseReading(socket)
+}
+
+/** Ends `holdReading`. */
+export function releaseReading(socket: Socket): void {
+  held.delete(socket)
+  unpauseReading(socket)
 }
 
 function handleOf(socket: Socket): Handle | null | undefined {

@@ -3,6 +3,7 @@ import { descriptorOf } from '../../lib/descriptor.ts'
 import { loopTurns } from '../../lib/turns.ts'
 import { beginning as peek } from '../../native/accept.ts'
 import { beginsUrgent, URGENT_BYTES } from './entrance.ts'
+import { handOverRest, takeRest } from './first-slices.ts'
 import type { Protocol } from './protocol.ts'
 import { pauseReading, unpauseReading } from './reading.ts'
 import type { WaitingBodies } from './waiting-bodies.ts'
@@ -50,10 +51,16 @@ export function createTakingTurns({ take, undecided, bodies }: TakingOptions) {
     waiting += bytes
     if (waiting > MAX_BEGINNINGS) hold()
     const taken = bodies.count(bytes)
-    const takeNow = () => {
+    const over = () => {
       waiting -= bytes
       taken()
-      if (!socket.destroyed) take(socket, protocol)
+    }
+    const takeNow = () => {
+      if (socket.destroyed) return over()
+      const rest = protocol === 'http1' ? takeRest(socket, beginning) : undefined
+      take(socket, protocol)
+      if (rest === undefined) over()
+      else handOverRest(socket, rest, over)
     }
     if (bytes > LARGE_BEGINNING) loopTurns.queue({}, takeNow)
     else loopTurns.run({}, takeNow)
@@ -66,12 +73,16 @@ export function createTakingTurns({ take, undecided, bodies }: TakingOptions) {
  */
 function holdBack(sockets: Set<Socket>, isFull: () => boolean): () => void {
   const first = Buffer.alloc(URGENT_BYTES)
+  const urgent = new WeakSet<Socket>()
   let isHeld = false
+  /** In this turn of the event loop. */
+  let arePaused = false
   const isUrgent = (socket: Socket) => {
     const descriptor = descriptorOf(socket)
     return descriptor !== undefined && beginsUrgent(first.subarray(0, peek(descriptor, first)))
   }
   const look = () => {
+    arePaused = false
     isHeld = isFull()
     if (!isHeld) for (const socket of sockets) unpauseReading(socket)
     if (!isHeld) return
@@ -79,12 +90,16 @@ function holdBack(sockets: Set<Socket>, isFull: () => boolean): () => void {
       // The next turn begins with the others.
       sockets.delete(socket)
       sockets.add(socket)
-      if (isUrgent(socket)) unpauseReading(socket)
+      if (!isUrgent(socket)) continue
+      urgent.add(socket)
+      unpauseReading(socket)
     }
     setImmediate(look)
   }
   return () => {
-    for (const socket of sockets) pauseReading(socket)
+    if (arePaused) return
+    arePaused = true
+    for (const socket of sockets) if (!urgent.has(socket)) pauseReading(socket)
     if (!isHeld) setImmediate(look)
     isHeld = true
   }
