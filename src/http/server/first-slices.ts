@@ -25,16 +25,17 @@ interface Parsed {
  */
 export function takeRest(socket: Socket, beginning: Buffer): Buffer | undefined {
   // A client that has closed its side already is answered only if all it has said is known before that is read.
-  if (beginning.length <= SLICE_BYTES || !isChunked(beginning) || peerLeft(socket)) return undefined
+  if (!isLongToParse(beginning) || peerLeft(socket)) return undefined
   const bytes: Buffer = socket.read() ?? Buffer.alloc(0)
   socket.unshift(Buffer.from(bytes.subarray(0, SLICE_BYTES)))
   return bytes
 }
 
-/** Whether the beginning of a request says so, and asks for no other protocol. */
-function isChunked(beginning: Buffer): boolean {
-  const end = beginning.indexOf('\r\n\r\n')
-  const headers = beginning.toString('latin1', 0, Math.max(0, end))
+/** Whether the first bytes of a connection of HTTP/1.1 are more than a slice of a body in chunks. */
+export function isLongToParse(beginning: Buffer): boolean {
+  if (beginning.length <= SLICE_BYTES) return false
+  const headers = beginning.toString('latin1', 0, Math.max(0, beginning.indexOf('\r\n\r\n')))
+  // What follows a request for another protocol is not for the parser.
   return CHUNKED.test(headers) && !UPGRADE.test(headers)
 }
 

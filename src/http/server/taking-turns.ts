@@ -3,7 +3,7 @@ import { descriptorOf } from '../../lib/descriptor.ts'
 import { loopTurns } from '../../lib/turns.ts'
 import { beginning as peek } from '../../native/accept.ts'
 import { beginsUrgent, URGENT_BYTES } from './entrance.ts'
-import { handOverRest, takeRest } from './first-slices.ts'
+import { handOverRest, isLongToParse, takeRest } from './first-slices.ts'
 import type { Protocol } from './protocol.ts'
 import { pauseReading, unpauseReading } from './reading.ts'
 import type { WaitingBodies } from './waiting-bodies.ts'
@@ -18,7 +18,7 @@ const MAX_BEGINNINGS = 8 * 1024 * 1024
 /** What a connection that waits takes beside its first bytes, at least. */
 const BEGINNING_BYTES = 1024
 
-/** First bytes after which a connection is not taken at once: parsing so many may take a millisecond, 64 KiB twenty. */
+/** First bytes of HTTP/2 after which a connection is not taken at once: parsing 64 KiB may take ten milliseconds. */
 const LARGE_BEGINNING = 4096
 
 /** Behind the headers of a request that is answered at once there is the body of a signal at most, or few requests. */
@@ -62,7 +62,8 @@ export function createTakingTurns({ take, undecided, bodies }: TakingOptions) {
       if (rest === undefined) over()
       else handOverRest(socket, rest, over)
     }
-    if (bytes > LARGE_BEGINNING) loopTurns.queue({}, takeNow)
+    const isLong = protocol === 'http2' ? bytes > LARGE_BEGINNING : isLongToParse(beginning)
+    if (isLong) loopTurns.queue({}, takeNow)
     else loopTurns.run({}, takeNow)
   }
 }
