@@ -43,7 +43,7 @@ for (const { name, prepare, run } of [...bodies, ...readers].filter(({ name }) =
 const LANES = 24
 const CONNECTIONS = WHOLE ? 40_000 : 12_000
 
-/** What the daemon may grow by meanwhile, most of it by chance; a session that stays takes 20 KiB, and one of four did. */
+/** What the daemon may grow by, most of it by chance; a session that stays takes 20 KiB, and one of four did. */
 const GROWTH = 25 * 2 ** 20
 
 test('sessions of HTTP/2 that end by faults of their clients leave nothing behind', async (context) => {

@@ -14,8 +14,20 @@ import { startKept, whileAway } from './crash.ts'
 
 beforeEach(needsNamespace)
 
-/** The number after this one is given to the next process of the namespace. */
-const LAST_PID = '/proc/sys/kernel/ns_last_pid'
+/**
+ * Makes a process with that number, alone of all that are made at the time (`set_tid` in clone3(2)), and replaces it by
+ * the program; exits with 1 while there is one with it.
+ */
+const CLONE_AS = `
+import array, ctypes, os, signal, sys
+tid = array.array('i', [int(sys.argv[1])])
+args = array.array('Q', [0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, tid.buffer_info()[0], 1, 0])
+pid = ctypes.CDLL(None).syscall(435, ctypes.c_void_p(args.buffer_info()[0]), ctypes.c_size_t(88))
+if pid == 0:
+    os.setsid()
+    os.execvp(sys.argv[2], sys.argv[2:])
+sys.exit(pid < 0)
+`
 
 const TRIES = 200
 
@@ -35,14 +47,18 @@ function killAll(pids: readonly number[]): void {
 /** A stranger with that number. */
 async function startStranger(pid: number): Promise<Stranger> {
   for (let i = 0; i < TRIES; i++) {
-    await writeFile(LAST_PID, String(pid - 1))
-    const stdio = ['ignore', 'pipe', 'ignore'] as const
-    const leader = spawn('sh', ['-c', 'sleep 1000 & echo $!; wait'], { detached: true, stdio: [...stdio] })
-    const [line] = await once(leader.stdout ?? leader, 'data')
-    const child = Number(String(line))
-    if (leader.pid === pid) return { leader: pid, child, [Symbol.dispose]: () => killAll([pid, child]) }
-    killAll([leader.pid ?? 0, child])
-    await once(leader, 'close')
+    const script = 'sleep 1000 & echo $$ $!; wait'
+    const made = spawn('python3', ['-c', CLONE_AS, String(pid), 'sh', '-c', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const line = once(made.stdout, 'data').catch(() => [])
+    const [code] = await once(made, 'exit')
+    if (code !== 0) continue
+    const [leader = 0, child = 0] = String(await line)
+      .split(' ')
+      .map(Number)
+    if (leader === pid) return { leader, child, [Symbol.dispose]: () => killAll([pid, child]) }
+    killAll([leader, child])
   }
   throw new Error(`${pid} was not given to a process of ${TRIES}`)
 }
