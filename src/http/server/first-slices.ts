@@ -18,19 +18,6 @@ interface Parsed {
   readonly _paused?: boolean
 }
 
-/**
- * Of the first bytes of a connection of HTTP/1.1, which were put back, leaves a slice only if they are much of a body
- * in chunks. To be called before its parser is made.
- * @returns all of them, for `handOverRest`; undefined: none were taken away.
- */
-export function takeRest(socket: Socket, beginning: Buffer): Buffer | undefined {
-  // A client that has closed its side already is answered only if all it has said is known before that is read.
-  if (!isLongToParse(beginning) || peerLeft(socket)) return undefined
-  const bytes: Buffer = socket.read() ?? Buffer.alloc(0)
-  socket.unshift(Buffer.from(bytes.subarray(0, SLICE_BYTES)))
-  return bytes
-}
-
 /** Whether the first bytes of a connection of HTTP/1.1 are more than a slice of a body in chunks. */
 export function isLongToParse(beginning: Buffer): boolean {
   if (beginning.length <= SLICE_BYTES) return false
@@ -40,8 +27,22 @@ export function isLongToParse(beginning: Buffer): boolean {
 }
 
 /**
+ * Of the first bytes of such a connection, which were put back, leaves a slice only. To be called before its parser is
+ * made.
+ * @returns all of them, for `handOverRest`; undefined: none were taken away.
+ */
+export function takeRest(socket: Socket): Buffer | undefined {
+  // A client that has closed its side already is answered only if all it has said is known before that is read.
+  if (peerLeft(socket)) return undefined
+  const bytes: Buffer = socket.read() ?? Buffer.alloc(0)
+  // A copy: what the parser has had is freed before the rest is handed over.
+  socket.unshift(Buffer.from(bytes.subarray(0, SLICE_BYTES)))
+  return bytes
+}
+
+/**
  * Hands the first bytes of a connection to the parser that it has, but those it has had already: a slice in each turn;
- * meanwhile nothing more is read.
+ * meanwhile nothing more is read. If answers wait for their client, the connection gets the rest at once.
  * @param bytes of `takeRest`; they are freed.
  * @param over is called once, when all are handed over, or the connection is closed.
  */
@@ -58,7 +59,12 @@ export function handOverRest(socket: Socket & Parsed, bytes: Buffer, over: () =>
     if (at >= bytes.length) return
     // The rest is not what another protocol waits for.
     if (!socket.parser) return void socket.destroy()
-    if (socket._paused) return void socket.once('resume', () => loopTurns.queue(socket, next))
+    if (socket._paused) {
+      // Node parses it when it reads on: nothing is to wait here for a client that takes no answers.
+      socket.unshift(Buffer.from(bytes.subarray(at)))
+      end()
+      return releaseReading(socket)
+    }
     const slice = bytes.subarray(at, at + SLICE_BYTES)
     at += SLICE_BYTES
     socket.emit('data', slice)

@@ -55,14 +55,14 @@ export function createTakingTurns({ take, undecided, bodies }: TakingOptions) {
       waiting -= bytes
       taken()
     }
+    const isLong = protocol === 'http2' ? bytes > LARGE_BEGINNING : isLongToParse(beginning)
     const takeNow = () => {
       if (socket.destroyed) return over()
-      const rest = protocol === 'http1' ? takeRest(socket, beginning) : undefined
+      const rest = isLong && protocol === 'http1' ? takeRest(socket) : undefined
       take(socket, protocol)
       if (rest === undefined) over()
       else handOverRest(socket, rest, over)
     }
-    const isLong = protocol === 'http2' ? bytes > LARGE_BEGINNING : isLongToParse(beginning)
     if (isLong) loopTurns.queue({}, takeNow)
     else loopTurns.run({}, takeNow)
   }

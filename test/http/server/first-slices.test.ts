@@ -75,6 +75,27 @@ test('the parsing of such a body leaves the event loop to others, whether or not
   socket.destroy()
 })
 
+test('what follows answers that their client does not take comes once it does', async () => {
+  const large = 'x'.repeat(300_000)
+  const port = await listen(async (request) => {
+    await buffer(request)
+    return request.url === '/large' ? large : `answer to ${request.url}`
+  })
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  socket.pause()
+  const get = (url: string) => `GET ${url} HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(1000)}\r\n\r\n`
+  socket.write(
+    `${HEAD}${'1\r\nx\r\n'.repeat(1_000)}0\r\n\r\n${get('/large').repeat(20)}${AGAIN}${chunked(BYTES)}`,
+    'latin1',
+  )
+  // Another client is answered meanwhile.
+  expect(await answers(port, AGAIN + chunked(BYTES))).toContain('answer to /last')
+  const said = await text(socket)
+  expect(said.split(large)).toHaveLength(21)
+  expect(said).toMatch(/answer to \/last$/)
+})
+
 test('a fault in the rest is refused, and a client that leaves meanwhile leaves nothing', async () => {
   const port = await listen(async (request) => String((await buffer(request)).length))
   expect(await answers(port, `${HEAD}${'1\r\nx\r\n'.repeat(3_000)}zz\r\n${'1\r\nx\r\n'.repeat(3_000)}`)).toMatch(
