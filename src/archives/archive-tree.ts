@@ -38,6 +38,8 @@ interface TreeOptions {
   readonly hold: Hold
   /** Called for each entry that could not be archived as it is, with its path in the tree. */
   readonly onLeftOut: (path: Buffer) => void
+  /** Looked at before each directory. Who only ends the iteration waits for the next piece, which may be far away. */
+  readonly signal: AbortSignal
 }
 
 /**
@@ -64,7 +66,7 @@ export const TREE_BYTES = (MAX_AHEAD + 1) * 2 * BATCH_BYTES + MAX_AHEAD * MAX_AH
  * The tree below an open directory as a tar archive (pax), in constant memory and the same order every time: each
  * directory before what is in it, entries in byte order. Links are archived as such, and files of several names once.
  * What cannot be read, or is neither file, directory nor link, is left out; a large file that shrinks meanwhile is
- * filled up with zeros. Rejects with AppError budget_spent or the system error.
+ * filled up with zeros. Rejects with the signal's reason, AppError budget_spent or the system error.
  */
 export async function* archiveTree(root: number, options: TreeOptions): AsyncGenerator<Buffer> {
   const { hold, onLeftOut, strip = 0 } = options
@@ -76,6 +78,7 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
   hold.grow(sizeOf(next))
   try {
     while (next !== undefined) {
+      options.signal.throwIfAborted()
       const current: Directory = next
       const done: Read | undefined = await ahead.take(current)
       if (done === undefined) onLeftOut(current.path)

@@ -9,6 +9,7 @@ import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import { openTreeRoot } from '../filesystem/tree-root.ts'
+import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import { createTreeTask, measureTree, treeTaskState, unpackTreeState, unpackUsages } from '../native/tree-task.ts'
 import { createExclude } from '../watch/exclude.ts'
@@ -51,7 +52,7 @@ export async function* packTree(
   const root = await openTreeRoot(path, self()).catch(toFailure)
   if (root === undefined) throw new Failure('usage', `${path} is not a directory`)
   try {
-    const options = { path, owner: self(), exclude: counted, prefix: Buffer.alloc(0), hold: HOLD }
+    const options = { path, owner: self(), exclude: counted, prefix: Buffer.alloc(0), hold: HOLD, signal: NEVER }
     for await (const piece of archiveTree(root, { ...options, onLeftOut: (entry) => onLeftOut(entry.toString()) })) {
       moved.bytes += piece.length
       yield piece

@@ -48,6 +48,7 @@ test(`${FUZZ_MESSAGES} messages of every protocol are all answered, and the daem
   const work = { left: FUZZ_MESSAGES, answers: new Map<string, number>() }
   const lanes = Array.from({ length: AT_ONCE }, (_, at) => lane(sender, seeded(seed + at), work, place))
   await Promise.all(lanes).catch((error: Error) => {
+    console.log(daemon.threads())
     throw new Error(`HOSTILE_SEED=${seed}: ${error.message}`, { cause: error })
   })
   sender.close()

@@ -49,6 +49,8 @@ export interface LimitedDaemon extends Daemon {
   held(): Held
   /** Since the last call, or since it was ready. */
   halts(): Halts
+  /** What each of its threads is doing: name, state, and where it waits in the kernel; a line for each. */
+  threads(): string
 }
 
 /** Starts one. Skips the test, with the reason, where no memory cgroup can be made. */
@@ -67,6 +69,7 @@ export async function startLimited(context: TestContext, args: readonly string[]
     ...daemon,
     held: () => heldBy(daemon.pid),
     halts: () => takeHalts(halts),
+    threads: () => threadsOf(daemon.pid),
     stdout: daemon.stdout,
     stderr: daemon.stderr,
     async [Symbol.asyncDispose]() {
@@ -95,6 +98,21 @@ function takeHalts(file: string): Halts {
   const lines = existsSync(file) ? readFileSync(file, 'latin1').trim().split('\n').map(Number) : []
   writeFileSync(file, '')
   return { count: lines.length, longest: Math.max(0, ...lines) }
+}
+
+function threadsOf(pid: number): string {
+  const read = (path: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${path}`, 'latin1').trim()
+    } catch {
+      return 'gone'
+    }
+  }
+  const line = (id: string) => {
+    const state = /^State:\s+(.*)$/m.exec(read(`${id}/status`))?.[1]
+    return [read(`${id}/comm`), state, read(`${id}/wchan`), read(`${id}/syscall`)].join(' ')
+  }
+  return readdirSync(`/proc/${pid}/task`).map(line).join('\n')
 }
 
 function heldBy(pid: number): Held {

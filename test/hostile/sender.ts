@@ -22,6 +22,9 @@ export const LAST_UPLOAD = 'LAST_UPLOAD'
 const ANSWER_LIMIT_MS = 10_000
 const MAX_SOCKETS = 16
 
+/** Types of streams and archives. */
+const ENDLESS = /\+|\/(x-tar|gzip|zstd|zip)/
+
 /** Makes one for the daemon at `url`. */
 export function createSender(url: string): Sender {
   const agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
@@ -63,17 +66,31 @@ function shown({ kind, path, headers, body }: HostileRequest): string {
   return `${kind} ${path} ${JSON.stringify(headers)} ${body.toString('latin1').slice(0, 400)}`
 }
 
-function limited<T>(kind: string, work: (resolve: (value: T) => void) => () => void): Promise<T> {
+/** @param held says, when there is no answer, what may have kept the message from the daemon. */
+function limited<T>(
+  kind: string,
+  work: (resolve: (value: T) => void) => () => void,
+  held: () => string = () => '',
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = work((value) => {
       clearTimeout(limit)
       resolve(value)
     })
     const limit = setTimeout(() => {
-      reject(new Error(`no answer to ${kind}`))
+      reject(new Error(`no answer to ${kind}${held()}`))
       giveUp()
     }, ANSWER_LIMIT_MS)
   })
+}
+
+/** The requests whose connections are taken, and how many wait for one. */
+function connectionsOf({ sockets, requests }: Agent): string {
+  const waiting = Object.values(requests).flat().length
+  const busy = Object.values(sockets).flatMap((some) => some ?? [])
+  // Node's own: the request that a socket of an agent is for.
+  const paths = busy.map((socket) => ('_httpMessage' in socket ? Object(socket._httpMessage).path : 'none'))
+  return `; ${waiting} requests wait for one of the connections, which are for ${JSON.stringify(paths)}`
 }
 
 interface Sent {
@@ -83,29 +100,33 @@ interface Sent {
 }
 
 function sendHttp1({ url, agent }: { url: string; agent: Agent }, { message, located }: Sent): Promise<Ended> {
-  return limited(shown(message), (resolve) => {
-    const outgoing = request(url, {
-      agent,
-      method: message.method,
-      path: message.path,
-      headers: { ...message.headers, 'content-length': message.body.length },
-    })
-    outgoing.on('error', () => resolve('closed'))
-    outgoing.on('upgrade', (_, socket) => {
-      resolve(101)
-      socket.destroy()
-    })
-    outgoing.on('response', (incoming) => {
-      located(incoming.headers.location)
-      resolve(incoming.statusCode ?? 0)
-      incoming.on('error', () => {})
-      // A stream may have no end.
-      if (incoming.headers['content-type']?.includes('+')) outgoing.destroy()
-      else incoming.resume()
-    })
-    outgoing.end(message.body)
-    return () => outgoing.destroy()
-  })
+  return limited(
+    shown(message),
+    (resolve) => {
+      const outgoing = request(url, {
+        agent,
+        method: message.method,
+        path: message.path,
+        headers: { ...message.headers, 'content-length': message.body.length },
+      })
+      outgoing.on('error', () => resolve('closed'))
+      outgoing.on('upgrade', (_, socket) => {
+        resolve(101)
+        socket.destroy()
+      })
+      outgoing.on('response', (incoming) => {
+        located(incoming.headers.location)
+        resolve(incoming.statusCode ?? 0)
+        incoming.on('error', () => {})
+        // A stream may have no end, and a directory may be a link to all of the machine.
+        if (ENDLESS.test(incoming.headers['content-type'] ?? '')) outgoing.destroy()
+        else incoming.resume()
+      })
+      outgoing.end(message.body)
+      return () => outgoing.destroy()
+    },
+    () => connectionsOf(agent),
+  )
 }
 
 function sendHttp2(session: ClientHttp2Session, { message, located }: Sent): Promise<Ended> {

@@ -18,6 +18,7 @@ import { closeFile } from '../../native/file-calls.ts'
 import { packOwners } from '../../native/tree.ts'
 import type { Users } from '../../users/users.ts'
 import { createExclude, rulesOfFile } from '../../watch/exclude.ts'
+import { clientGone } from '../server/client-gone.ts'
 import { takeOver } from '../server/take-over.ts'
 import { COMPRESSOR_BYTES, type Compression, type Compressors } from './compressors.ts'
 import { inlineDisposition } from './content-disposition.ts'
@@ -144,17 +145,20 @@ async function stream(
     count++
     if (leftOut.length < MAX_TRAILER_BYTES) leftOut += separator + encodeBytes(entry)
   }
+  const signal = clientGone(reply.raw)
   async function* bytes(raw: FastifyReply['raw']): AsyncGenerator<Buffer> {
     const names = await tree.users.names()
     const owners = packOwners(names.users, names.groups)
     const pieces = { plainFiles: zip === true, frees: isPlain }
-    const tar = archiveTree(root, { ...options, ...pieces, path, owner: user, owners, hold, onLeftOut })
+    const tar = archiveTree(root, { ...options, ...pieces, path, owner: user, owners, hold, onLeftOut, signal })
     yield* zip ? zipOfTar(tar, hold) : tar
     if (raw.hasHeader('trailer')) raw.addTrailers({ 'x-left-out': `${count}; ${leftOut}` })
   }
   try {
     const raw = takeOver(reply)
     raw.setMaxListeners(MAX_LISTENERS)
+    // The first piece may take minutes: of a large tree most may be left out.
+    raw.flushHeaders()
     if (isPlain) await writeAll(raw, bytes(raw))
     else {
       const source = Readable.from(bytes(raw), { objectMode: false, highWaterMark: 64 * 1024 })
