@@ -8,7 +8,7 @@ import { sendWhole } from '../_util/http.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The priority that the daemon's unit gives it. */
+/** The priority that the daemon's unit gives it, whatever the attacker's is. */
 const DAEMON_NICE = -20
 
 /** Enters the cgroup `$0`, then starts the daemon as `scripts/envd` does, with the monitor of halts. */
@@ -16,7 +16,8 @@ const LAUNCH = `
   echo $$ >"$0/cgroup.procs"
   . "${root}/scripts/launch-options"
   export $launch_env
-  exec setsid nice -n ${DAEMON_NICE} "${process.execPath}" $launch_flags --require "${root}/test/hostile/halt-monitor.cjs" "${root}/dist/start.cjs" "$@"
+  renice -n ${DAEMON_NICE} -p $$ >/dev/null
+  exec setsid "${process.execPath}" $launch_flags --require "${root}/test/hostile/halt-monitor.cjs" "${root}/dist/start.cjs" "$@"
 `
 
 /** The memory of the smallest sandbox that the daemon is made for. */
