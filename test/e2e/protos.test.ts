@@ -22,5 +22,10 @@ test('N1 N27 every message, field and method of the newest SDK is here under its
     messages.forEach(add)
     for (const { typeName, methods } of services) ours[typeName] = methods.map(({ name }) => name).sort()
   }
-  expect(ours).toMatchObject(theirs)
+  // Methods of ours may be among theirs.
+  const wanted = Object.entries(theirs).map(([name, known]) => [
+    name,
+    Array.isArray(known) ? expect.arrayContaining(known) : known,
+  ])
+  expect(ours).toMatchObject(Object.fromEntries(wanted))
 })

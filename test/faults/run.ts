@@ -153,11 +153,12 @@ function judged({ contract = [] }: Pick<Scenario, 'contract'>, { errno }: Fault,
 }
 
 async function healthy({ url }: Daemon): Promise<string[]> {
-  for (let tries = 0; tries < 2; tries++) {
-    // The first one may be closed by what began while connections could not be accepted.
-    const answer = await sendWhole(`${url}/health`, { signal: AbortSignal.timeout(HANG_MS) }).catch(String)
+  const signal = AbortSignal.timeout(HANG_MS)
+  do {
+    // Some may be closed: libuv, when it could not accept, goes on to close what it accepts until nothing waits.
+    const answer = await sendWhole(`${url}/health`, { signal }).catch(String)
     if (typeof answer !== 'string' && answer.status === 204) return []
-  }
+  } while (!signal.aborted)
   return ['not healthy']
 }
 
