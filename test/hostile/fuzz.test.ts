@@ -1,57 +1,106 @@
-import { mkdir } from 'node:fs/promises'
-import { expect, test } from 'vitest'
+import { expect, type TestContext, test } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
 import { call } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
-import { type Held, startLimited } from './limited-daemon.ts'
+import { type Finding, findingText, type Message } from './finding.ts'
+import { AT_ONCE, type FuzzField, openFuzzField, replay } from './fuzz-field.ts'
+import type { Held } from './limited-daemon.ts'
 import type { Place } from './message-parts.ts'
 import { hostileRequest } from './messages.ts'
-import { startOddServer } from './odd-server.ts'
+import { minimise } from './minimise.ts'
 import { startProbe } from './probe.ts'
 import { chosenSeed, type Random, seeded } from './random.ts'
 import { rawHttp1, rawHttp2 } from './raw.ts'
 import { FUZZ_MESSAGES, LONGEST_HALT_MS, MAX_RESIDENT, WORST_HEALTH_MS } from './scale.ts'
-import { createSender, type Sender } from './sender.ts'
 
-/** Requests that are under way at a time. */
-const AT_ONCE = 24
+/** Messages up to the one that failed, of which a finding is made. */
+const SUSPECTS = 2_000
+/** Messages that are remembered: one without an answer is known as such when others were sent for ten seconds. */
+const HISTORY = 50_000
+/** Messages between two looks at the log. */
+const LOOK_EVERY = 1_000
 
-async function lane(
-  sender: Sender,
-  random: Random,
-  work: { left: number; answers: Map<string, number> },
-  place: Place,
-) {
+function randomMessage(random: Random, place: Place): Message {
+  const choice = random.int(20)
+  if (choice >= 2) return hostileRequest(random, place)
+  return choice === 0 ? rawHttp1(random) : rawHttp2(random)
+}
+
+/** The newest messages. */
+class History {
+  #messages: Message[] = []
+  #dropped = 0
+
+  /** Its number. */
+  push(message: Message): number {
+    if (this.#messages.length >= 2 * HISTORY) {
+      this.#messages = this.#messages.slice(-HISTORY)
+      this.#dropped += HISTORY
+    }
+    return this.#dropped + this.#messages.push(message) - 1
+  }
+
+  /** Those up to the one of that number. */
+  upTo(number: number): readonly Message[] {
+    const end = number - this.#dropped + 1
+    return this.#messages.slice(Math.max(0, end - SUSPECTS), end)
+  }
+}
+
+interface Work {
+  left: number
+  readonly history: History
+  readonly answers: Map<string, number>
+  /** Of the first failure. */
+  suspects: readonly Message[]
+}
+
+/** Rejects with what went wrong. */
+async function lane(field: FuzzField, random: Random, work: Work) {
   while (work.left-- > 0) {
-    const choice = random.int(20)
-    if (choice < 2) await sender.sendRaw(choice === 0 ? rawHttp1(random) : rawHttp2(random))
-    else {
-      const message = hostileRequest(random, place)
-      const ended = String(await sender.send(message))
-      work.answers.set(ended, (work.answers.get(ended) ?? 0) + 1)
+    const message = randomMessage(random, field.place)
+    const number = work.history.push(message)
+    try {
+      const ended = String(await field.send(message))
+      if (!Buffer.isBuffer(message)) work.answers.set(ended, (work.answers.get(ended) ?? 0) + 1)
+      const problem = work.left % LOOK_EVERY === 0 ? await field.problem() : undefined
+      if (problem !== undefined) throw new Error(problem)
+    } catch (error) {
+      if (work.suspects.length === 0) work.suspects = work.history.upTo(number)
+      throw error
     }
   }
 }
 
+/** Prints the messages that the daemon fails after, as few as are found: `scripts/test-hostile` keeps them as a test. */
+async function report(context: TestContext, finding: Finding, { daemon, place }: FuzzField): Promise<void> {
+  console.log(daemon.threads())
+  const textOf = (messages: readonly Message[]) => findingText({ ...finding, messages }, place)
+  const fails = async (messages: readonly Message[]) => (await replay(context, textOf(messages))) !== undefined
+  const few = await minimise(finding.messages, fails)
+  console.log(
+    few === undefined
+      ? `the last ${finding.messages.length} messages alone did not fail again`
+      : `finding: ${textOf(few)}`,
+  )
+}
+
 test(`${FUZZ_MESSAGES} messages of every protocol are all answered, and the daemon is as it was`, async (context) => {
   await using directory = await makeTmpDir()
-  // A path that is left out must not mean the home of the machine's root, whose listing takes its time.
-  const home = ['-default-workdir', directory.path, '-default-home', directory.path]
-  await using daemon = await startLimited(context, home)
-  await mkdir(`${directory.path}/c`)
+  const seed = chosenSeed()
+  await using field = await openFuzzField(context, directory.path, seed)
+  const { daemon } = field
   await using probe = await startProbe(daemon)
   const before = daemon.held()
-  const seed = chosenSeed()
-  await using odd = await startOddServer(seed)
-  const place: Place = { directory: directory.path, ports: [odd.port, daemon.port] }
-  const sender = createSender(daemon.url)
-  const work = { left: FUZZ_MESSAGES, answers: new Map<string, number>() }
-  const lanes = Array.from({ length: AT_ONCE }, (_, at) => lane(sender, seeded(seed + at), work, place))
-  await Promise.all(lanes).catch((error: Error) => {
-    console.log(daemon.threads())
+  const work: Work = { left: FUZZ_MESSAGES, history: new History(), answers: new Map(), suspects: [] }
+  const lanes = Array.from({ length: AT_ONCE }, (_, at) => lane(field, seeded(seed + at), work))
+  await Promise.all(lanes).catch(async (error: Error) => {
+    work.left = 0
+    const { suspects: messages } = work
+    await report(context, { seed, problem: error.message, directory: directory.path, messages }, field)
     throw new Error(`HOSTILE_SEED=${seed}: ${error.message}`, { cause: error })
   })
-  sender.close()
+  field.close()
   const health = await probe.report()
   const halts = daemon.halts()
   // Every command that was started ends at once, but for named terminals, which stay; watchers are of the user, who
