@@ -42,7 +42,7 @@ function isTitle(source: string, title: string): boolean {
 
 function outcome(found: readonly Result[]): string {
   const of = (state: string) => found.filter((result) => result.state === state)
-  if (of('failed').length > 0) return 'failed'
+  if (of('failed').length > 0) return found.length === 1 ? 'failed' : `${of('failed').length} of ${found.length} failed`
   if (of('passed').length === 0) return 'not run'
   const seconds = of('passed').reduce((sum, { ms }) => sum + ms, 0) / 1000
   return `passed in ${seconds.toFixed(1)} s`

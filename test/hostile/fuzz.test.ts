@@ -76,7 +76,12 @@ async function lane(field: FuzzField, random: Random, work: Work) {
 async function report(context: TestContext, finding: Finding, { daemon, place }: FuzzField): Promise<void> {
   console.log(daemon.threads())
   const textOf = (messages: readonly Message[]) => findingText({ ...finding, messages }, place)
-  const fails = async (messages: readonly Message[]) => (await replay(context, textOf(messages))) !== undefined
+  // A daemon that ends by itself rejects.
+  const fails = (messages: readonly Message[]) =>
+    replay(context, textOf(messages)).then(
+      (problem) => problem !== undefined,
+      () => true,
+    )
   const few = await minimise(finding.messages, fails)
   console.log(
     few === undefined
