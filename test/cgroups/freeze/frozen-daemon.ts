@@ -89,9 +89,14 @@ export async function installOnDisk(disk: LoopDisk): Promise<void> {
   const packages = await readdir(join(project, 'node_modules'))
   const runtime = packages.filter((name) => name.startsWith('node-linux-')).map((name) => `node_modules/${name}/bin`)
   for (const part of ['dist', 'scripts/envd', 'scripts/launch-options', ...runtime]) {
-    await cp(join(project, part), join(target, part), { recursive: true })
+    await cp(join(project, part), join(target, part), { recursive: true, filter: isNoBundle })
   }
   for (const from of BOUND) await disk.bind(from)
+}
+
+/** What `npm run bundle` has made beside the daemon would fill the disk. */
+function isNoBundle(path: string): boolean {
+  return !/\/dist\/envd-linux-/.test(path)
 }
 
 /**
