@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { beforeAll, expect, test } from 'vitest'
 import { startDaemon } from '../_util/daemon.ts'
 import { needsNamespace } from '../_util/namespace.ts'
-import { shell } from '../_util/rpc.ts'
+import { call, shell } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { chosenSeed, seeded } from '../hostile/random.ts'
 import { startEcho } from './echo.ts'
@@ -93,7 +93,12 @@ test(`${KINDS.length} kinds of traffic for ${MINUTES} minutes leave the daemon a
   expect(growths.filter(({ growth, limit }) => growth > limit)).toEqual([])
   expect(await endUnfinished(daemon.url, `${dir.path}/uploads`)).toBeLessThanOrEqual(outcome.cut)
   const nothingOpen = async () => held(await sampleOf(daemon, dir.path), before)
-  await expect.poll(nothingOpen, settled).toEqual(held(before))
+  try {
+    await expect.poll(nothingOpen, settled).toEqual(held(before))
+  } catch (error) {
+    console.log('left:', JSON.stringify((await call(daemon.url, 'process.Process/List', {})).body))
+    throw error
+  }
   console.log(JSON.stringify({ after: await sampleOf(daemon, dir.path) }))
   expect(daemon.stdout().match(/.*failed unexpectedly.*/)?.[0]).toBeUndefined()
 })
