@@ -11,51 +11,44 @@ export interface Finding {
   readonly messages: readonly Message[]
 }
 
+/** A message in JSON; bytes in base64. */
+type Written = { readonly raw: string } | (Omit<HostileRequest, 'body'> & { readonly body: string })
+
 /** In paths and headers: what relays to this port is sent to the one of the next run. */
-const PORT = (at: number) => `PORT-${at}-OF-PLACE`
+const portName = (at: number) => `PORT-${at}-OF-PLACE`
 
-/** Text of one line, of which `parseFinding` makes the same messages for another place. */
-export function findingText({ seed, problem, directory, messages }: Finding, { ports }: Place): string {
-  const named = (text: string) => ports.reduce((named, port, at) => named.replaceAll(String(port), PORT(at)), text)
-  return JSON.stringify({
-    ...{ seed, problem, directory },
-    messages: messages.map((message) =>
-      Buffer.isBuffer(message)
-        ? { raw: message.toString('base64') }
-        : {
-            ...message,
-            path: named(message.path),
-            headers: mapped(message.headers, named),
-            body: message.body.toString('base64'),
-          },
-    ),
-  })
+/**
+ * A finding as text of one line, for `parseFinding`; ports of the place by names. The directory stays: its name is in
+ * bytes whose length counts.
+ */
+export function findingText(finding: Finding, { ports }: Place): string {
+  const named = (text: string) => ports.reduce((done, port, at) => done.replaceAll(String(port), portName(at)), text)
+  return JSON.stringify({ ...finding, messages: finding.messages.map((message) => written(renamed(message, named))) })
 }
 
-/** What of a finding does not depend on ports. */
-export function headOf(text: string): Omit<Finding, 'messages'> {
-  return JSON.parse(text)
-}
-
-/** The finding in a file of `found/`. The directory stays: its name is in bytes whose length counts. */
-export function parseFinding(text: string, ports: Place['ports']): Finding {
+/** The finding in a file of `found/`, its ports by names. */
+export function parseFinding(text: string): Finding {
   const { messages, ...finding } = JSON.parse(text)
-  const placed = (text: string) => ports.reduce((placed, port, at) => placed.replaceAll(PORT(at), String(port)), text)
-  return {
-    ...finding,
-    messages: messages.map((message: Record<string, never>) =>
-      'raw' in message
-        ? Buffer.from(message['raw'] ?? '', 'base64')
-        : {
-            ...message,
-            path: placed(message['path'] ?? ''),
-            headers: mapped(message['headers'] ?? {}, placed),
-            body: Buffer.from(message['body'] ?? '', 'base64'),
-          },
-    ),
-  }
+  return { ...finding, messages: messages.map(read) }
 }
 
-function mapped(headers: Readonly<Record<string, string>>, change: (text: string) => string): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, change(value)]))
+/** The message of a finding that was read, for another place. */
+export function atPlace(message: Message, { ports }: Pick<Place, 'ports'>): Message {
+  return renamed(message, (text) => ports.reduce((done, port, at) => done.replaceAll(portName(at), String(port)), text))
+}
+
+function written(message: Message): Written {
+  if (Buffer.isBuffer(message)) return { raw: message.toString('base64') }
+  return { ...message, body: message.body.toString('base64') }
+}
+
+function read(message: Written): Message {
+  if ('raw' in message) return Buffer.from(message.raw, 'base64')
+  return { ...message, body: Buffer.from(message.body, 'base64') }
+}
+
+function renamed(message: Message, change: (text: string) => string): Message {
+  if (Buffer.isBuffer(message)) return message
+  const headers = Object.entries(message.headers).map(([name, value]) => [name, change(value)] as const)
+  return { ...message, path: change(message.path), headers: Object.fromEntries(headers) }
 }

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import type { TestContext } from 'vitest'
 import { sendWhole } from '../_util/http.ts'
-import { headOf, type Message, parseFinding } from './finding.ts'
+import { atPlace, type Message, parseFinding } from './finding.ts'
 import { type LimitedDaemon, startLimited } from './limited-daemon.ts'
 import type { Place } from './message-parts.ts'
 import { startOddServer } from './odd-server.ts'
@@ -70,11 +70,11 @@ function problemOf(daemon: LimitedDaemon): () => Promise<string | undefined> {
  * that there was; undefined: all were answered.
  */
 export async function replay(context: TestContext, text: string): Promise<string | undefined> {
-  const { directory, seed } = headOf(text)
+  const { directory, seed, messages } = parseFinding(text)
   await using field = await openFuzzField(context, directory, seed)
-  const left = parseFinding(text, field.place.ports).messages.values()
+  const left = messages.values()
   const lane = async () => {
-    for (const message of left) await field.send(message)
+    for (const message of left) await field.send(atPlace(message, field.place))
   }
   try {
     await Promise.all(Array.from({ length: AT_ONCE }, lane))
