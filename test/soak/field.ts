@@ -17,6 +17,8 @@ export interface Traffic {
   readonly name: string
   /** How often it is chosen; default 1. */
   readonly weight?: number
+  /** Its results are the same when the daemon crashes or is upgraded meanwhile. */
+  readonly survives?: true
   /**
    * Runs it once and checks its results; rejects when one is wrong.
    * @param id a name that no other run has: for files, tags and keys

@@ -6,8 +6,8 @@ import type { Field, Traffic } from './field.ts'
 export interface Outcome {
   /** Runs of each kind. */
   readonly runs: Map<string, number>
-  /** Runs that a crash or an upgrade cut off. */
-  cut: number
+  /** Runs that a crash or an upgrade cut off, with what was said of it. */
+  readonly cut: string[]
   /** What was wrong; the traffic ends when it is too much. */
   readonly failures: string[]
 }
@@ -36,10 +36,10 @@ interface Lanes {
 
 /**
  * Runs traffic in lanes beside each other until it is over, or too much is wrong. A run that fails while the daemon was
- * exchanged is cut off, not wrong: it says by itself what must survive that.
+ * exchanged is cut off, not wrong, unless its kind survives that.
  */
 export async function runLanes(options: Lanes): Promise<Outcome> {
-  const outcome: Outcome = { runs: new Map(), cut: 0, failures: [] }
+  const outcome: Outcome = { runs: new Map(), cut: [], failures: [] }
   await Promise.all(Array.from({ length: options.lanes }, (_, lane) => runLane(lane, options, outcome)))
   return outcome
 }
@@ -64,9 +64,9 @@ async function runLane(lane: number, options: Lanes, outcome: Outcome): Promise<
     try {
       await limited(kind.run({ ...options.field, random }, `soak-${lane}-${run}`))
     } catch (error) {
-      if (exchanges.count === before && before % 2 === 0)
-        outcome.failures.push(`${kind.name} (lane ${lane}, run ${run}): ${error}`)
-      else outcome.cut++
+      const exchanged = exchanges.count !== before || before % 2 === 1
+      const said = exchanged && kind.survives !== true ? outcome.cut : outcome.failures
+      said.push(`${kind.name} (lane ${lane}, run ${run}): ${error}`)
     }
     outcome.runs.set(kind.name, (outcome.runs.get(kind.name) ?? 0) + 1)
     await delay(random.int(pauseMs))

@@ -66,7 +66,8 @@ export function leftIn(dir: string): { files: number; temporary: number; cgroups
   }
 }
 
-function namesBelow(dir: string): string[] {
+/** Paths below the directory, relative to it. */
+export function namesBelow(dir: string): string[] {
   try {
     return readdirSync(dir, { recursive: true, encoding: 'utf8' })
   } catch {

@@ -7,6 +7,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { chosenSeed, seeded } from '../hostile/random.ts'
 import { startEcho } from './echo.ts'
 import { runLanes } from './lanes.ts'
+import { namesBelow } from './measure.ts'
 import { drawn, judged, type Sample, sampleOf, sampling } from './samples.ts'
 import { CLIENTS } from './traffic/clients.ts'
 import { COMMANDS } from './traffic/commands.ts'
@@ -81,8 +82,9 @@ test(`${KINDS.length} kinds of traffic for ${MINUTES} minutes leave the daemon a
   ])
   const growths = judged(samples)
   const runs = [...outcome.runs.values()].reduce((sum, count) => sum + count, 0)
-  console.log(JSON.stringify({ seed, kinds: outcome.runs.size, runs, cut: outcome.cut, ...troubles }))
+  console.log(JSON.stringify({ seed, kinds: outcome.runs.size, runs, cut: outcome.cut.length, ...troubles }))
   console.log(JSON.stringify({ before, last: samples.at(-1) }))
+  console.log(`cut off:\n${outcome.cut.join('\n')}`)
   console.table(growths.map(({ of, name, from, growth, limit }) => ({ of, name, from, growth, limit })))
   // The namespace keeps no file; `scripts/test-soak --draw` takes these lines.
   if (process.env['SOAK_DRAW'] === '1')
@@ -91,12 +93,16 @@ test(`${KINDS.length} kinds of traffic for ${MINUTES} minutes leave the daemon a
   expect(outcome.failures, `SOAK_SEED=${seed}`).toEqual([])
   expect(outcome.runs.size).toBe(KINDS.length)
   expect(growths.filter(({ growth, limit }) => growth > limit)).toEqual([])
-  expect(await endUnfinished(daemon.url, `${dir.path}/uploads`)).toBeLessThanOrEqual(outcome.cut)
+  expect(await endUnfinished(daemon.url, `${dir.path}/uploads`)).toBeLessThanOrEqual(outcome.cut.length)
   const nothingOpen = async () => held(await sampleOf(daemon, dir.path), before)
   try {
     await expect.poll(nothingOpen, settled).toEqual(held(before))
   } catch (error) {
-    console.log('left:', JSON.stringify((await call(daemon.url, 'process.Process/List', {})).body))
+    console.log(
+      'left:',
+      JSON.stringify((await call(daemon.url, 'process.Process/List', {})).body),
+      namesBelow(dir.path),
+    )
     throw error
   }
   console.log(JSON.stringify({ after: await sampleOf(daemon, dir.path) }))
