@@ -34,6 +34,9 @@ export type ErrorKind =
   | 'locked'
   | 'checksum_mismatch'
 
+/** Kinds that the log tells with a stack trace. */
+const UNEXPECTED: ReadonlySet<ErrorKind> = new Set(['internal', 'unknown'])
+
 /**
  * The one error class of the daemon: thrown where the failure is known, mapped once per protocol
  * (`rpc/error-boundary.ts`, `http/app/error-response.ts`). The message is shown to the client, as `messageText` makes
@@ -43,11 +46,21 @@ export class AppError extends Error {
   readonly kind: ErrorKind
 
   constructor(kind: ErrorKind, message: string, options?: ErrorOptions) {
+    const limit = Error.stackTraceLimit
+    // The trace of an answer is not looked at, and thousands of streams may be refused in a moment.
+    if (!UNEXPECTED.has(kind)) Error.stackTraceLimit = 0
     super(messageText(message), options)
+    Error.stackTraceLimit = limit
     this.name = 'AppError'
     this.kind = kind
   }
 }
+
+/**
+ * Why work is over whose owner has gone or has closed it. One for all: without a reason each abort makes an error of
+ * its own, with its stack trace.
+ */
+export const CLOSED = new AppError('canceled', 'it is closed')
 
 /** The errno name (`ENOENT`) of a failed system call, or undefined for any other value. */
 export function errnoOf(error: unknown): string | undefined {

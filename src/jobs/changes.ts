@@ -1,5 +1,6 @@
 import type { StreamFrames, UnreadFrames } from '../budget/unread-frames.ts'
 import { AppError } from '../errors.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { KnownProcess } from '../process/known-process.ts'
 import type { Registry } from '../process/registry.ts'
@@ -82,6 +83,9 @@ export class JobChanges<T> {
       let sent = performance.now()
       yield [{ kind: 'watching' }]
       for (;;) {
+        // Thousands of clients may wait for the same change.
+        const turn = loopTurns.turn(signal)
+        if (turn !== undefined) await turn
         if (next < this.#oldest) throw missed(this.#oldest - next)
         const changes = this.#kept.slice(next - this.#oldest, next - this.#oldest + BATCH)
         next += changes.length

@@ -21,8 +21,8 @@ export interface Turns {
   /** Runs `work` in its turn, never at once: nothing follows in that turn before what it leads to in the next tick. */
   queue(owner: object, work: () => void): void
   /**
-   * For a unit of work that is about to begin: undefined at once while there is time left and nothing waits, else
-   * resolves in its turn.
+   * For a unit of work that is about to begin: undefined at once while there is time left, nothing waits, and what the
+   * last such unit leads to in the next tick is done; else resolves in its turn.
    */
   turn(owner: object): Promise<void> | undefined
   /** Resolves in a later turn of the event loop. */
@@ -35,6 +35,7 @@ export function createTurns(now = () => performance.now(), sliceMs = SLICE_MS): 
   /** Whether `pass` will run at the end of this turn of the event loop. */
   let open = false
   let end = 0
+  const first = createFirst()
   const begin = () => {
     if (open) return
     open = true
@@ -55,8 +56,7 @@ export function createTurns(now = () => performance.now(), sliceMs = SLICE_MS): 
       setImmediate(pass)
       return
     }
-    // After everything that the work leads to without a wait for something else.
-    queueMicrotask(() => process.nextTick(serve))
+    afterwards(serve)
     work()
   }
   const push = (owner: object, work: () => void) => {
@@ -79,8 +79,32 @@ export function createTurns(now = () => performance.now(), sliceMs = SLICE_MS): 
       else push(owner, work)
     },
     queue: push,
-    turn: (owner) => (isFree() ? undefined : new Promise((resolve) => push(owner, resolve))),
+    turn: (owner) => (isFree() && first.begin() ? undefined : new Promise((resolve) => push(owner, resolve))),
     next: (owner) => new Promise((resolve) => push(owner, resolve)),
+  }
+}
+
+/** Runs `next` after everything that is done now leads to without a wait for something else. */
+function afterwards(next: () => void): void {
+  queueMicrotask(() => process.nextTick(next))
+}
+
+/**
+ * One unit that begins at once, until what it leads to is done: of thousands that are asked in one tick all would
+ * begin, since none has used any time yet.
+ */
+function createFirst() {
+  let begun = false
+  return {
+    /** Whether this is the one. */
+    begin: (): boolean => {
+      if (begun) return false
+      begun = true
+      afterwards(() => {
+        begun = false
+      })
+      return true
+    },
   }
 }
 

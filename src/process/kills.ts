@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { CLOSED } from '../errors.ts'
 import { NEVER } from '../lib/never.ts'
 import { raceAbort } from '../lib/race-abort.ts'
 import { hasEnded } from './has-ended.ts'
@@ -56,8 +57,8 @@ export function createKills(registry: Registry): Kills {
         const other = abandoned.get(process)
         const isFirst = other === undefined || mine.until < other.until
         // Without a SIGKILL to come there is nothing left to do.
-        if (plan.signal === 'SIGKILL' || plan.grace === 0 || !isFirst) return over.abort()
-        other?.over.abort()
+        if (plan.signal === 'SIGKILL' || plan.grace === 0 || !isFirst) return over.abort(CLOSED)
+        other?.over.abort(CLOSED)
         abandoned.set(process, mine)
       }
       const carriedOut = carryOut(process, plan, { registry, over: over.signal }).finally(() => {

@@ -1,10 +1,7 @@
-import { AppError } from '../errors.ts'
+import { AppError, CLOSED } from '../errors.ts'
 import { LateAbort } from '../lib/late-abort.ts'
 import { loopTurns } from '../lib/turns.ts'
 import type { Chunk, Offsets, OutputLog } from './output-log.ts'
-
-/** Of a reader whose owner has gone. Without a reason each would make an error of its own, with its stack. */
-const CLOSED = new AppError('canceled', 'the reader is closed')
 
 interface ReaderStart {
   readonly seq: number
@@ -101,12 +98,16 @@ export class OutputReader {
       if (this.#timer === undefined) this.#watch()
     } else if (!this.#notified) {
       this.#notified = true
-      // All readers of a log share one turn of the event loop.
-      loopTurns.run(this.#log, () => {
-        this.#notified = false
-        this.#wake?.()
-      })
+      // The readers of a log share its part of each turn of the event loop.
+      const turn = loopTurns.turn(this.#log)
+      if (turn === undefined) this.#wakeUp()
+      else void turn.then(() => this.#wakeUp())
     }
+  }
+
+  #wakeUp(): void {
+    this.#notified = false
+    this.#wake?.()
   }
 
   /** The owner goes, or `reason` ends the reader: `readable` and `take` throw it from now on. Idempotent. */

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { loopTurns } from '../lib/turns.ts'
 import { close, type Poll, poll, read, waitingBytes } from '../native/index.ts'
 import type { KeptOutput } from './kept-output.ts'
 import type { OutputSink } from './output-cut.ts'
@@ -40,9 +41,9 @@ const PART_OF_WINDOW = 2
 const MIN_READ_BYTES = 1024
 
 /**
- * Copies the bytes of one descriptor into an OutputLog: one read per readiness event, so that no descriptor starves the
- * event loop, and none at all while the log is full. End of file, EIO of a hung-up terminal included, closes the
- * descriptor.
+ * Copies the bytes of one descriptor into an OutputLog: one read per readiness event, in the turns that all work
+ * shares, so that neither one nor hundreds starve the event loop, and none at all while the log is full. End of file,
+ * EIO of a hung-up terminal included, closes the descriptor.
  */
 export class OutputSource {
   readonly #options: OutputSourceOptions
@@ -51,6 +52,8 @@ export class OutputSource {
   #polling = false
   #discarding = false
   #ended = false
+  /** Readable, and reads in its turn. */
+  #waits = false
   /** Bytes read so far. */
   #moved = 0
 
@@ -112,7 +115,17 @@ export class OutputSource {
   }
 
   #ready(): void {
-    if (!this.#ended) this.#read()
+    // While it waits it stays readable, and is reported in each turn.
+    if (this.#waits) return
+    this.#waits = true
+    loopTurns.run(this, () => {
+      this.#waits = false
+      this.#readWanted()
+    })
+  }
+
+  #readWanted(): void {
+    if (this.#polling && !this.#ended) this.#read()
   }
 
   #read(): 'more' | 'empty' | 'end' {

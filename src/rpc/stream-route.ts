@@ -52,6 +52,9 @@ export async function serveStream(
     endWith(response, endOfStream())
     deps.access.finished(operation, 'ok', { response_bytes: sent.bytes })
   } catch (error) {
+    // What ends one stream may end thousands.
+    const turn = loopTurns.turn(response)
+    if (turn !== undefined) await turn
     const known = wireError(toAppError(error, over, deps.log))
     writeHead(response, codec)
     endWith(response, endOfStream(known))

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { AppError } from '../errors.ts'
+import { AppError, CLOSED } from '../errors.ts'
 import { createLock } from '../lib/lock.ts'
 import { loopTurns } from '../lib/turns.ts'
 import { WakeUp } from '../lib/wake-up.ts'
@@ -117,7 +117,7 @@ export class ScreenFeed {
 
   close(): void {
     if (this.#over.signal.aborted) return
-    this.#over.abort()
+    this.#over.abort(CLOSED)
     this.#drawn.wake()
     this.#reader.close()
     this.#screen.dispose()

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { StreamCaller } from '../calls/caller.ts'
-import { AppError } from '../errors.ts'
+import { AppError, CLOSED } from '../errors.ts'
 import type { DirectoriesRequest, DirectoriesResponseSchema } from '../gen/watch/v1/watch_pb.js'
 import { forEachLimited } from '../lib/for-each-limited.ts'
 import { loopTurns } from '../lib/turns.ts'
@@ -66,7 +66,7 @@ export async function watchDirectories(
 function abortedTogether(signal: AbortSignal) {
   const controllers: AbortController[] = []
   const end = () => {
-    for (const controller of controllers.splice(0)) controller.abort(signal.reason)
+    for (const controller of controllers.splice(0)) controller.abort(signal.aborted ? signal.reason : CLOSED)
   }
   signal.addEventListener('abort', end, { once: true })
   return {

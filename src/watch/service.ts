@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Caller, StreamCaller } from '../calls/caller.ts'
-import type { AppError } from '../errors.ts'
+import { type AppError, CLOSED } from '../errors.ts'
 import type { EntryInfo } from '../filesystem/entry.ts'
 import { createFileUsers } from '../filesystem/file-user.ts'
 import type { ChangesRequest } from '../gen/files/v1/files_pb.js'
@@ -150,7 +150,7 @@ async function watchStream({ request, caller, open, onDrop }: WatchCall, deps: W
   hold.grow(WATCH_BYTES)
   const onLoss = () => {
     buffer.discard()
-    ended.abort()
+    ended.abort(CLOSED)
   }
   const buffer = new ChangeBuffer({ hold, onLoss, onDrop })
   const watcher = await openWatcher(deps, options, buffer).catch((error: unknown) => {
@@ -162,7 +162,7 @@ async function watchStream({ request, caller, open, onDrop }: WatchCall, deps: W
     open.delete(buffer)
     watcher.close()
     buffer.close()
-    ended.abort()
+    ended.abort(CLOSED)
   }
   caller.signal.addEventListener('abort', end, { once: true })
   if (caller.signal.aborted) end()

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import { createUnreadFrames } from '../../src/budget/unread-frames.ts'
@@ -65,6 +66,23 @@ test('a client that reads misses nothing, however many do not, and those are cut
     )
     expect(error).toMatchObject({ kind: 'resource_exhausted', message: expect.stringMatching(/: \d{4} were missed$/) })
   }
+})
+
+test('a change for many clients wakes a few of them in one turn of the event loop', async () => {
+  const { start, watch } = watched()
+  const streams = await Promise.all(Array.from({ length: 60 }, () => watch()))
+  let woken = 0
+  const reads = streams.map(async (stream) => {
+    await stream.next()
+    woken++
+    const until = performance.now() + 1
+    while (performance.now() < until);
+  })
+  await nextTurn()
+  start()
+  await nextTurn()
+  expect(woken).toBeLessThan(streams.length / 4)
+  await Promise.all(reads)
 })
 
 test('up to 1,000 changes wait', async () => {

@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { freeNow } from '../../budget/memory.ts'
+import { CLOSED } from '../../errors.ts'
 import { moveInTurns } from '../../lib/move-in-turns.ts'
 import { loopTurns } from '../../lib/turns.ts'
 import type { Log } from '../../log.ts'
@@ -30,7 +31,7 @@ const IDLE_MS = 900_000
  */
 export async function relay({ request, response, target, failed, log }: Relay): Promise<void> {
   const left = new AbortController()
-  response.once('close', () => left.abort())
+  response.once('close', () => left.abort(CLOSED))
   try {
     await loopTurns.turn(request)
     if (left.signal.aborted) return
