@@ -240,10 +240,9 @@ async function* follow({ buffer, caller, describe, end }: Following): AsyncGener
   try {
     yield [{ kind: 'start' }]
     for (;;) {
-      if (!(await buffer.waiting(caller.keepalive, caller.signal))) yield [{ kind: 'keepalive' }]
-      // Neither many clients, nor one that takes everything at once, must keep others from their turn.
-      const turn = loopTurns.turn(buffer)
-      if (turn !== undefined) await turn
+      // The buffer wakes in its turn; a client that takes everything at once must not keep others from theirs.
+      if (buffer.length > 0) await loopTurns.turn(buffer)
+      else if (!(await buffer.waiting(caller.keepalive, caller.signal))) yield [{ kind: 'keepalive' }]
       const changes = buffer.take(BATCH)
       const events = await describe(changes)
       if (events.length > 0) yield events.map((event) => ({ kind: 'event', event }))
