@@ -1,23 +1,36 @@
 import { LateAbort } from '../lib/late-abort.ts'
 
 /** How a call ends before its answer is there. Nearly all calls never ask for its signal. */
-export class CallEnd extends LateAbort {
+export class CallEnd {
+  readonly #end = new LateAbort()
   #reject: ((reason: unknown) => void) | undefined
   /** When the call had come as a whole (`Caller.since`). */
   since: number | undefined
 
   constructor(since?: number) {
-    super()
     this.since = since
+  }
+
+  get signal(): AbortSignal {
+    return this.#end.signal
+  }
+
+  get aborted(): boolean {
+    return this.#end.aborted
+  }
+
+  /** Undefined before it has ended. */
+  get reason(): unknown {
+    return this.#end.reason
   }
 
   /** `aborted`, as `Caller` has it. */
   readonly isOver = (): boolean => this.aborted
 
   /** Ends the call; the first reason counts. */
-  override abort(reason: unknown): void {
+  abort(reason: unknown): void {
     if (this.aborted) return
-    super.abort(reason)
+    this.#end.abort(reason)
     this.#reject?.(reason)
   }
 
