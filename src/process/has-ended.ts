@@ -1,3 +1,4 @@
+import { loopTurns } from '../lib/turns.ts'
 import { WakeUp } from '../lib/wake-up.ts'
 import type { KnownProcess } from './known-process.ts'
 import type { Registry } from './registry.ts'
@@ -22,6 +23,8 @@ export async function hasEnded(
       const left = Math.min(until - performance.now(), MAX_TIMER_MS)
       if (left <= 0) return false
       await ended.wait(left, signal)
+      // Thousands may wait for the same end, or for as long.
+      await loopTurns.turn(signal)
     }
     return true
   } finally {

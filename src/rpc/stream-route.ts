@@ -53,8 +53,7 @@ export async function serveStream(
     deps.access.finished(operation, 'ok', { response_bytes: sent.bytes })
   } catch (error) {
     // What ends one stream may end thousands.
-    const turn = loopTurns.turn(response)
-    if (turn !== undefined) await turn
+    await loopTurns.turn(response)
     const known = wireError(toAppError(error, over, deps.log))
     writeHead(response, codec)
     endWith(response, endOfStream(known))

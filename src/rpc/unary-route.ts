@@ -4,6 +4,7 @@ import type { TableMethod } from '../calls/service-table.ts'
 import type { AppError } from '../errors.ts'
 import { RETRY_AFTER_SECONDS } from '../http/app/error-response.ts'
 import { inflate } from '../http/body/inflate.ts'
+import { loopTurns } from '../lib/turns.ts'
 import type { CallDeps } from './call-deps.ts'
 import { CallEnd } from './call-end.ts'
 import { httpStatus, toAppError, wireError } from './call-error.ts'
@@ -41,6 +42,8 @@ export async function serveUnary(
     const sent = await send(found, { deps, request, response, over, started })
     deps.access.finished(operation, 'ok', { request_bytes: received, response_bytes: sent })
   } catch (error) {
+    // What ends one call may end thousands.
+    await loopTurns.turn(response)
     const known = toAppError(error, over, deps.log)
     deps.access.finished(operation, wireError(known).code)
     refuse(response, known)

@@ -6,6 +6,7 @@ import { sendWhole } from '../_util/http.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { bodies } from './attacks/bodies.ts'
 import { connections } from './attacks/connections.ts'
+import { endings } from './attacks/endings.ts'
 import { followerAttacks } from './attacks/followers.ts'
 import { inputs } from './attacks/inputs.ts'
 import { readers } from './attacks/readers.ts'
@@ -59,6 +60,7 @@ for (const { name, prepare, run, maxBusy = BUSY_P95_HEALTH_MS, maxResident = MAX
   ...services,
   ...work,
   ...followerAttacks,
+  ...endings,
   ...treeAttacks,
   ...uploadAttacks,
   ...relayAttacks,
