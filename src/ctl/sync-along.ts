@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createByteBudget } from '../budget/budget.ts'
+import { NEVER } from '../lib/never.ts'
 import { ChangeCursor } from '../watch/change-cursor.ts'
 import { Inotify } from '../watch/inotify.ts'
 import { SharedTrees } from '../watch/shared-trees.ts'
@@ -71,7 +72,7 @@ async function followChanges(local: string, exclude: readonly string[]) {
     cursor.close()
     inotify.close()
   }
-  const watcher = await openWatcher(deps, options, cursor).catch((error: Error) => {
+  const watcher = await openWatcher(deps, options, cursor, NEVER).catch((error: Error) => {
     close()
     throw new Failure('internal', error.message)
   })

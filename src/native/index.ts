@@ -1,5 +1,6 @@
 import { loadAddon } from './load.ts'
 import type { Spawned, SpawnSpec, SpawnStage } from './spawn-spec.ts'
+import type { TreeTask } from './tree-task.ts'
 
 export type { ChildDeposit, Spawned, SpawnSpec } from './spawn-spec.ts'
 
@@ -93,6 +94,7 @@ interface Addon {
     recursive: boolean,
     rootWatch: number,
     limit: number,
+    task: TreeTask,
   ): Promise<Buffer>
   removeWatch(instance: number, watch: number): number
   waitingBytes(fd: number): number
@@ -205,9 +207,9 @@ export const openInotify = addon.openInotify
  * directory below it, each watched before it is read. Links are followed in `root` only; what vanishes, is broken or
  * closed to the daemon below it is passed over, as are file systems of the kernel's own (proc, sysfs, cgroup).
  * `rootWatch`: the watch that the root has already; with another one it is another directory, and the call fails with
- * ESTALE; -1: any will do. `limit`: bytes of the result after which the walk ends with EOVERFLOW. Packed for
- * `unpackTree` (native/watched-tree.ts). On the thread pool. Failures are in the result, with what was watched until
- * then.
+ * ESTALE; -1: any will do. `limit`: bytes of the result after which the walk ends with EOVERFLOW. `task`: of
+ * `createTreeTask`; once it is cancelled the walk ends with ECANCELED. Packed for `unpackTree`
+ * (native/watched-tree.ts). On the thread pool. Failures are in the result, with what was watched until then.
  */
 export const watchTree = addon.watchTree
 /** inotify_rm_watch(2): 0, or the negative errno (EINVAL: the kernel has dropped it already). */

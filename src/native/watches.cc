@@ -22,6 +22,7 @@
 #include "own-directory.h"
 #include "proc-link.h"
 #include "registration.h"
+#include "tree-task.h"
 #include "values.h"
 #include "walk.h"
 
@@ -98,6 +99,7 @@ struct Open {
 };
 
 struct WatchTree : Job {
+  std::shared_ptr<TreeTask> task;
   int instance = -1;
   std::string root;
   // Where the walk begins, below the root.
@@ -117,7 +119,7 @@ struct WatchTree : Job {
   void run() override {
     const OwnWorkingDirectory own;
     working = &own;
-    int failure = add_start();
+    int failure = task->cancelled ? ECANCELED : add_start();
     while (failure == 0 && !path.empty()) {
       Open& parent = path.back();
       if (parent.children.empty()) {
@@ -129,6 +131,7 @@ struct WatchTree : Job {
       parent.children.pop_back();
       const int error = add_child(parent, name);
       if (is_failure(error)) failure = error;
+      else if (task->cancelled) failure = ECANCELED;
     }
     for (const Open& left : path) close(left.descriptor);
     put_text(result, failure == 0 ? "" : error_name(failure));
@@ -264,6 +267,7 @@ napi_value watch_tree(napi_env env, napi_callback_info info) {
   if (!to_integer(env, arguments.at[5], "rootWatch", -1, INT32_MAX, expected)) return nullptr;
   int64_t limit = 0;
   if (!to_integer(env, arguments.at[6], "limit", 0, UINT32_MAX, limit)) return nullptr;
+  if (!to_tree_task(env, arguments.at[7], job->task)) return nullptr;
   job->expected = static_cast<int>(expected);
   job->limit = static_cast<size_t>(limit);
   job->mask = static_cast<uint32_t>(mask);

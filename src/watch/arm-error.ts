@@ -1,4 +1,4 @@
-import { AppError, errnoKind } from '../errors.ts'
+import { AppError, CLOSED, errnoKind } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import { IN } from './inotify-event.ts'
 
@@ -19,6 +19,8 @@ export function armError(errno: string, path: string): AppError {
       )
     case 'EOVERFLOW':
       return exhausted(`error watching ${path}: there are too many files below it`)
+    case 'ECANCELED':
+      return CLOSED
     case 'ENOENT':
       return new AppError('not_found', `the watched directory ${path} does not exist any more`)
     case 'ESTALE':

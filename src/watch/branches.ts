@@ -1,4 +1,5 @@
 import { createTimeSlice } from '../lib/time-slice.ts'
+import { cancelTreeTask, createTreeTask } from '../native/tree-task.ts'
 import type { Exclude } from './exclude.ts'
 import type { Armed, Inotify } from './inotify.ts'
 import { type NodeSink, type Settlement, TreeNode } from './tree-node.ts'
@@ -17,6 +18,7 @@ interface BranchesOptions extends Pick<TreeOptions, 'inotify' | 'path' | 'shown'
 /** Watches directories for one tree and makes its nodes of them. */
 export class Branches {
   readonly #options: BranchesOptions
+  readonly #task = createTreeTask()
   #closed = false
 
   constructor(options: BranchesOptions) {
@@ -54,6 +56,7 @@ export class Branches {
   /** What is being adopted ends early, and nothing is counted any more. */
   close(): void {
     this.#closed = true
+    cancelTreeTask(this.#task)
   }
 
   /** With what is left out nothing is armed at once, so that no watch is put on any of it. */
@@ -61,7 +64,7 @@ export class Branches {
     const { inotify, path: root, shown, recursive, exclude, hold, onLost } = this.#options
     const start = Buffer.from(parent?.pathOf(name) ?? '', 'latin1')
     const deep = recursive && exclude === undefined
-    const armed = await inotify.arm({ root, start, recursive: deep, rootWatch, shown, hold })
+    const armed = await inotify.arm({ root, start, recursive: deep, rootWatch, shown, hold, task: this.#task })
     const settlement = { seq: Number.POSITIVE_INFINITY }
     let lost = false
     try {

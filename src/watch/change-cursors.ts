@@ -91,11 +91,11 @@ export class ChangeCursors {
    * and with the signal's reason.
    */
   async changes(options: WatchOptions, query: ChangesQuery): Promise<ChangesAnswer> {
-    const { token } = query
+    const { token, signal } = query
     if (token.length > MAX_TOKEN_LENGTH) throw new AppError('invalid_argument', 'the token is too long')
     // In every call: the path may lead elsewhere by now, or be closed to the user.
     const key = await keyOf(options)
-    if (token === '') return { ...(await this.#begin(options, key)), changes: [], more: false }
+    if (token === '') return { ...(await this.#begin(options, key, signal)), changes: [], more: false }
     const [, id = '', answer = ''] = /^(\w+)\.(\d{1,15})$/.exec(token) ?? []
     const open = this.#open.get(id)
     let unknown = 'the token is not known, or not any more'
@@ -109,7 +109,7 @@ export class ChangeCursors {
       unknown = 'the directory is another one, or the request is'
       this.#close(open)
     }
-    return { ...(await this.#begin(options, await keyOf(options))), changes: [], more: false, unknown }
+    return { ...(await this.#begin(options, await keyOf(options), signal)), changes: [], more: false, unknown }
   }
 
   /** Ends all. */
@@ -136,7 +136,7 @@ export class ChangeCursors {
     return this.#open.has(open.id) ? cursor.since(answer, most) : undefined
   }
 
-  async #begin(options: WatchOptions, key: string): Promise<{ readonly token: string }> {
+  async #begin(options: WatchOptions, key: string, signal: AbortSignal): Promise<{ readonly token: string }> {
     const { cursors, paths, ofUser } = this.#limits
     if (this.#open.size + this.#opening >= cursors)
       throw new AppError('resource_exhausted', `changes of ${cursors} directories are followed already`)
@@ -144,7 +144,7 @@ export class ChangeCursors {
     const { user } = options
     const cursor = new ChangeCursor(this.#deps.budget.hold('events', { connection: undefined, user }), paths)
     try {
-      const watcher = await openWatcher(this.#deps, options, cursor)
+      const watcher = await openWatcher(this.#deps, options, cursor, signal)
       const open = { id: createId(), key, user, cursor, watcher, asked: performance.now() }
       this.#open.set(open.id, open)
       const own = this.#users.get(user) ?? new Set()

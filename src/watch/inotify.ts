@@ -4,6 +4,7 @@ import { errnoOf } from '../errors.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Log } from '../log.ts'
 import { close, openInotify, type Poll, poll, read, removeWatch, waitingBytes } from '../native/index.ts'
+import type { TreeTask } from '../native/tree-task.ts'
 import type { WatchedDirectory } from '../native/watched-tree.ts'
 import { armError } from './arm-error.ts'
 import { type Arming, HeldEvents } from './held-events.ts'
@@ -38,6 +39,8 @@ export interface ArmRequest {
   readonly shown: string
   /** Takes the memory of the lists while they are read. */
   readonly hold: Hold
+  /** Of `createTreeTask`: once it is cancelled, nothing more is watched. */
+  readonly task: TreeTask
 }
 
 /** Directories that were just watched. */
@@ -109,8 +112,8 @@ export class Inotify {
   /**
    * Watches a directory and, if recursive, all below it. The caller claims those that it wants, then calls `done`,
    * which releases the others. Rejects with AppError: not_found for a root that is not there, or not the same any more,
-   * internal for one that cannot be watched, resource_exhausted when the kernel's limits are reached, budget_spent;
-   * everything of this call is undone then.
+   * internal for one that cannot be watched, resource_exhausted when the kernel's limits are reached, budget_spent,
+   * canceled with the task; everything of this call is undone then.
    */
   async arm(request: ArmRequest): Promise<Armed> {
     await this.#ready

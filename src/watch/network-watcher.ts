@@ -22,11 +22,13 @@ interface NetworkTarget {
 
 /**
  * Watches a network mount for one client: by inotify what is done on this machine, by polling what others do; nothing
- * is emitted twice. Resolves when all is armed and known; rejects with AppError and leaves nothing behind.
+ * is emitted twice. Resolves when all is armed and known; rejects with AppError, or with the reason of the signal, and
+ * leaves nothing behind.
  */
 export async function openNetworkWatcher(
   { real, deps, options, exclude }: NetworkTarget,
   sink: WatchSink,
+  signal: AbortSignal,
 ): Promise<Watcher> {
   const { path: shown, recursive, user } = options
   const path = real.toString()
@@ -46,24 +48,32 @@ export async function openNetworkWatcher(
     onLoss: () => sink.onLoss?.(),
     onEnd: (error) => void merge.settled().then(() => sink.end(error)),
   })
+  const end = () => {
+    merge.close()
+    tree.close()
+  }
+  signal.addEventListener('abort', end, { once: true })
   try {
+    signal.throwIfAborted()
     await tree.start()
     const polling = await startPolling({ path, recursive, exclude, merge })
+    if (signal.aborted) polling.close()
+    signal.throwIfAborted()
     return {
       async settled() {
         await tree.settled()
         await merge.settled()
       },
       close() {
-        merge.close()
-        tree.close()
+        end()
         polling.close()
       },
     }
   } catch (error) {
-    merge.close()
-    tree.close()
+    end()
     throw error
+  } finally {
+    signal.removeEventListener('abort', end)
   }
 }
 

@@ -12,6 +12,7 @@ import type {
   WatchDirRequest,
 } from '../gen/filesystem/filesystem_pb.js'
 import { cleanPath } from '../lib/clean-path.ts'
+import { NEVER } from '../lib/never.ts'
 import { loopTurns } from '../lib/turns.ts'
 import type { Actor } from '../native/files.ts'
 import type { Defaults } from '../users/defaults.ts'
@@ -89,7 +90,8 @@ export function createWatchService(deps: WatchServiceDeps) {
       const hold = budget.hold('events', { connection: undefined, user: options.user })
       const { includeEntry } = request
       const keep = (id: string) => kept.keep({ id, includeEntry, ...definitionOf(options) })
-      return { watcherId: await pollers.add(context, (buffer) => openWatcher(deps, options, buffer), { hold, keep }) }
+      const openIt = (buffer: ChangeBuffer) => openWatcher(deps, options, buffer, caller.signal)
+      return { watcherId: await pollers.add(context, openIt, { hold, keep }) }
     },
 
     /** Makes the polled watchers of the daemon before this one anew, under their ids. */
@@ -153,7 +155,7 @@ async function watchStream({ request, caller, open, onDrop }: WatchCall, deps: W
     ended.abort(CLOSED)
   }
   const buffer = new ChangeBuffer({ hold, onLoss, onDrop })
-  const watcher = await openWatcher(deps, options, buffer).catch((error: unknown) => {
+  const watcher = await openWatcher(deps, options, buffer, caller.signal).catch((error: unknown) => {
     buffer.close()
     throw error
   })
@@ -197,7 +199,7 @@ function definitionOf({ path, recursive, allowNetworkMounts, exclude, user }: Wa
 async function openAnew(definition: WatcherDefinition, buffer: ChangeBuffer, deps: WatchServiceDeps) {
   const { users, defaults, strictFileUsers } = deps
   const actor = await createFileUsers(users, strictFileUsers)(await selectUser(users, definition.user, defaults.user))
-  const watcher = await openWatcher(deps, { ...definition, actor }, buffer)
+  const watcher = await openWatcher(deps, { ...definition, actor }, buffer, NEVER)
   return { watcher, context: { path: definition.path, actor, includeEntry: definition.includeEntry } }
 }
 

@@ -1,5 +1,6 @@
 import type { ByteBudget } from '../budget/budget.ts'
 import type { AppError } from '../errors.ts'
+import { raceAbort } from '../lib/race-abort.ts'
 import type { Change } from './change.ts'
 import type { Exclude } from './exclude.ts'
 import type { Inotify } from './inotify.ts'
@@ -68,15 +69,16 @@ export class SharedTrees {
 
   /**
    * Sends a subscriber everything that happens from now on. Resolves when all is armed; rejects as `WatchTree.start`
-   * does.
+   * does, and with the reason of the signal: the arming ends then if it was for this one alone.
    */
-  async subscribe(options: SharedTreeOptions, subscriber: Subscriber): Promise<Subscription> {
+  async subscribe(options: SharedTreeOptions, subscriber: Subscriber, signal: AbortSignal): Promise<Subscription> {
     const key = keyOf(options)
     for (;;) {
+      signal.throwIfAborted()
       const entry = this.#entries.get(key) ?? this.#open(key, options)
       entry.users++
       try {
-        const joined = await join(entry, subscriber)
+        const joined = await raceAbort(join(entry, subscriber, signal), signal)
         if (joined) return this.#subscription(key, entry, subscriber)
       } catch (error) {
         entry.subscribers.delete(subscriber)
@@ -135,7 +137,7 @@ export class SharedTrees {
 }
 
 /** False: the tree has ended before anything could be reported. Rejects as its start does. */
-async function join(entry: Entry, subscriber: Subscriber): Promise<boolean> {
+async function join(entry: Entry, subscriber: Subscriber, signal: AbortSignal): Promise<boolean> {
   if (entry.starting !== undefined) {
     entry.subscribers.add(subscriber)
     await entry.starting
@@ -143,7 +145,7 @@ async function join(entry: Entry, subscriber: Subscriber): Promise<boolean> {
   }
   // What has happened before is no news to this one.
   await entry.tree.settled()
-  if (entry.over) return false
+  if (entry.over || signal.aborted) return false
   entry.subscribers.add(subscriber)
   return true
 }

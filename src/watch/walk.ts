@@ -26,10 +26,10 @@ export function createWalk(undo: (watch: number) => void): Walk {
   let roomy = 0
   /** The memory is counted for as long as a walk takes. */
   const walkIn = async (room: number, instance: number, request: ArmRequest): Promise<WatchedTree> => {
-    const { root, start, recursive, rootWatch = -1, shown, hold } = request
+    const { root, start, recursive, rootWatch = -1, shown, hold, task } = request
     for (let bytes = room; ; bytes *= LIST_GROWTH) {
       hold.grow(bytes)
-      const walked = watchTree(instance, root, start, WATCH_MASK, recursive, rootWatch, bytes)
+      const walked = watchTree(instance, root, start, WATCH_MASK, recursive, rootWatch, bytes, task)
       const tree = unpackTree(await walked.finally(() => hold.shrink(bytes)))
       if (tree.failure === undefined) return tree
       for (const { watch } of tree.directories) undo(watch)

@@ -41,14 +41,23 @@ export interface WatcherDeps extends SharedTreesDeps {
   readonly trees: SharedTrees
 }
 
-/** Watches for one client. Resolves when everything is armed; rejects with AppError and leaves nothing behind. */
-export async function openWatcher(deps: WatcherDeps, options: WatchOptions, sink: WatchSink): Promise<Watcher> {
+/**
+ * Watches for one client. Resolves when everything is armed; rejects with AppError, or with the reason of the signal,
+ * and leaves nothing behind.
+ */
+export async function openWatcher(
+  deps: WatcherDeps,
+  options: WatchOptions,
+  sink: WatchSink,
+  signal: AbortSignal,
+): Promise<Watcher> {
   const exclude = createExclude(options.exclude)
   const { real, identity, network } = await findTarget(options)
-  if (network) return openNetworkWatcher({ real, deps, options, exclude }, sink)
+  if (network) return openNetworkWatcher({ real, deps, options, exclude }, sink, signal)
   const { path: shown, recursive, exclude: patterns, user } = options
   return deps.trees.subscribe(
     { path: real, identity, shown, recursive, patterns, exclude, user },
     { onChange: (change) => sink.push(change), onLoss: () => sink.onLoss?.(), onEnd: (error) => sink.end(error) },
+    signal,
   )
 }

@@ -1,5 +1,6 @@
 import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import { EventType } from '../../src/gen/filesystem/filesystem_pb.js'
+import { NEVER } from '../../src/lib/never.ts'
 import type { Log } from '../../src/log.ts'
 import type { Actor } from '../../src/native/files.ts'
 import type { Change } from '../../src/watch/change.ts'
@@ -33,6 +34,8 @@ export interface WatchingOptions {
   readonly budget?: ByteBudget
   /** Patterns of what is left out. */
   readonly exclude?: readonly string[]
+  /** Of the client; default: one that never aborts. */
+  readonly signal?: AbortSignal
 }
 
 const trees = new WeakMap<Inotify, WatcherDeps>()
@@ -54,7 +57,7 @@ export async function watchDirectory(path: string, options: WatchingOptions = {}
   const inotify = options.inotify ?? new Inotify({ log: silent })
   const buffer = new ChangeBuffer()
   const wanted = { path, recursive, allowNetworkMounts, actor, exclude, user: 'root' }
-  const watcher = await openWatcher(sharedBy(inotify, options.budget), wanted, buffer)
+  const watcher = await openWatcher(sharedBy(inotify, options.budget), wanted, buffer, options.signal ?? NEVER)
   const changes = async () => {
     await watcher.settled()
     return buffer.drain()
