@@ -50,9 +50,10 @@ int EntryCopier::copy_link(int in, const std::string& name, const struct stat& s
   if (length < 0) return errno == EINVAL ? ENOENT : errno;
   target[length] = 0;
   if (symlinkat(target, into, made.c_str()) < 0) return errno;
-  // Root's links are followed for all users: a copy of another user's link must not be root's.
+  // Root's links are followed for all users: a copy of another user's link must not be root's, whatever it replaces.
   const bool kept = owner_.keep_owners || owner_.actor.uid == 0;
-  const auto [uid, gid] = kept ? std::pair(status.st_uid, status.st_gid) : owner_of(status);
+  const uid_t uid = kept ? status.st_uid : owner_.actor.uid;
+  const gid_t gid = kept ? status.st_gid : owner_.actor.gid;
   const int given = is_given() ? fchownat(into, made.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) : 0;
   if (given < 0 && uid != geteuid()) {
     const int refused = refused_owner();

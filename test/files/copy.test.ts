@@ -196,6 +196,22 @@ test("no link leads to what is not its owner's, and a copied link is none of roo
   expect(await readdir(closed)).toEqual(['secret'])
 })
 
+test("a copied link that replaces root's file or link is not root's", async (context) => {
+  needsRoot(context)
+  await using files = await serveFiles()
+  const { uid, gid } = files.people.ann
+  const at = (name: string) => join(files.home, name)
+  await symlink('/root/secret', at('planted'))
+  await lchown(at('planted'), uid, gid)
+  await writeFile(at('file'), 'of root')
+  await symlink('/etc/hostname', at('link'))
+  for (const destination of ['file', 'link']) {
+    await copy(files, { source: 'planted', destination, replace: true })
+    expect(await readlink(at(destination))).toBe('/root/secret')
+    expect(await lstat(at(destination))).toMatchObject({ uid, gid })
+  }
+})
+
 test('root keeps owners and all bits if it wants, a user gets neither', async (context) => {
   needsRoot(context)
   await using files = await serveFiles()
