@@ -1,6 +1,7 @@
 // Plain descriptors: pipe(2), read(2), write(2), close(2), fcntl(2), fchown(2).
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "registration.h"
@@ -80,6 +81,14 @@ napi_value change_owner(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value waiting_bytes(napi_env env, napi_callback_info info) {
+  Arguments arguments;
+  int descriptor = -1;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
+  int bytes = 0;
+  return from_integer(env, ioctl(descriptor, FIONREAD, &bytes) < 0 ? -errno : bytes);
+}
+
 }  // namespace
 
 void register_descriptors(napi_env env, napi_value exports) {
@@ -90,6 +99,7 @@ void register_descriptors(napi_env env, napi_value exports) {
   export_function(env, exports, "setNonBlocking", set_non_blocking);
   export_function(env, exports, "duplicate", duplicate);
   export_function(env, exports, "changeOwner", change_owner);
+  export_function(env, exports, "waitingBytes", waiting_bytes);
 }
 
 }  // namespace envd

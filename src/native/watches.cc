@@ -6,7 +6,6 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -283,21 +282,12 @@ napi_value remove_watch(napi_env env, napi_callback_info info) {
   return from_integer(env, inotify_rm_watch(instance, static_cast<int>(watch)) < 0 ? -errno : 0);
 }
 
-napi_value waiting_bytes(napi_env env, napi_callback_info info) {
-  Arguments arguments;
-  int descriptor = -1;
-  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], descriptor)) return nullptr;
-  int bytes = 0;
-  return from_integer(env, ioctl(descriptor, FIONREAD, &bytes) < 0 ? -errno : bytes);
-}
-
 }  // namespace
 
 void register_watches(napi_env env, napi_value exports) {
   export_function(env, exports, "openInotify", open_inotify);
   export_function(env, exports, "watchTree", watch_tree);
   export_function(env, exports, "removeWatch", remove_watch);
-  export_function(env, exports, "waitingBytes", waiting_bytes);
 }
 
 }  // namespace envd
