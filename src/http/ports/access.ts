@@ -8,6 +8,12 @@ import { COOKIE_PREFIX } from './cookies.ts'
 const LIFE_S = 3600
 
 /**
+ * Cookies of a port, still valid by what they say, that are compared with what is signed, at some 5 µs each. A browser
+ * sends one of them: each of the two is for a path of its own.
+ */
+const MAX_COOKIES = 4
+
+/**
  * The `Set-Cookie` values that let a browser open one port for an hour: signed by the token, which they do not contain,
  * sent by the browser for that port's paths only, and not to be read by scripts. None where no token is set.
  */
@@ -38,13 +44,18 @@ export function checkPortAccess(token: AccessToken, request: IncomingMessage, po
 function hasCookie(token: AccessToken, { headers }: IncomingMessage, port: number, nowSeconds: number): boolean {
   const cookies = (headers.cookie ?? '').split(';').map((cookie) => cookie.trim())
   const name = `${COOKIE_PREFIX}${port}=`
-  return cookies.some((cookie) => {
-    if (!cookie.startsWith(name)) return false
-    const value = cookie.slice(name.length)
-    const expiry = Number(/^(\d{1,12})\./.exec(value)?.[1] ?? 0)
-    const expected = signed(token, port, expiry)
-    return expiry >= nowSeconds && expected !== undefined && equal(expected, value)
+  const values = cookies.flatMap((cookie) => {
+    const value = cookie.startsWith(name) ? cookie.slice(name.length) : ''
+    return expiryOf(value) >= nowSeconds ? [value] : []
   })
+  return values.slice(0, MAX_COOKIES).some((value) => {
+    const expected = signed(token, port, expiryOf(value))
+    return expected !== undefined && equal(expected, value)
+  })
+}
+
+function expiryOf(value: string): number {
+  return Number(/^(\d{1,12})\./.exec(value)?.[1] ?? 0)
 }
 
 function signed(token: AccessToken, port: number, expiry: number): string | undefined {

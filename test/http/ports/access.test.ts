@@ -51,6 +51,16 @@ test('a port needs the token, by path and by header, and does not get to see it'
   expect(text).not.toContain(TOKEN)
 })
 
+test('a cookie of the port counts behind any number that are over, and behind three others', async () => {
+  const cookie = await cookieOf(port)
+  const over = `envd-port-${port}=1.;`
+  const forged = `envd-port-${port}=999999999999.x;`
+  expect(await statusOf(base, { cookie: over.repeat(500) + cookie })).toBe(200)
+  expect(await statusOf(base, { cookie: forged.repeat(3) + cookie })).toBe(200)
+  // Each that is compared takes time, and a client without the token may send thousands.
+  expect(await statusOf(base, { cookie: forged.repeat(4) + cookie })).toBe(401)
+})
+
 test('a cookie of the port lets a browser in there only, and the app does not get to see it', async () => {
   const cookie = await cookieOf(port)
   const { status, text } = await sendWhole(base, { headers: { cookie: `theme=dark; ${cookie}` } })
