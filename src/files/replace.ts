@@ -1,7 +1,7 @@
 import type { Hold } from '../budget/budget.ts'
 import { AppError } from '../errors.ts'
+import { findBytes } from '../lib/find-bytes.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
-import { findBytes } from './find-bytes.ts'
 import { MAX_EDITED_BYTES, MAX_OCCURRENCES } from './limits.ts'
 
 /** One replacement of text in a file. */

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import { readJson } from '../json/read-json.ts'
-import { EVERYTHING } from '../json/shape.ts'
+import { EVERYTHING, type Shape } from '../json/shape.ts'
 import { parseRfc3339 } from '../lib/rfc3339.ts'
 import { fromUtf8 } from '../lib/utf8.ts'
 import type { VolumeMount } from './host/volumes.ts'
@@ -94,13 +94,23 @@ function parseSmall(body: Buffer): Parsed {
 
 /** In turns, and bounded in what it builds. */
 async function parseLarge(body: Buffer, signal: AbortSignal): Promise<Parsed> {
-  const value = await readJson(body, EVERYTHING, { limits: LIMITS, signal }).catch((error) => {
+  let escapedToken = false
+  const onEscape = () => {
+    escapedToken = true
+  }
+  const value = await readJson(body, wholeBody(onEscape), { limits: LIMITS, signal }).catch((error) => {
     throw error instanceof AppError || signal.aborted ? error : invalid('the body is not valid JSON')
   })
-  if (typeof value !== 'object' || value === null) return { value, escapedToken: false }
-  const token = membersOf(value).get('accesstoken')
-  const escapedToken = typeof token === 'string' && token !== '' && !body.includes(`"${token}"`)
   return { value, escapedToken }
+}
+
+/** Everything; told of an access token, a member of the outermost object, that was written with escapes. */
+function wholeBody(onEscape: () => void): Shape {
+  const member = (name: string): Shape | undefined => {
+    const shape = EVERYTHING.member(name)
+    return shape && name.toLowerCase() === 'accesstoken' ? { ...shape, onEscape } : shape
+  }
+  return { ...EVERYTHING, member }
 }
 
 /** Parses, and returns whether the access token, a member of the outermost object, was written with escapes. */

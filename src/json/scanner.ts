@@ -126,6 +126,7 @@ export class Scanner {
       this.#expected = 'colon'
       return
     }
+    if (string.hasEscape) this.tree.wanted?.onEscape?.()
     if (string.value !== undefined) this.tree.add(string.value)
     this.#afterValue()
   }

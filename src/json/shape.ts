@@ -8,6 +8,8 @@ export interface Shape {
   readonly bytes: boolean
   /** What one value here costs of `JsonLimits.values`. */
   readonly weight: number
+  /** Called for a string here that was written with an escape. */
+  readonly onEscape?: () => void
 }
 
 /** Everything, as JSON.parse builds it. A member costs more than an item: objects of many names are slow to build. */

@@ -27,6 +27,7 @@ export class StringReader {
   /** Where the piece begins that is not converted yet. */
   #from: number
   #escaped = false
+  #hasEscape = false
   #text = ''
   /** Base64 digits that make no whole group yet. */
   #rest = ''
@@ -47,6 +48,11 @@ export class StringReader {
   /** Position behind the closing quote. */
   get end(): number {
     return this.#at
+  }
+
+  /** Whether it was written with an escape, as far as it is read. */
+  get hasEscape(): boolean {
+    return this.#hasEscape
   }
 
   /** The string; undefined when it was not wanted. */
@@ -88,6 +94,7 @@ export class StringReader {
     // What is before it needs no more than to be converted.
     if (this.#at - this.#from > PIECE) this.#convert(this.#at, false)
     this.#escaped = true
+    this.#hasEscape = true
     this.#at += this.#bytes[this.#at + 1] === 0x75 ? 6 : 2
   }
 

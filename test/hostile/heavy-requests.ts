@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { enveloped } from '../_util/rpc.ts'
+import { heavyInits } from './heavy-inits.ts'
 
 const MIB = 2 ** 20
 
@@ -188,13 +189,6 @@ function routes(directory: string): HeavyRequest[] {
   const file = `${directory}/f`
   const sources = (count: number) =>
     json({ destination: file, source_paths: Array.from({ length: count }, (_, i) => `${directory}/s${i}`) })
-  const envVars = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`V${i}`, 'x'.repeat(20)]))
-  const init = (name: string, body: Buffer) => ({
-    name,
-    path: '/init',
-    body,
-    headers: { 'content-type': 'application/json' },
-  })
   const metadata = Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`x-metadata-k${i}`, 'v'.repeat(100)]))
   return [
     {
@@ -251,14 +245,6 @@ function routes(directory: string): HeavyRequest[] {
       headers: { 'content-type': 'application/json' },
       body: sources(20_000),
     },
-    init('lists in lists for /init', Buffer.from(`[[]${',[]'.repeat(MIB)}]`)),
-    init('100,000 variables', json({ envVars })),
-    init('a variable of 3 MiB', json({ envVars: { X: 'x'.repeat(3 * MIB) } })),
-    init(
-      '3 MiB of certificates',
-      json({ caBundle: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'.repeat(40_000) }),
-    ),
-    init('100,000 volumes', json({ volumeMounts: Array(30_000).fill({ nfs_target: 'x', path: '/x' }) })),
   ]
 }
 
@@ -296,5 +282,5 @@ function longHeaders(directory: string): HeavyRequest[] {
 
 /** All of them, with files below a directory that exists. */
 export function heavyRequests(directory: string): HeavyRequest[] {
-  return [...lists(), ...longHeaders(directory), ...starts(), ...inputs(), ...routes(directory)]
+  return [...lists(), ...longHeaders(directory), ...starts(), ...inputs(), ...routes(directory), ...heavyInits()]
 }

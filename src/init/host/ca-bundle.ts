@@ -2,7 +2,9 @@ import { constants, type FileHandle, mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError, errnoOf } from '../../errors.ts'
 import { errnoText } from '../../lib/errno-text.ts'
+import { searchBytes } from '../../lib/find-bytes.ts'
 import { createLock } from '../../lib/lock.ts'
+import { createTimeSlice } from '../../lib/time-slice.ts'
 import type { Log } from '../../log.ts'
 import { readContent, rewriteFile } from './rewrite-file.ts'
 
@@ -52,7 +54,8 @@ export function createCaBundle(options: CaBundleOptions): CaBundle {
     const previous = last
     const { bytes } = await readContent(certificates)
     const replaced = previous.equals(bundle) ? Buffer.alloc(0) : previous
-    const appended = !contains(without(bytes, lastOccurrence(bytes, replaced), replaced), bundle)
+    const [at = -1] = await lastPlaces(bytes, replaced, 1)
+    const appended = !(await contains(without(bytes, at, replaced), bundle))
     if (!appended && previous.equals(bundle)) return async () => {}
     if (appended) await append(certificates, bundle)
     return async () => {
@@ -94,18 +97,30 @@ function toBundle(pem: string): Buffer {
   return Buffer.from(`${pem.slice(0, end)}\n`)
 }
 
-/** Where the bundle begins, as whole lines, for the last time before `before`; -1: nowhere. */
-function lastOccurrence(content: Buffer, bundle: Buffer, before = content.length): number {
-  if (bundle.length === 0) return -1
-  let at = before
-  do {
-    at = at === 0 ? -1 : content.lastIndexOf(bundle, at - 1)
-  } while (at > 0 && content[at - 1] !== NEWLINE)
-  return at
+/** Where the bundle begins, as whole lines: the last `count` places, the last one first. */
+async function lastPlaces(content: Buffer, bundle: Buffer, count: number): Promise<number[]> {
+  const places: number[] = []
+  const onPlace = (at: number) => {
+    if (isLineStart(content, at) && places.unshift(at) > count) places.pop()
+    return true
+  }
+  if (bundle.length > 0) await searchBytes(content, bundle, { overlapping: true, slice: createTimeSlice(), onPlace })
+  return places
 }
 
-function contains(content: Buffer, bundle: Buffer): boolean {
-  return lastOccurrence(content, bundle) !== -1
+/** Whether a bundle, which is not empty, is there as whole lines. */
+async function contains(content: Buffer, bundle: Buffer): Promise<boolean> {
+  let found = false
+  const onPlace = (at: number) => {
+    found = isLineStart(content, at)
+    return !found
+  }
+  await searchBytes(content, bundle, { overlapping: true, slice: createTimeSlice(), onPlace })
+  return found
+}
+
+function isLineStart(content: Buffer, at: number): boolean {
+  return at === 0 || content[at - 1] === NEWLINE
 }
 
 function without(content: Buffer, at: number, bundle: Buffer): Buffer {
@@ -117,13 +132,10 @@ function without(content: Buffer, at: number, bundle: Buffer): Buffer {
  * One bundle may be a part of the other: what is taken away must leave the new one. Undefined: there is nothing to
  * take.
  */
-function withoutPrevious(content: Buffer, previous: Buffer, bundle: Buffer): Buffer | undefined {
-  let at = content.length
-  for (let tries = 0; tries < MAX_OCCURRENCES; tries++) {
-    at = lastOccurrence(content, previous, at)
-    if (at === -1) return undefined
+async function withoutPrevious(content: Buffer, previous: Buffer, bundle: Buffer): Promise<Buffer | undefined> {
+  for (const at of await lastPlaces(content, previous, MAX_OCCURRENCES)) {
     const left = without(content, at, previous)
-    if (contains(left, bundle)) return left
+    if (await contains(left, bundle)) return left
   }
   return undefined
 }

@@ -10,7 +10,7 @@ interface Rewrite {
    * Returns the new content, or undefined if the present one (empty where there is no file) is to stay. May be called
    * again.
    */
-  readonly edit: (content: Buffer) => Buffer | undefined
+  readonly edit: (content: Buffer) => Buffer | undefined | Promise<Buffer | undefined>
   /** Permission bits to set; default: those it has, or 0644. */
   readonly mode?: number
 }
@@ -46,7 +46,7 @@ export async function rewriteFile(path: string, rewrite: Rewrite): Promise<boole
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const target = await realpath(path).catch(() => path)
     const before = await readContent(target)
-    const bytes = rewrite.edit(before.bytes)
+    const bytes = await rewrite.edit(before.bytes)
     if (bytes === undefined) return false
     if (await writeUnlessChanged(target, before, { bytes, mode: rewrite.mode })) return true
   }

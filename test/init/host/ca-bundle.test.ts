@@ -78,6 +78,19 @@ test.each([
   }
 })
 
+test('F17 bundles that repeat themselves take no longer than any other', async () => {
+  await using place = await makePlace()
+  const authority = place.restarted()
+  const half = 'A\n'.repeat(15_000)
+  await install(authority, `${half}B\n${half}`)
+  const before = process.threadCpuUsage()
+  await install(authority, 'A\n'.repeat(1_000_000))
+  const { user, system } = process.threadCpuUsage(before)
+  // The engine's own search takes some ten seconds.
+  expect((user + system) / 1000).toBeLessThan(2000)
+  expect(await place.read()).toBe(SYSTEM + 'A\n'.repeat(1_000_000))
+})
+
 test('F17 what is no certificate is taken as well, and a file without a last newline gets one', async () => {
   await using place = await makePlace()
   await writeFile(place.certificates, SYSTEM.trimEnd())
