@@ -79,7 +79,8 @@ export class Branches {
   /** Takes out of the list what is excluded, and adopts the other directories. */
   async #adoptIncluded(node: TreeNode, exclude: Exclude, rootWatch: number): Promise<void> {
     const slice = createTimeSlice()
-    for (const [name, isDirectory] of [...node.entries]) {
+    await node.unpack(slice)
+    for (const [name, isDirectory] of node.entries) {
       if (this.#closed) return
       if (exclude(node.pathOf(name), isDirectory)) node.forget(name)
       else if (isDirectory && this.#options.recursive) await this.adopt(name, node, rootWatch)

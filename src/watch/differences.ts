@@ -11,15 +11,21 @@ export interface ChangeSink {
 
 /** Reports that everything in a directory is gone, what is deepest first. */
 export async function emitRemoved(node: TreeNode, sink: ChangeSink): Promise<void> {
+  await node.unpack(sink.slice)
   for (const name of node.entries.keys()) await emitEntryRemoved(node, name, sink)
 }
 
 /** Reports which entries of a directory were made and removed between two readings, with everything below them. */
 export async function emitDifferences(before: TreeNode | undefined, after: TreeNode, sink: ChangeSink): Promise<void> {
+  await after.unpack(sink.slice)
+  await before?.unpack(sink.slice)
   const known = before?.entries ?? new Map<string, boolean>()
   if (before !== undefined)
-    for (const [name, isDirectory] of known)
+    for (const [name, isDirectory] of known) {
       if (after.entries.get(name) !== isDirectory) await emitEntryRemoved(before, name, sink)
+      const wait = sink.slice.next()
+      if (wait !== undefined) await wait
+    }
   for (const [name, isDirectory] of after.entries) {
     const isNew = known.get(name) !== isDirectory
     if (isNew) sink.emit(EventType.CREATE, after.pathOf(name))

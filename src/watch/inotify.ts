@@ -1,16 +1,15 @@
-import { constants } from 'node:os'
 import type { Hold } from '../budget/budget.ts'
 import { errnoOf } from '../errors.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Log } from '../log.ts'
-import { close, openInotify, type Poll, poll, read, removeWatch, waitingBytes } from '../native/index.ts'
+import { close, openInotify, type Poll, poll, removeWatch } from '../native/index.ts'
 import type { TreeTask } from '../native/tree-task.ts'
 import type { WatchedDirectory } from '../native/watched-tree.ts'
 import { armError } from './arm-error.ts'
+import { EventFeed } from './event-feed.ts'
 import { type Arming, HeldEvents } from './held-events.ts'
-import { IN, parseEvents, type RawEvent } from './inotify-event.ts'
+import { IN, type RawEvent } from './inotify-event.ts'
 import { createWalk } from './walk.ts'
-import { Watermark } from './watermark.ts'
 
 /** What has to do with one watched directory: a node in the tree of a watcher. */
 export interface InotifyListener {
@@ -56,16 +55,8 @@ export interface Armed {
   done(): { readonly lost: boolean }
 }
 
-/** One read: about a thousand events, a millisecond to take apart and hand out. */
-const READ_BYTES = 32 * 1024
-
-/** Reads before other work gets a turn. */
-const READS_PER_TURN = 2
-
 /** Between reads that fail. */
 const READ_PAUSE_MS = 1000
-
-const { EAGAIN } = constants.errno
 
 interface InotifyOptions {
   readonly log: Log
@@ -87,11 +78,7 @@ export class Inotify {
   readonly #removable = new Set<number>()
   #removing = false
   readonly #walk = createWalk((watch) => this.#mayRemove(watch))
-  #instance: { readonly fd: number; readonly poll: Poll; readonly buffer: Buffer } | undefined
-  #seq = 0
-  /** Bytes that were read so far. */
-  #position = 0
-  readonly #handedOut = new Watermark()
+  #instance: { readonly fd: number; readonly poll: Poll; readonly feed: EventFeed } | undefined
   #overflows = 0
 
   constructor({ log, ready }: InotifyOptions) {
@@ -117,8 +104,8 @@ export class Inotify {
    */
   async arm(request: ArmRequest): Promise<Armed> {
     await this.#ready
-    const { fd } = this.#open(request.shown)
-    const arming = this.#held.begin(this.#seq)
+    const { fd, feed } = this.#open(request.shown)
+    const arming = this.#held.begin(feed.seq)
     try {
       const tree = await this.#walk(fd, request)
       return {
@@ -155,29 +142,30 @@ export class Inotify {
    * listeners.
    */
   async caughtUp(): Promise<number> {
-    const waiting = this.#instance === undefined ? 0 : waitingBytes(this.#instance.fd)
-    if (waiting <= 0) return this.#seq
-    setImmediate(() => this.#readSome())
-    await this.#handedOut.wait(this.#position + waiting)
-    return this.#seq
+    return this.#instance?.feed.caughtUp() ?? 0
   }
 
   /** Ends everything; listeners hear nothing more. */
   close(): void {
     if (this.#instance === undefined) return
     this.#instance.poll.close()
+    this.#instance.feed.close()
     close(this.#instance.fd)
     this.#instance = undefined
-    this.#handedOut.reached(Number.POSITIVE_INFINITY)
   }
 
-  #open(shown: string): { readonly fd: number } {
+  #open(shown: string): { readonly fd: number; readonly feed: EventFeed } {
     if (this.#instance !== undefined) return this.#instance
     try {
       const fd = openInotify()
-      const watch = poll(fd, false, () => this.#readSome())
+      const feed = new EventFeed({
+        fd,
+        onEvent: (event) => this.#dispatch(event),
+        onFailure: (errno) => this.#failed(errno),
+      })
+      const watch = poll(fd, false, () => feed.readable())
       watch.start()
-      this.#instance = { fd, poll: watch, buffer: Buffer.allocUnsafeSlow(READ_BYTES) }
+      this.#instance = { fd, poll: watch, feed }
       return this.#instance
     } catch (error) {
       throw armError(errnoOf(error) ?? 'EIO', shown)
@@ -228,36 +216,18 @@ export class Inotify {
     this.#removing = false
   }
 
-  #readSome(): void {
-    for (let reads = 0; reads < READS_PER_TURN && this.#instance !== undefined; reads++) {
-      const { fd, buffer } = this.#instance
-      const length = read(fd, buffer, 0, buffer.length)
-      if (length <= 0) {
-        if (length !== -EAGAIN) this.#failed(-length)
-        this.#handedOut.reached(Number.POSITIVE_INFINITY)
-        return
-      }
-      const events = parseEvents(buffer, length, this.#seq + 1)
-      this.#seq += events.length
-      for (const event of events) this.#dispatch(event)
-      this.#position += length
-      this.#handedOut.reached(this.#position)
-    }
-    if (this.#handedOut.awaited) setImmediate(() => this.#readSome())
-  }
-
   /**
    * Unread events stay in the kernel. Reading is not repeated at once, as it may fail for ever and use a whole
    * processor. The directories are compared with the disk, so that no client misses changes.
    */
   #failed(errno: number): void {
     this.#log.error({ errno }, 'reading file events failed')
-    const { poll } = this.#instance ?? {}
-    poll?.stop()
+    const instance = this.#instance
+    instance?.poll.stop()
     setTimeout(() => {
-      if (this.#instance?.poll !== poll) return
-      poll?.start()
-      this.#overflow(++this.#seq)
+      if (instance === undefined || this.#instance !== instance) return
+      instance.poll.start()
+      this.#overflow(instance.feed.nextSeq())
     }, READ_PAUSE_MS).unref()
   }
 

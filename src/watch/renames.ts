@@ -8,6 +8,8 @@ interface RenamesOptions {
   readonly queue: EventQueue
   /** Releases a directory that has left the tree. */
   readonly drop: (node: TreeNode) => void
+  /** The tree leaves something out: under another name that may be other entries of a directory. */
+  readonly excludes: boolean
 }
 
 /** Directories of a tree that were renamed, until their new name comes. */
@@ -29,16 +31,18 @@ export class Renames {
     return this.#isArriving(cookie) ? undefined : this.#awaitArrival(cookie)
   }
 
-  /** The directory that has got a new name; undefined: it comes from elsewhere. */
-  finish(cookie: number): TreeNode | undefined {
+  /** The directory that has got a new name; undefined: it comes from elsewhere, or what was known of it is of no use. */
+  take(cookie: number): TreeNode | undefined {
     const node = this.#moving.get(cookie)
     this.#moving.delete(cookie)
-    return node
+    if (node === undefined || !this.#options.excludes) return node
+    return void this.#options.drop(node)
   }
 
   /** It is of no use where it goes. */
   forget(cookie: number): void {
-    const node = this.finish(cookie)
+    const node = this.#moving.get(cookie)
+    this.#moving.delete(cookie)
     if (node !== undefined) this.#options.drop(node)
   }
 

@@ -1,3 +1,4 @@
+import type { TimeSlice } from '../lib/time-slice.ts'
 import type { InotifyListener } from './inotify.ts'
 import type { RawEvent } from './inotify-event.ts'
 
@@ -27,6 +28,10 @@ const NODE_BYTES = 700
 
 /** An entry in the map of names that were taken apart, beside its name. */
 const ENTRY_BYTES = 80
+
+/** Names that are taken apart in one go: some thousand, a millisecond. */
+const MANY_NAMES_BYTES = 64 * 1024
+const NAMES_AT_ONCE = 256
 
 /** One watched directory in the tree of one watcher. Names are one character per byte. */
 export class TreeNode implements InotifyListener {
@@ -78,13 +83,36 @@ export class TreeNode implements InotifyListener {
     this.#count(-this.#bytes)
   }
 
+  /** Takes the names apart in slices if there are many; undefined: nothing is to be waited for. Rejects as `charge`. */
+  unpack(slice: TimeSlice): Promise<void> | undefined {
+    if (this.#packed === undefined || this.#packed.length < MANY_NAMES_BYTES) return undefined
+    return this.#unpackMany(this.#packed, slice)
+  }
+
+  async #unpackMany(packed: Buffer, slice: TimeSlice): Promise<void> {
+    const entries = new Map<string, boolean>()
+    const names = namesIn(packed)
+    for (let count = 1; ; count++) {
+      const { done, value } = names.next()
+      if (done) break
+      entries.set(...value)
+      const wait = count % NAMES_AT_ONCE === 0 ? slice.next() : undefined
+      if (wait !== undefined) await wait
+    }
+    // It was taken apart at once meanwhile, and may have changed since.
+    if (this.#packed !== undefined) this.#adopt(entries)
+  }
+
   #unpacked(): Map<string, boolean> {
-    if (this.#entries !== undefined) return this.#entries
-    this.#entries = unpackNames(this.#packed ?? Buffer.alloc(0))
+    return this.#entries ?? this.#adopt(new Map(namesIn(this.#packed ?? Buffer.alloc(0))))
+  }
+
+  #adopt(entries: Map<string, boolean>): Map<string, boolean> {
+    this.#entries = entries
     this.#packed = undefined
     // Each name is packed with two more bytes, and those stay as long as a name that is a part of the text.
-    this.#count(this.#entries.size * ENTRY_BYTES)
-    return this.#entries
+    this.#count(entries.size * ENTRY_BYTES)
+    return entries
   }
 
   #count(bytes: number): void {
@@ -136,13 +164,11 @@ export class TreeNode implements InotifyListener {
 }
 
 /** The entries of a block of names: each `d` or `f`, the name, a NUL. */
-function unpackNames(packed: Buffer): Map<string, boolean> {
-  const entries = new Map<string, boolean>()
+function* namesIn(packed: Buffer): Generator<[name: string, isDirectory: boolean], void> {
   const text = packed.toString('latin1')
   for (let at = 0; at < text.length; ) {
     const end = text.indexOf('\0', at)
-    entries.set(text.slice(at + 1, end), text[at] === 'd')
+    yield [text.slice(at + 1, end), text[at] === 'd']
     at = end + 1
   }
-  return entries
 }

@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
 import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { goneError } from './arm-error.ts'
 import { Branches } from './branches.ts'
 import { toChange, typesOf } from './change.ts'
@@ -46,7 +47,8 @@ export class WatchTree {
         this.#rescanLater(seq)
       },
     })
-    this.#renames = new Renames({ inotify, queue: this.#queue, drop: (node) => this.#branches.drop(node) })
+    const drop = (node: TreeNode) => this.#branches.drop(node)
+    this.#renames = new Renames({ inotify, queue: this.#queue, drop, excludes: exclude !== undefined })
     this.#forgetOverflow = inotify.onOverflow({
       overflowed: (seq) => {
         options.onLoss?.()
@@ -103,7 +105,10 @@ export class WatchTree {
   #push(item: QueueItem): void {
     if (this.#over) return
     this.#queue.push(item)
-    if (!this.#working) void this.#work()
+    if (this.#working) return
+    this.#working = true
+    // One event may be for hundreds of trees.
+    void Promise.resolve(loopTurns.turn(this)).then(() => this.#work())
   }
 
   async #work(): Promise<void> {
@@ -138,8 +143,9 @@ export class WatchTree {
   }
 
   #handleItem(item: QueueItem, slice: TimeSlice): Promise<void> | void {
-    if (item.kind === 'event') return this.#handle(item.node, item.event, slice)
-    return item.kind === 'rescan' ? this.#rescan(slice) : this.#end(item.error)
+    if (item.kind !== 'event') return item.kind === 'rescan' ? this.#rescan(slice) : this.#end(item.error)
+    const { node, event } = item
+    return node.unpack(slice)?.then(() => this.#handle(node, event, slice)) ?? this.#handle(node, event, slice)
   }
 
   #handle(node: TreeNode, event: RawEvent, slice: TimeSlice): Promise<void> | void {
@@ -181,7 +187,7 @@ export class WatchTree {
     const { name, cookie, mask, seq } = event
     const replaced = parent.children.get(name)
     if (replaced !== undefined) this.#branches.drop(replaced)
-    const moved = (mask & IN.MOVED_TO) === 0 ? undefined : this.#takeMoved(cookie)
+    const moved = (mask & IN.MOVED_TO) === 0 ? undefined : this.#renames.take(cookie)
     if (moved === undefined) {
       const node = await this.#adoptBelow(name, parent)
       if (node !== undefined) await this.#emitContents(node, undefined, slice)
@@ -193,12 +199,6 @@ export class WatchTree {
     }
     // The two may have been exchanged (RENAME_EXCHANGE in rename(2)), which looks like two renames one after the other.
     if (replaced !== undefined) this.#rescanLater(await this.#options.inotify.caughtUp())
-  }
-
-  /** Under another name other entries may be excluded, so that what was known of the directory is of no use. */
-  #takeMoved(cookie: number): TreeNode | undefined {
-    if (this.#options.exclude === undefined) return this.#renames.finish(cookie)
-    return void this.#renames.forget(cookie)
   }
 
   /**
@@ -218,6 +218,7 @@ export class WatchTree {
    * those subdirectories are armed again that may have been armed after the rename, by their old path.
    */
   async #emitContents(node: TreeNode, renamed: number | undefined, slice: TimeSlice): Promise<void> {
+    await node.unpack(slice)
     for (const [name, isDirectory] of node.entries) {
       this.#emit(EventType.CREATE, node.pathOf(name))
       if (isDirectory && this.#options.recursive) await this.#emitChild(node, name, renamed, slice)
