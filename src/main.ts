@@ -58,6 +58,9 @@ async function test(config: Config): Promise<void> {
 }
 
 async function run(config: Config): Promise<void> {
+  // Under a loader or a pinned Node the kernel knows it by another name; `pidof envd` is how it is found. It takes the
+  // place of the arguments as well, which every user may read meanwhile.
+  process.title = 'envd'
   // Only here, so that -version answers without loading the server.
   const { leave, serve } = await import('./serve.ts')
   leave((await serve(config, LAST_RESORT_MS)) ? 0 : FAILURE_EXIT)

@@ -19,8 +19,6 @@ const FIRST_CALLS_MS = 1_000
  * @param lastResort milliseconds after the signal at which the process exits whatever still runs.
  */
 export async function serve(config: Config, lastResort: number): Promise<boolean> {
-  // Under a loader or a pinned Node the kernel knows it by another name; `pidof envd` is how it is found.
-  process.title = 'envd'
   ignoreSignals()
   const logs = createLogs({ verbose: config.verbose, exported: !config.notFirecracker })
   const { log } = logs

@@ -1,7 +1,7 @@
 // envd-keeper PROGRAM ARGUMENT...: the parent of the daemon. Starts it, starts it again when it ends unexpectedly,
 // forwards SIGTERM and SIGINT, reaps orphans (as process 1 or as subreaper, prctl(2)), and keeps descriptors that the
-// daemon deposits, for the next one. Holds no policy and reads nothing of what it keeps. Never allocates but for its
-// table. The protocol is in protocol.h.
+// daemon deposits, for the next one. Holds no policy and reads nothing of what it keeps. Allocates for its table and,
+// once, for its words. The protocol is in protocol.h.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
@@ -455,8 +455,7 @@ static bool set_signals(void) {
 }
 
 static bool prepare(char **command) {
-  keeper.origin.command = command;
-  while (command[keeper.origin.words] != NULL) keeper.origin.words++;
+  if (!take_command(&keeper.origin, command)) return false;
   keeper.daemon.channel = keeper.next.channel = -1;
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -500,6 +499,7 @@ int main(int argc, char **argv) {
     complain("cannot keep", argv[1]);
     return cannot_run;
   }
+  hide_words(argv + 1);
   start();
   for (;;) {
     const bool waits = keeper.taking_now || table.news > 0;

@@ -39,6 +39,22 @@ static void run(const struct origin *origin, const struct program *program, bool
   _exit(status);
 }
 
+bool take_command(struct origin *origin, char **words) {
+  size_t count = 0;
+  while (words[count] != NULL) count++;
+  char **copy = calloc(count + 1, sizeof *copy);
+  if (copy == NULL) return false;
+  for (size_t i = 0; i < count; i++)
+    if ((copy[i] = strdup(words[i])) == NULL) return false;
+  origin->command = copy;
+  origin->words = count;
+  return true;
+}
+
+void hide_words(char **words) {
+  for (; *words != NULL; words++) memset(*words, 0, strlen(*words));
+}
+
 bool widen_stack(void) {
   struct rlimit stack;
   if (getrlimit(RLIMIT_STACK, &stack) < 0) return false;

@@ -44,6 +44,12 @@ bool launch(const struct origin *origin, const struct program *program, bool gro
 
 void close_channel(struct daemon *daemon);
 
+// Keeps a copy of the words of a command. False: there is no memory for it.
+bool take_command(struct origin *origin, char **words);
+
+// Leaves nothing of these words in /proc/PID/cmdline, which every user may read. The name before them stays.
+void hide_words(char **words);
+
 // Raises the limit of the stack (RLIMIT_STACK) to what a daemon needs where it is lower; commands have it from there.
 // False, and the reason is on standard error: this may not be done.
 bool widen_stack(void);

@@ -37,6 +37,29 @@ test('no user reaches the keeper, what it keeps, or the way to it', async () => 
   expect((await sendWhole(`${own.url}/health`)).status).toBe(204)
 })
 
+test('no user reads the arguments of the keeper or the daemon, and a daemon that it starts again has them', async () => {
+  const args = ['-start-cmd', 'sleep 60', '-start-env', 'SECRET=hidden-from-users']
+  await using own = await startDaemon({ args, restarts: true })
+  const linesOf = async (user: string) => {
+    const script = `for pid in ${own.launched} ${own.pid}; do tr '\\0' ' ' </proc/$pid/cmdline; echo; done; ps axww -o args`
+    return String((await shell(own.url, script, { headers: asUser(user) })).stdout)
+  }
+  const expectHidden = async () => {
+    for (const user of ['user', 'root']) {
+      const lines = await linesOf(user)
+      expect(lines).toMatch(/^\S*envd-keeper *\nenvd *\n/)
+      expect(lines).not.toContain('hidden-from-users')
+    }
+  }
+  await expectHidden()
+  const first = own.pid
+  process.kill(first, 'SIGKILL')
+  // The port is an argument as well.
+  await expect.poll(async () => (await sendWhole(`${own.url}/health`).catch(() => undefined))?.status).toBe(204)
+  expect(own.pid).not.toBe(first)
+  await expectHidden()
+})
+
 test('no user ends, stops or traces either of the two, all processes at once neither', async () => {
   const { url, launched, pid } = daemon
   const attempts = [
