@@ -4,7 +4,7 @@ import { cleanPath } from '../lib/clean-path.ts'
 import { readEntry, renameEntry } from '../native/files.ts'
 import { ensureDirectory } from './directories.ts'
 import { failureKind, fileErrno, reasonOf } from './failure.ts'
-import { permitted } from './file-user.ts'
+import { permitted, refusalOf } from './file-user.ts'
 import { moveAcross } from './move-across.ts'
 import type { Owner } from './ownership.ts'
 
@@ -27,25 +27,42 @@ interface MoveOptions {
  */
 export async function movePath(options: MoveOptions): Promise<void> {
   const { source, destination, owner } = options
+  const clean = cleanPath(destination)
   const failed = (error: unknown) => moveError(options, error)
   await permitted(source, () => readEntry(Buffer.from(source), NO_ATTRIBUTES, owner)).catch((error: unknown) => {
     throw failed(error)
   })
   try {
-    await ensureDirectory(posix.dirname(cleanPath(destination)), owner)
+    await ensureDirectory(posix.dirname(clean), owner)
   } catch (error) {
     if (error instanceof AppError) throw error
     throw new AppError(failureKind(error), `error ensuring directories: ${reasonOf(error)}`, { cause: error })
   }
-  const [from, to] = [Buffer.from(source), Buffer.from(destination)]
   try {
-    await permitted(source, () => renameEntry(from, to, owner))
+    await rename(options, destination).catch((error: unknown) => {
+      // Its parents were made where the clean path leads, which may be through a missing directory and back.
+      if (fileErrno(error) !== 'ENOENT' || clean === destination) throw error
+      return rename(options, clean)
+    })
   } catch (error) {
     // The copy is made with the daemon's rights.
     if (fileErrno(error) !== 'EXDEV' || owner.groups !== undefined) throw failed(error)
     await moveAcross(options).catch((reason: unknown) => {
       throw failed(reason)
     })
+  }
+}
+
+/**
+ * The source was looked at before, so a link that must not be followed is on the way to the destination; which of the
+ * two directories is closed to the user the kernel does not say.
+ */
+async function rename({ source, owner }: MoveOptions, destination: string): Promise<void> {
+  try {
+    await renameEntry(Buffer.from(source), Buffer.from(destination), owner)
+  } catch (error) {
+    const closed = error instanceof Error && 'syscall' in error && error.syscall === 'rights'
+    throw refusalOf(closed ? `rename ${source} ${destination}` : destination, error) ?? error
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   StatRequest,
   StatResponseSchema,
 } from '../gen/filesystem/filesystem_pb.js'
+import { cleanPath } from '../lib/clean-path.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath, selectUser } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
@@ -64,7 +65,7 @@ export function createFilesystemService({
       const user = await userOf(caller)
       const path = resolve(request.path, user)
       await makeDirectory(path, user)
-      return { entry: await entryOf(path, { users, user }) }
+      return { entry: await madeEntry(path, { users, user }) }
     },
     async move(request, caller) {
       const owner = await userOf(caller)
@@ -72,7 +73,7 @@ export function createFilesystemService({
       for (const field of ['source', 'destination'] as const) refuseDots(request[field], field)
       const destination = resolve(request.destination, owner)
       await movePath({ source: resolve(request.source, owner), destination, owner, signal: caller.signal })
-      return { entry: await entryOf(destination, { users, user: owner }) }
+      return { entry: await madeEntry(destination, { users, user: owner }) }
     },
     async *listDir(request, caller) {
       const actor = await userOf(caller)
@@ -109,10 +110,23 @@ function refuseDots(path: string, field: string): void {
   if (/(^|\/)\.\.?\/*$/.test(path)) throw new AppError('invalid_argument', `${field} must not end in "." or ".."`)
 }
 
-async function entryOf(
-  path: string,
-  { users, user }: { readonly users: Users; readonly user: FileUser },
-): Promise<EntryInfo> {
+/** For whom an entry is looked at. */
+interface Looking {
+  readonly users: Users
+  readonly user: FileUser
+}
+
+/** What was made at a path: one through a missing directory and back is made where the clean path leads. */
+async function madeEntry(path: string, looking: Looking): Promise<EntryInfo> {
+  const clean = cleanPath(path)
+  if (clean === path) return entryOf(path, looking)
+  return entryOf(path, looking).catch((error: unknown) => {
+    if (error instanceof AppError && error.kind === 'not_found') return entryOf(clean, looking)
+    throw error
+  })
+}
+
+async function entryOf(path: string, { users, user }: Looking): Promise<EntryInfo> {
   try {
     return await readEntryInfo(path, users, user)
   } catch (error) {

@@ -61,7 +61,10 @@ test('a strict user makes, moves, removes, lists and watches with their own righ
   await expect(files.makeDir(join(closed, 'new'))).rejects.toEqual(DENIED)
   await expect(files.makeDir(join(files.dir, 'new'))).rejects.toEqual(DENIED)
   await expect(files.move(join(closed, 'secret'), join(home, 'stolen'))).rejects.toEqual(DENIED)
-  await expect(files.move(join(home, 'mine'), join(closed, 'mine'))).rejects.toEqual(DENIED)
+  const [mine, taken] = [join(home, 'mine'), join(closed, 'mine')]
+  await expect(files.move(mine, taken)).rejects.toEqual(
+    refusal('permission_denied', `permission denied: rename ${mine} ${taken}`),
+  )
   await expect(files.remove(closed)).rejects.toEqual(DENIED)
   await expect(files.list(closed)).rejects.toEqual(DENIED)
   await expect(files.stat(join(closed, 'secret'))).rejects.toEqual(DENIED)
