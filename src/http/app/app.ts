@@ -56,6 +56,10 @@ export function buildApp(options: AppOptions): FastifyInstance {
   })
   app.setErrorHandler(handleError)
   logRequests(app, log)
+  const unrouted = answerUnrouted(app)
+  // No route takes QUERY, and Fastify has an answer of its own for one without a content type.
+  const route = (request: FastifyRequest, reply: FastifyReply, done: () => void) =>
+    goOn(request, reply, request.method === 'QUERY' ? () => unrouted(request, reply) : done)
   // Hooks with callbacks: promises of hooks would take as long as all else that is done for a small request.
   app.addHook('onRequest', (request, reply, done) => {
     // Answered, and perhaps not read to its end.
@@ -65,17 +69,16 @@ export function buildApp(options: AppOptions): FastifyInstance {
     if (applyCors(request, reply)) return
     if (checkAccessToken(request, token)) onTokenShown?.(request.raw)
     const allowed = checkBasicUser(request, reply, users)
-    if (allowed === true && !isChunked(request)) goOn(request, reply, done)
+    if (allowed === true && !isChunked(request)) route(request, reply, done)
     else if (allowed !== false)
       afterFirstChunk(allowed)
-        .then((may) => may && goOn(request, reply, done))
+        .then((may) => may && route(request, reply, done))
         .catch(done)
   })
   app.addHook('onSend', (_request, reply, payload, done) => {
     keepOldConnection(reply)
     done(null, payload)
   })
-  answerUnrouted(app)
   for (const register of options.routes) app.register(async (scope) => register(scope))
   return app
 }

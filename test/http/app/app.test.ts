@@ -57,6 +57,28 @@ test('A18 a wrong method is 405 without a body and with one Allow header per met
   expect(await client.closed).toMatch(/^HTTP\/1\.1 405 .*allow: GET\r\nallow: POST\r\n/s)
 })
 
+test('A18 a wrong method is 405 on routes with parameters, and for a method that Fastify answers by itself', async () => {
+  const some = (app: FastifyInstance) => {
+    app.head('/things/:id', (_, reply) => reply.send())
+    app.delete('/things/:id', () => '')
+    app.get('/page/*', () => '')
+  }
+  await using front = await startFront({ routes: [some] })
+  const allowed = async (method: string, path: string) => {
+    using client = await connectRaw(front.port)
+    client.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+    const answer = await client.closed
+    return [answer.slice(9, 12), ...[...answer.matchAll(/^allow: (.*)\r$/gm)].map((match) => match[1])]
+  }
+  for (const method of ['PUT', 'GET', 'QUERY'])
+    expect(await allowed(method, '/things/x')).toEqual(['405', 'DELETE', 'HEAD'])
+  for (const path of ['/page/', '/page/x/y']) expect(await allowed('POST', path)).toEqual(['405', 'GET'])
+  for (const path of ['/health', '/health?x']) expect(await allowed('QUERY', path)).toEqual(['405', 'GET'])
+  for (const method of ['PUT', 'QUERY'])
+    for (const path of ['/things/', '/things/x/y', '/pages', '/nope'])
+      expect(await allowed(method, path)).toEqual(['404'])
+})
+
 test('A19 another spelling of a path is another path, but is judged by what it means', async () => {
   await using front = await startFront()
   expect((await sendWhole(`${front.url}/%68ealth`)).status).toBe(404)

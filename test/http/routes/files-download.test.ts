@@ -64,6 +64,13 @@ test('A20 a parameter that is given twice, or is no number, is a bad request', a
       failed(400, `${format} signature_expiration: error binding string parameter: ${problem}`),
     )
   }
+  // Names mean what they are when they are decoded.
+  expect(await files.get('p%61th=/etc/shadow&path=a')).toMatchObject(
+    failed(400, `${format} path: multiple values for single value parameter 'path'`),
+  )
+  await writeFile(join(files.dir, 'a'), 'x')
+  for (const query of [`p%61th=${files.dir}/a`, `pa%zz=1&path%ff=1&path+=1&path=${files.dir}/a`])
+    expect(await files.get(query)).toMatchObject({ status: 200, text: 'x' })
   expect(await files.get('path=%ff')).toMatchObject(failed(400, `${format} path: not percent-encoded UTF-8`))
 })
 
