@@ -8,11 +8,11 @@ import type { Offsets, StreamName } from './output-log.ts'
 export function checkKept(asked: Offsets, oldest: Offsets, produced: Offsets): void {
   const streams = Object.keys(produced) as StreamName[]
   const beyond = streams.find((stream) => asked[stream] > produced[stream])
-  if (beyond !== undefined)
-    throw new AppError(
-      'invalid_argument',
-      `${beyond} has ${produced[beyond]} bytes, offset ${asked[beyond]} is beyond them`,
-    )
+  if (beyond !== undefined) {
+    // A larger one is not known to the last digit.
+    const offset = asked[beyond] > Number.MAX_SAFE_INTEGER ? 'the offset' : `offset ${asked[beyond]}`
+    throw new AppError('invalid_argument', `${beyond} has ${produced[beyond]} bytes, ${offset} is beyond them`)
+  }
   const lost = streams.find((stream) => asked[stream] < oldest[stream])
   if (lost !== undefined)
     throw new AppError(

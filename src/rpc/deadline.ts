@@ -16,7 +16,7 @@ export function parseTimeout(header: string | undefined): number | undefined {
       'invalid_argument',
       `parse timeout: ${header.slice(0, 20)} has more than ${MAX_LENGTH} characters`,
     )
-  if (!/^-?\d+(\.\d*)?$/.test(header))
+  if (!/^[+-]?\d+(\.\d*)?$/.test(header))
     throw new AppError('invalid_argument', `parse timeout: "${header}" is no number of milliseconds`)
   const milliseconds = Math.ceil(Number(header))
   return milliseconds > 0 ? milliseconds : undefined

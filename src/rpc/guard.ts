@@ -58,6 +58,8 @@ export function normaliseHeaders(request: FastifyRequest, kind: MethodKind): voi
   const { headers } = request.raw
   if (mediaType(headers['content-type']).startsWith('application/connect+'))
     checkVersion(singleHeader(headers['connect-protocol-version']))
+  // The library takes it for another version.
+  if (headers['connect-protocol-version'] === '') delete headers['connect-protocol-version']
   const timeout = parseTimeout(singleHeader(headers['connect-timeout-ms']))
   if (timeout === undefined) delete headers['connect-timeout-ms']
   else headers['connect-timeout-ms'] = String(Math.min(timeout, MAX_TIMEOUT_MS))
@@ -78,9 +80,12 @@ function isEndless(timeout = ''): boolean {
   return Number(count) * (LONG_UNITS.get(unit) ?? 0) > MAX_TIMEOUT_MS
 }
 
-/** Throws `invalid_argument` for another version of the protocol than the one there is; none at all is that one. */
-export function checkVersion(version: string | undefined): void {
-  if (version !== undefined && version !== '1')
+/**
+ * Throws `invalid_argument` for another version of the protocol than the one there is; none at all, or an empty one, is
+ * that one (contract A22).
+ */
+export function checkVersion(version = ''): void {
+  if (version !== '' && version !== '1')
     throw new AppError('invalid_argument', `Connect-Protocol-Version must be "1": got "${version}"`)
 }
 

@@ -66,6 +66,7 @@ test('N22 positions before and behind what is kept are refused, stream by stream
   expect(from(28 * KIB)()).toBe(4)
   expect(from(40 * KIB, 1)()).toBe(0)
   expect(from(40 * KIB + 1)).toThrow('stdout has 40960 bytes, offset 40961 is beyond them')
+  expect(from(2 ** 64)).toThrow('stdout has 40960 bytes, the offset is beyond them')
   expect(from(40 * KIB, 2)).toThrow('stderr has 1 bytes, offset 2 is beyond them')
 })
 

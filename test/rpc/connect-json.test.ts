@@ -165,6 +165,23 @@ test('A23 an empty body is an empty message', async () => {
   expect((await post('process.Process/SendSignal', '')).error.code).toBe('unimplemented')
 })
 
+test('A22 an empty Connect-Protocol-Version counts as none, any other than 1 is an invalid argument', async () => {
+  const input = enveloped(Buffer.from('{"start":{"process":{"pid":1}}}'))
+  const inputs = (version: string) => {
+    const headers = { ...JSON_STREAM, 'connect-protocol-version': version }
+    return sendWhole(`${daemon.url}/process.Process/StreamInput`, { method: 'POST', headers, body: input })
+  }
+  const version = (text: string) => ({ 'connect-protocol-version': text })
+  expect((await post('process.Process/List', '{}', { ...JSON_UNARY, ...version('') })).status).toBe(200)
+  expect((await startError(enveloped(Buffer.from('{}')), version(''))).error.message).not.toMatch(/Version/)
+  expect((await inputs('')).text).toContain('not_found')
+  expect((await post('process.Process/List', '{}', { ...JSON_UNARY, ...version('2') })).error.code).toBe(
+    'invalid_argument',
+  )
+  expect((await startError(enveloped(Buffer.from('{}')), version('2'))).error.code).toBe('invalid_argument')
+  expect((await inputs('2')).text).toContain('invalid_argument')
+})
+
 test('A24 default values are left out and enums are names', async () => {
   const done = await shell(daemon.url, 'exit 0')
   expect(done.end).toEqual({ exited: true, status: 'exit status 0' })

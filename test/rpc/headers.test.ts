@@ -8,16 +8,20 @@ test.each([
   ['zero', '0', undefined],
   ['negative', '-5', undefined],
   ['a number', '1500', 1500],
+  ['a number with a plus', '+300', 300],
   ['a float', '1500.0', 1500],
   ['a fraction', '0.5', 1],
   ['ten digits', '9999999999', 9_999_999_999],
-])('D24 a timeout header that is %s', (_, header, milliseconds) => {
+])('D23 D24 a timeout header that is %s', (_, header, milliseconds) => {
   expect(parseTimeout(header)).toBe(milliseconds)
 })
 
-test.each(['12345678901', 'soon', '1e3', '0x10', ' 5', '5s'])('D23 a timeout of %j is refused', (header) => {
-  expect(() => parseTimeout(header)).toThrow(/^parse timeout: /)
-})
+test.each(['12345678901', 'soon', '1e3', '0x10', ' 5', '5s', '+', '+-5', '-'])(
+  'D23 a timeout of %j is refused',
+  (header) => {
+    expect(() => parseTimeout(header)).toThrow(/^parse timeout: /)
+  },
+)
 
 test.each([
   ['absent', undefined, 90_000],

@@ -121,6 +121,8 @@ export function responseHeaders(response: IncomingMessage, { port, prefix, home,
   for (const [name, value] of endToEnd(response.rawHeaders)) {
     const lower = name.toLowerCase()
     if (REFUSED.has(lower) || (byPath && REFUSED_BY_PATH.has(lower))) continue
+    // A 204 has no body, and must not have a length (RFC 9110 8.6).
+    if (lower === 'content-length' && response.statusCode === 204) continue
     if (lower === 'set-cookie') {
       const cookie = appCookie(value, byPath ? { prefix, home } : undefined)
       if (cookie !== undefined) fields.push([name, cookie])

@@ -118,6 +118,10 @@ test('the answer to HEAD has the length and no body; 204 and 304 have neither', 
   expect(await exchange(`HEAD /ports/${head.port}/ HTTP/1.1\r\n${close}\r\n\r\n`)).toMatch(
     /^HTTP\/1.1 200 OK\r\n[\s\S]*content-length: 1000\r\n[\s\S]*\r\n\r\n$/i,
   )
+  await using odd = await startUpstream(says('HTTP/1.1 204 No Content\r\nContent-Length: 2\r\nX-A: b\r\n\r\n'))
+  const bare = await exchange(`GET /ports/${odd.port}/ HTTP/1.1\r\n${close}\r\n\r\n`)
+  expect(bare).toMatch(/^HTTP\/1.1 204 No Content\r\n[\s\S]*x-a: b\r\n[\s\S]*\r\n\r\n$/i)
+  expect(bare).not.toMatch(/content-length/i)
   for (const status of ['204 No Content', '304 Not Modified']) {
     await using app = await startUpstream(says(`HTTP/1.1 ${status}\r\nETag: "x"\r\n\r\n`))
     const got = await exchange(`GET /ports/${app.port}/ HTTP/1.1\r\n${close}\r\n\r\n`)
