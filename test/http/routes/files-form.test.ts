@@ -54,6 +54,17 @@ test.each([
   expect(await readdir(files.people.ann.home)).toEqual([])
 })
 
+test('B33 B34 lines that end in a line feed alone are refused, and what is encoded is stored as it was sent', async () => {
+  await using files = await startFilesFront()
+  const path = join(files.dir, 'a')
+  const plain = form([['file', path, 'a=3Db']])
+  expect(await postForm(files, {}, plain.replaceAll('\r\n', '\n'))).toMatchObject({ status: 400 })
+  expect(await readdir(files.dir)).not.toContain('a')
+  const encoded = plain.replace('\r\n\r\n', '\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n')
+  expect(await postForm(files, {}, encoded)).toMatchObject({ status: 200 })
+  expect(await readFile(path, 'utf8')).toBe('a=3Db')
+})
+
 test('B34 only parts called file are stored', async () => {
   await using files = await startFilesFront()
   const path = join(files.dir, 'a')
