@@ -10,6 +10,7 @@ import {
 import type { Socket } from 'node:net'
 import { withNodesCode } from '../../lib/engine-flags.ts'
 import { resetsIn } from './beginning.ts'
+import { discardRest } from './discard-rest.ts'
 import { type HttpOptions, NOT_IMPLEMENTED, type ProtocolServer } from './http1.ts'
 import { closeWhenIdle, countCalls, isOver, UNSEEN_WITHOUT_TOKEN } from './http2-sessions.ts'
 import { joinPieces } from './join-pieces.ts'
@@ -195,6 +196,8 @@ function withinMemory(handler: Handler, memory: StreamMemory, onWork: (stream: S
     else {
       joinEarly(stream)
       countUnreadBody(request, hold, () => giveUp(stream))
+      // Node's response says that it is finished when the whole call is over.
+      stream.once('finish', () => discardRest(request))
       joinPieces(stream, { onMany: () => readLittleOf(socketOf(stream)) })
       const { push } = stream
       stream.push = (chunk: unknown, encoding?: BufferEncoding) => {

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { connect as connectHttp2, constants } from 'node:http2'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { discardRest } from '../../../src/http/server/discard-rest.ts'
@@ -36,4 +37,39 @@ test('of a body that is refused before anything of it was read, no more than 8 M
   client.write(Buffer.alloc(50_000_000))
   await closed
   expect(connection.bytesRead).toBeLessThan(9 * 1024 * 1024)
+})
+
+/** Sends calls over HTTP/2 that are refused at once, and the beginnings of their bodies. Disposing ends them. */
+async function refusedCalls(port: number, count: number, bytes: number) {
+  const session = connectHttp2(`http://127.0.0.1:${port}`)
+  const calls = Array.from({ length: count }, async () => {
+    const call = session.request({ ':method': 'POST', ':path': '/none' })
+    const seen: unknown[] = []
+    call.on('response', ({ ':status': status }) => seen.push(status))
+    call.on('end', () => seen.push('end')).resume()
+    // This is how Node reports that the call was ended before the own body was.
+    const ended = once(call, 'aborted')
+    call.write(Buffer.alloc(bytes))
+    await ended
+    return { seen, code: call.rstCode }
+  })
+  return { calls, [Symbol.dispose]: () => session.destroy() }
+}
+
+const ANSWERED = { seen: expect.arrayContaining([404]), code: constants.NGHTTP2_NO_ERROR }
+
+test('a call of HTTP/2 that sends more than 8 MiB after its answer is ended without an error', async () => {
+  await using front = await startFront()
+  using sent = await refusedCalls(front.port, 1, 9 * 1024 * 1024)
+  expect(await Promise.all(sent.calls)).toEqual([ANSWERED])
+})
+
+test('of answered calls of HTTP/2 whose bodies do not end 128 stay open, and those for 5 s', async () => {
+  await using front = await startFront()
+  using sent = await refusedCalls(front.port, 300, 100)
+  const ended: unknown[] = []
+  for (const call of sent.calls) void call.then((outcome) => ended.push(outcome))
+  await expect.poll(() => ended.length).toBe(300 - 128)
+  await Promise.all(sent.calls)
+  expect(ended).toEqual(sent.calls.map(() => ANSWERED))
 })
