@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
+import { forEachLimited } from '../lib/for-each-limited.ts'
+import { createNextRun } from '../lib/next-run.ts'
 import { Observable } from '../lib/observable.ts'
 import type { Log } from '../log.ts'
 import type { ListeningSocket } from '../native/listening.ts'
@@ -37,6 +39,9 @@ const INTERVAL_MS = 900
 /** A listener is reported without its owner when looking for that takes longer. */
 const SEARCH_LIMIT_MS = 500
 
+/** Owners and names that are looked up at a time: more would fill the thread pool's queue, and memory. */
+const CHECKS_AT_ONCE = 64
+
 /** Searches for one owner: a server may have been about to leave its socket to a child when the first one passed by. */
 const MAX_SEARCHES = 3
 
@@ -58,8 +63,10 @@ export class PortTable {
   /** The listeners as of the last scan, by port and address. */
   readonly listeners = new Observable<readonly ListeningPort[]>([])
   #ownPort = 0
-  #running: Promise<void> = Promise.resolve()
-  #next: Promise<void> | undefined
+  /** One scan that begins after the call, shared by all who wait for it. */
+  readonly #scanSoon = createNextRun(() => this.#scan())
+  /** The same for a check of the owners. */
+  readonly #checkOwnersSoon = createNextRun(() => this.#forgetOwners())
   #search: Promise<void> | undefined
   #unreadable = false
 
@@ -101,14 +108,15 @@ export class PortTable {
   async close(): Promise<void> {
     this.#over.abort()
     this.#deps.forwards.close()
-    await this.#running
+    await this.#scanSoon()
+    await this.#checkOwnersSoon()
     await this.#search
   }
 
   /** The listeners as they are now, with owners that still hold their sockets. Never rejects. */
   async fresh(): Promise<readonly ListeningPort[]> {
     await this.#scanSoon()
-    await this.#forgetOwners()
+    await this.#checkOwnersSoon()
     this.#searchOwners()
     await this.#search
     return this.listeners.value
@@ -120,16 +128,6 @@ export class PortTable {
       await this.#scanSoon()
       await setTimeout(INTERVAL_MS, undefined, { signal, ref: false }).catch(() => {})
     }
-  }
-
-  /** One scan that begins after this call, shared by all who wait for it. */
-  #scanSoon(): Promise<void> {
-    this.#next ??= this.#running.then(() => {
-      this.#next = undefined
-      this.#running = this.#scan()
-      return this.#running
-    })
-    return this.#next
   }
 
   async #scan(): Promise<void> {
@@ -178,7 +176,8 @@ export class PortTable {
       entry.owner = undefined
       entry.searches = 0
     }
-    await Promise.all([...this.#entries.values()].map(check))
+    if (this.#over.signal.aborted) return
+    await forEachLimited([...this.#entries.values()], CHECKS_AT_ONCE, check)
   }
 
   /** Looks for the owners that are not known, unless a search is under way. */
@@ -204,11 +203,13 @@ export class PortTable {
     const { users } = this.#deps
     const inodes = new Set(entries.map(({ socket }) => socket.inode))
     const owners = await findOwners(inodes, { limitMs: SEARCH_LIMIT_MS, signal })
-    const name = async ({ uid }: ListeningSocket) => users.nameOf(uid).catch(() => String(uid))
-    const names = await Promise.all(entries.map(({ socket }) => name(socket)))
-    for (const [index, entry] of entries.entries()) {
+    const names = new Map<number, string>()
+    await forEachLimited([...new Set(entries.map(({ socket }) => socket.uid))], CHECKS_AT_ONCE, async (uid) => {
+      names.set(uid, await users.nameOf(uid).catch(() => String(uid)))
+    })
+    for (const entry of entries) {
       entry.owner = owners.get(entry.socket.inode)
-      entry.user = names[index] ?? ''
+      entry.user = names.get(entry.socket.uid) ?? ''
       entry.searches++
     }
     this.#publish()

@@ -9,7 +9,7 @@ export function portsRpc(service: PortsService): ServiceTable {
   return serviceTable(
     Ports,
     {
-      list: list('listeners', ({ filter }) => service.list(filter)),
+      list: list('listeners', ({ filter }, caller) => service.list(filter, caller)),
       watch: stream(({ filter }, caller) => service.watch(filter, caller), toResponse),
     },
     { logger: 'port-forwarder' },

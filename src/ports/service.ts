@@ -1,8 +1,9 @@
 import { isIPv6 } from 'node:net'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
-import type { StreamCaller } from '../calls/caller.ts'
+import type { Caller, StreamCaller } from '../calls/caller.ts'
 import { Family, type Filter, type ListenerSchema } from '../gen/ports/ports_pb.js'
+import { loopTurns } from '../lib/turns.ts'
 import type { ListeningPort, PortTable } from './port-table.ts'
 
 /** A listener as clients receive it. */
@@ -26,21 +27,29 @@ type PortFilter = Pick<Filter, 'port' | 'command'> | undefined
  */
 export function createPortsService(table: PortTable, options: { readonly showArguments: boolean }) {
   const toMessage = (listener: ListeningPort) => messageOf(listener, options.showArguments)
+  // Hundreds may wait for the same, and each looks at all of it.
+  const freshFor = async (caller: object) => {
+    const listeners = await table.fresh()
+    await loopTurns.turn(caller)
+    return listeners
+  }
   return {
     /** The listeners that the filter chooses, as they are now. */
-    async list(filter: PortFilter) {
-      return chosen(await table.fresh(), filter).map(toMessage)
+    async *list(filter: PortFilter, caller: Caller): AsyncGenerator<ListenerMessage[], void> {
+      const listeners = await freshFor(caller)
+      for (const part of partsOf(chosen(listeners, filter))) yield part.map(toMessage)
     },
 
     /**
      * The listeners that the filter chooses, then what changes of them. Rejects with the reason of the caller's signal.
      */
     async *watch(filter: PortFilter, caller: StreamCaller): AsyncGenerator<PortItem, void> {
-      let seen = await table.fresh()
+      let seen = await freshFor(caller)
       let sent = chosen(seen, filter)
       yield* snapshots(sent, toMessage)
       for (;;) {
         if (!(await table.listeners.changed(seen, caller.keepalive, caller.signal))) yield { kind: 'keepalive' }
+        await loopTurns.turn(caller)
         seen = table.listeners.value
         const now = chosen(seen, filter)
         yield* differences(sent, now, toMessage)
@@ -63,13 +72,20 @@ type ToMessage = (listener: ListeningPort) => ListenerMessage
 /** Listeners in one message: encoding more would take milliseconds at a time. */
 const SNAPSHOT_LISTENERS = 200
 
-function* snapshots(listeners: readonly ListeningPort[], toMessage: ToMessage): Generator<PortItem, void> {
+function* partsOf(listeners: readonly ListeningPort[]): Generator<readonly ListeningPort[], void> {
   let at = 0
   do {
-    const part = listeners.slice(at, at + SNAPSHOT_LISTENERS)
+    yield listeners.slice(at, at + SNAPSHOT_LISTENERS)
     at += SNAPSHOT_LISTENERS
-    yield { kind: 'snapshot', listeners: part.map(toMessage), more: at < listeners.length }
   } while (at < listeners.length)
+}
+
+function* snapshots(listeners: readonly ListeningPort[], toMessage: ToMessage): Generator<PortItem, void> {
+  let left = listeners.length
+  for (const part of partsOf(listeners)) {
+    left -= part.length
+    yield { kind: 'snapshot', listeners: part.map(toMessage), more: left > 0 }
+  }
 }
 
 function* differences(

@@ -9,6 +9,7 @@ import { connections } from './attacks/connections.ts'
 import { endings } from './attacks/endings.ts'
 import { followerAttacks } from './attacks/followers.ts'
 import { inputs } from './attacks/inputs.ts'
+import { portAttacks } from './attacks/ports.ts'
 import { readers } from './attacks/readers.ts'
 import { relayAttacks } from './attacks/relays.ts'
 import { services } from './attacks/services.ts'
@@ -64,6 +65,7 @@ for (const { name, prepare, run, maxBusy = BUSY_P95_HEALTH_MS, maxResident = MAX
   ...treeAttacks,
   ...uploadAttacks,
   ...relayAttacks,
+  ...portAttacks,
 ]) {
   test(`${name} leave the daemon small and quick`, async (context) => {
     await using daemon = await startLimited(context)

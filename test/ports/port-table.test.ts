@@ -1,4 +1,7 @@
+import { createHook } from 'node:async_hooks'
+import { once } from 'node:events'
 import { rename, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { ListeningSocket } from '../../src/native/listening.ts'
@@ -68,4 +71,31 @@ test('a user without a name is reported by number, and a socket without a proces
   const { table } = makeTable(async () => [{ ...listener(3000, '0'), uid: 54321 }])
   expect(await table.fresh()).toMatchObject([{ user: '54321', owner: undefined }])
   await table.close()
+})
+
+/** File operations that are begun while it runs. */
+async function countFileCalls(run: () => Promise<unknown>): Promise<number> {
+  let count = 0
+  const init = (_id: number, type: string) => {
+    if (type === 'FSREQPROMISE') count++
+  }
+  const hook = createHook({ init }).enable()
+  await run()
+  hook.disable()
+  return count
+}
+
+test('calls that come together share one look at the owners', async () => {
+  const servers = Array.from({ length: 100 }, () => createServer().listen(0, '127.0.0.1'))
+  await Promise.all(servers.map((server) => once(server, 'listening')))
+  const ports = new Set(servers.map((server) => Object(server.address()).port))
+  const readAll = procNetReader('/proc/self/net', 10_000)
+  const { table } = makeTable(async () => (await readAll()).filter(({ port }) => ports.has(port)))
+  expect((await table.fresh()).map(({ owner }) => owner?.pid)).toEqual(servers.map(() => process.pid))
+  const one = await countFileCalls(() => table.fresh())
+  const many = await countFileCalls(() => Promise.all(Array.from({ length: 50 }, () => table.fresh())))
+  expect(one).toBeGreaterThan(100)
+  expect(many).toBeLessThan(3 * one)
+  await table.close()
+  for (const server of servers) server.close()
 })

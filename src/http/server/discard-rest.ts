@@ -27,8 +27,8 @@ let read = 0
 
 /**
  * Reads and discards what is left of a request body that was answered early, so that its client, still sending, gets to
- * read the answer, and the connection can serve the next request. What has come is freed at once. When there is too much
- * the connection is dropped; over HTTP/2 the call is, after its answer. Calling it again changes nothing.
+ * read the answer, and the connection can serve the next request. What has come is freed at once. When there is too
+ * much the connection is dropped; over HTTP/2 the call is, after its answer. Calling it again changes nothing.
  */
 export function discardRest(body: Readable, maxBytes = MAX_BYTES): void {
   if (body.readableEnded || body.destroyed || isComplete(body) || discarded.has(body)) return
