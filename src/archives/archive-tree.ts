@@ -1,5 +1,6 @@
 import type { Hold } from '../budget/budget.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
+import type { Steps } from '../lib/steps.ts'
 import {
   filterNames,
   listTree,
@@ -21,7 +22,7 @@ interface TreeOptions {
   /** Whether an entry, by its path in the tree with one character per byte, is left out with all below it. */
   readonly exclude?: ((path: string, isDirectory: boolean) => boolean) | undefined
   /** Reads the rules of a .gitignore: the entries are left out that they name, and `.git`. Undefined: all come. */
-  readonly ignoreRules?: ((text: string) => IgnoreRules | undefined) | undefined
+  readonly ignoreRules?: ((text: string) => Steps<IgnoreRules | undefined>) | undefined
   /** A file of several names comes with its content under each, and holes come as zeros. */
   readonly plainFiles?: boolean
   /** Names of owners (`packOwners`); default: none. */
@@ -81,6 +82,7 @@ export async function* archiveTree(root: number, options: TreeOptions): AsyncGen
       options.signal.throwIfAborted()
       const current: Directory = next
       const done: Read | undefined = await ahead.take(current)
+      options.signal.throwIfAborted()
       if (done === undefined) onLeftOut(current.path)
       for (const list of directoriesAfter(current, done, hold)) waiting.push(list)
       hold.shrink(sizeOf(current))
@@ -205,16 +207,18 @@ async function chooseNames(
   root: number,
   path: Buffer,
   limit: number,
-  { owner, exclude, ignored, strip = 0 }: TreeOptions & { readonly ignored: IgnoreFiles | undefined },
+  { owner, exclude, ignored, strip = 0, signal }: TreeOptions & { readonly ignored: IgnoreFiles | undefined },
 ): Promise<Buffer> {
   const inside = path.length === 0 ? '' : `${path.toString('latin1')}/`
   const isStripped = depthOf(path) < strip
   const all = await listTree(root, path, owner, limit)
   await ignored?.enter(path)
-  return await filterNames(all, (name, isDirectory) => {
+  return await filterNames(all, function* (name, isDirectory) {
+    signal.throwIfAborted()
     const entry = inside + name.toString('latin1')
     if (isStripped && !isDirectory) return false
-    return !exclude?.(entry, isDirectory) && !ignored?.ignores(entry, isDirectory)
+    if (exclude?.(entry, isDirectory)) return false
+    return ignored === undefined || !(yield* ignored.ignores(entry, isDirectory))
   })
 }
 

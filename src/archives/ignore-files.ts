@@ -1,23 +1,26 @@
 import type { Hold } from '../budget/budget.ts'
 import { fileErrno } from '../filesystem/failure.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
+import { inSlices, type Steps } from '../lib/steps.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
+import { loopTurns } from '../lib/turns.ts'
 import { closeFile, readInto, statFile } from '../native/file-calls.ts'
 import { openTreeFile } from '../native/tree.ts'
 
 /** Whether an entry is left out (true) or taken back (false); undefined: they say nothing of it. */
-export type IgnoreRules = (path: string, isDirectory: boolean) => boolean | undefined
+export type IgnoreRules = (path: string, isDirectory: boolean) => Steps<boolean | undefined>
 
-/** Of one .gitignore: large projects have 10 KiB. Each byte takes a step for each byte of a name at worst. */
+/** Of one .gitignore: large projects have 10 KiB. Each byte takes a step for each byte of a path at worst. */
 const MAX_FILE_BYTES = 16 * 1024
 /** Bytes of all such files in one tree. */
 const MAX_BYTES = 256 * 1024
-/** Memory of parsed rules, for each byte of their text. */
-const PARSED_FACTOR = 16
+/** Memory of parsed rules, for each byte and each line of their text. */
+const [PARSED_FACTOR, LINE_BYTES] = [48, 320]
 
 interface IgnoreOptions {
   readonly owner: FileUser
   readonly hold: Hold
-  readonly rulesOf: (text: string) => IgnoreRules | undefined
+  readonly rulesOf: (text: string) => Steps<IgnoreRules | undefined>
 }
 
 /** The .gitignore files of a tree (gitignore(5)), each for what is below its directory; the deepest one counts. */
@@ -27,6 +30,8 @@ export class IgnoreFiles {
   /** By the path of the directory. */
   readonly #rules = new Map<string, IgnoreRules>()
   #bytes = 0
+  /** Those for what is in the directory that was last asked for. */
+  #last: { readonly directory: string; readonly rules: readonly Applied[] } | undefined
 
   constructor(root: number, options: IgnoreOptions) {
     this.#root = root
@@ -49,22 +54,45 @@ export class IgnoreFiles {
     const text = await contentOf(opened.readInt32LE(0))
     this.#bytes += text.length
     if (this.#bytes > MAX_BYTES) throw new Error('too many rules')
-    hold.grow(text.length * PARSED_FACTOR)
-    const rules = rulesOf(text)
-    if (rules !== undefined) this.#rules.set(directory.toString('latin1'), rules)
+    await loopTurns.turn(this)
+    hold.grow(text.length * PARSED_FACTOR + (text.split('\n').length - 1) * LINE_BYTES)
+    const rules = await inSlices(rulesOf(text), createTimeSlice())
+    if (rules === undefined) return
+    this.#rules.set(directory.toString('latin1'), rules)
+    this.#last = undefined
   }
 
   /** Whether an entry, of a directory that was entered, is left out. One character per byte. */
-  ignores(path: string, isDirectory: boolean): boolean {
+  *ignores(path: string, isDirectory: boolean): Steps<boolean> {
     if (path === GIT || path.endsWith(`/${GIT}`)) return true
     if (this.#rules.size === 0) return false
-    for (let at = path.lastIndexOf('/'); ; at = path.lastIndexOf('/', at - 1)) {
-      const directory = at < 0 ? '' : path.slice(0, at)
-      const ignored = this.#rules.get(directory)?.(path.slice(at + 1), isDirectory)
+    for (const { from, rules } of this.#rulesFor(path.slice(0, Math.max(0, path.lastIndexOf('/'))))) {
+      const ignored = yield* rules(path.slice(from), isDirectory)
       if (ignored !== undefined) return ignored
-      if (at <= 0) return false
+      yield
     }
+    return false
   }
+
+  /** The deepest first. */
+  #rulesFor(directory: string): readonly Applied[] {
+    if (this.#last?.directory === directory) return this.#last.rules
+    const found: Applied[] = []
+    for (let end = directory.length; end > 0; end = directory.lastIndexOf('/', end - 1)) {
+      const rules = this.#rules.get(directory.slice(0, end))
+      if (rules !== undefined) found.push({ from: end + 1, rules })
+    }
+    const rules = this.#rules.get('')
+    if (rules !== undefined) found.push({ from: 0, rules })
+    this.#last = { directory, rules: found }
+    return found
+  }
+}
+
+/** Rules, and where in a path that begins which they are for. */
+interface Applied {
+  readonly from: number
+  readonly rules: IgnoreRules
 }
 
 const NAME = Buffer.from('.gitignore')

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs'
 import { IgnoreFiles } from '../archives/ignore-files.ts'
 import { openTreeRoot } from '../filesystem/tree-root.ts'
+import { takeSteps } from '../lib/steps.ts'
 import { createExclude, rulesOfFile } from '../watch/exclude.ts'
 import { Failure } from './failure.ts'
 import { HOLD, self } from './local-tree.ts'
@@ -29,7 +30,7 @@ export async function openLeftOut(root: string, { exclude, gitignore }: LeftOutO
   const ignored =
     fd === undefined ? undefined : new IgnoreFiles(fd, { owner: self(), hold: HOLD, rulesOf: rulesOfFile })
   const leavesOut = (path: string, isDirectory: boolean) =>
-    excluded?.(path, isDirectory) === true || ignored?.ignores(path, isDirectory) === true
+    excluded?.(path, isDirectory) === true || (ignored !== undefined && takeSteps(ignored.ignores(path, isDirectory)))
   return {
     keepsNothing: excluded === undefined && ignored === undefined,
     enter: async (directory) => ignored?.enter(Buffer.from(directory, 'latin1')),

@@ -1,3 +1,4 @@
+import { inSlices, type Steps } from '../lib/steps.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import type { Actor } from './files.ts'
 import { loadAddon } from './load.ts'
@@ -136,14 +137,17 @@ export function* unpackNames(names: Buffer): Generator<{ readonly name: Buffer; 
  */
 export async function filterNames(
   names: Buffer,
-  wanted: (name: Buffer, isDirectory: boolean) => boolean,
+  wanted: (name: Buffer, isDirectory: boolean) => Steps<boolean>,
 ): Promise<Buffer> {
   const taken: Buffer[] = []
   const slice = createTimeSlice()
   for (let at = 0; at < names.length; ) {
     const end = at + LENGTH_BYTES + names.readUInt32LE(at)
     const kind = names[at + LENGTH_BYTES]
-    if (wanted(names.subarray(at + LENGTH_BYTES + 1, end), kind === DIRECTORY)) taken.push(names.subarray(at, end))
+    const judged = inSlices(wanted(names.subarray(at + LENGTH_BYTES + 1, end), kind === DIRECTORY), slice)
+    // A wait for each name would cost more than most of them take.
+    const isTaken: boolean = typeof judged === 'boolean' ? judged : await judged
+    if (isTaken) taken.push(names.subarray(at, end))
     at = end
     const turn = slice.next()
     if (turn !== undefined) await turn

@@ -1,83 +1,118 @@
-/** One name of a pattern: `**` stands for any number of names. */
-type Segment = '**' | readonly Token[]
+import type { Steps } from '../lib/steps.ts'
+import { ANY, MANY, setAt, type Token } from './glob-token.ts'
 
-/** A character, any one (`?`), any number of them (`*`), or one of a set (`[a-z]`, `[!a-z]`). */
-type Token = string | typeof ANY | typeof MANY | CharacterSet
-
-const ANY = Symbol('?')
-const MANY = Symbol('*')
-
-interface CharacterSet {
-  readonly negated: boolean
-  readonly ranges: readonly (readonly [string, string])[]
-}
+/** What one name in a path must be. */
+type NamePattern = readonly Token[]
 
 /** A parsed pattern, matched against a whole path. */
-export type Glob = readonly Segment[]
+export interface Glob {
+  /** The names that the path begins with. */
+  readonly first: readonly NamePattern[]
+  /** Names that follow each other, each list of them anywhere behind the one before it. */
+  readonly middle: readonly (readonly NamePattern[])[]
+  /** The names that it ends with; undefined: with those of `first`. */
+  readonly last: readonly NamePattern[] | undefined
+}
+
+/** A path, split when that is needed. One character per byte. */
+interface SplitPath {
+  /** The last name. */
+  readonly name: string
+  readonly names: readonly string[]
+}
+
+export function splitPath(path: string): SplitPath {
+  let names: readonly string[] | undefined
+  return {
+    name: path.slice(path.lastIndexOf('/') + 1),
+    get names() {
+      names ??= path.split('/')
+      return names
+    },
+  }
+}
 
 /**
  * Parses one pattern of a .gitignore (gitignore(5)) without its `!` and its slash at the end. With a slash in it, it
  * counts from the directory that paths are relative to; without one, in every directory. One character per byte.
  */
 export function parseGlob(pattern: string): Glob {
-  const anchored = pattern.includes('/')
-  const names = pattern.replace(/^\//, '').split('/')
-  const segments = names.map((name) => (name === '**' ? name : tokensOf(name)))
+  if (!pattern.includes('/')) return { first: [], middle: [], last: pattern === '**' ? [] : [tokensOf(pattern)] }
+  const parts = pattern.replace(/^\//, '').split('/')
   // `a/**` is what is in `a`, and not `a` itself.
-  if (segments.at(-1) === '**' && anchored) segments.push([MANY])
-  return anchored ? segments : ['**', ...segments]
+  if (parts.at(-1) === '**') parts.push('*')
+  const lists: NamePattern[][] = [[]]
+  for (const part of parts)
+    if (part === '**') lists.push([])
+    else lists.at(-1)?.push(tokensOf(part))
+  const [first = [], ...rest] = lists
+  return { first, middle: rest.slice(0, -1).filter((list) => list.length > 0), last: rest.at(-1) }
 }
 
 /**
- * Whether a path matches, in time that grows with the product of the two lengths at most: there is no backtracking
- * beyond one star.
+ * Whether the ends of a path are as they must be; its middle is left to `matchesMiddle`. Each byte of the pattern takes
+ * a step for each byte of one name at most.
  */
-export function matchesGlob(glob: Glob, path: string): boolean {
-  return matchesAll(glob, path.split('/'), {
-    isStar: (segment) => segment === '**',
-    matches: (segment, name) => segment !== '**' && matchesName(segment, name),
-  })
-}
-
-function matchesName(tokens: readonly Token[], name: string): boolean {
-  return matchesAll(tokens, name, { isStar: (token) => token === MANY, matches: matchesToken })
-}
-
-interface Matching<P, T> {
-  readonly isStar: (part: P) => boolean
-  readonly matches: (part: P, item: T) => boolean
+export function matchesEnds({ first, middle, last }: Glob, path: SplitPath): boolean {
+  if (first.length === 0 && middle.length === 0 && last?.length === 1)
+    return matchesName(last[0] as NamePattern, path.name)
+  const { names } = path
+  const rest = names.length - first.length - (last?.length ?? 0)
+  if (last === undefined ? rest !== 0 : rest < 0) return false
+  return (last === undefined || matchesAt(last, names, names.length - last.length)) && matchesAt(first, names, 0)
 }
 
 /**
- * Matches items against parts of which some (`isStar`) stand for any number of items. The shortest match up to a star
- * is as good as any, so that only the last star is ever tried again.
+ * Whether the middle of a path, whose ends match, is as it must be: there is no going back beyond one list, as the
+ * first place for it is as good as any. In steps, as all together may be as many as the product of the two lengths.
  */
-function matchesAll<P, T>(parts: readonly P[], items: ArrayLike<T>, { isStar, matches }: Matching<P, T>): boolean {
+export function* matchesMiddle({ first, middle, last }: Glob, { names }: SplitPath): Steps<boolean> {
+  const end = names.length - (last?.length ?? 0)
+  let at = first.length
+  for (const list of middle) {
+    for (let matched = 0; matched < list.length; ) {
+      if (at + list.length > end) return false
+      if (matchesName(list[matched] as NamePattern, names[at + matched] ?? '')) matched++
+      else {
+        matched = 0
+        at++
+      }
+      yield
+    }
+    at += list.length
+  }
+  return true
+}
+
+function matchesAt(list: readonly NamePattern[], names: readonly string[], at: number): boolean {
+  return list.every((pattern, index) => matchesName(pattern, names[at + index] ?? ''))
+}
+
+/** The shortest match up to a star is as good as any, so that only the last star is ever tried again. */
+function matchesName(tokens: NamePattern, name: string): boolean {
   let part = 0
-  let item = 0
+  let at = 0
   let star = -1
   let resume = 0
-  while (item < items.length) {
-    const current = parts[part]
-    if (part < parts.length && isStar(current as P)) {
+  while (at < name.length) {
+    const token = tokens[part]
+    if (token === MANY) {
       star = part++
-      resume = item
-    } else if (part < parts.length && matches(current as P, items[item] as T)) {
+      resume = at
+    } else if (token !== undefined && matchesToken(token, name.charCodeAt(at))) {
       part++
-      item++
+      at++
     } else if (star >= 0) {
       part = star + 1
-      item = ++resume
+      at = ++resume
     } else return false
   }
-  while (part < parts.length && isStar(parts[part] as P)) part++
-  return part === parts.length
+  while (tokens[part] === MANY) part++
+  return part === tokens.length
 }
 
-function matchesToken(token: Token, character: string): boolean {
-  if (typeof token === 'string') return token === character
-  if (typeof token === 'symbol') return token === ANY
-  return token.ranges.some(([first, last]) => character >= first && character <= last) !== token.negated
+function matchesToken(token: Token, code: number): boolean {
+  return typeof token === 'number' ? token === code || token === ANY : token.has(code)
 }
 
 function tokensOf(name: string): Token[] {
@@ -91,25 +126,9 @@ function tokensOf(name: string): Token[] {
     } else if (character === '*') {
       if (tokens.at(-1) !== MANY) tokens.push(MANY)
     } else if (character === '?') tokens.push(ANY)
-    else if (character === '\\' && at + 1 < name.length) tokens.push(name.charAt(++at))
-    else tokens.push(character)
+    else if (character === '\\' && at + 1 < name.length) tokens.push(name.charCodeAt(++at))
+    else tokens.push(name.charCodeAt(at))
   }
-  return tokens
-}
-
-/** The set that begins at a bracket, and where it ends; one that does not end matches nothing. */
-function setAt(name: string, start: number): { readonly token: CharacterSet; readonly end: number } {
-  const negated = name[start + 1] === '!' || name[start + 1] === '^'
-  const first = start + (negated ? 2 : 1)
-  const ranges: [string, string][] = []
-  for (let at = first; at < name.length; at++) {
-    // A closing bracket that comes first means itself.
-    if (name[at] === ']' && at > first) return { token: { negated, ranges }, end: at }
-    if (name[at] === '\\') at++
-    const from = name.charAt(at)
-    const isRange = name[at + 1] === '-' && at + 2 < name.length && name[at + 2] !== ']'
-    if (isRange) at += name[at + 2] === '\\' ? 3 : 2
-    ranges.push([from, name.charAt(at)])
-  }
-  return { token: { negated: false, ranges: [] }, end: name.length }
+  // Without the room that was left to grow, which is most of a short one.
+  return tokens.slice()
 }

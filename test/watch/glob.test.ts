@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { createExclude } from '../../src/watch/exclude.ts'
+import { takeSteps } from '../../src/lib/steps.ts'
+import { createExclude, rulesOfFile } from '../../src/watch/exclude.ts'
 import { fastest, timeOf } from '../_util/fastest.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 
@@ -37,7 +38,22 @@ const PATTERNS = [
     '[\\]]5',
     '/',
   ],
-  ...['**/', 'a/*/c', '/**/m', 'n/**/', 'foo**bar', '\\*star', '[a\\-z]6', '[^x]7', '[!]8'],
+  ...[
+    '**/',
+    'a/*/c',
+    '/**/m',
+    'n/**/',
+    '**/n/**',
+    'a/**/c/**',
+    '**/1/**/y',
+    'x/**/2/y',
+    '**/**',
+    'foo**bar',
+    '\\*star',
+    '[a\\-z]6',
+    '[^x]7',
+    '[!]8',
+  ],
 ]
 
 const FILES = [
@@ -160,3 +176,13 @@ function check(cwd: string, input: string): string[] {
     return []
   }
 }
+
+test('a match pauses after steps that are far below a millisecond, whatever the pattern', () => {
+  const name = 'a'.repeat(240)
+  const path = Array(16).fill(name).join('/')
+  const rule = `/**/*${'a'.repeat(126)}b/**`
+  const rules = takeSteps(rulesOfFile(Array(120).fill(rule).join('\n')))
+  let steps = 0
+  if (rules !== undefined) for (const _ of rules(path, false)) steps++
+  expect(steps).toBeGreaterThanOrEqual(120 * 15)
+})
