@@ -33,7 +33,6 @@ const READ_DIRECTORY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_D
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 /** What is not complete is closed to other users. */
 const PRIVATE_FILE = 0o600
-const PRIVATE_DIRECTORY = 0o700
 
 /** A move between filesystems. Both paths are absolute. */
 interface MoveAcross {
@@ -108,8 +107,7 @@ async function copyEntry(from: Buffer, to: Buffer, options: Copy): Promise<void>
 async function copyDirectory(from: Buffer, to: Buffer, options: Copy): Promise<void> {
   const source = await openPath(from, READ_DIRECTORY)
   try {
-    await makeDirectory(to, PRIVATE_DIRECTORY)
-    const target = await openPath(to, READ_DIRECTORY)
+    const target = (await makeDirectory(to)).readInt32LE(0)
     try {
       const names = await listTree(source, EMPTY, options.owner, MAX_NAMES_BYTES)
       for (const { name } of unpackNames(names)) await copyEntry(at(source, name), at(target, name), options)

@@ -22,25 +22,12 @@ constexpr mode_t new_directory_mode = 0755;
 
 bool is_plain(std::string_view name) { return !name.empty() && name != "." && name != ".."; }
 
-// One that was swapped for another user's meanwhile is left alone.
-int give(int parent, const std::string& name, const NewOwner& owner) {
-  if (!owner.given) return 0;
-  const Descriptor made(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  struct stat status {};
-  if (!made.valid() || fstat(made.get(), &status) < 0) return errno;
-  if (status.st_uid != geteuid() || fchown(made.get(), owner.uid, owner.gid) == 0 || owner.uid == geteuid()) return 0;
-  const int refused = errno;
-  unlinkat(parent, name.c_str(), AT_REMOVEDIR);
-  return refused;
-}
-
 // The directory of that name, which is made if it is missing. Not valid with errno set.
 Descriptor step(int parent, const std::string& name, const NewOwner& owner) {
   Descriptor next(openat(parent, name.c_str(), place_flags));
   if (next.valid()) return next;
   if (errno == ENOENT) {
-    const bool made = mkdirat(parent, name.c_str(), new_directory_mode) == 0;
-    const int refused = made ? give(parent, name, owner) : errno;
+    const int refused = make_directory(parent, name, new_directory_mode, owner).error;
     if (refused != 0 && refused != EEXIST) {
       errno = refused;
       return next;

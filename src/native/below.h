@@ -2,24 +2,16 @@
 // directory meanwhile (openat2(2)).
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 
 #include "descriptor.h"
+#include "made.h"
 
 namespace envd {
 
 // Opens a path below a directory; empty: itself. Not valid with errno set: ELOOP for a link on the way or at the end,
 // EXDEV for a way out, ETIMEDOUT for a mount point at the end whose filesystem does not answer.
 Descriptor open_below(int root, const std::string& path, int flags);
-
-// The owner of directories that have to be made; not `given`: the user who makes the call.
-struct NewOwner {
-  bool given;
-  uid_t uid;
-  gid_t gid;
-};
 
 // A path below a directory, taken apart.
 struct Names {

@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <unistd.h>
 
 #include "attributes.h"
 #include "descriptor.h"
+#include "made.h"
 #include "refused-owner.h"
 
 namespace envd {
@@ -21,7 +21,7 @@ constexpr mode_t private_mode = 0600;
 }  // namespace
 
 int EntryCopier::copy(int in, const std::string& name, const struct stat& status, int into, const std::string& made) {
-  if (S_ISLNK(status.st_mode)) return copy_link(in, name, status, into, made);
+  if (S_ISLNK(status.st_mode)) return copy_link(in, name, into, made);
   // Opening a device may have effects of its own.
   return S_ISREG(status.st_mode) ? copy_file(in, name, into, made) : ENXIO;
 }
@@ -42,28 +42,17 @@ int EntryCopier::copy_file(int in, const std::string& name, int into, const std:
   return refused;
 }
 
-int EntryCopier::copy_link(int in, const std::string& name, const struct stat& status, int into,
-                           const std::string& made) {
-  char target[PATH_MAX];
-  const ssize_t length = readlinkat(in, name.c_str(), target, sizeof target - 1);
-  // Something else has taken its place.
-  if (length < 0) return errno == EINVAL ? ENOENT : errno;
-  target[length] = 0;
-  if (symlinkat(target, into, made.c_str()) < 0) return errno;
+int EntryCopier::copy_link(int in, const std::string& name, int into, const std::string& made) {
+  LinkFacts from;
+  if (const int refused = read_link(in, name, from); refused != 0) return refused == EINVAL ? ENOENT : refused;
   // Root's links are followed for all users: a copy of another user's link must not be root's, whatever it replaces.
   const bool kept = owner_.keep_owners || owner_.actor.uid == 0;
-  const uid_t uid = kept ? status.st_uid : owner_.actor.uid;
-  const gid_t gid = kept ? status.st_gid : owner_.actor.gid;
-  const int given = is_given() ? fchownat(into, made.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) : 0;
-  if (given < 0 && uid != geteuid()) {
-    const int refused = refused_owner();
-    unlinkat(into, made.c_str(), 0);
-    return refused;
-  }
-  const timespec times[2] = {status.st_atim, status.st_mtim};
-  utimensat(into, made.c_str(), times, AT_SYMLINK_NOFOLLOW);
-  task_.links++;
-  return 0;
+  const uid_t uid = kept ? from.status.st_uid : owner_.actor.uid;
+  const gid_t gid = kept ? from.status.st_gid : owner_.actor.gid;
+  const timespec times[2] = {from.status.st_atim, from.status.st_mtim};
+  const Refused refused = make_link(from.target, into, made, {is_given(), uid, gid}, times);
+  if (refused.error == 0) task_.links++;
+  return refused.error;
 }
 
 // Owner first: changing it clears bits of the mode and capabilities. Times last.

@@ -38,7 +38,7 @@ class EntryCopier {
   const struct stat* before_ = nullptr;
 
   int copy_file(int in, const std::string& name, int into, const std::string& made);
-  int copy_link(int in, const std::string& name, const struct stat& status, int into, const std::string& made);
+  int copy_link(int in, const std::string& name, int into, const std::string& made);
   bool is_given() const { return !owner_.actor.own_rights; }
   std::pair<uid_t, gid_t> owner_of(const struct stat& status) const;
 };

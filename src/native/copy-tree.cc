@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "copy-entries.h"
+#include "made.h"
 #include "registration.h"
 #include "remove-below.h"
 #include "temporary-name.h"
@@ -110,8 +111,8 @@ struct CopyTree : TreeWalk {
 
   int copy_directory(const Place& from, int parent, const std::string& made) {
     Descriptor opened(openat(from.entry.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
-    if (!opened.valid() || mkdirat(parent, made.c_str(), private_mode) < 0) return errno;
-    into_root_.reset(openat(parent, made.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!opened.valid()) return errno;
+    into_root_ = make_private_directory(parent, made);
     if (!into_root_.valid() || fstat(into_root_.get(), &made_) < 0) return errno;
     return walk(std::move(opened));
   }

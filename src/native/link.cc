@@ -1,6 +1,5 @@
 // Symbolic links: to make one for an actor, and to read what one says.
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include <string>
 
 #include "job.h"
+#include "made.h"
 #include "registration.h"
 #include "values.h"
 #include "walk.h"
@@ -24,21 +24,9 @@ struct MakeLink : ActorJob {
     Place place;
     if (!find_place(*this, path, Last::keep, "symlink", place)) return;
     if (place.exists()) return fail("symlink", EEXIST);
-    if (symlinkat(target.c_str(), place.parent.get(), place.name.c_str()) < 0) return fail("symlink", errno);
-    if (!actor.own_rights) give(place);
-  }
-
-  // What has taken its place meanwhile is left alone, unless it is a link, too: a link adds no rights.
-  void give(const Place& place) {
-    const Descriptor link(openat(place.parent.get(), place.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    struct stat status {};
-    if (!link.valid() || fstat(link.get(), &status) < 0 || !S_ISLNK(status.st_mode)) return;
-    if (status.st_uid != geteuid() || fchownat(link.get(), "", actor.uid, actor.gid, AT_EMPTY_PATH) == 0) return;
-    const int refused = errno;
-    if (actor.uid == geteuid()) return;
-    fail("fchown", refused);
-    // The link must not stay the daemon user's.
-    unlinkat(place.parent.get(), place.name.c_str(), 0);
+    const NewOwner owner{!actor.own_rights, actor.uid, actor.gid};
+    const Refused refused = make_link(target, place.parent.get(), place.name, owner, nullptr);
+    if (refused.error != 0) fail(refused.call, refused.error);
   }
 };
 
@@ -59,7 +47,7 @@ struct ReadLink : ActorJob {
   }
 };
 
-napi_value make_link(napi_env env, napi_callback_info info) {
+napi_value make_link_job(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<MakeLink>();
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
@@ -78,7 +66,7 @@ napi_value read_link(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void register_link(napi_env env, napi_value exports) {
-  export_function(env, exports, "makeLink", make_link);
+  export_function(env, exports, "makeLink", make_link_job);
   export_function(env, exports, "readLink", read_link);
 }
 

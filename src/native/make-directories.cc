@@ -1,12 +1,12 @@
 // Makes directories for files in one piece of work, as every trip to the thread pool costs more than the system calls.
 #include <errno.h>
-#include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <string>
 
 #include "job.h"
+#include "made.h"
 #include "registration.h"
 #include "values.h"
 #include "walk.h"
@@ -52,33 +52,19 @@ struct MakeDirectories : ActorJob {
     if (!find_place(*this, directory, Last::keep, "mkdir", found)) return false;
     // A link that leads nowhere.
     const bool taken = found.exists() && S_ISLNK(found.status.st_mode);
-    if (!taken && mkdirat(place.parent.get(), place.name.c_str(), new_directory_mode) == 0) return give(place);
-    const int refused = taken ? EEXIST : errno;
+    const NewOwner owner{!actor.own_rights, actor.uid, actor.gid};
+    const Refused making =
+        taken ? Refused{"mkdir", EEXIST} : make_directory(place.parent.get(), place.name, new_directory_mode, owner);
+    const int refused = making.error;
+    if (refused == 0 || strcmp(making.call, "mkdir") != 0) {
+      if (refused != 0) fail(making.call, refused);
+      return true;
+    }
     // Others may make the same one meanwhile.
     const bool there =
         refused == EEXIST && find_place(*this, directory, Last::follow, "mkdir", found) && found.exists();
     if (error == 0 && !(there && S_ISDIR(found.status.st_mode))) fail("mkdir", refused);
     return false;
-  }
-
-  // One that was swapped for a link or for another user's directory meanwhile is left alone.
-  bool give(const Place& place) {
-    if (actor.own_rights) return true;
-    const Descriptor opened(
-        openat(place.parent.get(), place.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    struct stat status {};
-    if (!opened.valid() || fstat(opened.get(), &status) < 0) {
-      fail("open", errno);
-      return true;
-    }
-    const bool ours = status.st_uid == geteuid();
-    if (!ours || fchown(opened.get(), actor.uid, actor.gid) == 0) return true;
-    const int refused = errno;
-    if (actor.uid == geteuid() || is_kernel_filesystem(opened.get())) return true;
-    fail("fchown", refused);
-    // The directory must not stay the daemon user's. If others have put something into it, it stays.
-    unlinkat(place.parent.get(), place.name.c_str(), AT_REMOVEDIR);
-    return true;
   }
 };
 

@@ -1,7 +1,6 @@
 // What a move to another filesystem does beside reading and writing, each as a job.
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 
 #include "attributes.h"
 #include "job.h"
+#include "made.h"
 #include "registration.h"
 #include "values.h"
 
@@ -19,10 +19,11 @@ namespace {
 
 struct MakeDirectory : Job {
   std::string path;
-  mode_t mode = 0;
 
   void run() override {
-    if (mkdir(path.c_str(), mode) < 0) fail("mkdir", errno);
+    Descriptor made = make_private_directory(AT_FDCWD, path);
+    if (!made.valid()) return fail("mkdir", errno);
+    put_integer(result, static_cast<uint32_t>(made.release()), 4);
   }
 };
 
@@ -53,26 +54,19 @@ struct CopyFacts : Job {
 
 struct CopyLink : RenamePath {
   void run() override {
-    struct stat status {};
-    char target[PATH_MAX];
-    if (fstatat(AT_FDCWD, from.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return fail("lstat", errno);
-    const ssize_t length = readlink(from.c_str(), target, sizeof target - 1);
-    if (length < 0) return fail("readlink", errno);
-    target[length] = 0;
-    if (symlink(target, to.c_str()) < 0) return fail("symlink", errno);
-    if (lchown(to.c_str(), status.st_uid, status.st_gid) < 0) return fail("lchown", errno);
-    const timespec times[2] = {status.st_atim, status.st_mtim};
-    if (utimensat(AT_FDCWD, to.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0) fail("utimensat", errno);
+    LinkFacts link;
+    if (const int refused = read_link(AT_FDCWD, from, link); refused != 0) return fail("readlink", refused);
+    const timespec times[2] = {link.status.st_atim, link.status.st_mtim};
+    const NewOwner owner{true, link.status.st_uid, link.status.st_gid};
+    const Refused refused = make_link(link.target, AT_FDCWD, to, owner, times);
+    if (refused.error != 0) fail(refused.call, refused.error);
   }
 };
 
-napi_value make_directory(napi_env env, napi_callback_info info) {
+napi_value make_directory_job(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<MakeDirectory>();
-  int64_t mode = 0;
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
-  if (!to_integer(env, arguments.at[1], "mode", 0, 07777, mode)) return nullptr;
-  job->mode = static_cast<mode_t>(mode);
   return start_job(env, std::move(job), "mkdir");
 }
 
@@ -96,7 +90,7 @@ napi_value copy_facts(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void register_move_calls(napi_env env, napi_value exports) {
-  export_function(env, exports, "makeDirectory", make_directory);
+  export_function(env, exports, "makeDirectory", make_directory_job);
   export_function(env, exports, "renamePath", between_paths<RenamePath>);
   export_function(env, exports, "copyFacts", copy_facts);
   export_function(env, exports, "copyLink", between_paths<CopyLink>);

@@ -2,7 +2,7 @@ import { loadAddon } from './load.ts'
 
 /** The functions of the addon for moves to another filesystem. All reject with `code` and `syscall`. */
 interface MoveCallsAddon {
-  makeDirectory(path: Uint8Array, mode: number): Promise<unknown>
+  makeDirectory(path: Uint8Array): Promise<Buffer>
   renamePath(from: Uint8Array, to: Uint8Array): Promise<unknown>
   copyFacts(from: number, to: number): Promise<unknown>
   copyLink(from: Uint8Array, to: Uint8Array): Promise<unknown>
@@ -11,7 +11,10 @@ interface MoveCallsAddon {
 // As those of native/file-calls.ts: what hangs holds up no other work.
 const addon = loadAddon<MoveCallsAddon>()
 
-/** mkdir(2). */
+/**
+ * Makes a directory that only the daemon may enter and opens it; resolves with the descriptor, which the caller closes,
+ * in four bytes, little-endian. Rejects with ESTALE where another directory has taken its place, which is left alone.
+ */
 export const makeDirectory = addon.makeDirectory
 /** rename(2). */
 export const renamePath = addon.renamePath

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "job.h"
+#include "made.h"
 #include "registration.h"
 #include "temporary-name.h"
 #include "values.h"
@@ -30,13 +31,8 @@ struct OpenDirectoryBeside : ActorJob {
     if (is_kernel_filesystem(place.parent.get())) return fail("create", EROFS);
     const std::string temporary = temporary_name();
     if (temporary.empty()) return fail("getrandom", errno);
-    if (mkdirat(place.parent.get(), temporary.c_str(), private_mode) < 0) return fail("create", errno);
-    Descriptor made(openat(place.parent.get(), temporary.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!made.valid()) {
-      fail("create", errno);
-      unlinkat(place.parent.get(), temporary.c_str(), AT_REMOVEDIR);
-      return;
-    }
+    Descriptor made = make_private_directory(place.parent.get(), temporary);
+    if (!made.valid()) return fail("create", errno);
     put_integer(result, static_cast<uint32_t>(made.release()), 4);
     put_integer(result, static_cast<uint32_t>(place.parent.release()), 4);
     put_integer(result, place.exists() ? 1 : 0, 4);

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "refused-owner.h"
+#include "made.h"
 #include "registration.h"
 #include "temporary-name.h"
 
@@ -113,22 +113,12 @@ struct UnpackEntries : Unpack {
 
   // Its permissions and times come when all is in it (`finish_directory`); until then it can be written.
   int make_directory(const std::string& name, const ArchivedEntry& entry) {
-    if (mkdirat(parent.get(), name.c_str(), 0700 | (entry.mode & 0777)) < 0) {
-      struct stat before {};
-      if (errno != EEXIST) return errno;
-      const int there = look(name, before);
-      return there == EEXIST ? 0 : there == 0 ? ENOTDIR : there;
-    }
-    if (actor.own_rights) return 0;
-    const Descriptor made(openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    struct stat status {};
-    if (!made.valid() || fstat(made.get(), &status) < 0) return errno;
-    // Another user's that has taken its place is left alone.
-    if (status.st_uid != geteuid() || fchown(made.get(), entry.uid, entry.gid) == 0 || entry.uid == geteuid()) return 0;
-    const int refused = refused_owner();
-    // It must not stay the daemon user's. If others have put something into it, it stays.
-    unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
-    return refused;
+    const NewOwner given{!actor.own_rights, entry.uid, entry.gid};
+    const Refused refused = envd::make_directory(parent.get(), name, 0700 | (entry.mode & 0777), given);
+    if (refused.error != EEXIST) return refused.error;
+    struct stat before {};
+    const int there = look(name, before);
+    return there == EEXIST ? 0 : there == 0 ? ENOTDIR : there;
   }
 
   int finish_directory(const ArchivedEntry& entry) const {
@@ -145,34 +135,20 @@ struct UnpackEntries : Unpack {
   }
 
   int make_link(const std::string& name, const ArchivedEntry& entry) const {
-    std::string made = name;
-    if (symlinkat(entry.target.c_str(), parent.get(), name.c_str()) < 0) {
-      if (errno != EEXIST) return errno;
-      struct stat before {};
-      if (const int refused = look(name, before); refused != 0) return refused;
-      made = temporary_name();
-      if (made.empty() || symlinkat(entry.target.c_str(), parent.get(), made.c_str()) < 0) return errno;
-    }
-    int refused = settle_link(made, entry);
-    const bool replaces = refused == 0 && made != name;
-    if (replaces && renameat(parent.get(), made.c_str(), parent.get(), name.c_str()) < 0) refused = errno;
-    // A link of root's is followed for all users.
+    const NewOwner given{making().give, entry.uid, entry.gid};
+    const timespec times[2] = {{0, UTIME_OMIT}, entry.modified};
+    const auto make_as = [&](const std::string& made) {
+      return envd::make_link(entry.target, parent.get(), made, given, times).error;
+    };
+    if (const int refused = make_as(name); refused != EEXIST) return refused;
+    struct stat before {};
+    if (const int refused = look(name, before); refused != 0) return refused;
+    const std::string made = temporary_name();
+    if (made.empty()) return errno;
+    int refused = make_as(made);
+    if (refused == 0 && renameat(parent.get(), made.c_str(), parent.get(), name.c_str()) < 0) refused = errno;
     if (refused != 0) unlinkat(parent.get(), made.c_str(), 0);
     return refused;
-  }
-
-  // What has taken its place meanwhile is left alone unless it is a link as well.
-  int settle_link(const std::string& name, const ArchivedEntry& entry) const {
-    const Descriptor link(openat(parent.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    struct stat status {};
-    if (!link.valid() || fstat(link.get(), &status) < 0) return errno;
-    if (!S_ISLNK(status.st_mode)) return 0;
-    const bool given = !making().give || fchownat(link.get(), "", entry.uid, entry.gid, AT_EMPTY_PATH) == 0;
-    if (!given && entry.uid != geteuid()) return refused_owner();
-    // Times of links are a convenience that older kernels do not have this way.
-    const timespec times[2] = {{0, UTIME_OMIT}, entry.modified};
-    utimensat(link.get(), "", times, AT_EMPTY_PATH);
-    return 0;
   }
 
   int make_hard_link(const std::string& name, const std::string& target) const {
