@@ -32,15 +32,20 @@ timespec now() {
   return time;
 }
 
-bool is_empty(int directory) {
-  DIR* const entries = fdopendir(openat(directory, ".", directory_flags));
-  if (entries == nullptr) return false;
+// 0, ENOTEMPTY, or the errno of what hindered to look.
+int look_for_entries(int directory) {
+  Descriptor opened(openat(directory, ".", directory_flags));
+  DIR* const entries = opened.valid() ? fdopendir(opened.get()) : nullptr;
+  if (entries == nullptr) return errno;
+  opened.release();
   bool empty = true;
   for (const dirent* entry = readdir(entries); empty && entry != nullptr; entry = readdir(entries))
     empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
   closedir(entries);
-  return empty;
+  return empty ? 0 : ENOTEMPTY;
 }
+
+bool is_empty(int directory) { return look_for_entries(directory) == 0; }
 
 // Whether a directory was made since then, or last changed where that is not known: others may have put something into
 // it already. The clock of a server says nothing.
@@ -82,7 +87,7 @@ Making make_as(const NewOwner& owner, const Make& make) {
   return {make(), since, false};
 }
 
-// Whether a directory is what was made, or at least its owner's already: nobody gains anything then.
+// Whether a directory is what was made, or at least belongs to its owner already, who gains nothing then.
 bool may_be_given(int directory, const struct stat& status, const Making& making, const NewOwner& owner) {
   if (status.st_uid == owner.uid && owner.uid != geteuid()) return true;
   if (status.st_uid != geteuid()) return false;
@@ -164,8 +169,10 @@ Descriptor make_private_directory(int parent, const std::string& name) {
     errno = refused;
     return Descriptor();
   }
-  if (is_new(made.get(), status, since) && is_empty(made.get())) return made;
-  errno = ESTALE;
+  const int refused = is_new(made.get(), status, since) ? look_for_entries(made.get()) : ENOTEMPTY;
+  if (refused == 0) return made;
+  if (refused != ENOTEMPTY) drop(parent, name, status);
+  errno = refused == ENOTEMPTY ? ESTALE : refused;
   return Descriptor();
 }
 

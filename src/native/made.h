@@ -38,7 +38,8 @@ struct LinkFacts {
 // Reads a link. 0, or the errno: EINVAL for what is none.
 int read_link(int parent, const std::string& name, LinkFacts& link);
 
-// The same as `make_directory` for a link (`symlink`), with times (accessed, modified) where the kernel can set those of links.
+// The same as `make_directory` for a link (`symlink`), with times (accessed, modified) where the kernel can set those of
+// links.
 Refused make_link(const std::string& target, int parent, const std::string& name, const NewOwner& owner,
                   const timespec* times);
 
