@@ -7,13 +7,8 @@ import { ownerRefusal } from '../filesystem/ownership.ts'
 import { errorFields } from '../lib/error-fields.ts'
 import type { Log } from '../log.ts'
 import { changeMode, changeOwner, closeFile } from '../native/file-calls.ts'
-import {
-  type DirectoryBeside,
-  openDirectoryBeside,
-  placeDirectory,
-  removeBelow,
-  unpackDirectoryBeside,
-} from '../native/unpack.ts'
+import { removeOpened } from '../native/files.ts'
+import { type DirectoryBeside, openDirectoryBeside, placeDirectory, unpackDirectoryBeside } from '../native/unpack.ts'
 
 /** A directory that has its place when it is whole. */
 export interface Beside {
@@ -50,12 +45,14 @@ export async function openBeside({ path, owner, mode, log }: Placing): Promise<B
   })
   const beside = unpackDirectoryBeside(await opening.catch((error: unknown) => Promise.reject(openError(path, error))))
   const { root, parent, temporary, name, existing } = beside
+  // What has the temporary name; -1: nothing.
+  let rest = root
   const close = async () => {
-    await closeFile(root)
-    await removeBelow(parent, temporary, owner).catch((error: unknown) => {
-      log.warn({ ...errorFields(error) }, 'the rest of a replaced directory could not be removed')
-    })
-    await closeFile(parent)
+    if (rest >= 0)
+      await removeOpened(rest, parent, temporary, owner).catch((error: unknown) => {
+        log.warn({ ...errorFields(error) }, 'the rest of a replaced directory could not be removed')
+      })
+    for (const open of new Set([root, rest, parent])) if (open >= 0) await closeFile(open)
   }
   if (existing !== undefined && mode === 'create') {
     await close()
@@ -65,8 +62,9 @@ export async function openBeside({ path, owner, mode, log }: Placing): Promise<B
     root,
     giveToOwner: () => give(beside, owner),
     place: async () => {
-      const call = () => placeDirectory(parent, temporary, name, owner, existing !== undefined)
-      await call().catch((error: unknown) => Promise.reject(placeError(path, error)))
+      const placing = placeDirectory(root, parent, temporary, name, owner, existing?.uid)
+      const placed = await placing.catch((error: unknown) => Promise.reject(placeError(path, error)))
+      rest = placed.readInt32LE(0)
     },
     close,
   }
@@ -88,7 +86,7 @@ function openError(path: string, error: unknown): unknown {
 
 function placeError(path: string, error: unknown): unknown {
   if (fileErrno(error) === 'EEXIST') return new AppError('already_exists', `path '${path}' exists already`)
-  return hindersEveryWrite(error) ? error : inOneStep(path, error)
+  return hindersEveryWrite(error) && fileErrno(error) !== 'ESTALE' ? error : inOneStep(path, error)
 }
 
 function inOneStep(path: string, cause: unknown): AppError {

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "change-places.h"
 #include "copy-entries.h"
 #include "made.h"
 #include "registration.h"
@@ -63,9 +64,7 @@ struct CopyTree : TreeWalk {
     copy_to(from, to.parent.get(), made);
     if (error == 0 && task->cancelled) fail("copy", ECANCELED);
     if (error == 0) put_in_place(to, made);
-    // Either what is not whole, or what stood there before.
-    static const std::atomic<bool> never{false};
-    if (remove_below(to.parent.get(), made.c_str(), never).error != 0) task->leave_behind(made);
+    if (!remove_rest(from, to.parent.get(), made)) task->leave_behind(made);
   }
 
  private:
@@ -74,6 +73,9 @@ struct CopyTree : TreeWalk {
   Descriptor into_root_;
   Descriptor into_;
   struct stat made_ {};
+  bool placed_ = false;
+  // What stood there before.
+  Descriptor old_;
   std::map<std::pair<dev_t, ino_t>, std::string> linked_;
 
   bool refuse(const char* name, int number) {
@@ -160,6 +162,15 @@ struct CopyTree : TreeWalk {
 
   int forgive(int number) const override { return number == ENOENT ? 0 : number; }
 
+  // Either what is not whole, or what stood there before.
+  bool remove_rest(const Place& from, int parent, const std::string& made) const {
+    static const std::atomic<bool> never{false};
+    const Descriptor& rest = placed_ ? old_ : into_root_;
+    if (rest.valid()) return remove_opened(rest.get(), parent, made.c_str(), never).error == 0;
+    const int flags = S_ISDIR(from.status.st_mode) ? AT_REMOVEDIR : 0;
+    return placed_ || unlinkat(parent, made.c_str(), flags) == 0 || errno == ENOENT;
+  }
+
   // In one step; what stood there has the temporary name then, or is gone.
   void put_in_place(const Place& to, const std::string& made) {
     const int parent = to.parent.get();
@@ -167,24 +178,19 @@ struct CopyTree : TreeWalk {
     if (fstatat(parent, made.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0) return fail("place", errno);
     // Another process has put something there.
     if (!is_same(there, made_)) return fail("place", ESTALE);
-    const bool exchange = to.exists() && S_ISDIR(to.status.st_mode);
-    const unsigned flags = exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-    const bool plain = to.exists() && !exchange;
-    if (!plain && renameat2(parent, made.c_str(), parent, to.name.c_str(), flags) == 0)
-      return exchange ? take_back(to, made) : void();
-    // Filesystems that have no such flags.
-    if (!plain && (errno != EINVAL || exchange)) return fail(errno == EEXIST ? "destination" : "place", errno);
+    if (to.exists() && S_ISDIR(to.status.st_mode)) {
+      old_ = change_places(parent, made, to.name, to.status.st_uid);
+      placed_ = old_.valid();
+      return placed_ ? void() : fail("place", errno);
+    }
+    const bool plain = to.exists();
+    placed_ = !plain && renameat2(parent, made.c_str(), parent, to.name.c_str(), RENAME_NOREPLACE) == 0;
+    if (placed_) return;
+    // Filesystems that have no such flag.
+    if (!plain && errno != EINVAL) return fail(errno == EEXIST ? "destination" : "place", errno);
     if (!plain && fstatat(parent, to.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0) return fail("destination", EEXIST);
-    if (renameat(parent, made.c_str(), parent, to.name.c_str()) < 0) fail("place", errno);
-  }
-
-  // If something else than a directory has taken the place before the exchange.
-  void take_back(const Place& to, const std::string& made) {
-    const int parent = to.parent.get();
-    struct stat there {};
-    if (fstatat(parent, made.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(there.st_mode)) return;
-    const int refused = renameat2(parent, made.c_str(), parent, to.name.c_str(), RENAME_EXCHANGE) < 0 ? errno : ENOTDIR;
-    fail("place", refused);
+    placed_ = renameat(parent, made.c_str(), parent, to.name.c_str()) == 0;
+    if (!placed_) fail("place", errno);
   }
 };
 

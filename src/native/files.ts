@@ -62,6 +62,7 @@ interface FilesAddon {
   ): Promise<Buffer>
   copyAttributes(from: number, to: number): Promise<Buffer>
   removeTree(path: Uint8Array, actor?: Actor): Promise<Buffer>
+  removeOpened(opened: number, directory: number, name: Uint8Array, actor: Actor): Promise<Buffer>
   removeFile(path: Uint8Array, actor: Actor, fd?: number): Promise<Buffer>
   renameEntry(
     source: Uint8Array,
@@ -199,6 +200,11 @@ export const copyAttributes = addon.copyAttributes
  * then rejects with the first one's `code`. On the thread pool. Resolves with nothing.
  */
 export const removeTree = addon.removeTree
+/**
+ * `removeTree` of what is open and had that name in an open directory, wherever it is by now; the name only if it is
+ * still its, else it rejects with ESTALE.
+ */
+export const removeOpened = addon.removeOpened
 /**
  * unlink(2); with a descriptor only if the path, links followed, leads to that very file (ESTALE). Resolves with
  * nothing. On the thread pool. Rejects with `code`.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "mounts.h"
+#include "same-file.h"
 
 namespace envd {
 
@@ -35,6 +36,22 @@ struct Remover {
     if (unlinkat(directory, name, AT_REMOVEDIR) < 0) note("unlinkat", errno);
   }
 
+  void remove_opened(int opened, int directory, const char* name) {
+    struct stat status {};
+    if (fstat(opened, &status) < 0) return note("fstat", errno);
+    const bool is_directory = S_ISDIR(status.st_mode);
+    if (is_directory) {
+      const int descriptor = open_entry(opened, ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK).release();
+      if (descriptor < 0) return note("unlinkat", errno);
+      remove_contents(descriptor);
+    }
+    if (left) return note("unlinkat", ECANCELED);
+    struct stat there {};
+    const bool known = fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0;
+    if (known && !is_same(there, status)) return note("unlinkat", ESTALE);
+    if (unlinkat(directory, name, is_directory ? AT_REMOVEDIR : 0) < 0) note("unlinkat", errno);
+  }
+
   // Closes the descriptor.
   void remove_contents(int descriptor) {
     DIR* directory = fdopendir(descriptor);
@@ -58,6 +75,12 @@ struct Remover {
 Removal remove_below(int directory, const char* name, const std::atomic<bool>& left) {
   Remover remover{left};
   remover.remove_entry(directory, name);
+  return remover.removal;
+}
+
+Removal remove_opened(int opened, int directory, const char* name, const std::atomic<bool>& left) {
+  Remover remover{left};
+  remover.remove_opened(opened, directory, name);
   return remover.removal;
 }
 

@@ -33,22 +33,21 @@ struct RemoveTree : ActorJob {
     }
     if (!place.exists()) return;
     if (ends_in_dots(place.name)) return fail("unlinkat", EINVAL);
-    remove_entry(place.parent.get(), place.name.c_str());
-  }
-
-  void remove_entry(int directory, const char* name) {
-    const Removal removal = remove_below(directory, name, left);
+    const Removal removal = remove_below(place.parent.get(), place.name.c_str(), left);
     if (removal.error != 0) fail(removal.call, removal.error);
   }
 };
 
-// The same for a name in an open directory.
-struct RemoveBelow : RemoveTree {
+// What is open, and its name in an open directory.
+struct RemoveOpened : ActorJob {
+  int opened = -1;
   int directory = -1;
+  std::string name;
 
   void act() override {
-    if (path.empty() || path.find('/') != std::string::npos || ends_in_dots(path)) return fail("unlinkat", EINVAL);
-    remove_entry(directory, path.c_str());
+    if (name.empty() || name.find('/') != std::string::npos || ends_in_dots(name)) return fail("unlinkat", EINVAL);
+    const Removal removal = remove_opened(opened, directory, name.c_str(), left);
+    if (removal.error != 0) fail(removal.call, removal.error);
   }
 };
 
@@ -124,12 +123,13 @@ napi_value remove_tree(napi_env env, napi_callback_info info) {
   return start_question(env, std::move(job), "removeTree");
 }
 
-napi_value remove_below(napi_env env, napi_callback_info info) {
+napi_value remove_opened_job(napi_env env, napi_callback_info info) {
   Arguments arguments;
-  auto job = std::make_unique<RemoveBelow>();
-  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->directory)) return nullptr;
-  if (!to_path(env, arguments.at[1], job->path) || !to_actor(env, arguments.at[2], job->actor)) return nullptr;
-  return start_question(env, std::move(job), "removeBelow");
+  auto job = std::make_unique<RemoveOpened>();
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->opened)) return nullptr;
+  if (!to_descriptor(env, arguments.at[1], job->directory) || !to_path(env, arguments.at[2], job->name)) return nullptr;
+  if (!to_actor(env, arguments.at[3], job->actor)) return nullptr;
+  return start_question(env, std::move(job), "removeOpened");
 }
 
 napi_value remove_file(napi_env env, napi_callback_info info) {
@@ -165,7 +165,7 @@ napi_value open_parent(napi_env env, napi_callback_info info) {
 
 void register_remove(napi_env env, napi_value exports) {
   export_function(env, exports, "removeTree", remove_tree);
-  export_function(env, exports, "removeBelow", remove_below);
+  export_function(env, exports, "removeOpened", remove_opened_job);
   export_function(env, exports, "removeFile", remove_file);
   export_function(env, exports, "renameEntry", rename_entry);
   export_function(env, exports, "openParent", open_parent);

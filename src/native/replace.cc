@@ -7,9 +7,11 @@
 
 #include <string>
 
+#include "change-places.h"
 #include "job.h"
 #include "made.h"
 #include "registration.h"
+#include "same-file.h"
 #include "temporary-name.h"
 #include "values.h"
 #include "walk.h"
@@ -57,23 +59,25 @@ int name_directory(int parent, const std::string& temporary, const std::string& 
 }
 
 struct PlaceDirectory : ActorJob {
+  int root = -1;
   int parent = -1;
   std::string temporary;
   std::string name;
   bool exchange = false;
+  // Of what it changes places with.
+  uint32_t owner = 0;
 
   void act() override {
-    const auto swap = [this] {
-      return renameat2(parent, temporary.c_str(), parent, name.c_str(), RENAME_EXCHANGE) < 0 ? errno : 0;
-    };
-    const int refused = exchange ? swap() : name_directory(parent, temporary, name);
+    struct stat made {}, there {};
+    if (fstat(root, &made) < 0 || fstatat(parent, temporary.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0)
+      return fail("place", errno);
+    // Another process has put something there.
+    if (!is_same(made, there)) return fail("place", ESTALE);
+    Descriptor old;
+    if (exchange) old = change_places(parent, temporary, name, owner);
+    const int refused = exchange ? (old.valid() ? 0 : errno) : name_directory(parent, temporary, name);
     if (refused != 0) return fail("place", refused);
-    struct stat status {};
-    const bool there = fstatat(parent, temporary.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!exchange || (there && S_ISDIR(status.st_mode))) return;
-    // Something else has taken its place meanwhile.
-    const int back = swap();
-    fail("place", back != 0 ? back : ENOTDIR);
+    put_integer(result, static_cast<uint32_t>(old.release()), 4);
   }
 };
 
@@ -88,9 +92,12 @@ napi_value open_directory_beside(napi_env env, napi_callback_info info) {
 napi_value place_directory(napi_env env, napi_callback_info info) {
   Arguments arguments;
   auto job = std::make_unique<PlaceDirectory>();
-  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->parent)) return nullptr;
-  if (!to_path(env, arguments.at[1], job->temporary) || !to_path(env, arguments.at[2], job->name)) return nullptr;
-  if (!to_actor(env, arguments.at[3], job->actor) || !to_boolean(env, arguments.at[4], "exchange", job->exchange)) return nullptr;
+  if (!get_arguments(env, info, arguments) || !to_descriptor(env, arguments.at[0], job->root)) return nullptr;
+  if (!to_descriptor(env, arguments.at[1], job->parent)) return nullptr;
+  if (!to_path(env, arguments.at[2], job->temporary)) return nullptr;
+  if (!to_path(env, arguments.at[3], job->name) || !to_actor(env, arguments.at[4], job->actor)) return nullptr;
+  job->exchange = !is_undefined(env, arguments.at[5]);
+  if (job->exchange && !to_id(env, arguments.at[5], "owner", job->owner)) return nullptr;
   return start_job(env, std::move(job), "placeDirectory");
 }
 

@@ -14,6 +14,7 @@
 #include "below.h"
 #include "descriptor.h"
 #include "mounts.h"
+#include "same-file.h"
 #include "tree-task.h"
 
 namespace envd {
@@ -30,8 +31,6 @@ struct WalkedDirectory {
   uint64_t length = 0;
   uint64_t entries = 0;
 };
-
-inline bool is_same(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
 
 inline std::string path_below(const std::string& directory, std::string_view name) {
   return directory.empty() ? std::string(name) : directory + "/" + std::string(name);

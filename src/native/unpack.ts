@@ -16,13 +16,13 @@ interface UnpackAddon {
   ): Promise<Buffer>
   openDirectoryBeside(path: Uint8Array, actor: Actor): Promise<Buffer>
   placeDirectory(
+    root: number,
     parent: number,
     temporary: Uint8Array,
     name: Uint8Array,
     actor: Actor,
-    exchange: boolean,
+    replacedUid: number | undefined,
   ): Promise<Buffer>
-  removeBelow(directory: number, name: Uint8Array, actor: Actor): Promise<Buffer>
 }
 
 const addon = loadAddon<UnpackAddon>()
@@ -48,17 +48,17 @@ export const openUnpacked = addon.openUnpacked
 export const placeUnpacked = addon.placeUnpacked
 /**
  * Makes a directory that only the caller may enter beside the directory at a path, or beside where it would be; packed
- * for `unpackDirectoryBeside`. The caller closes both descriptors and removes the directory (`removeBelow`). Rejects
+ * for `unpackDirectoryBeside`. The caller closes both descriptors and removes the directory (`removeOpened`). Rejects
  * with `code` and `syscall`: `open` with ENOTDIR for what is no directory, `create` where none can be made.
  */
 export const openDirectoryBeside = addon.openDirectoryBeside
 /**
- * Lets a directory of `openDirectoryBeside` and the one that stands there change places, or puts it where nothing
- * stands, in one step. Rejects with `code` and `syscall` `place`.
+ * Lets a directory of `openDirectoryBeside` and the one of that user that stands there change places, or (undefined)
+ * puts it where nothing stands, in one step. Resolves with a descriptor of what has the temporary name then, packed as
+ * 4 bytes, which the caller closes; -1: nothing. Rejects with `code` and `syscall` `place`: ESTALE where something else
+ * has the temporary name or stands there.
  */
 export const placeDirectory = addon.placeDirectory
-/** `removeTree` of a name in an open directory. */
-export const removeBelow = addon.removeBelow
 
 const KINDS = { file: 0, directory: 1, link: 2, 'hard link': 3, 'finished directory': 4 } as const
 
