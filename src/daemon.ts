@@ -132,6 +132,8 @@ async function handOver(own: HandOver, { frame, features, stopping }: Serving): 
   const text = 'another daemon takes over: connect again, with the offset of the output that has come'
   stopping.abort(new AppError('unavailable', text))
   await frame.listener.close(HAND_OVER_GRACE_MS, 'served')
+  // What a client sees as killed is killed; what begins from now on the next daemon does (`ProcessDeposit.killing`).
+  await untilSignalled()
   await frame.logs.close()
   return exitNow(0)
 }

@@ -6,11 +6,12 @@ import { type ChildDeposit, close, type ExitStatus, type Spawned } from '../nati
 import { sealedMemory } from '../native/packets.ts'
 import { type End, leftOf, waitStatusOf } from './exit-status.ts'
 import type { InputReport } from './input-queue.ts'
+import { KeptAccount, type KeptKill } from './kept-account.ts'
 import { KeptOutput } from './kept-output.ts'
 import type { OutputMemory } from './output-memory.ts'
 import type { FoundOutput } from './output-recovery.ts'
 import type { TerminalSize } from './process.ts'
-import { encodeEnd, encodeRecord, type ProcessRecord } from './process-record.ts'
+import { encodeRecord, type ProcessRecord } from './process-record.ts'
 
 /** Descriptors of a process as they lie in a deposit; all stay the caller's, and open until `begin`. */
 interface Held {
@@ -147,6 +148,9 @@ export class ProcessDeposit {
   #count = Number.POSITIVE_INFINITY
   /** Another process uses the key. */
   #dropped = false
+  readonly #account: KeptAccount
+  /** Its end was reported, and all its output read. */
+  #complete: End | undefined
   /** Until the process runs: its record, and all descriptors of the deposit. */
   #prepared: { readonly memory: number; readonly with: (pidfd: number) => number[] } | undefined
 
@@ -154,6 +158,7 @@ export class ProcessDeposit {
   constructor(options: DepositOptions) {
     this.#options = options
     this.output = options.output
+    this.#account = new KeptAccount((account) => this.output.setAccount(account))
   }
 
   /**
@@ -233,17 +238,39 @@ export class ProcessDeposit {
   }
 
   /**
+   * A SIGKILL that is to be sent, to be called before it is: until the function is called that this returns, the next
+   * daemon sends it. Not a deadline that is to come, which is in the record.
+   */
+  killing(kill: KeptKill): () => void {
+    const over = this.#account.add(kill)
+    return () => {
+      over()
+      this.#retire()
+    }
+  }
+
+  /**
    * To be called when its end was reported. `drained`: no descriptor of its output is open. The deposit of a routine
    * command is removed then.
    */
   finished(drained: boolean, end: End): void {
-    if (this.#routine) this.drop()
+    if (this.#routine && !this.#account.killing) this.drop()
     if (this.#dropped) return
-    this.output.setEnd(encodeEnd(end))
-    const { key, keeper, onFinished } = this.#options
+    this.#account.end = end
+    const { key, keeper } = this.#options
     this.#count = drained ? 1 : this.#streams + 1
     keeper.trim(key, this.#count, FINISHED)
-    if (drained) onFinished(this, end)
+    if (drained || this.#routine) this.#complete = end
+    this.#retire()
+  }
+
+  /** Its session may have members that are still to be killed: until they are it does not make room for others. */
+  #retire(): void {
+    const end = this.#complete
+    if (end === undefined || this.#account.killing || this.#dropped) return
+    this.#complete = undefined
+    if (this.#routine) this.drop()
+    else this.#options.onFinished(this, end)
   }
 
   /** Removes the deposit from the keeper. */

@@ -19,7 +19,7 @@ export class KeptOutput {
   readonly #kept: boolean
   #attached = true
   #input = 0
-  #end: { readonly bytes: Uint8Array; readonly slab: Slab } | undefined
+  #account: { readonly bytes: Uint8Array; readonly slab: Slab } | undefined
 
   /** @param kept false: only positions are kept, as of output that is limited. */
   constructor(
@@ -32,7 +32,7 @@ export class KeptOutput {
     this.#key = key
     this.#slot = slotAt(key)
     this.#found = found?.chunks ?? []
-    this.#end = found?.end
+    this.#account = found?.end
     this.#input = this.#get(SLOT.input)
   }
 
@@ -113,15 +113,21 @@ export class KeptOutput {
     if (slab?.number !== undefined) slab.memory.writeUInt32LE(0, bytes.byteOffset - HEADER_BYTES)
   }
 
-  /** Keeps an account of how the process ended, in the place of the one before. */
-  setEnd(account: Buffer): void {
+  /** Keeps an account of the process (`KeptAccount`) in the place of the one before; undefined: none. */
+  setAccount(account: Buffer | undefined): void {
     if (!this.#attached) return
-    this.#dropEnd()
+    const before = this.#account
+    this.#account = account === undefined ? undefined : this.#placeAccount(account)
+    // Last: of two that a daemon leaves which is killed in between the newer one counts.
+    if (before !== undefined) this.#drop(before)
+  }
+
+  #placeAccount(account: Buffer) {
     const placed = this.#memory.place(account.length, { key: this.#key, stream: END, offset: 0 })
-    if (placed === undefined) return
+    if (placed === undefined) return undefined
     account.copy(placed.bytes)
     placed.commit()
-    this.#end = placed
+    return placed
   }
 
   /** The key is another's from now on. */
@@ -130,15 +136,13 @@ export class KeptOutput {
       this.forget(chunk)
       if (chunk.slab !== undefined) this.pool.release(chunk.slab)
     }
-    this.#dropEnd()
+    this.setAccount(undefined)
     this.#attached = false
   }
 
-  #dropEnd(): void {
-    if (this.#end === undefined) return
-    this.forget(this.#end)
-    this.pool.release(this.#end.slab)
-    this.#end = undefined
+  #drop(account: { readonly bytes: Uint8Array; readonly slab: Slab }): void {
+    this.forget(account)
+    this.pool.release(account.slab)
   }
 
   #get(index: number): number {

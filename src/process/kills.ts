@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { CLOSED } from '../errors.ts'
+import { monotonicNow } from '../lib/monotonic-now.ts'
 import { NEVER } from '../lib/never.ts'
 import { raceAbort } from '../lib/race-abort.ts'
 import { hasEnded } from './has-ended.ts'
+import type { KeptKill } from './kept-account.ts'
 import type { RunningProcess } from './process.ts'
 import type { Registry } from './registry.ts'
 import { type SignalName, sessionExists } from './terminate.ts'
@@ -29,8 +31,8 @@ const MAX_LOOK_MS = 1000
 export interface Kills {
   /**
    * Signals a process and waits for its end, and with its session for the end of every process in it that does not
-   * ignore SIGHUP: at most for the grace, after which SIGKILL follows, also if the caller has left meanwhile. Rejects
-   * with `permission_denied`, or the reason of the caller's signal.
+   * ignore SIGHUP: at most for the grace, after which SIGKILL follows, also if the caller has left meanwhile, and from
+   * the next daemon if this one ends. Rejects with `permission_denied`, or the reason of the caller's signal.
    */
   kill(process: RunningProcess, plan: KillPlan, caller: AbortSignal): Promise<void>
 }
@@ -52,7 +54,11 @@ export function createKills(registry: Registry): Kills {
       const over = new AbortController()
       const mine = { until: performance.now() + plan.grace, over }
       const abandoned = all[plan.scope]
-      await send(process, plan.signal, plan.scope)
+      const done = keepPlan(process, plan)
+      await send(process, plan.signal, plan.scope).catch((error: unknown) => {
+        done()
+        throw error
+      })
       const left = () => {
         const other = abandoned.get(process)
         const isFirst = other === undefined || mine.until < other.until
@@ -62,6 +68,7 @@ export function createKills(registry: Registry): Kills {
         abandoned.set(process, mine)
       }
       const carriedOut = carryOut(process, plan, { registry, over: over.signal }).finally(() => {
+        done()
         caller.removeEventListener('abort', left)
         if (abandoned.get(process) === mine) abandoned.delete(process)
       })
@@ -70,6 +77,32 @@ export function createKills(registry: Registry): Kills {
       await raceAbort(carriedOut, caller)
     },
   }
+}
+
+/** Returns what is to be called when the plan is carried out. */
+function keepPlan(process: RunningProcess, { signal, grace, scope }: KillPlan): () => void {
+  // One that comes at once the process keeps itself.
+  if (signal === 'SIGKILL' || grace === 0) return () => {}
+  return process.keepKill({ at: monotonicNow() + grace, scope })
+}
+
+/**
+ * Carries out what an earlier daemon has left of a kill: SIGKILL at its time, unless all have ended before. To be
+ * called when the process is known; the rest goes on by itself.
+ */
+export function goOnKilling(process: RunningProcess, kill: KeptKill, registry: Registry): void {
+  const { at, scope, reason } = kill
+  const left = at - monotonicNow()
+  if (left <= 0) {
+    process.signal('SIGKILL', NEVER, reason, scope)
+    return
+  }
+  const done = process.keepKill(kill)
+  const plan = { signal: 'SIGTERM', grace: left, scope } as const
+  // Its caller is gone, and cannot hear that it was refused.
+  void carryOut(process, plan, { registry, over: NEVER })
+    .catch(() => {})
+    .finally(done)
 }
 
 async function send(process: RunningProcess, name: SignalName, scope: KillPlan['scope']): Promise<void> {

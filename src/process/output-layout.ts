@@ -35,7 +35,7 @@ export const SLABS_AT = 70 * 64 * 1024
 /** A header: key, generation, length and stream in 32-bit numbers, then offset and order in 64-bit ones. */
 export const HEADER_BYTES = 32
 
-/** Numbers of the streams in headers and slots; `END` in the place of one is an account of how the process ended. */
+/** Numbers of the streams in headers and slots; `END` in the place of one is an account of the process. */
 export const STREAMS = ['stdout', 'stderr', 'pty'] as const
 export const END = 3
 

@@ -21,7 +21,7 @@ import { SLAB_BYTES } from './slab-pool.ts'
 export interface FoundOutput {
   /** In the order of their arrival, those of each stream without a gap up to its position. */
   readonly chunks: Chunk[]
-  /** Its account of how the process ended, with the hold on its slab. */
+  /** Its account of the process (`KeptAccount`), with the hold on its slab. */
   end: { readonly bytes: Uint8Array; readonly slab: Slab } | undefined
 }
 

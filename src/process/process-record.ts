@@ -1,6 +1,7 @@
 import { fstatSync, readSync } from 'node:fs'
 import { isReadable, STATE_VERSION } from '../version.ts'
 import type { End } from './exit-status.ts'
+import type { KeptKill } from './kept-account.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
 
 /** A run of a service, as its supervisor knows it again. */
@@ -56,18 +57,27 @@ export function readRecord(memory: number): { readonly record: ProcessRecord | u
   }
 }
 
-/** An account of how a process ended. */
-export function encodeEnd(end: End): Buffer {
-  return Buffer.from(JSON.stringify({ version: STATE_VERSION, end }))
+/** How a process ended, undefined: that was not reported, and what it has to get of each scope. */
+interface Account {
+  readonly end: End | undefined
+  readonly kills: readonly KeptKill[]
 }
 
-/** Undefined: it is not understood. */
-export function readEnd(bytes: Uint8Array): End | undefined {
+/** Leaves out what there is not, as older daemons do. */
+export function encodeAccount({ end, kills }: Account): string {
+  return JSON.stringify({ version: STATE_VERSION, end, kills: kills.length === 0 ? undefined : kills })
+}
+
+/** What is not understood says nothing. */
+export function readAccount(bytes: Uint8Array | undefined): Account {
+  const nothing: Account = { end: undefined, kills: [] }
   try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString())
-    return isKnown(value) && 'end' in value ? (value.end as End) : undefined
+    const value: unknown = bytes === undefined ? undefined : JSON.parse(Buffer.from(bytes).toString())
+    if (!isKnown(value)) return nothing
+    const { end, kills } = { ...nothing, ...(value as Partial<Account>) }
+    return { end, kills }
   } catch {
-    return undefined
+    return nothing
   }
 }
 

@@ -1,11 +1,13 @@
 import { fstatSync } from 'node:fs'
 import { AppError } from '../errors.ts'
+import { monotonicNow } from '../lib/monotonic-now.ts'
 import { close, type Reaped, resizeTerminal } from '../native/index.ts'
 import { type Circumstances, endFacts, type KillReason, plainFacts, usedBy } from './end-facts.ts'
 import { type End, type EndFacts, endOf, type KnownEnd, timeOfEnd, type Usage } from './exit-status.ts'
 import { onExit } from './exit-watch.ts'
 import { checkHasStdin, checkInputKind, stdinClosed } from './input-kind.ts'
 import type { InputCall } from './input-queue.ts'
+import type { KeptKill } from './kept-account.ts'
 import type { About } from './known-process.ts'
 import type { Launched, Reconnect } from './launched.ts'
 import { type OutputCut, sinkFor } from './output-cut.ts'
@@ -13,7 +15,7 @@ import type { OutputLog } from './output-log.ts'
 import { OutputSource, openSources, orClose } from './output-source.ts'
 import { QuietWait } from './quiet-wait.ts'
 import { type LiveFigures, SeenUsage } from './seen-usage.ts'
-import { type SessionLeader, type SignalName, signalLeader, signalMembers } from './terminate.ts'
+import { type Sent, type SessionLeader, type SignalName, signalSession } from './terminate.ts'
 
 /** What was asked for, as `List` returns it. */
 export interface ProcessConfig {
@@ -28,8 +30,6 @@ export interface TerminalSize {
   readonly columns: number
   readonly rows: number
 }
-
-const NO_SIZE: TerminalSize = { columns: 0, rows: 0 }
 
 /**
  * One started command. Its life: running, exited (the leader is gone, output may still come), ended (reported). It ends
@@ -78,7 +78,7 @@ export class RunningProcess {
    */
   constructor(launched: Launched, beforeEnd: (process: RunningProcess, end: End) => void) {
     this.#launched = launched
-    this.#size = launched.size ?? NO_SIZE
+    this.#size = launched.size ?? { columns: 0, rows: 0 }
     this.leader = { pid: launched.pid, pidfd: () => (this.#status === undefined ? launched.pidfd : undefined) }
     this.pid = launched.pid
     this.startedAt = launched.startedAt ?? Date.now()
@@ -167,26 +167,26 @@ export class RunningProcess {
   }
 
   /**
-   * Signals its session: the leader at once, all other members by `others`, which resolves when all are signalled,
-   * never rejects, and stops early when `abort` aborts. It does not wait for their end. A process that has exited
-   * meanwhile is no error (contract D58). `refused`: the daemon may not signal the leader.
+   * Signals its session (`signalSession`), and does not wait for its end. A process that has exited meanwhile is no
+   * error (contract D58).
    * @param reason of the daemon itself, which is the cause of the end then.
    * @param scope leader: only the leader is signalled.
    */
-  signal(
-    signal: SignalName,
-    abort: AbortSignal,
-    reason?: KillReason,
-    scope: 'session' | 'leader' = 'session',
-  ): { readonly refused: AppError | undefined; readonly others: Promise<void> } {
-    const refused = signalLeader(this.leader, signal)
+  signal(signal: SignalName, abort: AbortSignal, reason?: KillReason, scope: KeptKill['scope'] = 'session'): Sent {
+    const keep = () => this.keepKill({ at: monotonicNow(), scope, reason })
+    const sent = signalSession(this.leader, signal, { abort, scope, keep })
     // An interrupt is no request to end.
-    if (refused === undefined && signal !== 'SIGINT') {
+    if (sent.refused === undefined && signal !== 'SIGINT') {
       this.#killed = true
       if (this.#status === undefined) this.#reason ??= reason
     }
     if (this.#status !== undefined) this.#settleOutput()
-    return { refused, others: scope === 'leader' ? Promise.resolve() : signalMembers(this.leader, signal, abort) }
+    return sent
+  }
+
+  /** See `ProcessDeposit.killing`. */
+  keepKill(kill: KeptKill): () => void {
+    return this.#launched.deposit?.killing(kill) ?? (() => {})
   }
 
   /** It has a cgroup of its own, which says what it takes. */

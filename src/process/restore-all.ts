@@ -6,6 +6,7 @@ import { monotonicNow } from '../lib/monotonic-now.ts'
 import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import { commandBytes } from './command-memory.ts'
+import { goOnKilling } from './kills.ts'
 import type { LaunchDeps } from './launch.ts'
 import type { Launched } from './launched.ts'
 import { logEnd } from './log-end.ts'
@@ -45,13 +46,14 @@ export function restoreAll(taken: readonly Deposit[], deps: RestoreAllDeps): Rea
   })
   const returned = AbortSignal.timeout(RECONNECT_MS)
   restored.sort((a, b) => a.record.started - b.record.started)
-  for (const { launched, record, finished } of restored) {
+  for (const { launched, record, finished, kills } of restored) {
     const process = follow(launched, deps)
     if (process === undefined) continue
     registry.add(process)
     const { key, digest } = record
     if (key !== undefined && digest !== undefined) registry.keys.restore(key, digest, process)
     if (!finished) goOn(process, record, deps)
+    for (const kill of kills) goOnKilling(process, kill, registry)
     if (launched.inherited === true) process.output.awaitReader(returned)
     // The call that it was for has ended with the earlier daemon.
     if (record.routine) process.signal('SIGKILL', NEVER, 'daemon_stopped')

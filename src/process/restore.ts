@@ -6,12 +6,13 @@ import { commandGroup } from './command-group.ts'
 import { type Deposits, FINISHED } from './deposits.ts'
 import { exitStatusOf } from './exit-status.ts'
 import { InputQueue } from './input-queue.ts'
+import type { KeptKill } from './kept-account.ts'
 import { aboutOf } from './known-process.ts'
 import type { LaunchDeps } from './launch.ts'
 import type { Launched } from './launched.ts'
 import { OutputLog, type StreamName } from './output-log.ts'
 import type { FoundOutput } from './output-recovery.ts'
-import { type ProcessRecord, readEnd, readRecord } from './process-record.ts'
+import { type ProcessRecord, readAccount, readRecord } from './process-record.ts'
 
 /** A process of an earlier daemon, to go on with. */
 interface RestoredProcess {
@@ -19,6 +20,8 @@ interface RestoredProcess {
   readonly record: ProcessRecord
   /** Its end was reported already. */
   readonly finished: boolean
+  /** What is left to be done of what that daemon was asked for. */
+  readonly kills: readonly KeptKill[]
 }
 
 type RestoreDeps = Pick<LaunchDeps, 'window' | 'readerStall' | 'groups' | 'oom'> & { readonly deposits: Deposits }
@@ -57,7 +60,7 @@ export function restoreProcess(
   })
   const { window, readerStall: stall } = deps
   const { pool } = kept.output
-  const reported = found?.end === undefined ? undefined : readEnd(found.end.bytes)
+  const { end: reported, kills } = readAccount(found?.end?.bytes)
   const finished = note === FINISHED || reported !== undefined
   const share = finished && status !== undefined ? window.shareOfEnded() : window.share()
   const output = new OutputLog({ share, pool, stall, kept: kept.output })
@@ -75,13 +78,13 @@ export function restoreProcess(
   if (status !== undefined) {
     for (const fd of others.slice(streams.length)) close(fd)
     const ended = { pidfd: undefined, status: exitStatusOf(status), input: undefined, over: finished, end: reported }
-    return { record, finished, launched: { ...common, ...ended, terminal: master } }
+    return { record, finished, kills, launched: { ...common, ...ended, terminal: master } }
   }
   const end = terminal ? copyOf(master) : last
   const input = end === undefined ? undefined : new InputQueue(end, terminal ? 'tty' : 'stdin', kept.input(terminal))
   const oom = deps.oom.begin()
   const alive = { pidfd, inherited: true, oom, input, terminal: master, heldSlave: terminal ? last : undefined }
-  return { record, finished, launched: { ...common, ...alive } }
+  return { record, finished, kills, launched: { ...common, ...alive } }
 }
 
 /** The cgroup of the command, if it has one of its own. One whose end was reported has no more use for it. */

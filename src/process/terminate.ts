@@ -31,6 +31,33 @@ const LOOK: SessionSignal = { first: 0, second: 0 }
 /** Walks until a kill finds no new process. A fork bomb can outrun any number; each walk halves an ordinary tree. */
 const MAX_WALKS = 16
 
+/** What became of a signal to a session. */
+export interface Sent {
+  /** The daemon may not signal the leader. */
+  readonly refused: AppError | undefined
+  /** Resolves when all other members are signalled. Never rejects. */
+  readonly others: Promise<void>
+}
+
+/**
+ * Signals the leader of a session at once, and all its other members by `others` (`signalMembers`), unless the scope is
+ * the leader.
+ * @param keep has a SIGKILL sent by the next daemon, until what it returns is called: a walk may outlast this one.
+ */
+export function signalSession(
+  leader: SessionLeader,
+  signal: SignalName,
+  options: { readonly abort: AbortSignal; readonly scope: 'session' | 'leader'; readonly keep: () => () => void },
+): Sent {
+  const { abort, scope, keep } = options
+  if (scope === 'leader') return { refused: signalLeader(leader, signal), others: Promise.resolve() }
+  const done = signal === 'SIGKILL' ? keep() : undefined
+  const refused = signalLeader(leader, signal)
+  const others = signalMembers(leader, signal, abort)
+  if (done !== undefined) void others.then(done)
+  return { refused, others }
+}
+
 /**
  * Signals the leader of a session, at once; one that is gone is no error. Returns `permission_denied` where the daemon
  * may not.

@@ -14,6 +14,14 @@ export async function crash(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'):
   expect((await sendWhole(`${daemon.url}/health`)).status).toBe(204)
 }
 
+/** Exchanges the daemon for another one of the same program, and resolves when that one serves. */
+export async function upgrade({ url }: Daemon): Promise<void> {
+  const headers = { 'x-envd-upgrade-bundle': 'body' }
+  await expect(sendWhole(`${url}/upgrade`, { method: 'POST', headers })).rejects.toThrow()
+  const report = async () => JSON.parse((await sendWhole(`${url}/upgrade/status`)).text)
+  await expect.poll(report).toMatchObject({ state: 'upgraded' })
+}
+
 /**
  * Kills the daemon, and does what is to be done while there is none: the next one is stopped as soon as it is started,
  * before it takes anything, and goes on afterwards. Resolves with the result when that one answers.

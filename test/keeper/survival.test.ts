@@ -7,7 +7,7 @@ import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { startPuppet } from '../ports/puppet.ts'
 import { received } from '../ports/sockets.ts'
 import { closeStdin, list, sendInput } from '../process/calls.ts'
-import { crash, startKept } from './crash.ts'
+import { crash, startKept, upgrade } from './crash.ts'
 
 /** Cells of the table in docs/survival.md that have no test elsewhere. */
 
@@ -33,13 +33,6 @@ test('a forwarded port is forwarded again after a crash, and after an upgrade', 
   await upgrade(daemon)
   await expect.poll(answers).toBe('from p\n')
 })
-
-async function upgrade({ url }: Daemon): Promise<void> {
-  const headers = { 'x-envd-upgrade-bundle': 'body' }
-  await expect(sendWhole(`${url}/upgrade`, { method: 'POST', headers })).rejects.toThrow()
-  const report = async () => JSON.parse((await sendWhole(`${url}/upgrade/status`)).text)
-  await expect.poll(report).toMatchObject({ state: 'upgraded' })
-}
 
 test.each([
   ['a crash', crash],

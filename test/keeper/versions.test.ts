@@ -7,7 +7,7 @@ import type { Deposit, Taken } from '../../src/keeper/keeper.ts'
 import { requireReadable } from '../../src/kept-versions.ts'
 import { close } from '../../src/native/index.ts'
 import { sealedMemory } from '../../src/native/packets.ts'
-import { readEnd, readRecord } from '../../src/process/process-record.ts'
+import { readAccount, readRecord } from '../../src/process/process-record.ts'
 import { createDefaults } from '../../src/users/defaults.ts'
 import { isReadable, readableVersions, STATE_VERSION } from '../../src/version.ts'
 
@@ -56,8 +56,9 @@ test.each(VERSIONS)('what a daemon of version %d has left is understood', async 
   const { record } = readRecord(memory)
   close(memory)
   expect(record).toMatchObject({ tag: 'mine', key: 'once', user: 'root', cwd: '/', config: { cmd: 'sh' } })
-  const end = readEnd(Buffer.from(ofVersion(await fixture('end.txt'), version)))
+  const { end, kills } = readAccount(Buffer.from(ofVersion(await fixture('end.txt'), version)))
   expect(end).toMatchObject({ exitCode: 7, status: 'exit status 7', exited: true })
+  expect(kills).toEqual([])
   const token = createAccessToken()
   const defaults = createDefaults({ user: 'root', workdir: undefined, notFirecracker: true, onUnusable: () => {} })
   const text = ofVersion(await fixture('state.txt'), version)
