@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../errors.ts'
+import { bootId } from '../lib/boot-id.ts'
 import { startTimeOf } from '../lib/proc-pid.ts'
 import { replaceFile } from '../lib/replace-file.ts'
 import type { Log } from '../log.ts'
@@ -85,7 +86,7 @@ async function leftBehind(text: string): Promise<LeaderRecord | undefined> {
     typeof fingerprint !== 'string' ||
     typeof marker !== 'string' ||
     marker === '' ||
-    boot !== (await bootId())
+    boot !== bootId()
   )
     return undefined
   const [by, of] = [processName(daemon), processName(leader)]
@@ -118,12 +119,7 @@ function inode(value: unknown): bigint | undefined {
 async function save(dir: string, path: string, { leader, pipes, marker, fingerprint }: LeaderRecord): Promise<void> {
   const daemon = { pid: process.pid, startTime: await startTimeOf(process.pid) }
   const inodes = pipes.map((pipe) => pipe?.toString() ?? null)
-  const record = { version: VERSION, boot: await bootId(), daemon, leader, pipes: inodes, marker, fingerprint }
+  const record = { version: VERSION, boot: bootId(), daemon, leader, pipes: inodes, marker, fingerprint }
   await mkdir(dir, { recursive: true })
   await replaceFile(path, JSON.stringify(record), { mode: 0o600 })
-}
-
-/** The machine's present run: start times count from its boot (random(4)). */
-async function bootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim()
 }

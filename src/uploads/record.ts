@@ -1,10 +1,11 @@
 import type { PartialPlace } from '../filesystem/partial-file.ts'
+import { type Expiry, keptExpiry } from './expiry.ts'
 
 /** How the file is put in its place. */
 type UploadMode = 'atomic' | 'create' | 'overwrite'
 
 /** What is known of an upload, also by the next daemon. */
-export interface UploadRecord {
+export interface UploadRecord extends Expiry {
   /** A UUID, in the URL. */
   readonly id: string
   /** `path` and `username` as they stood in the query; what a signature must be for. */
@@ -32,8 +33,6 @@ export interface UploadRecord {
   readonly place: PartialPlace
   /** Bytes that are on the disk, and checked where a checksum came with them. */
   readonly offset: number
-  /** Milliseconds since 1970. */
-  readonly expires: number
   /** The file is in its place. */
   readonly done: boolean
   /** The entity tag of the file that was put in its place. */
@@ -63,7 +62,9 @@ export function parseRecord(text: string): UploadRecord | undefined {
   try {
     const value: unknown = JSON.parse(text)
     // Written by `recordText`, in a directory that only the daemon may write.
-    return isRecord(value) ? (value as unknown as UploadRecord) : undefined
+    if (!isRecord(value)) return undefined
+    const record = value as unknown as UploadRecord
+    return { ...record, ...keptExpiry(record) }
   } catch {
     return undefined
   }

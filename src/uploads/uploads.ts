@@ -18,7 +18,8 @@ import { NEVER } from '../lib/never.ts'
 import type { Log } from '../log.ts'
 import { randomUuid } from '../native/random.ts'
 import { isWhole, type SaidLength, withLength } from './deferred.ts'
-import { EXPIRES_MS, MAX_FINISHED, SWEEP_MS } from './limits.ts'
+import { type Expiry, leftOf, newExpiry } from './expiry.ts'
+import { MAX_FINISHED, SWEEP_MS } from './limits.ts'
 import { createUploadLocks, type UploadLock } from './locks.ts'
 import { checkQuota, checkRoom, maxLength } from './quota.ts'
 import { type Checksum, receivePiece } from './receive.ts'
@@ -26,7 +27,7 @@ import { isFinished, NOTHING_YET, type UploadRecord } from './record.ts'
 import { openRecords } from './records.ts'
 
 /** What an upload is made of. */
-export type NewUpload = Omit<UploadRecord, 'id' | 'place' | 'offset' | 'expires' | 'done' | 'tag'>
+export type NewUpload = Omit<UploadRecord, 'id' | 'place' | 'offset' | 'done' | 'tag' | keyof Expiry>
 
 /** What comes in one request. */
 interface Incoming {
@@ -90,7 +91,7 @@ export class Uploads {
   async find(id: string): Promise<UploadRecord | undefined> {
     await this.#loaded()
     const upload = this.#uploads.get(id)
-    return upload !== undefined && upload.expires > Date.now() ? upload : undefined
+    return upload !== undefined && leftOf(upload) > 0 ? upload : undefined
   }
 
   /** Makes an upload of which nothing has come. Rejects as `checkQuota`, `checkRoom` and `makePartial`. */
@@ -99,7 +100,7 @@ export class Uploads {
     const { user, length } = asked
     checkQuota(this.#unfinished(), { user, length, maxBytes: this.#options.maxBytes })
     const id = randomUuid()
-    const reserved: UploadRecord = { ...asked, ...NOTHING_YET, id, expires: Date.now() + EXPIRES_MS }
+    const reserved: UploadRecord = { ...asked, ...NOTHING_YET, id, ...newExpiry() }
     // Counts from now on.
     this.#uploads.set(id, reserved)
     try {
@@ -160,7 +161,7 @@ export class Uploads {
     for (const { done, concat, offset, length: whole } of parts)
       if (!done || concat !== 'partial' || offset !== whole)
         throw new AppError('invalid_argument', 'only partial uploads that are whole can be joined')
-    const joined = { ...asked, ...NOTHING_YET, id: randomUuid(), expires: Date.now() + EXPIRES_MS, length }
+    const joined = { ...asked, ...NOTHING_YET, id: randomUuid(), ...newExpiry(), length }
     const target = await this.#target(joined, hold)
     const tag = await storePartials(
       parts.map(({ place }) => place),
@@ -180,7 +181,7 @@ export class Uploads {
     let current = upload
     const { source, checksum, idleMs, hold } = incoming
     const onDisk = async (offset: number) => {
-      current = { ...current, offset, expires: Date.now() + EXPIRES_MS }
+      current = { ...current, offset, ...newExpiry() }
       await this.#keep(current)
     }
     const fd = await this.#open(upload)
@@ -218,7 +219,7 @@ export class Uploads {
   }
 
   async #finish(upload: UploadRecord, tag: string | undefined): Promise<UploadRecord> {
-    const finished = { ...upload, done: true, tag, expires: Date.now() + EXPIRES_MS }
+    const finished = { ...upload, done: true, tag, ...newExpiry() }
     await this.#keep(finished)
     const done = [...this.#uploads.values()].filter(isFinished)
     for (const oldest of done.slice(0, Math.max(0, done.length - MAX_FINISHED))) await this.#forget(oldest)
@@ -287,9 +288,8 @@ export class Uploads {
 
   async #sweep(): Promise<void> {
     await this.#loaded()
-    const now = Date.now()
     for (const upload of [...this.#uploads.values()]) {
-      if (upload.expires > now) continue
+      if (leftOf(upload) > 0) continue
       try {
         using _lock = await this.#locks.acquire(upload.id)
         await this.#forget(upload)

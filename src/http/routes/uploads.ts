@@ -4,7 +4,8 @@ import { AppError } from '../../errors.ts'
 import { createFileUsers } from '../../filesystem/file-user.ts'
 import { checkMetadata } from '../../filesystem/metadata.ts'
 import { shownToken } from '../../init/access-token.ts'
-import type { UploadRecord } from '../../uploads/record.ts'
+import { leftOf } from '../../uploads/expiry.ts'
+import { isFinished, type UploadRecord } from '../../uploads/record.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
 import { checkFileAccess } from '../access/signature.ts'
 import { pathOf } from '../app/path.ts'
@@ -259,8 +260,9 @@ function describe(reply: FastifyReply, { offset, tag }: UploadRecord): FastifyRe
   return reply.header('upload-offset', offset)
 }
 
-function expiring(reply: FastifyReply, { done, concat, expires }: UploadRecord): FastifyReply {
-  return done && concat !== 'partial' ? reply : reply.header('upload-expires', new Date(expires).toUTCString())
+function expiring(reply: FastifyReply, upload: UploadRecord): FastifyReply {
+  if (isFinished(upload)) return reply
+  return reply.header('upload-expires', new Date(Date.now() + leftOf(upload)).toUTCString())
 }
 
 function expose(reply: FastifyReply): void {
