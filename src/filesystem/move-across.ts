@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { readlink, rmdir } from 'node:fs/promises'
+import { readlink } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { AppError } from '../errors.ts'
 import { cleanPath } from '../lib/clean-path.ts'
