@@ -54,7 +54,7 @@ export function buildFront(config: Config, frame: Frame, features: Features, upg
       (scope) => capabilitiesRoute(scope, () => capabilitiesJson(served.capabilities)),
       (scope) => readyRoute(scope, services, observer.status),
       metrics.register,
-      (scope) => envsRoute(scope, files.defaults),
+      (scope) => envsRoute(scope, files),
       (scope) => initRoute(scope, { initialization, bodies, memory: protection, checkAfterResume }),
       orchestratorRoutes({ rootFreeze: features.rootFreeze, initialization, upgrade }),
       freezeRoutes(workload, sampler, logs),

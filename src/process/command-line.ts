@@ -8,7 +8,7 @@ interface EnvironmentSources {
   /** PATH of the daemon. */
   readonly path: string
   readonly user: User
-  /** Set by the daemon and by `/init`. */
+  /** Set by the daemon and by `/init`: `NAME=value` by name. */
   readonly global: ReadonlyMap<string, string>
   readonly cwd: string
   readonly request: Readonly<Record<string, string>>
@@ -19,18 +19,16 @@ interface EnvironmentSources {
  * then the request's; nothing else of the daemon's own leaks in (contract D10). What is no variable is left out.
  */
 export function environmentOf(sources: EnvironmentSources): string[] {
-  const { user } = sources
-  const given: readonly (readonly [string, string])[] = [
-    ['PATH', sources.path],
-    ['HOME', user.home],
-    ['USER', user.name],
-    ['LOGNAME', user.name],
-    ['PWD', sources.cwd],
-    ...sources.global,
-    ...Object.entries(sources.request),
-  ]
-  const variables = new Map(given.filter(([name, value]) => isVariable(name, value)))
-  return Array.from(variables, ([name, value]) => `${name}=${value}`)
+  const { user, path, cwd } = sources
+  const lines = new Map<string, string>()
+  const add = (variables: Readonly<Record<string, string>>) => {
+    for (const [name, value] of Object.entries(variables))
+      if (isVariable(name, value)) lines.set(name, `${name}=${value}`)
+  }
+  add({ PATH: path, HOME: user.home, USER: user.name, LOGNAME: user.name, PWD: cwd })
+  for (const [name, line] of sources.global) lines.set(name, line)
+  add(sources.request)
+  return [...lines.values()]
 }
 
 /** Characters of a command line that an error message repeats: enough to recognise it. */

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import type { LimitedGroup, MadeGroup } from '../cgroups/limited-group.ts'
 import { AppError } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
+import { loopTurns } from '../lib/turns.ts'
 import {
   type ChildDeposit,
   type ExitStatus,
@@ -195,7 +196,10 @@ interface RunContext {
 async function run(request: LaunchRequest, context: RunContext): Promise<Outcome> {
   const { cwd, isHome, identity, group, stdio, child, deps } = context
   const { config, user } = request
-  const global = deps.defaults.env.all()
+  // Of many starts with many variables each takes some milliseconds.
+  await loopTurns.turn(request)
+  request.signal.throwIfAborted()
+  const global = deps.defaults.env.lines()
   try {
     const spec: SpawnSpec = {
       file: config.cmd,

@@ -2,8 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { freeNow } from '../budget/memory.ts'
-import { basicUsername } from '../http/access/basic-user.ts'
-import { connectionOf } from '../http/server/connection.ts'
+import { holdAnswer } from '../http/server/hold-answer.ts'
 import { accepts } from '../lib/weighted-list.ts'
 import type { CallDeps } from './call-deps.ts'
 import { singleHeader } from './guard.ts'
@@ -32,9 +31,6 @@ interface AnswerContext extends Pick<CallDeps, 'budget' | 'compressors'> {
 /** Below this gzip costs more than it saves. */
 const MIN_GZIP_BYTES = 1024
 
-/** Answers below this are not worth an account: the connection itself takes more. */
-const MIN_HELD_BYTES = 4096
-
 /**
  * Sends an answer, compressed if the client takes that and a compressor is free; a long one as the client takes it.
  * Resolves with the bytes before compression. Rejects with AppError `budget_spent` before anything was sent, or with
@@ -45,7 +41,7 @@ export async function sendAnswer({ body, rest }: UnaryAnswer, context: AnswerCon
   const bytes = Buffer.byteLength(body)
   const zipped = bytes >= MIN_GZIP_BYTES && accepts(singleHeader(request.headers['accept-encoding']), 'gzip')
   if (rest !== undefined) return sendPieces(counted(Buffer.from(body), rest), zipped, context)
-  holdWhole(bytes, context)
+  holdAnswer(bytes, { request: request.raw, response, budget: context.budget })
   // Over HTTP/2 it may still be in the queue of its connection then.
   if (typeof body !== 'string' && request.raw.httpVersionMajor === 1) response.once('finish', () => freeNow(body))
   const small = zipped ? await compressors.run(() => promisify(gzip)(body)) : undefined
@@ -76,16 +72,6 @@ async function sendPieces({ pieces, tally }: Pieces, zipped: boolean, context: A
     ? pipeline(pieces, response, { signal })
     : pipeline(pieces, compressor, response, { signal }))
   return tally.bytes
-}
-
-/** Holds the bytes of an answer in the budget until the client has taken it or is gone. */
-function holdWhole(bytes: number, { request, response, budget }: AnswerContext): void {
-  if (bytes < MIN_HELD_BYTES) return
-  const user = basicUsername(request.headers.authorization) ?? ''
-  const hold = budget.hold('frame', { connection: connectionOf(request.raw), user })
-  hold.grow(bytes)
-  if (response.destroyed) hold.release()
-  else response.once('close', () => hold.release())
 }
 
 function counted(first: Buffer, rest: AsyncGenerator<Buffer, void>): Pieces {

@@ -35,6 +35,9 @@ export function createDefaults({ user, workdir, notFirecracker, onUnusable }: De
 export class EnvVars {
   readonly #internal = new Map<string, string>()
   #user = new Map<string, string>()
+  /** Made when they are asked for: to sort thousands takes longer than to start a command. */
+  #sorted: Map<string, string> | undefined
+  #lines: Map<string, string> | undefined
   readonly #onUnusable: (count: number) => void
 
   /**
@@ -48,6 +51,7 @@ export class EnvVars {
   setInternal(name: string, value: string): void {
     this.#internal.set(name, value)
     this.#user.delete(name)
+    this.#forget()
   }
 
   /** Replaces all user variables; internal names among them are ignored. */
@@ -55,6 +59,7 @@ export class EnvVars {
     const given = [...variables]
     const usable = given.filter(([name, value]) => isVariable(name, value))
     this.#user = new Map(usable.filter(([name]) => !this.#internal.has(name)))
+    this.#forget()
     if (usable.length < given.length) this.#onUnusable(given.length - usable.length)
   }
 
@@ -63,8 +68,22 @@ export class EnvVars {
     return [...this.#user]
   }
 
-  /** All variables, sorted by name. */
-  all(): Map<string, string> {
-    return new Map([...this.#internal, ...this.#user].sort(([a], [b]) => (a < b ? -1 : 1)))
+  /** All variables, sorted by name: the same map until one changes. */
+  all(): ReadonlyMap<string, string> {
+    this.#sorted ??= new Map([...this.#internal, ...this.#user].sort(([a], [b]) => (a < b ? -1 : 1)))
+    return this.#sorted
+  }
+
+  /** Those that a program can be given, as `NAME=value` by name, in the order of `all`. */
+  lines(): ReadonlyMap<string, string> {
+    this.#lines ??= new Map(
+      [...this.all()].flatMap(([name, value]) => (isVariable(name, value) ? [[name, `${name}=${value}`]] : [])),
+    )
+    return this.#lines
+  }
+
+  #forget(): void {
+    this.#sorted = undefined
+    this.#lines = undefined
   }
 }

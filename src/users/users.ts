@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import { hasVersion, readVersion } from '../native/files.ts'
+import { eachEntry, listsMember, readUserFile } from './user-file.ts'
 
 /** One line of /etc/passwd. */
 export interface User {
@@ -43,7 +44,8 @@ export interface Users {
 interface Group {
   readonly name: string
   readonly gid: number
-  readonly members: readonly string[]
+  /** Names with commas between them. */
+  readonly members: string
 }
 
 interface PasswdTable {
@@ -97,8 +99,14 @@ export function createUsers({ passwd = '/etc/passwd', group = '/etc/group', own,
     findGroup: async (name) => (await groups.read()).groups.find((group) => group.name === name)?.gid,
     groupsOf: async (user) => {
       const table = await groups.read().catch(() => undefined)
-      const listed = table?.groups.filter((entry) => entry.members.includes(user.name)) ?? []
-      return [...new Set([user.gid, ...listed.map((entry) => entry.gid)])]
+      const gids = new Set([user.gid])
+      const slice = createTimeSlice()
+      for (const { gid, members } of table?.groups ?? []) {
+        if (members === '') continue
+        await slice.next()
+        if (await listsMember(members, user.name, slice)) gids.add(gid)
+      }
+      return [...gids]
     },
   }
 }
@@ -128,7 +136,7 @@ async function nameIn(file: CachedFile<{ readonly nameOf: ReadonlyMap<number, st
 /** Later than every look. */
 const NOW = Number.POSITIVE_INFINITY
 
-function cachedFile<T>(path: string, parse: (text: string) => T): CachedFile<T> {
+function cachedFile<T>(path: string, parse: (text: string) => Promise<T>): CachedFile<T> {
   const bytes = Buffer.from(path)
   let cached: { readonly version: Buffer; readonly value: Promise<T>; parsed: T | undefined } | undefined
   let checkedAt = Number.NEGATIVE_INFINITY
@@ -149,7 +157,7 @@ function cachedFile<T>(path: string, parse: (text: string) => T): CachedFile<T> 
       const now = performance.now()
       const version = await versionOf(bytes)
       if (cached === undefined || !cached.version.equals(version)) {
-        const value = version === MISSING ? Promise.resolve(parse('')) : readFile(path, 'utf8').then(parse)
+        const value = version === MISSING ? parse('') : readUserFile(path).then(parse)
         const entry = { version, value, parsed: undefined as T | undefined }
         cached = entry
         value.then(
@@ -183,37 +191,30 @@ async function versionOf(path: Buffer): Promise<Buffer> {
  * passwd(5). Of several lines with one name or number the first counts, as in getpwnam(3). A home that is not absolute
  * would be another one for each program: it counts as none.
  */
-function parsePasswd(text: string): PasswdTable {
+async function parsePasswd(text: string): Promise<PasswdTable> {
   const byName = new Map<string, User>()
   const nameOf = new Map<number, string>()
-  for (const [name = '', , uidText, gidText, , home = ''] of fieldsOf(text)) {
+  await eachEntry(text, ([name = '', , uidText, gidText, , home = '']) => {
     const uid = idOf(uidText)
     const gid = idOf(gidText)
-    if (name === '' || uid === undefined || gid === undefined) continue
+    if (name === '' || uid === undefined || gid === undefined) return
     if (!byName.has(name)) byName.set(name, { name, uid, gid, home: home.startsWith('/') ? home : '/' })
     if (!nameOf.has(uid)) nameOf.set(uid, name)
-  }
+  })
   return { byName, nameOf }
 }
 
 /** group(5). */
-function parseGroups(text: string): GroupTable {
+async function parseGroups(text: string): Promise<GroupTable> {
   const groups: Group[] = []
   const nameOf = new Map<number, string>()
-  for (const [name = '', , gidText, members = ''] of fieldsOf(text)) {
+  await eachEntry(text, ([name = '', , gidText, members = '']) => {
     const gid = idOf(gidText)
-    if (name === '' || gid === undefined) continue
-    groups.push({ name, gid, members: members.split(',').map((member) => member.trim()) })
+    if (name === '' || gid === undefined) return
+    groups.push({ name, gid, members })
     if (!nameOf.has(gid)) nameOf.set(gid, name)
-  }
+  })
   return { groups, nameOf }
-}
-
-function fieldsOf(text: string): string[][] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '' && !/^[#+-]/.test(line))
-    .map((line) => line.split(':'))
 }
 
 /** The largest number stands for no user at all (setresuid(2)). */

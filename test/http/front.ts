@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { expect } from 'vitest'
-import { createByteBudget } from '../../src/budget/budget.ts'
+import { type ByteBudget, createByteBudget } from '../../src/budget/budget.ts'
 import type { Cpus } from '../../src/cpus/cpus.ts'
 import { NO_CPUS } from '../../src/cpus/cpus.ts'
 import { buildApp } from '../../src/http/app/app.ts'
@@ -37,6 +37,7 @@ export interface Front extends AsyncDisposable {
   readonly listener: Listener
   readonly token: AccessToken
   readonly defaults: Defaults
+  readonly budget: ByteBudget
   readonly initialization: Initialization
   readonly bodies: RequestBodies
   /** All but the line that each request has. */
@@ -130,7 +131,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     serverFactory: listener.serverFactory,
     routes: [
       healthRoute,
-      (scope) => envsRoute(scope, defaults),
+      (scope) => envsRoute(scope, { defaults, budget }),
       metrics.register,
       (scope) => initRoute(scope, { initialization, bodies, memory: NO_MEMORY }),
       ...(options.routes ?? []),
@@ -146,6 +147,7 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
     listener,
     token,
     defaults,
+    budget,
     initialization,
     bodies,
     get logged() {

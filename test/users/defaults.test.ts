@@ -26,6 +26,26 @@ test('A15 an internal variable takes the place of a user variable of its name', 
   expect([...env.all()]).toEqual([['B', 'again']])
 })
 
+test('the variables are sorted and written once, until one of them changes', () => {
+  const env = new EnvVars()
+  env.replaceUser([
+    ['B', '2'],
+    ['A', '1'],
+  ])
+  const [all, lines] = [env.all(), env.lines()]
+  expect([...lines]).toEqual([
+    ['A', 'A=1'],
+    ['B', 'B=2'],
+  ])
+  expect(env.all()).toBe(all)
+  expect(env.lines()).toBe(lines)
+  env.setInternal('C', '3')
+  expect([...env.lines().keys()]).toEqual(['A', 'B', 'C'])
+  env.setInternal('D', 'no\0variable')
+  expect([...env.lines().keys()]).toEqual(['A', 'B', 'C'])
+  expect(env.all().has('D')).toBe(true)
+})
+
 test('A16 the defaults are the user that is given and no directory', () => {
   expect(createDefaults({ user: 'root', workdir: undefined, notFirecracker: true })).toMatchObject({
     user: 'root',

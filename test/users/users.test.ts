@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { appendFile, rename, writeFile } from 'node:fs/promises'
+import { appendFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { ownName } from '../../src/users/own-user.ts'
+import { MAX_USER_FILE_BYTES } from '../../src/users/user-file.ts'
 import { createUsers } from '../../src/users/users.ts'
 import { needsNamespace } from '../_util/namespace.ts'
 import { makeFiles } from './user-files.ts'
@@ -34,6 +35,35 @@ test('A41 a user is seen as soon as he is added, also when the file is replaced'
   await rename(`${files.passwd}+`, files.passwd)
   expect(await files.users.find('eve')).toMatchObject({ uid: 3 })
   expect(await files.users.find('bob')).toBeUndefined()
+})
+
+test('A41 of a file of any size a mebibyte of lines counts, read in turns', async () => {
+  const line = (number: number) => `u${number}:x:${number}:1::/home/u${number}:\n`
+  const lines = Array.from({ length: 200_000 }, (_, number) => line(number))
+  await using files = await makeFiles(lines.join(''), `all:x:7:${lines.map((_, i) => `u${i}`).join(',')}\n`)
+  let turns = 0
+  const count = setInterval(() => turns++)
+  const first = await files.users.find('u1')
+  clearInterval(count)
+  expect(first).toMatchObject({ uid: 1 })
+  expect(turns).toBeGreaterThan(1)
+  expect(await files.users.find('u20000')).toMatchObject({ uid: 20_000 })
+  // No line is cut.
+  const last = (await files.users.names()).users.size - 1
+  expect(await files.users.find(`u${last}`)).toMatchObject({ uid: last, home: `/home/u${last}` })
+  expect(lines.slice(0, last + 1).join('').length).toBeLessThanOrEqual(MAX_USER_FILE_BYTES)
+  expect(lines.slice(0, last + 2).join('').length).toBeGreaterThan(MAX_USER_FILE_BYTES)
+  expect(await files.users.find(`u${last + 1}`)).toBeUndefined()
+})
+
+test('A41 a file that never ends, or that nobody writes, has no users', async () => {
+  await using files = await makeFiles('', '')
+  await rm(files.passwd)
+  await symlink('/dev/zero', files.passwd)
+  expect(await files.users.find('ann')).toBeUndefined()
+  await rm(files.passwd)
+  execFileSync('mkfifo', [files.passwd])
+  expect(await files.users.find('ann')).toBeUndefined()
 })
 
 test('A41 a file that is mounted over the other counts, and the other again after it', async (context) => {
