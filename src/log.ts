@@ -14,9 +14,10 @@ export interface Log {
 }
 
 /** From all lines to failures only. */
-export type LogLevel = (typeof LEVELS)[number]
+export type LogLevel = (typeof LOG_LEVELS)[number]
 
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+/** The levels, the lowest first. */
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
 /** A line that is made when it is taken: most lines for a collector that is slow, or not there, never are. */
 export interface LogLine {
@@ -43,7 +44,8 @@ const FIELD_SIZE = 16
  */
 export function createLog(sinks: readonly LogSink[]): Log {
   const { format, root } = createFormat()
-  const wanting = (level: LogLevel) => sinks.filter((sink) => LEVELS.indexOf(sink.level) <= LEVELS.indexOf(level))
+  const wanting = (level: LogLevel) =>
+    sinks.filter((sink) => LOG_LEVELS.indexOf(sink.level) <= LOG_LEVELS.indexOf(level))
   const bySeverity = { debug: wanting('debug'), info: wanting('info'), warn: wanting('warn'), error: wanting('error') }
   const named = (name: string): Log => {
     const logger = root.child({ logger: name })

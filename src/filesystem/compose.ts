@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts'
 import { baseName, cleanPath } from '../lib/clean-path.ts'
 import { forEachLimited } from '../lib/for-each-limited.ts'
 import { type Status, unpackStatus, unpackVersion } from '../native/entries.ts'
-import { closeFile, closeWritten, writePieces } from '../native/file-calls.ts'
+import { closeFile, closeWritten, freeBytes, writePieces } from '../native/file-calls.ts'
 import { readStatus, removeFile, renameEntry } from '../native/files.ts'
 import { randomUuid } from '../native/random.ts'
 import { ensureDirectory } from './directories.ts'
@@ -34,6 +34,14 @@ interface ComposeOptions {
   readonly owner: FileUser
   /** Condition that the destination must meet. */
   readonly condition?: WriteCondition | undefined
+  /** Looked at until all is joined. */
+  readonly signal: AbortSignal
+}
+
+/** A source that was looked at. */
+interface CheckedSource {
+  readonly path: string
+  readonly size: number
 }
 
 /** One read and one write of a large file; enough to make their overhead disappear. */
@@ -45,23 +53,25 @@ export const JOIN_BYTES = COPY_BYTES + 2 * AT_ONCE * SMALL_BYTES
 
 /**
  * Joins files into one at `path`, which takes its place in one step, and deletes the sources (contract B51 to B55).
- * Any failure before that step leaves everything as it was, but for new parent directories. Rejects with AppError.
+ * Any failure before that step leaves everything as it was, but for new parent directories. Rejects with AppError, and
+ * the reason of the signal.
  */
-export async function composeFiles({ sources, path, owner, condition }: ComposeOptions): Promise<Stored> {
+export async function composeFiles({ sources, path, owner, condition, signal }: ComposeOptions): Promise<Stored> {
   const destination = cleanPath(path)
   const expected = condition && ((await checkAtPath(condition, destination, owner)) ?? Buffer.alloc(0))
   const existing = await statusOf(destination, owner).catch((error: unknown) => {
     if (error instanceof AppError || isMissing(error)) return undefined
     throw composeError('error getting file info', error)
   })
-  const paths = await checkSources(sources, (source) => checkSource(source, { destination, existing, owner }))
+  const checked = await checkSources(sources, (source) => checkSource(source, { destination, existing, owner }))
+  const paths = checked.map((source) => source.path)
   try {
     await ensureDirectory(posix.dirname(destination), owner)
   } catch (error) {
     throw composeError('error ensuring directories', error)
   }
   const temporary = `${destination}.e2b-compose.${randomUuid()}.tmp`
-  const made = await writeJoined(temporary, paths, owner)
+  const made = await writeJoined(temporary, checked, { owner, signal })
   try {
     const [from, to] = [Buffer.from(temporary), Buffer.from(destination)]
     await permitted(destination, () => renameEntry(from, to, owner, expected))
@@ -80,20 +90,21 @@ export async function composeFiles({ sources, path, owner, condition }: ComposeO
 /** Rejects with what is wrong with the first one that cannot be joined. */
 async function checkSources(
   sources: readonly ComposeSource[],
-  check: (source: ComposeSource) => Promise<string>,
-): Promise<string[]> {
-  const paths: string[] = []
+  check: (source: ComposeSource) => Promise<CheckedSource>,
+): Promise<CheckedSource[]> {
+  const all: CheckedSource[] = []
   for (let at = 0; at < sources.length; at += AT_ONCE) {
     for (const checked of await Promise.allSettled(sources.slice(at, at + AT_ONCE).map(check))) {
       if (checked.status === 'rejected') throw checked.reason
-      paths.push(checked.value)
+      all.push(checked.value)
     }
   }
-  return paths
+  return all
 }
 
 /**
- * Returns the resolved path. Throws AppError for one that cannot be joined, or that is the destination under any name.
+ * Returns the resolved path and the size. Throws AppError for one that cannot be joined, or that is the destination
+ * under any name.
  */
 async function checkSource(
   source: ComposeSource,
@@ -102,7 +113,7 @@ async function checkSource(
     existing,
     owner,
   }: { readonly destination: string; readonly existing: Status | undefined; readonly owner: FileUser },
-): Promise<string> {
+): Promise<CheckedSource> {
   const path = source.resolve()
   const same = () => new AppError('invalid_argument', `source path "${source.given}" cannot be the same as destination`)
   if (cleanPath(path) === destination) throw same()
@@ -115,7 +126,7 @@ async function checkSource(
   if (!isKind(status.mode, constants.S_IFREG)) {
     throw new AppError('invalid_argument', `source path is not a regular file: ${source.given}`)
   }
-  return path
+  return { path, size: Number(unpackVersion(status.version).size) }
 }
 
 async function statusOf(path: string, owner: FileUser): Promise<Status> {
@@ -130,7 +141,11 @@ function isSame(a: Status, b: Status): boolean {
   return a.device === b.device && a.inode === b.inode
 }
 
-async function writeJoined(temporary: string, sources: readonly string[], owner: FileUser): Promise<Status> {
+async function writeJoined(
+  temporary: string,
+  sources: readonly CheckedSource[],
+  { owner, signal }: Pick<ComposeOptions, 'owner' | 'signal'>,
+): Promise<Status> {
   const { fd } = await openAnew(temporary, owner, { empty: true }).catch(async (error: unknown) => {
     // It may have been made, and not given to its owner.
     await remove(temporary, owner)
@@ -138,9 +153,11 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
   })
   let open = true
   try {
+    await checkRoom(fd, sources)
     const buffer = Buffer.allocUnsafeSlow(COPY_BYTES)
-    for (let at = 0; at < sources.length; at += AT_ONCE)
-      await appendAll(fd, sources.slice(at, at + AT_ONCE), { buffer, owner })
+    const paths = sources.map(({ path }) => path)
+    for (let at = 0; at < paths.length; at += AT_ONCE)
+      await appendAll(fd, paths.slice(at, at + AT_ONCE), { buffer, owner, signal })
     const status = await statusOf(temporary, owner)
     open = false
     await closeWritten(fd)
@@ -152,18 +169,25 @@ async function writeJoined(temporary: string, sources: readonly string[], owner:
   }
 }
 
+/** A request may name one large file ten thousand times. Rejects with AppError `no_space`. */
+async function checkRoom(fd: number, sources: readonly CheckedSource[]): Promise<void> {
+  if (new Set(sources.map(({ path }) => path)).size === sources.length) return
+  const size = sources.reduce((sum, source) => sum + source.size, 0)
+  if (size > (await freeBytes(fd))) throw noSpace()
+}
+
 /** Failures are ignored: what is left is called `.tmp`. */
 async function remove(path: string, owner: FileUser): Promise<void> {
   await removeFile(Buffer.from(path), owner).catch(() => {})
 }
 
-interface Append {
+interface Append extends Pick<ComposeOptions, 'owner' | 'signal'> {
   readonly buffer: Buffer
-  readonly owner: FileUser
 }
 
 /** Small files are read at the same time, and written by one call. */
 async function appendAll(fd: number, paths: readonly string[], options: Append): Promise<void> {
+  options.signal.throwIfAborted()
   const contents = await Promise.all(paths.map((path) => readContent(path, options.owner)))
   let small: Buffer[] = []
   const flush = async () => {
@@ -183,11 +207,12 @@ async function appendAll(fd: number, paths: readonly string[], options: Append):
   await flush()
 }
 
-async function append(fd: number, path: string, { buffer, owner }: Append): Promise<void> {
+async function append(fd: number, path: string, { buffer, owner, signal }: Append): Promise<void> {
   const source = await openDownload(path, owner)
   try {
     await writePieces(fd, [source.head], null)
     for (let position = source.head.length; position !== source.size; ) {
+      signal.throwIfAborted()
       const bytes = await source.read(buffer, position)
       if (bytes === 0) return
       await writePieces(fd, [buffer.subarray(0, bytes)], null)
@@ -209,8 +234,12 @@ async function deleteSource(path: string, made: Status, owner: FileUser): Promis
 
 function composeError(what: string, error: unknown): AppError {
   if (error instanceof AppError) return error
-  if (isOutOfSpace(error)) return new AppError('no_space', 'not enough disk space available', { cause: error })
+  if (isOutOfSpace(error)) return noSpace(error)
   const named = error instanceof Error && 'syscall' in error && 'path' in error && fileErrno(error) !== undefined
   const reason = named ? failure(String(error.syscall), String(error.path), error) : reasonOf(error)
   return new AppError(failureKind(error), `${what}: ${reason}`, { cause: error })
+}
+
+function noSpace(cause?: unknown): AppError {
+  return new AppError('no_space', 'not enough disk space available', { cause })
 }

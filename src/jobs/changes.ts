@@ -37,6 +37,14 @@ const CHARACTER_BYTES = 4
 /** Changes that a client gets at a time, so that others have their turn between them. */
 const BATCH = 50
 
+/** A client that watches. */
+interface Watcher {
+  readonly matches: (described: Described) => boolean
+  /** Number of the first change that it has yet to look at. */
+  next: number
+  readonly wakeUp: WakeUp
+}
+
 interface WatchOptions {
   /** Milliseconds between keepalives. */
   readonly keepalive: number
@@ -57,8 +65,7 @@ interface ChangesDeps<T> {
 export class JobChanges<T> {
   readonly #deps: ChangesDeps<T>
   readonly #kept: Change<T>[] = []
-  readonly #wakeUp = new WakeUp()
-  #watching = 0
+  readonly #watchers = new Set<Watcher>()
   #counted: StreamFrames | undefined
   #bytes = 0
   /** Number of the oldest that is kept, of all since the first client. */
@@ -77,41 +84,44 @@ export class JobChanges<T> {
     matches: (described: Described) => boolean,
     { keepalive, signal }: WatchOptions,
   ): AsyncGenerator<readonly ChangeItem<T>[], void> {
-    this.#enter()
+    const watcher = this.#enter(matches)
     try {
-      let next = this.#oldest + this.#kept.length
       let sent = performance.now()
       yield [{ kind: 'watching' }]
       for (;;) {
         // Thousands of clients may wait for the same change.
         const turn = loopTurns.turn(signal)
         if (turn !== undefined) await turn
-        if (next < this.#oldest) throw missed(this.#oldest - next)
-        const changes = this.#kept.slice(next - this.#oldest, next - this.#oldest + BATCH)
-        next += changes.length
+        const at = watcher.next - this.#oldest
+        if (at < 0) throw missed(-at)
+        const changes = this.#kept.slice(at, at + BATCH)
+        watcher.next += changes.length
         const items = changes.filter(matches).map(({ item }) => item)
         const quiet = sent + keepalive - performance.now()
         if (items.length > 0) yield items
-        else if (changes.length > 0 || (await this.#wakeUp.wait(Math.max(0, quiet), signal))) continue
+        else if (changes.length > 0 || (await watcher.wakeUp.wait(Math.max(0, quiet), signal))) continue
         else yield [{ kind: 'keepalive' }]
         sent = performance.now()
       }
     } finally {
-      this.#leave()
+      this.#leave(watcher)
     }
   }
 
-  #enter(): void {
-    if (this.#watching === 0) {
+  #enter(matches: Watcher['matches']): Watcher {
+    if (this.#watchers.size === 0) {
       const nobody = { connection: undefined, user: undefined }
       this.#counted = this.#deps.unread.open(nobody, { evict: () => {}, bytes: MAX_KEPT_BYTES })
     }
-    this.#watching++
+    const watcher = { matches, next: this.#oldest + this.#kept.length, wakeUp: new WakeUp() }
+    this.#watchers.add(watcher)
     this.#deps.registry.watchers.add(this.#keep)
+    return watcher
   }
 
-  #leave(): void {
-    if (--this.#watching > 0) return
+  #leave(watcher: Watcher): void {
+    this.#watchers.delete(watcher)
+    if (this.#watchers.size > 0) return
     this.#deps.registry.watchers.delete(this.#keep)
     this.#counted?.release()
     this.#oldest += this.#kept.length
@@ -128,8 +138,14 @@ export class JobChanges<T> {
       this.#drop()
     this.#bytes += bytes
     const item = { kind, job: this.#deps.toJob(process) }
-    this.#kept.push({ item, running: end === undefined, tag, user, bytes })
-    this.#wakeUp.wake()
+    const change = { item, running: end === undefined, tag, user, bytes }
+    const number = this.#oldest + this.#kept.length
+    this.#kept.push(change)
+    for (const watcher of this.#watchers) {
+      // To look at it here takes a hundredth of what it takes to wake one.
+      if (watcher.next === number && !watcher.matches(change)) watcher.next++
+      else watcher.wakeUp.wake()
+    }
   }
 
   #drop(): void {

@@ -25,12 +25,12 @@ import type { KnownProcess } from '../process/known-process.ts'
 import type { StreamName } from '../process/output-log.ts'
 import { RunningProcess } from '../process/process.ts'
 import type { Registry } from '../process/registry.ts'
+import { sessionOf } from '../process/session-pids.ts'
 import type { SessionUsage } from '../process/session-usage.ts'
 import type { SignalName } from '../process/terminate.ts'
 import { type ChangeItem, type Described, JobChanges } from './changes.ts'
 import { toJob } from './convert.ts'
 import { openReading, type Reading } from './read.ts'
-import { sessionOf } from './session.ts'
 
 /** A job on its way to the wire. */
 export type JobMessage = MessageInitShape<typeof JobSchema>

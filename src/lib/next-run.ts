@@ -1,17 +1,15 @@
-/** Work of which no two runs are at the same time. */
-interface NextRun {
-  /** One run that begins after this call, shared by all who wait for it. Rejects as the work does. */
-  (): Promise<void>
-}
-
-/** Makes it. @param work a run that rejects fails those who wait for it, and no other. */
-export function createNextRun(work: () => Promise<void>): NextRun {
-  let running: Promise<void> = Promise.resolve()
-  let next: Promise<void> | undefined
+/**
+ * For work of which no two runs are at the same time: the function returns the outcome of one run that begins after the
+ * call, which all share who wait for it.
+ */
+export function createNextRun<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<unknown> = Promise.resolve()
+  let next: Promise<T> | undefined
   const begin = () => {
     next = undefined
-    running = work()
-    return running
+    const run = work()
+    running = run
+    return run
   }
   return () => {
     next ??= running.then(begin, begin)

@@ -76,6 +76,7 @@ interface Addon {
   pidfdLook(pidfd: number): Reaped | undefined
   pidfdReap(pidfd: number): void
   signalSessions(targets: readonly number[]): Promise<Buffer>
+  listSessions(sessions: readonly number[]): Promise<Buffer>
   waitOrphan(ours: readonly number[]): 'none' | 'ours' | number
   setChildSubreaper(): void
   noFileLimit(): [number, number]
@@ -174,6 +175,11 @@ export const pidfdReap = addon.pidfdReap
  * its own. Rejects with `code` where there is no /proc.
  */
 export const signalSessions = addon.signalSessions
+/**
+ * The members of sessions, zombies excepted, from one walk over all processes on a thread of its own: 8 bytes for each,
+ * the session and the pid, as 32-bit little-endian. Rejects with `code` where there is no /proc.
+ */
+export const listSessions = addon.listSessions
 /**
  * Reaps one ended child that is none of `ours` (for a daemon that is PID 1 or a subreaper). 'ours': one of ours waits
  * to be reaped first; 'none': nothing to reap; else the pid that was reaped. `ours` must name every child that other

@@ -198,7 +198,6 @@ async function run(request: LaunchRequest, context: RunContext): Promise<Outcome
   const { config, user } = request
   // Of many starts with many variables each takes some milliseconds.
   await loopTurns.turn(request)
-  request.signal.throwIfAborted()
   const global = deps.defaults.env.lines()
   try {
     const spec: SpawnSpec = {

@@ -52,6 +52,8 @@ export class Terminals {
   readonly #ready = new Map<RunningProcess, Entry>()
   /** Whose end is awaited. */
   readonly #awaited = new WeakSet<RunningProcess>()
+  /** Those whose size is looked at in the next turn of the event loop. */
+  readonly #unfit = new Set<Clients>()
   #clientIds = 0
 
   constructor({ budget, unread }: Accounts, load: LoadScreen) {
@@ -93,9 +95,19 @@ export class Terminals {
     this.fit(process, clients)
     const leave = (gone: AttachedClient) => {
       clients.remove(gone)
-      this.fit(process, clients)
+      this.#fitSoon(process, clients)
     }
     return { client, leave: () => leave(client) }
+  }
+
+  /** Of many clients that leave together each would look at all the others. */
+  #fitSoon(process: RunningProcess, clients: Clients): void {
+    if (this.#unfit.has(clients)) return
+    this.#unfit.add(clients)
+    setImmediate(() => {
+      this.#unfit.delete(clients)
+      this.fit(process, clients)
+    })
   }
 
   /** Sets the size of the terminal to the one that follows from its clients'. */

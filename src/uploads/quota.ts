@@ -16,13 +16,18 @@ export function maxLength(maxBytes: number): number {
   return Math.floor(maxBytes * USER_SHARE)
 }
 
+/** Throws AppError too_large for an upload that is never taken; for a join as well, which may name one many times. */
+export function checkLength(length: number, maxBytes: number): void {
+  if (length <= maxLength(maxBytes)) return
+  throw new AppError('too_large', `an upload may have ${maxLength(maxBytes)} bytes (-upload-max-bytes)`)
+}
+
 /**
  * Checks that one more upload keeps to the limits of all and of one user. Throws AppError too_large for one that is
  * never taken, resource_exhausted for too many.
  */
 export function checkQuota(open: Iterable<UploadRecord>, { user, length, maxBytes }: Wanted): void {
-  if (length > maxLength(maxBytes))
-    throw new AppError('too_large', `an upload may have ${maxLength(maxBytes)} bytes (-upload-max-bytes)`)
+  checkLength(length, maxBytes)
   const [all, own] = [
     { count: 1, bytes: length },
     { count: 1, bytes: length },

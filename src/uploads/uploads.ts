@@ -21,7 +21,7 @@ import { isWhole, type SaidLength, withLength } from './deferred.ts'
 import { type Expiry, leftOf, newExpiry } from './expiry.ts'
 import { MAX_FINISHED, SWEEP_MS } from './limits.ts'
 import { createUploadLocks, type UploadLock } from './locks.ts'
-import { checkQuota, checkRoom, maxLength } from './quota.ts'
+import { checkLength, checkQuota, checkRoom, maxLength } from './quota.ts'
 import { type Checksum, receivePiece } from './receive.ts'
 import { isFinished, NOTHING_YET, type UploadRecord } from './record.ts'
 import { openRecords } from './records.ts'
@@ -151,8 +151,8 @@ export class Uploads {
     return next
   }
 
-  /** Joins partial uploads that are whole, in that order, to a file; they are gone then. */
-  async join(ids: readonly string[], asked: NewUpload, hold: Hold): Promise<UploadRecord> {
+  /** Joins partial uploads that are whole, in that order, to a file; they are gone then, unless the signal aborts. */
+  async join(ids: readonly string[], asked: NewUpload, how: Pick<Incoming, 'hold' | 'signal'>): Promise<UploadRecord> {
     await this.#loaded()
     using locks = new DisposableStack()
     for (const id of new Set(ids)) locks.use(await this.#locks.acquire(id)).keep()
@@ -161,12 +161,11 @@ export class Uploads {
     for (const { done, concat, offset, length: whole } of parts)
       if (!done || concat !== 'partial' || offset !== whole)
         throw new AppError('invalid_argument', 'only partial uploads that are whole can be joined')
+    checkLength(length, this.#options.maxBytes)
     const joined = { ...asked, ...NOTHING_YET, id: randomUuid(), ...newExpiry(), length }
-    const target = await this.#target(joined, hold)
-    const tag = await storePartials(
-      parts.map(({ place }) => place),
-      target,
-    )
+    const target = { ...(await this.#target(joined, how.hold)), signal: how.signal }
+    const places = parts.map(({ place }) => place)
+    const tag = await storePartials(places, target)
     for (const part of parts) await this.#forget(part)
     return this.#finish({ ...joined, offset: length }, tag)
   }

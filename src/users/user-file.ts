@@ -2,8 +2,8 @@ import { constants, open } from 'node:fs/promises'
 import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
 
 /**
- * Bytes of such a file that are read; the users of a machine take a few kilobytes. What is longer was made to be, as the
- * daemon keeps what it has read.
+ * Bytes of such a file that are read; the users of a machine take a few kilobytes. What is longer was made to be, as
+ * the daemon keeps what it has read.
  */
 export const MAX_USER_FILE_BYTES = 1024 * 1024
 

@@ -9,7 +9,7 @@ const READ_BYTES = 32 * 1024
 /** Reads before other work gets a turn. */
 const READS_PER_TURN = 2
 
-/** Milliseconds of handing out before other work gets a turn: hundreds of watchers may want each of a thousand events. */
+/** Milliseconds of handing out before other work gets a turn: hundreds may want each of a thousand events. */
 const TURN_MS = 3
 
 const { EAGAIN } = constants.errno

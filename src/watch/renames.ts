@@ -31,7 +31,7 @@ export class Renames {
     return this.#isArriving(cookie) ? undefined : this.#awaitArrival(cookie)
   }
 
-  /** The directory that has got a new name; undefined: it comes from elsewhere, or what was known of it is of no use. */
+  /** The directory that has got a new name; undefined: it comes from elsewhere, or is of no use there. */
   take(cookie: number): TreeNode | undefined {
     const node = this.#moving.get(cookie)
     this.#moving.delete(cookie)

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { expect, test, vi } from 'vitest'
-import { openPipe, read, setNonBlocking, signalSessions, spawn } from '../../src/native/index.ts'
+import { listSessions, openPipe, read, setNonBlocking, signalSessions, spawn } from '../../src/native/index.ts'
 import { devNull, ended, plainSpec } from './run-process.ts'
 
 const { SIGTERM, SIGKILL, SIGCONT } = constants.signals
@@ -73,4 +73,21 @@ test('no process is signalled once the number of a leader that is gone is used a
 test('targets that are no numbers are refused', () => {
   expect(() => signalSessions([-1, 0, 0, 0])).toThrow(TypeError)
   expect(() => signalSessions([1.5, 0, 0, 0])).toThrow(TypeError)
+})
+
+test('one walk finds the members of many sessions, leaders and who ignores SIGHUP among them, and no zombies', async () => {
+  const first = await startSession('nohup sleep 60 >/dev/null 2>&1 & echo $!', 1)
+  const second = await startSession('sleep 60 & echo $!', 1)
+  const find = async () => {
+    const packed = await listSessions([second.leader.pid, first.leader.pid])
+    const numbers = Array.from({ length: packed.length / 4 }, (_, at) => packed.readUInt32LE(at * 4))
+    return Array.from({ length: numbers.length / 2 }, (_, at) => numbers.slice(at * 2, at * 2 + 2)).sort(byPid)
+  }
+  const members = [first, second].flatMap(({ leader, pids }) => [leader.pid, ...pids].map((pid) => [leader.pid, pid]))
+  expect(await find()).toEqual(members.sort(byPid))
+  for (const pid of [...first.pids, ...second.pids]) process.kill(pid, 'SIGKILL')
+  // The leaders have ended with them, and are zombies.
+  await expect.poll(find).toEqual([])
+  await Promise.all([ended(first.leader), ended(second.leader)])
+  expect(() => listSessions([0])).toThrow(TypeError)
 })

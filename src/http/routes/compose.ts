@@ -48,7 +48,13 @@ export function composeRoutes(deps: ComposeDeps): (app: FastifyInstance) => void
       const hold = deps.budget.hold('upload', { connection: connectionOf(request.raw), user: user.name })
       try {
         hold.grow(JOIN_BYTES + sourcePaths.reduce((sum, { length }) => sum + length, 0))
-        const { file, tag } = await composeFiles({ sources, path, owner: user, condition })
+        const { file, tag } = await composeFiles({
+          sources,
+          path,
+          owner: user,
+          condition,
+          signal: clientGone(reply.raw),
+        })
         if (tag !== undefined) reply.header('etag', tag)
         return reply.header('content-type', 'application/json').send(`${JSON.stringify(file)}\n`)
       } finally {

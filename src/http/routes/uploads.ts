@@ -146,7 +146,7 @@ async function join(
   { parts, upload, hold }: { parts: readonly string[]; upload: Parameters<Uploads['create']>[0]; hold: Hold },
 ): Promise<UploadRecord> {
   for (const id of parts) await find(asked, id)
-  return asked.deps.uploads.join(parts, upload, hold)
+  return asked.deps.uploads.join(parts, upload, { hold, signal: clientGone(asked.reply.raw) })
 }
 
 async function status(asked: Asked): Promise<FastifyReply> {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { link, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { needsNamespace } from '../../_util/namespace.ts'
@@ -47,6 +47,15 @@ test('B51 a request is checked field by field', async () => {
     failed(400, 'username not provided'),
   )
   expect(await readFile(at('a'), 'utf8')).toBe('a')
+})
+
+test('B51 a file that is named again and again must fit on the disk as often', async () => {
+  await using files = await withSources({ a: 'a' })
+  const [source, destination] = [files.at('a'), files.at('b')]
+  await truncate(source, 2 ** 40)
+  const answer = await files.compose({ source_paths: Array(50).fill(source), destination })
+  expect(answer).toMatchObject(failed(507, 'not enough disk space available'))
+  expect(await readdir(files.dir)).toEqual(['a'])
 })
 
 test('B52 files are joined in order into a new file of the user, and are gone', async () => {
