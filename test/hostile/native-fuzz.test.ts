@@ -14,21 +14,24 @@ const run = promisify(execFile)
 /** What is fuzzed by libFuzzer, in `native/`, and what of the product is linked with it. */
 const TARGETS = {
   'archives.cc': [
+    'acting-as',
+    'actor',
     'archive-entries',
     'archived',
-    'actor',
     'below',
     'job',
+    'made',
     'mounts',
     'pieces',
     'probes',
     'proc-link',
+    'remove-below',
     'tar-header',
     'thread',
     'values',
     'walk',
   ],
-  'netlink.cc': [],
+  'netlink.cc': ['job', 'thread', 'values'],
   'spawn-spec.cc': ['spawn-spec', 'values'],
   'keeper.c': ['../keeper/table'],
 }
@@ -36,7 +39,8 @@ const TARGETS = {
 const CHECKS = ['address', 'undefined', 'float-cast-overflow']
 const SANITIZED = [`-fsanitize=fuzzer,${CHECKS}`, `-fno-sanitize-recover=${CHECKS.slice(1)}`]
 // Nothing of Node is linked: what calls it is not reached, or stands in the target.
-const WITHOUT_NODE = ['-fno-pie', '-no-pie', '-Wl,--unresolved-symbols=ignore-all']
+const WITHOUT_NODE = ['-fno-pie', '-no-pie', '-Wl,--warn-unresolved-symbols']
+const MISSING = /undefined reference to `(?!napi_|uv_)[^']*'/g
 const NODE_HEADERS = join(process.execPath, '../../include/node')
 
 /** An input that took longer than any should, and what one may take of memory. */
@@ -70,10 +74,11 @@ test.each(Object.entries(TARGETS))('%s finds no fault in the native code', async
   const sources = parts.map((part) => `src/native/${part}.${extension}`)
   const program = join(dir.path, source)
   const compiler = extension === 'c' ? `${clang}` : `${clang}++`
-  await run(compiler, [
+  const { stderr: warnings } = await run(compiler, [
     ...['-g', '-O1', '-Wall', '-Wextra', '-Werror', ...SANITIZED, ...language, ...WITHOUT_NODE],
     ...[`test/hostile/native/${target}`, ...sources, '-o', program],
   ])
+  expect(warnings.match(MISSING) ?? []).toEqual([])
   await mkdir(join(dir.path, 'corpus'))
   const options = [`-max_total_time=${FUZZ_NATIVE_SECONDS}`, `-seed=${seed}`, '-print_final_stats=1', ...LIMITS]
   const { stdout, stderr } = await run(program, [...options, 'corpus'], { cwd: dir.path, maxBuffer: 2 ** 28 }).catch(

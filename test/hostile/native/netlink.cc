@@ -8,11 +8,6 @@
 
 #include "../../../src/native/listening.cc"
 
-// Without Node nothing is queued.
-void envd::put_integer(std::string& out, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; i++) out.push_back(static_cast<char>(value >> (8 * i)));
-}
-
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr size_t most = 32 * 1024, packed_bytes = 28;
   if (size > most) return 0;
