@@ -27,6 +27,7 @@ NAPI_MODULE_INIT() {
   envd::register_unpack_large(env, exports);
   envd::register_replace(env, exports);
   envd::register_watches(env, exports);
+  envd::register_watch_tree(env, exports);
   envd::register_listening(env, exports);
   envd::register_filesystem_freeze(env, exports);
   envd::register_peer(env, exports);

@@ -32,6 +32,7 @@ void register_unpack(napi_env env, napi_value exports);
 void register_unpack_large(napi_env env, napi_value exports);
 void register_replace(napi_env env, napi_value exports);
 void register_watches(napi_env env, napi_value exports);
+void register_watch_tree(napi_env env, napi_value exports);
 void register_listening(napi_env env, napi_value exports);
 void register_filesystem_freeze(napi_env env, napi_value exports);
 void register_peer(napi_env env, napi_value exports);
