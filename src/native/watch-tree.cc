@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -13,8 +14,10 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "below.h"
 #include "descriptor.h"
 #include "job.h"
 #include "mounts.h"
@@ -42,6 +45,8 @@ bool is_failure(int error) {
     case ESTALE:
     case EACCES:
     case EPERM:
+    // No call can name what is in it.
+    case ENAMETOOLONG:
     // A mount point whose filesystem does not answer, or whose server is gone.
     case ETIMEDOUT:
     case ENOTCONN:
@@ -54,33 +59,6 @@ bool is_failure(int error) {
 // Before Linux 5.6, and where a sandbox around the daemon does not know openat2(2).
 bool is_unknown_call(int error) { return error == ENOSYS || error == EPERM; }
 
-int open_by_components(int directory, const std::string& path) {
-  constexpr int step_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  Descriptor at(path.starts_with('/') ? open("/", step_flags) : openat(directory, ".", step_flags));
-  for (size_t begin = 0; begin < path.size() && at.valid();) {
-    const size_t end = std::min(path.find('/', begin), path.size());
-    if (end > begin) at = Descriptor(openat(at.get(), path.substr(begin, end - begin).c_str(), step_flags));
-    begin = end + 1;
-  }
-  return at.valid() ? openat(at.get(), ".", directory_flags) : -1;
-}
-
-// Through no link: what is walked is a real path, or was a directory below one. A link that has come since leads
-// elsewhere.
-int open_root(const std::string& path) {
-  open_how how{};
-  how.flags = directory_flags;
-  how.resolve = RESOLVE_NO_SYMLINKS;
-  const int descriptor = static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how));
-  return descriptor < 0 && is_unknown_call(errno) ? open_by_components(AT_FDCWD, path) : descriptor;
-}
-
-// The same below it. ETIMEDOUT for a mount point whose filesystem does not answer.
-int open_start(int root, const std::string& path) {
-  const int descriptor = open_answering(root, path.c_str(), directory_flags, RESOLVE_NO_SYMLINKS).release();
-  return descriptor < 0 && is_unknown_call(errno) ? open_by_components(root, path) : descriptor;
-}
-
 // The layout that getdents64(2) fills; glibc reads no directory without an allocation for each.
 struct Dirent {
   uint64_t inode;
@@ -90,10 +68,18 @@ struct Dirent {
   char name[];
 };
 
+// Directories that are open at a time: who may make directories can nest them as deep as paths are long.
+constexpr size_t max_open = 64;
+
 // A directory whose children are yet to be watched.
 struct Open {
+  // Negative: it is opened again when its turn comes.
   int descriptor;
   dev_t device;
+  ino_t inode;
+  std::string name;
+  // Bytes of its path below the root.
+  size_t length;
   std::vector<std::string> children;
 };
 
@@ -111,6 +97,7 @@ struct WatchTree : Job {
   size_t limit = 0;
 
   std::string directories;
+  Descriptor top;
   std::vector<Open> path;
   const OwnWorkingDirectory* working = nullptr;
   alignas(Dirent) char buffer[64 * 1024];
@@ -122,7 +109,7 @@ struct WatchTree : Job {
     while (failure == 0 && !path.empty()) {
       Open& parent = path.back();
       if (parent.children.empty()) {
-        close(parent.descriptor);
+        if (parent.descriptor >= 0) close(parent.descriptor);
         path.pop_back();
         continue;
       }
@@ -132,22 +119,47 @@ struct WatchTree : Job {
       if (is_failure(error)) failure = error;
       else if (task->cancelled) failure = ECANCELED;
     }
-    for (const Open& left : path) close(left.descriptor);
+    for (const Open& left : path)
+      if (left.descriptor >= 0) close(left.descriptor);
     put_text(result, failure == 0 ? "" : error_name(failure));
     result.append(directories);
   }
 
+  // Through no link: what is walked is a real path, or was a directory below one. A link that has come since leads
+  // elsewhere.
   int add_start() {
-    const int descriptor = open_root(root);
-    if (descriptor < 0) return errno;
+    const Descriptor slash(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!slash.valid() || !root.starts_with('/')) return slash.valid() ? EINVAL : errno;
+    top = open_below(slash.get(), root.substr(1), directory_flags);
     struct stat status {};
-    if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
-    if (const int error = check_root(descriptor); error != 0) return fail_with(descriptor, error);
-    if (start.empty()) return add_open(descriptor, "", 0, status.st_dev);
-    const int error = add_directory(open_start(descriptor, start), start, 0, status.st_dev);
-    close(descriptor);
+    if (!top.valid() || fstat(top.get(), &status) != 0) return errno;
+    if (const int error = check_root(top.get()); error != 0) return error;
+    const int error = add_directory(open_below(top.get(), start, directory_flags).release(), start, status.st_dev);
+    if (start.empty()) return error;
     // The result is a tree without directories: the events say what has happened to it.
     return is_failure(error) ? error : 0;
+  }
+
+  // 0, or an errno: ESTALE for one that is not where it was.
+  int open_again(Open& directory) {
+    std::string below;
+    for (const Open& each : path) below += below.empty() || each.name.empty() ? each.name : "/" + each.name;
+    Descriptor again = open_below(top.get(), below, directory_flags);
+    struct stat status {};
+    if (!again.valid() || fstat(again.get(), &status) != 0) return errno;
+    if (status.st_dev != directory.device || status.st_ino != directory.inode) return ESTALE;
+    directory.descriptor = again.release();
+    return 0;
+  }
+
+  // Closes the one that is too many levels above the last.
+  void close_above() {
+    if (path.size() <= max_open) return;
+    Open& above = path[path.size() - 1 - max_open];
+    struct stat status {};
+    if (above.descriptor < 0 || fstat(above.descriptor, &status) != 0) return;
+    above.inode = status.st_ino;
+    close(std::exchange(above.descriptor, -1));
   }
 
   // A directory that is watched keeps its watch, and no other gets it. Nothing that stat(2) returns is as good: inode
@@ -164,13 +176,15 @@ struct WatchTree : Job {
   }
 
   // Without a mount between them it is in the same filesystem.
-  int add_child(const Open& parent, const std::string& name) {
+  int add_child(Open& parent, const std::string& name) {
+    const int closed = parent.descriptor < 0 ? open_again(parent) : 0;
+    if (closed != 0) return closed;
     constexpr int flags = directory_flags | O_NOFOLLOW;
     const int same = open_resolved(parent.descriptor, name.c_str(), flags, RESOLVE_NO_XDEV).release();
-    if (same >= 0) return add_open(same, name, path.size(), parent.device);
+    if (same >= 0) return add_open(same, name, parent.device);
     if (errno != EXDEV && !is_unknown_call(errno)) return errno;
     const int descriptor = open_entry(parent.descriptor, name.c_str(), flags).release();
-    return add_directory(descriptor, name, path.size(), parent.device);
+    return add_directory(descriptor, name, parent.device);
   }
 
   // Through the open descriptor: it cannot be on another directory than the one that is read.
@@ -187,24 +201,26 @@ struct WatchTree : Job {
   }
 
   // Takes the descriptor, which may be negative after a failure.
-  int add_directory(int descriptor, const std::string& name, size_t depth, dev_t device) {
+  int add_directory(int descriptor, const std::string& name, dev_t device) {
     if (descriptor < 0) return errno;
     struct stat status {};
     if (fstat(descriptor, &status) != 0) return fail_with(descriptor, errno);
     if (status.st_dev != device && is_kernel_filesystem(descriptor)) return fail_with(descriptor, ENOENT);
-    return add_open(descriptor, name, depth, status.st_dev);
+    return add_open(descriptor, name, status.st_dev);
   }
 
   // Watches first and reads afterwards, so that an entry made meanwhile shows up in the events, in the list, or in
   // both. Takes the descriptor.
-  int add_open(int descriptor, const std::string& name, size_t depth, dev_t device) {
+  int add_open(int descriptor, const std::string& name, dev_t device) {
     const int watch = add_watch(descriptor);
     if (watch < 0) return fail_with(descriptor, errno);
-    put_directory(depth, watch, name);
-    Open opened{descriptor, device, {}};
+    put_directory(path.size(), watch, name);
+    const size_t length = path.empty() ? name.size() : path.back().length + 1 + name.size();
+    Open opened{descriptor, device, 0, name, length, {}};
     if (const int error = read_names(opened); error != 0) return fail_with(descriptor, error);
     if (opened.children.empty()) close(descriptor);
     else path.push_back(std::move(opened));
+    close_above();
     return directories.size() > limit ? EOVERFLOW : 0;
   }
 
@@ -234,7 +250,8 @@ struct WatchTree : Job {
     names.push_back(is_directory ? 'd' : 'f');
     names.append(name);
     names.push_back('\0');
-    if (is_directory && recursive) directory.children.emplace_back(name);
+    const bool has_path = directory.length + 1 + name.size() < PATH_MAX;
+    if (is_directory && recursive && has_path) directory.children.emplace_back(name);
   }
 
   static bool is_directory_entry(int directory, const Dirent& entry) {
