@@ -4,7 +4,7 @@ import { createLock } from '../lib/lock.ts'
 import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
 import { loopTurns } from '../lib/turns.ts'
 import { changedRegion } from './changed-region.ts'
-import { MAX_COMPARED_BYTES } from './limits.ts'
+import { MAX_COMPARED_BYTES, MAX_COMPARED_LINES } from './limits.ts'
 
 /** A file before and after; undefined: it is not there. */
 interface Versions {
@@ -46,7 +46,7 @@ export function createDiffEffort(signal: AbortSignal): DiffEffort {
 
 /**
  * The changes of a file as a unified diff with three lines of context, for `patch -p1 -d /`; empty for none. Undefined:
- * they span more than 128 KiB, or are not UTF-8 text. Does not hold the event loop for more than some milliseconds.
+ * they span more than 128 KiB or 10,000 lines, or are not UTF-8 text. Does not hold the event loop for more than some milliseconds.
  * Rejects with the reason of the effort's signal.
  */
 export async function unifiedDiff({ path, before, after }: Versions, effort: DiffEffort): Promise<string | undefined> {
@@ -72,7 +72,13 @@ export async function unifiedDiff({ path, before, after }: Versions, effort: Dif
 const EMPTY = Buffer.alloc(0)
 
 function isShown(part: Buffer): boolean {
-  return part.length <= MAX_COMPARED_BYTES && isUtf8(part) && !part.includes(0)
+  return part.length <= MAX_COMPARED_BYTES && isUtf8(part) && !part.includes(0) && hasFewLines(part)
+}
+
+function hasFewLines(part: Buffer): boolean {
+  let lines = 0
+  for (const byte of part) if (byte === LINE_FEED) lines++
+  return lines <= MAX_COMPARED_LINES
 }
 
 /** Where the lines of context before a position begin. */

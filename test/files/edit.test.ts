@@ -248,6 +248,15 @@ test('files and results that are too large are refused', async () => {
   expect(edited).toMatchObject({ diff: '', diffLeftOut: true, replaced: 1 })
 })
 
+test('changes that span more than 10,000 lines are not compared', async () => {
+  await using files = await serveFiles()
+  await put(files, { most: '\n'.repeat(10_000), more: '\n'.repeat(10_001) })
+  const { files: edited } = await files.edit({
+    files: ['most', 'more'].map((name) => write(name, `x${'\n'.repeat(9_000)}y`)),
+  })
+  expect(edited.map(({ diffLeftOut }) => diffLeftOut)).toEqual([false, true])
+})
+
 test('an edit that has no room in the memory budget is refused, and gives back what it took', async () => {
   await using files = await serveFiles({ budget: createByteBudget(1024 * 1024) })
   await put(files, { a: 'x'.repeat(400_000), b: 'y'.repeat(400_000) })
