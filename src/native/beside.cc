@@ -9,6 +9,7 @@
 
 #include <string>
 
+#include "few-descriptors.h"
 #include "job.h"
 #include "name-file.h"
 #include "proc-link.h"
@@ -33,6 +34,7 @@ struct OpenBeside : ActorJob {
   void act() override {
     Place place;
     if (!find_place(*this, path, keep_link ? Last::keep : Last::follow, "stat", place)) return;
+    if (few_descriptors()) return fail("open", EMFILE);
     struct stat directory {};
     if (fstatat(place.parent.get(), "", &directory, AT_EMPTY_PATH) < 0) return fail("stat", errno);
     const bool regular = place.exists() && S_ISREG(place.status.st_mode);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "attributes.h"
+#include "few-descriptors.h"
 #include "job.h"
 #include "name-file.h"
 #include "registration.h"
@@ -39,6 +40,8 @@ struct OpenToWrite : ActorJob {
   bool append = false;
   // What is not there gets its name when it is whole (`name_file`), where the filesystem can do that.
   bool unnamed = false;
+  // A client can keep it open.
+  bool held = true;
 
   void act() override {
     // Others may make and remove the file meanwhile.
@@ -48,6 +51,7 @@ struct OpenToWrite : ActorJob {
         if (error == ENOENT) call = "open";
         return;
       }
+      if (held && few_descriptors()) return fail("open", EMFILE);
       // Looked at before it is opened: opening a device may have effects of its own.
       if (place.exists() && !S_ISREG(place.status.st_mode) && !is_sink(place.status))
         return report(Descriptor(), place.status, false, 0);
@@ -158,12 +162,15 @@ struct StoreFile : OpenToWrite {
 struct OpenToRead : ActorJob {
   std::string path;
   int descriptor = -1;
+  // A client can keep it open.
+  bool held = true;
 
   void act() override {
     for (int tries = 0; tries < max_tries; tries++) {
       Place place;
       if (!find_place(*this, path, Last::follow, "open", place)) return;
       if (!place.exists()) return fail("open", ENOENT);
+      if (held && few_descriptors()) return fail("open", EMFILE);
       // Nothing is opened that could wait, or whose opening has effects.
       if (!S_ISREG(place.status.st_mode) && !is_sink(place.status)) return put_integer(result, UINT32_MAX, 4);
       descriptor = openat(place.parent.get(), place.name.c_str(), read_flags);
@@ -223,6 +230,7 @@ napi_value store_file(napi_env env, napi_callback_info info) {
   if (!to_strings(env, arguments.at[4], "pairs", job->finish.pairs)) return nullptr;
   job->empty = true;
   job->unnamed = true;
+  job->held = false;
   job->content = content;
   return start_job(env, std::move(job), "storeFile");
 }
@@ -233,6 +241,7 @@ napi_value read_file(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, arguments) || !to_path(env, arguments.at[0], job->path)) return nullptr;
   if (!to_actor(env, arguments.at[1], job->actor)) return nullptr;
   if (!to_integer(env, arguments.at[2], "limit", 0, INT32_MAX, job->limit)) return nullptr;
+  job->held = false;
   return start_job(env, std::move(job), "readFile");
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "change-places.h"
+#include "few-descriptors.h"
 #include "job.h"
 #include "made.h"
 #include "registration.h"
@@ -28,6 +29,7 @@ struct OpenDirectoryBeside : ActorJob {
   void act() override {
     Place place;
     if (!find_place(*this, path, Last::follow, "open", place)) return;
+    if (few_descriptors()) return fail("open", EMFILE);
     if (place.exists() && !S_ISDIR(place.status.st_mode)) return fail("open", ENOTDIR);
     if (place.name == "." || place.name == "..") return fail("create", EBUSY);
     if (is_kernel_filesystem(place.parent.get())) return fail("create", EROFS);

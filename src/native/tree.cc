@@ -14,6 +14,7 @@
 #include "archive-directories.h"
 #include "archive-entries.h"
 #include "below.h"
+#include "few-descriptors.h"
 #include "job.h"
 #include "registration.h"
 #include "tar-header.h"
@@ -39,6 +40,7 @@ struct OpenTree : ActorJob {
     Place place;
     if (!find_place(*this, path, Last::follow, "open", place)) return;
     if (!place.exists()) return fail("open", ENOENT);
+    if (few_descriptors()) return fail("open", EMFILE);
     if (!S_ISDIR(place.status.st_mode)) return fail("open", ENOTDIR);
     Descriptor directory(openat(place.entry.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
     if (!directory.valid()) return fail("open", errno);

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "few-descriptors.h"
 #include "registration.h"
 #include "temporary-name.h"
 
@@ -26,6 +27,7 @@ struct OpenUnpacked : Unpack {
     if (!split_below(path, names)) return fail("open", errno);
     Descriptor parent = ensure_below(root, names.directory, owner());
     if (!parent.valid()) return fail("open", errno);
+    if (few_descriptors()) return fail("open", EMFILE);
     struct stat before {};
     const bool there = fstatat(parent.get(), names.last.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0;
     if (there && S_ISDIR(before.st_mode)) return fail("open", EEXIST);
