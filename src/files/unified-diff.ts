@@ -46,7 +46,8 @@ export function createDiffEffort(signal: AbortSignal): DiffEffort {
 
 /**
  * The changes of a file as a unified diff with three lines of context, for `patch -p1 -d /`; empty for none. Undefined:
- * they span more than 128 KiB or 10,000 lines, or are not UTF-8 text. Does not hold the event loop for more than some milliseconds.
+ * they span more than 128 KiB or 10,000 lines, or are not UTF-8 text. Does not hold the event loop for more than some
+ * milliseconds.
  * Rejects with the reason of the effort's signal.
  */
 export async function unifiedDiff({ path, before, after }: Versions, effort: DiffEffort): Promise<string | undefined> {
