@@ -83,6 +83,7 @@ const ENTRY = [
   'features.ts',
   'kept-sandbox.ts',
   'kept-services.ts',
+  'kept-state.ts',
   'kept-versions.ts',
   'kept-watchers.ts',
   'build-upgrade.ts',

@@ -4,10 +4,9 @@ import type { AccessToken } from './init/access-token.ts'
 import { createStateText, type InitProgress, NO_PROGRESS, restoreState } from './init/kept-state.ts'
 import { DAEMON_KEY, type Keeper, type Taken } from './keeper/keeper.ts'
 import { createKeptServices } from './kept-services.ts'
-import { errorFields } from './lib/error-fields.ts'
+import { stateKeeper } from './kept-state.ts'
 import type { Log } from './log.ts'
 import { close, duplicate } from './native/index.ts'
-import { sealedMemory } from './native/packets.ts'
 import { randomUuid } from './native/random.ts'
 import type { KeptStates } from './supervisor/kept-state.ts'
 import { type HandOver, readAnnounced, readHandOver } from './upgrade/hand-over.ts'
@@ -64,15 +63,12 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
   const before = found === undefined ? undefined : lastHandOver(found.state, taken)
   let more: { readonly handOver?: HandOver | undefined; readonly next?: HandOver | undefined } = { handOver: before }
   const services = createKeptServices(found?.state, () => keep())
-  const keep = () => {
-    if (listening === undefined || !keeper.present) return
-    try {
-      deposit(keeper, `${wanted}\n${state.text({ ...more, services: services.content() })}`, listening())
-    } catch (error) {
-      log.error({ ...errorFields(error) }, 'the state cannot be kept: the daemon will not be started again')
-      keeper.leave()
-    }
+  const content = () => {
+    if (listening === undefined || !keeper.present) return undefined
+    const text = `${wanted}\n${state.text({ ...more, services: services.content() })}`
+    return { text, sockets: listening() }
   }
+  const keep = stateKeeper({ keeper, content, log })
   return {
     sockets: found?.sockets ?? [],
     progress,
@@ -118,16 +114,6 @@ function copyOf(socket: number): readonly number[] {
     return [duplicate(socket)]
   } catch {
     return []
-  }
-}
-
-/** Throws as `sealedMemory` and `Keeper.put`. */
-function deposit(keeper: Keeper, text: string, sockets: readonly number[]): void {
-  const memory = sealedMemory(Buffer.from(text))
-  try {
-    keeper.put(DAEMON_KEY, 0, [memory, ...sockets])
-  } finally {
-    close(memory)
   }
 }
 

@@ -15,9 +15,14 @@ const PAGE_BYTES = 4096
 /** The polled watchers that the next daemon makes anew: each has a deposit of its own, which belongs to no process. */
 export function keepWatchers(keeper: Keeper, deposits: readonly Deposit[], log: Log): KeptWatchers {
   let room = MAX_BYTES
-  const forgetter = (key: number, bytes: number) => () => {
-    room += bytes
-    keeper.drop(key)
+  const forgetter = (key: number, bytes: number) => {
+    let forgotten = false
+    return () => {
+      if (forgotten) return
+      forgotten = true
+      room += bytes
+      keeper.drop(key)
+    }
   }
   return {
     before: deposits.flatMap((deposit) => {
@@ -42,7 +47,12 @@ export function keepWatchers(keeper: Keeper, deposits: readonly Deposit[], log: 
         return () => {}
       }
       room -= bytes
-      return forgetter(key, bytes)
+      const forget = forgetter(key, bytes)
+      keeper.onRefused(key, () => {
+        log.warn({}, 'a watcher is not kept for the next daemon: the keeper has refused it')
+        forget()
+      })
+      return forget
     },
   }
 }

@@ -23,12 +23,14 @@ export class Inbox {
   readonly #exits = new Map<number, (status: number) => void>()
   /** Ends that came before a call waited for them. */
   readonly #early = new Map<number, number>()
+  readonly #refused = new Map<number, () => void>()
   readonly taken = Promise.withResolvers<Taken>()
   readonly #deposits: Deposit[] = []
   readonly #keys: Keys
   readonly #nothing: Taken
   readonly #log: Log
   #next: PromiseWithResolvers<void> | undefined
+  #gone: PromiseWithResolvers<void> | undefined
   #hearsChildren = false
 
   /** @param nothing what is taken when the keeper is lost. */
@@ -47,10 +49,9 @@ export class Inbox {
     }
     for (const fd of descriptors) close(fd)
     if (type === EXITED) this.#exited(key, status)
-    else if (type === REFUSED) this.#log.warn({ key, errno: status }, 'the keeper refuses to keep descriptors')
+    else if (type === REFUSED) this.#isRefused(key, status)
     else if (type === READY) this.#next?.resolve()
-    else if (type === CANCEL)
-      this.#next?.reject(new AppError('failed_precondition', `the other daemon ${endText(status)} before it was ready`))
+    else if (type === CANCEL) this.#cancelled(`the other daemon ${endText(status)} before it was ready`)
     else if (type === END) this.#end({ key, pid, status, value })
   }
 
@@ -67,10 +68,24 @@ export class Inbox {
     })
   }
 
-  /** Resolves when another daemon is ready, and rejects with AppError when it cannot be. */
+  /**
+   * Resolves when another daemon is ready, and rejects with AppError when it cannot be. To be called when `gone` of the
+   * one before has resolved: the keeper does not say which one an answer is for.
+   */
   awaitNext(): Promise<void> {
     this.#next = Promise.withResolvers()
+    this.#gone = Promise.withResolvers()
     return this.#next.promise
+  }
+
+  /** Resolves when the keeper has said of the daemon that was awaited last that it is gone. Undefined: none was. */
+  get gone(): Promise<void> | undefined {
+    return this.#gone?.promise
+  }
+
+  #cancelled(why: string): void {
+    this.#next?.reject(new AppError('failed_precondition', why))
+    this.#gone?.resolve()
   }
 
   /** Calls back once, never before it has returned. */
@@ -80,7 +95,18 @@ export class Inbox {
     else setImmediate(use, status)
   }
 
+  /** Calls back whenever what was put under the key is not kept, until the key is forgotten. */
+  onRefused(key: number, use: () => void): void {
+    this.#refused.set(key, use)
+  }
+
+  #isRefused(key: number, errno: number): void {
+    this.#log.warn({ key, errno }, 'the keeper refuses to keep descriptors')
+    this.#refused.get(key)?.()
+  }
+
   forget(key: number): void {
+    this.#refused.delete(key)
     this.#exits.delete(key)
     this.#early.delete(key)
   }
@@ -95,6 +121,6 @@ export class Inbox {
     this.#hearsChildren = false
     this.#log.error({ reason }, 'the keeper is lost: nothing survives an unexpected end of the daemon')
     this.taken.resolve(this.#nothing)
-    this.#next?.reject(new AppError('failed_precondition', 'the keeper is lost'))
+    this.#cancelled('the keeper is lost')
   }
 }

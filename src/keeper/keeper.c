@@ -165,7 +165,7 @@ static void handle(const struct keeper_message *message, const char *path, const
   struct entry *entry;
   switch (message->type) {
     case KEEPER_PUT:
-      if (table_make_room(message->key)) {
+      if (table_make_room(message->key, descriptors, count)) {
         table_put(message, descriptors, count);
         taken = count;
       } else {
@@ -263,7 +263,7 @@ static bool receive(const struct daemon *from) {
   }
   close_all(descriptors, count);
   if (known && whole) handle_next(&packet.message);
-  else if (known && from == &keeper.daemon) refuse(&packet.message, EMFILE);
+  else if (heard && from == &keeper.daemon) refuse(&packet.message, EMFILE);
   // The end of the channel has no sender; a packet without a byte has one, and may have descriptors.
   return length > 0 || sender != 0;
 }
@@ -459,11 +459,7 @@ static bool prepare(char **command) {
   keeper.daemon.channel = keeper.next.channel = -1;
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  if (getrlimit(RLIMIT_NOFILE, &keeper.origin.files) < 0) return false;
-  struct rlimit files = keeper.origin.files;
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
-  return set_signals();
+  return table_open(&keeper.origin.files) && set_signals();
 }
 
 static int milliseconds_left(void) {

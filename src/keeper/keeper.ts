@@ -65,6 +65,11 @@ export interface Keeper {
    * @param descriptors -1 is where the pidfd is put.
    */
   putByChild(key: number, descriptors: readonly number[]): Promise<ChildDeposit | undefined>
+  /**
+   * Calls back whenever descriptors that were put under the key are not kept, until it is dropped: what was there
+   * before still is. A keeper that came with an older daemon has no reserve for `DAEMON_KEY`, so that is refused as well.
+   */
+  onRefused(key: number, use: () => void): void
   /** Keeps only the first `count` descriptors of those, and a note below 2^31. */
   trim(key: number, count: number, note: number): void
   /** Keeps nothing under that key any more. */
@@ -107,6 +112,7 @@ const NO_KEEPER: Keeper = {
   freeKey: () => undefined,
   put: () => {},
   putByChild: async () => undefined,
+  onRefused: () => {},
   trim: () => {},
   drop: () => {},
   together: (work) => work(),
@@ -122,6 +128,9 @@ const NO_KEEPER: Keeper = {
 
 /** A keeper that takes no messages for so long is stopped: no start waits for it. */
 const SENT_WAIT_MS = 1_000
+
+/** What one that was cancelled has to be gone in, which takes the keeper some milliseconds. */
+const GONE_WAIT_MS = 2_000
 
 /** The key of what belongs to the daemon itself, not to one process. */
 export const DAEMON_KEY = 0
@@ -162,6 +171,7 @@ function keeperAt(descriptor: number, log: Log): Keeper {
       if (!inbox.hearsChildren || !(await isSent(channel))) return undefined
       return { socket: descriptor, message: encode({ type: PUT, pid: 0, key, status: 0, value: 0 }), descriptors }
     },
+    onRefused: (key, use) => inbox.onRefused(key, use),
     trim: (key, count, note) => send(TRIM, { key, status: count, value: note }),
     drop: (key) => {
       send(DROP, { key })
@@ -172,13 +182,14 @@ function keeperAt(descriptor: number, log: Log): Keeper {
     exited: (key, status) => send(EXITED, { key, status }),
     onExited: (key, use) => inbox.onExited(key, use),
     next: async (program, words, signal) => {
-      signal.throwIfAborted()
+      await othersGone(inbox, signal)
       const ready = inbox.awaitNext()
       send(NEXT, { value: words }, [], program)
       try {
         await raceAbort(ready, signal)
       } catch (error) {
-        if (signal.aborted) send(CANCEL)
+        // Also one that is said to have ended: what that was said of may have been another.
+        send(CANCEL)
         throw error
       }
     },
@@ -186,6 +197,13 @@ function keeperAt(descriptor: number, log: Log): Keeper {
     leave: () => send(LEAVE),
     close: () => channel.close(),
   }
+}
+
+/** Waits until no other daemon is left that was started beside this one. Rejects with the signal's reason. */
+async function othersGone(inbox: Inbox, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  if (inbox.gone !== undefined) await withTimeout(GONE_WAIT_MS, inbox.gone, signal)
+  signal.throwIfAborted()
 }
 
 /** Whether the keeper has all that was sent so far: what is said of an earlier use of a key must not come later. */

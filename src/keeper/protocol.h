@@ -11,6 +11,10 @@
 #define KEEPER_DESCRIPTORS 8
 #define KEEPER_KEYS 65536
 
+// The key of the state of the sandbox. It is kept also when descriptors are too few for another deposit: without it the
+// next daemon would not know the access token.
+#define KEEPER_STATE_KEY 0
+
 enum {
   // To the keeper: keep the descriptors under `key`, in the place of those that are there; `pid` is the process that
   // they belong to, or 0; `value` a note of the daemon's, below KEEPER_ENDED. To the daemon: what is kept, with the

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,9 @@ enum {
   // Where descriptors that belong to no process go: a socket that has the same number in parent and child looks
   // inherited.
   first_moved = 512,
+  // The state of the sandbox twice, as the one before is closed after the new one has come, and beside it the channels
+  // of two daemons.
+  reserved = 2 * KEEPER_DESCRIPTORS + 8,
 };
 
 void close_all(const int *descriptors, size_t count) {
@@ -51,7 +55,29 @@ void table_drop(uint64_t key) {
   memset(entry, 0, sizeof *entry);
 }
 
-bool table_make_room(uint64_t key) {
+bool table_open(struct rlimit *given) {
+  if (getrlimit(RLIMIT_NOFILE, given) < 0) return false;
+  struct rlimit files = *given;
+  files.rlim_cur = files.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &files) < 0) files = *given;
+  // Of a process no number is larger.
+  const rlim_t most = files.rlim_cur < INT_MAX ? files.rlim_cur : INT_MAX;
+  table.ordinary = most > reserved ? (int)most - reserved : 0;
+  return true;
+}
+
+// The lowest number that is free is taken first.
+static bool takes_reserve(uint64_t key, const int *descriptors, size_t count) {
+  for (size_t i = 0; key != KEEPER_STATE_KEY && i < count; i++)
+    if (descriptors[i] >= table.ordinary) return true;
+  return false;
+}
+
+bool table_make_room(uint64_t key, const int *descriptors, size_t count) {
+  if (takes_reserve(key, descriptors, count)) {
+    errno = EMFILE;
+    return false;
+  }
   if (key < table.size) return true;
   if (key >= KEEPER_KEYS) {
     errno = EINVAL;
@@ -70,8 +96,9 @@ bool table_make_room(uint64_t key) {
 static int moved_up(int descriptor) {
   const int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, first_moved);
   if (moved < 0) return descriptor;
-  close(descriptor);
-  return moved;
+  const bool free = moved < table.ordinary;
+  close(free ? descriptor : moved);
+  return free ? moved : descriptor;
 }
 
 void table_put(const struct keeper_message *message, const int *descriptors, size_t count) {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "protocol.h"
@@ -28,14 +29,20 @@ struct table {
   size_t size;
   // Entries with news.
   size_t news;
+  // Descriptors from this number on are left for the state of the sandbox, and for the start of a daemon.
+  int ordinary;
 };
 
 extern struct table table;
 
 void close_all(const int *descriptors, size_t count);
 
-// Makes a key usable. False, with errno set, for one beyond the limit or without memory.
-bool table_make_room(uint64_t key);
+// Raises the limit of open files to the hard one. False: the limit cannot be read.
+bool table_open(struct rlimit *given);
+
+// Makes a key usable for what has come. False, with errno set: the key is beyond the limit, there is no memory, or what
+// has come takes what is reserved.
+bool table_make_room(uint64_t key, const int *descriptors, size_t count);
 
 // The entry of a key; NULL: nothing is kept under it.
 struct entry *table_entry(uint64_t key);

@@ -73,6 +73,10 @@ export class Deposits {
     try {
       const deposit = this.resume(key, limited)
       deposit.output.clear()
+      keeper.onRefused(key, () => {
+        this.notKept(new Error('the keeper has refused it'))
+        deposit.drop()
+      })
       return deposit
     } catch (error) {
       // The memory for its output could not be mapped.
