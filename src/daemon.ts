@@ -70,7 +70,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   // A quarter of the time until it listens is a wait for the files of /proc.
   const sampled = features.sampler.start()
   const { registry, host, cpus, searches, kept } = features
-  const leave = (own: HandOver) => void handOver(own, { frame, features, stopping })
+  let closed: Promise<void> | undefined
+  const leave = (own: HandOver) => void handOver(own, { frame, features, stopping, stopped: () => closed !== undefined })
   const { serving, feature } = buildUpgrade(config, frame, features, leave)
   const app = buildFront(config, frame, features, feature)
   warnWithoutRoot(log)
@@ -95,7 +96,6 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   void cpus.resume()
   features.services.begin()
   features.uploads.begin()
-  let closed: Promise<void> | undefined
   return {
     port,
     close: () => {
@@ -124,10 +124,14 @@ async function takeOver(config: Config, log: Log) {
   return { keeper, taken }
 }
 
-type Serving = Pick<Running, 'frame' | 'features' | 'stopping'>
+interface Serving extends Pick<Running, 'frame' | 'features' | 'stopping'> {
+  /** The daemon was told to stop: there is nothing to take over, and it ends by itself. */
+  readonly stopped: () => boolean
+}
 
 /** Ends this process for the one that waits to take over; what the keeper has stays. */
-async function handOver(own: HandOver, { frame, features, stopping }: Serving): Promise<never> {
+async function handOver(own: HandOver, { frame, features, stopping, stopped }: Serving): Promise<void> {
+  if (stopped()) return
   features.kept.handOver(own)
   const text = 'another daemon takes over: connect again, with the offset of the output that has come'
   stopping.abort(new AppError('unavailable', text))
@@ -135,7 +139,7 @@ async function handOver(own: HandOver, { frame, features, stopping }: Serving): 
   // What a client sees as killed is killed; what begins from now on the next daemon does (`ProcessDeposit.killing`).
   await untilSignalled()
   await frame.logs.close()
-  return exitNow(0)
+  if (!stopped()) exitNow(0)
 }
 
 interface Running {

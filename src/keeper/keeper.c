@@ -21,6 +21,7 @@
 
 #include "launch.h"
 #include "protocol.h"
+#include "send.h"
 #include "table.h"
 
 enum {
@@ -38,6 +39,8 @@ enum {
   // other one has ended meanwhile.
   trial_ms = 5000,
   load_ms = 15000,
+  // What a signal to stop waits for a daemon that listens, if there was one: only that ends what is to end with it.
+  stop_ms = 5000,
 };
 
 static struct {
@@ -66,7 +69,11 @@ static struct {
   bool leaving;
   // Of all.
   bool was_up;
-  bool stopping;
+  // The signal to stop that has come, or 0; no daemon is started any more after `stop_end`.
+  int stop;
+  int64_t stop_end;
+  // The daemon that runs now has yet to receive it.
+  bool stop_held;
   // The next entry of the table that is being sent.
   size_t taking;
   bool taking_now;
@@ -79,33 +86,6 @@ static int64_t now_ms(void) {
 }
 
 // The channel to the daemon.
-
-// Attaches descriptors to a message; `control` has room for them.
-static void attach(struct msghdr *header, void *control, const int *descriptors, size_t count) {
-  header->msg_control = control;
-  header->msg_controllen = CMSG_SPACE(sizeof(int) * count);
-  struct cmsghdr *rights = CMSG_FIRSTHDR(header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
-  memcpy(CMSG_DATA(rights), descriptors, sizeof(int) * count);
-}
-
-// False: it would wait, and nothing was sent. A daemon that is gone takes everything.
-static bool send_message(const struct daemon *to, struct keeper_message message, const int *descriptors,
-                         size_t count) {
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int) * KEEPER_DESCRIPTORS)];
-  } control = {0};
-  struct iovec part = {&message, sizeof message};
-  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
-  if (count > 0) attach(&header, control.bytes, descriptors, count);
-  ssize_t sent;
-  do sent = sendmsg(to->channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-  while (sent < 0 && errno == EINTR);
-  return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS && errno != ETOOMANYREFS && errno != ENOMEM);
-}
 
 // Sends what waits to be sent: the table, if it was asked for, then ends of processes.
 static void flush(void) {
@@ -159,6 +139,7 @@ static void end_group(pid_t pid) {
 }
 
 static void start_next(const char *path, uint32_t words);
+static void deliver_stop(void);
 
 static void handle(const struct keeper_message *message, const char *path, const int *descriptors, size_t count) {
   size_t taken = 0;
@@ -193,6 +174,7 @@ static void handle(const struct keeper_message *message, const char *path, const
       keeper.failures = keeper.kills = 0;
       if (keeper.on_trial) keeper.program = keeper.other;
       keeper.on_trial = false;
+      deliver_stop();
       break;
     case KEEPER_LEAVE:
       keeper.leaving = true;
@@ -340,6 +322,23 @@ static void end_like(int status) {
   exit(128 + number);
 }
 
+// Passes the signal to stop on, when a daemon can obey it or none will.
+static void deliver_stop(void) {
+  const bool can_obey = keeper.daemon.pid != 0 && (keeper.up || !keeper.was_up);
+  const bool one_will = keeper.was_up && now_ms() < keeper.stop_end;
+  if (!keeper.stop_held || (!can_obey && one_will)) return;
+  if (keeper.daemon.pid == 0) exit(0);
+  keeper.stop_held = false;
+  kill(keeper.daemon.pid, keeper.stop);
+}
+
+// Whether the end of the daemon is the end of all. In order: it said so, or it never came to listen and was asked to or
+// said why. One that was asked to and had handed over, or was killed meanwhile, leaves it to the next one.
+static bool is_last(int status) {
+  if (keeper.leaving || (!keeper.was_up && (keeper.stop != 0 || WIFEXITED(status)))) return true;
+  return keeper.stop != 0 && now_ms() >= keeper.stop_end;
+}
+
 // What the end of a daemon costs that has not come to listen. One that was killed did nothing wrong, unless that was
 // for lack of memory, again and again.
 static int64_t not_up(int status) {
@@ -353,8 +352,8 @@ static void daemon_ended(int status) {
   if (keeper.on_trial) kill(-keeper.daemon.pid, SIGKILL);
   keeper.daemon.pid = 0;
   keeper.last_status = status;
-  // In order: it said so or was asked to, or it never came to listen and said why.
-  if (keeper.leaving || keeper.stopping || (!keeper.was_up && WIFEXITED(status))) end_like(status);
+  if (is_last(status)) end_like(status);
+  keeper.stop_held = keeper.stop != 0;
   for (size_t i = 0; i < table.size; i++) table_clear_news(&table.entries[i]);
   if (keeper.next.pid != 0) {
     promote_next();
@@ -403,9 +402,11 @@ static void read_signals(void) {
   struct signalfd_siginfo info;
   while (read(keeper.signals, &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGCHLD) continue;
-    keeper.stopping = true;
-    if (keeper.daemon.pid == 0) exit(0);
-    kill(keeper.daemon.pid, (int)info.ssi_signo);
+    if (keeper.stop == 0) keeper.stop_end = now_ms() + stop_ms;
+    keeper.stop = (int)info.ssi_signo;
+    keeper.stop_held = true;
+    if (keeper.daemon.pid == 0) keeper.start_at = now_ms();
+    deliver_stop();
   }
   reap();
 }
@@ -465,6 +466,7 @@ static bool prepare(char **command) {
 static int milliseconds_left(void) {
   int64_t end = keeper.start_at;
   if (keeper.on_trial && keeper.daemon.pid != 0) end = keeper.trial_end;
+  if (keeper.stop_held && (end == no_deadline || end > keeper.stop_end)) end = keeper.stop_end;
   if (end == no_deadline) return -1;
   const int64_t left = end - now_ms();
   return left < 0 ? 0 : (int)left;
@@ -506,6 +508,7 @@ int main(int argc, char **argv) {
     serve(&keeper.daemon, polled[1].revents);
     serve(&keeper.next, polled[2].revents);
     if ((polled[0].revents & POLLIN) != 0) read_signals();
+    deliver_stop();
     if (keeper.daemon.pid == 0 && keeper.start_at != no_deadline && now_ms() >= keeper.start_at) start();
     if (keeper.daemon.pid != 0 && keeper.on_trial && now_ms() >= keeper.trial_end) {
       end_group(keeper.daemon.pid);

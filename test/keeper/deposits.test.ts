@@ -53,3 +53,8 @@ test('another daemon that is asked for right after one was cancelled is not take
   const child = spawn(keeper, [...node, program('canceller')], { stdio: ['ignore', 'inherit', 'inherit'] })
   expect(await once(child, 'close')).toEqual([3, null])
 })
+
+test('SIGTERM that meets a crash comes to the next one, when that listens', async () => {
+  const child = spawn(keeper, [...node, program('stopped')], { stdio: ['ignore', 'inherit', 'inherit'] })
+  expect(await once(child, 'close')).toEqual([3, null])
+})
