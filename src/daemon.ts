@@ -71,7 +71,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const sampled = features.sampler.start()
   const { registry, host, cpus, searches, kept } = features
   let closed: Promise<void> | undefined
-  const leave = (own: HandOver) => void handOver(own, { frame, features, stopping, stopped: () => closed !== undefined })
+  const leave = (own: HandOver) =>
+    void handOver(own, { frame, features, stopping, stopped: () => closed !== undefined })
   const { serving, feature } = buildUpgrade(config, frame, features, leave)
   const app = buildFront(config, frame, features, feature)
   warnWithoutRoot(log)
@@ -91,11 +92,7 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const warmed = taken.trial ? undefined : warm({ address: config.address, port }, log)
   await withTimeout(ARRIVAL_WAIT_MS, Promise.all([written, warmed]), stopping.signal)
   warnOfOpenPort({ ...config, token }, log)
-  features.ports.start(port)
-  features.mmds.start()
-  void cpus.resume()
-  features.services.begin()
-  features.uploads.begin()
+  beginWork(features, port)
   return {
     port,
     close: () => {
@@ -103,6 +100,15 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
       return closed
     },
   }
+}
+
+/** What works without being asked. */
+function beginWork({ ports, mmds, cpus, services, uploads }: Features, port: number): void {
+  ports.start(port)
+  mmds.start()
+  void cpus.resume()
+  services.begin()
+  uploads.begin()
 }
 
 /** The first call of a process takes three times as long as the second: it is one of its own. */

@@ -21,7 +21,10 @@ async function expectAllEnds(before: (daemon: Daemon, ended: Promise<unknown>) =
   expect((await sendWhole(`${daemon.url}/init`, { method: 'POST', body: '{}' })).status).toBe(204)
   const stream = await start(daemon.url, 'sleep', { args: ['1000'] })
   const pid = await pidOf(stream)
-  await before(daemon, stream.rest().catch(() => {}))
+  await before(
+    daemon,
+    stream.rest().catch(() => {}),
+  )
   expect(await daemon.stop()).toBe(0)
   await expect.poll(() => lives(pid)).toBe(false)
 }
