@@ -39,6 +39,7 @@ static pid_t next_ended(pid_t which, int *status, int options) {
 // libFuzzer has its own handlers: without that of SIGALRM it would end.
 #define signal(number, handler) ((void)(number))
 #include "../../../src/keeper/keeper.c"
+#include "../../../src/keeper/send.c"
 #undef main
 #undef exit
 #undef kill
