@@ -63,7 +63,9 @@ export type Features = Awaited<ReturnType<typeof buildFeatures>>
 
 /** Builds the features, in the order in which they need each other; none of them does anything yet. */
 export async function buildFeatures(config: Config, frame: Frame) {
-  const { logs, token, listener, resources, memory, shutdown, keeper, taken } = frame
+  const { logs, token, listener, resources, memory, shutdown, keeper } = frame
+  // What they say is not held for as long as the daemon lives.
+  const taken = { ...frame.taken, deposits: frame.taken.deposits.splice(0) }
   const { log } = logs
   const { users, user } = await openUsers(config)
   const defaults = buildDefaults(config, user, log)

@@ -26,7 +26,9 @@ import { createCompressors } from './http/transfer/compressors.ts'
 import { preconditionOf } from './http/transfer/conditions.ts'
 import { findFileUser } from './http/transfer/file-user.ts'
 import type { AccessToken } from './init/access-token.ts'
-import { type Deposit, type Keeper, OUTPUT_KEY, type Taken } from './keeper/keeper.ts'
+import type { Keeper, Taken } from './keeper/keeper.ts'
+import { OUTPUT_KEY } from './keeper/keys.ts'
+import { giveUp } from './keeper/take-over.ts'
 import { keepWatchers } from './kept-watchers.ts'
 import { baseName } from './lib/clean-path.ts'
 import { errorFields } from './lib/error-fields.ts'
@@ -38,7 +40,7 @@ import type { ResourceReader } from './metrics/resource-reader.ts'
 import type { LiveFigures, Sample } from './metrics/sample.ts'
 import { Sampler } from './metrics/sampler.ts'
 import type { Actor } from './native/files.ts'
-import { close, listeningSockets } from './native/index.ts'
+import { listeningSockets } from './native/index.ts'
 import { Forwards } from './ports/forwards.ts'
 import { PortTable } from './ports/port-table.ts'
 import { socketReader } from './ports/read-sockets.ts'
@@ -129,44 +131,26 @@ export function buildFigures(cpus: Cpus, oomKills: Pick<OomKills, 'list'>) {
   return { calls: createCallCounts(), live }
 }
 
-/** Daemons in a row that could not even start, after which the next one leaves alone what the earlier ones left. */
-const MAX_FAILURES = 10
-
-/**
- * Where processes are kept for the next daemon (undefined: nowhere), and what the last one has left. What cannot be
- * used is dropped, and then commands end as they would without a keeper.
- */
+/** Where processes are kept for the next daemon (undefined: nowhere), and what the last one has left. */
 export function buildDeposits({ keepExits: keepMs }: Config, keeper: Keeper, taken: Taken, log: Log) {
   if (!keeper.present) return { deposits: undefined, left: [] }
   const left = taken.deposits.filter(({ key, pid }) => key > OUTPUT_KEY && pid !== 0)
-  const output = taken.deposits.filter(({ key }) => key === OUTPUT_KEY)
-  const usable = taken.failures < MAX_FAILURES
-  if (!usable) dropAll(keeper, [...left, ...output], log)
   try {
-    const memory = openOutputMemory(keeper, usable ? output[0] : undefined)
-    return { deposits: new Deposits({ keeper, memory, keepMs, log }), left: usable ? left : [] }
+    const output = taken.deposits.find(({ key }) => key === OUTPUT_KEY)
+    const memory = openOutputMemory(keeper, output)
+    return { deposits: new Deposits({ keeper, memory, keepMs, log }), left }
   } catch (error) {
     log.error({ ...errorFields(error) }, 'commands do not outlive this daemon')
-    if (usable) dropAll(keeper, left, log)
+    giveUp(keeper, left, log)
     return { deposits: undefined, left: [] }
   }
 }
 
 /** Where polled watchers are kept, which have the deposits of no process. */
-function buildKeptWatchers({ keeper, taken: { deposits, failures }, log }: WatchingParts): KeptWatchers {
+function buildKeptWatchers({ keeper, taken: { deposits }, log }: WatchingParts): KeptWatchers {
   if (!keeper.present) return NOT_KEPT
   const left = deposits.filter(({ key, pid }) => key > OUTPUT_KEY && pid === 0)
-  if (failures < MAX_FAILURES) return keepWatchers(keeper, left, log)
-  dropAll(keeper, left, log)
-  return keepWatchers(keeper, [], log)
-}
-
-function dropAll(keeper: Keeper, deposits: readonly Deposit[], log: Log): void {
-  log.error({ count: deposits.length }, 'what the daemon before this one has left is given up')
-  for (const { key, descriptors } of deposits) {
-    for (const fd of descriptors) close(fd)
-    keeper.drop(key)
-  }
+  return keepWatchers(keeper, left, log)
 }
 
 /** What every command gets from the configuration, and the memory for its output. */

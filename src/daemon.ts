@@ -6,8 +6,8 @@ import { AppError } from './errors.ts'
 import { warnOfOpenPort } from './http/access/open-port.ts'
 import { createListener } from './http/server/listener.ts'
 import { createAccessToken } from './init/access-token.ts'
-import { openKeeper } from './keeper/keeper.ts'
 import { logRestart } from './keeper/log-restart.ts'
+import { takeOver } from './keeper/take-over.ts'
 import { requireReadable } from './kept-versions.ts'
 import { errorFields } from './lib/error-fields.ts'
 import { withTimeout } from './lib/with-timeout.ts'
@@ -15,7 +15,6 @@ import type { Log } from './log.ts'
 import type { Logs } from './logs/logs.ts'
 import { MACHINE } from './metrics/hierarchy.ts'
 import { memoryOf, openResourceReader } from './metrics/resource-reader.ts'
-import { hideProcess } from './native/files.ts'
 import { exitNow } from './native/index.ts'
 import { endAll } from './process/end-all.ts'
 import { reapOrphans } from './process/orphans.ts'
@@ -64,7 +63,8 @@ export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const resources = openResourceReader(MACHINE)
   const memory = await memoryOf(resources)
   const listener = createListener({ log, token, memory: memory.total })
-  const { keeper, taken } = await takeOver(config, log)
+  const { keeper, taken } = await takeOver(config.keeper, log)
+  if (taken.trial) requireReadable(taken)
   const frame = { logs, token, listener, resources, memory, shutdown: stopping.signal, keeper, taken }
   const features = await buildFeatures(config, frame)
   // A quarter of the time until it listens is a wait for the files of /proc.
@@ -118,16 +118,6 @@ async function warm(own: Parameters<typeof checkOwnHealth>[0], log: Log): Promis
   } catch (error) {
     log.warn({ ...errorFields(error) }, 'the port of the daemon does not answer the daemon itself')
   }
-}
-
-/** What is kept. Rejects when this daemon is to take the place of one that it does not understand. */
-async function takeOver(config: Config, log: Log) {
-  const keeper = openKeeper(config.keeper, log)
-  // It was started with the same environment.
-  if (keeper.present) hideProcess(process.ppid)
-  const taken = await keeper.take()
-  if (taken.trial) requireReadable(taken)
-  return { keeper, taken }
 }
 
 interface Serving extends Pick<Running, 'frame' | 'features' | 'stopping'> {

@@ -1,8 +1,8 @@
-import { fstatSync, readSync } from 'node:fs'
 import type { Endpoint } from './http/server/bind.ts'
 import type { AccessToken } from './init/access-token.ts'
 import { createStateText, type InitProgress, NO_PROGRESS, restoreState } from './init/kept-state.ts'
-import { DAEMON_KEY, type Keeper, type Taken } from './keeper/keeper.ts'
+import type { Keeper, Taken } from './keeper/keeper.ts'
+import { DAEMON_KEY } from './keeper/keys.ts'
 import { createKeptServices } from './kept-services.ts'
 import { stateKeeper } from './kept-state.ts'
 import type { Log } from './log.ts'
@@ -119,19 +119,12 @@ function copyOf(socket: number): readonly number[] {
 
 function takeDeposit({ deposits }: Taken, wanted: string) {
   const deposit = deposits.find(({ key }) => key === DAEMON_KEY)
-  const [memory, ...sockets] = deposit?.descriptors ?? []
-  if (memory === undefined) return undefined
-  const text = contentOf(memory)
-  close(memory)
+  if (deposit === undefined) return undefined
+  const { descriptors: sockets } = deposit
+  const text = deposit.content.toString()
   const end = text.indexOf('\n')
   const same = text.slice(0, end) === wanted
   // Of another endpoint: the configuration has changed meanwhile.
   if (!same) for (const socket of sockets) close(socket)
   return { state: text.slice(end + 1), sockets: same ? sockets : [] }
-}
-
-function contentOf(memory: number): string {
-  const bytes = Buffer.alloc(fstatSync(memory).size)
-  const length = readSync(memory, bytes, 0, bytes.length, 0)
-  return bytes.toString('utf8', 0, length)
 }

@@ -1,4 +1,5 @@
-import { DAEMON_KEY, type Keeper } from './keeper/keeper.ts'
+import type { Keeper } from './keeper/keeper.ts'
+import { DAEMON_KEY } from './keeper/keys.ts'
 import { errorFields } from './lib/error-fields.ts'
 import type { Log } from './log.ts'
 import { close } from './native/index.ts'

@@ -1,5 +1,6 @@
-import { fstatSync, readSync } from 'node:fs'
-import { DAEMON_KEY, OUTPUT_KEY, type Taken } from './keeper/keeper.ts'
+import { readSync } from 'node:fs'
+import type { Taken } from './keeper/keeper.ts'
+import { DAEMON_KEY, OUTPUT_KEY } from './keeper/keys.ts'
 import { isReadableWatcher } from './kept-watchers.ts'
 import { isKnownLayout } from './process/output-layout.ts'
 import { readRecord } from './process/process-record.ts'
@@ -10,13 +11,13 @@ import { isReadable } from './version.ts'
  * it. Throws an Error that says what is not.
  */
 export function requireReadable({ deposits }: Taken): void {
-  for (const { key, pid, descriptors } of deposits) {
+  for (const { key, pid, content, descriptors } of deposits) {
     const [memory] = descriptors
-    if (memory === undefined) continue
-    if (key === DAEMON_KEY && !isReadable(versionOfState(memory))) throw foreign('the state of the sandbox')
-    if (key === OUTPUT_KEY && !isKnownLayout(bytesOf(memory, 8))) throw foreign('the memory of output')
-    if (key > OUTPUT_KEY && pid === 0 && !isReadableWatcher(memory)) throw foreign('the record of a watcher')
-    if (pid !== 0 && readRecord(memory).record === undefined) throw foreign(`the record of process ${pid}`)
+    if (key === DAEMON_KEY && !isReadable(versionOfState(content))) throw foreign('the state of the sandbox')
+    if (key === OUTPUT_KEY && memory !== undefined && !isKnownLayout(bytesOf(memory, 8)))
+      throw foreign('the memory of output')
+    if (key > OUTPUT_KEY && pid === 0 && !isReadableWatcher(content)) throw foreign('the record of a watcher')
+    if (pid !== 0 && readRecord(content) === undefined) throw foreign(`the record of process ${pid}`)
   }
 }
 
@@ -24,8 +25,8 @@ function foreign(what: string): Error {
   return new Error(`${what} is of a version that this daemon does not understand: it does not take over`)
 }
 
-function versionOfState(memory: number): unknown {
-  const text = bytesOf(memory, fstatSync(memory).size).toString()
+function versionOfState(content: Buffer): unknown {
+  const text = content.toString()
   try {
     const state: unknown = JSON.parse(text.slice(text.indexOf('\n') + 1))
     return typeof state === 'object' && state !== null && 'version' in state ? state.version : undefined

@@ -1,4 +1,3 @@
-import { fstatSync, readSync } from 'node:fs'
 import type { Deposit, Keeper } from './keeper/keeper.ts'
 import { errorFields } from './lib/error-fields.ts'
 import { parseJsonAs } from './lib/parse-json.ts'
@@ -67,22 +66,15 @@ function put(keeper: Keeper, key: number, text: Buffer): void {
 }
 
 /** Closes its descriptors. */
-function readDeposit({ descriptors }: Deposit) {
-  const [memory] = descriptors
-  const text = memory === undefined ? '' : contentOf(memory)
+function readDeposit({ content, descriptors }: Deposit) {
   for (const fd of descriptors) close(fd)
-  const bytes = Math.ceil(text.length / PAGE_BYTES) * PAGE_BYTES
-  return { definition: parseJsonAs(text, isKept)?.watcher, bytes }
+  const bytes = Math.ceil(content.length / PAGE_BYTES) * PAGE_BYTES
+  return { definition: parseJsonAs(content.toString(), isKept)?.watcher, bytes }
 }
 
-/** Whether a definition in memory, which stays the caller's, is of a version that this daemon understands. */
-export function isReadableWatcher(memory: number): boolean {
-  return parseJsonAs(contentOf(memory), isKept) !== undefined
-}
-
-function contentOf(memory: number): string {
-  const bytes = Buffer.alloc(fstatSync(memory).size)
-  return bytes.toString('utf8', 0, readSync(memory, bytes, 0, bytes.length, 0))
+/** Whether what is kept of a watcher is of a version that this daemon understands. */
+export function isReadableWatcher(content: Buffer): boolean {
+  return parseJsonAs(content.toString(), isKept) !== undefined
 }
 
 /** Only daemons write it, so its version says what is in it. */

@@ -4,10 +4,12 @@ import { receivePacket, sendPacket, sendPackets } from '../native/packets.ts'
 import { decode, encode, MESSAGE_BYTES, type Message } from './protocol.ts'
 
 /** A message with the descriptors that travel beside it. */
-interface Received {
+export interface Received {
   readonly message: Message
   /** The receiver's to close. */
   readonly descriptors: number[]
+  /** Some are missing: no more may be open. */
+  readonly cut: boolean
 }
 
 interface Waiting {
@@ -164,14 +166,14 @@ export class Channel {
 
   #receiveAll(): void {
     while (this.#open) {
-      const [length, descriptors] = receivePacket(this.#fd, this.#buffer, 0, MESSAGE_BYTES)
+      const [length, descriptors, cut] = receivePacket(this.#fd, this.#buffer, 0, MESSAGE_BYTES)
       if (length === -EAGAIN) return
       if (length <= 0) {
         this.#lose('it has closed the channel')
         return
       }
       const message = decode(this.#buffer, length)
-      if (message !== undefined) this.#onMessage({ message, descriptors })
+      if (message !== undefined) this.#onMessage({ message, descriptors, cut })
       else for (const fd of descriptors) close(fd)
     }
   }

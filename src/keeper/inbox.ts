@@ -1,24 +1,14 @@
 import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { close } from '../native/index.ts'
+import type { Received } from './channel.ts'
+import { depositOf } from './deposit.ts'
 import { endText } from './end-text.ts'
 import type { Deposit, Taken } from './keeper.ts'
 import type { Keys } from './keys.ts'
-import {
-  CANCEL,
-  END,
-  ENDED,
-  EXITED,
-  HEARS_CHILDREN,
-  type Message,
-  PUT,
-  READY,
-  REFUSED,
-  TRIAL,
-  WENT_BACK,
-} from './protocol.ts'
+import { CANCEL, END, EXITED, HEARS_CHILDREN, type Message, PUT, READY, REFUSED, TRIAL, WENT_BACK } from './protocol.ts'
 
-/** Sorts what the keeper sends. Descriptors of deposits are those of who takes them. */
+/** Sorts what the keeper sends. The descriptors in deposits are those of who takes them. */
 export class Inbox {
   readonly #exits = new Map<number, (status: number) => void>()
   /** Ends that came before a call waited for them. */
@@ -40,11 +30,13 @@ export class Inbox {
     this.#log = log
   }
 
-  handle({ type, key, pid, status, value }: Message, descriptors: readonly number[]): void {
+  handle(received: Received): void {
+    const { message, descriptors } = received
+    const { type, key, pid, status, value } = message
     if (type === PUT) {
       this.#keys.use(key)
-      const ended = value >= ENDED
-      this.#deposits.push({ key, pid, status: ended ? status : undefined, note: value % ENDED, descriptors })
+      if (received.cut) this.#log.error({ key, pid }, 'no more files may be open: a deposit is not taken')
+      this.#deposits.push(depositOf(received))
       return
     }
     for (const fd of descriptors) close(fd)

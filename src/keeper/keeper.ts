@@ -7,7 +7,7 @@ import type { ChildDeposit } from '../native/index.ts'
 import { socketPeer } from '../native/packets.ts'
 import { Channel } from './channel.ts'
 import { Inbox } from './inbox.ts'
-import { Keys } from './keys.ts'
+import { DAEMON_KEY, Keys, OUTPUT_KEY } from './keys.ts'
 import { CANCEL, DROP, EXITED, encode, LEAVE, type Message, NEXT, PUT, TAKE, TRIM, UP } from './protocol.ts'
 
 /** What an earlier daemon has deposited under one key. */
@@ -19,13 +19,21 @@ export interface Deposit {
   readonly status: number | undefined
   /** Number that the depositing daemon set last. */
   readonly note: number
-  /** The caller of `take` closes them. The keeper has its own until the key is dropped. */
+  /**
+   * The content of the sealed memory that was put first, which is closed already: all of them together could be more
+   * than may be open. Empty: it could not be taken whole. Of `OUTPUT_KEY` always empty.
+   */
+  readonly content: Buffer
+  /**
+   * The others; of `OUTPUT_KEY` its memory. The caller of `take` closes them. The keeper has its own until the key is
+   * dropped.
+   */
   readonly descriptors: readonly number[]
 }
 
 /** All that earlier daemons have left. */
 export interface Taken {
-  readonly deposits: readonly Deposit[]
+  readonly deposits: Deposit[]
   /** Starts of a daemon by this keeper, with the present one. */
   readonly starts: number
   /** Daemons in a row before this one that ended before they listened. */
@@ -132,12 +140,6 @@ const SENT_WAIT_MS = 1_000
 /** What one that was cancelled has to be gone in, which takes the keeper some milliseconds. */
 const GONE_WAIT_MS = 2_000
 
-/** The key of what belongs to the daemon itself, not to one process. */
-export const DAEMON_KEY = 0
-
-/** The key of the memory that output and its positions lie in. */
-export const OUTPUT_KEY = 1
-
 /**
  * The keeper at the other end of a descriptor that this process was started with; none if that is not a socket of its
  * parent.
@@ -153,7 +155,7 @@ function keeperAt(descriptor: number, log: Log): Keeper {
   const inbox = new Inbox(keys, nothing, log)
   const channel = new Channel(
     descriptor,
-    ({ message, descriptors }) => inbox.handle(message, descriptors),
+    (received) => inbox.handle(received),
     (reason) => inbox.lost(reason),
   )
   const send = (type: number, fields: Partial<Message> = {}, descriptors: readonly number[] = [], path?: string) =>

@@ -1,5 +1,11 @@
 import { MAX_KEYS } from './protocol.ts'
 
+/** The key of what belongs to the daemon itself, not to one process. */
+export const DAEMON_KEY = 0
+
+/** The key of the memory that output and its positions lie in. */
+export const OUTPUT_KEY = 1
+
 /** The keys of deposits that are in use. */
 export class Keys {
   readonly #used: Set<number>

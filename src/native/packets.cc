@@ -135,7 +135,12 @@ napi_value receive_packet(napi_env env, napi_callback_info info) {
   ssize_t length = 0;
   do length = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   while (length < 0 && errno == EINTR);
-  return from_pair(env, from_integer(env, length < 0 ? -errno : length), from_descriptors(env, header));
+  napi_value result = nullptr;
+  const napi_value parts[] = {from_integer(env, length < 0 ? -errno : length), from_descriptors(env, header),
+                              from_boolean(env, length >= 0 && (header.msg_flags & MSG_CTRUNC) != 0)};
+  napi_create_array_with_length(env, 3, &result);
+  for (uint32_t i = 0; i < 3; i++) napi_set_element(env, result, i, parts[i]);
+  return result;
 }
 
 int open_memory() {

@@ -4,7 +4,7 @@ interface PacketFunctions {
   socketPeer(fd: number): number
   sendPacket(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number
   sendPackets(fd: number, bytes: Uint8Array, size: number): number
-  receivePacket(fd: number, buffer: Uint8Array, offset: number, length: number): [number, number[]]
+  receivePacket(fd: number, buffer: Uint8Array, offset: number, length: number): [number, number[], boolean]
   sealedMemory(bytes: Uint8Array): number
   sharedMemory(length: number): number
 }
@@ -27,8 +27,9 @@ export const sendPacket = addon.sendPacket
  */
 export const sendPackets = addon.sendPackets
 /**
- * recvmsg(2) of one packet: [bytes, descriptors]. The descriptors are close-on-exec and the caller's to close. Never
- * blocks. Instead of the bytes 0 at the end, or the negative errno (EAGAIN).
+ * recvmsg(2) of one packet: [bytes, descriptors, whether some of these are missing, as no more may be open]. The
+ * descriptors are close-on-exec and the caller's to close. Never blocks. Instead of the bytes 0 at the end, or the
+ * negative errno (EAGAIN).
  */
 export const receivePacket = addon.receivePacket
 /**

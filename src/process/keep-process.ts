@@ -3,8 +3,9 @@ import { AppError } from '../errors.ts'
 import { monotonicNow } from '../lib/monotonic-now.ts'
 import type { ChildDeposit } from '../native/index.ts'
 import { commandBytes } from './command-memory.ts'
-import type { Deposits, ProcessDeposit } from './deposits.ts'
+import type { Deposits } from './deposits.ts'
 import type { LaunchRequest } from './launch.ts'
+import type { ProcessDeposit } from './process-deposit.ts'
 
 /** A description that takes longer to write than the event loop should halt: such a command is not kept. */
 const MAX_KEPT_BYTES = 512 * 1024

@@ -17,23 +17,25 @@ import type { User, Users } from '../users/users.ts'
 import { killUnfollowed, unfollowed } from './abandon.ts'
 import { commandGroup } from './command-group.ts'
 import { checkConfig, environmentOf, hasTooLongWord } from './command-line.ts'
-import type { Deposits, ProcessDeposit } from './deposits.ts'
+import type { Deposits } from './deposits.ts'
 import { InputQueue } from './input-queue.ts'
 import { type Keeping, keepProcess } from './keep-process.ts'
 import { aboutOf } from './known-process.ts'
 import type { Launched } from './launched.ts'
 import type { CommandLimits } from './limits.ts'
 import type { OomWitness } from './oom-witness.ts'
+import { openStdio } from './open-stdio.ts'
 import { OutputLog } from './output-log.ts'
 import type { OutputReader } from './output-reader.ts'
 import type { OutputWindow } from './output-window.ts'
 import { makeOwnGroup } from './own-group.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
+import type { ProcessDeposit } from './process-deposit.ts'
 import type { ServiceRun } from './process-record.ts'
 import type { SlabPool } from './slab-pool.ts'
 import { type CommandGroups, spawnInGroup } from './spawn-in-group.ts'
-import { isExhaustion, startFailure, stdioFailure } from './start-failure.ts'
-import { type Owner, openPipes, openTerminalStdio, type Stdio } from './stdio.ts'
+import { isExhaustion, startFailure } from './start-failure.ts'
+import type { Stdio } from './stdio.ts'
 
 /** What to start and as whom. */
 export interface LaunchRequest {
@@ -153,15 +155,6 @@ async function spawnWith(request: LaunchRequest, context: Omit<RunContext, 'stdi
     output.discard()
     output.close()
     throw error
-  }
-}
-
-function openStdio(request: LaunchRequest, owner: Owner, { devNull }: LaunchDeps): Stdio {
-  const { terminal, stdin, outlives = false } = request
-  try {
-    return terminal === undefined ? openPipes(owner, { stdin, outlives, devNull }) : openTerminalStdio(owner, terminal)
-  } catch (error) {
-    throw stdioFailure(request, error)
   }
 }
 

@@ -1,6 +1,5 @@
 import type { LimitedGroup } from '../cgroups/limited-group.ts'
 import type { ExitStatus } from '../native/index.ts'
-import type { ProcessDeposit } from './deposits.ts'
 import type { End } from './exit-status.ts'
 import type { InputQueue } from './input-queue.ts'
 import type { KeptOutput } from './kept-output.ts'
@@ -8,6 +7,7 @@ import type { About } from './known-process.ts'
 import type { OomInquiry } from './oom-witness.ts'
 import type { Offsets, OutputLog, StreamName } from './output-log.ts'
 import type { ProcessConfig, TerminalSize } from './process.ts'
+import type { ProcessDeposit } from './process-deposit.ts'
 import type { SlabPool } from './slab-pool.ts'
 
 /** Where the output of an earlier daemon ended, for clients that connect before `until` (performance.now()). */

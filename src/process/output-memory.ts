@@ -1,4 +1,5 @@
-import { type Deposit, type Keeper, OUTPUT_KEY } from '../keeper/keeper.ts'
+import type { Deposit, Keeper } from '../keeper/keeper.ts'
+import { OUTPUT_KEY } from '../keeper/keys.ts'
 import { close, duplicate } from '../native/index.ts'
 import { clearMemory, mapMemory } from '../native/kept-read.ts'
 import { sharedMemory } from '../native/packets.ts'

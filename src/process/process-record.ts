@@ -1,4 +1,4 @@
-import { fstatSync, readSync } from 'node:fs'
+import { parseJsonAs } from '../lib/parse-json.ts'
 import { isReadable, STATE_VERSION } from '../version.ts'
 import type { End } from './exit-status.ts'
 import type { KeptKill } from './kept-account.ts'
@@ -42,19 +42,9 @@ export function encodeRecord(record: ProcessRecord): Buffer {
   return Buffer.from(JSON.stringify({ version: STATE_VERSION, ...record }))
 }
 
-/**
- * Reads a record, and its length in bytes, that lies in memory (memfd_create(2)), which stays the caller's.
- * Undefined: it is not understood.
- */
-export function readRecord(memory: number): { readonly record: ProcessRecord | undefined; readonly length: number } {
-  const bytes = Buffer.alloc(fstatSync(memory).size)
-  const length = readSync(memory, bytes, 0, bytes.length, 0)
-  try {
-    const value: unknown = JSON.parse(bytes.toString('utf8', 0, length))
-    return { record: isRecord(value) ? value : undefined, length }
-  } catch {
-    return { record: undefined, length }
-  }
+/** Reads what `encodeRecord` has made. Undefined: it is not understood. */
+export function readRecord(bytes: Buffer): ProcessRecord | undefined {
+  return parseJsonAs(bytes.toString(), isRecord)
 }
 
 /** How a process ended, undefined: that was not reported, and what it has to get of each scope. */

@@ -3,7 +3,7 @@ import type { Deposit } from '../keeper/keeper.ts'
 import { monotonicNow } from '../lib/monotonic-now.ts'
 import { close, duplicate } from '../native/index.ts'
 import { commandGroup } from './command-group.ts'
-import { type Deposits, FINISHED } from './deposits.ts'
+import type { Deposits } from './deposits.ts'
 import { exitStatusOf } from './exit-status.ts'
 import { InputQueue } from './input-queue.ts'
 import type { KeptKill } from './kept-account.ts'
@@ -12,6 +12,7 @@ import type { LaunchDeps } from './launch.ts'
 import type { Launched } from './launched.ts'
 import { OutputLog, type StreamName } from './output-log.ts'
 import type { FoundOutput } from './output-recovery.ts'
+import { FINISHED } from './process-deposit.ts'
 import { type ProcessRecord, readAccount, readRecord } from './process-record.ts'
 
 /** A process of an earlier daemon, to go on with. */
@@ -41,10 +42,8 @@ export function restoreProcess(
   found: FoundOutput | undefined,
   deps: RestoreDeps,
 ): RestoredProcess | undefined {
-  const { descriptors, pid, status, note } = deposit
-  const [memory, ...others] = descriptors
-  const { record, length } = memory === undefined ? { record: undefined, length: 0 } : readRecord(memory)
-  if (memory !== undefined) close(memory)
+  const { content, descriptors: others, pid, status, note } = deposit
+  const record = readRecord(content)
   const streams: readonly StreamName[] = record?.size === undefined ? ['stdout', 'stderr'] : ['pty']
   const [pidfd, last, ...rest] = others.slice(streams.length)
   if (record === undefined || rest.length > 0 || (status === undefined && pidfd === undefined)) {
@@ -53,7 +52,7 @@ export function restoreProcess(
   }
   const { config, tag, replay, routine, size, outputMax } = record
   const kept = deps.deposits.resume(deposit.key, outputMax !== undefined, found)
-  kept.taken(streams.length, record, length)
+  kept.taken(streams.length, record, content.length)
   const sources = streams.flatMap((stream, index) => {
     const fd = others[index]
     return fd === undefined ? [] : [{ fd, stream }]

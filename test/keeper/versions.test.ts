@@ -5,8 +5,6 @@ import { createAccessToken } from '../../src/init/access-token.ts'
 import { restoreState } from '../../src/init/kept-state.ts'
 import type { Deposit, Taken } from '../../src/keeper/keeper.ts'
 import { requireReadable } from '../../src/kept-versions.ts'
-import { close } from '../../src/native/index.ts'
-import { sealedMemory } from '../../src/native/packets.ts'
 import { readAccount, readRecord } from '../../src/process/process-record.ts'
 import { createDefaults } from '../../src/users/defaults.ts'
 import { isReadable, readableVersions, STATE_VERSION } from '../../src/version.ts'
@@ -18,10 +16,10 @@ const fixture = async (name: string) =>
 const VERSIONS = [STATE_VERSION - 2, STATE_VERSION - 1, STATE_VERSION].filter((version) => version > 0)
 const ofVersion = (text: string, version: number) => text.replace('"version":1', `"version":${version}`)
 
-async function takenWith(version: number): Promise<{ taken: Taken; [Symbol.dispose](): void }> {
-  const memories = await Promise.all(
+async function takenWith(version: number): Promise<Taken> {
+  const contents = await Promise.all(
     ['state.txt', 'record.txt', 'watcher.txt'].map(async (name) =>
-      sealedMemory(Buffer.from(ofVersion(await fixture(name), version))),
+      Buffer.from(ofVersion(await fixture(name), version)),
     ),
   )
   const places = [
@@ -31,15 +29,9 @@ async function takenWith(version: number): Promise<{ taken: Taken; [Symbol.dispo
   ]
   const deposits: Deposit[] = places.map((place, index) => ({
     ...place,
-    ...{ status: undefined, note: 0, descriptors: [memories[index] ?? -1] },
+    ...{ status: undefined, note: 0, content: contents[index] ?? Buffer.alloc(0), descriptors: [] },
   }))
-  const counts = { starts: 2, failures: 0, lastStatus: 9, trial: true, wentBack: false }
-  return {
-    taken: { deposits, ...counts },
-    [Symbol.dispose]: () => {
-      for (const memory of memories) close(memory)
-    },
-  }
+  return { deposits, starts: 2, failures: 0, lastStatus: 9, trial: true, wentBack: false }
 }
 
 test('a daemon reads its own version and the two before, and no other', () => {
@@ -50,11 +42,8 @@ test('a daemon reads its own version and the two before, and no other', () => {
 })
 
 test.each(VERSIONS)('what a daemon of version %d has left is understood', async (version) => {
-  using left = await takenWith(version)
-  requireReadable(left.taken)
-  const memory = sealedMemory(Buffer.from(ofVersion(await fixture('record.txt'), version)))
-  const { record } = readRecord(memory)
-  close(memory)
+  requireReadable(await takenWith(version))
+  const record = readRecord(Buffer.from(ofVersion(await fixture('record.txt'), version)))
   expect(record).toMatchObject({ tag: 'mine', key: 'once', user: 'root', cwd: '/', config: { cmd: 'sh' } })
   const { end, kills } = readAccount(Buffer.from(ofVersion(await fixture('end.txt'), version)))
   expect(end).toMatchObject({ exitCode: 7, status: 'exit status 7', exited: true })
@@ -69,13 +58,13 @@ test.each(VERSIONS)('what a daemon of version %d has left is understood', async 
 })
 
 test('what is of a newer version is refused before anything of it is touched', async () => {
-  using left = await takenWith(STATE_VERSION + 1)
-  expect(() => requireReadable(left.taken)).toThrow('the state of the sandbox is of a version that')
+  const left = await takenWith(STATE_VERSION + 1)
+  expect(() => requireReadable(left)).toThrow('the state of the sandbox is of a version that')
   for (const [index, what] of [
     [1, 'the record of process 4711'],
     [2, 'the record of a watcher'],
   ] as const) {
-    const deposits = left.taken.deposits.slice(index, index + 1)
-    expect(() => requireReadable({ ...left.taken, deposits })).toThrow(`${what} is of a version that`)
+    const deposits = left.deposits.slice(index, index + 1)
+    expect(() => requireReadable({ ...left, deposits })).toThrow(`${what} is of a version that`)
   }
 })
