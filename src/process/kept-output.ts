@@ -102,6 +102,18 @@ export class KeptOutput {
     return { length, begin }
   }
 
+  /** Keeps bytes that come from no descriptor. Returns where, with a hold on the slab; undefined: they are not kept. */
+  write(stream: StreamName, bytes: Buffer) {
+    const place = STREAMS.indexOf(stream)
+    const offset = this.#get(place)
+    this.#set(place, offset + bytes.length)
+    const placed = this.#kept ? this.place(stream, offset, bytes.length) : undefined
+    if (placed === undefined) return undefined
+    bytes.copy(placed.bytes)
+    placed.commit()
+    return placed
+  }
+
   /** Room for what is left of a stream when the process has ended (`OutputMemory.place`). */
   place(stream: StreamName, offset: number, length: number) {
     if (!this.#attached) return undefined

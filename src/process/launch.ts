@@ -1,16 +1,8 @@
 import { constants } from 'node:os'
 import type { LimitedGroup, MadeGroup } from '../cgroups/limited-group.ts'
 import { AppError } from '../errors.ts'
-import { errnoText } from '../lib/errno-text.ts'
 import { loopTurns } from '../lib/turns.ts'
-import {
-  type ChildDeposit,
-  type ExitStatus,
-  type Spawned,
-  SpawnFailure,
-  type SpawnSpec,
-  spawn,
-} from '../native/index.ts'
+import { type ChildDeposit, type Spawned, SpawnFailure, type SpawnSpec, spawn } from '../native/index.ts'
 import type { Defaults } from '../users/defaults.ts'
 import { resolvePath } from '../users/paths.ts'
 import type { User, Users } from '../users/users.ts'
@@ -23,6 +15,7 @@ import { type Keeping, keepProcess } from './keep-process.ts'
 import { aboutOf } from './known-process.ts'
 import type { Launched } from './launched.ts'
 import type { CommandLimits } from './limits.ts'
+import { type NotRun, notRun, say } from './not-run.ts'
 import type { OomWitness } from './oom-witness.ts'
 import { openStdio } from './open-stdio.ts'
 import { OutputLog } from './output-log.ts'
@@ -93,10 +86,6 @@ const OOM_SCORE_ADJ = 100
 const NICE = 0
 /** ioprio_set(2): class best-effort, level 4. */
 const IO_PRIORITY = (2 << 13) | 4
-
-/** Exit codes of a shell for a program that is missing, or that cannot be run (contract D4). */
-const NOT_FOUND = 127
-const NOT_RUNNABLE = 126
 
 /**
  * Starts a command in a session of its own. A program that cannot be run is no error: it "ran", said so on stderr and
@@ -171,7 +160,7 @@ async function identityOf(user: User, users: Users): Promise<Identity> {
   )
 }
 
-type Outcome = Spawned | { readonly pid: number; readonly text: string; readonly status: ExitStatus }
+type Outcome = Spawned | NotRun
 
 interface RunContext {
   readonly cwd: string
@@ -214,17 +203,11 @@ async function run(request: LaunchRequest, context: RunContext): Promise<Outcome
     // `spawn` rejects with nothing else.
     const failure = error as SpawnFailure
     if (failure.stage === 'exec' && failure.code !== 'E2BIG' && !isExhaustion(failure.code))
-      return notRun(config, failure)
+      return notRun(config.cmd, failure)
     // As su(1) and sshd(8): a home that is missing or closed does not refuse the command.
     if (failure.stage === 'chdir' && isHome) return run(request, { ...context, cwd: '/', isHome: false })
     throw await startFailure(request, cwd, failure)
   }
-}
-
-/** A program that is missing, a directory, not executable, or in no format the kernel knows. */
-function notRun(config: ProcessConfig, { code, pid }: SpawnFailure): Outcome {
-  const exitCode = code === 'ENOENT' || code === 'ENOTDIR' ? NOT_FOUND : NOT_RUNNABLE
-  return { pid, text: `${config.cmd}: ${errnoText(code)}\n`, status: { exitCode } }
 }
 
 interface Parts {
@@ -264,10 +247,10 @@ function toLaunched({ request, cwd, stdio, output, pool, outcome, group, deposit
     ...{ pool, kept: deposit?.output, outputMax: limits?.outputMax, size: request.terminal },
   }
   if ('status' in outcome) {
-    deposit?.drop()
     stdio.closeDaemonEnds()
-    output.append(stdio.terminal === undefined ? 'stderr' : 'pty', Buffer.from(outcome.text))
-    return { ...common, pidfd: undefined, status: outcome.status, sources: [], input: undefined, terminal: undefined }
+    say(outcome.text, stdio.terminal === undefined ? 'stderr' : 'pty', { output, deposit })
+    const nothing = { pidfd: undefined, sources: [], input: undefined, terminal: undefined }
+    return { ...common, ...nothing, status: outcome.status, deposit: begun(outcome, keeping, deps) }
   }
   const { sources, terminal, heldSlave } = stdio
   const { pidfd } = outcome
@@ -275,10 +258,10 @@ function toLaunched({ request, cwd, stdio, output, pool, outcome, group, deposit
   return { ...common, pidfd, sources, input: inputOf(stdio, kept), terminal, heldSlave, deposit: kept }
 }
 
-/** The deposit of a process that runs; undefined: it is not kept. */
-function begun(spawned: Spawned, keeping: Keeping | undefined, { deposits }: LaunchDeps): ProcessDeposit | undefined {
+/** The deposit of a process that runs, or could not; undefined: it is not kept. */
+function begun(outcome: Outcome, keeping: Keeping | undefined, { deposits }: LaunchDeps): ProcessDeposit | undefined {
   try {
-    keeping?.deposit.begin(spawned)
+    keeping?.deposit.begin(outcome)
     return keeping?.deposit
   } catch (error) {
     deposits?.notKept(error)

@@ -6,6 +6,7 @@ import { type End, waitStatusOf } from './exit-status.ts'
 import type { InputReport } from './input-queue.ts'
 import { KeptAccount, type KeptKill } from './kept-account.ts'
 import type { KeptOutput } from './kept-output.ts'
+import type { NotRun } from './not-run.ts'
 import type { TerminalSize } from './process.ts'
 import { encodeRecord, type ProcessRecord } from './process-record.ts'
 
@@ -86,11 +87,16 @@ export class ProcessDeposit {
     return keeper.putByChild(key, this.#prepared.with(PIDFD_PLACE))
   }
 
-  /** To be called when the process runs. Throws as `Keeper.put`. @param deposited it has deposited itself. */
-  begin({ pid, pidfd, deposited }: Spawned): void {
+  /** To be called when the process runs (it may have deposited itself), or could not. Throws as `Keeper.put`. */
+  begin(outcome: Spawned | NotRun): void {
     const { key, keeper } = this.#options
     try {
-      if (!deposited && this.#prepared !== undefined) keeper.put(key, pid, this.#prepared.with(pidfd))
+      if (this.#prepared === undefined) return
+      if ('status' in outcome) {
+        // In the place of what it has deposited before its program was found to be none.
+        keeper.put(key, outcome.pid, [this.#prepared.memory])
+        keeper.exited(key, waitStatusOf(outcome.status))
+      } else if (!outcome.deposited) keeper.put(key, outcome.pid, this.#prepared.with(outcome.pidfd))
     } finally {
       this.#forgetPrepared()
     }

@@ -8,7 +8,7 @@ import { call, open, pidOf, shell, start, transcript } from '../_util/rpc.ts'
 import { makeTmpDir } from '../_util/tmp-dir.ts'
 import { closeStdin, connect, kill, list, resize, sendInput } from '../process/calls.ts'
 import { outputUntil } from '../process/following.ts'
-import { crash, startKept } from './crash.ts'
+import { crash, startKept, upgrade } from './crash.ts'
 
 const milliseconds = (time: Timestamp | undefined) => (time === undefined ? Number.NaN : timestampMs(time))
 
@@ -244,3 +244,38 @@ test('the keeper keeps no descriptor of what is over', async () => {
   // One record of each end, as long as ends are kept.
   await expect.poll(held).toBe(before + 20)
 })
+
+test.each([
+  ['a crash', crash],
+  ['an upgrade', upgrade],
+] as const)(
+  'D4 that a program could not be run is known after %s, with its line, and is not tried again',
+  async (...each) => {
+    const [, exchange] = each
+    await using daemon = await startKept()
+    const { url } = daemon
+    const programs = [
+      ['/nowhere', 127, 'no such file or directory'],
+      ['/etc', 126, 'permission denied'],
+    ] as const
+    const begin = (file: string) => start(url, file, { tag: file, headers: { 'idempotency-key': file } })
+    const pids = await Promise.all(programs.map(async ([file]) => pidOf(await begin(file))))
+    const pty = { cols: 80, rows: 24 }
+    const terminal = await start(url, '/nowhere', { tag: 'terminal', pty })
+    await terminal.rest()
+    for (const pid of pids) await call(url, 'jobs.v1.Jobs/Wait', { job: { pid } })
+    await exchange(daemon)
+    for (const [index, [file, code, why]] of programs.entries()) {
+      const { pid, stderr, end } = await transcript(await begin(file))
+      expect([pid, String(stderr), end?.exitCode]).toEqual([pids[index], `${file}: ${why}\n`, code])
+      const { body } = await call(url, 'jobs.v1.Jobs/Get', { job: { key: file } })
+      expect(body).toMatchObject({ job: { pid: pids[index], state: 'STATE_ENDED', exitCode: code } })
+    }
+    const ended = await call(url, 'jobs.v1.Jobs/Wait', { job: { tag: 'terminal' } })
+    expect(Buffer.from(Object(ended.body).pty, 'base64').toString()).toBe('/nowhere: no such file or directory\n')
+    await crash(daemon)
+    expect((await call(url, 'jobs.v1.Jobs/Get', { job: { key: '/etc' } })).body).toMatchObject({
+      job: { exitCode: 126 },
+    })
+  },
+)
