@@ -82,6 +82,7 @@ const ENTRY = [
   'rpc-services.ts',
   'features.ts',
   'kept-sandbox.ts',
+  'kept-freezes.ts',
   'kept-services.ts',
   'kept-state.ts',
   'kept-versions.ts',

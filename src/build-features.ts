@@ -76,7 +76,7 @@ export async function buildFeatures(config: Config, frame: Frame) {
   const { budget, bodies } = buildBudget(config, memory.total, { token, defaults })
   const files = { users, defaults, token, budget, bodies, ...fileSettings(config, log) }
   const uploads = buildUploads(config, files)
-  const { groups, workload, protection, closeGroups } = await buildGroups(config, memory, log)
+  const { groups, workload, protection, closeGroups } = await buildGroups(config, memory, kept.freezes, log)
   const oom = await buildOom(config, groups.root, log.named('metrics'))
   const { deposits, left } = buildDeposits(config, keeper, taken, log)
   const process = createProcessService({
@@ -97,7 +97,8 @@ export async function buildFeatures(config: Config, frame: Frame) {
   const sampler = buildSampler({ resources, registry, services, watch, inotify, onSample, log: log.named('metrics') })
   const figures = buildFigures(cpus, oom.kills)
   const checkAfterResume = buildResumeCheck({ listener, ports, sampler, groups, logs, shutdown })
-  const rootFreeze = createFilesystemFreeze({ path: '/', before: () => sampler.sampleNow(), log })
+  const before = () => sampler.sampleNow()
+  const rootFreeze = createFilesystemFreeze({ path: '/', before, kept: kept.freezes.disk, log })
   const release = () => releaseAll({ closeGroups, host, cpus, oom, ports, pollers, cursors, inotify, uploads, devNull })
   return {
     ...{ kept, registry, files, groups, workload, protection, process, host, watch, cpus, initialization, mmds },

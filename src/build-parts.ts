@@ -29,6 +29,7 @@ import type { AccessToken } from './init/access-token.ts'
 import type { Keeper, Taken } from './keeper/keeper.ts'
 import { OUTPUT_KEY } from './keeper/keys.ts'
 import { giveUp } from './keeper/take-over.ts'
+import type { KeptFreezes } from './kept-freezes.ts'
 import { keepWatchers } from './kept-watchers.ts'
 import { baseName } from './lib/clean-path.ts'
 import { errorFields } from './lib/error-fields.ts'
@@ -79,9 +80,9 @@ export function buildBudget(
  * The cgroups of commands, what freezes them, and how much memory is kept for the daemon (`memoryProtection`); the
  * caller ends with `closeGroups`.
  */
-export async function buildGroups(config: Config, memory: MemoryUse, log: Log) {
+export async function buildGroups(config: Config, memory: MemoryUse, { commands: kept }: KeptFreezes, log: Log) {
   const groups = await openCgroups(config, memory, log.named('cgroups'))
-  const workload = await createWorkload({ root: groups.root, log: log.named('freezer') })
+  const workload = await createWorkload({ root: groups.root, kept, log: log.named('freezer') })
   const protection = await memoryProtection(groups.root)
   const closeGroups = async () => {
     await workload.close()

@@ -53,8 +53,8 @@ const HAND_OVER_GRACE_MS = 100
 const CLOSE_GRACE_MS = 1_500
 
 /**
- * Builds every part (`build-features.ts`, `build-front.ts`), and starts them in the order in which they need each other; it listens
- * once all can answer. Rejects with the listen error.
+ * Builds every part (`build-features.ts`, `build-front.ts`), and starts them in the order in which they need each other;
+ * it listens once all can answer. Rejects with the listen error.
  */
 export async function startDaemon(config: Config, logs: Logs): Promise<Daemon> {
   const { log } = logs

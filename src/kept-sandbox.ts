@@ -3,6 +3,7 @@ import type { AccessToken } from './init/access-token.ts'
 import { createStateText, type InitProgress, NO_PROGRESS, restoreState } from './init/kept-state.ts'
 import type { Keeper, Taken } from './keeper/keeper.ts'
 import { DAEMON_KEY } from './keeper/keys.ts'
+import { createKeptFreezes, type KeptFreezes } from './kept-freezes.ts'
 import { createKeptServices } from './kept-services.ts'
 import { stateKeeper } from './kept-state.ts'
 import type { Log } from './log.ts'
@@ -26,6 +27,8 @@ export interface KeptSandbox {
   readonly before: HandOver | undefined
   /** What becomes of services. */
   readonly services: KeptStates
+  /** What is frozen. */
+  readonly freezes: KeptFreezes
   /** Another daemon waits to take over, however this one ends; undefined: none does any more. */
   announce(next: HandOver | undefined): void
   /** This daemon hands over: what is kept says so, and stays. */
@@ -62,10 +65,10 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
   let listening: (() => readonly number[]) | undefined
   const before = found === undefined ? undefined : lastHandOver(found.state, taken)
   let more: { readonly handOver?: HandOver | undefined; readonly next?: HandOver | undefined } = { handOver: before }
-  const services = createKeptServices(found?.state, () => keep())
+  const parts = keptParts(found?.state, () => keep())
   const content = () => {
     if (listening === undefined || !keeper.present) return undefined
-    const text = `${wanted}\n${state.text({ ...more, services: services.content() })}`
+    const text = `${wanted}\n${state.text({ ...more, ...parts.content() })}`
     return { text, sockets: listening() }
   }
   const keep = stateKeeper({ keeper, content, log })
@@ -81,7 +84,8 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
       keep()
     },
     before,
-    services: services.states,
+    services: parts.services,
+    freezes: parts.freezes,
     announce: (next) => {
       more = { handOver: before, next }
       keep()
@@ -97,6 +101,17 @@ export function restoreSandbox({ keeper, taken, endpoint, token, defaults, log }
       listening = undefined
       keeper.drop(DAEMON_KEY)
     },
+  }
+}
+
+/** What is kept for parts of the daemon. */
+function keptParts(state: string | undefined, keep: () => void) {
+  const services = createKeptServices(state, keep)
+  const freezes = createKeptFreezes(state, keep)
+  return {
+    services: services.states,
+    freezes: freezes.stores,
+    content: () => ({ services: services.content(), freezes: freezes.content() }),
   }
 }
 

@@ -6,6 +6,7 @@ import { NEVER } from '../../lib/never.ts'
 import { withTimeout } from '../../lib/with-timeout.ts'
 import type { Log } from '../../log.ts'
 import { freezeFilesystem, thawFilesystem } from '../../native/index.ts'
+import { type FreezeStore, freezeFor, leftOfFreeze, NO_STORE } from './kept-freeze.ts'
 
 /** Stops all writing to a filesystem, so that its disk can be copied, and lets it go on. */
 interface FilesystemFreeze {
@@ -30,6 +31,8 @@ interface FilesystemFreezeOptions {
   readonly log: Log
   /** Milliseconds after which a freeze ends by itself; default: ten minutes. */
   readonly thawAfter?: number
+  /** Where a freeze is kept for the next daemon, which ends it by then; default: nowhere. */
+  readonly kept?: FreezeStore
 }
 
 const TIMEOUT_MS = 250
@@ -43,22 +46,16 @@ const THAW_AFTER_MS = 10 * 60_000
 
 /** Makes the switch of one filesystem (contract B60, H12); its calls take turns. */
 export function createFilesystemFreeze(options: FilesystemFreezeOptions): FilesystemFreeze {
-  const { path, before, log, thawAfter = THAW_AFTER_MS } = options
+  const { path, before, log, thawAfter = THAW_AFTER_MS, kept = NO_STORE } = options
   const bytes = Buffer.from(path)
   const lock = createLock()
-  let disarm: (() => void) | undefined
-
-  const arm = () => {
-    disarm?.()
-    disarm = longTimeout(thawAfter, () => {
-      log.warn({ path, ms: thawAfter }, 'a frozen filesystem was forgotten, it is thawed')
-      void freeze.thaw().catch(() => arm())
-    })
-  }
+  const limit = createLimit(thawAfter, kept, () => {
+    log.warn({ path, ms: thawAfter }, 'a frozen filesystem was forgotten, it is thawed')
+    void freeze.thaw().catch(() => limit.begin())
+  })
   const thawNow = async () => {
     await unlessErrno('EINVAL', call('FITHAW', path, thawFilesystem(bytes)))
-    disarm?.()
-    disarm = undefined
+    limit.end()
     log.info({ path }, 'filesystem thawed')
   }
   const freeze: FilesystemFreeze = {
@@ -67,8 +64,17 @@ export function createFilesystemFreeze(options: FilesystemFreezeOptions): Filesy
       try {
         await withTimeout(TIMEOUT_MS, before(), signal)
         signal.throwIfAborted()
-        const done = await unlessErrno('EBUSY', call('FIFREEZE', path, freezeFilesystem(bytes)))
-        if (done || disarm !== undefined) arm()
+        const takeBack = limit.isOver ? limit.end : () => {}
+        // First: this daemon may end at any moment.
+        limit.begin()
+        const done = await unlessErrno('EBUSY', call('FIFREEZE', path, freezeFilesystem(bytes))).catch(
+          (error: unknown) => {
+            takeBack()
+            throw error
+          },
+        )
+        // Others have frozen it.
+        if (!done) takeBack()
         log.info({ path, already: !done }, 'filesystem frozen')
         if (done && signal.aborted) await thawNow()
       } finally {
@@ -85,11 +91,35 @@ export function createFilesystemFreeze(options: FilesystemFreezeOptions): Filesy
     },
     close: async () => {
       const release = await lock.acquire(NEVER)
-      if (disarm !== undefined) await thawNow().catch(() => {})
+      if (!limit.isOver) await thawNow().catch(() => {})
       release()
     },
   }
   return freeze
+}
+
+/** The time after which a freeze ends by itself, also in the next daemon. It goes on with that of the last one. */
+function createLimit(period: number, kept: FreezeStore, expired: () => void) {
+  let disarm: (() => void) | undefined
+  const begin = (ms = period) => {
+    disarm?.()
+    kept.write(freezeFor(ms))
+    disarm = longTimeout(ms, expired)
+  }
+  if (kept.before !== undefined) begin(leftOfFreeze(kept.before, period))
+  return {
+    get isOver() {
+      return disarm === undefined
+    },
+    /** Begins anew. */
+    begin: () => begin(),
+    /** Idempotent. */
+    end: () => {
+      disarm?.()
+      disarm = undefined
+      kept.write(undefined)
+    },
+  }
 }
 
 /** True when it succeeded, false when it failed with that errno. */

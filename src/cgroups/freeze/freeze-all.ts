@@ -31,7 +31,7 @@ interface FreezeAllOptions {
   /** Shut while the groups of commands are written. */
   readonly gate: StartGate | undefined
   /** Written by a freeze before that was not ended yet. */
-  readonly ours: ReadonlySet<string>
+  readonly isOurs: (group: string) => boolean
 }
 
 /**
@@ -43,7 +43,7 @@ export async function freezeAll({
   chain,
   plan,
   gate,
-  ours,
+  isOurs,
 }: FreezeAllOptions): Promise<FreezeWrites | undefined> {
   const writes = { written: [] as string[], failed: [] as string[], missing: [] as string[], vanished: 0 }
   const guestFrozen: string[] = []
@@ -61,7 +61,7 @@ export async function freezeAll({
     }
   }
   const writePlanned = async (group: string) => {
-    const isGuests = !ours.has(group) && (await isSetToFreeze(join(root, group)).catch(() => false))
+    const isGuests = !isOurs(group) && (await isSetToFreeze(join(root, group)).catch(() => false))
     if (isGuests) guestFrozen.push(group)
     else
       await write(group, () => {

@@ -1,11 +1,15 @@
+import { join } from 'node:path'
 import { AppError } from '../../errors.ts'
 import { createLock } from '../../lib/lock.ts'
 import { NEVER } from '../../lib/never.ts'
 import type { Log } from '../../log.ts'
+import { COMMAND_GROUPS } from '../properties.ts'
 import { auditHierarchy } from './audit.ts'
 import { type FreezeWrites, freezeAll } from './freeze-all.ts'
+import { isSetToFreeze } from './group-files.ts'
 import { MAX_GROUPS } from './group-tree.ts'
 import { findGuestFrozen } from './guest-frozen.ts'
+import { type FreezeStore, freezeFor, leftOfFreeze, NO_STORE } from './kept-freeze.ts'
 import { ownChain } from './own-group.ts'
 import { type Plan, planHierarchy, type Rules } from './plan.ts'
 import { type FreezeResult, NOTHING_FROZEN, toResult } from './result.ts'
@@ -29,6 +33,8 @@ interface FreezerOptions {
   readonly root: string
   readonly gate: StartGate | undefined
   readonly log: Log
+  /** Default: nothing is kept. */
+  readonly kept?: FreezeStore
   /** Milliseconds that a freeze lasts at most; another one than the standard is for tests. */
   readonly watchdogMs?: number
 }
@@ -46,6 +52,8 @@ interface FreezeWindow {
   readonly guestFrozen: Set<string>
   /** What was written in it. */
   readonly ours: Set<string>
+  /** An earlier daemon began it: whatever else than the guest's is frozen is ours, too. */
+  readonly inherited: boolean
   /** Of the latest freeze of the hierarchy, while no thaw was tried since. */
   audit: Rules | undefined
 }
@@ -55,6 +63,8 @@ export class Freezer {
   readonly #root: string
   readonly #gate: StartGate | undefined
   readonly #log: Log
+  readonly #kept: FreezeStore
+  readonly #watchdogMs: number
   readonly #lock = createLock()
   readonly #watchdog: Watchdog
   #generation = 0
@@ -62,14 +72,37 @@ export class Freezer {
   /** A thaw that waits for its turn: later calls share it. */
   #nextThaw: Promise<string[]> | undefined
 
-  constructor({ root, gate, log, watchdogMs = WATCHDOG_MS }: FreezerOptions) {
+  constructor({ root, gate, log, kept = NO_STORE, watchdogMs = WATCHDOG_MS }: FreezerOptions) {
     this.#root = root
     this.#gate = gate
     this.#log = log
+    this.#kept = kept
+    this.#watchdogMs = watchdogMs
     this.#watchdog = createWatchdog(watchdogMs, () => {
       log.warn({ seconds: watchdogMs / 1000 }, 'no call has ended the freeze: thawing')
       void this.thaw()
     })
+  }
+
+  /**
+   * Goes on with the freeze of an earlier daemon, or with one of the groups of commands that nothing is known of: it
+   * ends as one of this daemon does. To be called before anything else. Never rejects.
+   */
+  async goOn(): Promise<void> {
+    const { before } = this.#kept
+    const frozen = (group: string) => isSetToFreeze(join(this.#root, group)).catch(() => false)
+    if (before === undefined && !(await Promise.all(COMMAND_GROUPS.map(frozen))).includes(true)) return
+    this.#window = { guestFrozen: new Set(before?.guestFrozen), ours: new Set(), inherited: true, audit: undefined }
+    const left = before === undefined ? this.#watchdogMs : leftOfFreeze(before, this.#watchdogMs)
+    if (before === undefined) this.#keep(this.#window)
+    this.#watchdog.arm(left)
+    this.#gate?.ownFreeze(before !== undefined)
+    this.#log.warn({ seconds: Math.round(left / 1000) }, 'commands are frozen, by an earlier daemon or another program')
+  }
+
+  /** Keeps the freeze that is in effect, or about to be. */
+  #keep({ guestFrozen }: FreezeWindow): void {
+    this.#kept.write(freezeFor(this.#watchdogMs, guestFrozen))
   }
 
   /**
@@ -150,19 +183,23 @@ export class Freezer {
     signal.throwIfAborted()
     const rules = request.hierarchy ? this.#rulesOf(request, chain, window) : undefined
     const plan = await this.#planOf(rules)
+    // Before: this daemon may end at any moment.
+    this.#keep(window)
     const writes = await freezeAll({
       root: this.#root,
       chain: chain ?? NOTHING,
       plan,
       gate: this.#gate,
-      ours: window.ours,
+      isOurs: (group) => window.ours.has(group) || (window.inherited && !window.guestFrozen.has(group)),
     })
+    if (this.#window === undefined && !writes?.written.length) this.#kept.write(undefined)
     if (writes === undefined) return this.#notFrozen(request, performance.now() - started)
     if (writes.written.length > 0) {
       this.#window = window
       for (const group of writes.written) window.ours.add(group)
       for (const group of writes.guestFrozen) window.guestFrozen.add(group)
       if (plan !== undefined) window.audit = rules
+      this.#keep(window)
       this.#watchdog.arm()
       this.#gate?.ownFreeze(true)
     }
@@ -182,10 +219,10 @@ export class Freezer {
     try {
       const { groups, truncated } = await findGuestFrozen(this.#root)
       if (truncated) this.#log.warn({ limit: MAX_GROUPS }, 'not all cgroups were looked at for what the guest froze')
-      return { guestFrozen: groups, ours: new Set(), audit: undefined }
+      return { guestFrozen: groups, ours: new Set(), inherited: false, audit: undefined }
     } catch (error) {
       this.#log.warn({ error: String(error) }, 'what the guest froze is unknown')
-      return { guestFrozen: new Set(), ours: new Set(), audit: undefined }
+      return { guestFrozen: new Set(), ours: new Set(), inherited: false, audit: undefined }
     }
   }
 
@@ -243,6 +280,7 @@ export class Freezer {
     if (problems.length > 0) this.#log.warn({ problems: problems.join(', ') }, 'not everything could be thawed')
     else this.#window = undefined
     this.#gate?.ownFreeze(this.#window !== undefined)
+    this.#kept.write(this.#window === undefined ? undefined : freezeFor(this.#watchdogMs, this.#window.guestFrozen))
     if (this.#window !== undefined) this.#watchdog.arm()
     else this.#watchdog.disarm()
     if (window !== undefined) this.#log.info({ clean: problems.length === 0 }, 'workload thawed')

@@ -8,8 +8,8 @@ export const WATCHDOG_MS = 10 * 60 * 1000
 
 /** Runs an action once, some time after it was armed, unless it is disarmed before. */
 export interface Watchdog {
-  /** Begins the time anew. */
-  arm(): void
+  /** Begins the time anew. @param ms another one than the period. */
+  arm(ms?: number): void
   /** Idempotent. */
   disarm(): void
 }
@@ -21,9 +21,9 @@ export interface Watchdog {
 export function createWatchdog(period: number, expired: () => void): Watchdog {
   let cancel = () => {}
   return {
-    arm: () => {
+    arm: (ms = period) => {
       cancel()
-      cancel = longTimeout(period, expired)
+      cancel = longTimeout(ms, expired)
     },
     disarm: () => cancel(),
   }

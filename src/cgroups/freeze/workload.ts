@@ -2,6 +2,7 @@ import { createLock } from '../../lib/lock.ts'
 import { NEVER } from '../../lib/never.ts'
 import type { Log } from '../../log.ts'
 import { type FreezeRequest, Freezer } from './freezer.ts'
+import { type FreezeStore, freezeFor, leftOfFreeze, NO_STORE } from './kept-freeze.ts'
 import { type FreezeResult, NOTHING_FROZEN } from './result.ts'
 import { createStartGate, type StartGate } from './start-gate.ts'
 import { createWatchdog, WATCHDOG_MS } from './watchdog.ts'
@@ -30,6 +31,8 @@ interface WorkloadOptions {
   /** The directory with the groups of commands; undefined: there are none. */
   readonly root: string | undefined
   readonly log: Log
+  /** Where a freeze is kept for the next daemon; default: nowhere. */
+  readonly kept?: FreezeStore
   /** Milliseconds that a freeze lasts at most; another one than the standard is for tests. */
   readonly watchdogMs?: number
   /** The same for how long a start waits. */
@@ -37,10 +40,12 @@ interface WorkloadOptions {
 }
 
 /** Without cgroups nothing is frozen, which a freeze says (contract B58); it only holds up starts (contract N4). */
-export async function createWorkload({ root, log, ...timing }: WorkloadOptions): Promise<Workload> {
+export async function createWorkload(options: WorkloadOptions): Promise<Workload> {
+  const { root, log, kept = NO_STORE, ...timing } = options
   const gate = await createStartGate(root, log, timing.startWaitMs)
-  if (root === undefined) return withoutCgroups(gate, log, timing.watchdogMs)
-  const freezer = new Freezer({ root, gate, log, ...timing })
+  if (root === undefined) return withoutCgroups(gate, { log, kept, watchdogMs: timing.watchdogMs ?? WATCHDOG_MS })
+  const freezer = new Freezer({ root, gate, log, kept, ...timing })
+  await freezer.goOn()
   return {
     freeze: (request, signal) => freezer.freeze(request, signal),
     unfreeze: () => freezer.unfreeze(),
@@ -61,8 +66,15 @@ export async function createWorkload({ root, log, ...timing }: WorkloadOptions):
 /** Result where nothing is known of the two groups of commands. */
 const UNOBSERVABLE: FreezeResult = { ...NOTHING_FROZEN, failed: 0, requested: 2, unobservable: 2 }
 
-function withoutCgroups(gate: StartGate, log: Log, watchdogMs = WATCHDOG_MS): Workload {
-  const starts = createStartHold(gate, log, watchdogMs)
+interface HoldOptions {
+  readonly log: Log
+  readonly kept: FreezeStore
+  readonly watchdogMs: number
+}
+
+async function withoutCgroups(gate: StartGate, options: HoldOptions): Promise<Workload> {
+  const starts = createStartHold(gate, options)
+  if (options.kept.before !== undefined) await starts.hold(leftOfFreeze(options.kept.before, options.watchdogMs))
   const lock = createLock()
   let generation = 0
   const thaw = async (entered?: number) => {
@@ -95,13 +107,14 @@ function withoutCgroups(gate: StartGate, log: Log, watchdogMs = WATCHDOG_MS): Wo
 }
 
 /** Holds starts up from `hold` to `open`; `hold` is called again only once it has settled. */
-function createStartHold(gate: StartGate, log: Log, watchdogMs: number) {
+function createStartHold(gate: StartGate, { log, kept, watchdogMs }: HoldOptions) {
   let opens: (() => void) | undefined
   const open = () => {
     watchdog.disarm()
     opens?.()
     opens = undefined
     gate.ownFreeze(false)
+    kept.write(undefined)
   }
   const watchdog = createWatchdog(watchdogMs, () => {
     log.warn({ seconds: watchdogMs / 1000 }, 'no call has ended the freeze: starts go on')
@@ -109,11 +122,12 @@ function createStartHold(gate: StartGate, log: Log, watchdogMs: number) {
   })
   return {
     open,
-    hold: async () => {
+    hold: async (ms = watchdogMs) => {
       opens ??= await gate.shut()
       if (opens === undefined) return
       gate.ownFreeze(true)
-      watchdog.arm()
+      kept.write(freezeFor(ms))
+      watchdog.arm(ms)
     },
   }
 }

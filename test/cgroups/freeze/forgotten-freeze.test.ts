@@ -1,5 +1,6 @@
 import { expect, type TestContext, test } from 'vitest'
 import { createFilesystemFreeze } from '../../../src/cgroups/freeze/filesystem-freeze.ts'
+import { type FreezeStore, freezeFor, type KeptFreeze } from '../../../src/cgroups/freeze/kept-freeze.ts'
 import { NEVER } from '../../../src/lib/never.ts'
 import { makeLoopDisk, needsLoopDisks } from '../../_util/loop-disk.ts'
 import { recordingLog } from '../../_util/recording-log.ts'
@@ -9,7 +10,10 @@ import { takesWrites } from './frozen-daemon.ts'
 const nothing = () => Promise.resolve()
 
 /** The switch of a filesystem that is there for it. */
-async function freezeOf(context: TestContext, options: { thawAfter?: number; before?: () => Promise<void> }) {
+async function freezeOf(
+  context: TestContext,
+  options: { thawAfter?: number; before?: () => Promise<void>; kept?: FreezeStore },
+) {
   await needsLoopDisks(context)
   await using undo = new AsyncDisposableStack()
   const directory = undo.use(await makeTmpDir())
@@ -92,4 +96,16 @@ test('B60 what cannot be frozen or is not there is reported with the reason', as
   })
   await expect(of('/nowhere').thaw()).rejects.toThrow('FITHAW /nowhere: no such file or directory')
   await expect(of('/nowhere').freeze(NEVER)).rejects.toThrow('FIFREEZE /nowhere: no such file or directory')
+})
+
+test('H9 a freeze of the last daemon ends when its time is over, and is kept until then', async (context) => {
+  const written: (KeptFreeze | undefined)[] = []
+  const kept = { before: freezeFor(3000), write: (freeze: KeptFreeze | undefined) => void written.push(freeze) }
+  await using disk = await freezeOf(context, { kept })
+  await disk.freezeElsewhere()
+  expect(await disk.isFrozen()).toBe(true)
+  await expect.poll(disk.messages).toContain('a frozen filesystem was forgotten, it is thawed')
+  await expect.poll(disk.isFrozen).toBe(false)
+  expect(written.at(0)?.until).toBeLessThanOrEqual(kept.before.until + 100)
+  expect(written.at(-1)).toBe(undefined)
 })

@@ -58,7 +58,7 @@ test('N20 groups that are removed before or during the wait have vanished, those
   await using rig = await makeRig(['a', 'b'])
   const root = rig.root.path
   const plan = { planned: ['a', 'b', 'gone'].map((group) => ({ group, duty: 'freeze' as const })), truncated: false }
-  const writes = await freezeAll({ root, chain: NOTHING, plan, gate: undefined, ours: NOTHING })
+  const writes = await freezeAll({ root, chain: NOTHING, plan, gate: undefined, isOurs: () => false })
   expect(writes).toMatchObject({ vanished: 1, failed: [], missing: [], written: expect.arrayContaining(['a', 'b']) })
   for (const group of ['b', 'ptys']) rmdirSync(`${root}/${group}`)
   const waited = await waitUntilFrozen({ root, groups: writes?.written ?? [], maxWait: 1000 }, NEVER)
@@ -78,7 +78,7 @@ test('N35 what the guest freezes between the look and the write is left to it, a
   const root = rig.root.path
   const plan = { planned: ['a', 'b'].map((group) => ({ group, duty: 'freeze' as const })), truncated: false }
   for (const group of ['a', 'b']) rig.root.write(`${group}/cgroup.freeze`, '1')
-  const writes = await freezeAll({ root, chain: NOTHING, plan, gate: undefined, ours: new Set(['b']) })
+  const writes = await freezeAll({ root, chain: NOTHING, plan, gate: undefined, isOurs: (group) => group === 'b' })
   expect(writes).toMatchObject({ guestFrozen: ['a'], written: ['user', 'ptys', 'b'] })
 })
 
