@@ -1,6 +1,7 @@
 import { isIP, SocketAddress } from 'node:net'
 import { createLock, type Lock } from '../../lib/lock.ts'
 import { NEVER } from '../../lib/never.ts'
+import { createTimeSlice } from '../../lib/time-slice.ts'
 import { rewriteFile } from './rewrite-file.ts'
 
 /** A file in the format of hosts(5). */
@@ -34,30 +35,65 @@ export function canonicalAddress(text: string): string | undefined {
   return new SocketAddress({ address: text, family: family === 6 ? 'ipv6' : 'ipv4' }).address
 }
 
+/** Bytes that are looked at at once, in whole lines. A line that is longer is no mapping: no reader takes it for one. */
+const PIECE_BYTES = 16 * 1024
+
 /**
- * The content with this mapping and no other of its family, or undefined if it is like that already. Bytes in, bytes
- * out.
+ * Resolves with the content with this mapping and no other of its family, or with undefined if it is like that already.
+ * Bytes in, bytes out. A file of 32 MiB does not hold the event loop for more than some milliseconds.
  */
-export function withMapping(content: Buffer, name: string, address: string): Buffer | undefined {
-  // One character for each byte, whatever they mean.
-  const text = content.toString('latin1')
-  const pieces: string[] = []
-  let [kept, found, changed] = [0, false, false]
-  for (const { start, end } of linesThatContain(text, name)) {
-    const line = text.slice(start, end)
-    const given = found ? undefined : address
-    const edited = withoutName(line, name, { family: isIP(address), except: given })
-    found ||= edited === line && isMappingOf(line, name, address)
-    if (edited === line) continue
-    changed = true
-    pieces.push(text.slice(kept, start), edited)
+export async function withMapping(content: Buffer, name: string, address: string): Promise<Buffer | undefined> {
+  const slice = createTimeSlice()
+  const pieces: Buffer[] = []
+  let [kept, found] = [0, false]
+  for (const { start, end } of piecesOf(content)) {
+    const wait = slice.next()
+    if (wait !== undefined) await wait
+    // One character for each byte, whatever they mean.
+    const text = content.toString('latin1', start, end)
+    const edited = editPiece(text, { name, address, found })
+    found = edited.found
+    if (edited.text === text) continue
+    pieces.push(content.subarray(kept, start), Buffer.from(edited.text, 'latin1'))
     kept = end
   }
-  if (found && !changed) return undefined
-  pieces.push(text.slice(kept))
-  const rest = pieces.join('')
-  const added = found ? '' : `${rest === '' || rest.endsWith('\n') ? '' : '\n'}${address}\t${name}\n`
-  return Buffer.from(rest + added, 'latin1')
+  if (found && pieces.length === 0) return undefined
+  pieces.push(content.subarray(kept))
+  if (found) return Buffer.concat(pieces)
+  const last = pieces.findLast(({ length }) => length > 0)?.at(-1) ?? LINE_FEED
+  return Buffer.concat([...pieces, Buffer.from(`${last === LINE_FEED ? '' : '\n'}${address}\t${name}\n`, 'latin1')])
+}
+
+const LINE_FEED = 10
+
+/** Bounds of pieces in whole lines, without those lines that are longer. */
+function* piecesOf(content: Buffer): Generator<{ start: number; end: number }> {
+  for (let start = 0, end = 0; start < content.length; start = end) {
+    const next = Math.min(start + PIECE_BYTES, content.length)
+    end = next === content.length ? next : start + content.subarray(start, next).lastIndexOf(LINE_FEED) + 1
+    if (end > start) {
+      yield { start, end }
+      continue
+    }
+    const newline = content.indexOf(LINE_FEED, next)
+    end = newline === -1 ? content.length : newline + 1
+  }
+}
+
+/** Takes the other mappings out of some lines. `found`: the one that is to stay has been, or is in these. */
+function editPiece(
+  text: string,
+  { name, address, found: before }: { readonly name: string; readonly address: string; readonly found: boolean },
+): { readonly text: string; readonly found: boolean } {
+  let [result, kept, found] = ['', 0, before]
+  for (const { start, end } of linesThatContain(text, name)) {
+    const line = text.slice(start, end)
+    const edited = withoutName(line, name, { family: isIP(address), except: found ? undefined : address })
+    found ||= edited === line && isMappingOf(line, name, address)
+    result += text.slice(kept, start) + edited
+    kept = end
+  }
+  return { text: result + text.slice(kept), found }
 }
 
 /** Bounds of the lines in which the name occurs, line ends included. */

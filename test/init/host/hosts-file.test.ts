@@ -13,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { createHostsFile, withMapping } from '../../../src/init/host/hosts-file.ts'
@@ -49,12 +50,29 @@ test.each([
   ['bytes that are no text', '\x80\xff\n\0 \xe9\n', '10.0.0.1', `\x80\xff\n\0 \xe9\n10.0.0.1\t${NAME}\n`],
 ])(
   'F16 the hosts file maps the name to one address of a family, and keeps the rest: %s',
-  (_, before, address, after) => {
-    const edited = withMapping(Buffer.from(before, 'latin1'), NAME, address)
+  async (_, before, address, after) => {
+    const edited = await withMapping(Buffer.from(before, 'latin1'), NAME, address)
     expect(edited?.toString('latin1')).toBe(after)
-    if (edited !== undefined) expect(withMapping(edited, NAME, address)).toBeUndefined()
+    if (edited !== undefined) expect(await withMapping(edited, NAME, address)).toBeUndefined()
   },
 )
+
+test.each([
+  ['a million mappings', `10.0.0.9 ${NAME}\n`.repeat(1_200_000), `10.0.0.1\t${NAME}\n`],
+  ['a line without an end', `10.0.0.9 ${NAME} ${'a '.repeat(15_000_000)}`, undefined],
+  ['hosts that are blocked', '0.0.0.0 blocked.example\n'.repeat(1_300_000), undefined],
+])('F16 a hosts file of 30 MB is edited in slices of the event loop: %s', async (_, before, after) => {
+  const content = Buffer.from(before)
+  const delays = monitorEventLoopDelay({ resolution: 1 })
+  delays.enable()
+  const edited = await withMapping(content, NAME, '10.0.0.1')
+  // Another turn, so that the last one counts.
+  await new Promise(setImmediate)
+  delays.disable()
+  const ends = before.endsWith('\n') ? '' : '\n'
+  expect(edited?.equals(Buffer.from(after ?? `${before}${ends}10.0.0.1\t${NAME}\n`))).toBe(true)
+  expect(delays.max / 1e6).toBeLessThan(200)
+})
 
 test('F16 the hosts file is replaced whole, with mode and owner, and not at all when the mapping is there', async (context) => {
   needsNamespace(context)
