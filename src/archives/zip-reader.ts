@@ -1,16 +1,19 @@
 import { isUtf8 } from 'node:buffer'
 import { constants } from 'node:fs'
 import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import { type Entry, fromRandomAccessReaderPromise, getFileNameLowLevel, RandomAccessReader, type ZipFile } from 'yauzl'
 import { AppError, errnoOf } from '../errors.ts'
-import { readInto, statFile } from '../native/file-calls.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
+import { statFile } from '../native/file-calls.ts'
 import { MAX_PATH_BYTES } from './limits.ts'
 import type { ArchiveEntry } from './tar-entry.ts'
 import { badArchive } from './tar-fields.ts'
 import type { ArchiveEvent } from './tar-reader.ts'
+import { WindowedFile } from './windowed-file.ts'
 
-/** Each takes some 60 bytes while it is looked for overlaps. */
+/** Each takes 16 bytes while it is looked for overlaps. */
 const MAX_MEMBERS = 250_000
 const [STORED, DEFLATED] = [0, 8]
 /** Systems that have the mode in the upper half of the attributes: Unix and macOS. */
@@ -19,9 +22,6 @@ const LOCAL_HEADER_BYTES = 30
 const UTF8_NAME = 0x0800
 const OPTIONS = { lazyEntries: true, autoClose: false, decodeStrings: false } as const
 
-/** Bytes of one read. */
-const READ_BYTES = 64 * 1024
-
 /**
  * What an open zip archive holds, in the order of its directory; contents are checked against their sizes and sums
  * before their last piece comes. Throws AppError invalid_argument for a damaged archive, members that overlap, that are
@@ -29,7 +29,8 @@ const READ_BYTES = 64 * 1024
  * descriptor.
  */
 export async function* readZip(fd: number, maxEntries: number): AsyncGenerator<ArchiveEvent> {
-  const reader = new FileReader(fd)
+  const source = new WindowedFile(fd)
+  const reader = new FileReader(source)
   try {
     const size = Number((await statFile(fd)).size)
     const open = () => fromRandomAccessReaderPromise(reader, size, OPTIONS)
@@ -41,73 +42,50 @@ export async function* readZip(fd: number, maxEntries: number): AsyncGenerator<A
     if (!(error instanceof Error) || error instanceof AppError || errnoOf(error) !== undefined) throw error
     throw badArchive(error.message)
   } finally {
-    await reader.settled()
+    await source.settled()
   }
 }
 
 /** Reads as the library's own does, but for Node's thread pool, which what hangs would keep from all others. */
 class FileReader extends RandomAccessReader {
-  readonly #fd: number
-  readonly #reading = new Set<Promise<unknown>>()
+  readonly #source: WindowedFile
 
-  constructor(fd: number) {
+  constructor(source: WindowedFile) {
     super()
-    this.#fd = fd
+    this.#source = source
   }
 
   override _readStreamForRange(start: number, end: number): Readable {
-    return Readable.from(this.#pieces(start, end), { objectMode: false })
+    return Readable.from(this.#source.pieces(start, end), { objectMode: false })
   }
 
   override read(...[buffer, offset, length, position, callback]: Parameters<RandomAccessReader['read']>): void {
-    this.#read(buffer.subarray(offset, offset + length), position).then(
+    this.#source.read(buffer.subarray(offset, offset + length), position).then(
       (bytesRead) => callback(bytesRead < length ? new Error('unexpected EOF') : null),
       (error: Error) => callback(error),
     )
-  }
-
-  /** Resolves when no read is under way: before this the descriptor must not be closed. Never rejects. */
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#reading)
-  }
-
-  async *#pieces(start: number, end: number): AsyncGenerator<Buffer> {
-    for (let position = start; position < end; ) {
-      const piece = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - position))
-      const bytesRead = await this.#read(piece, position)
-      if (bytesRead === 0) return
-      yield piece.subarray(0, bytesRead)
-      position += bytesRead
-    }
-  }
-
-  #read(buffer: Buffer, position: number): Promise<number> {
-    const reading = this.#fill(buffer, position)
-    this.#reading.add(reading)
-    return reading.finally(() => this.#reading.delete(reading))
-  }
-
-  /** Fewer bytes only at the end of the file. */
-  async #fill(buffer: Buffer, position: number): Promise<number> {
-    let filled = 0
-    while (filled < buffer.length) {
-      const bytesRead = await readInto(this.#fd, buffer.subarray(filled), position + filled)
-      if (bytesRead === 0) break
-      filled += bytesRead
-    }
-    return filled
   }
 }
 
 /** Members that share bytes make a small archive unpack to any size (Fifield, 2019). */
 async function checkOverlaps(file: ZipFile, maxEntries: number): Promise<void> {
   if (file.entryCount > maxEntries) throw new AppError('too_large', `the archive has more than ${maxEntries} entries`)
-  const ranges: { readonly start: number; readonly end: number }[] = []
-  for await (const { relativeOffsetOfLocalHeader: start, fileNameLength, compressedSize } of file.eachEntry())
-    ranges.push({ start, end: start + LOCAL_HEADER_BYTES + fileNameLength + compressedSize })
-  ranges.sort((a, b) => a.start - b.start)
-  if (ranges.some(({ start }, index) => index > 0 && start < (ranges[index - 1]?.end ?? 0)))
-    throw badArchive('members of it overlap')
+  const [starts, ends] = [new Float64Array(file.entryCount), new Float64Array(file.entryCount)]
+  const slice = createTimeSlice()
+  let count = 0
+  for await (const { relativeOffsetOfLocalHeader: start, fileNameLength, compressedSize } of file.eachEntry()) {
+    starts[count] = start
+    ends[count++] = start + LOCAL_HEADER_BYTES + fileNameLength + compressedSize
+    await slice.next()
+  }
+  // Some 10 ms each.
+  for (const sorted of [starts, ends]) {
+    sorted.sort()
+    await nextTurn()
+  }
+  // None overlap if as many have ended before each begins as have begun before it.
+  for (let index = 1; index < count; index++)
+    if ((starts[index] ?? 0) < (ends[index - 1] ?? 0)) throw badArchive('members of it overlap')
 }
 
 async function* eventsOf(file: ZipFile, member: Entry): AsyncGenerator<ArchiveEvent> {

@@ -14,6 +14,7 @@ import { smallBody } from '../body/read-body.ts'
 import type { RequestBodies } from '../body/request-bodies.ts'
 import { connectionOf } from '../server/connection.ts'
 import { discardRest } from '../server/discard-rest.ts'
+import { holdAnswer } from '../server/hold-answer.ts'
 import type { Compressors } from '../transfer/compressors.ts'
 import { type FileQuery, readFileQuery } from '../transfer/file-query.ts'
 import { fileUserName, findFileUser, resolveFilePath } from '../transfer/file-user.ts'
@@ -22,6 +23,7 @@ import { archiveEncodingOf, archiveOptionsOf, receiveArchive } from '../transfer
 import { receiveUpload, type Upload, unsupportedType } from '../transfer/receive-upload.ts'
 import { sendFile } from '../transfer/send-file.ts'
 import { sendTree } from '../transfer/send-tree.ts'
+import { storedList } from '../transfer/stored-list.ts'
 import { writeOptionsOf } from '../transfer/write-options.ts'
 
 export interface FilesDeps extends FilesystemDeps {
@@ -120,7 +122,9 @@ async function upload(
     })
     const [only, ...others] = stored
     if (only?.tag !== undefined && others.length === 0) reply.header('etag', only.tag)
-    return reply.header('content-type', 'application/json').send(JSON.stringify(stored.map(({ file }) => file)))
+    const list = await storedList(stored)
+    holdAnswer(list.length, { request: request.raw, response: reply.raw, budget: deps.budget })
+    return reply.header('content-type', 'application/json').send(list)
   } finally {
     hold.release()
   }

@@ -27,6 +27,8 @@ export interface Upload {
 
 /** RFC 2046 5.1.1 allows 70; some clients exceed it a little. */
 const MAX_BOUNDARY_BYTES = 200
+/** What is remembered of a file of a form beside its path, which is in memory three times: here, there and to come. */
+const STORED_BYTES = 400
 /** Form types that hold files (contract B33). */
 const FORM_TYPES = new Set(['multipart/form-data', 'multipart/mixed'])
 
@@ -60,6 +62,9 @@ async function receiveRaw(body: Readable, upload: Upload): Promise<Stored> {
 }
 
 async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload): Promise<Stored[]> {
+  const { hold, metadata } = upload.target
+  // Each names all of it in the answer.
+  const each = STORED_BYTES + [...metadata].join().length
   // By clean path, in order.
   const stored = new Map<string, Stored>()
   const onPart = async (part: Part, signal: AbortSignal) => {
@@ -73,9 +78,9 @@ async function receiveForm(body: Readable, mediaType: MediaType, upload: Upload)
     if (stored.has(clean)) throw secondFile(path, clean, stored)
     const content = part.arrived()
     stored.set(clean, await storeFile(part.body, { ...upload.target, owner, path, content, signal }))
+    hold.grow(each + 3 * clean.length)
   }
   const { signal, idleMs } = upload
-  const { hold } = upload.target
   try {
     await receiveMultipart(body, { boundary: boundaryOf(mediaType), onPart, signal, idleMs, hold })
   } catch (error) {

@@ -64,3 +64,22 @@ test('B21 what finds no compressor free is sent as it is, or refused where only 
   busy?.destroy()
   await expect.poll(async () => (await files.get({ path }, gzip)).headers['content-encoding']).toBe('gzip')
 })
+
+test('B37 the files of a form, and the answer that names them, count in the budget', async () => {
+  const budget = createByteBudget(2 * KIB * KIB)
+  await using files = await startFilesFront({ budget })
+  const long = Array.from({ length: 4 }, () => 'd'.repeat(250)).join('/')
+  const form = (count: number) => {
+    const part = (name: string) => `--b\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n\r\nx\r\n`
+    const names = Array.from({ length: count }, (_, index) => join(files.dir, long, String(index)))
+    return `${names.map(part).join('')}--b--\r\n`
+  }
+  const headers = { 'content-type': 'multipart/form-data; boundary=b' }
+  const few = await files.post({}, form(200), headers)
+  expect([few.status, JSON.parse(few.body.toString()).length]).toEqual([200, 200])
+  expect((await files.post({}, form(500), headers)).status).toBe(503)
+  const metadata = { 'x-metadata-text': 'x'.repeat(3000) }
+  expect((await files.post({}, form(80), { ...headers, ...metadata })).status).toBe(200)
+  expect((await files.post({}, form(200), { ...headers, ...metadata })).status).toBe(503)
+  await expect.poll(() => budget.usage()).toMatchObject({ upload: 0, frame: 0 })
+})
