@@ -35,7 +35,7 @@ export function canonicalAddress(text: string): string | undefined {
   return new SocketAddress({ address: text, family: family === 6 ? 'ipv6' : 'ipv4' }).address
 }
 
-/** Bytes that are looked at at once, in whole lines. A line that is longer is no mapping: no reader takes it for one. */
+/** Bytes that are looked at in one go, in whole lines. A longer line stays as it is. */
 const PIECE_BYTES = 16 * 1024
 
 /**
