@@ -18,7 +18,7 @@ export class WindowedFile {
     this.#fd = fd
   }
 
-  /** Fills the buffer from a position on. Resolves with the bytes that there were, fewer only at the end of the file. */
+  /** Fills the buffer from a position on. Resolves with how many bytes there were, fewer only at its end. */
   async read(buffer: Buffer, position: number): Promise<number> {
     if (buffer.length > MAX_COPIED_BYTES) return this.#fill(buffer, position)
     const end = this.#start + this.#window.length
