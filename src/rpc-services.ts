@@ -27,7 +27,7 @@ import { HISTORY_SAMPLES } from './metrics/history.ts'
 import { metricsRpc } from './metrics/rpc.ts'
 import type { Sampler } from './metrics/sampler.ts'
 import { createMetricsService } from './metrics/service.ts'
-import { MAX_FORWARDS } from './ports/forwards.ts'
+import { maxForwards } from './ports/forwards.ts'
 import type { PortTable } from './ports/port-table.ts'
 import { portsRpc } from './ports/rpc.ts'
 import { createPortsService } from './ports/service.ts'
@@ -102,7 +102,7 @@ const LIMITS = {
   buffered_watch_changes: MAX_BUFFERED_CHANGES,
   watched_directories: MAX_WATCHED_DIRECTORIES,
   metrics_samples: HISTORY_SAMPLES,
-  forwarded_ports: MAX_FORWARDS,
+  forwarded_ports: maxForwards(),
   terminal_screens: MAX_SCREENS,
   edited_file_bytes: MAX_EDITED_BYTES,
   edited_files: MAX_EDITED_FILES,

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Log } from '../log.ts'
+import { descriptorShare } from '../native/descriptor-share.ts'
 import { relay, type Target } from './relay.ts'
 
 /** The connections of all forwards. */
@@ -15,8 +16,8 @@ export interface Connections {
 }
 
 /**
- * Connections of all forwards together, twice the thousand that are promised. Each takes two descriptors and, with both
- * sides stalled, 256 KiB.
+ * Connections of all forwards together, twice the thousand that are promised, if there are descriptors. Each takes two
+ * and, with both sides stalled, 256 KiB.
  */
 const MAX_CONNECTIONS = 2_048
 
@@ -24,7 +25,7 @@ const MAX_CONNECTIONS = 2_048
  * Makes the list of connections. The log gets a line when the limit is met, and again only after half of them were
  * gone.
  */
-export function createConnections(log: Log, limit = MAX_CONNECTIONS): Connections {
+export function createConnections(log: Log, limit = descriptorShare(1 / 16, MAX_CONNECTIONS)): Connections {
   const open = new Set<Socket>()
   const clients = new Set<Socket>()
   let full = false

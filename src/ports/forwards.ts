@@ -4,6 +4,7 @@ import type { ForwardConfig } from '../config.ts'
 import { errnoOf } from '../errors.ts'
 import { errnoText } from '../lib/errno-text.ts'
 import type { Log } from '../log.ts'
+import { descriptorShare } from '../native/descriptor-share.ts'
 import type { ListeningSocket } from '../native/listening.ts'
 import { type Connections, createConnections } from './connections.ts'
 import { type Forward, openForward } from './forward.ts'
@@ -11,8 +12,13 @@ import { type Forward, openForward } from './forward.ts'
 /** How it stands with the forward of a port: connections to `at` arrive, or why there is none. */
 export type ForwardState = { readonly at: string } | { readonly why: string }
 
-/** Ports forwarded at a time, each a descriptor of the daemon. */
-export const MAX_FORWARDS = 1_024
+/** Ports forwarded at a time, if there are descriptors: each takes one. */
+const MAX_FORWARDS = 1_024
+
+/** How many ports are forwarded at most. */
+export function maxForwards(): number {
+  return descriptorShare(1 / 16, MAX_FORWARDS)
+}
 
 /**
  * The forwards of loopback ports to the forwarding address: one for each port, whatever listens on it (contract G1 to
@@ -109,8 +115,9 @@ export class Forwards {
 
   /** Returns the errno name of a failure. */
   async #add(port: number, target: string, where: ForwardConfig): Promise<string | undefined> {
-    if (this.#open.size >= MAX_FORWARDS) {
-      this.#failed(port, `${MAX_FORWARDS} ports are forwarded already`)
+    const most = maxForwards()
+    if (this.#open.size >= most) {
+      this.#failed(port, `${most} ports are forwarded already`)
       return undefined
     }
     try {

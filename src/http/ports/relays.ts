@@ -3,6 +3,7 @@ import type { ByteBudget } from '../../budget/budget.ts'
 import { AppError } from '../../errors.ts'
 import type { AccessToken } from '../../init/access-token.ts'
 import type { Log } from '../../log.ts'
+import { descriptorShare } from '../../native/descriptor-share.ts'
 import { sendErrorBody } from '../app/error-body.ts'
 import { RETRY_AFTER_SECONDS, statusOf } from '../app/error-response.ts'
 import { connectionOf } from '../server/connection.ts'
@@ -19,7 +20,7 @@ interface RelayDeps {
   readonly onTokenShown: (request: IncomingMessage) => void
 }
 
-/** Relays at a time, in sum: each has two connections, and no page needs so many. */
+/** Relays at a time, in sum, if there are descriptors: each has a connection of its own, and no page needs so many. */
 const MAX_RELAYS = 1024
 
 /** What waits in the buffers of one whose sides stall: a piece of 64 KiB that was read, and one that is written. */
@@ -35,6 +36,7 @@ const FORBIDDEN = 403
  * checked, and everything else to the handler.
  */
 export function relayPorts(handler: RequestListener, deps: RelayDeps): RequestListener {
+  const most = descriptorShare(1 / 8, MAX_RELAYS)
   let open = 0
   const begin = (request: IncomingMessage, response: ServerResponse, target: PortTarget) => {
     if (checkPortAccess(deps.token, request, target.port)) deps.onTokenShown(request)
@@ -42,7 +44,7 @@ export function relayPorts(handler: RequestListener, deps: RelayDeps): RequestLi
     if (target.port === request.socket.localPort)
       return sendErrorBody(request, response, FORBIDDEN, 'this is the port of the daemon')
     if (lacksSlash(request.url ?? '')) return redirect(request, response, target)
-    if (open >= MAX_RELAYS) throw new AppError('budget_spent', 'too many requests to ports are under way')
+    if (open >= most) throw new AppError('budget_spent', 'too many requests to ports are under way')
     const hold = deps.budget.hold('relay', { connection: connectionOf(request), user: undefined })
     hold.grow(RELAY_BYTES)
     open++

@@ -6,7 +6,7 @@ import type { AccessToken } from '../../init/access-token.ts'
 import { throttle } from '../../lib/throttle.ts'
 import { loopTurns } from '../../lib/turns.ts'
 import type { Log } from '../../log.ts'
-import { noFileLimit } from '../../native/index.ts'
+import { descriptorShare } from '../../native/descriptor-share.ts'
 import { admitInTurn } from './admission.ts'
 import { bind, bindAgain, type Endpoint, listeningDescriptor, portOf } from './bind.ts'
 import { createConnections } from './connections.ts'
@@ -69,14 +69,8 @@ const MAX_CONNECTIONS = 8192
 /** Of the memory there is for each connection: with some 20 KiB, its last request included, all take a twelfth. */
 const CONNECTION_SHARE = 256 * 1024
 
-/** Commands, watches and transfers need descriptors as well: so many of them are for connections. */
-function limitByDescriptors(part: number): number {
-  const [descriptors] = noFileLimit()
-  return Math.max(1, Math.min(MAX_CONNECTIONS, Math.floor(descriptors * part)))
-}
-
 function connectionLimit(memory = Number.POSITIVE_INFINITY): number {
-  return Math.max(1, Math.min(limitByDescriptors(1 / 2), Math.floor(memory / CONNECTION_SHARE)))
+  return Math.max(1, Math.min(descriptorShare(1 / 2, MAX_CONNECTIONS), Math.floor(memory / CONNECTION_SHARE)))
 }
 
 const WARNING_INTERVAL_MS = 60_000
@@ -168,7 +162,7 @@ export function createListener(options: ListenerOptions): Listener {
       else takeInTurn(socket, protocol, beginning)
     })
   }
-  const entrance = createEntrance({ ...bodies, ...initTurns, waiting: limitByDescriptors(1 / 4), enter })
+  const entrance = createEntrance({ ...bodies, ...initTurns, waiting: descriptorShare(1 / 4, MAX_CONNECTIONS), enter })
   const shutDown = async (grace: number, ended: Iterable<Socket>) => {
     entrance.close(ended === undecided ? 'ended' : 'served')
     await endAll({ servers, connections, ended, protocols: Object.values(protocols ?? {}) }, grace)
