@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { seeded } from '../hostile/random.ts'
 import type { Field, Traffic } from './field.ts'
+import { remove } from './traffic/remove.ts'
 
 /** What came of all runs. */
 export interface Outcome {
@@ -61,12 +62,15 @@ async function runLane(lane: number, options: Lanes, outcome: Outcome): Promise<
     const kind = first.shift() ?? chosen()
     if (kind === undefined) continue
     const before = exchanges.count
+    const id = `soak-${lane}-${run}`
     try {
-      await limited(kind.run({ ...options.field, random }, `soak-${lane}-${run}`))
+      await limited(kind.run({ ...options.field, random }, id))
     } catch (error) {
       const exchanged = exchanges.count !== before || before % 2 === 1
       const said = exchanged && kind.survives !== true ? outcome.cut : outcome.failures
       said.push(`${kind.name} (lane ${lane}, run ${run}): ${error}`)
+      // One that hangs removes nothing.
+      if (said === outcome.cut) await remove(options.field.dir, id)
     }
     outcome.runs.set(kind.name, (outcome.runs.get(kind.name) ?? 0) + 1)
     await delay(random.int(pauseMs))

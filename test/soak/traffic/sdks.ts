@@ -33,10 +33,12 @@ async function background(sandbox: Sandbox, _: Field, id: string): Promise<void>
 
 async function watches(sandbox: Sandbox, { dir }: Field, id: string): Promise<void> {
   await sandbox.files.makeDir(`${dir}/${id}`)
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const handle = await sandbox.files.watchDir(`${dir}/${id}`, ({ name }) => {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const onEvent = ({ name }: { readonly name: string }) => {
     if (name === 'reported') resolve()
-  })
+  }
+  const onExit = (error?: Error) => reject(error ?? new Error('the watch has ended'))
+  const handle = await sandbox.files.watchDir(`${dir}/${id}`, onEvent, { onExit })
   await sandbox.files.write(`${dir}/${id}/reported`, 'x')
   await promise
   await handle.stop()
