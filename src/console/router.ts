@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 /** Where in the page: `#/files/home/user` is the view `files` at `/home/user`. */
 export interface Route {
@@ -34,7 +34,8 @@ export function useRoute(
   const [route, setRoute] = useState(routeOfAddress)
   const latest = useRef(accepts)
   latest.current = accepts
-  useEffect(() => {
+  // At once: what changes between the first render and an effect after it would never be shown.
+  useLayoutEffect(() => {
     const listener = () => {
       const next = routeOfAddress()
       if (latest.current(next)) setRoute(next)

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useState } from 'preact/hooks'
 
 /** What is shown; the style sheet has both. */
 export type Theme = 'light' | 'dark'
@@ -8,7 +8,8 @@ const DARK = '(prefers-color-scheme: dark)'
 /** The theme, at first as the system has it, and a function that changes to the other one. */
 export function useTheme(): [Theme, () => void] {
   const [theme, setTheme] = useState<Theme>(() => (matchMedia(DARK).matches ? 'dark' : 'light'))
-  useEffect(() => {
+  // At once, as the system may change between the first render and an effect after it.
+  useLayoutEffect(() => {
     const query = matchMedia(DARK)
     const listener = () => setTheme(query.matches ? 'dark' : 'light')
     query.addEventListener('change', listener)

@@ -31,7 +31,12 @@ export function LineList({ label, start, end, line, classOf, follow, onFollow, t
     const { current } = root
     if (current !== null) setView({ top: current.scrollTop, height: current.clientHeight })
   }
-  useEffect(() => observeSize(root.current, measure), [])
+  const resized = () => {
+    // Other parts of the page have grown or shrunk: the newest line stays in sight.
+    if (follow && root.current !== null) root.current.scrollTop = root.current.scrollHeight
+    measure()
+  }
+  useEffect(() => observeSize(root.current, resized), [follow])
   useLayoutEffect(() => {
     const { current } = root
     if (current === null) return

@@ -26,6 +26,25 @@ test('a view that waits for an answer does not come back after it was left', asy
   expect(page.url()).toBe(`${opened.daemon.url}/console/#/processes`)
 })
 
+test('an address that changes as soon as the page is drawn is shown', async () => {
+  await using opened = await openConsole({ at: '#/files' })
+  const { context } = opened
+  await using page = await context.newPage()
+  await page.addInitScript(goOnOnceDrawn)
+  await page.goto('/console/#/files')
+  await page.getByRole('main', { name: 'Processes' }).waitFor()
+})
+
+/** In the page: another view is asked for before the effects of the first one's frame have run. */
+const goOnOnceDrawn = `{
+  const drawn = new MutationObserver(() => {
+    if (document.querySelector('.frame') === null) return
+    drawn.disconnect()
+    location.hash = '#/processes'
+  })
+  drawn.observe(document, { childList: true, subtree: true })
+}`
+
 /** In the page: answers of `Stat` that have come are handed on when `release` is called. */
 const holdAnswersOfStat = `{
   const send = fetch

@@ -100,6 +100,24 @@ test('10 MB of output are followed to the last line with a small document, and s
   await output.locator('.target', { hasText: 'TypeError: no' }).waitFor()
 })
 
+test('the newest line that is followed stays in sight when the page gets smaller', async () => {
+  await using opened = await openConsole()
+  const { page } = opened
+  const pid = await start(opened, 'seq 200; echo end')
+  await page.goto(`/console/#/processes/${pid}`)
+  const output = page.getByRole('region', { name: 'Output' })
+  const last = output.getByText('end', { exact: true })
+  await last.waitFor()
+  for (const height of [500, 900, 450]) {
+    await page.setViewportSize({ width: 1200, height })
+    const bottomOf = async (shown: typeof last) => {
+      const { y = 0, height: size = 0 } = (await shown.boundingBox()) ?? {}
+      return y + size
+    }
+    await expect.poll(async () => (await bottomOf(output)) - (await bottomOf(last))).toBeGreaterThan(-1)
+  }
+})
+
 test('output goes on to the byte, and the table with it, when the daemon is killed and returns', async () => {
   await using opened = await openConsole({ token: true, restarts: true, tolerates: [LOST] })
   const { page, daemon } = opened
