@@ -35,22 +35,32 @@ interface Level {
   close(): void
 }
 
-/** What a level has of its entries: those that are taken, and those that are read meanwhile. */
-const LEVEL_BYTES = 2 * ENTRIES_BYTES
+/** What a level takes beside names and entries: objects, and its path as bytes, as text and in each call. */
+const LEVEL_OVERHEAD_BYTES = 1024
+const PATH_COST = 3
 
 /**
  * Reads the names of a directory. Rejects with the system error, or AppError `budget_spent` where `hold` cannot grow by
- * them.
+ * them. `next` rejects with the latter, too: entries count with the most that they can take while they are read, and
+ * then with what they take.
  */
 export async function openLevel(path: Buffer, { actor, hold }: LevelOptions): Promise<Level> {
+  const overhead = LEVEL_OVERHEAD_BYTES + path.length * PATH_COST
   let names = await namesIn(path, { actor, hold })
-  const bytes = names.length + LEVEL_BYTES
-  hold.grow(LEVEL_BYTES)
+  let held = names.length
+  const count = (bytes: number) => {
+    if (bytes < 0) hold.shrink(-bytes)
+    else hold.grow(bytes)
+    held += bytes
+  }
+  count(overhead)
   let entries: Iterator<RawEntry> = [][Symbol.iterator]()
-  const read = () =>
-    names.length === 0
-      ? undefined
-      : readEntries(path, METADATA_PREFIX, names.subarray(0, WINDOW_BYTES), ENTRIES_BYTES, actor).catch(failureOf)
+  let taken = 0
+  const read = () => {
+    if (names.length === 0) return undefined
+    count(ENTRIES_BYTES)
+    return readEntries(path, METADATA_PREFIX, names.subarray(0, WINDOW_BYTES), ENTRIES_BYTES, actor).catch(failureOf)
+  }
   let coming = read()
   return {
     next: async () => {
@@ -60,12 +70,14 @@ export async function openLevel(path: Buffer, { actor, hold }: LevelOptions): Pr
         const packed = await coming
         if (packed === undefined) return undefined
         if (!Buffer.isBuffer(packed)) return gone(packed.error)
+        count(packed.length - taken - ENTRIES_BYTES)
+        taken = packed.length
         names = names.subarray(packed.readUInt32LE(0))
         coming = read()
         entries = unpackEntries(packed.subarray(4))
       }
     },
-    close: () => hold.shrink(bytes),
+    close: () => hold.shrink(held),
   }
 }
 

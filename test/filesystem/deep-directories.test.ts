@@ -63,3 +63,12 @@ test('what no path reaches ends no watch, and is deleted with 110 descriptors', 
   expect(removed.body).toEqual({})
   expect(await readdir(dir.path)).toEqual([])
 })
+
+test('directories of 1,900 levels are listed to the last one', async () => {
+  await using dir = await makeTmpDir()
+  await nest(dir.path, 1900)
+  await using daemon = await startWithFewDescriptors()
+  const { body } = await daemon.unary('ListDir', { path: dir.path, depth: 2000 })
+  const entries = Array.from({ length: 1900 + 190 }, () => expect.anything())
+  expect(body).toEqual({ entries: [...entries.slice(1), expect.objectContaining({ name: 'e' })] })
+})
