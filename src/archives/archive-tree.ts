@@ -20,7 +20,7 @@ interface TreeOptions {
   readonly path: string
   readonly owner: FileUser
   /** Whether an entry, by its path in the tree with one character per byte, is left out with all below it. */
-  readonly exclude?: ((path: string, isDirectory: boolean) => boolean) | undefined
+  readonly exclude?: ((path: string, isDirectory: boolean) => Steps<boolean>) | undefined
   /** Reads the rules of a .gitignore: the entries are left out that they name, and `.git`. Undefined: all come. */
   readonly ignoreRules?: ((text: string) => Steps<IgnoreRules | undefined>) | undefined
   /** A file of several names comes with its content under each, and holes come as zeros. */
@@ -217,7 +217,7 @@ async function chooseNames(
     signal.throwIfAborted()
     const entry = inside + name.toString('latin1')
     if (isStripped && !isDirectory) return false
-    if (exclude?.(entry, isDirectory)) return false
+    if (exclude !== undefined && (yield* exclude(entry, isDirectory))) return false
     return ignored === undefined || !(yield* ignored.ignores(entry, isDirectory))
   })
 }

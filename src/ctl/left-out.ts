@@ -30,7 +30,8 @@ export async function openLeftOut(root: string, { exclude, gitignore }: LeftOutO
   const ignored =
     fd === undefined ? undefined : new IgnoreFiles(fd, { owner: self(), hold: HOLD, rulesOf: rulesOfFile })
   const leavesOut = (path: string, isDirectory: boolean) =>
-    excluded?.(path, isDirectory) === true || (ignored !== undefined && takeSteps(ignored.ignores(path, isDirectory)))
+    (excluded !== undefined && takeSteps(excluded(path, isDirectory))) ||
+    (ignored !== undefined && takeSteps(ignored.ignores(path, isDirectory)))
   return {
     keepsNothing: excluded === undefined && ignored === undefined,
     enter: async (directory) => ignored?.enter(Buffer.from(directory, 'latin1')),

@@ -10,6 +10,7 @@ import { AppError } from '../errors.ts'
 import type { FileUser } from '../filesystem/file-user.ts'
 import { openTreeRoot } from '../filesystem/tree-root.ts'
 import { NEVER } from '../lib/never.ts'
+import type { Steps } from '../lib/steps.ts'
 import type { Log } from '../log.ts'
 import { createTreeTask, measureTree, treeTaskState, unpackTreeState, unpackUsages } from '../native/tree-task.ts'
 import { createExclude } from '../watch/exclude.ts'
@@ -44,8 +45,9 @@ export async function* packTree(
   { exclude, only, moved, onLeftOut }: PackOptions,
 ): AsyncGenerator<Buffer> {
   const excluded = createExclude(exclude)
-  const counted = (name: string, isDirectory: boolean) => {
-    if (excluded?.(name, isDirectory) === true || only?.(name, isDirectory) === false) return true
+  const counted = function* (name: string, isDirectory: boolean): Steps<boolean> {
+    if (excluded !== undefined && (yield* excluded(name, isDirectory))) return true
+    if (only?.(name, isDirectory) === false) return true
     if (!isDirectory) moved.files++
     return false
   }

@@ -1,3 +1,4 @@
+import { inSlices } from '../lib/steps.ts'
 import { createTimeSlice } from '../lib/time-slice.ts'
 import { cancelTreeTask, createTreeTask } from '../native/tree-task.ts'
 import type { Exclude } from './exclude.ts'
@@ -82,7 +83,9 @@ export class Branches {
     await node.unpack(slice)
     for (const [name, isDirectory] of node.entries) {
       if (this.#closed) return
-      if (exclude(node.pathOf(name), isDirectory)) node.forget(name)
+      const judged = inSlices(exclude(node.pathOf(name), isDirectory), slice)
+      const isLeftOut: boolean = judged instanceof Promise ? await judged : judged
+      if (isLeftOut) node.forget(name)
       else if (isDirectory && this.#options.recursive) await this.adopt(name, node, rootWatch)
       const wait = slice.next()
       if (wait !== undefined) await wait

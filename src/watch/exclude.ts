@@ -1,21 +1,18 @@
 import { AppError } from '../errors.ts'
-import { type Steps, takeSteps } from '../lib/steps.ts'
+import type { Steps } from '../lib/steps.ts'
 import { withoutTrailing } from '../lib/without-trailing.ts'
 import { type Glob, matchesEnds, matchesMiddle, parseGlob, splitPath } from './glob.ts'
 
 /**
  * Whether an entry is left out. `path`: relative to the watched directory, one character per byte, and in none that is
- * left out itself.
+ * left out itself. In steps: a pattern of many names takes tens of milliseconds for a path of thousands.
  */
-export type Exclude = (path: string, isDirectory: boolean) => boolean
+export type Exclude = (path: string, isDirectory: boolean) => Steps<boolean>
 
 /** Patterns of one watcher; projects have a dozen. */
 const MAX_PATTERNS = 64
 
-/**
- * Bytes of all patterns of one watcher. A match takes a step for each of them and each byte of the path at most: some
- * milliseconds.
- */
+/** Bytes of all patterns of one watcher. A match compares each of them with each byte of the path at most. */
 const MAX_BYTES = 2_048
 
 /** Bytes of patterns in one step of a match, each compared with the bytes of one name at worst: 0.1 ms. */
@@ -42,7 +39,10 @@ export function createExclude(patterns: readonly string[]): Exclude | undefined 
       `there are ${patterns.length} patterns of ${bytes} bytes to exclude, at most ${MAX_PATTERNS} of ${MAX_BYTES} bytes may be`,
     )
   const rules = rulesOf(patterns.map(toRule).filter((rule) => rule !== undefined))
-  return rules && ((path, isDirectory) => takeSteps(rules(path, isDirectory)) === true)
+  if (rules === undefined) return undefined
+  return function* exclude(path, isDirectory) {
+    return (yield* rules(path, isDirectory)) === true
+  }
 }
 
 /** Whether an entry is left out (true) or taken back (false) by a list of patterns; undefined: it says nothing. */

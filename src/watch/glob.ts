@@ -62,6 +62,10 @@ export function matchesEnds({ first, middle, last }: Glob, path: SplitPath): boo
   return (last === undefined || matchesAt(last, names, names.length - last.length)) && matchesAt(first, names, 0)
 }
 
+/** Comparisons of bytes in one step, and as many as comparing two names takes beside them: 0.1 ms. */
+const STEP_WORK = 64 * 1024
+const NAME_WORK = 16
+
 /**
  * Whether the middle of a path, whose ends match, is as it must be: there is no going back beyond one list, as the
  * first place for it is as good as any. In steps, as all together may be as many as the product of the two lengths.
@@ -69,14 +73,20 @@ export function matchesEnds({ first, middle, last }: Glob, path: SplitPath): boo
 export function* matchesMiddle({ first, middle, last }: Glob, { names }: SplitPath): Steps<boolean> {
   const end = names.length - (last?.length ?? 0)
   let at = first.length
+  let work = 0
   for (const list of middle) {
     for (let matched = 0; matched < list.length; ) {
       if (at + list.length > end) return false
-      if (matchesName(list[matched] as NamePattern, names[at + matched] ?? '')) matched++
+      const pattern = list[matched] as NamePattern
+      const name = names[at + matched] ?? ''
+      work += NAME_WORK + pattern.length * name.length
+      if (matchesName(pattern, name)) matched++
       else {
         matched = 0
         at++
       }
+      if (work < STEP_WORK) continue
+      work = 0
       yield
     }
     at += list.length

@@ -39,6 +39,21 @@ export function isUnnamed({ mask, name }: RawEvent): boolean {
   return (mask & NAMING) === 0 && /^#\d+$/.test(name)
 }
 
+/** Whether it reports an entry that is there now and was not, or was another one. */
+export function appears({ mask }: RawEvent): boolean {
+  return (mask & (IN.CREATE | IN.MOVED_TO)) !== 0
+}
+
+/** Whether it reports an entry that was there and is not any more. */
+export function goes({ mask }: RawEvent): boolean {
+  return (mask & (IN.DELETE | IN.MOVED_FROM)) !== 0
+}
+
+/** Whether it is about a directory. */
+export function isOfDirectory({ mask }: RawEvent): boolean {
+  return (mask & IN.ISDIR) !== 0
+}
+
 const HEADER_BYTES = 16
 
 /** The events in the first `length` bytes that a read of an inotify descriptor returned, numbered from `seq` on. */

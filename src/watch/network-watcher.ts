@@ -89,7 +89,7 @@ async function startPolling({ path, recursive, exclude, merge }: Polled) {
   const polling = await pollTree({
     path,
     recursive,
-    isExcluded: (name, isDirectory) => exclude?.(Buffer.from(name).toString('latin1'), isDirectory) ?? false,
+    exclude,
     interval: POLL_INTERVAL_MS,
     onNotice: (name) => (known ? merge.notice(name) : merge.begin(name)),
     isOver: () => merge.isOver,

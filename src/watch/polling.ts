@@ -3,6 +3,8 @@ import { setTimeout } from 'node:timers/promises'
 import { errnoOf } from '../errors.ts'
 import { isKind } from '../filesystem/entry.ts'
 import { forEachLimited } from '../lib/for-each-limited.ts'
+import { inSlices, type Steps } from '../lib/steps.ts'
+import { createTimeSlice } from '../lib/time-slice.ts'
 import { type FileStatus, statPath } from '../native/file-calls.ts'
 import { readNames } from '../native/files.ts'
 
@@ -11,8 +13,8 @@ interface PollOptions {
   /** Absolute, without a slash at its end. */
   readonly path: string
   readonly recursive: boolean
-  /** What is not looked at; the path is relative to the watched one. */
-  readonly isExcluded: (path: string, isDirectory: boolean) => boolean
+  /** What is not looked at; the path is relative to the watched one, one character per byte. */
+  readonly exclude: ((path: string, isDirectory: boolean) => Steps<boolean>) | undefined
   /** Milliseconds between two looks at everything. */
   readonly interval: number
   /**
@@ -91,12 +93,13 @@ class Poll {
   /** @param directories grows by the name of one whose entries are wanted. */
   async #look(name: string, directories: string[]): Promise<void> {
     if (this.#isOver) return
-    const { isExcluded, onNotice, recursive } = this.#options
+    const { exclude, onNotice, recursive } = this.#options
     const known = this.#before.get(name)
     const state = await this.#stateOf(name, known)
     if (state === undefined || this.#isOver) return
     const isDirectory = state === DIRECTORY
-    if (name !== '' && isExcluded(name, isDirectory)) return
+    const steps = name === '' ? undefined : exclude?.(Buffer.from(name).toString('latin1'), isDirectory)
+    if (steps !== undefined && (await inSlices(steps, createTimeSlice()))) return
     this.#now.set(name, state)
     if (state !== known) await onNotice(name)
     if (isDirectory && (recursive || name === '')) directories.push(name)

@@ -1,13 +1,15 @@
 import { AppError } from '../errors.ts'
 import { EventType } from '../gen/filesystem/filesystem_pb.js'
+import { inSlices } from '../lib/steps.ts'
 import { createTimeSlice, type TimeSlice } from '../lib/time-slice.ts'
 import { loopTurns } from '../lib/turns.ts'
 import { goneError } from './arm-error.ts'
 import { Branches } from './branches.ts'
 import { toChange, typesOf } from './change.ts'
+import { emitContents } from './contents.ts'
 import { type ChangeSink, emitDifferences, emitRemoved } from './differences.ts'
 import { EventQueue, type QueueItem } from './event-queue.ts'
-import { IN, isUnnamed, type RawEvent } from './inotify-event.ts'
+import { appears, goes, IN, isOfDirectory, isUnnamed, type RawEvent } from './inotify-event.ts'
 import { Renames } from './renames.ts'
 import type { TreeNode } from './tree-node.ts'
 import type { TreeOptions } from './tree-options.ts'
@@ -153,23 +155,29 @@ export class WatchTree {
     if (node.isDropped) return this.#renames.forget(cookie)
     if (name === '') return this.#handleSelf(node, event)
     const known = node.entries.has(name)
-    const appears = (mask & (IN.CREATE | IN.MOVED_TO)) !== 0
-    const goes = (mask & (IN.DELETE | IN.MOVED_FROM)) !== 0
     if (!known && isUnnamed(event)) return undefined
     // The list of entries was read after this happened, and what it says was or will be reported.
-    if (seq <= node.settled && ((appears && known) || (goes && !known))) {
+    if (seq <= node.settled && (known ? appears(event) : goes(event))) {
       this.#renames.forget(cookie)
       return (mask & IN.MOVED_TO) === 0 ? undefined : this.#verify(node, event, slice)
     }
+    const go = (leftOut: boolean) => (leftOut ? this.#renames.forget(cookie) : this.#report(node, event, slice))
+    const { exclude } = this.#options
+    const leftOut = exclude !== undefined && inSlices(exclude(node.pathOf(name), isOfDirectory(event)), slice)
+    return leftOut instanceof Promise ? leftOut.then(go) : go(leftOut)
+  }
+
+  /** Reports an event of an entry that is not left out, and follows what it says. */
+  #report(node: TreeNode, event: RawEvent, slice: TimeSlice): Promise<void> | void {
+    const { name, mask } = event
     const path = node.pathOf(name)
-    const isDirectory = (mask & IN.ISDIR) !== 0
-    if (this.#options.exclude?.(path, isDirectory)) return this.#renames.forget(cookie)
     for (const type of typesOf(mask)) this.#emit(type, path)
-    if (appears) node.learn(name, isDirectory)
-    if (goes) node.forget(name)
+    const isDirectory = isOfDirectory(event)
+    if (appears(event)) node.learn(name, isDirectory)
+    if (goes(event)) node.forget(name)
     if (!isDirectory || !this.#options.recursive) return undefined
-    if (appears) return this.#appeared(node, event, slice)
-    return goes ? this.#gone(node, event) : undefined
+    if (appears(event)) return this.#appeared(node, event, slice)
+    return goes(event) ? this.#gone(node, event) : undefined
   }
 
   /** What happens to a directory itself is reported by its parent; only the root has none. */
@@ -205,38 +213,25 @@ export class WatchTree {
    * A directory was renamed to a name that was known: to the one that is watched there, or after that over it, which
    * was empty.
    */
-  async #verify(parent: TreeNode, { name, mask }: RawEvent, slice: TimeSlice): Promise<void> {
+  async #verify(parent: TreeNode, event: RawEvent, slice: TimeSlice): Promise<void> {
+    const { name } = event
     const before = parent.children.get(name)
-    if ((mask & IN.ISDIR) === 0 || !this.#options.recursive) return
+    if (!isOfDirectory(event) || !this.#options.recursive) return
     const after = await this.#adoptBelow(name, parent)
     if (before !== undefined) this.#branches.drop(before)
     if (after !== undefined) await emitDifferences(before, after, { emit: this.#emit, slice })
   }
 
-  /**
-   * Everything in a directory that has just appeared is new as well (contract C31). In a directory that was renamed,
-   * those subdirectories are armed again that may have been armed after the rename, by their old path.
-   */
-  async #emitContents(node: TreeNode, renamed: number | undefined, slice: TimeSlice): Promise<void> {
-    await node.unpack(slice)
-    for (const [name, isDirectory] of node.entries) {
-      this.#emit(EventType.CREATE, node.pathOf(name))
-      if (isDirectory && this.#options.recursive) await this.#emitChild(node, name, renamed, slice)
-      const wait = slice.next()
-      if (wait !== undefined) await wait
-      if (this.#over) return
+  #emitContents(node: TreeNode, renamed: number | undefined, slice: TimeSlice): Promise<void> {
+    const renew = (name: string, parent: TreeNode) => {
+      const child = parent.children.get(name)
+      if (child !== undefined) this.#branches.drop(child)
+      return this.#adoptBelow(name, parent)
     }
-  }
-
-  async #emitChild(node: TreeNode, name: string, renamed: number | undefined, slice: TimeSlice): Promise<void> {
-    const child = node.children.get(name)
-    if (renamed === undefined || (child !== undefined && child.settled < renamed)) {
-      if (child !== undefined) await this.#emitContents(child, renamed, slice)
-      return
-    }
-    if (child !== undefined) this.#branches.drop(child)
-    const fresh = await this.#adoptBelow(name, node)
-    if (fresh !== undefined) await this.#emitContents(fresh, undefined, slice)
+    return emitContents(node, renamed, {
+      ...{ emit: this.#emit, slice, renew, recursive: this.#options.recursive },
+      isOver: () => this.#over,
+    })
   }
 
   /**
