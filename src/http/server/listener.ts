@@ -15,6 +15,7 @@ import { createHttp1, type Http1, type HttpOptions, type ProtocolServer } from '
 import { createHttp2 } from './http2.ts'
 import { beginsInit, createInitTurns } from './init-turns.ts'
 import { detectProtocol, type Protocol } from './protocol.ts'
+import { createUrgentReads } from './read-urgent.ts'
 import { startReading } from './reading.ts'
 import { createSparePlaces } from './spare-places.ts'
 import { createTakingTurns } from './taking-turns.ts'
@@ -141,7 +142,7 @@ function makeProtocols(options: HttpOptions, bodies: WaitingBodies): Protocols {
 export function createListener(options: ListenerOptions): Listener {
   const { log, token, headersTimeout = HEADERS_TIMEOUT, limit = connectionLimit(options.memory) } = options
   const table = createConnections({ limit, tokenIsSet: () => token.isSet, onFull: warnWhenFull(log) })
-  const [bodies, spare] = [createWaitingBodies(), createSparePlaces()]
+  const [bodies, spare, readUrgent] = [createWaitingBodies(), createSparePlaces(), createUrgentReads()]
   const [connections, undecided] = [new Set<Socket>(), new Set<Socket>()]
   let servers: Server[] = []
   let protocols: Protocols | undefined
@@ -156,7 +157,7 @@ export function createListener(options: ListenerOptions): Listener {
   const enter = (socket: Socket) => {
     const timeout = table.add(socket) ? headersTimeout : spare.add(socket)
     addUntilClosed(socket, [connections, undecided])
-    detectProtocol(socket, timeout, (protocol, beginning) => {
+    detectProtocol(readUrgent(socket), timeout, (protocol, beginning) => {
       if (!spare.mayStay(socket, beginning)) socket.destroy()
       else if (protocol === 'http1' && beginsInit(beginning)) initTurns.add(socket)
       else takeInTurn(socket, protocol, beginning)
