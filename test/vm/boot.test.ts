@@ -127,13 +127,16 @@ function testRestarts(machine: () => Machine): void {
   })
 
   test('reboots, with its disk', async () => {
-    const resets = () => machine().qemu.monitor.events.filter((event) => event === 'RESET').length
+    const boots = async () => (await machine().qemu.console()).split('Linux version').length - 1
+    const before = await boots()
     await machine()
       .sh('echo kept >/home/user/kept; systemctl reboot')
       .catch(() => {})
-    await expect.poll(resets).toBe(1)
+    // A slow machine resets itself again before the first time has worked, and boots once.
+    await expect.poll(() => machine().qemu.monitor.events).toContain('RESET')
     await machine().healthy()
     await machine().init()
+    expect(await boots()).toBe(before + 1)
     expect(await machine().sh('cat /home/user/kept; systemctl list-units --state=failed --no-legend')).toBe('kept')
   })
 }
