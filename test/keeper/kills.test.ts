@@ -69,7 +69,10 @@ test.each([
 test('a kill that all have heeded before a crash kills nobody after it', async () => {
   await using daemon = await startKept()
   const { url } = daemon
-  const stream = await start(url, 'sh', { args: ['-c', 'nohup sleep 1000 >&- 2>&- & echo $!; wait'], tag: 'one' })
+  const stream = await start(url, 'sh', {
+    args: ['-c', 'trap "" HUP; sleep 1000 >&- 2>&- & trap - HUP; echo $!; wait'],
+    tag: 'one',
+  })
   const left = Number(await outputUntil(stream, '\n'))
   try {
     const answer = await call(url, 'jobs.v1.Jobs/Kill', { job: { tag: 'one' }, graceMs: GRACE_MS })
