@@ -85,7 +85,7 @@ describe('when the start command fails', () => {
 
   test('what it left behind is ended before it is started again, but for what ignores SIGHUP', async () => {
     const startCommand = `${COUNT} 1 ] && { touch up; exec sleep 1000; }
-      sleep 2000 & echo $! > left; trap '' HUP; sleep 3000 & echo $! > kept; exit 1`
+      sleep 2000 & echo $! > left; trap '' HUP; sleep 3000 > /dev/null 2>&1 & echo $! > kept; exit 1`
     await using rig = await createRig({ startCommand, readyCommand: '[ -e up ]', restart: 'on-failure' })
     await rig.reaches('ready')
     const alive = async (file: string) => {
