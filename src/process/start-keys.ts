@@ -62,16 +62,18 @@ export class StartKeys {
 
   /** Adds a start that an earlier daemon has made. */
   restore(key: string, digest: string, process: Begun['process']): void {
-    this.#starts.set(key, { digest, pid: Promise.resolve(process.pid) })
-    process.onForget = () => this.#starts.delete(key)
+    const made = { digest, pid: Promise.resolve(process.pid) }
+    this.#starts.set(key, made)
+    process.onForget = () => this.#forget(key, made)
   }
 
   async #first<T extends Begun>(key: string, digest: string, start: () => Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<number | undefined>()
-    this.#starts.set(key, { digest, pid: promise })
+    const made = { digest, pid: promise }
+    this.#starts.set(key, made)
     try {
       const begun = await start()
-      begun.process.onForget = () => this.#starts.delete(key)
+      begun.process.onForget = () => this.#forget(key, made)
       resolve(begun.process.pid)
       return begun
     } catch (error) {
@@ -79,5 +81,10 @@ export class StartKeys {
       resolve(undefined)
       throw error
     }
+  }
+
+  /** The key may stand for a later start: of one that was forgotten the next daemon may know still. */
+  #forget(key: string, made: KeyedStart): void {
+    if (this.#starts.get(key) === made) this.#starts.delete(key)
   }
 }
